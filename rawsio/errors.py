@@ -1,0 +1,131 @@
+"""The tree of errors.
+
+::
+
+    RawsioError
+      LocalProtocolError       you asked for something illegal now; nothing changed
+      RemoteProtocolError      the peer broke a rule; never leaves a layer: it becomes `Failed`
+        HTTPError              code is the status of the answer
+        WebSocketError         code is the close code
+        EngineIOError          code is the one in the JSON error body
+        SocketIOError          code is 0: the connection is closed
+      ConnectionClosed         you used something that is over; carries the reason
+      Refused                  raised by middleware: this client may not connect
+
+The one idea: an error of the peer **carries its wire code and the id of the rule** that it
+enforces (a row in ``rfc_notes/``), so that the layer's single ``except`` can answer and report
+without looking at types.  A class exists only where the handling differs; the rule id tells the
+rest apart.
+
+What this leaves out: time-outs of your own calls are the built-in ``TimeoutError``; wrong
+arguments are ``TypeError`` and ``ValueError``.
+"""
+
+from __future__ import annotations
+
+from .layer import Failed
+
+__all__ = [
+    "RawsioError",
+    "LocalProtocolError",
+    "RemoteProtocolError",
+    "HTTPError",
+    "WebSocketError",
+    "EngineIOError",
+    "SocketIOError",
+    "ConnectionClosed",
+    "Refused",
+    "escaped",
+]
+
+
+class RawsioError(Exception):
+    """The base of every error that rawsio raises."""
+
+
+class LocalProtocolError(RawsioError):
+    """You asked a layer for something that is illegal now; the layer did not change."""
+
+
+class RemoteProtocolError(RawsioError):
+    """The peer broke a rule.
+
+    ``message`` is one sentence: what was expected and what came, wire text escaped (use
+    :func:`escaped`).  ``rule`` is the id in ``rfc_notes/``.  ``code`` goes on the wire.
+    """
+
+    layer = "?"
+    default_code = 0
+
+    def __init__(self, message: str, rule: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.rule = rule
+        self.code = self.default_code if code is None else code
+
+    def as_event(self) -> Failed:
+        """Return the terminal event that says the same, with plain fields only.
+
+        >>> WebSocketError("a client frame is not masked", "6455-5.1-mask").as_event()
+        Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='a client frame is not masked')
+        """
+        return Failed(self.layer, self.rule, self.code, self.message)
+
+
+class HTTPError(RemoteProtocolError):
+    """A message that is not HTTP/1.1 as RFC 9110 and RFC 9112 have it; ``code`` is the status."""
+
+    layer = "http"
+    default_code = 400
+
+
+class WebSocketError(RemoteProtocolError):
+    """A frame that breaks RFC 6455 or RFC 7692; ``code`` is the close code (section 7.4.1)."""
+
+    layer = "websocket"
+    default_code = 1002
+
+
+class EngineIOError(RemoteProtocolError):
+    """A packet or request that breaks Engine.IO; ``code`` is the one of the JSON error body."""
+
+    layer = "engineio"
+    default_code = 3
+
+
+class SocketIOError(RemoteProtocolError):
+    """A packet that breaks Socket.IO; the connection is closed ("parse error")."""
+
+    layer = "socketio"
+
+
+class ConnectionClosed(RawsioError):
+    """You used a connection, socket or reply that is over; the text says why it ended."""
+
+
+class Refused(RawsioError):
+    """Raise it in middleware to refuse a client, with a message and optional data for it.
+
+    The client receives CONNECT_ERROR ``{"message": ..., "data": ...}`` (Socket.IO protocol v5).
+
+    >>> Refused("not authorized", {"retry": False}).data
+    {'retry': False}
+    """
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+def escaped(wire: bytes | str, limit: int = 40) -> str:
+    r"""Return wire text for a message or a log: quoted, control characters escaped, cut short.
+
+    >>> escaped(b"GET /\x1b[2J")
+    "'GET /\\x1b[2J'"
+    >>> escaped("x" * 50, limit=3)
+    "'xxx'... (50 in all)"
+    """
+    text = wire.decode("latin-1") if isinstance(wire, (bytes, bytearray, memoryview)) else wire
+    shown = ascii(text[:limit])
+    return shown if len(text) <= limit else f"{shown}... ({len(text)} in all)"

@@ -1,0 +1,196 @@
+"""The contract that every layer keeps, and the few types they share.
+
+Theory of operation
+===================
+rawsio is a pile of layers: TLS, HTTP/1.1, WebSocket, Engine.IO, Socket.IO.  Each is an object
+without sockets, clocks or threads that turns *units* of the layer below into *events* for the
+layer above, and back.  All of them have the same names, so that one driver runs any of them, one
+set of laws (``tests/laws.py``) tests all of them, and a pile of layers is again a layer:
+
+``receive(unit) -> list[event]``
+    Feeds what came from below.  Never raises for the peer's mistakes.
+``receive_eof() -> list[event]``
+    The peer sends no more.  Calling it again gives ``[]``.
+``send(event) -> None``
+    Raises :class:`~rawsio.errors.LocalProtocolError`, and changes nothing, when illegal now.
+``data_to_send() -> list[unit]``
+    Drains the outbox: what was sent and the automatic replies, in order.
+``deadline: float | None``
+    When ``tick`` wants to be called; ``0.0`` means as soon as possible, ``None`` never.
+``tick(now) -> list[event]``
+    The only way that time comes in.  A driver calls it on a touched layer once a turn, before
+    ``receive``, so that layers know the time without asking.
+``closing: Closing``
+    Whether the driver should go on, end our direction once the outbox is empty, or close now.
+``reading: bool``
+    ``False`` while what comes in could only be stored.  A driver stops reading the peer until it
+    is ``True`` again; feeding more all the same is legal, and fails the layer at its limit.
+
+The one idea: **the peer's mistakes are events, your mistakes are exceptions.**  Inside a layer
+code raises :class:`~rawsio.errors.RemoteProtocolError` freely; one ``except`` at the top of
+``receive`` turns it into the last event, :class:`Failed`, and puts the goodbye that the protocol
+foresees (a status, a close code) into the outbox.  Raising from ``receive`` instead would drop
+the events parsed earlier in the same read, and so make behaviour depend on where TCP cuts.
+
+Every stream of events ends with at most one terminal event, :class:`Closed` or :class:`Failed`;
+afterwards ``receive`` gives ``[]`` and ``send`` raises.
+
+What this module leaves out: anything about a certain protocol, and buffers (each layer has the
+one that fits its framing).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeVar
+
+    from typing_extensions import dataclass_transform
+
+    T = TypeVar("T")
+    UnitT = TypeVar("UnitT")
+    EventT = TypeVar("EventT")
+
+__all__ = ["Role", "Closing", "Closed", "Failed", "record", "Layer"]
+
+
+class Role(Enum):
+    """Which end of the connection a layer is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def peer(self) -> Role:
+        """Return the other role.
+
+        >>> Role.CLIENT.peer
+        <Role.SERVER: 'server'>
+        """
+        return Role.SERVER if self is Role.CLIENT else Role.CLIENT
+
+
+class Closing(Enum):
+    """What a driver should do with the connection below a layer."""
+
+    OPEN = "open"
+    """Go on."""
+    HALF = "half"
+    """End our direction once the outbox is empty; go on receiving what still comes."""
+    NOW = "now"
+    """Nothing more is expected: close once the outbox is empty."""
+
+
+if TYPE_CHECKING:
+
+    @dataclass_transform()
+    def record(cls: type[T]) -> type[T]:
+        """Make a class of annotations into a record (see below)."""
+
+else:
+
+    def record(cls):
+        """Make a class of annotations into a record: slots, ``init``, ``eq``, ``repr``, ``match``.
+
+        A record is what ``dataclass(slots=True)`` would make of the class: positional or keyword
+        arguments in the order of the annotations, defaults from class attributes, equality by
+        value between objects of the same class, no hash.  It exists because importing
+        ``dataclasses`` costs more than everything else that a server needs to start.  Fields
+        named in ``__uncompared__`` do not count for equality.
+
+        >>> @record
+        ... class Point:
+        ...     x: int
+        ...     y: int = 0
+        >>> Point(1), Point(1) == Point(1, 0), Point(1) == Point(2)
+        (Point(x=1, y=0), True, False)
+        """
+        names = tuple(cls.__dict__.get("__annotations__", ()))
+        namespace = dict(cls.__dict__)
+        defaults = {name: namespace.pop(name) for name in names if name in namespace}
+        namespace.pop("__dict__", None)
+        namespace.pop("__weakref__", None)
+        compared = [name for name in names if name not in namespace.get("__uncompared__", ())]
+        namespace.update(_methods(names, defaults, compared))
+        namespace.update(__slots__=names, __match_args__=names, __hash__=None)
+        made = type(cls)(cls.__name__, cls.__bases__, namespace)
+        made.__qualname__ = cls.__qualname__
+        return made
+
+    def _methods(names, defaults, compared):
+        parameters = "".join(f", {n}=_{n}" if n in defaults else f", {n}" for n in names)
+        fields = ", ".join(f"{n}={{self.{n}!r}}" for n in names)
+        equal = " and ".join(f"self.{n} == other.{n}" for n in compared) or "True"
+        source = [
+            f"def __init__(self{parameters}):",
+            *(f" self.{n} = {n}" for n in names),
+            " pass",
+            "def __eq__(self, other):",
+            f" return {equal} if other.__class__ is self.__class__ else NotImplemented",
+            "def __repr__(self):",
+            f" return f'{{type(self).__qualname__}}({fields})'",
+        ]
+        scope = {f"_{name}": value for name, value in defaults.items()}
+        methods = {}
+        exec("\n".join(source), scope, methods)  # noqa: S102 - the text is made of our own names
+        return methods
+
+
+@record
+class Closed:
+    """The last event of an orderly end; sending it ends the layer from our side.
+
+    ``code`` is the layer's own (a WebSocket close code; 0 where a layer has none), ``reason`` a
+    few words: the peer's, or ours.
+
+    >>> Closed(1000, "bye")
+    Closed(code=1000, reason='bye')
+    """
+
+    code: int = 0
+    reason: str = ""
+
+
+@record
+class Failed:
+    """The last event after a mistake of the peer, or a time-out.
+
+    ``layer`` is ``"http"``, ``"websocket"``, ``"engineio"``, ``"socketio"`` or ``"tls"``;
+    ``rule`` the id in ``rfc_notes/`` of the rule that was broken; ``code`` what goes on the wire
+    (a status, a close code, an Engine.IO error code; 0 where there is none); ``message`` one
+    sentence for the log, wire text escaped.
+
+    >>> Failed("websocket", "6455-5.1-mask", 1002, "a client frame is not masked")
+    Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='a client frame is not masked')
+    """
+
+    layer: str
+    rule: str
+    code: int
+    message: str
+
+
+if TYPE_CHECKING:
+
+    class Layer(Protocol[UnitT, EventT]):
+        """The contract, for type checkers; the module's essay says what each name means."""
+
+        @property
+        def deadline(self) -> float | None: ...
+        @property
+        def closing(self) -> Closing: ...
+        @property
+        def reading(self) -> bool: ...
+        def receive(self, unit: UnitT, /) -> list[EventT]: ...
+        def receive_eof(self) -> list[EventT]: ...
+        def send(self, event: EventT, /) -> None: ...
+        def data_to_send(self) -> list[UnitT]: ...
+        def tick(self, now: float, /) -> list[EventT]: ...
+
+    AnyLayer = Layer[Any, Any]
+
+else:
+    # A name that annotations and documentation can use without importing typing.
+    Layer = object

@@ -1,0 +1,115 @@
+"""Every bound on size, count and time, in one record.
+
+The one idea: a peer decides what it sends, we decide what it costs.  Each number here is finite
+by default and enforced *while reading*: a head is refused at the byte that makes it too long, a
+frame at its length field.  ``Server(limits=Limits(head=32768))`` changes one.
+
+Sizes are bytes, times are seconds, rates are per second.  What is left out: the options that
+the reference server has too (``ping_interval``, ``max_http_buffer_size``, ...) are keywords of
+``Server``; ``max_http_buffer_size`` sets ``body`` and ``message`` here.
+"""
+
+from __future__ import annotations
+
+from .layer import record
+
+__all__ = ["Limits", "DEFAULT"]
+
+
+@record
+class Limits:
+    """The bounds of a server or a client.
+
+    >>> Limits(attachments=20).attachments, Limits().attachments
+    (20, 10)
+    """
+
+    # HTTP/1.1
+    start_line: int = 8192
+    """Longest request or status line: RFC 9112 section 3 asks for 8000 at least."""
+    field: int = 8192
+    """Longest field line: cookies and tokens fit, and a head holds several of them."""
+    fields: int = 100
+    """Most field lines in a head or a trailer section."""
+    head: int = 16384
+    """Longest head, request line included; also the longest trailer section."""
+    chunk_line: int = 256
+    """Longest chunk-size line: extensions are legal and ignored, so they must be cheap."""
+    body: int = 1_000_000
+    """Longest request or response body (``max_http_buffer_size``)."""
+    pipeline: int = 16384
+    """Most bytes kept unparsed behind a request that is still in work."""
+    head_time: float = 10.0
+    """A head must be whole this long after its first byte (slowloris)."""
+    idle_time: float = 60.0
+    """A connection without a request in work is closed after this."""
+    body_time: float = 10.0
+    """Grace before the minimum rate of a body counts."""
+    body_rate: int = 500
+    """A body slower than this many bytes a second, after its grace, ends in a 408."""
+
+    # WebSocket
+    message: int = 1_000_000
+    """Longest message, all fragments together, and after inflation (close code 1009)."""
+    fragments: int = 1024
+    """Most fragments of one message: their cost is in their number, not in their bytes."""
+    close_time: float = 10.0
+    """How long the closing handshake may take."""
+
+    # Engine.IO
+    payload_packets: int = 1000
+    """Most packets in one polling payload: an honest burst has hundreds."""
+    upgrade_time: float = 10.0
+    """How long the probe of a better transport may take (``upgrade_timeout``)."""
+    poll_grace: float = 30.0
+    """How long a closed polling session waits for the poll that takes its last packets."""
+    sessions: int = 65536
+    """Most sessions at a time."""
+    sessions_without_namespace: int = 8192
+    """Most sessions at a time that have joined no namespace yet."""
+
+    # Socket.IO
+    connect_time: float = 45.0
+    """A session that has joined no namespace after this is closed (``connect_timeout``)."""
+    attachments: int = 10
+    """Most binary attachments of a packet; official peers refuse more than 10 as well."""
+    attachment_bytes: int = 8_000_000
+    """Most bytes of all the attachments of one packet together."""
+    attachment_time: float = 30.0
+    """How long the attachments of one packet may take to arrive."""
+    json_depth: int = 100
+    """Deepest nesting of arrays and objects: checked before parsing, so nothing recurses."""
+    packet_id: int = 2**53 - 1
+    """Highest acknowledgement id: the largest integer that every peer represents exactly."""
+    namespaces: int = 16
+    """Most namespaces that one connection may have joined or be joining."""
+    namespace_name: int = 512
+    """Longest name of a namespace."""
+    rooms: int = 1000
+    """Most rooms that one socket may be in."""
+    pending_acks: int = 10_000
+    """Most acknowledgements that one connection may owe us."""
+    queued_events: int = 1000
+    """Most events of one connection that wait for their handler; reading pauses above it."""
+    events_per_second: int = 10_000
+    """Most packets a second of one connection, averaged over ten seconds."""
+
+    # Sockets and the loop
+    connections: int = 65536
+    """Most TCP connections at a time; more are accepted and closed at once."""
+    receive_size: int = 65536
+    """Bytes asked of the kernel at a time."""
+    high_water: int = 4_000_000
+    """Unsent bytes at which a connection's back-pressure policy takes hold."""
+    low_water: int = 1_000_000
+    """Unsent bytes at which it is lifted, and ``drain`` is raised."""
+    discard: int = 1 << 20
+    """Bytes still read and dropped after a fatal error, so that the peer can see our answer."""
+    discard_time: float = 2.0
+    """How long that may take."""
+    write_time: float = 30.0
+    """A peer that takes nothing for this long while bytes are unsent is cut off."""
+
+
+DEFAULT = Limits()
+"""The defaults, shared: treat it as read-only."""

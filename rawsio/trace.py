@@ -1,0 +1,99 @@
+"""A layer that shows what passes through another.
+
+``Traced(layer, name, report)`` keeps the contract of :mod:`rawsio.layer` and forwards everything
+to the layer it wraps.  ``report(name, direction, what, value)`` is called for each unit and each
+event:
+
+===========  ==========  ==================================================
+direction    what        value
+===========  ==========  ==================================================
+``"in"``     ``"unit"``  a unit from below, before the layer sees it
+``"in"``     ``"event"`` an event that the layer made of it
+``"out"``    ``"event"`` an event that somebody sends
+``"out"``    ``"unit"``  a unit that leaves the outbox
+===========  ==========  ==================================================
+
+The one idea: because a pile of layers is a layer, a wrapper around one works at every level, and
+the layers themselves need no hooks.  What is left out: formatting and time stamps, which are the
+reporter's.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .layer import AnyLayer, Closing
+
+    Reporter = Callable[[str, str, str, Any], None]
+
+__all__ = ["Traced"]
+
+
+class Traced:
+    """A layer around a layer, which reports units and events; see the module's table.
+
+    Attributes that are not of the contract are those of the wrapped layer.
+    """
+
+    __slots__ = ("layer", "name", "_report")
+
+    def __init__(self, layer: AnyLayer, name: str, report: Reporter) -> None:
+        self.layer = layer
+        self.name = name
+        self._report = report
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        return self.layer.deadline
+
+    @property
+    def closing(self) -> Closing:
+        """What the driver should do with the connection."""
+        return self.layer.closing
+
+    @property
+    def reading(self) -> bool:
+        """Whether the layer can use more input."""
+        return self.layer.reading
+
+    def receive(self, unit: Any) -> list[Any]:
+        """Feed one unit from below."""
+        self._report(self.name, "in", "unit", unit)
+        return self._events(self.layer.receive(unit))
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more."""
+        return self._events(self.layer.receive_eof())
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the layer the time."""
+        return self._events(self.layer.tick(now))
+
+    def send(self, event: Any) -> None:
+        """Send an event; reported only if the layer took it."""
+        self.layer.send(event)
+        self._report(self.name, "out", "event", event)
+
+    def send_prepared(self, prepared: Any) -> None:
+        """Send a prepared packet; reported only if the layer took it."""
+        self.layer.send_prepared(prepared)  # type: ignore[attr-defined]
+        self._report(self.name, "out", "event", prepared)
+
+    def data_to_send(self) -> list[Any]:
+        """Drain the outbox."""
+        units = self.layer.data_to_send()
+        for unit in units:
+            self._report(self.name, "out", "unit", unit)
+        return units
+
+    def _events(self, events: list[Any]) -> list[Any]:
+        for event in events:
+            self._report(self.name, "in", "event", event)
+        return events
