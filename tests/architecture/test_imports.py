@@ -1,0 +1,228 @@
+"""Who may import whom, and which modules of the standard library stay out of the layers."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from .source import Module, modules, names
+
+BASE = {"layer", "errors", "limits", "log"}
+PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
+
+MAY_IMPORT = {
+    "layer": {"errors"},
+    "errors": {"layer"},
+    "limits": {"layer"},
+    "log": set(),
+    "trace": BASE,
+    "tls": BASE,
+    "http": BASE,
+    "websocket": BASE,
+    "engineio": BASE,
+    "socketio": BASE,
+    "net": BASE,
+    "browser": BASE,
+    "stack": BASE | PROTOCOLS | {"tls", "trace"},
+    "server": BASE | PROTOCOLS | {"tls", "trace", "stack", "net", "browser"},
+    "client": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"},
+}
+"""The part of rawsio (a top-level module or package) -> the parts it may import."""
+
+SEAMS = {
+    ("websocket.handshake", "http.messages"),
+    ("websocket.handshake", "http.headers"),
+    ("engineio.polling", "http.messages"),
+    ("engineio.polling", "http.headers"),
+    ("engineio.server", "http.messages"),
+    ("engineio.server", "http.headers"),
+    ("engineio.client", "http.messages"),
+    ("engineio.client", "http.headers"),
+}
+"""Where a protocol speaks in the values of another, named one by one."""
+
+FREE = {"", "__main__", "testing"}
+"""Modules that may import all of rawsio: they stand above everything."""
+
+ONLY_IN_NET = {
+    "socket", "selectors", "ssl", "time", "threading", "asyncio", "logging", "random", "secrets",
+}  # fmt: skip
+"""Sockets, clocks, threads and randomness are arguments of the layers; net provides them."""
+
+NEVER_AT_MODULE_LEVEL = {
+    "typing", "dataclasses", "logging", "ssl", "zlib", "asyncio", "threading", "secrets", "email",
+    "http", "urllib", "concurrent", "inspect", "pathlib", "argparse", "mimetypes", "tempfile",
+    "subprocess", "uuid", "hashlib", "hmac",
+}  # fmt: skip
+"""What costs start-up time or memory that most programs never use."""
+
+NAMED_EXCEPTIONS = {
+    ("tls", "ssl"): "the layer is about it; it is imported when the first TLS connection is made",
+    ("net.thread", "threading"): "the thread that emits are queued from",
+    ("net.aio", "asyncio"): "the bridge to asyncio is imported by serve() alone",
+}
+"""(module, module of the standard library) -> why it may import it."""
+
+ZLIB = {"websocket.deflate", "engineio.polling"}
+"""Who may import zlib, inside the function that compresses."""
+
+
+def _in_net(module: Module) -> bool:
+    return module.name == "net" or module.name.startswith("net.") or module.name in FREE - {""}
+
+
+def _ids(module: Module) -> str:
+    return module.name or "rawsio"
+
+
+every_module = pytest.mark.parametrize("module", modules(), ids=_ids)
+
+
+@every_module
+def test_imports_go_from_the_upper_layers_to_the_lower(module: Module) -> None:
+    part = module.name.split(".")[0]
+    if part in FREE:
+        return
+    assert part in MAY_IMPORT, (
+        f"rawsio.{module.name} has no place in the order of layers: add it to MAY_IMPORT"
+    )
+    wrong = [
+        f"{module.where(item.line)}: rawsio.{module.name} imports rawsio.{target}; "
+        f"{part} may import only {sorted(MAY_IMPORT[part])}"
+        for target, item in module.internal_imports()
+        if target.split(".")[0] not in MAY_IMPORT[part] | {part}
+        and (module.name, target) not in SEAMS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@every_module
+def test_sockets_clocks_threads_and_randomness_are_imported_in_net_only(module: Module) -> None:
+    if _in_net(module):
+        return
+    wrong = [
+        f"{module.where(item.line)}: {item.name} belongs into rawsio/net or an argument"
+        for item in module.imports
+        if not item.typing
+        and item.name.split(".")[0] in ONLY_IN_NET
+        and (module.name, item.name) not in NAMED_EXCEPTIONS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@every_module
+def test_os_is_used_for_random_bytes_only(module: Module) -> None:
+    if _in_net(module):
+        return
+    wrong = []
+    for item in module.imports:
+        if item.name == "os" and item.symbol not in {"", "urandom"}:
+            wrong.append(f"{module.where(item.line)}: from os import {item.symbol}")
+    for node in ast.walk(module.tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "os"
+            and node.attr != "urandom"
+        ):
+            wrong.append(f"{module.where(node.lineno)}: os.{node.attr}")
+    assert not wrong, "outside rawsio/net only os.urandom is allowed:\n" + "\n".join(wrong)
+
+
+@every_module
+def test_what_is_dear_to_import_is_imported_on_first_use(module: Module) -> None:
+    wrong = [
+        f"{module.where(item.line)}: {item.name} is imported at module level"
+        for item in module.imports
+        if not item.lazy
+        and not item.typing
+        and module.name != "__main__"
+        and item.name.split(".")[0] in NEVER_AT_MODULE_LEVEL
+        and (module.name, item.name) not in NAMED_EXCEPTIONS
+        and not (item.name == "hashlib" and _falls_back_to_hashlib(module, item.line))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _falls_back_to_hashlib(module: Module, line: int) -> bool:
+    # `try: from _sha1 import sha1` / `except ImportError: from hashlib import sha1`
+    handlers = [node for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler)]
+    return any(node.lineno < line <= (node.end_lineno or 0) for node in handlers)
+
+
+@every_module
+def test_zlib_is_imported_by_those_who_compress_and_lazily(module: Module) -> None:
+    for item in module.imports:
+        if item.name == "zlib" and not item.typing:
+            assert module.name in ZLIB, f"{module.where(item.line)}: zlib is not for this module"
+            assert item.lazy, f"{module.where(item.line)}: zlib is imported at module level"
+
+
+@every_module
+def test_nothing_from_outside_the_standard_library_is_imported(module: Module) -> None:
+    import sys
+
+    foreign = [
+        f"{module.where(item.line)}: {item.name}"
+        for item in module.imports
+        if not item.typing
+        and item.name.split(".")[0] not in {*sys.stdlib_module_names, "rawsio", "__future__"}
+    ]
+    assert not foreign, "not in the standard library:\n" + "\n".join(foreign)
+
+
+@every_module
+def test_private_names_of_other_modules_are_left_alone(module: Module) -> None:
+    wrong = [
+        f"{module.where(item.line)}: {item.symbol} is private to rawsio.{target}"
+        for target, item in module.internal_imports()
+        if item.symbol.startswith("_") and not item.symbol.startswith("__")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph = {
+        module.name: {target for target, _ in module.internal_imports()} & names()
+        for module in modules()
+    }
+    # The package itself is above everything: its names are loaded on first use.
+    for targets in graph.values():
+        targets.discard("")
+    circle = _find_circle(graph)
+    assert circle is None, "imports in a circle: " + " -> ".join(circle or [])
+
+
+def _find_circle(graph: dict[str, set[str]]) -> list[str] | None:
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str] | None:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return None
+        for target in sorted(graph[name] - {name}):
+            circle = visit(target, [*path, name])
+            if circle:
+                return circle
+        done.add(name)
+        return None
+
+    for start in sorted(graph):
+        circle = visit(start, [])
+        if circle:
+            return circle
+    return None
+
+
+def test_the_seams_named_here_exist() -> None:
+    unused = {
+        (module, target)
+        for module, target in SEAMS
+        if module in names()
+        and target not in {t for m in modules() if m.name == module for t, _ in m.internal_imports()}
+    }
+    missing = {pair for pair in SEAMS if pair[0] not in names()}
+    assert not missing, f"seams of modules that do not exist: {sorted(missing)}"
+    assert len(unused) < len(SEAMS), "no seam is used"

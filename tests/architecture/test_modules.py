@@ -1,0 +1,113 @@
+"""Every module says what it is, what it offers, and where it is tested."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+
+import pytest
+
+import rawsio
+
+from .source import ROOT, Module, modules
+
+every_module = pytest.mark.parametrize("module", modules(), ids=lambda m: m.name or "rawsio")
+
+TESTED_ELSEWHERE: dict[str, str] = {}
+"""A module that was split off another one -> the file under tests/ that tests both."""
+
+
+def exported(module: Module) -> list[str] | None:
+    """Return the names in ``__all__``, or ``None`` if there is none to be read."""
+    for node in module.tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+            return list(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+    return None
+
+
+@every_module
+def test_every_module_opens_with_a_docstring_and_says_what_it_exports(module: Module) -> None:
+    text = ast.get_docstring(module.tree)
+    assert text, f"{module.where(1)}: no docstring"
+    if not module.is_package:
+        paragraphs = text.count("\n\n")
+        assert paragraphs, f"{module.where(1)}: the docstring is no essay: {text!r}"
+    assert exported(module) is not None, f"{module.where(1)}: no __all__"
+
+
+@every_module
+def test_every_name_in_all_exists_once(module: Module) -> None:
+    listed = exported(module) or []
+    assert len(listed) == len(set(listed)), f"{module.where(1)}: a name stands twice in __all__"
+    if module.name == "__main__":
+        return
+    loaded = importlib.import_module(".".join(filter(None, ["rawsio", module.name])))
+    missing = [name for name in listed if not hasattr(loaded, name)]
+    assert not missing, f"{module.where(1)}: __all__ names {missing}, which do not exist"
+
+
+@every_module
+def test_every_public_class_and_function_is_exported_or_private(module: Module) -> None:
+    listed = exported(module) or []
+    public = [
+        node.name
+        for node in module.tree.body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and not node.name.startswith("_")
+    ]
+    missing = [name for name in public if name not in listed]
+    assert not missing, f"{module.where(1)}: {missing} look public but are not in __all__"
+
+
+@every_module
+def test_every_module_has_a_test_file_that_mirrors_it(module: Module) -> None:
+    if module.is_package:
+        return
+    *folders, name = module.name.split(".")
+    name = name.strip("_")
+    folder = ROOT / "tests" / "/".join(folders)
+    known = TESTED_ELSEWHERE.get(module.name)
+    if known is not None:
+        assert (ROOT / "tests" / known).exists(), f"{known}, named for {module.name}, is missing"
+        return
+    mirror = folder / f"test_{name}.py"
+    several = folder / name
+    assert mirror.exists() or list(several.glob("test_*.py")), (
+        f"{module.where(1)}: neither {mirror.relative_to(ROOT)} nor tests in "
+        f"{several.relative_to(ROOT)}/; a module split off another is named in TESTED_ELSEWHERE"
+    )
+
+
+def test_the_list_of_modules_tested_elsewhere_is_needed() -> None:
+    names = {module.name for module in modules()}
+    gone = sorted(set(TESTED_ELSEWHERE) - names)
+    assert not gone, f"TESTED_ELSEWHERE names modules that do not exist: {gone}"
+
+
+def _lazy_packages() -> list[Module]:
+    return [m for m in modules() if m.is_package and "__getattr__" in m.text]
+
+
+@pytest.mark.parametrize("module", _lazy_packages(), ids=lambda m: m.name or "rawsio")
+def test_lazy_names_the_names_for_type_checkers_and_all_are_the_same(module: Module) -> None:
+    for_checkers = {i.symbol for i in module.imports if i.typing and i.name.startswith("rawsio")}
+    listed = set(exported(module) or [])
+    table: set[str] = set()
+    for node in module.tree.body:
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Dict):
+            table = {key.value for key in value.keys if isinstance(key, ast.Constant)}
+    eager = {i.symbol for i in module.imports if not i.typing and i.name.startswith("rawsio")}
+    assert table == for_checkers, f"only in one of them: {sorted(table ^ for_checkers)}"
+    assert listed == table | eager, f"only in one of them: {sorted(listed ^ (table | eager))}"
+
+
+def test_the_package_offers_its_names_without_importing_them() -> None:
+    for name in rawsio.__all__:
+        assert name in dir(rawsio)
+        assert getattr(rawsio, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        rawsio.no_such_name  # noqa: B018 - the access is the test
