@@ -21,7 +21,7 @@ WITHOUT_ARGUMENT = {"strip", "lstrip", "rstrip", "split", "rsplit"}
 
 
 def _allowed() -> dict[str, str]:
-    return {place: reason for place, reason in listed("wire_text_allowed.txt")}
+    return {row[0]: row[1] for row in listed("wire_text_allowed.txt")}
 
 
 def unicode_calls(module: Module) -> list[tuple[str, int]]:
@@ -40,10 +40,9 @@ def unicode_calls(module: Module) -> list[tuple[str, int]]:
 def _function(module: Module, call: ast.Call) -> str:
     inside = "-"
     for node in ast.walk(module.tree):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            and node.lineno <= call.lineno <= (node.end_lineno or 0)
-        ):
+        if isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef)
+        ) and node.lineno <= call.lineno <= (node.end_lineno or 0):
             inside = node.name
     return inside
 
@@ -100,9 +99,11 @@ def test_nothing_is_asserted_evaluated_or_pickled(module: Module) -> None:
                 wrong.append(f"{module.where(node.lineno)}: eval")
             if node.func.id == "exec" and module.name != "layer":
                 wrong.append(f"{module.where(node.lineno)}: exec")
-    for item in module.imports:
-        if item.name.split(".")[0] in {"pickle", "marshal", "shelve"}:
-            wrong.append(f"{module.where(item.line)}: {item.name}")
+    wrong += [
+        f"{module.where(item.line)}: {item.name}"
+        for item in module.imports
+        if item.name.split(".")[0] in {"pickle", "marshal", "shelve"}
+    ]
     assert not wrong, "\n".join(wrong)
 
 
