@@ -1,0 +1,73 @@
+"""The same driver on an asyncio loop, uvloop included.
+
+The one idea: :class:`AsyncioLoop` is not an adapter but a **name card**.  asyncio's loops have
+every method that a driver needs, by the same names, so the bound methods are simply taken over;
+only the question of whose thread it is has to be answered here.  A flush is one ``call_soon``
+there too, for all that was touched.
+
+Windows' default loop (the proactor) cannot watch descriptors: use ``SelectorEventLoop`` there, or
+our own.  ``asyncio`` is imported when something here is called.  What is left out: transports and
+protocols, which would come between us and the socket.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["AsyncioLoop"]
+
+_NAMES = (
+    *("time", "add_reader", "remove_reader", "add_writer", "remove_writer"),
+    *("call_soon", "call_soon_threadsafe", "call_later"),
+)
+
+
+class AsyncioLoop:
+    """What a :class:`~rawsio.net.driver.Driver` needs of the asyncio loop that runs here.
+
+    ``loop`` is the running one unless given.  The calling thread is its owner.  Raises
+    ``RuntimeError`` if no loop is running here, or if it cannot watch descriptors.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     return AsyncioLoop().owned()
+    >>> asyncio.run(main())
+    True
+    """
+
+    __slots__ = ("asyncio_loop", "owner", *_NAMES)
+
+    if TYPE_CHECKING:
+        time: Any
+        add_reader: Any
+        remove_reader: Any
+        add_writer: Any
+        remove_writer: Any
+        call_soon: Any
+        call_soon_threadsafe: Any
+        call_later: Any
+
+    def __init__(self, loop: Any = None) -> None:
+        if loop is None:
+            from asyncio import get_running_loop
+
+            loop = get_running_loop()
+        self.asyncio_loop = loop
+        self.owner = get_ident()
+        try:
+            loop.remove_reader(-1)
+        except NotImplementedError:
+            kind = type(loop).__name__
+            raise RuntimeError(f"{kind} cannot watch sockets; use SelectorEventLoop") from None
+        except (OSError, ValueError):  # it looked at the descriptor, so it would watch another
+            pass
+        for name in _NAMES:
+            setattr(self, name, getattr(loop, name))
+
+    def owned(self) -> bool:
+        """Return whether the calling thread is the one that the loop runs in."""
+        return get_ident() == self.owner

@@ -1,0 +1,85 @@
+"""What all connections of one loop share: the list of the touched, the timers, the limits.
+
+The one idea: **nobody writes when asked to; everybody writes once at the end of the turn**.
+Whoever puts something into a layer's outbox touches the connection; one ``call_soon`` flushes all
+that were touched.  Ten small answers to one read, or four broadcasts to a thousand clients, cost
+one system call for each connection.
+
+Anything with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a session
+that answers its waiting poll with all that was queued.  What is flushed may touch others (the
+session its connection), which are flushed in the same turn.
+
+What is left out: which loop it is (ours, asyncio's), and which protocol.
+"""
+
+from __future__ import annotations
+
+from rawsio import log
+from rawsio.limits import DEFAULT
+
+from .timers import Timers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    from .handles import AnyLoop
+    from .timers import Report
+
+__all__ = ["Driver"]
+
+
+def _no_report(target: Any, _events: list[Any]) -> None:
+    raise TypeError(f"{type(target).__name__}.tick() gave events, and nobody takes them")
+
+
+class Driver:
+    """The shared half of every connection on ``loop``; see the module's essay.
+
+    ``streams`` are the open connections; ``log`` is limited in rate.  ``on_events(target, events)``
+    takes the events of watched targets that have no ``on_events`` of their own.
+    """
+
+    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "_dirty")
+
+    def __init__(
+        self, loop: AnyLoop, limits: Limits = DEFAULT, on_events: Report = _no_report
+    ) -> None:
+        self.loop = loop
+        self.limits = limits
+        self.streams: set[Any] = set()
+        self.log = log.Log(loop.time)
+        self.time = loop.time
+        self.timers = Timers(loop, on_events, self.log)
+        # A dict, not a list with a flag in each target: touched twice is flushed once, in order.
+        self._dirty: dict[Any, None] = {}
+
+    def touch(self, target: Any) -> None:
+        """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
+        dirty = self._dirty
+        if not dirty:
+            self.loop.call_soon(self.flush)
+        dirty[target] = None
+
+    def watch(self, target: Any) -> None:
+        """See to it that ``target`` is ticked at its deadline; call it when that may have moved."""
+        self.timers.watch(target)
+
+    def forget(self, target: Any) -> None:
+        """Drop the target: it is neither flushed nor ticked any more."""
+        self._dirty.pop(target, None)
+        self.timers.forget(target)
+
+    def flush(self) -> None:
+        """Flush all that was touched, and what that touches, now."""
+        for _ in range(2):
+            dirty, self._dirty = self._dirty, {}
+            for target in dirty:
+                try:
+                    target.flush()
+                except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+                    self.log("net", log.ERROR, "a flush raised an exception", error)
+            if not self._dirty:
+                return

@@ -1,0 +1,166 @@
+"""What a loop's scheduling methods return, and the names that this package needs of a loop.
+
+The one idea: a handle is cancelled by forgetting its callback; it stays in its queue until its
+turn comes.  A timer's turn may be far, and most time-outs are cancelled, so a queue of timers
+counts its cancelled ones and clears them out when they are more than half.  What is left out:
+everything else that asyncio's handles can do.
+"""
+
+# ruff: noqa: D102 - what the methods of the protocols do is asyncio's documentation
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Protocol
+
+    class Cancellable(Protocol):
+        """What ``call_later`` returns on any loop."""
+
+        def cancel(self) -> None: ...
+
+    class AnyLoop(Protocol):
+        """The subset of asyncio's event loop that this package needs."""
+
+        def time(self) -> float: ...
+        def add_reader(self, fd: int, callback: Callable[..., object], /, *args: Any) -> object: ...
+        def remove_reader(self, fd: int, /) -> object: ...
+        def add_writer(self, fd: int, callback: Callable[..., object], /, *args: Any) -> object: ...
+        def remove_writer(self, fd: int, /) -> object: ...
+        def call_soon(self, callback: Callable[..., object], /, *args: Any) -> object: ...
+        def call_soon_threadsafe(
+            self, callback: Callable[..., object], /, *args: Any
+        ) -> object: ...
+        def call_later(
+            self, delay: float, callback: Callable[..., object], /, *args: Any
+        ) -> Cancellable: ...
+
+else:
+    # Names that annotations can use without importing typing.
+    Cancellable = AnyLoop = object
+
+__all__ = ["Handle", "TimerHandle", "TimerQueue", "Cancellable", "AnyLoop"]
+
+
+class Handle:
+    """A scheduled callback, which ``cancel`` takes back."""
+
+    __slots__ = ("_callback", "_args")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._callback: Callable[..., object] | None = callback
+        self._args = args
+
+    def cancel(self) -> None:
+        """Do not call it; harmless when it was called already."""
+        self._callback = None
+        self._args = ()
+
+    def cancelled(self) -> bool:
+        """Return whether it was taken back."""
+        return self._callback is None
+
+    def run(self) -> None:
+        """Call it, unless it was cancelled; used by the loop."""
+        if self._callback is not None:
+            self._callback(*self._args)
+
+
+class TimerHandle(Handle):
+    """A callback scheduled for a time of the loop's clock."""
+
+    __slots__ = ("_when", "_tell")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        cancelled: Callable[[], None],
+    ) -> None:
+        super().__init__(callback, args)
+        self._when = when
+        self._tell: Callable[[], None] | None = cancelled
+
+    def when(self) -> float:
+        """Return the time that it is scheduled for."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Do not call it; harmless when it was called already."""
+        super().cancel()
+        if self._tell is not None:
+            tell, self._tell = self._tell, None
+            tell()
+
+    def detach(self) -> None:
+        """Say that it left the heap, where cancelled timers are counted; used by the loop."""
+        self._tell = None
+
+
+class TimerQueue:
+    """Timers, the earliest first.
+
+    >>> queue = TimerQueue()
+    >>> late, early = queue.push(2.0, print, ()), queue.push(1.0, print, ())
+    >>> queue.first()
+    1.0
+    >>> early.cancel()
+    >>> queue.first()
+    2.0
+    >>> list(queue.due(1.5)), list(queue.due(2.0)) == [late]
+    ([], True)
+    """
+
+    __slots__ = ("_heap", "_sequence", "_cancelled")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, TimerHandle]] = []
+        self._sequence = 0
+        self._cancelled = 0
+
+    def push(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> TimerHandle:
+        """Add a timer for the time ``when``; timers for the same time run in order."""
+        handle = TimerHandle(when, callback, args, self._count_cancelled)
+        self._sequence += 1
+        heappush(self._heap, (when, self._sequence, handle))
+        return handle
+
+    def first(self) -> float | None:
+        """Return the time of the earliest timer that was not cancelled."""
+        heap = self._heap
+        while heap and heap[0][2].cancelled():
+            self._pop()
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> Iterator[TimerHandle]:
+        """Take out one by one the timers of ``now`` and before, but none that was added since."""
+        heap, last = self._heap, self._sequence
+        while heap and heap[0][0] <= now and heap[0][1] <= last:
+            yield self._pop()
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._heap.clear()
+        self._cancelled = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def _pop(self) -> TimerHandle:
+        handle = heappop(self._heap)[2]
+        self._cancelled -= handle.cancelled()
+        handle.detach()
+        return handle
+
+    def _count_cancelled(self) -> None:
+        self._cancelled += 1
+        if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
+            self._heap[:] = [entry for entry in self._heap if not entry[2].cancelled()]
+            heapify(self._heap)
+            self._cancelled = 0

@@ -1,0 +1,227 @@
+"""Listening sockets, and accepting from them.
+
+The one idea: a listener must survive what it cannot change.  Out of descriptors (``EMFILE``), it
+pauses for a second and says so once, because a listening socket with somebody in its queue is
+readable for as long as nobody accepts, and the loop would spin.  A client that gave up in the
+queue is skipped.  Above ``limits.connections`` a connection is accepted and closed at once, so
+that the client learns it now and not when its patience ends.
+
+Sockets are accepted without waiting, up to 64 for each event, and small writes are not delayed
+(``TCP_NODELAY`` is set on the listening socket, whose children inherit it on most systems; the
+first child is asked, and where they do not, each one is told).
+
+What is left out: names.  ``listen_tcp`` resolves one address before the loop runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from rawsio import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .driver import Driver
+    from .handles import Cancellable
+
+__all__ = ["Listener", "listen_tcp", "listen_unix", "inherited"]
+
+_AT_A_TIME = 64
+"""Most connections accepted for one event: those that are open want their turn too."""
+
+_PAUSE = 1.0
+"""Seconds without accepting after the system ran out of something."""
+
+BACKLOG = 4096
+"""Asked of the system (which has a maximum of its own): a server that restarts meets them all."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_IP = tuple(getattr(socket, name) for name in ("AF_INET", "AF_INET6") if hasattr(socket, name))
+
+
+class Listener:
+    """A listening socket, which calls ``on_accept(sock, address)`` for each connection.
+
+    ``listening`` becomes non-blocking and belongs to the listener; the accepted ``sock`` is
+    non-blocking and belongs to ``on_accept``.  ``address`` is what the socket family has: for a
+    unix socket an empty string.
+    """
+
+    __slots__ = ("driver", "on_accept", "_listening", "_fd", "_delayed", "_retry", "_remove")
+
+    def __init__(
+        self,
+        driver: Driver,
+        listening: socket.socket,
+        on_accept: Callable[[socket.socket, Any], object],
+        *,
+        remove: str | None = None,
+    ) -> None:
+        self.driver = driver
+        self.on_accept = on_accept
+        self._listening = listening
+        self._fd = listening.fileno()
+        # None: not known yet whether accepted sockets inherit TCP_NODELAY.
+        self._delayed: bool | None = None if listening.family in _IP else False
+        self._retry: Cancellable | None = None
+        self._remove = remove
+        listening.setblocking(False)
+        driver.loop.add_reader(self._fd, self._acceptable)
+
+    @property
+    def address(self) -> Any:
+        """Where it listens: ``(host, port, ...)``, or the path of a unix socket."""
+        return self._listening.getsockname()
+
+    def close(self) -> None:
+        """Stop listening; calling it again does nothing.  Accepted connections go on."""
+        if self._fd < 0:
+            return
+        self._pause()
+        self._fd = -1
+        self._listening.close()
+        if self._remove is not None:
+            try:
+                os.unlink(self._remove)
+            except OSError as error:
+                self.driver.log("net", log.INFO, f"the unix socket stays behind: {error}")
+
+    def _acceptable(self) -> None:
+        for _ in range(_AT_A_TIME):
+            if self._fd < 0:
+                return  # closed by on_accept
+            try:
+                sock, address = self._listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._exhausted(error)
+                    return
+                continue  # the client gave up in the queue, or the firewall did
+            self._accepted(sock, address)
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        driver = self.driver
+        if len(driver.streams) >= driver.limits.connections:
+            sock.close()
+            driver.log("net", log.WARNING, "a connection is refused: limits.connections are open")
+            return
+        try:
+            sock.setblocking(False)
+            if self._delayed is not False:
+                self._hurry(sock)
+            self.on_accept(sock, address)
+        except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+            sock.close()
+            driver.log("net", log.ERROR, "accepting a connection raised an exception", error)
+
+    def _hurry(self, sock: socket.socket) -> None:
+        if self._delayed is None:
+            self._delayed = not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        if self._delayed:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _exhausted(self, error: OSError) -> None:
+        self._pause()
+        self._retry = self.driver.loop.call_later(_PAUSE, self._resume)
+        message = f"accepting is paused for {_PAUSE:.0f} s: {error.strerror}"
+        self.driver.log("net", log.ERROR, message)
+
+    def _pause(self) -> None:
+        self.driver.loop.remove_reader(self._fd)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _resume(self) -> None:
+        self._retry = None
+        self.driver.loop.add_reader(self._fd, self._acceptable)
+
+
+def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG) -> socket.socket:
+    """Return a socket that listens; port 0 lets the system choose one.
+
+    ``host`` is a name or address; ``""`` and ``"::"`` are all addresses of both families where
+    the system can.  Raises ``OSError`` (``socket.gaierror`` for a name that has no address).
+
+    >>> sock = listen_tcp()
+    >>> sock.getsockname()[0]
+    '127.0.0.1'
+    >>> sock.close()
+    """
+    both = host in ("", "::") and socket.has_dualstack_ipv6()
+    name = "::" if both else host or "0.0.0.0"
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it lets two programs have the same port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
+        sock.bind(address)
+        _listen(sock, backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:
+    """Return a unix socket that listens at ``path``.
+
+    A socket that was left behind there, and that nobody answers, is replaced.  Give the path to
+    ``Listener(remove=...)`` to have it removed in the end.  Raises ``OSError``.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            sock.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or _answers(path):
+                raise
+            os.unlink(path)
+            sock.bind(path)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def inherited(descriptor: int, *, backlog: int = BACKLOG) -> socket.socket:
+    """Return the listening socket that a parent (systemd, inetd) left open as ``descriptor``.
+
+    Family and kind are asked of the system.  Raises ``OSError`` if it is no stream socket.
+    """
+    sock = socket.socket(fileno=descriptor)
+    try:
+        if sock.type != socket.SOCK_STREAM:
+            raise OSError(errno.EPROTOTYPE, "not a stream socket")
+        _listen(sock, backlog)
+    except BaseException:
+        sock.detach()  # it is the caller's still
+        raise
+    return sock
+
+
+def _listen(sock: socket.socket, backlog: int) -> None:
+    if sock.family in _IP:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.listen(backlog)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+    return True

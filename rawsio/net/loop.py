@@ -1,0 +1,377 @@
+"""A loop around one selector, with asyncio's method names, that fits into somebody else's loop.
+
+The one idea: its methods are a **subset of asyncio's event loop by the same names** (``time``,
+``add_reader``, ``remove_reader``, ``add_writer``, ``remove_writer``, ``call_soon``,
+``call_soon_threadsafe``, ``call_later``), so everything above runs unchanged on either; and what
+asyncio does not have, it has: ``step``, ``fileno`` and ``next_deadline``, with which a program
+that owns the main loop (Tk, GLib, pygame, ``select`` on a few devices) gives us a turn when we
+need one.
+
+One turn::
+
+    select -> callbacks of readable and writable descriptors -> due timers -> call_soon
+
+so what is scheduled with ``call_soon`` while reading (the flush of all touched connections) runs
+in the same turn.  What a ``call_soon`` callback itself schedules runs in the same turn too, once;
+the rest waits for the next, so that nobody can keep the loop from its sockets.
+
+Waking
+======
+``call_soon_threadsafe`` and ``stop`` end a waiting ``select`` (:mod:`rawsio.net.wakeup`).
+``call_soon`` and ``call_later`` do so as well outside a turn, though the owner's thread itself is
+awake: the host may be about to wait in *its* loop for our ``fileno()``, and must find it readable.
+
+Which thread
+============
+The owner is the thread that last called ``run`` or ``step`` (at first, the one that made the
+loop).  Only ``call_soon_threadsafe`` and ``stop`` may be called from others.
+
+Time is a monotonic clock, so setting the system's clock changes nothing.  What is left out: child
+processes, name resolution, transports, futures: layers need none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from _thread import get_ident
+from collections import deque
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from time import monotonic
+
+from rawsio import log
+
+from .handles import Handle, TimerHandle, TimerQueue
+from .wakeup import WakeUp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from selectors import BaseSelector, SelectorKey
+    from typing import Any
+
+__all__ = ["Loop"]
+
+_LONGEST_WAIT = 86400.0
+"""The most seconds given to a selector: some systems overflow at 24 days of milliseconds."""
+
+_ROUNDS = 2
+"""How often a turn goes through the call_soon queue: callbacks, then what they scheduled."""
+
+
+class _Channel:
+    """The callbacks of one descriptor.
+
+    A selector hands out a batch of ready descriptors, and the callback of one may close another
+    of the same batch.  Because removal clears the fields here, such a late event finds nobody.
+    """
+
+    __slots__ = ("read", "read_args", "write", "write_args")
+
+    def __init__(self) -> None:
+        self.read: Callable[..., object] | None = None
+        self.read_args: tuple[Any, ...] = ()
+        self.write: Callable[..., object] | None = None
+        self.write_args: tuple[Any, ...] = ()
+
+    def mask(self) -> int:
+        """Return the events that somebody wants."""
+        wanted = EVENT_READ if self.read is not None else 0
+        return wanted | EVENT_WRITE if self.write is not None else wanted
+
+
+class Loop:
+    """One selector and a turn of callbacks around it; see the module's essay.
+
+    ``selector`` and ``clock`` are for tests, and for systems whose best selector is not
+    ``selectors.DefaultSelector``.
+
+    >>> loop = Loop()
+    >>> loop.call_soon(print, "in the first turn")  # doctest: +ELLIPSIS
+    <rawsio.net.handles.Handle object at ...>
+    >>> loop.step(0)
+    in the first turn
+    >>> loop.close()
+    """
+
+    __slots__ = (
+        *("time", "owner", "_selector", "_ready", "_timers", "_wakeup", "_log"),
+        *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
+    )
+
+    def __init__(
+        self, selector: BaseSelector | None = None, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.time = clock
+        self.owner = get_ident()
+        self._selector = DefaultSelector() if selector is None else selector
+        self._ready: deque[Handle] = deque()
+        self._timers = TimerQueue()
+        self._turning = False
+        self._running = False
+        self._stopping = False
+        self._closed = False
+        self._log = log.Log(clock)
+        self._wakeup = WakeUp()
+        self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
+
+    # Descriptors
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call ``callback(*args)`` in every turn in which ``fd`` is readable.
+
+        ``fd`` is a descriptor or has a ``fileno()``; a callback that was there is replaced.  Remove
+        it before closing the descriptor.
+        """
+        fd, channel = self._channel(fd)
+        replaced = channel.read is not None
+        channel.read, channel.read_args = callback, args
+        self._register(fd, channel, anew=replaced)
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call ``callback(*args)`` in every turn in which ``fd`` is writable."""
+        fd, channel = self._channel(fd)
+        replaced = channel.write is not None
+        channel.write, channel.write_args = callback, args
+        self._register(fd, channel, anew=replaced)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Stop calling back for reading; return whether somebody was called."""
+        fd, channel = self._channel(fd)
+        if channel.read is None:
+            return False
+        channel.read, channel.read_args = None, ()
+        self._register(fd, channel, anew=False)
+        return True
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Stop calling back for writing; return whether somebody was called."""
+        fd, channel = self._channel(fd)
+        if channel.write is None:
+            return False
+        channel.write, channel.write_args = None, ()
+        self._register(fd, channel, anew=False)
+        return True
+
+    def _channel(self, fileobj: Any) -> tuple[int, _Channel]:
+        self._check_open()
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        try:
+            return fd, self._selector.get_key(fd).data
+        except (KeyError, ValueError):
+            return fd, _Channel()
+
+    def _register(self, fd: int, channel: _Channel, *, anew: bool) -> None:
+        selector = self._selector
+        mask = channel.mask()
+        known = fd in selector.get_map()
+        if known and (anew or not mask):
+            # A replaced callback may mean that the descriptor was closed behind our back and is a
+            # new one by the same number, of which the kernel knows nothing yet.
+            selector.unregister(fd)
+            known = False
+        if not mask:
+            return
+        if known:
+            try:
+                selector.modify(fd, mask, channel)
+            except FileNotFoundError:
+                pass  # the same, seen by epoll; the selector has forgotten the descriptor by now
+            else:
+                return
+        selector.register(fd, mask, channel)
+
+    # Callbacks
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """Call ``callback(*args)`` in this turn, or outside one in the next; owner's thread only.
+
+        Outside a turn this makes ``fileno()`` readable.
+        """
+        handle = Handle(callback, args)
+        self._ready.append(handle)
+        if not self._turning:
+            self._check_open()
+            self._wakeup.wake()
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """Call ``callback(*args)`` in the next turn: from any thread, or a signal handler."""
+        self._check_open()
+        handle = Handle(callback, args)
+        self._ready.append(handle)
+        self._wakeup.wake()
+        return handle
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
+        """Call ``callback(*args)`` after ``delay`` seconds; owner's thread only."""
+        self._check_open()
+        when, first = self.time() + delay, self._timers.first()
+        handle = self._timers.push(when, callback, args)
+        if not self._turning and (first is None or when < first):
+            self._wakeup.wake()
+        return handle
+
+    # Turns
+
+    def run(self) -> None:
+        """Make turns until ``stop`` is called."""
+        if self._running:
+            raise RuntimeError("the loop is running already")
+        self._running = True
+        try:
+            while True:
+                self.step()
+                if self._stopping:
+                    return
+        finally:
+            self._running = self._stopping = False
+
+    def stop(self) -> None:
+        """Make ``run`` return after this turn; from any thread, or a signal handler."""
+        self._stopping = True
+        self._wakeup.wake()
+
+    def step(self, timeout: float | None = None) -> None:
+        """Make one turn; wait at most ``timeout`` seconds for something to do (``None``: no limit).
+
+        The calling thread becomes the owner.  Raises ``RuntimeError`` inside a turn of this loop.
+        """
+        if self._turning:
+            raise RuntimeError("step() was called inside a turn of the same loop")
+        self._check_open()
+        self._turning = True
+        self.owner = get_ident()
+        try:
+            self._turn(timeout)
+        finally:
+            self._turning = False
+        if self._ready and not self._running:
+            self._wakeup.wake()
+
+    def _turn(self, timeout: float | None) -> None:
+        try:
+            ready = self._selector.select(self._patience(timeout))
+        except (OSError, ValueError) as error:
+            ready = self._forget_closed(error)
+        for key, mask in ready:
+            channel = key.data
+            if mask & EVENT_READ and channel.read is not None:
+                try:
+                    channel.read(*channel.read_args)
+                except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+                    self._io_failed(key, error)
+            if mask & EVENT_WRITE and channel.write is not None:
+                try:
+                    channel.write(*channel.write_args)
+                except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+                    self._io_failed(key, error)
+        if self._timers:
+            for handle in self._timers.due(self.time()):
+                self._run(handle)
+        queue = self._ready
+        for _ in range(_ROUNDS):
+            for _ in range(len(queue)):
+                self._run(queue.popleft())
+
+    def _patience(self, timeout: float | None) -> float:
+        if self._ready or (self._stopping and self._running):
+            return 0.0
+        patience = _LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT)
+        first = self._timers.first()
+        if first is not None:
+            patience = min(patience, first - self.time())
+        return max(patience, 0.0)
+
+    def _run(self, handle: Handle) -> None:
+        try:
+            handle.run()
+        except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+            self._log("net", log.ERROR, "a callback of the loop raised an exception", error)
+
+    def _io_failed(self, key: SelectorKey, error: Exception) -> None:
+        self._log("net", log.ERROR, f"a callback for descriptor {key.fd} raised", error)
+        if not _is_open(key.fd):
+            self._forget(key.fd)
+
+    def _forget_closed(self, error: Exception) -> list[tuple[SelectorKey, int]]:
+        """Drop what was closed without being removed: select() refuses to work with it."""
+        closed = [k.fd for k in self._selector.get_map().values() if not _is_open(k.fd)]
+        if not closed:
+            raise error
+        for fd in closed:
+            self._forget(fd)
+        self._log("net", log.ERROR, f"descriptors were closed while registered: {closed}")
+        return []
+
+    def _forget(self, fd: int) -> None:
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    # For a host with a loop of its own
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``step(0)`` has something to do.
+
+        Timers do not make it readable: see :meth:`next_deadline`.  Raises
+        ``io.UnsupportedOperation`` (an ``OSError``) where the selector has no descriptor.
+        """
+        self._check_open()
+        descriptor = getattr(self._selector, "fileno", None)
+        if descriptor is None:
+            from io import UnsupportedOperation
+
+            raise UnsupportedOperation("the selector of this system has no descriptor")
+        return int(descriptor())
+
+    def next_deadline(self) -> float | None:
+        """Return the time (of ``time()``) of the next timer, 0.0 for at once, ``None`` for never.
+
+        >>> loop = Loop(clock=lambda: 100.0)
+        >>> timer = loop.call_later(5, print)
+        >>> loop.next_deadline()
+        105.0
+        >>> loop.close()
+        """
+        return 0.0 if self._ready else self._timers.first()
+
+    def owned(self) -> bool:
+        """Return whether the calling thread is the owner.
+
+        >>> loop = Loop()
+        >>> loop.owned()
+        True
+        >>> loop.close()
+        """
+        return get_ident() == self.owner
+
+    def wakeup_fd(self) -> int:
+        """Return the descriptor to write a byte to, for ``signal.set_wakeup_fd``."""
+        return self._wakeup.writable_fileno()
+
+    def close(self) -> None:
+        """Free the descriptors; what is still scheduled is not called.  Not inside a turn."""
+        if self._turning:
+            raise RuntimeError("a loop cannot be closed inside its turn")
+        if self._closed:
+            return
+        self._closed = True
+        self._selector.close()
+        self._wakeup.close()
+        self._ready.clear()
+        self._timers.clear()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the loop is closed")
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        if os.name == "posix":
+            os.fstat(fd)
+        else:
+            select.select([fd], [], [], 0)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,410 @@
+"""A stream socket that drives any layer which keeps the contract of :mod:`rawsio.layer`.
+
+Theory of operation
+===================
+*Reading.*  Each readable event costs one ``recv`` (level-triggered: what is left makes the next
+event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(stream,
+events)`` with what both gave.  The connection is then *touched*, and flushed at the end of the
+turn together with all others (:mod:`rawsio.net.driver`).
+
+*Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
+not take is kept as it is (references, never copies of a growing buffer) and only then the socket
+is registered for writing.  Long parts go out by ``sendmsg``, unjoined.
+
+*Holding back.*  Reading stops for any of four reasons, bits of one number: the owner paused it,
+the layer can only store what comes, our answers pile up unsent above the high-water mark, or the
+peer has ended.  While a bit is set the socket is not registered for reading, so a peer that
+half-closed, or keeps sending, does not wake the loop.
+
+*Ending*, when ``layer.closing`` says so and everything is sent::
+
+    OPEN --closing--> ENDING --HALF: shutdown(SHUT_WR)--> ENDED --peer ends, 1 MiB or 2 s--> CLOSED
+                        +------NOW, or the peer has ended already------------------------------^
+
+The detour exists because a close with unread input makes TCP reset the connection, and the peer
+may then never see our last words.
+
+An error of the socket is an end like any other: ``receive_eof``, then ``on_closed(stream,
+reason)``, which is the last call of every stream, exactly once.  An exception out of the layer or
+out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
+
+What is left out: connecting, TLS (a layer, :mod:`rawsio.tls`), and what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import socket
+from enum import Enum
+
+from rawsio import log
+from rawsio.layer import Closing
+
+from .driver import Driver
+from .unsent import JOIN, Unsent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.layer import AnyLayer
+
+__all__ = ["Driver", "State", "TCPStream"]
+
+_AGAIN = (BlockingIOError, InterruptedError)
+
+_LARGEST_RECEIVE = 262144
+"""Asked of the kernel once a read came back full: a bulk transfer is going on."""
+
+# Why we do not read: bits of one number.
+_OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8
+
+_OPEN = Closing.OPEN
+
+
+class State(Enum):
+    """Where a stream is on its way to the end; see the module's figure."""
+
+    OPEN = "open"
+    ENDING = "ending"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+_CLOSED = State.CLOSED
+
+
+class TCPStream:
+    """A connected stream socket and the layer that it drives; see the module's essay.
+
+    ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(stream, events)`` gets
+    what the layer makes of the input and of time.  ``on_closed(stream, reason)`` comes once, at
+    the end; ``on_high(stream)`` when the unsent bytes reach ``limits.high_water`` and
+    ``on_drain(stream)`` when they are back at ``limits.low_water``; all three may be ``None``.
+    ``tag`` is for the owner.
+    """
+
+    __slots__ = (
+        *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
+        *("state", "_fd", "_hold", "_size", "_unsent", "_cutoff", "_discarded"),
+        "__weakref__",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        sock: socket.socket,
+        layer: AnyLayer,
+        on_events: Callable[[TCPStream, list[Any]], object],
+        on_closed: Callable[[TCPStream, str], object] | None = None,
+    ) -> None:
+        self.driver = driver
+        self.sock = sock
+        self.layer = layer
+        self.on_events = on_events
+        self.on_closed = on_closed
+        self.on_high: Callable[[TCPStream], object] | None = None
+        self.on_drain: Callable[[TCPStream], object] | None = None
+        self.tag: Any = None
+        self.state = State.OPEN
+        self._fd = sock.fileno()
+        self._hold = 0
+        self._size = driver.limits.receive_size
+        self._unsent: Unsent | None = None
+        self._cutoff: float | None = None
+        self._discarded = 0
+        if sock.gettimeout() != 0.0:
+            sock.setblocking(False)
+        driver.streams.add(self)
+        driver.loop.add_reader(self._fd, self._readable)
+        driver.touch(self)  # what a new layer has to say, and its first tick
+
+    # For the owner
+
+    @property
+    def buffered_amount(self) -> int:
+        """How many bytes the kernel has not taken yet."""
+        return 0 if self._unsent is None else self._unsent.size
+
+    @property
+    def paused(self) -> bool:
+        """Whether the owner has paused reading."""
+        return self._hold & _OWNER != 0
+
+    def pause(self) -> None:
+        """Do not read from the peer until ``resume``; TCP then slows it down."""
+        self._set_hold(_OWNER, on=True)
+
+    def resume(self) -> None:
+        """Read from the peer again."""
+        self._set_hold(_OWNER, on=False)
+
+    def touch(self) -> None:
+        """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
+        self.driver.touch(self)
+
+    def abort(self, reason: str = "aborted") -> None:
+        """Close at once; what is unsent is lost, and the layer is not told."""
+        self._close(reason)
+
+    # Reading
+
+    def _readable(self) -> None:
+        try:
+            data = self.sock.recv(self._size)
+        except _AGAIN:
+            return
+        except OSError as error:
+            self._lost(_words(error))
+            return
+        if not data:
+            self._peer_ended()
+            return
+        driver, layer = self.driver, self.layer
+        try:
+            early = layer.tick(driver.time())
+            events = layer.receive(data)
+            if early:
+                events = early + events
+            if events:
+                self.on_events(self, events)
+        except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
+            self._broken(error)
+            return
+        if len(data) >= self._size:
+            self._size = _LARGEST_RECEIVE
+        elif self._size == _LARGEST_RECEIVE:
+            self._size = driver.limits.receive_size
+        driver.touch(self)
+
+    def _discard(self) -> None:
+        """Read while ending: the layer sees what comes, but only so much of it."""
+        try:
+            data = self.sock.recv(self._size)
+        except _AGAIN:
+            return
+        except OSError as error:
+            self._lost(_words(error))
+            return
+        if not data:
+            self._peer_ended()
+            return
+        self._discarded += len(data)
+        if self._discarded > self.driver.limits.discard:
+            self._close("closed; the peer went on sending")
+            return
+        self._report(self.layer.receive, data)
+        self.driver.touch(self)
+
+    def _peer_ended(self) -> None:
+        # Without this the socket would be readable for ever, and a half-open peer spin the loop.
+        self._set_hold(_EOF, on=True)
+        self._report(self.layer.tick, self.driver.time())
+        self._report(self.layer.receive_eof)
+        self.driver.touch(self)
+
+    def _lost(self, reason: str) -> None:
+        """End after an error of the socket, or a time-out: nothing can be sent any more."""
+        self._report(self.layer.tick, self.driver.time())
+        self._report(self.layer.receive_eof)
+        self._close(reason)
+
+    def _report(self, feed: Callable[..., list[Any]], *arguments: Any) -> None:
+        if self.state is _CLOSED:
+            return
+        try:
+            events = feed(*arguments)
+            if events:
+                self.on_events(self, events)
+        except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        self.driver.log("net", log.ERROR, "a connection is cut after an exception", error)
+        self._close("internal error")
+
+    def _set_hold(self, bit: int, *, on: bool) -> None:
+        before = self._hold
+        self._hold = hold = before | bit if on else before & ~bit
+        if (hold != 0) == (before != 0) or self.state is _CLOSED:
+            return
+        loop = self.driver.loop
+        if hold:
+            loop.remove_reader(self._fd)
+        else:
+            reader = self._readable if self.state is State.OPEN else self._discard
+            loop.add_reader(self._fd, reader)
+
+    # Time
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called: the layer's deadline, or that of a stalled write."""
+        if self.state is _CLOSED:
+            return None
+        own, layers = self._cutoff, self.layer.deadline
+        if own is None or layers is None:
+            return layers if own is None else own
+        return min(own, layers)
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the layer the time, and end what takes too long; used by the timers.
+
+        The events are reported already, so the list is empty.
+        """
+        if self.state is _CLOSED:
+            return []
+        if self._cutoff is not None and now >= self._cutoff:
+            if self.state is State.ENDED:
+                self._close("closed; the peer did not")
+            else:
+                self._lost("the peer takes no data")
+            return []
+        self._report(self.layer.tick, now)
+        self.driver.touch(self)
+        return []
+
+    # Writing
+
+    def flush(self) -> None:
+        """Send what the layer has in its outbox, and do as it says; used by the driver."""
+        if self.state is _CLOSED:
+            return
+        layer = self.layer
+        units = layer.data_to_send()
+        deadline = layer.deadline
+        if deadline == 0.0:
+            units += self._catch_up()
+            deadline = layer.deadline
+        if units and self.state is not _CLOSED:
+            self._write(units)
+        if self.state is _CLOSED:
+            return
+        if deadline is not None:
+            self.driver.timers.watch_until(self, deadline)
+        if layer.closing is not _OPEN:
+            self._end()
+        elif layer.reading is (self._hold & _LAYER != 0):
+            self._set_hold(_LAYER, on=not layer.reading)
+
+    def _catch_up(self) -> list[Any]:
+        """Tick a layer that has something at once: the next of some pipelined requests."""
+        units: list[Any] = []
+        for _ in range(100):
+            self._report(self.layer.tick, self.driver.time())
+            if self.state is _CLOSED:
+                break
+            units += self.layer.data_to_send()
+            if self.layer.deadline != 0.0:
+                break
+        return units
+
+    def _write(self, units: list[Any]) -> None:
+        if self._unsent is not None:
+            self._unsent.extend(units)
+            self._check_high()
+            return
+        if len(units) == 1:
+            data = units[0]
+        elif sum(map(len, units)) <= JOIN:
+            data = b"".join(units)
+        else:
+            self._keep(units)
+            self._send_unsent()
+            return
+        try:
+            sent = self.sock.send(data)
+        except _AGAIN:
+            sent = 0
+        except OSError as error:
+            self._lost(_words(error))
+            return
+        if sent < len(data):
+            self._keep([memoryview(data)[sent:]])
+            self._check_high()
+
+    def _keep(self, units: list[Any]) -> None:
+        self._unsent = Unsent(units)
+        self.driver.loop.add_writer(self._fd, self._send_unsent)
+        self._postpone(self.driver.limits.write_time)
+
+    def _postpone(self, seconds: float) -> None:
+        self._cutoff = self.driver.time() + seconds
+        self.driver.timers.watch_until(self, self._cutoff)
+
+    def _send_unsent(self) -> None:
+        unsent = self._unsent
+        if unsent is None:
+            return
+        try:
+            progress = unsent.send(self.sock)
+        except OSError as error:
+            self._lost(_words(error))
+            return
+        if not unsent.size:
+            self._unsent = self._cutoff = None
+            self.driver.loop.remove_writer(self._fd)
+        elif progress:
+            self._postpone(self.driver.limits.write_time)
+        self._check_high()
+        if self._unsent is None and self.state is not _CLOSED and self.layer.closing is not _OPEN:
+            self._end()
+
+    def _check_high(self) -> None:
+        limits, size, high = self.driver.limits, self.buffered_amount, self._hold & _WRITES
+        if not high and size >= limits.high_water:
+            self._set_hold(_WRITES, on=True)
+            callback = self.on_high
+        elif high and size <= limits.low_water:
+            self._set_hold(_WRITES, on=False)
+            callback = self.on_drain
+        else:
+            return
+        if callback is not None:
+            callback(self)
+
+    # The end
+
+    def _end(self) -> None:
+        if self.state is State.OPEN:
+            self.state = State.ENDING
+            if not self._hold:
+                self.driver.loop.add_reader(self._fd, self._discard)
+            self._set_hold(_OWNER | _LAYER, on=False)
+        if self._unsent is not None:
+            return
+        if self.layer.closing is Closing.NOW or self._hold & _EOF:
+            self._close("closed")
+        elif self.state is State.ENDING:
+            self._half_close()
+
+    def _half_close(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._lost(_words(error))
+            return
+        self.state = State.ENDED
+        self._postpone(self.driver.limits.discard_time)
+
+    def _close(self, reason: str) -> None:
+        if self.state is _CLOSED:
+            return
+        self.state = _CLOSED
+        driver = self.driver
+        driver.loop.remove_reader(self._fd)
+        driver.loop.remove_writer(self._fd)
+        driver.forget(self)
+        driver.streams.discard(self)
+        self._unsent = None
+        self.sock.close()
+        if self.on_closed is not None:
+            try:
+                self.on_closed(self, reason)
+            except Exception as error:  # noqa: BLE001 - the owner's mistake, and nobody else's
+                driver.log("net", log.ERROR, "on_closed raised an exception", error)
+
+
+def _words(error: OSError) -> str:
+    """Return what went wrong, in the system's words."""
+    return error.strerror or type(error).__name__

@@ -1,0 +1,137 @@
+"""Calls into a loop from other threads, and a loop in a thread of its own.
+
+The one idea: **one thread owns the loop**, and the others give it work by
+``call_soon_threadsafe``, in order.  Nothing in this library takes a lock for that: a deque's
+``append`` is atomic, and the wake-up socket does the rest.
+
+Who waits for a result waits in its own thread.  The owner's thread must not: it would wait for
+itself, so it gets a ``RuntimeError`` at once instead of a hang.
+
+``threading`` is imported here and when needed only.  What is left out: pools of threads for
+handlers; ``concurrent.futures`` has them.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event, Thread
+    from typing import Any, Generic, TypeVar
+
+    from .loop import Loop
+
+    T = TypeVar("T")
+else:
+
+    class Generic:
+        """A stand-in: annotations need typing, and nobody else does."""
+
+        def __class_getitem__(cls, _item):
+            return cls
+
+    T = None
+
+__all__ = ["Waiting", "call", "LoopThread"]
+
+
+class Waiting(Generic[T]):
+    """A result that another thread waits for.
+
+    ``owned()`` says whether the calling thread is the one that will deliver it.
+    """
+
+    __slots__ = ("_event", "_owned", "_value", "_error")
+
+    def __init__(self, owned: Callable[[], bool]) -> None:
+        from threading import Event
+
+        self._event: Event = Event()
+        self._owned = owned
+        self._value: T | None = None
+        self._error: BaseException | None = None
+
+    def run(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
+        """Call the function and keep its result or its exception; in the owner's thread."""
+        try:
+            self._value = function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits
+            self._error = error
+        self._event.set()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the result and return it, or raise its exception.
+
+        Raises ``RuntimeError`` at once in the owner's thread, ``TimeoutError`` after ``timeout``
+        seconds.
+        """
+        if self._owned() and not self._event.is_set():
+            raise RuntimeError("waiting in the thread that runs the loop would never end")
+        if not self._event.wait(timeout):
+            raise TimeoutError(f"no result within {timeout} s")
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+
+def call(loop: Any, function: Callable[..., T], *arguments: Any, timeout: float | None = None) -> T:
+    """Call ``function(*arguments)`` in the thread that owns ``loop``; wait for what it returns.
+
+    Raises what the function raises, ``RuntimeError`` in the owner's thread, and ``TimeoutError``;
+    a function that timed out here may still be called there.
+    """
+    if loop.owned():
+        raise RuntimeError("waiting in the thread that runs the loop would never end")
+    waiting: Waiting[T] = Waiting(loop.owned)
+    loop.call_soon_threadsafe(waiting.run, function, arguments)
+    return waiting.result(timeout)
+
+
+class LoopThread:
+    """Runs ``loop`` in a thread of its own from ``start`` to ``stop``; a context manager.
+
+    >>> from rawsio.net.loop import Loop
+    >>> loop = Loop()
+    >>> with LoopThread(loop):
+    ...     call(loop, max, 3, 4)
+    4
+    >>> loop.close()
+    """
+
+    __slots__ = ("loop", "_thread")
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self._thread: Thread | None = None
+
+    def start(self) -> LoopThread:
+        """Start the thread; return when it owns the loop."""
+        from threading import Event, Thread
+
+        if self._thread is not None:
+            raise RuntimeError("the thread was started already")
+        started = Event()
+        self.loop.call_soon_threadsafe(started.set)
+        # A daemon: a program that ends without stop() must not hang in its exit.
+        self._thread = Thread(target=self.loop.run, name="rawsio", daemon=True)
+        self._thread.start()
+        started.wait()
+        return self
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Make the loop return, and wait for the end of the thread; idempotent."""
+        thread = self._thread
+        if thread is None:
+            return
+        if self.loop.owned() and thread.is_alive():
+            raise RuntimeError("waiting in the thread that runs the loop would never end")
+        self.loop.stop()
+        thread.join(timeout)
+        if not thread.is_alive():
+            self._thread = None
+
+    def __enter__(self) -> LoopThread:
+        return self.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
