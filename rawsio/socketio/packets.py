@@ -1,12 +1,85 @@
-"""Socket.IO packets: what they are, and how they look as Engine.IO messages (protocol v5)."""
+"""Socket.IO packets: what they are, and how they look as Engine.IO messages (protocol v5).
+
+Theory of operation
+===================
+A packet is one text message, followed by one binary message for each attachment::
+
+    <type>[<attachments>-][<namespace>,][<acknowledgement id>][JSON]
+
+    0  CONNECT        0{"token":1}  0/admin,{"sid":"x"}   an object, or nothing
+    1  DISCONNECT     1             1/admin,              nothing
+    2  EVENT          2["hi",1]     2/admin,12["hi"]      an array that begins with the name
+    3  ACK            312[]         3/admin,12["ok"]      an array, and always an id
+    4  CONNECT_ERROR  4{"message":"no"}                   an object or a string
+    5  BINARY_EVENT   51-["f",{"_placeholder":true,"num":0}]   as 2, with 1 to 10 attachments
+    6  BINARY_ACK     61-12[{"_placeholder":true,"num":0}]     as 3
+
+The one idea: the same few records in both directions, and two pure functions.
+:func:`encode_packet` chooses between 2 and 5, 3 and 6 by looking for bytes;
+:func:`decode_packet` returns the record, or a :class:`Partial` that waits for its attachments.
+
+The figure is followed strictly, where the reference server is lax: an id is 1 to 16 ASCII digits
+up to 2**53-1 (there, a blank is id 0 and long ones become floats), an event needs a payload, a
+DISCONNECT has none, only types 2, 3, 5 and 6 have ids.  Names of events that a library uses for
+itself are refused in both directions, so that no packet can reach its handlers.
+
+Left out: which packet may come when, which is :mod:`rawsio.socketio.states`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
+from rawsio.errors import SocketIOError, escaped
 from rawsio.layer import record
 
-__all__ = ["Connect", "ConnectError", "Event", "Ack", "Disconnect"]
+from .values import (
+    HasBinary,
+    Unsendable,
+    check_placeholders,
+    decode_value,
+    encode_binary,
+    encode_plain,
+    fill_placeholders,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    from rawsio.limits import Limits
+
+    AnyEvent: TypeAlias = "Connect | ConnectError | Event | Ack | Disconnect"
+
+__all__ = [
+    "Connect",
+    "ConnectError",
+    "Event",
+    "Ack",
+    "Disconnect",
+    "MAX_ID",
+    "RESERVED",
+    "Partial",
+    "check_name",
+    "decode_packet",
+    "encode_packet",
+]
+
+MAX_ID = 2**53 - 1
+"""Highest acknowledgement id: the largest integer that a JavaScript peer represents exactly."""
+
+RESERVED = frozenset(
+    (
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+        "*",
+    )
+)
+"""Names of events that never travel; those that begin with two underscores do not, either."""
 
 
 @record
@@ -48,3 +121,240 @@ class Disconnect:
     """DISCONNECT: one side leaves a namespace; there is no answer."""
 
     namespace: str = "/"
+
+
+def check_name(name: Any) -> None:
+    """Refuse a name that no event that we send may have.
+
+    Raises:
+        Unsendable: it is neither a string nor a number, or it is reserved.
+
+    >>> check_name("chat"), check_name(7)
+    (None, None)
+    """
+    if isinstance(name, str):
+        if name in RESERVED or name[:2] == "__":
+            raise Unsendable(f"the event name {escaped(name)} is reserved")
+    elif not isinstance(name, (int, float)) or isinstance(name, bool):
+        raise Unsendable(f"an event name is a string or a number, not {type(name).__name__}")
+
+
+# Out
+
+
+def encode_packet(packet: AnyEvent) -> tuple[str | bytes, ...]:
+    """Return the messages of a packet: one text, then its attachments.
+
+    Raises:
+        Unsendable: a field has no form on the wire (a :class:`ValueError` as well).
+
+    >>> encode_packet(Event("/chat", ["hi", 1], 12))
+    ('2/chat,12["hi",1]',)
+    >>> encode_packet(Ack("/", [b"12"], 7))
+    ('61-7[{"_placeholder":true,"num":0}]', b'12')
+    """
+    if type(packet) is Event:
+        args = packet.args
+        if not args or not isinstance(args, (list, tuple)):
+            raise Unsendable("the arguments of an event are a list that begins with its name")
+        check_name(args[0])
+        ending = "" if packet.id is None else _identifier(packet.id)
+        return _with_attachments("25", packet.namespace, ending, args)
+    if type(packet) is Ack:
+        if not isinstance(packet.args, (list, tuple)):
+            raise Unsendable("the arguments of an acknowledgement are a list")
+        return _with_attachments("36", packet.namespace, _identifier(packet.id), packet.args)
+    if type(packet) is Connect:
+        return (_without_attachments("0", packet.namespace, packet.data, (dict,)),)
+    if type(packet) is ConnectError:
+        if packet.data is None:
+            raise Unsendable("a CONNECT_ERROR has data: an object or a string")
+        return (_without_attachments("4", packet.namespace, packet.data, (dict, str)),)
+    if type(packet) is Disconnect:
+        return ("1" + _prefix(packet.namespace),)
+    raise Unsendable(f"{type(packet).__name__} is not a packet of Socket.IO")
+
+
+def _with_attachments(
+    types: str, namespace: str, identifier: str, args: Any
+) -> tuple[str | bytes, ...]:
+    prefix = "" if namespace == "/" else _prefix(namespace)
+    try:
+        return (f"{types[0]}{prefix}{identifier}{encode_plain(args)}",)
+    except HasBinary:
+        text, attachments = encode_binary(args)
+    head = f"{types[1]}{len(attachments)}-{prefix}{identifier}"
+    return (head + text, *attachments)
+
+
+def _without_attachments(kind: str, namespace: str, data: Any, types: tuple[type, ...]) -> str:
+    if data is None:
+        return kind + _prefix(namespace)
+    if not isinstance(data, types):
+        raise Unsendable(f"the data of this packet cannot be of type {type(data).__name__}")
+    try:
+        return kind + _prefix(namespace) + encode_plain(data)
+    except HasBinary:
+        raise Unsendable("only events and acknowledgements carry bytes") from None
+
+
+def _prefix(namespace: str) -> str:
+    if namespace == "/":
+        return ""
+    if not isinstance(namespace, str) or namespace[:1] != "/" or "," in namespace:
+        raise Unsendable("a namespace is a string that begins with a slash and has no comma")
+    try:
+        namespace.encode()
+    except UnicodeEncodeError:
+        raise Unsendable("a namespace has no lone surrogates") from None
+    return namespace + ","
+
+
+def _identifier(number: Any) -> str:
+    if number.__class__ is not int or not 0 <= number <= MAX_ID:
+        raise Unsendable("an acknowledgement id is an integer from 0 to 2**53-1")
+    return str(number)
+
+
+# In
+
+# One match reads the head; each part can be told from the next by its first character.  ASCII only,
+# and linear: no part can begin with what ends the one before.
+_HEAD = re.compile("([0-6])(?:([0-9]*)-)?(?:(/[^,]*),?)?([0-9]*)")
+
+
+class Partial:
+    """A binary packet of which attachments are missing.
+
+    ``packet`` is what came so far, the placeholders still in place.
+    """
+
+    __slots__ = ("packet", "deadline", "size", "_text", "_start", "_count", "_attachments")
+
+    def __init__(self, packet: Event | Ack, text: str, start: int, count: int) -> None:
+        self.packet = packet
+        self.deadline = 0.0
+        self.size = 0
+        self._text = text
+        self._start = start
+        self._count = count
+        self._attachments: list[bytes] = []
+
+    def add(self, attachment: bytes, limits: Limits) -> Event | Ack | None:
+        """Take the next attachment; return the packet when it was the last.
+
+        Raises:
+            SocketIOError: the attachments are longer than ``limits.attachment_bytes`` in all.
+        """
+        self.size += len(attachment)
+        if self.size > limits.attachment_bytes:
+            message = f"attachments of more than {limits.attachment_bytes} bytes"
+            raise SocketIOError(message, "socketio-v5-binary-size")
+        self._attachments.append(attachment)
+        if len(self._attachments) < self._count:
+            return None
+        fill = fill_placeholders(self._attachments, limits)
+        self.packet.args = decode_value(self._text, self._start, limits, fill)
+        return self.packet
+
+
+def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
+    """Return the packet of a message, or what there is of it while its attachments are missing.
+
+    Raises:
+        SocketIOError: no packet looks like this.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> decode_packet('2/chat,12["hi",1]', DEFAULT)
+    Event(namespace='/chat', args=['hi', 1], id=12)
+    """
+    if message.__class__ is not str:
+        raise SocketIOError("bytes that no packet waits for", "socketio-v5-binary-unexpected")
+    text: str = message
+    if text[:2] == "2[":  # the commonest head by far
+        return Event("/", _event_args(decode_value(text, 1, limits)))
+    head = _HEAD.match(text)
+    if head is None:
+        message = f"a packet begins with its type, 0 to 6, not {escaped(text[:1])}"
+        raise SocketIOError(message, "socketio-v5-format-type")
+    kind, attachments, namespace, digits = head.groups()
+    start = head.end()
+    if namespace is None:
+        namespace = "/"
+    elif len(namespace) > limits.namespace_name:
+        message = f"a namespace of more than {limits.namespace_name} characters"
+        raise SocketIOError(message, "socketio-v5-limit-name")
+    number = _read_id(digits, limits) if digits else None
+    if kind in "56":
+        count = _read_count(attachments, limits)
+        args = decode_value(text, start, limits, check_placeholders(count, limits))
+        return Partial(_with_args(kind, namespace, args, number), text, start, count)
+    if attachments is not None:
+        raise SocketIOError("only types 5 and 6 count attachments", "socketio-v5-binary-count")
+    if kind in "23":
+        return _with_args(kind, namespace, decode_value(text, start, limits), number)
+    if number is not None:
+        message = "only events and acknowledgements have an id"
+        raise SocketIOError(message, "socketio-v5-format-id")
+    return _with_data(kind, namespace, text, start, limits)
+
+
+def _read_id(digits: str, limits: Limits) -> int:
+    if len(digits) > 16 or int(digits) > limits.packet_id:
+        message = f"an acknowledgement id above {limits.packet_id}: {escaped(digits)}"
+        raise SocketIOError(message, "socketio-v5-format-id")
+    return int(digits)
+
+
+def _read_count(digits: str | None, limits: Limits) -> int:
+    # Zero would wait for ever for an attachment that is none.
+    if not digits or len(digits) > 9 or not 0 < int(digits) <= limits.attachments:
+        message = f"a binary packet counts 1 to {limits.attachments} attachments"
+        raise SocketIOError(message, "socketio-v5-binary-count")
+    return int(digits)
+
+
+def _with_args(kind: str, namespace: str, args: Any, number: int | None) -> Event | Ack:
+    if kind in "25":
+        return Event(namespace, _event_args(args), number)
+    if number is None:
+        raise SocketIOError("an acknowledgement has an id", "socketio-v5-ack-id")
+    if args.__class__ is not list:
+        message = "the payload of an acknowledgement is an array"
+        raise SocketIOError(message, "socketio-v5-ack-array")
+    return Ack(namespace, args, number)
+
+
+def _event_args(args: Any) -> Any:
+    if args.__class__ is not list or not args:
+        message = "the payload of an event is an array that begins with its name"
+        raise SocketIOError(message, "socketio-v5-event-array")
+    name = args[0]
+    if name.__class__ is str:
+        if name in RESERVED or name[:2] == "__":
+            message = f"the event name {escaped(name)} is reserved"
+            raise SocketIOError(message, "socketio-v5-event-reserved")
+    elif name.__class__ is not int and name.__class__ is not float:
+        message = "the name of an event is a string or a number"
+        raise SocketIOError(message, "socketio-v5-event-name")
+    return args
+
+
+def _with_data(
+    kind: str, namespace: str, text: str, start: int, limits: Limits
+) -> Connect | ConnectError | Disconnect:
+    if kind == "1":
+        if start < len(text):
+            raise SocketIOError("a DISCONNECT has no payload", "socketio-v5-disconnect-empty")
+        return Disconnect(namespace)
+    if kind == "0" and start == len(text):
+        return Connect(namespace)
+    data = decode_value(text, start, limits)
+    if kind == "0":
+        if data.__class__ is not dict:
+            raise SocketIOError("the data of a CONNECT is an object", "socketio-v5-connect-data")
+        return Connect(namespace, data)
+    if data.__class__ is not dict and data.__class__ is not str:
+        message = "the data of a CONNECT_ERROR is an object or a string"
+        raise SocketIOError(message, "socketio-v5-error-data")
+    return ConnectError(namespace, data)

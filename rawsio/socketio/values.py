@@ -1,0 +1,308 @@
+r"""The payload of a packet: JSON out and in, with binary taken out and put back.
+
+Theory of operation
+===================
+A Socket.IO payload is JSON in which bytes stand as *placeholders*, ``{"_placeholder": true,
+"num": 0}``; the bytes themselves follow as messages of their own.  This module knows JSON and
+placeholders; :mod:`rawsio.socketio.packets` knows the head in front of them.
+
+The one idea: **the C code of the standard library does all walking**, so nothing here recurses.
+
+- Out: one kept encoder whose ``default`` hook meets bytes and gives up; only then a second
+  encoder is made, whose hook collects them.  The caller's value is never changed or copied.
+- In: the text is checked for depth by counting brackets outside of strings (with string
+  operations that are linear in C), then parsed.  A binary packet is parsed twice, first with a hook
+  that checks the placeholders, later with one that fills them.  So a bad placeholder fails at
+  the head, before anything waits for attachments.
+
+What JSON cannot say in every language is refused in both directions: ``NaN`` and infinities, also
+by overflow (``1e400``), because a peer that re-emits one ends the connection of every JavaScript
+client in the room.  Integers are kept exactly up to :data:`MAX_DIGITS` digits, and a packet with a
+longer one is refused, because converting costs the square of the length; JavaScript peers
+round beyond 2**53.  A lone surrogate, which JSON can escape and UTF-8 cannot carry, leaves escaped.
+
+Left out: values of other types (dates, sets, decimals): convert them first.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+from json import JSONDecoder, JSONEncoder
+from json import encoder as _library
+
+from rawsio.errors import LocalProtocolError, SocketIOError, escaped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    Hook = Callable[[dict[str, Any]], Any]
+
+__all__ = [
+    "MAX_DIGITS",
+    "HasBinary",
+    "Unsendable",
+    "check_depth",
+    "decode_value",
+    "encode_binary",
+    "encode_plain",
+    "fill_placeholders",
+    "check_placeholders",
+    "nesting",
+]
+
+MAX_DIGITS = 4300
+"""Longest integer that is read: what CPython converts by default, too."""
+
+BINARY = (bytes, bytearray, memoryview)
+FORGED = '"_placeholder":true'
+
+
+class Unsendable(LocalProtocolError, ValueError):
+    """The value cannot travel: no JSON, not finite, too deep, or in a circle.  Nothing was sent."""
+
+
+class HasBinary(Exception):
+    """:func:`encode_plain` met bytes: use :func:`encode_binary`."""
+
+
+# Out
+
+
+def _no_binary(value: Any) -> Any:
+    if isinstance(value, BINARY):
+        raise HasBinary
+    raise TypeError(f"a value of type {type(value).__name__} has no form in JSON: convert it first")
+
+
+def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
+    # JSONEncoder.encode makes the C encoder anew for each call, which costs more than the encoding.
+    # No check for circles is asked of it: they end in its own guard against recursion.
+    make = getattr(_library, "c_make_encoder", None)
+    if make is None:
+        return JSONEncoder(
+            default=default,
+            ensure_ascii=False,
+            allow_nan=False,
+            check_circular=False,
+            separators=(",", ":"),
+        ).encode
+    encoder = make(None, default, _library.encode_basestring, None, ":", ",", False, False, False)
+    join = "".join
+    return lambda value: join(encoder(value, 0))
+
+
+_encode_plain = _make_encoder(_no_binary)
+
+
+def encode_plain(value: Any) -> str:
+    r"""Return the JSON text of a value without bytes: compact, in UTF-8's reach.
+
+    Keys that are not strings become strings as in :mod:`json`, tuples become arrays.
+
+    Raises:
+        HasBinary: there are bytes in it.
+        Unsendable: it has no form in JSON.
+
+    >>> encode_plain(["a", (1, None), {2: "\xe9"}])
+    '["a",[1,null],{"2":"\xe9"}]'
+    """
+    try:
+        text = _encode_plain(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unsendable(error) from None
+    return text if text.isascii() else _in_reach_of_utf8(text)
+
+
+def encode_binary(value: Any) -> tuple[str, tuple[bytes, ...]]:
+    """Return the JSON text of a value with placeholders, and the bytes they stand for, in order.
+
+    >>> encode_binary(["file", b"12", bytearray(b"3")])[1]
+    (b'12', b'3')
+    >>> encode_binary([b"12"])[0]
+    '[{"_placeholder":true,"num":0}]'
+    """
+    found: list[bytes] = []
+
+    def collect(item: Any) -> Any:
+        if not isinstance(item, BINARY):
+            return _no_binary(item)
+        found.append(bytes(item))
+        return {"_placeholder": True, "num": len(found) - 1}
+
+    try:
+        text = _make_encoder(collect)(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unsendable(error) from None
+    # A quote inside a string is escaped, so this text stands only where an object has that key.
+    if found and text.count(FORGED) != len(found):
+        raise Unsendable("an object beside the bytes looks like a placeholder: rename its key")
+    return text if text.isascii() else _in_reach_of_utf8(text), tuple(found)
+
+
+def _unsendable(error: Exception) -> Unsendable:
+    if isinstance(error, RecursionError):
+        return Unsendable("the value contains itself, or is nested too deeply")
+    return Unsendable(f"the value cannot be sent: {error}")
+
+
+def _in_reach_of_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+# In
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value - value:  # only of an infinity the difference is not zero
+        raise _infinite(text)
+    return value
+
+
+def _infinite(text: str) -> SocketIOError:
+    return SocketIOError(f"{escaped(text)} is not a finite number", "socketio-v5-value-finite")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _infinite(name)
+
+
+def _integer(text: str) -> int:
+    if len(text) - text.startswith("-") > MAX_DIGITS:
+        message = f"an integer of {len(text)} digits, {MAX_DIGITS} are allowed"
+        raise SocketIOError(message, "socketio-v5-value-digits")
+    return int(text)
+
+
+def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
+    return JSONDecoder(
+        object_hook=hook,
+        parse_float=_finite,
+        parse_int=_integer,
+        parse_constant=_refuse_constant,
+    ).raw_decode
+
+
+# Reading an integer through a hook costs more than reading it; a short text cannot hold a long one.
+_decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
+_decode_long = _decoder()
+_blank = re.compile("[ \t\n\r]*").fullmatch
+
+
+def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None) -> Any:
+    """Return the value of the JSON text from ``start`` to the end; ``hook`` sees every object.
+
+    Raises:
+        SocketIOError: it is not JSON, or more than ``limits.json_depth`` deep.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> decode_value('2["a",1.5]', 1, DEFAULT)
+    ['a', 1.5]
+    """
+    length = len(text) - start
+    if length > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
+        message = f"arrays and objects are nested deeper than {limits.json_depth}"
+        raise SocketIOError(message, "socketio-v5-value-depth")
+    if hook is not None:
+        decode = _decoder(hook)
+    else:
+        decode = _decode_short if length <= MAX_DIGITS else _decode_long
+    try:
+        value, end = decode(text, start)
+    except (ValueError, RecursionError):
+        message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
+        raise SocketIOError(message, "socketio-v5-value-json") from None
+    # Some encoders end their text with a newline, which JSON allows.
+    if end != len(text) and not _blank(text, end):
+        message = f"text after the payload: {escaped(text[end : end + 60])}"
+        raise SocketIOError(message, "socketio-v5-value-json")
+    return value
+
+
+_STEPS = [0] * 256
+for _opening in b"[{":
+    _STEPS[_opening] = 1
+for _ending in b"]}":
+    _STEPS[_ending] = -1
+_NO_BRACKETS = bytes(byte for byte, step in enumerate(_STEPS) if not step)
+
+
+def nesting(text: str, enough: int = 0) -> int:
+    r"""Return the depth of JSON text, or a bound that is at most ``enough``.
+
+    Linear in the length, without recursion, and right for any valid JSON.
+
+    >>> nesting('[{"a":[]}]'), nesting('["[[["]'), nesting('["\\"[["]')
+    (3, 1, 1)
+    """
+    most = text.count("[") + text.count("{")
+    if most <= enough:
+        return most
+    # Without escapes each quote begins or ends a string: every other piece is outside of strings.
+    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
+    brackets = "".join(pieces[::2]).encode("ascii", "ignore").translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+
+
+def check_depth(text: str, limits: Limits) -> None:
+    """Refuse to send JSON text that a peer with the same limits would not read."""
+    if len(text) > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
+        raise Unsendable(f"arrays and objects are nested deeper than {limits.json_depth}")
+
+
+def check_placeholders(count: int, limits: Limits) -> Hook:
+    """Return a hook for :func:`decode_value` that refuses placeholders of no attachment.
+
+    Several may stand for the same attachment, but not more in all than ``limits.attachments``:
+    sending the value on again would send it once for each.
+    """
+    seen = 0
+
+    def check(value: dict[str, Any]) -> Any:
+        nonlocal seen
+        if value.get("_placeholder") is not True:
+            return value
+        number = value.get("num")
+        if number.__class__ is not int or not 0 <= number < count:
+            message = f"a placeholder of no attachment: {escaped(repr(number))} of {count}"
+            raise SocketIOError(message, "socketio-v5-binary-placeholder")
+        seen += 1
+        if seen > limits.attachments:
+            message = f"more than {limits.attachments} placeholders"
+            raise SocketIOError(message, "socketio-v5-binary-expansion")
+        return value
+
+    return check
+
+
+def fill_placeholders(attachments: list[bytes], limits: Limits) -> Hook:
+    """Return a hook for :func:`decode_value` that puts the attachments where they belong.
+
+    The text must have passed :func:`check_placeholders`.
+    """
+    size = 0
+
+    def fill(value: dict[str, Any]) -> Any:
+        nonlocal size
+        if value.get("_placeholder") is not True:
+            return value
+        attachment = attachments[value["num"]]
+        size += len(attachment)
+        if size > limits.attachment_bytes:
+            message = f"placeholders for more than {limits.attachment_bytes} bytes"
+            raise SocketIOError(message, "socketio-v5-binary-expansion")
+        return attachment
+
+    return fill
