@@ -1,0 +1,80 @@
+// What the interop tests share: start a server, connect the official client, wait for things.
+//
+// SERVER_COMMAND is a JSON array, the command of the server under test: interop_server.py or
+// official_server.js.  It is called with --mode MODE --port PORT and prints "PORT n" once it
+// listens.  MODE is one of
+//   client    the application that official_client.test.js talks to (README of this folder)
+//   socketio  the settings of the Socket.IO protocol suite: heartbeat 300/200 ms, CORS *
+//   engineio  the settings of the Engine.IO protocol suite on /engine.io/: echoes every message
+"use strict";
+
+const { spawn } = require("node:child_process");
+const { once } = require("node:events");
+const readline = require("node:readline");
+
+const command = JSON.parse(process.env.SERVER_COMMAND || "[]");
+
+/** Start the server under test; resolves once it listens. */
+async function startServer(mode, port = 0) {
+  if (!command.length) throw new Error("SERVER_COMMAND is not set: run tests/interop/run.py");
+  const args = [...command.slice(1), "--mode", mode, "--port", String(port)];
+  const child = spawn(command[0], args, { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  const lines = readline.createInterface({ input: child.stdout });
+  const found = await Promise.race([
+    once(lines, "line").then(([line]) => line),
+    exited.then(([code]) => `it ended with ${code}`),
+  ]);
+  const match = /^PORT (\d+)$/.exec(found);
+  if (!match) throw new Error(`the server did not print its port: ${found}`);
+  return {
+    port: Number(match[1]),
+    url: `http://127.0.0.1:${match[1]}`,
+    /** Ask it to stop; resolves to its exit code. */
+    async stop() {
+      child.kill("SIGTERM");
+      const [code] = await exited;
+      return code;
+    },
+    /** Kill it, as a power cut would. */
+    async kill() {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** Resolve to the arguments of the next `name` of an emitter, or reject after `ms`. */
+function next(emitter, name, ms = 5000) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      emitter.off(name, got);
+      reject(new Error(`no ${name} within ${ms} ms`));
+    }, ms);
+    function got(...args) {
+      clearTimeout(timer);
+      resolve(args);
+    }
+    emitter.once(name, got);
+  });
+}
+
+/** Resolve to every call of `name` until `count` have come. */
+function collect(emitter, name, count, ms = 10000) {
+  return new Promise((resolve, reject) => {
+    const found = [];
+    const timer = setTimeout(
+      () => reject(new Error(`${found.length} of ${count} ${name} within ${ms} ms`)),
+      ms,
+    );
+    emitter.on(name, (...args) => {
+      found.push(args);
+      if (found.length === count) {
+        clearTimeout(timer);
+        resolve(found);
+      }
+    });
+  });
+}
+
+module.exports = { startServer, next, collect };
