@@ -173,7 +173,6 @@ suite("browser client, its connection", "client", () => {
     const socket = connect();
     const seen = [];
     socket.on("echo back", (i) => seen.push(i));
-    await next(socket, "connect");
     const { engine } = socket.io;
     assert.equal(engine.transport.name, "polling");
     let count = 0;
@@ -201,7 +200,6 @@ suite("browser client, its connection", "client", () => {
     };
     try {
       const socket = connect();
-      await next(socket, "connect");
       await next(socket.io.engine, "upgradeError");
       assert.equal(await socket.emitWithAck("ack", 1), 1);
       assert.equal(socket.io.engine.transport.name, "polling");
