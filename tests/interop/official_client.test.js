@@ -109,6 +109,7 @@ for (const [way, transports] of Object.entries(WAYS)) {
     it("is in two namespaces over one connection", async () => {
       const main = await connect();
       const custom = main.io.socket("/custom");
+      open.push(custom);
       await next(custom, "connect");
       assert.notEqual(main.id, custom.id);
       const strays = [];
@@ -127,6 +128,7 @@ for (const [way, transports] of Object.entries(WAYS)) {
     it("is told that a namespace does not exist", async () => {
       const main = await connect();
       const random = main.io.socket("/random");
+      open.push(random);
       const [error] = await next(random, "connect_error");
       assert.equal(error.message, "Invalid namespace");
       assert.equal(await main.emitWithAck("ack", "unharmed"), "unharmed");
