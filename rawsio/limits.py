@@ -53,6 +53,8 @@ class Limits:
     """Longest message, all fragments together, and after inflation (close code 1009)."""
     fragments: int = 1024
     """Most fragments of one message: their cost is in their number, not in their bytes."""
+    pongs: int = 16
+    """Most pongs that wait to be sent; beyond, only the latest ping is answered."""
     close_time: float = 10.0
     """How long the closing handshake may take."""
 
@@ -63,6 +65,8 @@ class Limits:
     """How long the probe of a better transport may take (``upgrade_timeout``)."""
     poll_grace: float = 30.0
     """How long a closed polling session waits for the poll that takes its last packets."""
+    unpolled: int = 100_000
+    """Most packets that wait for a poll: who posts but never polls is cut off."""
     sessions: int = 65536
     """Most sessions at a time."""
     sessions_without_namespace: int = 8192

@@ -1,0 +1,344 @@
+"""A WebSocket after its handshake, in either role: bytes below, messages above.
+
+:class:`WebSocketConnection` keeps the contract of :mod:`rawsio.layer`.  Reading is in
+:mod:`rawsio.websocket.reader`; here is what both directions share: who may say what
+(:mod:`rawsio.websocket.states`), the outbox, the answers that the protocol owes the peer (pongs,
+the second close frame), and time.
+
+Three things are less than obvious:
+
+- **An end is told on its own.**  When a close frame or a mistake follows messages in the same
+  read, ``receive`` gives the messages, and the end waits for ``tick`` (``deadline`` is 0.0).  So an
+  application can still answer those messages, and what it says does not depend on TCP's cuts.
+- **Who closes TCP.**  After both close frames, a server is done (``Closing.NOW``).  A client waits
+  for the server's end of stream, for at most ``limits.close_time``, and then gives ``Closed``.
+- **Pongs are bounded.**  Up to ``limits.pongs`` wait in the outbox; after that the last is replaced
+  (RFC 6455 section 5.5.3 asks for the answer to the most recent ping only).
+
+What is left out: keep-alive pings, which are the business of whoever owns the connection.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+from rawsio.errors import LocalProtocolError, WebSocketError
+from rawsio.layer import Closed, Closing, Failed, Role
+from rawsio.limits import DEFAULT
+
+from .events import Message, Ping, Pong
+from .frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    close_code_is_valid,
+    encode_close,
+    encode_frame,
+    text_frame,
+)
+from .reader import Reader
+from .states import RECEIVING, SENDING, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from rawsio.limits import Limits
+
+    from .deflate import Agreement
+
+    class Prepared(Protocol):
+        """What :meth:`WebSocketConnection.send_prepared` needs (see :mod:`rawsio.stack`)."""
+
+        @property
+        def frame(self) -> bytes: ...
+        def packets(self) -> tuple[str | bytes, ...]: ...
+
+
+__all__ = ["WebSocketConnection"]
+
+_RULE_TIMEOUT = "6455-7.1.1-close-time"
+
+
+class WebSocketConnection:
+    """One end of a WebSocket (RFC 6455), after the opening handshake.
+
+    Events are ``Message Ping Pong``, then one ``Closed(code, reason)`` or ``Failed``.  Sending
+    ``Closed(code, reason)`` begins the closing handshake; code 1005 sends no code.  ``deflate`` is
+    what the handshake agreed on; ``random_bytes(4)`` makes the mask keys of a client; messages
+    longer than ``fragment`` bytes are sent in frames of about that size (0: never).
+
+    >>> server = WebSocketConnection(Role.SERVER)
+    >>> server.receive(bytes.fromhex("8185 37fa213d 7f9f4d5158"))
+    [Message(data='Hello', compress=True)]
+    >>> server.send(Message("Hi"))
+    >>> server.data_to_send()
+    [b'\\x81\\x02Hi']
+    """
+
+    __slots__ = (
+        "_role",
+        "_limits",
+        "_random_bytes",
+        "_fragment",
+        "_reader",
+        "_agreement",
+        "_compressor",
+        "_state",
+        "_legal",
+        "_outbox",
+        "_pongs",
+        "_last_pong",
+        "_held",
+        "_deadline",
+        "_closing",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        limits: Limits = DEFAULT,
+        *,
+        deflate: Agreement | None = None,
+        random_bytes: Callable[[int], bytes] = urandom,
+        fragment: int = 0,
+    ) -> None:
+        self._role = role
+        self._limits = limits
+        self._random_bytes = random_bytes
+        self._fragment = fragment
+        self._agreement = deflate
+        self._compressor = deflate.compressor(role) if deflate else None
+        inflater = deflate.inflater(role) if deflate else None
+        self._reader = Reader(limits, role is Role.SERVER, inflater)
+        self._state = State.OPEN
+        self._legal = SENDING[role][State.OPEN]
+        self._outbox: list[bytes] = []
+        self._pongs = 0
+        self._last_pong = 0
+        # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
+        # is told when the server has closed TCP.
+        self._held: Closed | Failed | None = None
+        self._deadline: float | None = None
+        self._closing = Closing.OPEN
+
+    # The contract
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        return self._deadline
+
+    @property
+    def closing(self) -> Closing:
+        """What the driver should do with the connection below."""
+        return self._closing
+
+    @property
+    def reading(self) -> bool:
+        """Always true: what comes in is turned into events, or dropped, at once."""
+        return True
+
+    @property
+    def buffered(self) -> int:
+        """How many received bytes are held."""
+        return self._reader.buffered
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Feed bytes from the peer."""
+        if self._held is not None or self._state is State.ENDED:
+            return self._release()
+        events: list[Any] = []
+        try:
+            self._reader.read(data, events)
+        except WebSocketError as error:
+            self._held = error.as_event()
+        if len(events) != 1 or events[0].__class__ is not Message or self._held is not None:
+            self._look_at(events)
+        return events
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more: the end, orderly only after both close frames."""
+        events = self._release()
+        if self._state is State.ENDING:
+            events += self._end(Closing.NOW)
+        elif self._state is not State.ENDED:
+            self._held = Failed(
+                "websocket", "6455-7.1.5-eof", 1006, "the connection ended without a close frame"
+            )
+            events += self._end(Closing.NOW)
+        return events
+
+    def send(self, event: Message | Ping | Pong | Closed) -> None:
+        """Send an event; raises ``LocalProtocolError`` where that is illegal now."""
+        kind = event.__class__
+        if kind not in self._legal:
+            raise LocalProtocolError(
+                f"{kind.__name__} may not be sent: the WebSocket is {self._state.value}"
+            )
+        if isinstance(event, Message):
+            self._send_message(event)
+        elif isinstance(event, Closed):
+            self._send_close(event)
+        else:
+            if len(event.data) > 125:
+                raise LocalProtocolError("a ping or pong carries at most 125 bytes")
+            self._put(PING if kind is Ping else PONG, bytes(event.data))
+
+    def send_prepared(self, prepared: Prepared) -> None:
+        """Send what was encoded once for many: the same bytes, if all get the same.
+
+        A client masks and a compressor has a state of its own, so those encode again.
+        """
+        if Message not in self._legal:
+            raise LocalProtocolError(
+                f"a packet may not be sent: the WebSocket is {self._state.value}"
+            )
+        if self._role is Role.SERVER and self._compressor is None and not self._fragment:
+            self._outbox.append(prepared.frame)
+            return
+        for packet in prepared.packets():
+            self._send_message(Message(packet))
+
+    def data_to_send(self) -> list[bytes]:
+        """Drain the outbox."""
+        outbox, self._outbox = self._outbox, []
+        self._pongs = 0
+        return outbox
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time, in seconds: gives an end that waited, and ends what takes too long."""
+        if self._deadline is None:
+            return []
+        events: list[Any] = []
+        if self._held is not None and self._state is not State.ENDING:
+            events = self._release()
+        if self._deadline == 0.0:
+            # The closing handshake began since the last tick: its time runs from here.
+            self._deadline = now + self._limits.close_time
+        elif self._deadline is not None and now >= self._deadline:
+            if self._held is None:
+                self._held = Failed(
+                    "websocket", _RULE_TIMEOUT, 1006, "the peer did not answer our close frame"
+                )
+            events += self._end(Closing.NOW)
+        return events
+
+    # Sending
+
+    def _send_message(self, message: Message) -> None:
+        data = message.data
+        if isinstance(data, str):
+            try:
+                payload = data.encode()
+            except UnicodeEncodeError as error:
+                raise LocalProtocolError("a text with a lone surrogate cannot be sent") from error
+            if self._role is Role.SERVER and self._compressor is None and not self._fragment:
+                self._outbox.append(text_frame(payload))
+                return
+            opcode = TEXT
+        elif isinstance(data, (bytes, bytearray, memoryview)):
+            payload = bytes(data)
+            opcode = BINARY
+        else:
+            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+        rsv1 = False
+        if self._compressor is not None and self._agreement is not None and message.compress:
+            rsv1 = len(payload) >= self._agreement.threshold
+            if rsv1:
+                payload = self._compressor.compress(payload)
+        if self._fragment and len(payload) > self._fragment:
+            self._put_fragments(opcode, payload, rsv1=rsv1)
+        else:
+            self._put(opcode, payload, rsv1=rsv1)
+
+    def _put_fragments(self, opcode: int, payload: bytes, *, rsv1: bool) -> None:
+        # Never more fragments than we would take ourselves.
+        size = max(self._fragment, -(-len(payload) // self._limits.fragments))
+        last = (len(payload) - 1) // size * size
+        for at in range(0, len(payload), size):
+            piece = payload[at : at + size]
+            self._put(opcode, piece, rsv1=rsv1, fin=at == last)
+            opcode, rsv1 = CONTINUATION, False
+
+    def _send_close(self, event: Closed) -> None:
+        if not isinstance(event.reason, str):
+            raise TypeError(f"a close reason is str, not {type(event.reason).__name__}")
+        if event.code == 1005:
+            if event.reason:
+                raise LocalProtocolError("a close frame without a code has no reason either")
+        elif not close_code_is_valid(event.code):
+            raise LocalProtocolError(f"the close code {event.code} may not be sent")
+        elif event.code == 1010 and self._role is Role.SERVER:
+            raise LocalProtocolError("the close code 1010 is a client's")
+        try:
+            body = encode_close(event.code, event.reason)
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError("a reason with a lone surrogate cannot be sent") from error
+        if len(body) > 125:
+            raise LocalProtocolError("a close reason has at most 123 bytes of UTF-8")
+        self._put(CLOSE, body)
+        self._enter(SENDING[self._role][self._state][Closed])
+        self._deadline = 0.0
+
+    def _put(self, opcode: int, payload: bytes, *, rsv1: bool = False, fin: bool = True) -> None:
+        key = self._random_bytes(4) if self._role is Role.CLIENT else None
+        self._outbox.append(encode_frame(opcode, payload, fin=fin, rsv1=rsv1, mask=key))
+
+    def _pong(self, data: bytes) -> None:
+        if self._pongs >= self._limits.pongs:
+            key = self._random_bytes(4) if self._role is Role.CLIENT else None
+            self._outbox[self._last_pong] = encode_frame(PONG, data, mask=key)
+            return
+        self._pongs += 1
+        self._last_pong = len(self._outbox)
+        self._put(PONG, data)
+
+    # Receiving, and the end
+
+    def _look_at(self, events: list[Any]) -> None:
+        """Answer pings; hold back an end that others come before."""
+        for event in events:
+            if event.__class__ is Ping:
+                self._pong(event.data)
+        if events and events[-1].__class__ is Closed:
+            self._held = events.pop()
+        if self._held is not None:
+            if events:
+                self._deadline = 0.0
+            else:
+                events += self._release()
+
+    def _release(self) -> list[Any]:
+        """Let the end that was held back happen."""
+        held = self._held
+        if held is None or self._state is State.ENDING:
+            return []
+        if isinstance(held, Failed):
+            if self._state is State.OPEN:
+                reason = held.message.encode()[:123].decode(errors="ignore")
+                self._put(CLOSE, encode_close(held.code, reason))
+            return self._end(Closing.HALF)
+        if self._state is State.OPEN:
+            # Section 5.5.1: the answer to a close frame repeats its code.
+            self._put(CLOSE, encode_close(held.code))
+        self._enter(RECEIVING[self._role][self._state][Closed])
+        if self._state is State.ENDED:
+            return self._end(Closing.NOW)
+        self._deadline = 0.0
+        return []
+
+    def _end(self, closing: Closing) -> list[Any]:
+        event, self._held = self._held, None
+        self._enter(State.ENDED)
+        self._deadline = None
+        self._closing = closing
+        return [event]
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._legal = SENDING[self._role][state]

@@ -1,0 +1,242 @@
+"""From bytes to events: frames become messages here, for both roles.
+
+:class:`Reader` keeps what is between two reads: a header that is not whole, the frame whose payload
+is still coming, the message whose last fragment is still coming.  Three ideas:
+
+- **One growing buffer.**  Payload is unmasked when it arrives and appended to one ``bytearray``;
+  a peer that sends a byte at a time, or a million empty fragments, makes no objects.
+- **Judged as it arrives.**  A header is judged when it is whole, with the limits on the message;
+  text is checked at each byte, a compressed frame when its last byte is there.  All this is a
+  function of the bytes so far, never of how they were cut.
+- **A fast path for what nearly all frames are**: short, whole in one read, a message by
+  themselves.
+
+What is left out: everything that is sent, and what a close frame means for the connection; that is
+:mod:`rawsio.websocket.connection`.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import WebSocketError
+from rawsio.layer import Closed
+
+from .events import Message, Ping, Pong
+from .frames import (
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    PING,
+    RSV1,
+    TEXT,
+    decode_close,
+    decode_header,
+)
+from .masking import SHORT, mask, rotated, unmask_short
+from .utf8 import check_utf8, decode_utf8
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    from .deflate import Inflater
+
+__all__ = ["Reader"]
+
+_WHOLE_TEXT = FIN | TEXT
+_NO_KEY = b"\0\0\0\0"
+
+
+class Reader:
+    """The receiving half of a WebSocket.
+
+    ``masked`` says whether the peer is a client; ``inflater`` is there if compression was agreed.
+    """
+
+    __slots__ = (
+        "_limit",
+        "_limits",
+        "_masked",
+        "_inflater",
+        "_pending",
+        "_first",
+        "_left",
+        "_key",
+        "_opcode",
+        "_fragments",
+        "_message",
+        "_tail",
+        "_deflated",
+    )
+
+    def __init__(self, limits: Limits, masked: bool, inflater: Inflater | None) -> None:  # noqa: FBT001
+        self._limit = limits.message
+        self._limits = limits
+        self._masked = masked
+        self._inflater = inflater
+        # A header, or a control frame, that is not whole yet.
+        self._pending = b""
+        # The data frame whose payload is coming: its first byte, what is left of it, its key.
+        self._first = 0
+        self._left = 0
+        self._key = _NO_KEY
+        # The message that is coming: its opcode (0: none), its frames so far, its data so far.
+        self._opcode = 0
+        self._fragments = 0
+        self._message: bytearray | None = None
+        # The unfinished character at the end of a text so far.
+        self._tail = b""
+        # The payload so far of a compressed frame; None unless the message is compressed.
+        self._deflated: bytearray | None = None
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are held."""
+        return len(self._pending) + len(self._message or b"") + len(self._deflated or b"")
+
+    def read(self, data: bytes, events: list[Any]) -> None:
+        """Append the events of ``data``; a ``Closed`` is the last, and what follows is dropped.
+
+        Raises ``WebSocketError`` at the first mistake; the events before it are in ``events``.
+        """
+        at = 0
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        end = len(data)
+        if self._left:
+            at = self._payload(data, 0, events)
+        while at < end:
+            header = decode_header(data, at, self._masked)
+            if header is None:
+                self._pending = data[at:]
+                return
+            first, size, body = header
+            after = body + size
+            if first == _WHOLE_TEXT and size <= SHORT and after <= end and not self._opcode:
+                # The fast path.
+                if size > self._limit:
+                    raise self._too_long()
+                masked = self._masked
+                payload = unmask_short(data, body - 4, size) if masked else data[body:after]
+                events.append(Message(decode_utf8(payload)))
+                at = after
+            elif first & 0x08:
+                if after > end:
+                    self._pending = data[at:]
+                    return
+                if self._control(first & 0x0F, data, body, after, events):
+                    return
+                at = after
+            else:
+                self._begin(first, size)
+                self._key = data[body - 4 : body] if self._masked else _NO_KEY
+                at = self._payload(data, body, events)
+
+    # Control frames (section 5.5): whole, short, and between the fragments of a message
+
+    def _control(self, opcode: int, data: bytes, body: int, after: int, events: list[Any]) -> bool:
+        payload = data[body:after]
+        if self._masked:
+            payload = mask(payload, data[body - 4 : body])
+        if opcode == CLOSE:
+            events.append(Closed(*decode_close(payload)))
+            return True
+        events.append(Ping(payload) if opcode == PING else Pong(payload))
+        return False
+
+    # Data frames (sections 5.4, 5.6)
+
+    def _begin(self, first: int, size: int) -> None:
+        """Judge the header of a data frame by what came before it."""
+        opcode = first & 0x0F
+        if opcode == CONTINUATION:
+            if not self._opcode:
+                raise WebSocketError("a continuation without a message", "6455-5.4-continuation")
+            if first & RSV1:
+                raise WebSocketError(
+                    "a continuation frame has its RSV1 bit set", "7692-6.1-rsv1-continuation"
+                )
+        else:
+            if self._opcode:
+                raise WebSocketError("a message begins within a message", "6455-5.4-interleaved")
+            if first & RSV1:
+                if self._inflater is None:
+                    raise WebSocketError(
+                        "RSV1 is set, but no extension was agreed", "6455-5.2-rsv1"
+                    )
+                self._deflated = bytearray()
+            self._opcode = opcode
+        self._fragments += 1
+        if self._fragments > self._limits.fragments:
+            raise WebSocketError(
+                f"a message has more than {self._limits.fragments} fragments",
+                "6455-10.4-fragments",
+                1009,
+            )
+        self._first = first
+        self._left = size
+        if self._deflated is None:
+            if size + len(self._message or b"") > self._limit:
+                raise self._too_long()
+        elif size > self._limit + (self._limit >> 4) + 64:
+            # Data that cannot be compressed grows a little, by the headers of its blocks.
+            raise self._too_long()
+
+    def _payload(self, data: bytes, at: int, events: list[Any]) -> int:
+        """Take what there is of the payload of the frame; return where it ends in ``data``."""
+        after = min(at + self._left, len(data))
+        piece = data[at:after]
+        taken = after - at
+        if taken:
+            self._left -= taken
+            if self._masked:
+                piece = mask(piece, self._key)
+                if self._left:
+                    self._key = rotated(self._key, taken)
+            if self._deflated is not None:
+                self._deflated += piece
+            elif not self._left and self._message is None and self._first & FIN:
+                # A message in one frame in one read: never in the buffer.
+                self._end_message(piece, events)
+                return after
+            else:
+                self._append(piece)
+        if not self._left:
+            self._end_frame(events)
+        return after
+
+    def _append(self, piece: bytes) -> None:
+        if self._opcode == TEXT:
+            self._tail = check_utf8(self._tail, piece)
+        if self._message is None:
+            self._message = bytearray(piece)
+        else:
+            self._message += piece
+
+    def _end_frame(self, events: list[Any]) -> None:
+        last = self._first & FIN != 0
+        if self._deflated is not None and self._inflater is not None:
+            deflated, self._deflated = self._deflated, bytearray()
+            for piece in self._inflater.inflate(deflated, last=last):
+                if len(piece) + len(self._message or b"") > self._limit:
+                    raise self._too_long()
+                self._append(piece)
+        if last:
+            whole = self._message
+            self._end_message(b"" if whole is None else whole, events)
+
+    def _end_message(self, whole: bytes | bytearray, events: list[Any]) -> None:
+        if self._opcode == TEXT:
+            events.append(Message(decode_utf8(whole)))
+        else:
+            events.append(Message(bytes(whole)))
+        self._opcode = self._fragments = 0
+        self._message = self._deflated = None
+        self._tail = b""
+
+    def _too_long(self) -> WebSocketError:
+        return WebSocketError(
+            f"a message has more than {self._limit} bytes", "6455-10.4-message", 1009
+        )

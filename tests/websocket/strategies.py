@@ -1,0 +1,121 @@
+"""What may be sent and what may arrive: valid frames, nearly valid ones, and junk."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rawsio.layer import Closed, Role
+from rawsio.websocket.deflate import Compressor
+from rawsio.websocket.events import Message, Ping, Pong
+from rawsio.websocket.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    encode_close,
+    encode_frame,
+)
+
+__all__ = ["KEY", "events", "wire", "sizes"]
+
+KEY = b"\x37\xfa\x21\x3d"
+
+sizes = st.one_of(
+    st.integers(0, 40), st.sampled_from([124, 125, 126, 127, 128, 199, 200, 201, 65535, 65536])
+)
+texts = st.one_of(
+    st.text(max_size=60), sizes.map(lambda n: "x" * n), sizes.map(lambda n: "\u00e9" * (n // 2))
+)
+payloads = st.one_of(
+    st.binary(max_size=60), sizes.map(bytes), texts.map(lambda t: t.encode("utf-8", "replace"))
+)
+codes = st.sampled_from([1000, 1001, 1002, 1003, 1005, 1007, 1010, 1011, 1014, 3000, 4999])
+bad_codes = st.sampled_from([0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535])
+
+
+def events(_role: Role) -> st.SearchStrategy[Any]:
+    """Return events that a side may try to send; few of them end the connection."""
+    small = st.binary(max_size=130)
+    plain = st.one_of(
+        st.builds(Message, st.one_of(texts, payloads), st.booleans()),
+        st.builds(Ping, small),
+        st.builds(Pong, small),
+    )
+    closed = st.builds(Closed, st.one_of(codes, bad_codes), st.text(max_size=50))
+    return st.one_of(plain, plain, plain, closed)
+
+
+def _frame(role: Role, opcode: int, payload: bytes, **bits: Any) -> bytes:
+    return encode_frame(opcode, payload, mask=KEY if role is Role.SERVER else None, **bits)
+
+
+@st.composite
+def _fragments(draw: st.DrawFn, role: Role, payload: bytes, *, rsv1: bool) -> bytes:
+    """Draw a message, cut into frames, perhaps with a control frame between two of them."""
+    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=4)))
+    edges = [0, *cuts, len(payload)]
+    out = b""
+    for n, (a, b) in enumerate(itertools.pairwise(edges)):
+        out += _frame(role, opcode, payload[a:b], fin=n == len(edges) - 2, rsv1=rsv1)
+        opcode, rsv1 = CONTINUATION, False
+        if n < len(edges) - 2 and draw(st.booleans()):
+            out += _frame(role, PING, b"between")
+    return out
+
+
+@st.composite
+def _message(draw: st.DrawFn, role: Role) -> bytes:
+    payload = draw(payloads)
+    rsv1 = draw(st.booleans())
+    if rsv1:
+        payload = Compressor(15, True).compress(payload)
+        if draw(st.integers(0, 5)) == 0:
+            place = draw(st.integers(0, len(payload) - 1))
+            payload = payload[:place] + draw(st.binary(max_size=3)) + payload[place + 1 :]
+    return draw(_fragments(role, payload, rsv1=rsv1))
+
+
+@st.composite
+def _control(draw: st.DrawFn, role: Role) -> bytes:
+    kind = draw(st.sampled_from([PING, PONG, PING, PONG, CLOSE]))
+    if kind != CLOSE:
+        return _frame(role, kind, draw(st.binary(max_size=130)))
+    code = draw(st.one_of(codes, bad_codes))
+    body = draw(
+        st.one_of(st.just(encode_close(code, "why")), st.binary(max_size=6), st.just(b"\x03"))
+    )
+    return _frame(role, CLOSE, body)
+
+
+@st.composite
+def _broken(draw: st.DrawFn, role: Role) -> bytes:
+    """Draw a frame with one byte of its beginning changed, or a header with any length."""
+    frame = draw(st.one_of(_message(role), _control(role)))
+    if draw(st.booleans()):
+        place = draw(st.integers(0, min(len(frame), 14) - 1))
+        return frame[:place] + bytes([draw(st.integers(0, 255))]) + frame[place + 1 :]
+    bit = 0x80 if role is Role.SERVER else 0
+    first = draw(st.sampled_from([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0xC1]))
+    size = draw(st.sampled_from([0, 1, 125, 126, 65535, 65536, 2**40, 2**63 - 1, 2**63, 2**64 - 1]))
+    if draw(st.booleans()):
+        return bytes((first, bit | 127)) + size.to_bytes(8, "big") + KEY + b"x"
+    return bytes((first, bit | 126)) + (size & 0xFFFF).to_bytes(2, "big") + KEY + b"x"
+
+
+@st.composite
+def wire(draw: st.DrawFn, role: Role) -> list[bytes]:
+    """Draw what reaches a layer of ``role``: mostly valid frames, then perhaps something else."""
+    good = st.one_of(_message(role), _message(role), _control(role))
+    units = draw(st.lists(good, max_size=6))
+    if draw(st.booleans()):
+        units.append(draw(st.one_of(_broken(role), st.binary(max_size=20))))
+        units += draw(st.lists(good, max_size=2))
+    if units and draw(st.integers(0, 4)) == 0:
+        units[-1] = units[-1][: draw(st.integers(0, len(units[-1])))]
+    return units

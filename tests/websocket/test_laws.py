@@ -1,0 +1,80 @@
+"""The laws of design on a WebSocket: plain, in fragments, and with every kind of compression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rawsio.layer import Role
+from rawsio.limits import Limits
+from rawsio.websocket.connection import WebSocketConnection
+from rawsio.websocket.deflate import Agreement
+from rawsio.websocket.events import Message, Pong
+from rawsio.websocket.frames import BINARY, encode_frame, text_frame
+from tests.laws import Subject, laws_for
+
+from .strategies import events, wire
+
+GENEROUS = Limits(message=100_000)
+TIGHT = Limits(message=200, fragments=3, pongs=2)
+
+
+class OneMessage:
+    """A message that was encoded once: what ``rawsio.stack.Prepared`` is to this layer."""
+
+    def __init__(self, data: str | bytes) -> None:
+        self.data = data
+
+    def packets(self) -> tuple[str | bytes, ...]:
+        return (self.data,)
+
+    @property
+    def frame(self) -> bytes:
+        if isinstance(self.data, str):
+            return text_frame(self.data.encode())
+        return encode_frame(BINARY, self.data)
+
+
+def prepare(event: Any) -> OneMessage | None:
+    return OneMessage(event.data) if isinstance(event, Message) and event.compress else None
+
+
+def subject(limits: Limits, deflate: Agreement | None = None, **options: Any) -> Subject:
+    def make() -> tuple[WebSocketConnection, WebSocketConnection]:
+        client, server = (
+            WebSocketConnection(
+                role, limits, deflate=deflate, random_bytes=lambda n: b"\x5a" * n, **options
+            )
+            for role in (Role.CLIENT, Role.SERVER)
+        )
+        return client, server
+
+    return Subject(
+        make,
+        events,
+        wire,
+        automatic=lambda event: isinstance(event, Pong),
+        buffered=lambda layer: layer.buffered,
+        # A compressed frame and what it inflates to, or a message and a header.
+        bound=2 * limits.message + limits.message // 16 + 64 + 131,
+        prepare=prepare,
+        max_tick=0.2,
+    )
+
+
+TestPlainLaws = laws_for(subject(GENEROUS))
+TestFragmentLaws = laws_for(subject(GENEROUS, fragment=7))
+TestDeflateLaws = laws_for(subject(GENEROUS, Agreement(threshold=0)))
+TestFreshDeflateLaws = laws_for(
+    subject(
+        GENEROUS,
+        Agreement(True, True, 9, 8, threshold=10),
+        fragment=100,
+    )
+)
+
+
+class TestTightLaws(laws_for(subject(TIGHT, Agreement(threshold=0)))):
+    """Only the laws on input: the events are longer than these limits allow."""
+
+    test_what_one_side_sends_the_other_receives = None
+    test_a_send_is_refused_and_changes_nothing_or_the_peer_accepts_it = None
