@@ -1,0 +1,192 @@
+"""Run the outside judges: ``python -m tests.interop.run [--reference] [SUITE ...]``.
+
+Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
+of the official protocol suites) judge the server, ``browser_client`` judges our browser client,
+``demo`` uses the demo page in Chromium.  Their npm packages go into ``.interop/npm``, in the
+versions of ``package.json``; ``NODE_MODULES`` names a folder that has them already.
+
+``--reference`` runs the suites against the official server instead of ours, to judge the judges.
+What the suites write (screenshots) goes into ``.interop/results``.  The exit code is 0 if
+every suite passed and no test was skipped that ``tests/skips.txt`` does not name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.skips import unexpected
+
+__all__ = ["SUITES", "Result", "install", "main", "run_suite"]
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FOLDER = ROOT / ".interop"
+SUITES = ("official_client", "protocol", "browser_client", "demo")
+WITH_REFERENCE = ("official_client", "protocol", "browser_client")
+SECONDS = 300
+"""What a suite may take; one that hangs is killed with everything it started."""
+
+
+class NotInstalled(Exception):
+    """A program or package is missing; the text says which, and what helps."""
+
+
+@dataclass
+class Result:
+    """What came of one suite."""
+
+    suite: str
+    passed: int
+    failed: int
+    skipped: dict[str, str]
+    seconds: float
+    code: int
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what is wrong, a line each; nothing if the suite passed."""
+        found = unexpected(self.skipped)
+        if self.failed:
+            found.append(f"{self.failed} tests failed")
+        if self.code:
+            found.append(f"node ended with {self.code}")
+        if not self.passed:
+            found.append("no test passed")
+        return found
+
+
+def install() -> Path:
+    """Return a node_modules folder with the packages of package.json, installed if need be."""
+    given = os.environ.get("NODE_MODULES")
+    if given:
+        return Path(given)
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            raise NotInstalled(f"{program} is missing: apt-get install nodejs npm")
+    folder = FOLDER / "npm"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = (HERE / "package.json").read_text("utf-8")
+    stamp = folder / "installed.json"
+    if stamp.exists() and stamp.read_text("utf-8") == wanted:
+        return folder / "node_modules"
+    (folder / "package.json").write_text(wanted, "utf-8")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise NotInstalled(f"`{' '.join(command)}` failed in {folder}")
+    stamp.write_text(wanted, "utf-8")
+    return folder / "node_modules"
+
+
+def _environment(modules: Path, *, reference: bool) -> dict[str, str]:
+    ours = [sys.executable, "-m", "tests.interop.interop_server"]
+    theirs = ["node", str(HERE / "official_server.js")]
+    results = FOLDER / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    return {
+        **os.environ,
+        "NODE_PATH": str(modules),
+        "PYTHONPATH": str(ROOT),
+        "PYTHON": sys.executable,
+        "INTEROP_RESULTS": str(results),
+        "SERVER_COMMAND": json.dumps(theirs if reference else ours),
+        "REFERENCE": "1" if reference else "0",
+    }
+
+
+def read_tap(text: str) -> tuple[int, int, dict[str, str]]:
+    """Count the tests, not the suites around them, in node's TAP report.
+
+    Returns the number that passed, the number that failed, and the skipped ones with reasons.
+    """
+    passed, failed, skipped = 0, 0, {}
+    pattern = (
+        r"^ *(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO)\s*(.*))?\n(?: *---\n((?: .*\n)*?) *\.\.\.\n)?"
+    )
+    for match in re.finditer(pattern, text, re.M):
+        verdict, name, directive, reason, details = match.groups()
+        if "type: 'suite'" in (details or ""):
+            continue
+        if directive:
+            skipped[name] = reason or directive.lower()
+        elif verdict == "ok":
+            passed += 1
+        else:
+            failed += 1
+    return passed, failed, skipped
+
+
+def _node(arguments: list[str], env: dict[str, str]) -> int:
+    child = subprocess.Popen(
+        ["node", *arguments], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        return child.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        print(f"no end after {SECONDS} s: killed", flush=True)
+        return -signal.SIGKILL
+    finally:
+        # Servers and browsers of a suite that ended badly are in its process group.
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        child.wait()
+
+
+def run_suite(suite: str, modules: Path, *, reference: bool = False) -> Result:
+    """Run one suite and count what came of it."""
+    env = _environment(modules, reference=reference)
+    report = FOLDER / f"{suite}.tap"
+    started = time.monotonic()
+    reporters = [
+        "--test-reporter=spec",
+        "--test-reporter-destination=stdout",
+        "--test-reporter=tap",
+        f"--test-reporter-destination={report}",
+    ]
+    report.write_text("", "utf-8")
+    code = _node(["--test", *reporters, str(HERE / f"{suite}.test.js")], env)
+    passed, failed, skipped = read_tap(report.read_text("utf-8"))
+    return Result(suite, passed, failed, skipped, time.monotonic() - started, code)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the suites that are named, or all; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interop.run")
+    parser.add_argument("--reference", action="store_true", help="judge the official server")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    given = parser.parse_args(arguments)
+    suites = given.suites or list(WITH_REFERENCE if given.reference else SUITES)
+    unknown = sorted(set(suites) - set(SUITES))
+    if unknown:
+        parser.error(f"no suite is called {unknown}; there are {', '.join(SUITES)}")
+    try:
+        modules = install()
+    except NotInstalled as error:
+        print(f"tests.interop.run: {error}", file=sys.stderr)
+        return 2
+    results = []
+    for suite in suites:
+        print(f"--- {suite}", flush=True)
+        results.append(run_suite(suite, modules, reference=given.reference))
+    print("\n| suite | passed | failed | skipped | seconds |\n|---|---|---|---|---|")
+    for r in results:
+        print(f"| {r.suite} | {r.passed} | {r.failed} | {len(r.skipped)} | {r.seconds:.1f} |")
+    problems = [f"{r.suite}: {problem}" for r in results for problem in r.problems]
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
