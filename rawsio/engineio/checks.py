@@ -1,0 +1,186 @@
+"""The checks that a request passes before it is about packets, in their order.
+
+The order decides which error a wrong request gets, and clients and tests know it by heart:
+transport, origin; then, with a session id: session, transport, protocol; without one: method,
+WebSocket or not, the application's ``allow_request``, protocol.
+
+The one idea: a check returns what it found or raises :class:`RequestError`, which carries all that
+the refusal needs: status, code, message, and the *context*, a few named values that tell the
+operator what the short message on the wire does not (hook ``on_connection_error``).
+
+What is left out: sessions, which the registry knows (:mod:`rawsio.engineio.server`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import EngineIOError, Refused, escaped
+
+from .origins import host_name
+from .polling import MESSAGES, read_query
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.http.messages import Request
+
+    from .options import EngineOptions
+    from .origins import OriginPolicy
+    from .polling import Query
+
+__all__ = [
+    "RequestError",
+    "asks_for_websocket",
+    "check_host",
+    "check_middleware",
+    "check_query",
+    "check_origin",
+    "check_handshake",
+    "check_revision",
+    "check_jsonp",
+]
+
+
+class RequestError(EngineIOError):
+    """A request that is refused: ``status`` and ``message`` go out, ``context`` to the operator."""
+
+    def __init__(
+        self,
+        code: int,
+        rule: str,
+        context: dict[str, Any],
+        *,
+        status: int = 400,
+        message: str | None = None,
+    ) -> None:
+        super().__init__(MESSAGES[code] if message is None else message, rule, code)
+        self.status = status
+        self.context = context
+
+
+def asks_for_websocket(request: Request) -> bool:
+    """Return whether a request wants to become a WebSocket."""
+    return "websocket" in request.headers.tokens("upgrade")
+
+
+def check_host(options: EngineOptions, request: Request) -> None:
+    """Refuse a Host that is not one of ``allowed_hosts``."""
+    if options.allowed_hosts is None:
+        return
+    host = request.host
+    if host_name(host) not in {name.lower() for name in options.allowed_hosts}:
+        raise RequestError(
+            4,
+            "engineio-v4-http-host",
+            {"message": "HOST_NOT_ALLOWED", "host": host},
+            status=403,
+            message=f"the host {escaped(host)} is not served here; see the option allowed_hosts",
+        )
+
+
+def check_middleware(options: EngineOptions, request: Request) -> None:
+    """Call the application's middleware; it refuses with ``(status, message)`` or an exception."""
+    for middleware in options.middleware:
+        try:
+            answer = middleware(request)
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the request is refused
+            raise RequestError(
+                3,
+                "engineio-v4-http-middleware",
+                {"name": "MIDDLEWARE_FAILURE", "error": error},
+            ) from None
+        if answer is not None:
+            status, message = answer
+            raise RequestError(
+                3,
+                "engineio-v4-http-middleware",
+                {"name": "MIDDLEWARE_FAILURE"},
+                status=status,
+                message=message,
+            )
+
+
+def check_query(options: EngineOptions, request: Request) -> Query:
+    """Return what the request asks for; refuses unknown transports and doubled parameters."""
+    try:
+        query = read_query(request)
+    except EngineIOError as error:
+        context = {"name": "REPEATED_PARAMETER", "message": error.message}
+        raise RequestError(3, error.rule, context) from None
+    if query.transport not in options.transports:
+        raise RequestError(0, "engineio-v4-http-transport", {"transport": query.transport})
+    if query.transport == "polling" and asks_for_websocket(request):
+        # The reference answers 101 and closes at once, which no client understands.
+        raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
+    return query
+
+
+def check_origin(policy: OriginPolicy, request: Request, *, secure: bool) -> None:
+    """Refuse pages from elsewhere; see :mod:`rawsio.engineio.origins`."""
+    origins = request.headers.get_all("origin")
+    if not origins:
+        return
+    shown = ", ".join(origins)
+    if len(origins) > 1 or not shown.isprintable():
+        context = {"name": "INVALID_ORIGIN", "origin": shown}
+        raise RequestError(3, "engineio-v4-http-origin-form", context)
+    if not policy.allows(origins, request.host, secure=secure):
+        raise RequestError(
+            4,
+            "engineio-v4-http-origin",
+            {"message": "ORIGIN_NOT_ALLOWED", "origin": shown},
+            status=403,
+            message=policy.explain(shown),
+        )
+
+
+def check_handshake(options: EngineOptions, request: Request, query: Query) -> int:
+    """Check the first request of a session; return the protocol that it speaks."""
+    if request.method != "GET":
+        raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
+    if query.transport == "websocket" and not asks_for_websocket(request):
+        raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
+    _check_allowed(options, request)
+    revision = check_revision(query.protocol)
+    if revision != 4 and not (revision == 3 and options.allow_eio3):
+        raise RequestError(5, "engineio-v4-handshake-protocol", {"protocol": query.protocol})
+    check_jsonp(options, query)
+    return revision
+
+
+def _check_allowed(options: EngineOptions, request: Request) -> None:
+    if options.allow_request is None:
+        return
+    message: str | None = None
+    try:
+        answer = options.allow_request(request)
+    except Refused as refused:
+        answer, message = False, refused.message
+    except Exception as error:  # noqa: BLE001 - a check that breaks lets nobody pass
+        answer, message = False, None
+        context: dict[str, Any] = {"message": MESSAGES[4], "error": error}
+    else:
+        message = answer if isinstance(answer, str) else None
+        context = {"message": message or MESSAGES[4]}
+    if answer is False or isinstance(answer, str):
+        raise RequestError(4, "engineio-v4-handshake-allowed", context, status=403, message=message)
+
+
+def check_revision(protocol: str | None) -> int:
+    """Return 3 or 4, or 0 for anything else.
+
+    The reference takes every other value, and none, for 3; that an upgrade without the parameter
+    could then change a session's protocol was a hole (CVE-2026-102599).
+    """
+    return {"3": 3, "4": 4}.get(protocol or "", 0)
+
+
+def check_jsonp(options: EngineOptions, query: Query) -> None:
+    """Refuse a JSONP index unless protocol 3 is served and it is a short number."""
+    index = query.jsonp
+    if index is None:
+        return
+    if not options.allow_eio3 or not (index.isascii() and index.isalnum() and len(index) <= 10):
+        raise RequestError(3, "engineio-v3-jsonp-index", {"name": "INVALID_JSONP_INDEX"})
+    if index.lstrip("0123456789"):
+        raise RequestError(3, "engineio-v3-jsonp-index", {"name": "INVALID_JSONP_INDEX"})

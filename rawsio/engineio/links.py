@@ -1,0 +1,88 @@
+"""Where the registry of sessions meets TCP connections: the link, and the verdict on a request.
+
+A **link** is one TCP connection as the registry sees it, an object with few names, so that our own
+stack, an ASGI server or a test can be one:
+
+``respond(response, body)``
+    Answers the request in work.
+``send(packet)``, ``send_prepared(prepared)``
+    WebSocket: one message.
+``close(code=1005, reason="")``
+    WebSocket: begins the closing handshake.
+``buffered_amount``, ``address``, ``secure``
+    Bytes not sent yet; where the peer is; whether TLS is below.
+``session``
+    A slot that belongs to the registry; ``None`` at first.
+
+Whoever owns the links calls ``EngineIOServer.receive_request`` with each request head, and does
+as the :class:`Verdict` says.
+
+The one idea: requests, responses and packets cross here, never frames or bytes.  What is left out:
+the clock; a link has no timers that the registry would know.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from rawsio.http.messages import Response
+
+    class Link(Protocol):
+        """One TCP connection; the module says what each name means."""
+
+        session: Any
+
+        @property
+        def address(self) -> str:
+            """Where the peer is."""
+
+        @property
+        def secure(self) -> bool:
+            """Whether TLS is below."""
+
+        @property
+        def buffered_amount(self) -> int:
+            """Bytes not sent yet."""
+
+        def respond(self, response: Response, body: bytes, /) -> None:
+            """Answer the request in work."""
+
+        def send(self, packet: str | bytes, /) -> None:
+            """Send one WebSocket message."""
+
+        def send_prepared(self, prepared: Any, /) -> None:
+            """Send the WebSocket messages of a prepared packet."""
+
+        def close(self, code: int = 1005, reason: str = "") -> None:
+            """Begin the closing handshake of the WebSocket."""
+
+else:
+    # A name that annotations can use without importing typing.
+    Link = object
+
+__all__ = ["Link", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
+
+
+class Verdict(Enum):
+    """What becomes of a request."""
+
+    RESPONDED = "responded"
+    """It is answered."""
+    BODY = "body"
+    """Give the whole body to ``receive_body``."""
+    WAITING = "waiting"
+    """A poll that waits: the answer comes when there are packets."""
+    UPGRADE = "upgrade"
+    """Do the WebSocket handshake, then call ``accept_websocket``, or ``refused`` if it fails."""
+
+
+RESPONDED, BODY, WAITING, UPGRADE = (
+    Verdict.RESPONDED,
+    Verdict.BODY,
+    Verdict.WAITING,
+    Verdict.UPGRADE,
+)

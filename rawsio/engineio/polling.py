@@ -1,0 +1,225 @@
+"""Engine.IO in HTTP: what a request asks for, and what the answers look like.
+
+A client of a session on polling keeps one GET waiting, which is answered as soon as the server has
+packets, and sends its own packets by POST.  Everything that a request says about the session
+stands in its query::
+
+    GET  /socket.io/?EIO=4&transport=polling                     a new session
+    GET  /socket.io/?EIO=4&transport=polling&sid=kS9             a poll
+    POST /socket.io/?EIO=4&transport=polling&sid=kS9             packets
+    GET  /socket.io/?EIO=4&transport=websocket[&sid=kS9]         a WebSocket (the upgrade of kS9)
+
+>>> from rawsio.http.messages import Request
+>>> from rawsio.http.headers import Headers
+>>> read_query(Request("GET", "/socket.io/?EIO=4&transport=polling&sid=kS9", Headers()))
+Query(protocol='4', transport='polling', sid='kS9', base64=False, jsonp=None)
+
+The one idea: values in, values out.  Sessions, and who may ask for what, are elsewhere
+(:mod:`rawsio.engineio.server`).
+
+What is left out: the application's own parameters, which stay in the request's target.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from rawsio.errors import EngineIOError
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request, Response
+from rawsio.layer import record
+
+from .packets import encode_payload
+from .payloads_v3 import encode_jsonp
+from .payloads_v3 import encode_payload as encode_payload_v3
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Pairs = list[tuple[str, str]]
+
+__all__ = [
+    "Query",
+    "read_query",
+    "parameters",
+    "MESSAGES",
+    "error_answer",
+    "ok_answer",
+    "empty_answer",
+    "payload_answer",
+    "accepts_gzip",
+    "freeze",
+    "thaw",
+]
+
+MESSAGES = {
+    0: "Transport unknown",
+    1: "Session ID unknown",
+    2: "Bad handshake method",
+    3: "Bad request",
+    4: "Forbidden",
+    5: "Unsupported protocol version",
+}
+"""The message of each error code."""
+
+TEXT = ("Content-Type", "text/plain; charset=UTF-8")
+BINARY = ("Content-Type", "application/octet-stream")
+HTML = ("Content-Type", "text/html")
+JSON = ("Content-Type", "application/json")
+NO_STORE = ("Cache-Control", "no-store")
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+@record
+class Query:
+    """What the query of a request says to Engine.IO; ``None`` where it says nothing."""
+
+    protocol: str | None
+    transport: str | None
+    sid: str | None
+    base64: bool
+    jsonp: str | None
+
+
+def parameters(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query, percent-decoded, in their order.
+
+    Bytes that are not UTF-8 become U+FFFD, a lone ``%`` stays as it is.
+
+    >>> parameters("a=1&b=%E2%82%AC+x&c")
+    [('a', '1'), ('b', '€ x'), ('c', '')]
+    """
+    pairs = []
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        pairs.append((_decoded(name), _decoded(value)))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    return raw.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def read_query(request: Request) -> Query:
+    """Return what a request asks for; raises ``EngineIOError`` for a parameter given twice.
+
+    Of two values one would be believed by us and the other perhaps by a proxy or a log.
+    """
+    found: dict[str, str] = {}
+    for name, value in parameters(request.query):
+        if name not in ("EIO", "transport", "sid", "b64", "j"):
+            continue
+        if name in found:
+            raise EngineIOError(
+                f"the parameter {name} is given twice", "engineio-v4-http-parameters"
+            )
+        found[name] = value
+    return Query(
+        found.get("EIO"),
+        found.get("transport"),
+        found.get("sid"),
+        bool(found.get("b64")),
+        found.get("j"),
+    )
+
+
+def error_answer(
+    status: int, code: int, message: str | None = None, fields: Iterable[tuple[str, str]] = ()
+) -> tuple[Response, bytes]:
+    """Return the answer that refuses a request.
+
+    >>> error_answer(400, 1)[1]
+    b'{"code":1,"message":"Session ID unknown"}'
+    """
+    content = {"code": code, "message": MESSAGES[code] if message is None else message}
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return _answer(status, body, [JSON, *fields]), body
+
+
+def ok_answer(fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
+    """Return the answer to a post: ``ok``, as ``text/html``, as every client has always got it."""
+    return _answer(200, b"ok", [HTML, NO_STORE, *fields]), b"ok"
+
+
+def empty_answer(status: int, fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
+    """Return an answer without a body (a 413, a preflight)."""
+    return _answer(status, b"", list(fields)), b""
+
+
+def payload_answer(
+    packets: list[Any],
+    *,
+    revision: int = 4,
+    base64: bool = False,
+    jsonp: str | None = None,
+    gzip_from: int | None = None,
+    fields: Iterable[tuple[str, str]] = (),
+) -> tuple[Response, bytes]:
+    r"""Return the answer to a poll.
+
+    ``gzip_from`` is the size from which the body is compressed, ``None`` for never.
+
+    >>> response, body = payload_answer(["2", "4a"])
+    >>> response.status, response.headers.get("content-type"), body
+    (200, 'text/plain; charset=UTF-8', b'2\x1e4a')
+    """
+    kind = TEXT
+    if revision == 4:
+        body = encode_payload(packets)
+    else:
+        body, binary = encode_payload_v3(packets, base64=base64 or jsonp is not None)
+        kind = BINARY if binary else TEXT
+    if jsonp is not None:
+        body = encode_jsonp(body, jsonp)
+    pairs = [kind, NO_STORE, *fields]
+    if gzip_from is not None and len(body) >= gzip_from:
+        body = _gzip(body)
+        pairs.append(("Content-Encoding", "gzip"))
+    return _answer(200, body, pairs), body
+
+
+def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
+    # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
+    length = [] if status == 204 else [("Content-Length", str(len(body)))]
+    return Response(status, Headers([*pairs, *length]))
+
+
+def _gzip(body: bytes) -> bytes:
+    import zlib
+
+    # 16 + 15: a gzip wrapper around the largest window.
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return compressor.compress(body) + compressor.flush()
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Return whether the client takes gzip (RFC 9110 section 12.5.3), quality zero excepted.
+
+    >>> accepts_gzip(Request("GET", "/", Headers([("Accept-Encoding", "br, gzip;q=0")])))
+    False
+    """
+    for token in request.headers.tokens("accept-encoding"):
+        name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
+        if name == "gzip":
+            return not any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
+    return False
+
+
+def freeze(request: Request) -> bytes:
+    """Return a request head as one ``bytes``, the cheapest way to keep it for a session's life."""
+    return f"{request.method} {request.target}\n".encode("latin-1") + request.headers.block
+
+
+def thaw(head: bytes) -> Request:
+    """Return the request that :func:`freeze` was given."""
+    line, _, block = head.partition(b"\n")
+    method, _, target = line.decode("latin-1").partition(" ")
+    return Request(method, target, Headers.from_block(block))

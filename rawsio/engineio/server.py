@@ -1,0 +1,377 @@
+"""The registry of sessions: which session a request or packet belongs to, and what it gets.
+
+This is where the pipeline forks: below are TCP connections, above are sessions, and one session may
+be served by several connections in turn.  The registry sees a connection as a *link*
+(:mod:`rawsio.engineio.links`), tells its owner by a verdict what to do with each request, and
+gives events as pairs of session and event, the first one of a session being ``Opened``.
+
+The one idea: no IO, no clock, no frames.  Session ids are only ever looked up in a dict, and made
+here of 144 random bits: they are as good as a password.
+
+What is left out: the WebSocket handshake, which the caller does between the verdict ``UPGRADE`` and
+:meth:`EngineIOServer.accept_websocket`.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from os import urandom
+
+from rawsio.errors import EngineIOError
+from rawsio.layer import Failed, Role
+from rawsio.limits import DEFAULT
+
+from .checks import (
+    RequestError,
+    asks_for_websocket,
+    check_handshake,
+    check_host,
+    check_middleware,
+    check_origin,
+    check_query,
+    check_revision,
+)
+from .connection import EngineIOConnection
+from .links import BODY, RESPONDED, UPGRADE, WAITING, Verdict
+from .options import EngineOptions
+from .origins import OriginPolicy
+from .packets import Message, Opened, decode_payload
+from .payloads_v3 import decode_binary, decode_jsonp, decode_text
+from .polling import (
+    accepts_gzip,
+    empty_answer,
+    error_answer,
+    freeze,
+    ok_answer,
+    parameters,
+)
+from .session import Session
+from .states import State, Transport
+from .transports import Polling
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.http.messages import Request
+    from rawsio.limits import Limits
+
+    from .links import Link
+    from .polling import Query
+
+    Events = list[tuple[Session, Any]]
+    Pairs = list[tuple[str, str]]
+
+__all__ = ["Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE", "EngineIOServer"]
+
+
+class EngineIOServer:
+    """Maps links to sessions; see the module.
+
+    ``touched(session)`` is called when a session has something to flush, or when its deadline may
+    have come nearer: the driver flushes it at the end of the turn, and looks at the deadline.
+    """
+
+    __slots__ = ("options", "limits", "sessions", "policy", "_path", "_random_bytes", "_touched")
+
+    def __init__(
+        self,
+        options: EngineOptions | None = None,
+        limits: Limits = DEFAULT,
+        *,
+        random_bytes: Callable[[int], bytes] = urandom,
+        touched: Callable[[Session], None] = lambda _session: None,
+    ) -> None:
+        self.options = options if options is not None else EngineOptions()
+        self.options.check()
+        self.limits = limits
+        self.sessions: dict[str, Session] = {}
+        """The sessions that are not over, by their ids."""
+        self.policy = OriginPolicy(self.options.cors_policy())
+        self._path = self.options.full_path()
+        self._random_bytes = random_bytes
+        self._touched = touched
+
+    def serves(self, request: Request) -> bool:
+        """Return whether a request is ours, by its path."""
+        return request.path == self._path
+
+    # Requests
+
+    def receive_request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
+        """Take the head of a request."""
+        del now  # sessions learn the time by tick, and no request needs it
+        try:
+            return self._request(link, request)
+        except RequestError as error:
+            self._refuse(link, request, error)
+            return RESPONDED, []
+
+    def _request(self, link: Link, request: Request) -> tuple[Verdict, Events]:
+        options = self.options
+        check_host(options, request)
+        check_middleware(options, request)
+        if request.method == "OPTIONS" and self.policy.cors is not None:
+            check_origin(self.policy, request, secure=link.secure)
+            link.respond(*empty_answer(204, self._preflight(request)))
+            return RESPONDED, []
+        query = check_query(options, request)
+        check_origin(self.policy, request, secure=link.secure)
+        if query.sid is None:
+            return self._handshake(link, request, query)
+        session = self._known(request, query)
+        if asks_for_websocket(request):
+            link.session = session
+            return UPGRADE, []
+        if request.method == "GET":
+            return self._poll(session, link, request)
+        if request.method == "POST":
+            return self._post(session, link, request)
+        raise RequestError(2, "engineio-v4-polling-method", {"method": request.method})
+
+    def _preflight(self, request: Request) -> Pairs:
+        fields = self._fields(request)
+        return fields + self.policy.preflight(request.headers.get("access-control-request-headers"))
+
+    def _known(self, request: Request, query: Query) -> Session:
+        context: dict[str, Any]
+        session = self.sessions.get(query.sid or "")
+        if session is None:
+            raise RequestError(1, "engineio-v4-http-session", {"sid": query.sid})
+        upgrade = asks_for_websocket(request)
+        allowed = self.options.allow_upgrades if upgrade else query.transport == session.transport
+        if not allowed:
+            context = {
+                "name": "TRANSPORT_MISMATCH",
+                "transport": query.transport,
+                "previousTransport": session.transport,
+            }
+            raise RequestError(3, "engineio-v4-http-mismatch", context)
+        if check_revision(query.protocol) != session.revision:
+            context = {
+                "name": "PROTOCOL_MISMATCH",
+                "protocol": query.protocol,
+                "previousProtocol": session.revision,
+            }
+            raise RequestError(3, "engineio-v4-http-protocol", context)
+        if upgrade and request.method != "GET":
+            raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
+        if query.transport == "websocket" and not upgrade:
+            context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
+            raise RequestError(3, "engineio-v4-http-upgrade", context)
+        return session
+
+    def _refuse(self, link: Link, request: Request, error: RequestError) -> None:
+        if self.options.on_connection_error is not None:
+            self.options.on_connection_error(request, error.code, error.message, error.context)
+        fields = self._fields(request)
+        link.respond(*error_answer(error.status, error.code, error.message, fields))
+
+    def _fields(self, request: Request, *, initial: bool = False) -> Pairs:
+        fields = self.policy.headers(request.headers.get("origin"))
+        if initial and self.options.on_initial_headers is not None:
+            self.options.on_initial_headers(fields, request)
+        if self.options.on_headers is not None:
+            self.options.on_headers(fields, request)
+        return fields
+
+    def upgrade_headers(self, request: Request) -> Pairs:
+        """Return the header fields that the 101 for this request should have besides its own."""
+        return self._fields(request, initial="sid=" not in request.query)
+
+    # New sessions
+
+    def _handshake(self, link: Link, request: Request, query: Query) -> tuple[Verdict, Events]:
+        revision = check_handshake(self.options, request, query)
+        if len(self.sessions) >= self.limits.sessions:
+            context = {"name": "TOO_MANY_SESSIONS"}
+            raise RequestError(3, "engineio-v4-handshake-sessions", context, status=503)
+        sid = self._new_id(request)
+        session = Session(
+            sid,
+            EngineIOConnection(Role.SERVER, revision=revision, base64=query.base64),
+            head=freeze(request),
+            address=link.address,
+            limits=self.limits,
+            touched=self._touched,
+            ended=self._forget,
+        )
+        link.session = session
+        if query.transport == "websocket":
+            return UPGRADE, []
+        session.polling = Polling(query.jsonp)
+        fields = self._fields(request, initial=True)
+        cookie = self.options.session_cookie()
+        if cookie is not None:
+            fields.append(("Set-Cookie", cookie.header(sid)))
+        upgrades = self.options.allow_upgrades and "websocket" in self.options.transports
+        events = self._open(session, ("websocket",) if upgrades else ())
+        session.park(link, fields, self._gzip_from(request))
+        return RESPONDED, events
+
+    def _new_id(self, request: Request) -> str:
+        make = self.options.generate_id
+        error: Exception | None = None
+        try:
+            sid = self._random_id() if make is None else make(request)
+        except Exception as raised:  # noqa: BLE001 - whatever it raises, there is no session
+            sid, error = "", raised
+        if not sid or sid in self.sessions:
+            context = {"name": "ID_GENERATION_ERROR", "error": error}
+            raise RequestError(3, "engineio-v4-handshake-id", context)
+        return sid
+
+    def _random_id(self) -> str:
+        # 18 bytes, 144 bits: at least 128, and a whole number of base64 characters.
+        text = b2a_base64(self._random_bytes(18), newline=False)
+        return text.translate(_URL_SAFE).decode("ascii")
+
+    def _open(self, session: Session, upgrades: tuple[str, ...]) -> Events:
+        options = self.options
+        opened = Opened(
+            session.id,
+            upgrades,
+            options.ping_interval,
+            options.ping_timeout,
+            options.max_http_buffer_size,
+        )
+        session.connection.send(opened)
+        session.stage = Transport.POLLING if session.polling is not None else Transport.WEBSOCKET
+        self.sessions[session.id] = session
+        if options.initial_packet is not None:
+            session.connection.send(Message(options.initial_packet))
+        self._touched(session)
+        return [(session, opened)]
+
+    def _forget(self, session: Session) -> None:
+        self.sessions.pop(session.id, None)
+
+    # Polling
+
+    def _gzip_from(self, request: Request) -> int | None:
+        size = self.options.http_compression
+        return size if size is not None and accepts_gzip(request) else None
+
+    def _poll(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:
+        polling = session.polling
+        if polling is not None and polling.poll is not None:
+            error = EngineIOError("two polls at a time", "engineio-v4-polling-overlap")
+            return self._fail(session, link, request, error)
+        waits = session.park(link, self._fields(request), self._gzip_from(request))
+        return (WAITING if waits else RESPONDED), []
+
+    def _post(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:
+        polling = session.polling
+        if polling is None or polling.post is not None:
+            error = EngineIOError("two posts at a time", "engineio-v4-polling-overlap")
+            return self._fail(session, link, request, error)
+        kind = (request.headers.get("content-type") or "").partition(";")[0].strip(" \t").lower()
+        polling.binary = kind == "application/octet-stream"
+        if polling.binary and session.revision == 4:
+            error = EngineIOError("a binary body", "engineio-v4-polling-content")
+            return self._fail(session, link, request, error)
+        length = request.headers.get("content-length") or "0"
+        if len(length) > 15 or int(length) > self.options.max_http_buffer_size:
+            return self._too_long(session, link, self._fields(request))
+        polling.post, polling.post_fields = link, self._fields(request)
+        link.session = session
+        return BODY, []
+
+    def _fail(
+        self, session: Session, link: Link, request: Request, error: EngineIOError
+    ) -> tuple[Verdict, Events]:
+        events = session.fail(error)
+        context = {"name": "SESSION_FAILED", "message": error.message}
+        self._refuse(link, request, RequestError(3, error.rule, context))
+        return RESPONDED, [(session, event) for event in events]
+
+    def _too_long(self, session: Session, link: Link, fields: Pairs) -> tuple[Verdict, Events]:
+        link.respond(*empty_answer(413, fields))
+        events = session.fail(EngineIOError("a body is too long", "engineio-v4-polling-size"))
+        return RESPONDED, [(session, event) for event in events]
+
+    def receive_body(self, link: Link, body: bytes, now: float) -> Events:
+        """Take the body of a request whose verdict was ``BODY``."""
+        del now
+        session, link.session = link.session, None
+        polling = session.polling if session is not None else None
+        if session is None or polling is None or polling.post is not link:
+            # The session ended, or went to a WebSocket, while the body was on its way.
+            link.respond(*error_answer(400, 3))
+            return []
+        polling.post = None
+        fields = polling.post_fields
+        if len(body) > self.options.max_http_buffer_size:
+            return self._too_long(session, link, fields)[1]
+        events: Events = []
+        try:
+            packets = self._packets(polling, session.revision, body)
+        except EngineIOError as error:
+            events += [(session, event) for event in session.fail(error)]
+            link.respond(*error_answer(400, 3, fields=fields))
+            return events
+        for packet in packets:
+            events += [(session, event) for event in session.receive(packet)]
+        failed = bool(events) and events[-1][1].__class__ is Failed
+        link.respond(*(error_answer(400, 3, fields=fields) if failed else ok_answer(fields)))
+        return events
+
+    def _packets(self, polling: Polling, revision: int, body: bytes) -> list[Any]:
+        most = self.limits.payload_packets
+        if revision == 4:
+            return list(decode_payload(body, most))
+        if polling.jsonp is not None:
+            form = dict(parameters(body.decode("latin-1"))).get("d")
+            return decode_text(decode_jsonp(form), most)
+        if polling.binary:
+            return decode_binary(body, most)
+        return decode_text(body, most)
+
+    # WebSockets
+
+    def accept_websocket(self, link: Link, request: Request, now: float) -> Events:
+        """Take a link that has become a WebSocket, after the verdict ``UPGRADE``."""
+        del request, now
+        session = link.session
+        if session is None or session.state is State.CLOSED:
+            link.session = None
+            link.close()
+            return []
+        if session.state is State.OPENING:
+            session.link = link
+            events = self._open(session, ())
+            session.settle()
+            return events
+        session.probe(link, self.options.upgrade_timeout)
+        return []
+
+    def refused(self, link: Link) -> None:
+        """Take note that the WebSocket handshake failed after the verdict ``UPGRADE``."""
+        link.session = None
+
+    def receive_packet(self, link: Link, packet: str | bytes, now: float) -> Events:
+        """Take one WebSocket message: of a session, or of a candidate for one."""
+        del now
+        session = link.session
+        if session is None:
+            return []
+        if session.link is link:
+            return [(session, event) for event in session.receive(packet)]
+        return [(session, event) for event in session.receive_candidate(packet)]
+
+    def link_lost(self, link: Link, reason: str, now: float) -> Events:
+        """Take note that a link is gone; ``reason`` is ``"transport close"`` or an error."""
+        del now
+        session = link.session
+        if session is None:
+            return []
+        return [(session, event) for event in session.lost(link, reason)]
+
+    def close(self, reason: str = "server shutting down") -> None:
+        """End every session at once; what is queued is dropped."""
+        for session in list(self.sessions.values()):
+            session.close(reason, discard=True)
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -1,0 +1,411 @@
+"""A session on the server: the packets of one client, over one transport after another.
+
+A :class:`Session` owns an :class:`~rawsio.engineio.connection.EngineIOConnection`, whose outbox is
+the session's queue, and knows what carries it at the moment:
+
+- **polling**: a poll is parked until there is something to say; ``flush`` answers it with the
+  whole queue.  At most one poll and one post may be in work.
+- **polling, and a WebSocket beside it**: this candidate is probed, and every 100 ms a waiting poll
+  is ended by a noop, because the client may go over to the WebSocket only when none of its
+  requests is running.
+- **websocket**: every packet goes to the link at once.
+
+The one idea: transports come and go, the connection stays, so nothing is lost or repeated when one
+takes over from another: what the last poll did not take is still in the queue.
+
+What is left out: links (:mod:`rawsio.engineio.links`), and requests with their checks, which are
+the business of the registry (:mod:`rawsio.engineio.server`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import EngineIOError, LocalProtocolError
+from rawsio.layer import Closed
+from rawsio.limits import DEFAULT
+
+from .connection import EngineIOConnection
+from .packets import CLOSE, NOOP, SEPARATOR, Message, Upgraded
+from .polling import payload_answer, thaw
+from .states import TRANSPORT, ProbeState, State, Transport
+from .transports import Candidate, Polling
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.http.messages import Request
+    from rawsio.limits import Limits
+
+    from .links import Link
+
+    Told = Callable[["Session"], None]
+    Pairs = list[tuple[str, str]]
+
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One client; made by the registry, told of its transport's doings by it.
+
+    ``id`` is a secret: whoever knows it can speak for the client.  ``link`` is the session's
+    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.
+    """
+
+    __slots__ = (
+        "id",
+        "address",
+        "connection",
+        "link",
+        "polling",
+        "candidate",
+        "stage",
+        "user",
+        "_head",
+        "_limits",
+        "_touched",
+        "_ended",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        connection: EngineIOConnection,
+        *,
+        head: bytes = b"",
+        address: str = "",
+        limits: Limits = DEFAULT,
+        touched: Told,
+        ended: Told,
+    ) -> None:
+        self.id = sid
+        self.address = address
+        self.connection = connection
+        self.link: Link | None = None
+        self.polling: Polling | None = None
+        self.candidate: Candidate | None = None
+        self.stage = Transport.NONE
+        self.user: Any = None
+        self._head = head
+        self._limits = limits
+        self._touched = touched
+        self._ended = ended
+
+    # What the layer above asks
+
+    @property
+    def transport(self) -> str:
+        """``"polling"`` or ``"websocket"``; after the end, the last one."""
+        return "websocket" if self.polling is None else "polling"
+
+    @property
+    def revision(self) -> int:
+        """The protocol: 4 or 3."""
+        return self.connection.revision
+
+    @property
+    def state(self) -> State:
+        """How far the session is."""
+        return self.connection.state
+
+    @property
+    def request(self) -> Request:
+        """The first request of the session, made anew of its bytes."""
+        return thaw(self._head)
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that wait for the peer to take them (of queued text: characters)."""
+        if self.link is not None:
+            return self.link.buffered_amount
+        return self.connection.buffered
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is sent now leaves with this turn: a volatile message asks."""
+        if self.link is not None:
+            return self.link.buffered_amount < self._limits.low_water
+        return self.polling is not None and self.polling.poll is not None
+
+    # Sending
+
+    def send(self, event: Any) -> None:
+        """Send a ``Message``, or ``Closed`` to end the session.
+
+        Raises ``LocalProtocolError``, and changes nothing, when it is illegal now.
+        """
+        connection = self.connection
+        if event.__class__ is Closed:
+            self.close(event.reason)
+            return
+        if self.link is None:
+            self._check_text(event)
+            connection.send(event)
+            self._touched(self)
+        elif event.__class__ is Message and connection.state is State.OPEN:
+            # The fast path: what would go through the outbox goes to the link at once.
+            self._write(connection.encode(event.data))
+        else:
+            connection.send(event)
+            self.settle()
+
+    def send_prepared(self, prepared: Any) -> None:
+        """Send what was encoded once for many; legal exactly when a ``Message`` is."""
+        self.connection.send_prepared(prepared)
+        if self.link is None:
+            self._touched(self)
+        else:
+            self._drain(self.link)
+
+    def _check_text(self, event: Any) -> None:
+        # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
+        if (
+            event.__class__ is Message
+            and self.revision == 4
+            and isinstance(event.data, str)
+            and SEPARATOR in event.data
+        ):
+            raise LocalProtocolError("text with U+001E cannot travel by polling")
+
+    def _drain(self, link: Link) -> None:
+        for packet in self.connection.data_to_send():
+            # On a WebSocket the closing handshake says what "1" says over polling; compared by
+            # identity, because no packet of the application is this object.
+            if packet is not CLOSE:
+                self._write(packet)
+
+    def _write(self, packet: Any) -> None:
+        link = self.link
+        if link is None:
+            return
+        try:
+            if packet.__class__ is str or packet.__class__ is bytes:
+                link.send(packet)
+            elif self.revision == 4:
+                link.send_prepared(packet)
+            else:
+                for old in packet.packets(3):
+                    link.send(old)
+        except LocalProtocolError:
+            # The WebSocket began to close in this very turn: we are about to be told.
+            return
+
+    def flush(self) -> None:
+        """Answer the waiting poll with everything queued; the driver calls it once a turn."""
+        if self.polling is not None and self.polling.poll is not None and self.connection.pending:
+            self._answer(self.connection.data_to_send())
+
+    def _answer(self, packets: list[Any]) -> None:
+        polling = self.polling
+        if polling is None or polling.poll is None:
+            return
+        link, polling.poll = polling.poll, None
+        link.session = None
+        response, body = payload_answer(
+            packets,
+            revision=self.revision,
+            base64=self.connection.base64,
+            jsonp=polling.jsonp,
+            gzip_from=polling.gzip_from,
+            fields=polling.poll_fields,
+        )
+        link.respond(response, body)
+
+    def close(self, reason: str = "forced close", *, discard: bool = False) -> None:
+        """End the session from our side; it gives no further events.
+
+        Over polling, what is queued waits for one more poll, for ``limits.poll_grace`` seconds;
+        ``discard`` drops it.  A session that is over stays so.
+        """
+        if self.connection.state is State.CLOSED:
+            return
+        self._drop_candidate()
+        if discard:
+            self.connection.data_to_send()
+        self.connection.send(Closed(0, reason))
+        polling = self.polling
+        if polling is None or polling.poll is not None or discard:
+            self.settle()
+        else:
+            self._move(Transport.LEAVING)
+            polling.grace = 0.0
+            self._touched(self)
+
+    # Receiving
+
+    def receive(self, packet: str | bytes) -> list[Any]:
+        """Feed one packet of the session's transport; gives events."""
+        events = self.connection.receive(packet)
+        # A message leaves nothing to be done; anything else may.
+        if len(events) != 1 or events[0].__class__ is not Message:
+            self.settle()
+        return events
+
+    def fail(self, error: EngineIOError) -> list[Any]:
+        """End the session for a mistake that its requests made."""
+        events = self.connection.fail(error)
+        self.settle()
+        return events
+
+    def lost(self, link: Link, reason: str) -> list[Any]:
+        """Take note that a link is gone."""
+        link.session = None
+        polling = self.polling
+        if self.candidate is not None and self.candidate.link is link:
+            self._drop_candidate()
+            return []
+        if self.link is link:
+            self.link = None
+            error = EngineIOError(f"the WebSocket broke: {reason}", "engineio-v4-transport-error")
+        elif polling is not None and link in (polling.poll, polling.post):
+            if polling.poll is link:
+                polling.poll = None
+            else:
+                polling.post = None
+            error = EngineIOError("a request was cut off", "engineio-v4-polling-aborted")
+        else:
+            return []
+        if polling is None and reason == "transport close":
+            events = self.connection.receive_eof()
+        else:
+            events = self.connection.fail(error)
+        if events:
+            self._end()
+        return events
+
+    def settle(self) -> None:
+        """Do what a packet, the time or a close has left to do."""
+        if self.link is not None:
+            self._drain(self.link)
+            if self.connection.state is State.CLOSED:
+                self.link.close()
+        if self.connection.state is State.CLOSED:
+            if self.polling is not None:
+                self._answer(self.connection.data_to_send() or [NOOP])
+            self._end()
+        elif self.connection.pending or self.connection.deadline == 0.0:
+            self._touched(self)
+
+    def _end(self) -> None:
+        if self.stage is Transport.NONE:
+            return
+        self._drop_candidate()
+        self._move(Transport.NONE)
+        if self.link is not None:
+            self.link.session = None
+            self.link = None
+        if self.polling is not None and self.polling.post is not None:
+            self.polling.post.session = None
+            self.polling.post = None
+        self.connection.data_to_send()
+        self._ended(self)
+
+    def _move(self, stage: Transport) -> None:
+        if stage not in TRANSPORT[self.stage]:
+            raise LocalProtocolError(f"a session cannot go from {self.stage} to {stage}")
+        self.stage = stage
+
+    # Polling
+
+    def park(self, link: Link, fields: Pairs, gzip_from: int | None) -> bool:
+        """Let a poll wait; ``False`` if it was answered at once."""
+        polling = self.polling
+        if polling is None:
+            return False
+        polling.poll, polling.poll_fields, polling.gzip_from = link, fields, gzip_from
+        link.session = self
+        if self.stage is Transport.LEAVING:
+            self.settle()
+        else:
+            self.flush()
+        return polling.poll is link
+
+    # The upgrade
+
+    def probe(self, link: Link, timeout: float) -> None:
+        """Take a WebSocket as candidate; a second one is closed, and so is a late one."""
+        if self.stage is not Transport.POLLING:
+            link.session = None
+            link.close()
+            return
+        self._move(Transport.PROBING)
+        self.candidate = Candidate(link, timeout)
+        self._touched(self)
+
+    def receive_candidate(self, packet: str | bytes) -> list[Any]:
+        """Feed one packet of the candidate; gives ``Upgraded`` when it takes over."""
+        candidate = self.candidate
+        if candidate is None:
+            return []
+        state = candidate.receive(packet)
+        if state is ProbeState.UPGRADED:
+            return self._upgrade(candidate)
+        if state is ProbeState.CLOSED:
+            self._drop_candidate()
+        else:
+            self._touched(self)
+        return []
+
+    def _upgrade(self, candidate: Candidate) -> list[Any]:
+        # A client that obeys has no request running now; one that does not gets an answer.
+        self._answer([NOOP])
+        polling = self.polling
+        if polling is not None and polling.post is not None:
+            polling.post.session = None
+        self._move(Transport.WEBSOCKET)
+        self.link, self.candidate, self.polling = candidate.link, None, None
+        self._drain(candidate.link)
+        return [Upgraded()]
+
+    def _drop_candidate(self) -> None:
+        candidate, self.candidate = self.candidate, None
+        if candidate is not None:
+            self._move(Transport.POLLING)
+            candidate.link.session = None
+            candidate.link.close()
+
+    # Time
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        due = self.connection.deadline
+        polling = self.polling
+        if polling is None:
+            return due
+        if self._overfull:
+            return 0.0
+        candidate = self.candidate
+        for other in (polling.grace, candidate.deadline if candidate is not None else None):
+            if other is not None:
+                due = other if due is None else min(due, other)
+        return due
+
+    @property
+    def _overfull(self) -> bool:
+        return (
+            self.connection.pending > self._limits.unpolled
+            and self.connection.state is not State.CLOSED
+        )
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time: the heartbeat, the noops of an upgrade, the last wait for a poll."""
+        events = self.connection.tick(now)
+        polling = self.polling
+        if polling is not None:
+            if self.candidate is not None and self.candidate.tick(now):
+                self._answer(self.connection.data_to_send() or [NOOP])
+            if self.candidate is not None and self.candidate.probe.state is ProbeState.CLOSED:
+                self._drop_candidate()
+            if polling.grace is not None and now >= polling.grace:
+                if polling.grace != 0.0:
+                    self._end()
+                polling.grace = now + self._limits.poll_grace
+            if self._overfull:
+                events += self.connection.fail(
+                    EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
+                )
+        if events or self.connection.pending:
+            self.settle()
+        return events

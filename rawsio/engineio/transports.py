@@ -1,0 +1,96 @@
+"""What a session has only for as long as a certain transport carries it.
+
+:class:`Polling` is where a poll and a post may be in work, :class:`Candidate` a WebSocket that may
+take over from it.  Both go when the session moves to the WebSocket, and most sessions do at once:
+that is why they are objects of their own, and an idle session is small.
+
+The one idea: they only hold what belongs together; what happens to them is decided by
+:class:`~rawsio.engineio.session.Session`.  What is left out: the WebSocket itself, which needs no
+state beside its link.
+"""
+
+from __future__ import annotations
+
+from rawsio.layer import Role
+
+from .packets import Probed
+from .probe import Probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .links import Link
+    from .states import ProbeState
+
+    Pairs = list[tuple[str, str]]
+
+__all__ = ["NOOP_INTERVAL", "Polling", "Candidate"]
+
+NOOP_INTERVAL = 0.1
+"""Seconds between the noops that end a waiting poll while a WebSocket is probed."""
+
+
+class Polling:
+    """What a session has only while it runs over polling."""
+
+    __slots__ = (
+        "jsonp",
+        "poll",
+        "poll_fields",
+        "gzip_from",
+        "post",
+        "post_fields",
+        "binary",
+        "grace",
+    )
+
+    def __init__(self, jsonp: str | None = None) -> None:
+        self.jsonp = jsonp
+        """The index of the client's function, for a client that polls by script elements."""
+        self.poll: Link | None = None
+        """Where a GET waits for packets; and the header fields of its answer."""
+        self.poll_fields: Pairs = []
+        self.gzip_from: int | None = None
+        """From which size on that answer is compressed; ``None`` for never."""
+        self.post: Link | None = None
+        """Where a POST is being read; and the header fields of its answer."""
+        self.post_fields: Pairs = []
+        self.binary = False
+        """Whether its body is of the binary form."""
+        self.grace: float | None = None
+        """After our close: until when a last poll is waited for."""
+
+
+class Candidate:
+    """A WebSocket that is probed, and may become the session's transport."""
+
+    __slots__ = ("link", "probe", "noop")
+
+    def __init__(self, link: Link, timeout: float) -> None:
+        self.link = link
+        self.probe = Probe(Role.SERVER, timeout=timeout)
+        self.noop: float | None = None
+        """When the next noop is due; ``None`` before the probe."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When the probe or the noop is due."""
+        due = self.probe.deadline
+        return due if self.noop is None or due is None else min(due, self.noop)
+
+    def receive(self, packet: str | bytes) -> ProbeState:
+        """Feed one packet, send the reply; return how far the probe is."""
+        if any(event.__class__ is Probed for event in self.probe.receive(packet)):
+            # The first noop comes from the timer: often the poll ends by itself before.
+            self.noop = 0.0
+        for reply in self.probe.data_to_send():
+            self.link.send(reply)
+        return self.probe.state
+
+    def tick(self, now: float) -> bool:
+        """Tell the time; return whether a waiting poll should be ended now."""
+        self.probe.tick(now)
+        if self.noop is None or now < self.noop:
+            return False
+        due = self.noop != 0.0
+        self.noop = now + NOOP_INTERVAL
+        return due
