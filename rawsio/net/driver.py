@@ -42,7 +42,7 @@ class Driver:
     takes the events of watched targets that have no ``on_events`` of their own.
     """
 
-    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "_dirty")
+    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "_dirty", "_call_soon")
 
     def __init__(
         self, loop: AnyLoop, limits: Limits = DEFAULT, on_events: Report = _no_report
@@ -55,12 +55,13 @@ class Driver:
         self.timers = Timers(loop, on_events, self.log)
         # A dict, not a list with a flag in each target: touched twice is flushed once, in order.
         self._dirty: dict[Any, None] = {}
+        self._call_soon = loop.call_soon
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
         dirty = self._dirty
         if not dirty:
-            self.loop.call_soon(self.flush)
+            self._call_soon(self.flush)
         dirty[target] = None
 
     def watch(self, target: Any) -> None:
@@ -74,12 +75,15 @@ class Driver:
 
     def flush(self) -> None:
         """Flush all that was touched, and what that touches, now."""
-        for _ in range(2):
+        dirty, self._dirty = self._dirty, {}
+        self._flush(dirty)
+        if self._dirty:
             dirty, self._dirty = self._dirty, {}
-            for target in dirty:
-                try:
-                    target.flush()
-                except Exception as error:  # noqa: BLE001 - one connection must not stop the others
-                    self.log("net", log.ERROR, "a flush raised an exception", error)
-            if not self._dirty:
-                return
+            self._flush(dirty)
+
+    def _flush(self, targets: dict[Any, None]) -> None:
+        for target in targets:
+            try:
+                target.flush()
+            except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+                self.log("net", log.ERROR, "a flush raised an exception", error)

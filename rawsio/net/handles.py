@@ -1,15 +1,16 @@
-"""What a loop's scheduling methods return, and the names that this package needs of a loop.
+"""The timers of a loop, and the names that this package needs of a loop.
 
-The one idea: a handle is cancelled by forgetting its callback; it stays in its queue until its
-turn comes.  A timer's turn may be far, and most time-outs are cancelled, so a queue of timers
-counts its cancelled ones and clears them out when they are more than half.  What is left out:
-everything else that asyncio's handles can do.
+The one idea: a timer is cancelled by forgetting its callback; it stays in its queue until its turn
+comes.  That may be long, and most time-outs are cancelled, so the queue counts the cancelled ones
+and clears them out when they are more than half.  What is left out: cancelling what ``call_soon``
+scheduled; it runs too soon for that.
 """
 
 # ruff: noqa: D102 - what the methods of the protocols do is asyncio's documentation
 
 from __future__ import annotations
 
+from functools import partial
 from heapq import heapify, heappop, heappush
 
 TYPE_CHECKING = False
@@ -42,82 +43,76 @@ else:
     # Names that annotations can use without importing typing.
     Cancellable = AnyLoop = object
 
-__all__ = ["Handle", "TimerHandle", "TimerQueue", "Cancellable", "AnyLoop"]
+__all__ = ["bound", "TimerHandle", "TimerQueue", "NEVER", "Cancellable", "AnyLoop"]
+
+NEVER = float("inf")
+"""The time of a timer that there is not."""
 
 
-class Handle:
-    """A scheduled callback, which ``cancel`` takes back."""
+def bound(callback: Callable[..., object], args: tuple[Any, ...]) -> Callable[[], object]:
+    """Return a function that calls ``callback(*args)``: mostly the callback itself.
 
-    __slots__ = ("_callback", "_args")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._callback: Callable[..., object] | None = callback
-        self._args = args
-
-    def cancel(self) -> None:
-        """Do not call it; harmless when it was called already."""
-        self._callback = None
-        self._args = ()
-
-    def cancelled(self) -> bool:
-        """Return whether it was taken back."""
-        return self._callback is None
-
-    def run(self) -> None:
-        """Call it, unless it was cancelled; used by the loop."""
-        if self._callback is not None:
-            self._callback(*self._args)
+    >>> bound(print, ()) is print
+    True
+    """
+    return partial(callback, *args) if args else callback
 
 
-class TimerHandle(Handle):
-    """A callback scheduled for a time of the loop's clock."""
+class TimerHandle:
+    """A callback scheduled for a time of the loop's clock, which ``cancel`` takes back."""
 
-    __slots__ = ("_when", "_tell")
+    __slots__ = ("_callback", "_when", "_tell")
 
     def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        cancelled: Callable[[], None],
+        self, when: float, callback: Callable[[], object], cancelled: Callable[[], None]
     ) -> None:
-        super().__init__(callback, args)
         self._when = when
+        self._callback: Callable[[], object] | None = callback
         self._tell: Callable[[], None] | None = cancelled
 
     def when(self) -> float:
         """Return the time that it is scheduled for."""
         return self._when
 
+    def cancelled(self) -> bool:
+        """Return whether it was taken back."""
+        return self._callback is None
+
     def cancel(self) -> None:
         """Do not call it; harmless when it was called already."""
-        super().cancel()
+        self._callback = None
         if self._tell is not None:
             tell, self._tell = self._tell, None
             tell()
 
     def detach(self) -> None:
-        """Say that it left the heap, where cancelled timers are counted; used by the loop."""
+        """Say that it left the queue, where cancelled timers are counted; used by the queue."""
         self._tell = None
+
+    def run(self) -> None:
+        """Call it, unless it was cancelled; used by the loop."""
+        if self._callback is not None:
+            self._callback()
 
 
 class TimerQueue:
-    """Timers, the earliest first.
+    """Timers, the earliest first; ``next`` is the time of the earliest, or infinity.
 
     >>> queue = TimerQueue()
     >>> late, early = queue.push(2.0, print, ()), queue.push(1.0, print, ())
-    >>> queue.first()
+    >>> queue.next
     1.0
     >>> early.cancel()
-    >>> queue.first()
+    >>> queue.next
     2.0
     >>> list(queue.due(1.5)), list(queue.due(2.0)) == [late]
     ([], True)
     """
 
-    __slots__ = ("_heap", "_sequence", "_cancelled")
+    __slots__ = ("next", "_heap", "_sequence", "_cancelled")
 
     def __init__(self) -> None:
+        self.next = NEVER
         self._heap: list[tuple[float, int, TimerHandle]] = []
         self._sequence = 0
         self._cancelled = 0
@@ -126,17 +121,11 @@ class TimerQueue:
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...]
     ) -> TimerHandle:
         """Add a timer for the time ``when``; timers for the same time run in order."""
-        handle = TimerHandle(when, callback, args, self._count_cancelled)
+        handle = TimerHandle(when, bound(callback, args), self._one_cancelled)
         self._sequence += 1
         heappush(self._heap, (when, self._sequence, handle))
+        self.next = self._heap[0][0]
         return handle
-
-    def first(self) -> float | None:
-        """Return the time of the earliest timer that was not cancelled."""
-        heap = self._heap
-        while heap and heap[0][2].cancelled():
-            self._pop()
-        return heap[0][0] if heap else None
 
     def due(self, now: float) -> Iterator[TimerHandle]:
         """Take out one by one the timers of ``now`` and before, but none that was added since."""
@@ -148,19 +137,26 @@ class TimerQueue:
         """Forget them all."""
         self._heap.clear()
         self._cancelled = 0
+        self.next = NEVER
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def _pop(self) -> TimerHandle:
-        handle = heappop(self._heap)[2]
+        heap = self._heap
+        handle = heappop(heap)[2]
         self._cancelled -= handle.cancelled()
         handle.detach()
+        self.next = heap[0][0] if heap else NEVER
         return handle
 
-    def _count_cancelled(self) -> None:
+    def _one_cancelled(self) -> None:
+        heap = self._heap
         self._cancelled += 1
-        if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if not entry[2].cancelled()]
-            heapify(self._heap)
+        if self._cancelled > 64 and self._cancelled * 2 > len(heap):
+            heap[:] = [entry for entry in heap if not entry[2].cancelled()]
+            heapify(heap)
             self._cancelled = 0
+            self.next = heap[0][0] if heap else NEVER
+        while heap and heap[0][2].cancelled():
+            self._pop()

@@ -41,7 +41,7 @@ from time import monotonic
 
 from rawsio import log
 
-from .handles import Handle, TimerHandle, TimerQueue
+from .handles import NEVER, TimerHandle, TimerQueue, bound
 from .wakeup import WakeUp
 
 TYPE_CHECKING = False
@@ -66,13 +66,11 @@ class _Channel:
     of the same batch.  Because removal clears the fields here, such a late event finds nobody.
     """
 
-    __slots__ = ("read", "read_args", "write", "write_args")
+    __slots__ = ("read", "write")
 
     def __init__(self) -> None:
-        self.read: Callable[..., object] | None = None
-        self.read_args: tuple[Any, ...] = ()
-        self.write: Callable[..., object] | None = None
-        self.write_args: tuple[Any, ...] = ()
+        self.read: Callable[[], object] | None = None
+        self.write: Callable[[], object] | None = None
 
     def mask(self) -> int:
         """Return the events that somebody wants."""
@@ -87,8 +85,7 @@ class Loop:
     ``selectors.DefaultSelector``.
 
     >>> loop = Loop()
-    >>> loop.call_soon(print, "in the first turn")  # doctest: +ELLIPSIS
-    <rawsio.net.handles.Handle object at ...>
+    >>> loop.call_soon(print, "in the first turn")
     >>> loop.step(0)
     in the first turn
     >>> loop.close()
@@ -105,7 +102,7 @@ class Loop:
         self.time = clock
         self.owner = get_ident()
         self._selector = DefaultSelector() if selector is None else selector
-        self._ready: deque[Handle] = deque()
+        self._ready: deque[Callable[[], object]] = deque()
         self._timers = TimerQueue()
         self._turning = False
         self._running = False
@@ -125,14 +122,14 @@ class Loop:
         """
         fd, channel = self._channel(fd)
         replaced = channel.read is not None
-        channel.read, channel.read_args = callback, args
+        channel.read = bound(callback, args)
         self._register(fd, channel, anew=replaced)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` in every turn in which ``fd`` is writable."""
         fd, channel = self._channel(fd)
         replaced = channel.write is not None
-        channel.write, channel.write_args = callback, args
+        channel.write = bound(callback, args)
         self._register(fd, channel, anew=replaced)
 
     def remove_reader(self, fd: Any) -> bool:
@@ -140,7 +137,7 @@ class Loop:
         fd, channel = self._channel(fd)
         if channel.read is None:
             return False
-        channel.read, channel.read_args = None, ()
+        channel.read = None
         self._register(fd, channel, anew=False)
         return True
 
@@ -149,7 +146,7 @@ class Loop:
         fd, channel = self._channel(fd)
         if channel.write is None:
             return False
-        channel.write, channel.write_args = None, ()
+        channel.write = None
         self._register(fd, channel, anew=False)
         return True
 
@@ -183,32 +180,28 @@ class Loop:
 
     # Callbacks
 
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` in this turn, or outside one in the next; owner's thread only.
 
         Outside a turn this makes ``fileno()`` readable.
         """
-        handle = Handle(callback, args)
-        self._ready.append(handle)
+        self._ready.append(bound(callback, args) if args else callback)
         if not self._turning:
             self._check_open()
             self._wakeup.wake()
-        return handle
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` in the next turn: from any thread, or a signal handler."""
         self._check_open()
-        handle = Handle(callback, args)
-        self._ready.append(handle)
+        self._ready.append(bound(callback, args))
         self._wakeup.wake()
-        return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
         """Call ``callback(*args)`` after ``delay`` seconds; owner's thread only."""
         self._check_open()
-        when, first = self.time() + delay, self._timers.first()
+        when, before = self.time() + delay, self._timers.next
         handle = self._timers.push(when, callback, args)
-        if not self._turning and (first is None or when < first):
+        if not self._turning and when < before:
             self._wakeup.wake()
         return handle
 
@@ -218,19 +211,24 @@ class Loop:
         """Make turns until ``stop`` is called."""
         if self._running:
             raise RuntimeError("the loop is running already")
-        self._running = True
+        self._running, self._stopping = True, False
         try:
             while True:
                 self.step()
                 if self._stopping:
                     return
         finally:
-            self._running = self._stopping = False
+            self._running = False
 
     def stop(self) -> None:
-        """Make ``run`` return after this turn; from any thread, or a signal handler."""
+        """Make ``run`` return after this turn; from any thread, or a signal handler.
+
+        Called before ``run``, it lets that make one turn.
+        """
+        self.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
         self._stopping = True
-        self._wakeup.wake()
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn; wait at most ``timeout`` seconds for something to do (``None``: no limit).
@@ -250,42 +248,41 @@ class Loop:
             self._wakeup.wake()
 
     def _turn(self, timeout: float | None) -> None:
+        timers, queue = self._timers, self._ready
         try:
-            ready = self._selector.select(self._patience(timeout))
+            ready = self._selector.select(0.0 if queue else self._patience(timeout))
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
         for key, mask in ready:
             channel = key.data
-            if mask & EVENT_READ and channel.read is not None:
-                try:
-                    channel.read(*channel.read_args)
-                except Exception as error:  # noqa: BLE001 - one callback must not end the loop
-                    self._io_failed(key, error)
-            if mask & EVENT_WRITE and channel.write is not None:
-                try:
-                    channel.write(*channel.write_args)
-                except Exception as error:  # noqa: BLE001 - one callback must not end the loop
-                    self._io_failed(key, error)
-        if self._timers:
-            for handle in self._timers.due(self.time()):
-                self._run(handle)
-        queue = self._ready
-        for _ in range(_ROUNDS):
+            try:
+                if mask & EVENT_READ and channel.read is not None:
+                    channel.read()
+                if mask & EVENT_WRITE and channel.write is not None:
+                    channel.write()
+            except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+                self._io_failed(key, error)
+        if timers.next is not NEVER and timers.next <= self.time():
+            for handle in timers.due(self.time()):
+                self._run(handle.run)
+        rounds = _ROUNDS
+        while queue and rounds:
+            rounds -= 1
             for _ in range(len(queue)):
                 self._run(queue.popleft())
 
     def _patience(self, timeout: float | None) -> float:
-        if self._ready or (self._stopping and self._running):
-            return 0.0
-        patience = _LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT)
-        first = self._timers.first()
-        if first is not None:
-            patience = min(patience, first - self.time())
-        return max(patience, 0.0)
+        if timeout is None or timeout > _LONGEST_WAIT:
+            timeout = _LONGEST_WAIT
+        if self._timers.next is not NEVER:
+            until = self._timers.next - self.time()
+            if until < timeout:
+                timeout = until
+        return timeout if timeout > 0.0 else 0.0
 
-    def _run(self, handle: Handle) -> None:
+    def _run(self, callback: Callable[[], object]) -> None:
         try:
-            handle.run()
+            callback()
         except Exception as error:  # noqa: BLE001 - one callback must not end the loop
             self._log("net", log.ERROR, "a callback of the loop raised an exception", error)
 
@@ -333,7 +330,10 @@ class Loop:
         105.0
         >>> loop.close()
         """
-        return 0.0 if self._ready else self._timers.first()
+        if self._ready:
+            return 0.0
+        first = self._timers.next
+        return None if first is NEVER else first
 
     def owned(self) -> bool:
         """Return whether the calling thread is the owner.

@@ -284,7 +284,7 @@ class TCPStream:
             self.driver.timers.watch_until(self, deadline)
         if layer.closing is not _OPEN:
             self._end()
-        elif layer.reading is (self._hold & _LAYER != 0):
+        elif self._hold or not layer.reading:
             self._set_hold(_LAYER, on=not layer.reading)
 
     def _catch_up(self) -> list[Any]:
