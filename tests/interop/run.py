@@ -13,6 +13,7 @@ every suite passed and no test was skipped that ``tests/skips.txt`` does not nam
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -137,10 +138,8 @@ def _node(arguments: list[str], env: dict[str, str]) -> int:
         return -signal.SIGKILL
     finally:
         # Servers and browsers of a suite that ended badly are in its process group.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         child.wait()
 
 

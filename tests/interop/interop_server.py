@@ -1,0 +1,161 @@
+"""rawsio's side of the interop tests: ``python -m tests.interop.interop_server --mode MODE``.
+
+It is the same application as ``official_server.js``, and ``harness.js`` starts either of them.
+It prints ``PORT n`` once it listens, and ends with 0 on SIGTERM.  The modes:
+
+========== ==========================================================================
+client     what ``official_client.test.js`` and ``browser_client.test.js`` talk to
+socketio   the settings of the Socket.IO protocol suite (heartbeat 300/200 ms)
+engineio   the settings of the Engine.IO protocol suite: echoes on ``/engine.io/``
+========== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rawsio import Refused, Server
+
+__all__ = ["MODES", "application", "main"]
+
+SUITE: dict[str, Any] = {
+    "ping_interval": 0.3,
+    "ping_timeout": 0.2,
+    "max_http_buffer_size": 1_000_000,
+    "cors": "*",
+}
+
+
+def application(space: Any) -> None:
+    """Register the handlers of the mode ``client`` on a namespace."""
+
+    @space.on("connection")
+    def connected(socket: Any) -> None:
+        socket.emit("auth", socket.handshake.auth)
+
+    @space.on("disconnect")
+    def gone(socket: Any, reason: str) -> None:
+        space.emit("gone", socket.id, reason)
+
+    _answers(space)
+    _rooms(space)
+
+
+def _answers(space: Any) -> None:
+    @space.on("echo")
+    def echo(socket: Any, *args: Any) -> None:
+        socket.emit("echo back", *args)
+
+    @space.on("ack")
+    def ack(_socket: Any, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    @space.on("size")
+    def size(_socket: Any, data: Any) -> int:
+        return len(data)
+
+    @space.on("never", ack=True)
+    def never(_socket: Any, *_args: Any) -> None:
+        return None
+
+    @space.on("ask")
+    def ask(socket: Any, *args: Any) -> None:
+        reply = socket.emit_with_ack("question", *args)
+        reply.add_done_callback(lambda done: socket.emit("answered", done.result()))
+
+    @space.on("burst")
+    def burst(socket: Any, count: int) -> None:
+        for number in range(count):
+            socket.emit("burst", number)
+
+    @space.on("leave me")
+    def leave_me(socket: Any, close: bool) -> None:
+        socket.disconnect(close=close)
+
+
+def _rooms(space: Any) -> None:
+    @space.on("join")
+    def join(socket: Any, room: str) -> None:
+        socket.join(room)
+
+    @space.on("leave")
+    def leave(socket: Any, room: str) -> None:
+        socket.leave(room)
+
+    @space.on("rooms")
+    def rooms(socket: Any) -> list[str]:
+        return sorted(socket.rooms)
+
+    @space.on("to room")
+    def to_room(socket: Any, room: str, *args: Any) -> None:
+        socket.to(room).emit("news", *args)
+
+    @space.on("in room")
+    def in_room(_socket: Any, room: str, *args: Any) -> None:
+        space.in_(room).emit("news", *args)
+
+    @space.on("except")
+    def except_room(_socket: Any, room: str, *args: Any) -> None:
+        space.except_(room).emit("news", *args)
+
+    @space.on("broadcast")
+    def broadcast(socket: Any, *args: Any) -> None:
+        socket.broadcast.emit("news", *args)
+
+    @space.on("everyone")
+    def everyone(_socket: Any, *args: Any) -> None:
+        space.emit("news", *args)
+
+
+def client() -> Server:
+    """Return the server that the clients' tests talk to."""
+    io = Server(max_http_buffer_size=4_000_000, cors="*")
+    admin = io.of("/admin")
+
+    @admin.use
+    def authenticate(socket: Any) -> None:
+        if socket.handshake.auth.get("token") != "secret":
+            raise Refused("not authorized", {"retry": False})
+
+    for space in (io, io.of("/custom"), admin):
+        application(space)
+    return io
+
+
+def socketio() -> Server:
+    """Return the server of the Socket.IO protocol suite."""
+    io = Server(connect_timeout=1.0, **SUITE)
+    for space in (io, io.of("/custom")):
+
+        @space.on("connection")
+        def connected(socket: Any) -> None:
+            socket.emit("auth", socket.handshake.auth)
+
+    @io.on("message")
+    def message(socket: Any, *args: Any) -> None:
+        socket.emit("message-back", *args)
+
+    @io.on("message-with-ack")
+    def message_with_ack(_socket: Any, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    return io
+
+
+MODES = {"client": client, "socketio": socketio}
+
+
+def main() -> None:
+    """Serve one mode until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interop.interop_server")
+    parser.add_argument("--mode", choices=sorted(MODES), default="client")
+    parser.add_argument("--port", type=int, default=0)
+    given = parser.parse_args()
+    server = MODES[given.mode]()
+    print("PORT", server.listen("127.0.0.1", given.port)[1], flush=True)
+    server.run()
+
+
+if __name__ == "__main__":
+    main()
