@@ -1,0 +1,286 @@
+r"""One end of an HTTP/1.1 connection, as a layer: bytes below, messages above.
+
+A server receives ``Request Body* EndOfMessage`` and sends ``Response Body* EndOfMessage``, again
+and again while the connection persists; a client does the reverse.
+
+>>> from rawsio.http.headers import Headers
+>>> server = HTTPConnection(Role.SERVER)
+>>> server.receive(b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n")  # doctest: +NORMALIZE_WHITESPACE
+[Request(method='GET', target='/chat', headers=Headers([('Host', 'a')]), version='1.1'),
+ EndOfMessage(trailers=Headers([]))]
+>>> server.send(Response(200, Headers([("Content-Length", "2")]), "OK"))
+>>> server.send(Body(b"hi"))
+>>> server.send(EndOfMessage())
+>>> b"".join(server.data_to_send())
+b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'
+
+What it does by itself
+======================
+* It answers a mistake of the client once, without a body, and parses nothing more; so do the
+  time-outs of a head and of a body (408).  An idle connection is closed without a word.
+* It sends ``100 Continue`` when the outbox is drained while the client waits for it: that is
+  after the application has seen the request, and may have answered it otherwise, and before any
+  of the body has come.
+* It keeps the bytes of the next request until the answer to this one is complete, so answers are
+  in order; the next request then comes from ``tick``.
+
+It adds no field to what is sent.  Whether the connection goes on is in :attr:`keep_alive`: a
+response to HTTP/1.0 that should keep the connection needs ``Connection: keep-alive``, the last
+one to HTTP/1.1 ``Connection: close``.
+
+The one idea: **two automata, one table.**  Where we are and where the peer is are judged by the
+same rows of :mod:`rawsio.http.states`; a connection is those two states, one growing buffer, and
+what an exchange must remember of its request.
+
+What is left out: a client sends one request at a time (a server takes pipelined ones); redirects,
+retries and credentials are their user's.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import HTTPError, LocalProtocolError
+from rawsio.layer import Closed, Closing, Role
+
+from .bodies import encode_body, encode_end
+from .framing import (
+    UNTIL_CLOSE,
+    check_sent_request,
+    check_sent_response,
+    request_framing,
+    response_framing,
+    switches,
+)
+from .messages import (
+    Body,
+    EndOfMessage,
+    Request,
+    Response,
+    check_request,
+    check_target,
+    encode_head,
+)
+from .receive import Receiver
+from .states import TRANSITIONS, Interim, State, Switch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .receive import Event
+
+__all__ = ["HTTPConnection"]
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HTTPConnection(Receiver):
+    """One end of a connection; see the module's essay and :mod:`rawsio.layer`."""
+
+    __slots__ = ()
+
+    # --- The contract ---
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Feed bytes from the peer; return what they complete."""
+        theirs = self._theirs
+        if theirs is State.CLOSED or self._ended or not data:
+            return []
+        buffer = self._buffer
+        if theirs is State.DONE or theirs is State.SWITCHED:
+            if not self.reading:
+                return self._overflow()
+            buffer += data
+            return []
+        if not buffer and theirs is not State.BODY:
+            self._since = self._now
+        buffer += data
+        return self._pump()
+
+    def receive_eof(self) -> list[Event]:
+        """The peer sends no more."""
+        if self._ended or self._theirs is State.CLOSED:
+            return []
+        self._ended = True
+        return self._pump()
+
+    def send(self, event: Event) -> None:
+        """Send an event; raises ``LocalProtocolError`` if it is illegal now."""
+        row = TRANSITIONS[self.role][self._ours]
+        kind = event.__class__
+        if kind is Response:
+            kind = self._kind(event)  # type: ignore[arg-type]
+        state = row.get(kind)
+        if state is None:
+            message = f"a {self.role.value} that is {self._ours.value} cannot send "
+            raise LocalProtocolError(message + type(event).__name__)
+        _SEND[kind](self, event, state)
+
+    def data_to_send(self) -> list[bytes]:
+        """Drain the outbox."""
+        if self._expected and self._ours is State.WAITING:
+            # 9110-10.1.1-continue
+            self._expected = False
+            self._outbox.append(_CONTINUE)
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        if self._due:
+            return 0.0
+        wait = self._wait()
+        if wait is None:
+            return None
+        return 0.0 if self._since is None else self._since + wait
+
+    def tick(self, now: float) -> list[Event]:
+        """Tell the time; return what was waiting for it."""
+        self._now = now
+        if self._since is None:
+            self._since = now
+        events = self._pump() if self._due else []
+        wait = self._wait()
+        if wait is not None and now >= self._since + wait:
+            events += self._expire()
+        return events
+
+    @property
+    def reading(self) -> bool:
+        """Whether more input is of use: not while a request in work has enough behind it."""
+        if self._theirs is State.DONE or self._theirs is State.SWITCHED:
+            return len(self._buffer) < self.limits.pipeline
+        return True
+
+    # --- Beyond the contract ---
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection persists after this exchange, as far as is known now."""
+        return self._persists and not self._ended and self.closing is Closing.OPEN
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes have come in that no event holds yet."""
+        return len(self._buffer)
+
+    def take_rest(self) -> bytes:
+        """Return what came behind the switch to another protocol, once.
+
+        Raises ``LocalProtocolError`` before a 101 or an accepted CONNECT.
+        """
+        if self._ours is not State.SWITCHED:
+            raise LocalProtocolError("no other protocol has taken over")
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
+    # --- Sending ---
+
+    def _kind(self, response: Response) -> type:
+        """Return the kind of event that a response counts as, in the table."""
+        if type(response.status) is not int:
+            raise LocalProtocolError(f"not a status: {response.status!r}")
+        if switches(self._method, response.status):
+            return Switch
+        return Interim if response.status < 200 else Response
+
+    def _send_request(self, request: Request, state: State) -> None:
+        if self._buffer:
+            raise LocalProtocolError("the server has sent something already")
+        head = encode_head(request)
+        try:
+            check_target(request.method, request.target)
+            check_request(request)
+            framing = request_framing(request)
+        except HTTPError as error:
+            raise LocalProtocolError(error.message) from None
+        check_sent_request(request, framing)
+        self._remember(request)
+        self._left = framing
+        self._ours = state
+        self._theirs = State.WAITING
+        self._outbox.append(head)
+
+    def _send_response(self, response: Response, state: State) -> None:
+        head = encode_head(response)
+        try:
+            framing = response_framing(self._method, response)
+        except HTTPError as error:
+            raise LocalProtocolError(error.message) from None
+        persists = self._goes_on(response)
+        check_sent_response(response, self._method, self._version, self._offered, persist=persists)
+        if state is State.SWITCHED:
+            if self._theirs is not State.DONE:
+                raise LocalProtocolError("the request is not complete")
+            self._theirs = state
+        elif state is State.BODY:
+            self._left = framing
+            self._persists = persists and framing != UNTIL_CLOSE
+            self._expected = False
+        elif response.status == 100:
+            self._expected = False
+        self._ours = state
+        self._outbox.append(head)
+
+    def _send_body(self, body: Body, _state: State) -> None:
+        data = body.data if type(body.data) is bytes else bytes(memoryview(body.data))
+        if self._left >= 0:
+            if len(data) > self._left:
+                message = f"{len(data)} bytes of content where {self._left} are left"
+                raise LocalProtocolError(message)
+            self._left -= len(data)
+        self._outbox += encode_body(self._left, data)
+
+    def _send_end(self, end: EndOfMessage, state: State) -> None:
+        if self._left > 0:
+            raise LocalProtocolError(f"{self._left} bytes of content are missing")
+        self._outbox += encode_end(self._left, end.trailers)
+        self._ours = state
+        self._settle()
+
+    def _send_closed(self, closed: Closed, _state: State) -> None:
+        between = self._ours is State.IDLE
+        self._close(closed.reason, self._goodbye() if between else Closing.NOW)
+        self._farewell = None
+        self._due = False
+
+    # --- Time ---
+
+    def _wait(self) -> float | None:
+        """How long after its beginning the present wait is over; ``None`` if it may last."""
+        theirs = self._theirs
+        limits = self.limits
+        if theirs is State.IDLE or theirs is State.WAITING:
+            if self._buffer:
+                return limits.head_time
+            return limits.idle_time if self.role is Role.SERVER else None
+        if theirs is State.BODY and self.role is Role.SERVER:
+            return limits.body_time + self._received / limits.body_rate
+        return None
+
+    def _expire(self) -> list[Event]:
+        events: list[Event] = []
+        if self._theirs is State.BODY:
+            message = f"a body slower than {self.limits.body_rate} bytes a second"
+            self._fail(HTTPError(message, "9110-15.5.9-body-rate", 408), events)
+        elif self._buffer:
+            message = f"a head that took {self.limits.head_time} s"
+            self._fail(HTTPError(message, "9110-15.5.9-head-time", 408), events)
+        else:
+            # 9112-9.5-idle
+            self._finish(self._goodbye())
+            events.append(Closed(0, "idle"))
+        return events
+
+
+_SEND: dict[type, Callable[[HTTPConnection, Any, State], None]] = {
+    Request: HTTPConnection._send_request,
+    Response: HTTPConnection._send_response,
+    Interim: HTTPConnection._send_response,
+    Switch: HTTPConnection._send_response,
+    Body: HTTPConnection._send_body,
+    EndOfMessage: HTTPConnection._send_end,
+    Closed: HTTPConnection._send_closed,
+}

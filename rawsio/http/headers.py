@@ -1,0 +1,155 @@
+r"""Header fields: an ordered multimap of text, cheap to hold and checked when it is written.
+
+RFC 9110 section 5: names are compared without case, the order of lines with the same name
+counts, and a recipient may not rely on any other order.  :class:`Headers` keeps the lines as they
+came, in order and in their spelling, and finds names without case.
+
+The one idea: a head that came from the wire was checked as bytes, so :class:`Headers` can be made
+**from that block of bytes and split only when somebody looks**.  A session that keeps its
+handshake keeps :attr:`Headers.block` (a few hundred bytes), not lists of strings.
+
+Text is latin-1 throughout: one character is one byte of the wire, also for ``obs-text``.
+
+What is left out: the syntax of the single fields.  A comma list of tokens (``Connection``,
+``Upgrade``) is common enough to have a method.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError, escaped
+
+from .grammar import TOKEN, VALUE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Headers", "EMPTY", "encode_fields"]
+
+_BLANK = " \t"
+
+
+class Headers:
+    r"""An immutable ordered multimap of field lines.
+
+    >>> headers = Headers([("Host", "a"), ("Accept", "text/html"), ("accept", "*/*")])
+    >>> headers.get("HOST"), headers.get_all("accept"), headers.get("cookie", "none")
+    ('a', ['text/html', '*/*'], 'none')
+    >>> Headers.from_block(b"Connection: keep-alive, Upgrade\r\n").tokens("connection")
+    ['keep-alive', 'upgrade']
+    >>> list(Headers([("Host", "a")]).plus(("Date", "today")))
+    [('Host', 'a'), ('Date', 'today')]
+    """
+
+    __slots__ = ("_pairs", "_block", "_first")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs: list[tuple[str, str]] | None = [(name, value) for name, value in pairs]
+        self._block: bytes | None = None
+        self._first: dict[str, str] | None = None
+
+    @classmethod
+    def from_block(cls, block: bytes) -> Headers:
+        """Return the headers of a checked block: lines ``name: value``, each ended by CRLF."""
+        headers = cls.__new__(cls)
+        headers._pairs = None
+        headers._block = block
+        headers._first = None
+        return headers
+
+    @property
+    def block(self) -> bytes:
+        """The field lines as bytes; raises ``LocalProtocolError`` if they may not be written."""
+        if self._block is None:
+            self._block = encode_fields(self)
+        return self._block
+
+    def _lines(self) -> list[tuple[str, str]]:
+        if self._pairs is None:
+            lines = self.block.decode("latin-1").split("\r\n")
+            lines.pop()
+            parts = [line.partition(":") for line in lines]
+            self._pairs = [(name, value.strip(_BLANK)) for name, _, value in parts]
+        return self._pairs
+
+    def _index(self) -> dict[str, str]:
+        if self._first is None:
+            # Backwards, so that of several lines with one name the first stays.
+            self._first = {name.lower(): value for name, value in reversed(self._lines())}
+        return self._first
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._lines())
+
+    def __len__(self) -> int:
+        return len(self._lines())
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._index()
+
+    def __eq__(self, other: object) -> bool:
+        return self._lines() == other._lines() if isinstance(other, Headers) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({self._lines()!r})"
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of the first line of that name."""
+        return self._index().get(name.lower(), default)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of all lines of that name, in order."""
+        index, wanted = self._index(), name.lower()
+        if wanted not in index:
+            return []
+        if len(index) == len(self._lines()):
+            return [index[wanted]]
+        return [value for name, value in self._lines() if name.lower() == wanted]
+
+    def tokens(self, name: str) -> list[str]:
+        """Return the members of a comma list in lower case, over all lines of that name.
+
+        Empty members are dropped (RFC 9110 section 5.6.1.2).
+        """
+        values = self.get_all(name)
+        if not values:
+            return values
+        members = [member.strip(_BLANK) for member in ",".join(values).lower().split(",")]
+        return [member for member in members if member]
+
+    def plus(self, *pairs: tuple[str, str]) -> Headers:
+        """Return new headers with more lines at the end."""
+        return Headers([*self._lines(), *pairs])
+
+
+def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
+    r"""Return field lines as they go on the wire.
+
+    Raises :class:`~rawsio.errors.LocalProtocolError` for anything that RFC 9110 section 5 does
+    not let us write: control characters would let whoever chose a value add lines of their own.
+
+    >>> encode_fields([("Host", "a")])
+    b'Host: a\r\n'
+    >>> encode_fields([("X", "1\r\nY: 2")])
+    Traceback (most recent call last):
+    ...
+    rawsio.errors.LocalProtocolError: the value of field 'X' may not be written: '1\r\nY: 2'
+    """
+    lines = []
+    for name, value in headers:
+        # 9110-5.1-name
+        if not TOKEN.fullmatch(name):
+            raise LocalProtocolError(f"not a field name: {escaped(name)}")
+        # 9110-5.5-value
+        if not VALUE.fullmatch(value):
+            raise LocalProtocolError(
+                f"the value of field {escaped(name)} may not be written: {escaped(value)}"
+            )
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+EMPTY = Headers()
+"""No fields: the trailers of nearly every message."""

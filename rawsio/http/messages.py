@@ -1,0 +1,297 @@
+r"""The events of HTTP/1.1, and their heads as bytes and back.
+
+A message is a head (:class:`Request` or :class:`Response`), any number of :class:`Body` events,
+and one :class:`EndOfMessage`.  The same classes are received and sent.  Interim responses
+(100 to 199) and the response that switches protocols are heads alone.
+
+The functions here are pure: they turn a whole head into an event and an event into a head, and
+judge what a head says *by itself*: versions, methods, forms of target, the single ``Host``.  What a
+head says about the body is in :mod:`rawsio.http.framing`; reading a head from pieces is in
+:mod:`rawsio.http.sections`.
+
+The one idea: **what comes in and what goes out is judged by the same code.**  The peer's mistake
+is an :class:`~rawsio.errors.HTTPError` with the status of the answer; the same mistake of ours is a
+:class:`~rawsio.errors.LocalProtocolError`, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import HTTPError, LocalProtocolError, escaped
+from rawsio.layer import Role, record
+
+from .grammar import (
+    ABSOLUTE,
+    AUTHORITY,
+    CONNECT_TARGET,
+    METHODS,
+    REASON,
+    REASONS,
+    REQUEST_LINE,
+    STATUS_LINE,
+    TARGET,
+    TOKEN,
+)
+from .headers import EMPTY, Headers, encode_fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Request",
+    "Response",
+    "Body",
+    "EndOfMessage",
+    "decode_head",
+    "decode_request_line",
+    "decode_status_line",
+    "encode_head",
+    "check_request_line",
+    "check_target",
+    "check_request",
+    "answer",
+    "refusal",
+]
+
+_VERSIONS = ("1.0", "1.1")
+
+
+@record
+class Request:
+    """The head of a request.
+
+    ``target`` is as it stood in the request line, in any of the four forms of RFC 9112 section
+    3.2; the properties take it apart.
+
+    >>> request = Request("GET", "http://example.com/a?b=1?c#d", Headers([("Host", "other")]))
+    >>> request.path, request.query, request.host
+    ('/a', 'b=1?c', 'example.com')
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    version: str = "1.1"
+
+    def _parts(self) -> tuple[str, str]:
+        """The path and the rest, without scheme and authority, without fragment."""
+        target = self.target
+        if self.method == "CONNECT":
+            return "", ""
+        if target[:1] != "/":
+            absolute = ABSOLUTE.fullmatch(target)
+            target = absolute[2] if absolute else target
+            target = target if target[:1] in ("/", "*") else "/" + target
+        path, _, query = target.partition("#")[0].partition("?")
+        return path, query
+
+    @property
+    def path(self) -> str:
+        """The path, still percent-encoded; ``""`` for CONNECT, ``"*"`` for the asterisk form."""
+        return self._parts()[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the first ``?``, still percent-encoded."""
+        return self._parts()[1]
+
+    @property
+    def host(self) -> str:
+        """Host and port that the request is for: the target's if it names one, else ``Host``'s.
+
+        RFC 9112 section 3.2.2: an absolute form overrides the field.
+        """
+        if self.method == "CONNECT":
+            return self.target
+        if self.target[:1] != "/":
+            absolute = ABSOLUTE.fullmatch(self.target)
+            if absolute:
+                return absolute[1]
+        return self.headers.get("host") or ""
+
+
+@record
+class Response:
+    """The head of a response; ``reason`` means nothing to a program (RFC 9112 section 4)."""
+
+    status: int
+    headers: Headers
+    reason: str = ""
+    version: str = "1.1"
+
+
+@record
+class Body:
+    """A piece of a message's content; where it is cut means nothing."""
+
+    data: bytes
+
+
+@record
+class EndOfMessage:
+    """The message is complete; ``trailers`` are the fields after a chunked body."""
+
+    trailers: Headers = EMPTY
+
+
+# --- Heads that came in ---
+
+
+def decode_request_line(line: bytes) -> tuple[str, str, str]:
+    r"""Return method, target and version of a request line that ends in CRLF.
+
+    Raises ``HTTPError``: 400, 501 for a method nobody knows, 505 for a version we do not speak.
+
+    >>> decode_request_line(b"GET /chat HTTP/1.1\r\n")
+    ('GET', '/chat', '1.1')
+    """
+    found = REQUEST_LINE.fullmatch(line)
+    if not found:
+        raise HTTPError(f"not a request line: {escaped(line)}", "9112-3-request-line")
+    method, target = found[1].decode("ascii"), found[2].decode("ascii")
+    version = f"{found[3].decode('ascii')}.{found[4].decode('ascii')}"
+    check_request_line(method, target, version)
+    return method, target, version
+
+
+def check_request_line(method: str, target: str, version: str) -> None:
+    """Raise ``HTTPError`` if a request line that is well formed is not one for us."""
+    if version not in _VERSIONS:
+        raise HTTPError(f"HTTP/{version} is not spoken here", "9110-2.5-version", 505)
+    if method not in METHODS:
+        raise HTTPError(f"an unknown method: {escaped(method)}", "9110-9.1-method", 501)
+    check_target(method, target)
+
+
+def check_target(method: str, target: str) -> None:
+    """Raise ``HTTPError`` if a target is in none of the forms that go with the method."""
+    if method == "CONNECT":
+        if not CONNECT_TARGET.fullmatch(target):
+            message = f"the target of CONNECT is not host:port: {escaped(target)}"
+            raise HTTPError(message, "9112-3.2.3-authority-form")
+    elif target[0] != "/" and not (target == "*" and method == "OPTIONS"):
+        if target == "*":
+            raise HTTPError(f"the target * is not for {method}", "9112-3.2.4-asterisk-form")
+        if not ABSOLUTE.fullmatch(target):
+            raise HTTPError(f"not a request target: {escaped(target)}", "9112-3.2-target")
+
+
+def decode_status_line(line: bytes) -> tuple[int, str, str]:
+    r"""Return status, reason and version of a status line that ends in CRLF.
+
+    A minor version above 1 is read as 1 (RFC 9110 section 2.5).
+
+    >>> decode_status_line(b"HTTP/1.1 404 Not Found\r\n")
+    (404, 'Not Found', '1.1')
+    """
+    found = STATUS_LINE.fullmatch(line)
+    if not found:
+        raise HTTPError(f"not a status line: {escaped(line)}", "9112-4-status-line")
+    if found[1] != b"1":
+        raise HTTPError(f"not a version for us: {escaped(line)}", "9110-2.5-version")
+    status = int(found[3])
+    if status < 100:
+        raise HTTPError(f"not a status: {status}", "9110-15-status")
+    reason = (found[4] or b"").decode("latin-1").strip(" \t")
+    return status, reason, "1.0" if found[2] == b"0" else "1.1"
+
+
+def decode_head(sender: Role, head: bytes) -> Request | Response:
+    r"""Return the event of a whole head whose lines were judged (the blank line is left out).
+
+    >>> decode_head(Role.CLIENT, b"GET / HTTP/1.1\r\nHost: a\r\n")
+    Request(method='GET', target='/', headers=Headers([('Host', 'a')]), version='1.1')
+    """
+    end = head.index(b"\n") + 1
+    headers = Headers.from_block(head[end:])
+    if sender is Role.CLIENT:
+        method, target, version = decode_request_line(head[:end])
+        request = Request(method, target, headers, version)
+        check_request(request)
+        return request
+    status, reason, version = decode_status_line(head[:end])
+    return Response(status, headers, reason, version)
+
+
+def check_request(request: Request) -> None:
+    """Raise ``HTTPError`` if fields that say who is asked, or what is expected, are wrong."""
+    hosts = request.headers.get_all("host")
+    # 9112-3.2-host
+    if len(hosts) > 1:
+        raise HTTPError("more than one Host", "9112-3.2-host")
+    if hosts:
+        if not AUTHORITY.fullmatch(hosts[0]):
+            raise HTTPError(f"not a Host: {escaped(hosts[0])}", "9112-3.2-host")
+    elif request.version == "1.1":
+        raise HTTPError("no Host", "9112-3.2-host")
+    # 9110-10.1.1-expect (HTTP/1.0 knows no expectations: they are ignored)
+    if "expect" in request.headers and request.version == "1.1":
+        expected = request.headers.tokens("expect")
+        if expected != ["100-continue"]:
+            message = f"an unknown expectation: {escaped(', '.join(expected))}"
+            raise HTTPError(message, "9110-10.1.1-expect", 417)
+
+
+# --- Heads that go out ---
+
+
+def encode_head(message: Request | Response) -> bytes:
+    r"""Return a head with its blank line.
+
+    Raises ``LocalProtocolError`` for what may not be written.
+
+    >>> encode_head(Response(204, Headers([("Date", "today")]), "No Content"))
+    b'HTTP/1.1 204 No Content\r\nDate: today\r\n\r\n'
+    """
+    if message.version not in _VERSIONS:
+        raise LocalProtocolError(f"not a version: {message.version!r}")
+    line = _request_line(message) if isinstance(message, Request) else _status_line(message)
+    return b"%b%b\r\n" % (line.encode("latin-1"), encode_fields(message.headers))
+
+
+def _request_line(request: Request) -> str:
+    if not TOKEN.fullmatch(request.method):
+        raise LocalProtocolError(f"not a method: {escaped(request.method)}")
+    if not TARGET.fullmatch(request.target):
+        raise LocalProtocolError(f"not a request target: {escaped(request.target)}")
+    return f"{request.method} {request.target} HTTP/{request.version}\r\n"
+
+
+def _status_line(response: Response) -> str:
+    if type(response.status) is not int or not 100 <= response.status <= 999:
+        raise LocalProtocolError(f"not a status: {response.status!r}")
+    if not REASON.fullmatch(response.reason):
+        raise LocalProtocolError(f"not a reason phrase: {escaped(response.reason)}")
+    return f"HTTP/{response.version} {response.status} {response.reason}\r\n"
+
+
+def answer(
+    status: int,
+    body: bytes = b"",
+    content_type: str = "text/plain; charset=utf-8",
+    headers: Iterable[tuple[str, str]] = (),
+) -> Response:
+    """Return the response head for a body that is at hand, with its ``Content-Length``.
+
+    Send ``Body(body)`` after it, unless the request was a HEAD, and ``EndOfMessage()``.  A status
+    that has no body (RFC 9110 section 6.4.1) gets no ``Content-Length``.
+
+    >>> answer(200, b"ok", "text/html", [("Connection", "close")])  # doctest: +NORMALIZE_WHITESPACE
+    Response(status=200, headers=Headers([('Content-Type', 'text/html'), ('Content-Length', '2'),
+             ('Connection', 'close')]), reason='OK', version='1.1')
+    """
+    fields = [("Content-Type", content_type)] if body else []
+    if status >= 200 and status not in (204, 304):
+        fields.append(("Content-Length", str(len(body))))
+    return Response(status, Headers([*fields, *headers]), REASONS.get(status, ""))
+
+
+def refusal(status: int) -> bytes:
+    r"""Return the whole answer to a request that broke a rule; its connection is closed.
+
+    It has no body, so that it is the same for HEAD.
+
+    >>> refusal(400)
+    b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
+    """
+    return encode_head(answer(status, headers=[("Connection", "close")]))

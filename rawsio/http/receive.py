@@ -1,0 +1,275 @@
+r"""The receiving half of an HTTP/1.1 connection, and what ends an exchange.
+
+:class:`Receiver` holds the state of a connection: where each side is, the one growing buffer, and
+what an exchange remembers of its request.  Here a head or a piece of a body is taken off the
+buffer and moves the peer's automaton; :class:`~rawsio.http.connection.HTTPConnection` adds
+what we send, and time.
+
+The one idea: **one loop, one except.**  :meth:`Receiver._pump` takes what can be taken in the
+present state, again and again; code below it raises ``HTTPError`` where it sees the mistake, and
+the one ``except`` turns it into the answer and the last event, behind the events that came before.
+
+What is left out: nothing here waits; a server's next request stays in the buffer until the answer
+to this one is complete.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import HTTPError
+from rawsio.layer import Closed, Closing, Failed, Role
+from rawsio.limits import DEFAULT
+
+from .bodies import reader_for
+from .framing import (
+    UNTIL_CLOSE,
+    expects_continue,
+    offered_protocols,
+    persistent,
+    request_framing,
+    response_framing,
+    switches,
+)
+from .messages import Body, EndOfMessage, Request, Response, refusal
+from .sections import HeadReader
+from .states import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.limits import Limits
+
+    from .bodies import Chunked, Counted, UntilClose
+
+    Event = Request | Response | Body | EndOfMessage | Closed | Failed
+
+__all__ = ["Receiver"]
+
+
+class Receiver:
+    """What a connection is in, and how it reads; see the module's essay."""
+
+    __slots__ = (
+        "role",
+        "limits",
+        "closing",
+        "_ours",
+        "_theirs",
+        "_buffer",
+        "_outbox",
+        "_heads",
+        "_reader",
+        "_left",
+        "_method",
+        "_version",
+        "_offered",
+        "_persists",
+        "_expected",
+        "_ended",
+        "_farewell",
+        "_due",
+        "_now",
+        "_since",
+        "_received",
+    )
+
+    def __init__(self, role: Role, limits: Limits = DEFAULT) -> None:
+        self.role = role
+        self.limits = limits
+        self.closing = Closing.OPEN
+        self._ours = State.IDLE
+        self._theirs = State.IDLE
+        self._buffer = bytearray()
+        self._outbox: list[bytes] = []
+        self._heads = HeadReader(role.peer, limits)
+        self._reader: Counted | Chunked | UntilClose | None = None
+        self._left = 0  # of the body we are sending: bytes, CHUNKED or UNTIL_CLOSE
+        # What an exchange remembers of its request:
+        self._method = ""
+        self._version = "1.1"
+        self._offered: list[str] = []
+        self._persists = True
+        self._expected = False
+        # The end, and time:
+        self._ended = False  # the peer sends no more
+        self._farewell: Closed | None = None  # still to be returned
+        self._due = False  # events may be waiting for the next tick
+        self._now: float | None = None
+        self._since: float | None = None  # when the present wait began
+        self._received = 0
+
+    # --- Receiving ---
+
+    def _pump(self) -> list[Event]:
+        """Parse what can be parsed now."""
+        events: list[Event] = []
+        try:
+            while self._step(events):
+                pass
+            if self._ended:
+                self._end_of_input(events)
+        except HTTPError as error:
+            self._fail(error, events)
+        self._due = False
+        if self._farewell is not None:
+            events.append(self._farewell)
+            self._farewell = None
+        return events
+
+    def _step(self, events: list[Event]) -> bool:
+        """Take one head, or what there is of a body; return whether there may be more."""
+        theirs = self._theirs
+        if theirs is State.BODY:
+            return self._take_body(events)
+        if theirs is not State.IDLE and theirs is not State.WAITING:
+            return False
+        head = self._heads.read(self._buffer)
+        if head is None:
+            return False
+        if head.__class__ is Request:
+            self._take_request(head, events)
+        else:
+            self._take_response(head, events)  # type: ignore[arg-type]
+        return True
+
+    def _take_request(self, request: Request, events: list[Event]) -> None:
+        framing = request_framing(request)
+        if framing:
+            self._reader = reader_for(framing, self.limits, Role.CLIENT)
+        self._remember(request)
+        self._expected = framing != 0 and expects_continue(request)
+        self._theirs = State.BODY
+        self._ours = State.WAITING
+        self._since = self._now
+        self._received = 0
+        events.append(request)
+        if not framing:
+            self._complete(EndOfMessage(), events)
+
+    def _take_response(self, response: Response, events: list[Event]) -> None:
+        if self._theirs is State.IDLE:
+            # 9112-9.5-unsolicited: a server that gave up waiting may say so.
+            if response.status != 408:
+                raise HTTPError("a response that nobody asked for", "9112-9.2-unsolicited")
+            self._persists = False
+        status, method = response.status, self._method
+        if switches(method, status):
+            self._take_switch(response, events)
+        elif status < 200:
+            events.append(response)
+        else:
+            framing = response_framing(method, response)
+            if framing:
+                self._reader = reader_for(framing, self.limits, Role.SERVER)
+            self._persists = framing != UNTIL_CLOSE and self._goes_on(response)
+            self._theirs = State.BODY
+            events.append(response)
+            if not framing:
+                self._complete(EndOfMessage(), events)
+
+    def _take_switch(self, response: Response, events: list[Event]) -> None:
+        # 9110-7.8-switch
+        chosen = response.headers.tokens("upgrade")
+        wanted = all(protocol in self._offered for protocol in chosen) and chosen
+        if response.status == 101 and not wanted:
+            raise HTTPError("a 101 to what was not offered", "9110-7.8-switch")
+        if self._ours is State.BODY and self._left:
+            raise HTTPError("a switch before the request is complete", "9110-7.8-early-switch")
+        self._ours = self._theirs = State.SWITCHED
+        events.append(response)
+
+    def _take_body(self, events: list[Event]) -> bool:
+        reader = self._reader
+        if reader is None or not self._buffer:
+            return False
+        self._expected = False
+        pieces: list[bytes] = []
+        try:
+            trailers = reader.read(self._buffer, pieces)
+        finally:
+            if pieces:
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._received += len(data)
+                events.append(Body(data))
+        if trailers is None:
+            return False
+        self._complete(EndOfMessage(trailers), events)
+        return True
+
+    def _complete(self, end: EndOfMessage, events: list[Event]) -> None:
+        events.append(end)
+        self._reader = None
+        self._theirs = State.DONE
+        self._settle()
+
+    def _end_of_input(self, events: list[Event]) -> None:
+        """Nothing more will come: what does that mean here?"""
+        theirs = self._theirs
+        if theirs is State.BODY and self._reader is not None:
+            self._reader.end_of_input()
+            self._complete(EndOfMessage(), events)
+        elif theirs is State.WAITING or (self._buffer and theirs is State.IDLE):
+            # 9112-8-incomplete
+            raise HTTPError("the connection ended before a message did", "9112-8-incomplete")
+        elif theirs is State.IDLE or (self.role is Role.CLIENT and theirs is State.DONE):
+            self._close("the peer closed the connection", Closing.NOW)
+
+    # --- Exchanges ---
+
+    def _remember(self, request: Request) -> None:
+        self._method = request.method
+        self._version = request.version
+        self._offered = offered_protocols(request)
+        # 9110-9.3.6-refused: what follows a refused CONNECT may not be HTTP.
+        self._persists = request.method != "CONNECT" and persistent(
+            request.headers, request.version
+        )
+
+    def _goes_on(self, response: Response) -> bool:
+        """Return whether both sides want to go on, in the version that both understand."""
+        spoken = min(self._version, response.version)
+        return self._persists and persistent(response.headers, spoken)
+
+    def _settle(self) -> None:
+        """One side's message is complete: go to the next exchange, or to the end."""
+        serving = self.role is Role.SERVER
+        answered, asked = (self._ours, self._theirs) if serving else (self._theirs, self._ours)
+        if answered is not State.DONE:
+            return
+        if not self._persists:
+            self._close("the last response is complete", self._goodbye())
+        elif asked is State.DONE:
+            self._ours = self._theirs = State.IDLE
+            self._since = self._now
+            self._due = self._ended or len(self._buffer) > 0
+
+    def _goodbye(self) -> Closing:
+        # A server that closed while the client still sends would have its answer reset away.
+        waiting = self.role is Role.SERVER and not self._ended
+        return Closing.HALF if waiting else Closing.NOW
+
+    def _close(self, reason: str, closing: Closing) -> None:
+        self._finish(closing)
+        self._farewell = Closed(0, reason)
+        self._due = True
+
+    def _fail(self, error: HTTPError, events: list[Event]) -> None:
+        """Answer once, unless an answer is under way, and end everything."""
+        serving = self.role is Role.SERVER
+        if serving and self._ours in (State.IDLE, State.WAITING):
+            self._outbox.append(refusal(error.code))
+        self._finish(self._goodbye())
+        code = error.code if serving else 0
+        events.append(Failed(error.layer, error.rule, code, error.message))
+
+    def _finish(self, closing: Closing) -> None:
+        self._ours = self._theirs = State.CLOSED
+        self._reader = None
+        self._buffer.clear()
+        self._expected = False
+        self._persists = False
+        self.closing = closing
+
+    def _overflow(self) -> list[Event]:
+        events: list[Event] = []
+        message = f"more than {self.limits.pipeline} bytes behind a request in work"
+        self._fail(HTTPError(message, "9112-9.3.2-pipeline"), events)
+        return events
