@@ -164,6 +164,7 @@ def main(arguments: list[str]) -> int:
     """Run the suites that are named, or all; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.interop.run")
     parser.add_argument("--reference", action="store_true", help="judge the official server")
+    parser.add_argument("--install", action="store_true", help="install the packages, and stop")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
     given = parser.parse_args(arguments)
     suites = given.suites or list(WITH_REFERENCE if given.reference else SUITES)
@@ -175,6 +176,8 @@ def main(arguments: list[str]) -> int:
     except NotInstalled as error:
         print(f"tests.interop.run: {error}", file=sys.stderr)
         return 2
+    if given.install:
+        return 0
     results = []
     for suite in suites:
         print(f"--- {suite}", flush=True)

@@ -1,0 +1,303 @@
+"""``.ci/run`` and ``.ci/full``: every check, one after the other, and one summary.
+
+``python3 -m tests.ci run`` is what must hold before a change is shared, in under 15 minutes;
+``full`` has no limit.  ``--only NAME`` runs some sections, ``--list`` names them.  Sections:
+
+=============  ================================================================================
+prepare        environments under ``.interop``, node, npm packages, Chromium (run and full)
+lint           ruff check, ruff format --check
+types          mypy --strict
+suite          the whole suite, 500 derandomised examples for each property
+pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, and on this one
+               with ``-O`` and with ``-bb -W error -X dev``: 50 examples, two at a time
+laws           full only: every ``test_laws.py`` with 20,000 random examples, two at a time
+autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protocol``, or all cases
+interop        the official client, the protocol suites' cases, our browser client, and the demo
+               page in Chromium (``tests/interop/run.py``)
+=============  ================================================================================
+
+A failure does not stop the sections that follow.  A test that was skipped is an error, unless
+``tests/skips.txt`` names it.  Logs of what runs beside each other go into ``.interop/logs``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.__main__ import ROOT, EnvironmentFailed, environment
+from tests.skips import unexpected
+
+__all__ = ["SECTIONS", "Job", "main"]
+
+FOLDER = ROOT / ".interop"
+LOGS = FOLDER / "logs"
+LINT = ["ruff==0.17.6", "mypy==2.4.1"]
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+MINUTES = {"run": 14, "full": 24 * 60}
+"""What one job may take before it is killed."""
+
+
+@dataclass
+class Job:
+    """One command; ``report`` is the JUnit file that it writes, if it is pytest."""
+
+    name: str
+    command: list[str]
+    report: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """Which script runs, and what its sections found wrong."""
+
+    script: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, job: Job, output: int | None = None) -> bool:
+        """Run a job to its end or its time limit; note what went wrong."""
+        limit = MINUTES[self.script] * 60
+        child = subprocess.Popen(
+            job.command,
+            cwd=ROOT,
+            env={**os.environ, "RAWSIO_CI": self.script, **job.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.problems.append(f"{job.name}: no end after {limit} s, killed")
+            code = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        if code:
+            self.problems.append(f"{job.name}: exit code {code}")
+        return not code and code is not None and self._check_skips(job)
+
+    def _check_skips(self, job: Job) -> bool:
+        if job.report is None:
+            return True
+        counts, skipped = read_junit(job.report)
+        self.notes.append(f"{job.name}: {counts}")
+        wrong = unexpected(skipped, self.script)
+        self.problems += [f"{job.name}: {line}" for line in wrong]
+        return not wrong
+
+    def run_two_at_a_time(self, jobs: list[Job]) -> None:
+        """Run jobs beside each other, each with its own log; show the log of one that failed."""
+
+        def one(job: Job) -> None:
+            path = LOGS / f"{re.sub('[^a-z0-9.]+', '-', job.name.lower())}.log"
+            started = time.monotonic()
+            with path.open("wb") as log:
+                good = self.run(job, log.fileno())
+            seconds = time.monotonic() - started
+            print(f"{'ok  ' if good else 'FAIL'} {seconds:6.1f} s  {job.name}", flush=True)
+            if not good:
+                text = path.read_text("utf-8", "replace").split("\n")
+                print("\n".join(f"    {line}" for line in text[-60:]), flush=True)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(one, jobs))
+
+
+def read_junit(path: Path) -> tuple[str, dict[str, str]]:
+    """Return a line of counts, and the skipped tests with their reasons."""
+    total, skipped = 0, {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        total += 1
+        reason = case.find("skipped")
+        if reason is not None:
+            name = f"{case.get('classname')}.{case.get('name')}"
+            skipped[name] = reason.get("message") or "no reason"
+    return f"{total} tests, {len(skipped)} skipped", skipped
+
+
+def other_pythons() -> dict[str, str]:
+    """Return version -> interpreter, for those of pyenv that are not the one running this."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = {}
+    for version in VERSIONS:
+        if version == "{}.{}".format(*sys.version_info):
+            continue
+        candidates = [p for p in root.glob(f"{version}.*/bin/python") if p.exists()]
+        if candidates:
+            newest = max(candidates, key=lambda p: int(re.sub(r"\D", "", p.parts[-3][5:]) or 0))
+            found[version] = str(newest)
+    return found
+
+
+def _test_requirements() -> list[str]:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    match = re.search(r"^test = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r'"([^"]+)"', match[1]) if match else ["hypothesis", "pytest"]
+
+
+def _suite_python() -> str:
+    return environment(ROOT / ".venv")
+
+
+def _lint_python() -> str:
+    return environment(FOLDER / "lint", [*LINT, *_test_requirements()])
+
+
+def _python(version: str, interpreter: str) -> str:
+    return environment(FOLDER / f"python{version}", _test_requirements(), interpreter)
+
+
+def _pytest(name: str, python: str, flags: list[str], *arguments: str) -> Job:
+    report = LOGS / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}.xml"
+    report.unlink(missing_ok=True)
+    # Jobs run beside each other in one checkout: none of them keeps pytest's cache.
+    command = [python, *flags, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return Job(name, [*command, f"--junitxml={report}", *arguments], report)
+
+
+def _apt_get(ctx: Context, packages: list[str]) -> None:
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    if os.geteuid() != 0:
+        command = ["sudo", "-n", *command]
+    ctx.run(Job("apt-get update", [*command[: command.index("install")], "update"], env=env))
+    ctx.run(Job("apt-get install " + " ".join(packages), command, env=env))
+
+
+def prepare(ctx: Context) -> None:
+    """Make the environments and install what the sections below need."""
+    wanted = {"node": "nodejs", "npm": "npm", "chromium": "chromium"}
+    missing = [package for program, package in wanted.items() if shutil.which(program) is None]
+    if find_spec("ensurepip") is None:  # Debian keeps it apart from its Python
+        missing.append("python3-venv")
+    if missing:
+        _apt_get(ctx, missing)
+    _suite_python()
+    _lint_python()
+    pythons = other_pythons()
+    for version, interpreter in pythons.items():
+        _python(version, interpreter)
+    ours = "{}.{}".format(*sys.version_info)
+    ctx.notes.append(f"Pythons: {ours} and {', '.join(pythons) or 'no other'}")
+    ctx.run(Job("npm packages", [sys.executable, "-m", "tests.interop.run", "--install"]))
+
+
+def lint(ctx: Context) -> None:
+    """Check style and habits."""
+    python = _lint_python()
+    ctx.run(Job("ruff check", [python, "-m", "ruff", "check", "."]))
+    ctx.run(Job("ruff format", [python, "-m", "ruff", "format", "--check", "."]))
+
+
+def types(ctx: Context) -> None:
+    """Check types, strictly."""
+    ctx.run(Job("mypy", [_lint_python(), "-m", "mypy"]))
+
+
+def suite(ctx: Context) -> None:
+    """Run the whole suite with the profile ci."""
+    ctx.run(_pytest("suite", _suite_python(), [], "--hypothesis-profile=ci"))
+
+
+def pythons(ctx: Context) -> None:
+    """Run the suite on every other Python, and with the flags that change what a program does."""
+    ours = _suite_python()
+    jobs = [
+        _pytest(f"python {version}", _python(version, interpreter), [])
+        for version, interpreter in other_pythons().items()
+    ]
+    jobs.append(_pytest("python -O", ours, ["-O"]))
+    strict = ["-bb", "-W", "error", "-X", "dev"]
+    jobs.append(_pytest("python -bb -W error -X dev", ours, strict))
+    ctx.run_two_at_a_time(jobs)
+
+
+def laws(ctx: Context) -> None:
+    """Run the laws of every layer with 20,000 examples."""
+    jobs = []
+    for path in sorted((ROOT / "tests").rglob("test_laws*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        python = _suite_python()
+        jobs.append(_pytest(f"laws {name}", python, [], "--hypothesis-profile=deep", name))
+    if not jobs:
+        ctx.problems.append("laws: there is no test_laws.py")
+    ctx.run_two_at_a_time(jobs)
+
+
+def autobahn(ctx: Context) -> None:
+    """Let Autobahn judge the WebSocket layer, as server and as client."""
+    cases = "protocol" if ctx.script == "run" else "full"
+    ctx.run(Job("autobahn", [_suite_python(), "-m", "tests.interop.autobahn", cases]))
+
+
+def interop(ctx: Context) -> None:
+    """Let the official clients and a browser use the server."""
+    ctx.run(Job("interop", [_suite_python(), "-m", "tests.interop.run"]))
+
+
+SECTIONS = {
+    "prepare": prepare,
+    "lint": lint,
+    "types": types,
+    "suite": suite,
+    "pythons": pythons,
+    "laws": laws,
+    "autobahn": autobahn,
+    "interop": interop,
+}
+ONLY_IN_FULL = {"laws"}
+
+
+def _section(ctx: Context, name: str) -> str:
+    print(f"\n=== {name} {'=' * (74 - len(name))}", flush=True)
+    started, before = time.monotonic(), len(ctx.problems)
+    try:
+        SECTIONS[name](ctx)
+    except (EnvironmentFailed, OSError) as error:
+        ctx.problems.append(f"{name}: {error}")
+    seconds = time.monotonic() - started
+    verdict = "ok" if len(ctx.problems) == before else "FAILED"
+    print(f"=== {name}: {verdict}, {seconds:.1f} s", flush=True)
+    return f"{verdict:<7} {seconds:8.1f} s  {name}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the sections of a script; return 0 if nothing was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.ci")
+    parser.add_argument("script", choices=["run", "full"])
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), metavar="SECTION")
+    parser.add_argument("--list", action="store_true", help="name the sections")
+    given = parser.parse_args(arguments)
+    names = given.only or [n for n in SECTIONS if given.script == "full" or n not in ONLY_IN_FULL]
+    if given.list:
+        print("\n".join(names))
+        return 0
+    LOGS.mkdir(parents=True, exist_ok=True)
+    ctx = Context(given.script)
+    started = time.monotonic()
+    lines = [_section(ctx, name) for name in names]
+    print(f"\n=== summary of {given.script}: {time.monotonic() - started:.1f} s")
+    print("\n".join([*lines, *ctx.notes]))
+    print("\n".join(f"  wrong: {problem}" for problem in ctx.problems) or "nothing is wrong")
+    return 1 if ctx.problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
