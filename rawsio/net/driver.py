@@ -5,9 +5,10 @@ Whoever puts something into a layer's outbox touches the connection; one ``call_
 that were touched.  Ten small answers to one read, or four broadcasts to a thousand clients, cost
 one system call for each connection.
 
-Anything with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a session
+Anything hashable with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a session
 that answers its waiting poll with all that was queued.  What is flushed may touch others (the
-session its connection), which are flushed in the same turn.
+session its connection), which are flushed in the same turn.  What raises while it is flushed is
+logged and, if it has an ``abort(reason)``, aborted.
 
 What is left out: which loop it is (ours, asyncio's), and which protocol.
 """
@@ -87,3 +88,6 @@ class Driver:
                 target.flush()
             except Exception as error:  # noqa: BLE001 - one connection must not stop the others
                 self.log("net", log.ERROR, "a flush raised an exception", error)
+                abort = getattr(target, "abort", None)
+                if abort is not None:
+                    abort("internal error")

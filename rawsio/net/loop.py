@@ -276,8 +276,7 @@ class Loop:
             timeout = _LONGEST_WAIT
         if self._timers.next is not NEVER:
             until = self._timers.next - self.time()
-            if until < timeout:
-                timeout = until
+            timeout = until if until < timeout else timeout
         return timeout if timeout > 0.0 else 0.0
 
     def _run(self, callback: Callable[[], object]) -> None:

@@ -33,6 +33,7 @@ What is left out: connecting, TLS (a layer, :mod:`rawsio.tls`), and what the byt
 
 from __future__ import annotations
 
+import errno
 import socket
 from enum import Enum
 
@@ -143,10 +144,6 @@ class TCPStream:
         """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
         self.driver.touch(self)
 
-    def abort(self, reason: str = "aborted") -> None:
-        """Close at once; what is unsent is lost, and the layer is not told."""
-        self._close(reason)
-
     # Reading
 
     def _readable(self) -> None:
@@ -155,7 +152,7 @@ class TCPStream:
         except _AGAIN:
             return
         except OSError as error:
-            self._lost(_words(error))
+            self._lost(error)
             return
         if not data:
             self._peer_ended()
@@ -184,14 +181,14 @@ class TCPStream:
         except _AGAIN:
             return
         except OSError as error:
-            self._lost(_words(error))
+            self._lost(error)
             return
         if not data:
             self._peer_ended()
             return
         self._discarded += len(data)
         if self._discarded > self.driver.limits.discard:
-            self._close("closed; the peer went on sending")
+            self.abort("closed; the peer went on sending")
             return
         self._report(self.layer.receive, data)
         self.driver.touch(self)
@@ -203,11 +200,11 @@ class TCPStream:
         self._report(self.layer.receive_eof)
         self.driver.touch(self)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, error: OSError) -> None:
         """End after an error of the socket, or a time-out: nothing can be sent any more."""
         self._report(self.layer.tick, self.driver.time())
         self._report(self.layer.receive_eof)
-        self._close(reason)
+        self.abort(error.strerror or type(error).__name__)
 
     def _report(self, feed: Callable[..., list[Any]], *arguments: Any) -> None:
         if self.state is _CLOSED:
@@ -221,7 +218,7 @@ class TCPStream:
 
     def _broken(self, error: Exception) -> None:
         self.driver.log("net", log.ERROR, "a connection is cut after an exception", error)
-        self._close("internal error")
+        self.abort("internal error")
 
     def _set_hold(self, bit: int, *, on: bool) -> None:
         before = self._hold
@@ -256,9 +253,9 @@ class TCPStream:
             return []
         if self._cutoff is not None and now >= self._cutoff:
             if self.state is State.ENDED:
-                self._close("closed; the peer did not")
+                self.abort("closed; the peer did not")
             else:
-                self._lost("the peer takes no data")
+                self._lost(TimeoutError(errno.ETIMEDOUT, "the peer takes no data"))
             return []
         self._report(self.layer.tick, now)
         self.driver.touch(self)
@@ -317,7 +314,7 @@ class TCPStream:
         except _AGAIN:
             sent = 0
         except OSError as error:
-            self._lost(_words(error))
+            self._lost(error)
             return
         if sent < len(data):
             self._keep([memoryview(data)[sent:]])
@@ -339,7 +336,7 @@ class TCPStream:
         try:
             progress = unsent.send(self.sock)
         except OSError as error:
-            self._lost(_words(error))
+            self._lost(error)
             return
         if not unsent.size:
             self._unsent = self._cutoff = None
@@ -374,7 +371,7 @@ class TCPStream:
         if self._unsent is not None:
             return
         if self.layer.closing is Closing.NOW or self._hold & _EOF:
-            self._close("closed")
+            self.abort("closed")
         elif self.state is State.ENDING:
             self._half_close()
 
@@ -382,12 +379,13 @@ class TCPStream:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._lost(_words(error))
+            self._lost(error)
             return
         self.state = State.ENDED
         self._postpone(self.driver.limits.discard_time)
 
-    def _close(self, reason: str) -> None:
+    def abort(self, reason: str = "aborted") -> None:
+        """Close at once; what is unsent is lost, and the layer is not told."""
         if self.state is _CLOSED:
             return
         self.state = _CLOSED
@@ -403,8 +401,3 @@ class TCPStream:
                 self.on_closed(self, reason)
             except Exception as error:  # noqa: BLE001 - the owner's mistake, and nobody else's
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)
-
-
-def _words(error: OSError) -> str:
-    """Return what went wrong, in the system's words."""
-    return error.strerror or type(error).__name__
