@@ -25,28 +25,30 @@ __all__ = ["KEY", "events", "wire", "sizes"]
 
 KEY = b"\x37\xfa\x21\x3d"
 
-sizes = st.one_of(
-    st.integers(0, 40), st.sampled_from([124, 125, 126, 127, 128, 199, 200, 201, 65535, 65536])
-)
+sizes = st.sampled_from([0, 1, 2, 20, 124, 125, 126, 127, 128, 199, 200, 201, 65535, 65536])
 texts = st.one_of(
-    st.text(max_size=60), sizes.map(lambda n: "x" * n), sizes.map(lambda n: "\u00e9" * (n // 2))
+    st.text(max_size=8), sizes.map(lambda n: "x" * n), sizes.map(lambda n: "\u00e9" * (n // 2))
 )
 payloads = st.one_of(
-    st.binary(max_size=60), sizes.map(bytes), texts.map(lambda t: t.encode("utf-8", "replace"))
+    st.binary(max_size=8), sizes.map(bytes), texts.map(lambda t: t.encode("utf-8", "replace"))
 )
+small = st.one_of(st.binary(max_size=8), st.sampled_from([120, 125, 126]).map(bytes))
 codes = st.sampled_from([1000, 1001, 1002, 1003, 1005, 1007, 1010, 1011, 1014, 3000, 4999])
 bad_codes = st.sampled_from([0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535])
 
 
 def events(_role: Role) -> st.SearchStrategy[Any]:
     """Return events that a side may try to send; few of them end the connection."""
-    small = st.binary(max_size=130)
     plain = st.one_of(
         st.builds(Message, st.one_of(texts, payloads), st.booleans()),
         st.builds(Ping, small),
         st.builds(Pong, small),
     )
-    closed = st.builds(Closed, st.one_of(codes, bad_codes), st.text(max_size=50))
+    closed = st.builds(
+        Closed,
+        st.one_of(codes, bad_codes),
+        st.sampled_from(["", "bye", "x" * 123, "x" * 124, "\u20ac"]),
+    )
     return st.one_of(plain, plain, plain, closed)
 
 
@@ -85,7 +87,7 @@ def _message(draw: st.DrawFn, role: Role) -> bytes:
 def _control(draw: st.DrawFn, role: Role) -> bytes:
     kind = draw(st.sampled_from([PING, PONG, PING, PONG, CLOSE]))
     if kind != CLOSE:
-        return _frame(role, kind, draw(st.binary(max_size=130)))
+        return _frame(role, kind, draw(small))
     code = draw(st.one_of(codes, bad_codes))
     body = draw(
         st.one_of(st.just(encode_close(code, "why")), st.binary(max_size=6), st.just(b"\x03"))
