@@ -156,10 +156,11 @@ class SocketIOConnection:
             if self._partial is not None:
                 return self._attach(self._partial, unit)
             packet = self._decode(unit, self._limits)
-            # Nearly everything is an event in a joined namespace, which the tables allow.
-            if type(packet) is Event and self._states.get(packet.namespace) is _JOINED:
-                return [packet]
-            if isinstance(packet, Partial):
+            # Nearly everything is one of these in a joined namespace, which the tables allow.
+            if type(packet) is Event or type(packet) is Ack:
+                if self._states.get(packet.namespace) is _JOINED:
+                    return [packet]
+            elif isinstance(packet, Partial):
                 return self._expect(packet)
             return self._accept(packet)
         except SocketIOError as error:
