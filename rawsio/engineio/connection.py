@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineIOConnection", "reason_of"]
 
+# Bound here once: looking a member up in its enum costs as much as all the rest of receiving.
+_OPEN, _CLOSED = State.OPEN, State.CLOSED
+_WAITING = Beat.WAITING
+
 _REASONS = {
     "engineio-v4-heartbeat-timeout": "ping timeout",
     "engineio-v4-packet-known": "parse error",
@@ -131,7 +135,7 @@ code=3, message="there is no packet '9'")], [])
     @property
     def closing(self) -> Closing:
         """``NOW`` once the session is over."""
-        return Closing.NOW if self.state is State.CLOSED else Closing.OPEN
+        return Closing.NOW if self.state is _CLOSED else Closing.OPEN
 
     @property
     def pending(self) -> int:
@@ -152,11 +156,11 @@ code=3, message="there is no packet '9'")], [])
     def receive(self, packet: Packet) -> list[Any]:
         """Feed one packet."""
         # The fast path: nearly every packet is a text message on an open session.
-        if packet.__class__ is str and packet[:1] == "4" and self.state is State.OPEN:
-            if self._beat is Beat.WAITING:
+        if packet.__class__ is str and packet[:1] == "4" and self.state is _OPEN:
+            if self._beat is _WAITING:
                 self._beat = Beat.HEARD
             return [Message(packet[1:])]
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return []
         try:
             return self._receive(packet)
@@ -196,7 +200,7 @@ code=3, message="there is no packet '9'")], [])
         return decode_base64(packet[2:])
 
     def _message(self, data: str | bytes) -> list[Any]:
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             raise EngineIOError("a message before the open packet", "engineio-v4-handshake-first")
         self._heard()
         return [Message(data)]
@@ -220,7 +224,7 @@ code=3, message="there is no packet '9'")], [])
         if self._pings:
             raise EngineIOError("a ping from the wrong side", "engineio-v4-heartbeat-direction")
         self._put(PONG)
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             self._rewind()
         return []
 
@@ -247,14 +251,14 @@ code=3, message="there is no packet '9'")], [])
 
     def receive_eof(self) -> list[Any]:
         """The transport is gone: ``Closed``, unless the session was over."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return []
         self._end()
         return [Closed(0, "transport close")]
 
     def fail(self, error: RemoteProtocolError) -> list[Any]:
         """End the session for a mistake of the peer that its transport saw."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return []
         self._end()
         self._put(CLOSE)
@@ -265,7 +269,7 @@ code=3, message="there is no packet '9'")], [])
     def send(self, event: Any) -> None:
         """Send an event; raises ``LocalProtocolError`` when it is illegal now."""
         if event.__class__ is Message:
-            if self.state is not State.OPEN:
+            if self.state is not _OPEN:
                 raise LocalProtocolError(f"the session is {self.state.value}")
             self._put(self.encode(event.data))
             return
@@ -274,7 +278,7 @@ code=3, message="there is no packet '9'")], [])
             raise LocalProtocolError(
                 f"{type(event).__name__} cannot be sent: the session is {self.state.value}"
             )
-        if after is State.OPEN:
+        if after is _OPEN:
             self._put(encode_open(event))
             self._start(event)
         else:
@@ -283,7 +287,7 @@ code=3, message="there is no packet '9'")], [])
 
     def send_prepared(self, prepared: Any) -> None:
         """Send what was encoded once for many; legal exactly when a ``Message`` is."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             raise LocalProtocolError(f"the session is {self.state.value}")
         if self.base64:
             for message in prepared.messages:
@@ -321,7 +325,7 @@ code=3, message="there is no packet '9'")], [])
         return (self.role is Role.SERVER) is (self.revision == 4)
 
     def _heard(self) -> None:
-        if self._beat is Beat.WAITING:
+        if self._beat is _WAITING:
             self._beat = Beat.HEARD
 
     def _rewind(self) -> None:

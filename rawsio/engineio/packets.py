@@ -133,7 +133,7 @@ def decode_open(text: str) -> Opened:
     """
     fields = _object(text)
     sid, upgrades = fields.get("sid"), fields.get("upgrades")
-    if not isinstance(sid, str) or not sid or not isinstance(upgrades, list):
+    if not isinstance(sid, str) or not _SID.fullmatch(sid) or not isinstance(upgrades, list):
         raise _bad_open(text)
     return Opened(
         sid,

@@ -102,7 +102,6 @@ class Probe:
 
     def _fail(self, error: RemoteProtocolError) -> list[Any]:
         self._finish(ProbeState.CLOSED)
-        self._outbox = []
         return [error.as_event()]
 
     def _finish(self, state: ProbeState) -> None:

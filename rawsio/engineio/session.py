@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+# Bound once: looking a member up in its enum is slow.
+_OPEN = State.OPEN
+
 
 class Session:
     """One client; made by the registry, told of its transport's doings by it.
@@ -143,7 +146,7 @@ class Session:
             self._check_text(event)
             connection.send(event)
             self._touched(self)
-        elif event.__class__ is Message and connection.state is State.OPEN:
+        elif event.__class__ is Message and connection.state is _OPEN:
             # The fast path: what would go through the outbox goes to the link at once.
             self._write(connection.encode(event.data))
         else:
