@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -10,64 +9,12 @@ import pytest
 
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
-from rawsio.limits import DEFAULT, Limits
+from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
-from rawsio.socketio.states import DROPPED, RECEIVED, SENT, State
 from rawsio.socketio.values import Unsendable
 
-P0 = '{"_placeholder":true,"num":0}'
-P1 = '{"_placeholder":true,"num":1}'
-KINDS = (Connect, ConnectError, Event, Ack, Disconnect)
-
-
-def server(*namespaces: str, limits: Limits = DEFAULT) -> SocketIOConnection:
-    """Return a server's end whose client has joined these namespaces."""
-    layer = SocketIOConnection(Role.SERVER, limits)
-    for namespace in namespaces:
-        assert layer.receive(f"0{namespace},") == [Connect(namespace)]
-        layer.send(Connect(namespace, {"sid": "x"}))
-    layer.data_to_send()
-    return layer
-
-
-def client(*namespaces: str, limits: Limits = DEFAULT) -> SocketIOConnection:
-    """Return a client's end that has joined these namespaces."""
-    layer = SocketIOConnection(Role.CLIENT, limits)
-    for namespace in namespaces:
-        layer.send(Connect(namespace))
-        assert layer.receive(f'0{namespace},{{"sid":"x"}}') == [Connect(namespace, {"sid": "x"})]
-    layer.data_to_send()
-    return layer
-
-
-def failure(layer: SocketIOConnection, *units: str | bytes) -> str:
-    """Feed units of which the last is a mistake; return the rule."""
-    *before, last = units
-    for unit in before:
-        assert layer.receive(unit) == []
-    events = layer.receive(last)
-    assert [type(e) for e in events] == [Failed], events
-    assert layer.closing is Closing.NOW
-    assert layer.receive(last) == []
-    assert layer.receive_eof() == []
-    assert layer.deadline is None
-    assert layer.namespaces == ()
-    with pytest.raises(LocalProtocolError):
-        layer.send(Event("/", ["x"]))
-    (failed,) = events
-    assert isinstance(failed, Failed)
-    assert (failed.layer, failed.code) == ("socketio", 0)
-    return failed.rule
-
-
-def refused(layer: SocketIOConnection, event: Any) -> None:
-    """Check that the event is refused and leaves nothing behind."""
-    before = (layer.namespaces, dict(layer._states), layer.closing)
-    with pytest.raises(LocalProtocolError):
-        layer.send(event)
-    assert layer.data_to_send() == []
-    assert (layer.namespaces, dict(layer._states), layer.closing) == before
+from .ends import P0, P1, client, failure, refused, server
 
 
 class TestNamespaces:
@@ -188,100 +135,6 @@ class TestNamespaces:
         refused(layer, Connect("/", {"token": float("nan")}))
         refused(layer, Event("/", ["x"], 2**53))
         refused(client("/", limits=Limits(packet_id=9)), Ack("/", [], 10))
-
-
-class TestTables:
-    """Each role, state and type of packet, against the tables, without exception."""
-
-    PACKETS = {
-        Connect: Connect("/n", {"sid": "y"}),
-        ConnectError: ConnectError("/n", "no"),
-        Event: Event("/n", ["x"]),
-        Ack: Ack("/n", [], 1),
-        Disconnect: Disconnect("/n"),
-    }
-    UNITS = {
-        Connect: '0/n,{"sid":"y"}',
-        ConnectError: '4/n,"no"',
-        Event: '2/n,["x"]',
-        Ack: "3/n,1[]",
-        Disconnect: "1/n,",
-    }
-
-    def put(self, role: Role, state: State) -> SocketIOConnection:
-        layer = client("/") if role is Role.CLIENT else server("/")
-        steps: dict[Any, list[Any]] = {
-            (Role.CLIENT, State.CONNECTING): [Connect("/n")],
-            (Role.CLIENT, State.JOINED): [Connect("/n"), "0/n,{}"],
-            (Role.CLIENT, State.LEFT): [Connect("/n"), "0/n,{}", Disconnect("/n")],
-            (Role.CLIENT, State.REJOINING): [
-                Connect("/n"),
-                "0/n,{}",
-                Disconnect("/n"),
-                Connect("/n"),
-            ],
-            (Role.SERVER, State.CONNECTING): ["0/n,"],
-            (Role.SERVER, State.JOINED): ["0/n,", Connect("/n")],
-            (Role.SERVER, State.LEFT): ["0/n,", Connect("/n"), Disconnect("/n")],
-        }
-        for step in steps.get((role, state), []):
-            if isinstance(step, str):
-                layer.receive(step)
-            else:
-                layer.send(step)
-        layer.data_to_send()
-        assert layer._states.get("/n", State.ABSENT) is state
-        return layer
-
-    CASES = [
-        (role, state, kind)
-        for role, state, kind in itertools.product(Role, State, KINDS)
-        if state in SENT[role]
-    ]
-
-    def test_every_state_that_a_role_can_reach_has_a_row_in_every_table(self) -> None:
-        for role in Role:
-            assert set(SENT[role]) == set(RECEIVED[role]) == set(DROPPED[role])
-            assert set(State) - set(SENT[role]) <= {State.REJOINING}
-            reached = {
-                a for t in (SENT, RECEIVED, DROPPED) for r in t[role].values() for a in r.values()
-            }
-            assert reached <= set(SENT[role])
-
-    @pytest.mark.rule("socketio-v5-exchange-joined")
-    @pytest.mark.parametrize(("role", "state", "kind"), CASES)
-    def test_what_may_be_sent(self, role: Role, state: State, kind: Any) -> None:
-        layer = self.put(role, state)
-        after = SENT[role][state].get(kind)
-        if after is None:
-            refused(layer, self.PACKETS[kind])
-            return
-        layer.send(self.PACKETS[kind])
-        assert len(layer.data_to_send()) == 1
-        assert layer._states.get("/n", State.ABSENT) is after
-
-    @pytest.mark.rule("socketio-v5-exchange-joined", "socketio-v5-exchange-dropped")
-    @pytest.mark.parametrize(("role", "state", "kind"), CASES)
-    def test_what_may_be_received(self, role: Role, state: State, kind: Any) -> None:
-        layer = self.put(role, state)
-        assert not (set(RECEIVED[role][state]) & set(DROPPED[role][state]))
-        if kind in RECEIVED[role][state]:
-            assert layer.receive(self.UNITS[kind]) == [self.PACKETS[kind]]
-            assert layer._states.get("/n", State.ABSENT) is RECEIVED[role][state][kind]
-        elif kind in DROPPED[role][state]:
-            assert layer.receive(self.UNITS[kind]) == []
-            assert layer._states.get("/n", State.ABSENT) is DROPPED[role][state][kind]
-        else:
-            failure(layer, self.UNITS[kind])
-
-    def test_events_and_acknowledgements_change_no_state(self) -> None:
-        # receive and send rely on it, where they look only for a joined namespace.
-        for table, role, kind in itertools.product((SENT, RECEIVED, DROPPED), Role, (Event, Ack)):
-            for state, row in table[role].items():
-                assert row.get(kind, state) is state
-        for role, kind in itertools.product(Role, (Event, Ack)):
-            assert kind in SENT[role][State.JOINED]
-            assert kind in RECEIVED[role][State.JOINED]
 
 
 class TestCrossings:
