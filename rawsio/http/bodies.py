@@ -26,7 +26,7 @@ from rawsio.layer import Role
 
 from .framing import CHUNKED, FORBIDDEN_TRAILERS, SENT_TRAILERS, UNTIL_CLOSE
 from .grammar import CHUNK_LINE
-from .headers import EMPTY, Headers, encode_fields
+from .headers import EMPTY, Headers
 from .sections import Line, Section
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ class Chunked:
         del buffer[:end]
         if not block:
             return EMPTY
-        trailers = Headers.from_block(block)
+        trailers = Headers.from_block(block, checked=True)
         for name, _ in trailers:
             # 9110-6.5.1-trailers
             if name.lower() in FORBIDDEN_TRAILERS:
@@ -219,4 +219,4 @@ def encode_end(framing: int, trailers: Headers) -> list[bytes]:
     for name, _ in trailers:
         if name.lower() in SENT_TRAILERS:
             raise LocalProtocolError(f"not a trailer field: {escaped(name)}")
-    return [b"0\r\n%b\r\n" % encode_fields(trailers)]
+    return [b"0\r\n%b\r\n" % trailers.block]

@@ -4,6 +4,7 @@ A server receives ``Request Body* EndOfMessage`` and sends ``Response Body* EndO
 and again while the connection persists; a client does the reverse.
 
 >>> from rawsio.http.headers import Headers
+>>> from rawsio.layer import Role
 >>> server = HTTPConnection(Role.SERVER)
 >>> server.receive(b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n")  # doctest: +NORMALIZE_WHITESPACE
 [Request(method='GET', target='/chat', headers=Headers([('Host', 'a')]), version='1.1'),
@@ -39,11 +40,12 @@ retries and credentials are their user's.
 from __future__ import annotations
 
 from rawsio.errors import HTTPError, LocalProtocolError
-from rawsio.layer import Closed, Closing, Role
+from rawsio.layer import Closed, Closing
 
 from .bodies import encode_body, encode_end
 from .framing import (
     UNTIL_CLOSE,
+    Asked,
     check_sent_request,
     check_sent_response,
     request_framing,
@@ -60,7 +62,7 @@ from .messages import (
     encode_head,
 )
 from .receive import Receiver
-from .states import TRANSITIONS, Interim, State, Switch
+from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, WAITING, Interim, State, Switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,33 +86,32 @@ class HTTPConnection(Receiver):
     def receive(self, data: bytes) -> list[Event]:
         """Feed bytes from the peer; return what they complete."""
         theirs = self._theirs
-        if theirs is State.CLOSED or self._ended or not data:
+        if theirs is CLOSED or self._ended or not data:
             return []
         buffer = self._buffer
-        if theirs is State.DONE or theirs is State.SWITCHED:
+        if theirs is DONE or theirs is SWITCHED:
             if not self.reading:
                 return self._overflow()
             buffer += data
             return []
-        if not buffer and theirs is not State.BODY:
+        if not buffer and theirs is not BODY:
             self._since = self._now
         buffer += data
         return self._pump()
 
     def receive_eof(self) -> list[Event]:
         """The peer sends no more."""
-        if self._ended or self._theirs is State.CLOSED:
+        if self._ended or self._theirs is CLOSED:
             return []
         self._ended = True
         return self._pump()
 
     def send(self, event: Event) -> None:
         """Send an event; raises ``LocalProtocolError`` if it is illegal now."""
-        row = TRANSITIONS[self.role][self._ours]
         kind = event.__class__
         if kind is Response:
             kind = self._kind(event)  # type: ignore[arg-type]
-        state = row.get(kind)
+        state = self._rows[self._ours].get(kind)
         if state is None:
             message = f"a {self.role.value} that is {self._ours.value} cannot send "
             raise LocalProtocolError(message + type(event).__name__)
@@ -118,7 +119,7 @@ class HTTPConnection(Receiver):
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
-        if self._expected and self._ours is State.WAITING:
+        if self._expected and self._ours is WAITING:
             # 9110-10.1.1-continue
             self._expected = False
             self._outbox.append(_CONTINUE)
@@ -149,7 +150,7 @@ class HTTPConnection(Receiver):
     @property
     def reading(self) -> bool:
         """Whether more input is of use: not while a request in work has enough behind it."""
-        if self._theirs is State.DONE or self._theirs is State.SWITCHED:
+        if self._theirs is DONE or self._theirs is SWITCHED:
             return len(self._buffer) < self.limits.pipeline
         return True
 
@@ -170,7 +171,7 @@ class HTTPConnection(Receiver):
 
         Raises ``LocalProtocolError`` before a 101 or an accepted CONNECT.
         """
-        if self._ours is not State.SWITCHED:
+        if self._ours is not SWITCHED:
             raise LocalProtocolError("no other protocol has taken over")
         rest = bytes(self._buffer)
         self._buffer.clear()
@@ -182,7 +183,7 @@ class HTTPConnection(Receiver):
         """Return the kind of event that a response counts as, in the table."""
         if type(response.status) is not int:
             raise LocalProtocolError(f"not a status: {response.status!r}")
-        if switches(self._method, response.status):
+        if switches(self._asked.method, response.status):
             return Switch
         return Interim if response.status < 200 else Response
 
@@ -190,36 +191,40 @@ class HTTPConnection(Receiver):
         if self._buffer:
             raise LocalProtocolError("the server has sent something already")
         head = encode_head(request)
+        fields = request.headers.framing_fields()
         try:
             check_target(request.method, request.target)
-            check_request(request)
-            framing = request_framing(request)
+            check_request(request.version, fields)
+            framing = request_framing(fields, request.version)
         except HTTPError as error:
             raise LocalProtocolError(error.message) from None
-        check_sent_request(request, framing)
-        self._remember(request)
+        check_sent_request(request.method, fields, framing)
+        self._asked = Asked(request.method, request.version, fields)
+        self._persists = self._asked.persists
         self._left = framing
         self._ours = state
-        self._theirs = State.WAITING
+        self._theirs = WAITING
         self._outbox.append(head)
 
     def _send_response(self, response: Response, state: State) -> None:
         head = encode_head(response)
+        fields = response.headers.framing_fields()
+        asked, status, version = self._asked, response.status, response.version
         try:
-            framing = response_framing(self._method, response)
+            framing = response_framing(fields, version, asked.method, status)
         except HTTPError as error:
             raise LocalProtocolError(error.message) from None
-        persists = self._goes_on(response)
-        check_sent_response(response, self._method, self._version, self._offered, persist=persists)
-        if state is State.SWITCHED:
-            if self._theirs is not State.DONE:
+        persists = self._goes_on(version, fields)
+        check_sent_response(status, fields, framing, asked, persist=persists)
+        if state is SWITCHED:
+            if self._theirs is not DONE:
                 raise LocalProtocolError("the request is not complete")
             self._theirs = state
-        elif state is State.BODY:
+        elif state is BODY:
             self._left = framing
             self._persists = persists and framing != UNTIL_CLOSE
             self._expected = False
-        elif response.status == 100:
+        elif status == 100:
             self._expected = False
         self._ours = state
         self._outbox.append(head)
@@ -241,7 +246,7 @@ class HTTPConnection(Receiver):
         self._settle()
 
     def _send_closed(self, closed: Closed, _state: State) -> None:
-        between = self._ours is State.IDLE
+        between = self._ours is IDLE
         self._close(closed.reason, self._goodbye() if between else Closing.NOW)
         self._farewell = None
         self._due = False
@@ -252,17 +257,17 @@ class HTTPConnection(Receiver):
         """How long after its beginning the present wait is over; ``None`` if it may last."""
         theirs = self._theirs
         limits = self.limits
-        if theirs is State.IDLE or theirs is State.WAITING:
+        if theirs is IDLE or theirs is WAITING:
             if self._buffer:
                 return limits.head_time
-            return limits.idle_time if self.role is Role.SERVER else None
-        if theirs is State.BODY and self.role is Role.SERVER:
+            return limits.idle_time if self._serving else None
+        if theirs is BODY and self._serving:
             return limits.body_time + self._received / limits.body_rate
         return None
 
     def _expire(self) -> list[Event]:
         events: list[Event] = []
-        if self._theirs is State.BODY:
+        if self._theirs is BODY:
             message = f"a body slower than {self.limits.body_rate} bytes a second"
             self._fail(HTTPError(message, "9110-15.5.9-body-rate", 408), events)
         elif self._buffer:

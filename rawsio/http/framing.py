@@ -12,6 +12,9 @@ The one idea: **a head whose length two readers might understand differently has
 ``Content-Length`` of plain digits, or one ``Transfer-Encoding: chunked`` in HTTP/1.1, never both,
 never a list, never twice; everything else is an error, in what comes in and in what goes out.
 
+The functions take the fields as :meth:`~rawsio.http.headers.Headers.framing_fields` gives them:
+only those that matter here, in lower case.
+
 What is left out: other transfer codings (gzip, deflate), which get a 501.
 """
 
@@ -20,24 +23,24 @@ from __future__ import annotations
 from rawsio.errors import HTTPError, LocalProtocolError, escaped
 
 from .grammar import CODINGS, CONTENT_LENGTH
+from .headers import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .headers import Headers
-    from .messages import Request, Response
+    Fields = dict[str, list[str]]
 
 __all__ = [
     "CHUNKED",
     "UNTIL_CLOSE",
     "FORBIDDEN_TRAILERS",
     "SENT_TRAILERS",
+    "Asked",
     "request_framing",
     "response_framing",
     "has_no_body",
     "switches",
     "persistent",
     "offered_protocols",
-    "expects_continue",
     "check_sent_request",
     "check_sent_response",
 ]
@@ -79,17 +82,35 @@ SENT_TRAILERS = FORBIDDEN_TRAILERS | frozenset(
 """Fields that we do not send as trailers: they say how the content is to be understood."""
 
 
-def _declared(headers: Headers, version: str) -> int | None:
+class Asked:
+    """What an exchange remembers of its request.
+
+    ``persists`` is whether the client wants to go on; ``expects`` whether it waits for a 100 before
+    it sends the body.
+    """
+
+    __slots__ = ("method", "version", "offered", "persists", "expects")
+
+    def __init__(self, method: str, version: str, fields: Fields) -> None:
+        self.method = method
+        self.version = version
+        self.offered = offered_protocols(fields, version)
+        # 9110-9.3.6-refused: what follows a refused CONNECT may not be HTTP.
+        self.persists = method != "CONNECT" and persistent(fields, version)
+        self.expects = "expect" in fields and version == "1.1"
+
+
+def _declared(fields: Fields, version: str) -> int | None:
     """Return the length that the fields give, ``CHUNKED``, or ``None`` if they give none."""
-    coded, counted = "transfer-encoding" in headers, "content-length" in headers
-    if not coded:
-        return _length(headers.get_all("content-length")) if counted else None
-    if counted:
+    coded, counted = fields.get("transfer-encoding"), fields.get("content-length")
+    if coded is None:
+        return None if counted is None else _length(counted)
+    if counted is not None:
         message = "both Content-Length and Transfer-Encoding"
         raise HTTPError(message, "9112-6.1-length-and-coding")
     if version == "1.0":
         raise HTTPError("Transfer-Encoding in HTTP/1.0", "9112-6.1-coding-in-1.0")
-    return _coding(headers.get_all("transfer-encoding"))
+    return _coding(coded)
 
 
 def _length(values: list[str]) -> int:
@@ -103,7 +124,7 @@ def _length(values: list[str]) -> int:
 def _coding(values: list[str]) -> int:
     if len(values) > 1:
         raise HTTPError("more than one Transfer-Encoding", "9112-6.1-one-coding")
-    coding = values[0].lower()
+    coding = values[0]
     if coding == "chunked":
         return CHUNKED
     shown = escaped(coding)
@@ -115,31 +136,27 @@ def _coding(values: list[str]) -> int:
     raise HTTPError(f"an unknown transfer coding: {shown}", "9112-6.1-unknown-coding", 501)
 
 
-def request_framing(request: Request) -> int:
+def request_framing(fields: Fields, version: str) -> int:
     """Return where the body of a request ends; without framing fields it has none.
 
-    >>> from rawsio.http.headers import Headers
-    >>> from rawsio.http.messages import Request
-    >>> request_framing(Request("POST", "/", Headers([("Content-Length", "05")])))
+    >>> request_framing({"content-length": ["05"]}, "1.1")
     5
     """
-    declared = _declared(request.headers, request.version)
+    declared = _declared(fields, version)
     return 0 if declared is None else declared
 
 
-def response_framing(method: str, response: Response) -> int:
+def response_framing(fields: Fields, version: str, method: str, status: int) -> int:
     """Return where the body of the response to ``method`` ends (RFC 9112 section 6.3).
 
-    >>> from rawsio.http.headers import Headers
-    >>> from rawsio.http.messages import Response
-    >>> response_framing("GET", Response(200, Headers())) == UNTIL_CLOSE
+    >>> response_framing({}, "1.1", "GET", 200) == UNTIL_CLOSE
     True
-    >>> response_framing("HEAD", Response(200, Headers([("Content-Length", "5")])))
+    >>> response_framing({"content-length": ["5"]}, "1.1", "HEAD", 200)
     0
     """
-    if has_no_body(method, response.status):
+    if has_no_body(method, status):
         return 0
-    declared = _declared(response.headers, response.version)
+    declared = _declared(fields, version)
     return UNTIL_CLOSE if declared is None else declared
 
 
@@ -149,7 +166,7 @@ def has_no_body(method: str, status: int) -> bool:
     >>> has_no_body("HEAD", 200), has_no_body("GET", 304), has_no_body("GET", 200)
     (True, True, False)
     """
-    return status < 200 or status in (204, 304) or method == "HEAD" or switches(method, status)
+    return method == "HEAD" or status < 200 or status in (204, 304) or switches(method, status)
 
 
 def switches(method: str, status: int) -> bool:
@@ -157,73 +174,67 @@ def switches(method: str, status: int) -> bool:
     return status == 101 or (method == "CONNECT" and 200 <= status < 300)
 
 
-def persistent(headers: Headers, version: str) -> bool:
+def persistent(fields: Fields, version: str) -> bool:
     """Return whether the sender of these fields wants to go on (RFC 9112 section 9.3)."""
-    if "connection" not in headers:
+    if "connection" not in fields:
         return version == "1.1"
-    options = headers.tokens("connection")
+    options = members(fields["connection"])
     return "close" not in options and (version == "1.1" or "keep-alive" in options)
 
 
-def offered_protocols(request: Request) -> list[str]:
+def offered_protocols(fields: Fields, version: str) -> list[str]:
     """Return the protocols of ``Upgrade``; HTTP/1.0 offers none (RFC 9110 section 7.8)."""
-    if request.version == "1.0" or "upgrade" not in request.headers:
+    if "upgrade" not in fields or version == "1.0":
         return []
-    if "upgrade" not in request.headers.tokens("connection"):
+    if "upgrade" not in members(fields.get("connection", [])):
         return []
-    return request.headers.tokens("upgrade")
+    return members(fields["upgrade"])
 
 
-def expects_continue(request: Request) -> bool:
-    """Return whether the client waits for a 100 before it sends the body."""
-    return "expect" in request.headers and request.version == "1.1"
-
-
-def check_sent_request(request: Request, framing: int) -> None:
+def check_sent_request(method: str, fields: Fields, framing: int) -> None:
     """Raise ``LocalProtocolError`` for what a client may not ask."""
     # 9110-10.1.1-expect-content
-    if framing == 0 and "expect" in request.headers:
+    if framing == 0 and "expect" in fields:
         raise LocalProtocolError("an expectation without a body")
     # 9110-9.3.8-trace
-    if framing != 0 and request.method == "TRACE":
+    if framing != 0 and method == "TRACE":
         raise LocalProtocolError("TRACE has no body")
-    _check_upgrade(request.headers)
+    _check_upgrade(fields)
 
 
 def check_sent_response(
-    response: Response, method: str, version: str, offered: list[str], *, persist: bool
+    status: int, fields: Fields, framing: int, asked: Asked, *, persist: bool
 ) -> None:
     """Raise ``LocalProtocolError`` for what a server may not answer to this request.
 
-    ``version`` is the request's, ``offered`` what it would upgrade to, ``persist`` whether the
-    connection will go on after this response.
+    ``persist`` says whether the connection will go on after this response.
     """
-    status, headers = response.status, response.headers
-    coded = "transfer-encoding" in headers
-    _check_upgrade(headers)
+    coded = "transfer-encoding" in fields
+    _check_upgrade(fields)
     if status < 200:
         # 9110-15.2-interim-1.0
-        if version == "1.0":
+        if asked.version == "1.0":
             raise LocalProtocolError("HTTP/1.0 knows no interim responses")
         if status == 101:
-            _check_switch(headers, offered)
-    if status < 200 or status == 204 or switches(method, status):
+            _check_switch(fields, asked.offered)
+    if status < 200 or status == 204 or switches(asked.method, status):
         # 9110-8.6-no-length, 9112-6.1-no-coding
-        if coded or "content-length" in headers:
+        if coded or "content-length" in fields:
             raise LocalProtocolError(f"a {status} has neither Content-Length nor Transfer-Encoding")
         return
     # 9112-6.1-coding-to-1.0
-    if coded and version == "1.0":
+    if coded and asked.version == "1.0":
         raise LocalProtocolError("HTTP/1.0 knows no Transfer-Encoding")
-    if status == 205 and response_framing(method, response) != 0:
+    # 9110-15.3.6-reset
+    if status == 205 and framing != 0:
         raise LocalProtocolError("a 205 has no body: say so with Content-Length: 0")
-    if persist and response_framing(method, response) == UNTIL_CLOSE:
+    if persist and framing == UNTIL_CLOSE:
         message = "where does the body end? Give Content-Length, chunked, or Connection: close"
         raise LocalProtocolError(message)
 
 
-def _check_switch(headers: Headers, offered: list[str]) -> None:
-    chosen = headers.tokens("upgrade")
+def _check_switch(fields: Fields, offered: list[str]) -> None:
+    chosen = members(fields.get("upgrade", []))
     # 9110-7.8-switch
     if not chosen:
         raise LocalProtocolError("a 101 without Upgrade")
@@ -231,7 +242,7 @@ def _check_switch(headers: Headers, offered: list[str]) -> None:
         raise LocalProtocolError(f"the client did not offer {', '.join(chosen)}")
 
 
-def _check_upgrade(headers: Headers) -> None:
+def _check_upgrade(fields: Fields) -> None:
     # 9110-7.8-connection
-    if "upgrade" in headers and "upgrade" not in headers.tokens("connection"):
+    if "upgrade" in fields and "upgrade" not in members(fields.get("connection", [])):
         raise LocalProtocolError("Upgrade needs Connection: upgrade")

@@ -34,6 +34,9 @@ __all__ = [
     "REQUEST_LINE",
     "REQUEST_HEAD",
     "STATUS_LINE",
+    "RESPONSE_HEAD",
+    "FIELD_BLOCK",
+    "FRAMING_FIELD",
     "FIELD_LINE",
     "FOLDED_LINE",
     "FOLD",
@@ -90,6 +93,15 @@ REQUEST_HEAD = _bytes(
     r"(" + _WORD + r") ([\x21-\x7e]+) HTTP/1\.([01])\r\n((?:" + _FIELD_LINE + r")*)"
 )
 """A whole head that has nothing wrong with it, without its blank line, in one match."""
+
+RESPONSE_HEAD = _bytes(_STATUS_LINE + r"(?:" + _FIELD_LINE + r")*")
+
+FIELD_BLOCK = _bytes(r"(?:" + _FIELD_LINE + r")*")
+
+FRAMING_FIELD = re.compile(
+    r"\n(connection|content-length|expect|host|transfer-encoding|upgrade):[\t ]*([^\r]*)"
+)
+"""The fields that the layer itself acts on, in a block of lines in lower case, LF before it."""
 
 FOLD = _bytes(r"\r\n[\t ]+")
 LINE_END = _bytes(r"[\r\n]")

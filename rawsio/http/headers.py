@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from rawsio.errors import LocalProtocolError, escaped
 
-from .grammar import TOKEN, VALUE
+from .grammar import FIELD_BLOCK, FRAMING_FIELD, TOKEN, VALUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Headers", "EMPTY", "encode_fields"]
+__all__ = ["Headers", "EMPTY", "members"]
 
 _BLANK = " \t"
 
@@ -39,6 +39,10 @@ class Headers:
     ['keep-alive', 'upgrade']
     >>> list(Headers([("Host", "a")]).plus(("Date", "today")))
     [('Host', 'a'), ('Date', 'today')]
+    >>> Headers([("X", "1\r\nY: 2")]).block
+    Traceback (most recent call last):
+    ...
+    rawsio.errors.LocalProtocolError: the value of field 'X' may not be written: '1\r\nY: 2'
     """
 
     __slots__ = ("_pairs", "_block", "_first")
@@ -49,8 +53,13 @@ class Headers:
         self._first: dict[str, str] | None = None
 
     @classmethod
-    def from_block(cls, block: bytes) -> Headers:
-        """Return the headers of a checked block: lines ``name: value``, each ended by CRLF."""
+    def from_block(cls, block: bytes, *, checked: bool = False) -> Headers:
+        """Return the headers of a block: lines ``name: value``, each ended by CRLF.
+
+        Raises ``LocalProtocolError`` for anything else, unless somebody ``checked`` it already.
+        """
+        if not checked and not FIELD_BLOCK.fullmatch(block):
+            raise LocalProtocolError(f"not a block of field lines: {escaped(block)}")
         headers = cls.__new__(cls)
         headers._pairs = None
         headers._block = block
@@ -59,10 +68,24 @@ class Headers:
 
     @property
     def block(self) -> bytes:
-        """The field lines as bytes; raises ``LocalProtocolError`` if they may not be written."""
+        """The field lines as they go on the wire.
+
+        Raises ``LocalProtocolError`` for what RFC 9110 section 5 does not let us write: control
+        characters would let whoever chose a value add lines of their own.
+        """
         if self._block is None:
-            self._block = encode_fields(self)
+            self._block = _encode(self._lines())
         return self._block
+
+    def framing_fields(self) -> dict[str, list[str]]:
+        """Return the values, in lower case, of the fields that a connection acts on itself.
+
+        They are found without splitting the block.
+        """
+        fields: dict[str, list[str]] = {}
+        for name, value in FRAMING_FIELD.findall("\n" + self.block.lower().decode("latin-1")):
+            fields.setdefault(name, []).append(value.rstrip(_BLANK))
+        return fields
 
     def _lines(self) -> list[tuple[str, str]]:
         if self._pairs is None:
@@ -113,32 +136,26 @@ class Headers:
 
         Empty members are dropped (RFC 9110 section 5.6.1.2).
         """
-        values = self.get_all(name)
-        if not values:
-            return values
-        members = [member.strip(_BLANK) for member in ",".join(values).lower().split(",")]
-        return [member for member in members if member]
+        return members(self.get_all(name))
 
     def plus(self, *pairs: tuple[str, str]) -> Headers:
         """Return new headers with more lines at the end."""
         return Headers([*self._lines(), *pairs])
 
 
-def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
-    r"""Return field lines as they go on the wire.
+def members(values: list[str]) -> list[str]:
+    """Return the members of a comma list in lower case; ``values`` are those of its lines.
 
-    Raises :class:`~rawsio.errors.LocalProtocolError` for anything that RFC 9110 section 5 does
-    not let us write: control characters would let whoever chose a value add lines of their own.
-
-    >>> encode_fields([("Host", "a")])
-    b'Host: a\r\n'
-    >>> encode_fields([("X", "1\r\nY: 2")])
-    Traceback (most recent call last):
-    ...
-    rawsio.errors.LocalProtocolError: the value of field 'X' may not be written: '1\r\nY: 2'
+    >>> members(["Upgrade, ", "keep-alive"])
+    ['upgrade', 'keep-alive']
     """
+    listed = [member.strip(_BLANK) for member in ",".join(values).lower().split(",")]
+    return [member for member in listed if member]
+
+
+def _encode(pairs: list[tuple[str, str]]) -> bytes:
     lines = []
-    for name, value in headers:
+    for name, value in pairs:
         # 9110-5.1-name
         if not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not a field name: {escaped(name)}")

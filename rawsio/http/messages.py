@@ -31,7 +31,7 @@ from .grammar import (
     TARGET,
     TOKEN,
 )
-from .headers import EMPTY, Headers, encode_fields
+from .headers import EMPTY, Headers, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,34 +199,37 @@ def decode_status_line(line: bytes) -> tuple[int, str, str]:
 def decode_head(sender: Role, head: bytes) -> Request | Response:
     r"""Return the event of a whole head whose lines were judged (the blank line is left out).
 
+    Raises ``HTTPError`` for a start line that is not one.
+
     >>> decode_head(Role.CLIENT, b"GET / HTTP/1.1\r\nHost: a\r\n")
     Request(method='GET', target='/', headers=Headers([('Host', 'a')]), version='1.1')
     """
     end = head.index(b"\n") + 1
-    headers = Headers.from_block(head[end:])
+    headers = Headers.from_block(head[end:], checked=True)
     if sender is Role.CLIENT:
         method, target, version = decode_request_line(head[:end])
-        request = Request(method, target, headers, version)
-        check_request(request)
-        return request
+        return Request(method, target, headers, version)
     status, reason, version = decode_status_line(head[:end])
     return Response(status, headers, reason, version)
 
 
-def check_request(request: Request) -> None:
-    """Raise ``HTTPError`` if fields that say who is asked, or what is expected, are wrong."""
-    hosts = request.headers.get_all("host")
+def check_request(version: str, fields: dict[str, list[str]]) -> None:
+    """Raise ``HTTPError`` if fields that say who is asked, or what is expected, are wrong.
+
+    ``fields`` are those of :meth:`~rawsio.http.headers.Headers.framing_fields`.
+    """
+    hosts = fields.get("host")
     # 9112-3.2-host
-    if len(hosts) > 1:
+    if hosts is None:
+        if version == "1.1":
+            raise HTTPError("no Host", "9112-3.2-host")
+    elif len(hosts) > 1:
         raise HTTPError("more than one Host", "9112-3.2-host")
-    if hosts:
-        if not AUTHORITY.fullmatch(hosts[0]):
-            raise HTTPError(f"not a Host: {escaped(hosts[0])}", "9112-3.2-host")
-    elif request.version == "1.1":
-        raise HTTPError("no Host", "9112-3.2-host")
+    elif not AUTHORITY.fullmatch(hosts[0]):
+        raise HTTPError(f"not a Host: {escaped(hosts[0])}", "9112-3.2-host")
     # 9110-10.1.1-expect (HTTP/1.0 knows no expectations: they are ignored)
-    if "expect" in request.headers and request.version == "1.1":
-        expected = request.headers.tokens("expect")
+    if "expect" in fields and version == "1.1":
+        expected = members(fields["expect"])
         if expected != ["100-continue"]:
             message = f"an unknown expectation: {escaped(', '.join(expected))}"
             raise HTTPError(message, "9110-10.1.1-expect", 417)
@@ -246,7 +249,7 @@ def encode_head(message: Request | Response) -> bytes:
     if message.version not in _VERSIONS:
         raise LocalProtocolError(f"not a version: {message.version!r}")
     line = _request_line(message) if isinstance(message, Request) else _status_line(message)
-    return b"%b%b\r\n" % (line.encode("latin-1"), encode_fields(message.headers))
+    return b"%b%b\r\n" % (line.encode("latin-1"), message.headers.block)
 
 
 def _request_line(request: Request) -> str:

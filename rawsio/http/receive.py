@@ -22,16 +22,16 @@ from rawsio.limits import DEFAULT
 from .bodies import reader_for
 from .framing import (
     UNTIL_CLOSE,
-    expects_continue,
-    offered_protocols,
+    Asked,
     persistent,
     request_framing,
     response_framing,
     switches,
 )
-from .messages import Body, EndOfMessage, Request, Response, refusal
+from .headers import members
+from .messages import Body, EndOfMessage, Request, Response, check_request, refusal
 from .sections import HeadReader
-from .states import State
+from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     Event = Request | Response | Body | EndOfMessage | Closed | Failed
 
 __all__ = ["Receiver"]
+
+
+_NOTHING = Asked("", "1.1", {})
 
 
 class Receiver:
@@ -58,9 +61,9 @@ class Receiver:
         "_heads",
         "_reader",
         "_left",
-        "_method",
-        "_version",
-        "_offered",
+        "_rows",
+        "_serving",
+        "_asked",
         "_persists",
         "_expected",
         "_ended",
@@ -75,19 +78,19 @@ class Receiver:
         self.role = role
         self.limits = limits
         self.closing = Closing.OPEN
-        self._ours = State.IDLE
-        self._theirs = State.IDLE
+        self._ours: State = IDLE
+        self._theirs: State = IDLE
         self._buffer = bytearray()
         self._outbox: list[bytes] = []
         self._heads = HeadReader(role.peer, limits)
         self._reader: Counted | Chunked | UntilClose | None = None
         self._left = 0  # of the body we are sending: bytes, CHUNKED or UNTIL_CLOSE
-        # What an exchange remembers of its request:
-        self._method = ""
-        self._version = "1.1"
-        self._offered: list[str] = []
+        self._rows = TRANSITIONS[role]
+        self._serving = role is Role.SERVER
+        # The exchange:
+        self._asked = _NOTHING
         self._persists = True
-        self._expected = False
+        self._expected = False  # the client waits for a 100 that nobody has sent
         # The end, and time:
         self._ended = False  # the peer sends no more
         self._farewell: Closed | None = None  # still to be returned
@@ -117,9 +120,9 @@ class Receiver:
     def _step(self, events: list[Event]) -> bool:
         """Take one head, or what there is of a body; return whether there may be more."""
         theirs = self._theirs
-        if theirs is State.BODY:
+        if theirs is BODY:
             return self._take_body(events)
-        if theirs is not State.IDLE and theirs is not State.WAITING:
+        if theirs is not IDLE and theirs is not WAITING:
             return False
         head = self._heads.read(self._buffer)
         if head is None:
@@ -131,13 +134,17 @@ class Receiver:
         return True
 
     def _take_request(self, request: Request, events: list[Event]) -> None:
-        framing = request_framing(request)
+        version = request.version
+        fields = request.headers.framing_fields()
+        check_request(version, fields)
+        framing = request_framing(fields, version)
         if framing:
             self._reader = reader_for(framing, self.limits, Role.CLIENT)
-        self._remember(request)
-        self._expected = framing != 0 and expects_continue(request)
-        self._theirs = State.BODY
-        self._ours = State.WAITING
+        asked = self._asked = Asked(request.method, version, fields)
+        self._persists = asked.persists
+        self._expected = asked.expects and framing != 0
+        self._theirs = BODY
+        self._ours = WAITING
         self._since = self._now
         self._received = 0
         events.append(request)
@@ -145,35 +152,37 @@ class Receiver:
             self._complete(EndOfMessage(), events)
 
     def _take_response(self, response: Response, events: list[Event]) -> None:
-        if self._theirs is State.IDLE:
+        status, method = response.status, self._asked.method
+        if self._theirs is IDLE:
             # 9112-9.5-unsolicited: a server that gave up waiting may say so.
-            if response.status != 408:
+            if status != 408:
                 raise HTTPError("a response that nobody asked for", "9112-9.2-unsolicited")
             self._persists = False
-        status, method = response.status, self._method
+            method = ""
+        fields = response.headers.framing_fields()
         if switches(method, status):
-            self._take_switch(response, events)
+            self._take_switch(response, members(fields.get("upgrade", [])), events)
         elif status < 200:
             events.append(response)
         else:
-            framing = response_framing(method, response)
+            framing = response_framing(fields, response.version, method, status)
             if framing:
                 self._reader = reader_for(framing, self.limits, Role.SERVER)
-            self._persists = framing != UNTIL_CLOSE and self._goes_on(response)
-            self._theirs = State.BODY
+            self._persists = framing != UNTIL_CLOSE and self._goes_on(response.version, fields)
+            self._theirs = BODY
             events.append(response)
             if not framing:
                 self._complete(EndOfMessage(), events)
 
-    def _take_switch(self, response: Response, events: list[Event]) -> None:
+    def _take_switch(self, response: Response, chosen: list[str], events: list[Event]) -> None:
         # 9110-7.8-switch
-        chosen = response.headers.tokens("upgrade")
-        wanted = all(protocol in self._offered for protocol in chosen) and chosen
+        offered = self._asked.offered
+        wanted = len(chosen) > 0 and all(protocol in offered for protocol in chosen)
         if response.status == 101 and not wanted:
             raise HTTPError("a 101 to what was not offered", "9110-7.8-switch")
-        if self._ours is State.BODY and self._left:
+        if self._ours is BODY and self._left:
             raise HTTPError("a switch before the request is complete", "9110-7.8-early-switch")
-        self._ours = self._theirs = State.SWITCHED
+        self._ours = self._theirs = SWITCHED
         events.append(response)
 
     def _take_body(self, events: list[Event]) -> bool:
@@ -197,54 +206,43 @@ class Receiver:
     def _complete(self, end: EndOfMessage, events: list[Event]) -> None:
         events.append(end)
         self._reader = None
-        self._theirs = State.DONE
+        self._theirs = DONE
         self._settle()
 
     def _end_of_input(self, events: list[Event]) -> None:
         """Nothing more will come: what does that mean here?"""
         theirs = self._theirs
-        if theirs is State.BODY and self._reader is not None:
+        if theirs is BODY and self._reader is not None:
             self._reader.end_of_input()
             self._complete(EndOfMessage(), events)
-        elif theirs is State.WAITING or (self._buffer and theirs is State.IDLE):
+        elif theirs is WAITING or (self._buffer and theirs is IDLE):
             # 9112-8-incomplete
             raise HTTPError("the connection ended before a message did", "9112-8-incomplete")
-        elif theirs is State.IDLE or (self.role is Role.CLIENT and theirs is State.DONE):
+        elif theirs is IDLE or (theirs is DONE and not self._serving):
             self._close("the peer closed the connection", Closing.NOW)
 
     # --- Exchanges ---
 
-    def _remember(self, request: Request) -> None:
-        self._method = request.method
-        self._version = request.version
-        self._offered = offered_protocols(request)
-        # 9110-9.3.6-refused: what follows a refused CONNECT may not be HTTP.
-        self._persists = request.method != "CONNECT" and persistent(
-            request.headers, request.version
-        )
-
-    def _goes_on(self, response: Response) -> bool:
+    def _goes_on(self, version: str, fields: dict[str, list[str]]) -> bool:
         """Return whether both sides want to go on, in the version that both understand."""
-        spoken = min(self._version, response.version)
-        return self._persists and persistent(response.headers, spoken)
+        return self._persists and persistent(fields, min(self._asked.version, version))
 
     def _settle(self) -> None:
         """One side's message is complete: go to the next exchange, or to the end."""
-        serving = self.role is Role.SERVER
-        answered, asked = (self._ours, self._theirs) if serving else (self._theirs, self._ours)
-        if answered is not State.DONE:
+        ours, theirs = self._ours, self._theirs
+        answered, asked = (ours, theirs) if self._serving else (theirs, ours)
+        if answered is not DONE:
             return
         if not self._persists:
             self._close("the last response is complete", self._goodbye())
-        elif asked is State.DONE:
-            self._ours = self._theirs = State.IDLE
+        elif asked is DONE:
+            self._ours = self._theirs = IDLE
             self._since = self._now
             self._due = self._ended or len(self._buffer) > 0
 
     def _goodbye(self) -> Closing:
         # A server that closed while the client still sends would have its answer reset away.
-        waiting = self.role is Role.SERVER and not self._ended
-        return Closing.HALF if waiting else Closing.NOW
+        return Closing.HALF if self._serving and not self._ended else Closing.NOW
 
     def _close(self, reason: str, closing: Closing) -> None:
         self._finish(closing)
@@ -253,15 +251,15 @@ class Receiver:
 
     def _fail(self, error: HTTPError, events: list[Event]) -> None:
         """Answer once, unless an answer is under way, and end everything."""
-        serving = self.role is Role.SERVER
-        if serving and self._ours in (State.IDLE, State.WAITING):
+        serving = self._serving
+        if serving and (self._ours is IDLE or self._ours is WAITING):
             self._outbox.append(refusal(error.code))
         self._finish(self._goodbye())
         code = error.code if serving else 0
         events.append(Failed(error.layer, error.rule, code, error.message))
 
     def _finish(self, closing: Closing) -> None:
-        self._ours = self._theirs = State.CLOSED
+        self._ours = self._theirs = CLOSED
         self._reader = None
         self._buffer.clear()
         self._expected = False

@@ -6,7 +6,7 @@ is in and how far that line was searched, and judges a line at its end.  So it r
 wrong byte of a line ending, at the end of a wrong line, and at the byte that passes a limit,
 whichever comes first, and comes to the same verdict for the same bytes, cut anywhere.
 
-The one idea: **most heads arrive whole and are right**, so :func:`read_request` first tries one
+The one idea: **most heads arrive whole and are right**, so :class:`HeadReader` first tries one
 regular expression on all of it, and only what does not match, or is not complete, or is long,
 is read line by line, where the mistake gets its name.
 
@@ -18,12 +18,11 @@ from __future__ import annotations
 from rawsio.errors import HTTPError, escaped
 from rawsio.layer import Role
 
-from .grammar import FIELD_LINE, FOLD, FOLDED_LINE, LINE_END, REQUEST_HEAD
+from .grammar import FIELD_LINE, FOLD, FOLDED_LINE, LINE_END, REQUEST_HEAD, RESPONSE_HEAD
 from .headers import Headers
 from .messages import (
     Request,
     Response,
-    check_request,
     check_request_line,
     decode_head,
     decode_request_line,
@@ -190,10 +189,9 @@ class HeadReader:
                 return None
             if buffer[0] == _CR and self._sender is Role.CLIENT and not self._skip_blank(buffer):
                 return None
-            if self._sender is Role.CLIENT:
-                request = self._read_whole(buffer)
-                if request is not None:
-                    return request
+            whole = self._read_whole(buffer)
+            if whole is not None:
+                return whole
             section = self._section = Section(self._sender, self._limits)
         end = section.read(buffer)
         if end is None:
@@ -204,25 +202,29 @@ class HeadReader:
         self._blank = 0
         return decode_head(self._sender, head)
 
-    def _read_whole(self, buffer: bytearray) -> Request | None:
-        """The fast path: a short request head that is complete and right, by one match."""
+    def _read_whole(self, buffer: bytearray) -> Request | Response | None:
+        """The fast path: a short head that is complete and right, by one match."""
         end = buffer.find(b"\r\n\r\n", 0, self._fast)
-        if end < 0:
+        if end < 0 or buffer.count(b"\n", 0, end) > self._limits.fields:
             return None
-        found = REQUEST_HEAD.fullmatch(buffer, 0, end + 2)
-        if not found:
-            return None
-        block = found[4]
-        if block.count(b"\n") > self._limits.fields:
-            return None
-        method, target = found[1].decode("ascii"), found[2].decode("ascii")
-        version = "1.1" if found[3] == b"1" else "1.0"
-        check_request_line(method, target, version)
-        request = Request(method, target, Headers.from_block(bytes(block)), version)
-        check_request(request)
+        head: Request | Response
+        if self._sender is Role.SERVER:
+            if not RESPONSE_HEAD.fullmatch(buffer, 0, end + 2):
+                return None
+            head = decode_head(self._sender, bytes(memoryview(buffer)[: end + 2]))
+        else:
+            found = REQUEST_HEAD.fullmatch(buffer, 0, end + 2)
+            if not found:
+                return None
+            raw, target, minor, block = found.groups()
+            method = raw.decode("ascii")
+            text = target.decode("ascii")
+            version = "1.1" if minor == b"1" else "1.0"
+            check_request_line(method, text, version)
+            head = Request(method, text, Headers.from_block(bytes(block), checked=True), version)
         del buffer[: end + 4]
         self._blank = 0
-        return request
+        return head
 
     def _skip_blank(self, buffer: bytearray) -> bool:
         """Drop empty lines; return whether the first byte of a request line is there."""

@@ -34,7 +34,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Row = dict[type, "State"]
 
-__all__ = ["State", "Interim", "Switch", "TRANSITIONS"]
+__all__ = [
+    "State",
+    "IDLE",
+    "WAITING",
+    "BODY",
+    "DONE",
+    "SWITCHED",
+    "CLOSED",
+    "Interim",
+    "Switch",
+    "TRANSITIONS",
+]
 
 
 class State(Enum):
@@ -47,6 +58,17 @@ class State(Enum):
     SWITCHED = "switched"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
+
+
+# Looking a member up in its class costs more than comparing it.
+IDLE = State.IDLE
+WAITING = State.WAITING
+BODY = State.BODY
+DONE = State.DONE
+SWITCHED = State.SWITCHED
+CLOSED = State.CLOSED
+
 
 class Interim:
     """Stands for a response that announces another one."""
@@ -58,24 +80,24 @@ class Switch:
 
 TRANSITIONS: dict[Role, dict[State, Row]] = {
     Role.CLIENT: {
-        State.IDLE: {Request: State.BODY, Closed: State.CLOSED},
-        State.BODY: {Body: State.BODY, EndOfMessage: State.DONE, Closed: State.CLOSED},
-        State.DONE: {Closed: State.CLOSED},
-        State.SWITCHED: {},
-        State.CLOSED: {},
+        IDLE: {Request: BODY, Closed: CLOSED},
+        BODY: {Body: BODY, EndOfMessage: DONE, Closed: CLOSED},
+        DONE: {Closed: CLOSED},
+        SWITCHED: {},
+        CLOSED: {},
     },
     Role.SERVER: {
-        State.IDLE: {Closed: State.CLOSED},
-        State.WAITING: {
-            Interim: State.WAITING,
-            Switch: State.SWITCHED,
-            Response: State.BODY,
-            Closed: State.CLOSED,
+        IDLE: {Closed: CLOSED},
+        WAITING: {
+            Interim: WAITING,
+            Switch: SWITCHED,
+            Response: BODY,
+            Closed: CLOSED,
         },
-        State.BODY: {Body: State.BODY, EndOfMessage: State.DONE, Closed: State.CLOSED},
-        State.DONE: {Closed: State.CLOSED},
-        State.SWITCHED: {},
-        State.CLOSED: {},
+        BODY: {Body: BODY, EndOfMessage: DONE, Closed: CLOSED},
+        DONE: {Closed: CLOSED},
+        SWITCHED: {},
+        CLOSED: {},
     },
 }
 """Role, state, kind of event: the next state."""
