@@ -1,0 +1,346 @@
+/*
+ * The live view of the layers: a list of what this page sends and receives, and the chosen message
+ * byte by byte on each layer (wire.js says what the bytes mean).
+ *
+ *   const layers = new Layers(element);
+ *   layers.push(record);                      each record that comes on /trace
+ *
+ * The one idea: a byte is the same byte on every layer.  Pointing at one lights it up in the frame
+ * (masked), in the Engine.IO packet and in the Socket.IO packet, and the line below says what
+ * it is in each.  The newest message is shown until one is chosen.
+ *
+ * At most ROWS messages are kept and CELLS bytes of a view are drawn.
+ */
+(function (root) {
+  "use strict";
+
+  const { Reader, hex, size, unmask } = root.Wire;
+  const ROWS = 300;
+  const CELLS = 400;
+  const EVENTS = 200;
+
+  const VIEWS = [
+    ["message", "Socket.IO", "packet"],
+    ["packet", "Engine.IO", "packet"],
+    ["carrier", "WebSocket", "frame"],
+  ];
+
+  const BADGES = {
+    event: "event",
+    ack: "ack",
+    connect: "connect",
+    disconnect: "leave",
+    connect_error: "refused",
+    attachment: "binary",
+    heartbeat: "beat",
+    engine: "engine",
+    control: "frame",
+    http: "http",
+  };
+
+  /** An element: element("p.note", {title: "..."}, child, "text"). */
+  function element(what, props, ...children) {
+    const [tag, ...classes] = what.split(".");
+    const node = Object.assign(document.createElement(tag), props);
+    if (classes.length) node.className = classes.join(" ");
+    node.append(...children);
+    return node;
+  }
+
+  function printable(byte) {
+    return byte > 32 && byte < 127 ? String.fromCharCode(byte) : byte === 32 ? "␣" : "·";
+  }
+
+  class Layers {
+    constructor(host) {
+      this.reader = new Reader();
+      this.rows = [];
+      this.events = []; // what the server's layers made of the bytes, not yet matched to a row
+      this.held = []; // came while the view was paused
+      this.chosen = null;
+      this.following = true;
+      this.paused = false;
+      this.plain = false;
+      this.list = host.querySelector(".rows");
+      this.detail = host.querySelector(".detail");
+      this.explain = host.querySelector(".explain");
+      this.note = host.querySelector(".layers-note");
+      this.controls = {
+        pause: host.querySelector("[data-do=pause]"),
+        beats: host.querySelector("[data-do=beats]"),
+        follow: host.querySelector("[data-do=follow]"),
+      };
+      this.listen(host);
+    }
+
+    listen(host) {
+      this.controls.pause.addEventListener("click", () => this.pause(!this.paused));
+      host.querySelector("[data-do=clear]").addEventListener("click", () => this.clear());
+      this.controls.follow.addEventListener("click", () => this.follow());
+      this.controls.beats.addEventListener("change", () => {
+        this.list.classList.toggle("no-beats", !this.controls.beats.checked);
+      });
+      this.list.addEventListener("click", (event) => {
+        const item = event.target.closest("button");
+        if (item) this.choose(item.row);
+      });
+      this.list.addEventListener("keydown", (event) => this.walk(event));
+      for (const kind of ["mouseover", "focusin", "click"]) {
+        this.detail.addEventListener(kind, (event) => this.point(event));
+      }
+    }
+
+    // Records in
+
+    push(record) {
+      if (this.paused) {
+        if (this.held.length < 2000) this.held.push(record);
+        this.controls.pause.textContent = `Resume (${this.held.length})`;
+        return;
+      }
+      if (record.dropped) this.say(`${record.dropped} records were left out: the page was too slow.`);
+      if (record.what === "event") {
+        this.events.push(record);
+        if (this.events.length > EVENTS) this.events.shift();
+        return;
+      }
+      for (const row of this.reader.push(record)) this.add(row);
+    }
+
+    add(row) {
+      const beats = row.kind === "heartbeat";
+      row.item = this.item(row);
+      this.rows.push(row);
+      const stick = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
+      this.list.append(row.item);
+      if (this.rows.length > ROWS) this.rows.shift().item.remove();
+      if (stick) this.list.scrollTop = this.list.scrollHeight;
+      this.note.hidden = true;
+      const dull = beats || row.kind === "http" || row.kind === "engine";
+      if (this.following && !(dull && this.chosen)) this.show(row);
+    }
+
+    item(row) {
+      const name = row.sent ? "sent" : "received";
+      const button = element(
+        `button.row.${name}`,
+        { type: "button", row },
+        element("span.arrow", { ariaLabel: name }, row.sent ? "↑" : "↓"),
+        element("span.time", {}, row.time.toFixed(2)),
+        element(`span.badge.${row.kind}`, {}, BADGES[row.kind] || row.kind),
+        element("span.what", {}, element("b", {}, row.title), row.text ? " " + row.text.slice(0, 120) : ""),
+        element("span.via", {}, (row.namespace !== "/" && row.namespace) || ""),
+        element("span.size", {}, size(row.carrier.size).replace(/bytes?/, "B"))
+      );
+      button.setAttribute("aria-label", `${name}: ${row.title} ${row.text.slice(0, 60)}`);
+      return element(`li.${row.kind}`, {}, button);
+    }
+
+    say(text) {
+      this.note.hidden = false;
+      this.note.textContent = text;
+    }
+
+    // Controls
+
+    pause(paused) {
+      this.paused = paused;
+      this.controls.pause.setAttribute("aria-pressed", String(paused));
+      this.controls.pause.textContent = paused ? "Resume" : "Pause";
+      if (!paused) for (const record of this.held.splice(0)) this.push(record);
+    }
+
+    clear() {
+      this.rows = [];
+      this.chosen = null;
+      this.list.replaceChildren();
+      this.detail.replaceChildren();
+      this.explain.textContent = "Cleared. The next message appears here.";
+      this.follow();
+    }
+
+    follow() {
+      this.following = true;
+      this.controls.follow.hidden = true;
+      this.list.scrollTop = this.list.scrollHeight;
+      const newest = this.rows.filter((row) => row.kind !== "heartbeat").pop();
+      if (newest) this.show(newest);
+    }
+
+    choose(row) {
+      this.following = false;
+      this.controls.follow.hidden = false;
+      this.show(row);
+    }
+
+    walk(event) {
+      const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+      if (!step) return;
+      let item = document.activeElement.closest("li");
+      do item = item[step];
+      while (item && !item.offsetParent);
+      if (!item) return;
+      event.preventDefault();
+      item.firstChild.focus();
+      this.choose(item.firstChild.row);
+    }
+
+    // One message, on its layers
+
+    show(row) {
+      if (this.chosen) this.chosen.item.firstChild.removeAttribute("aria-current");
+      this.chosen = row;
+      row.item.firstChild.setAttribute("aria-current", "true");
+      this.detail.replaceChildren(...VIEWS.map((names) => this.view(row, names)));
+      const verb = row.sent ? "This page sent" : "This page received";
+      this.explain.textContent = `${verb}: ${row.title}. Point at a byte, or at a field, to see what it is.`;
+    }
+
+    view(row, [which, layer, unit]) {
+      const view = row[which];
+      const http = which === "carrier" && row.transport === "http";
+      const title = http ? "HTTP/1.1" : layer;
+      const about = view ? `${http ? "message" : unit}, ${size(view.size)}` : "";
+      const section = element(
+        `section.layer.${which}`,
+        {},
+        element("h3", {}, title, element("small", {}, about))
+      );
+      if (!view) {
+        const why = which === "message" ? "Nothing for this layer." : "No packet: this is between the layers below.";
+        section.append(element("p.none", {}, why));
+        return section;
+      }
+      if (view.head) section.append(this.bits(view), this.maskSwitch(view));
+      section.append(this.bytes(which, view), this.fields(which, view));
+      const made = which === "message" ? this.made(row) : null;
+      if (made) section.append(element("p.made", {}, "rawsio: ", element("code", {}, made)));
+      return section;
+    }
+
+    /** The first two bytes of a frame, bit by bit, as in the figure of the RFC. */
+    bits(view) {
+      const labels = ["FIN", "R1", "R2", "R3", "opcode", null, null, null, "MASK", "length"];
+      const table = element("div.bits", { ariaHidden: "true" });
+      for (let i = 0; i < 16; i++) {
+        const bit = (view.bytes[i >> 3] >> (7 - (i & 7))) & 1;
+        const kind = i < 8 ? "type" : "length";
+        const label = labels[i] ? element("small", {}, labels[i]) : "";
+        table.append(element(`span.bit.${kind}`, {}, label, String(bit)));
+      }
+      return table;
+    }
+
+    maskSwitch(view) {
+      if (!view.mask) return element("p.mask-note", {}, "not masked: it comes from the server");
+      const box = element("input", { type: "checkbox", checked: this.plain });
+      box.addEventListener("change", () => {
+        this.plain = box.checked;
+        this.show(this.chosen);
+      });
+      return element("label.mask-note", {}, box, " unmask the payload");
+    }
+
+    bytes(which, view) {
+      const shown = Math.min(view.bytes.length, CELLS);
+      const grid = element("div.bytes", {});
+      grid.setAttribute("aria-hidden", "true"); // the list of fields says the same in words
+      const open = this.plain && view.mask ? unmask(view.bytes.subarray(view.payloadAt), view.mask) : null;
+      let field = 0;
+      for (let i = 0; i < shown; i++) {
+        while (view.fields[field + 1] && i >= view.fields[field].to) field++;
+        const masked = i >= view.payloadAt && view.mask;
+        const byte = open && masked ? open[i - view.payloadAt] : view.bytes[i];
+        const cell = element(
+          `span.byte.${view.fields[field] ? view.fields[field].kind : "payload"}`,
+          {},
+          element("b", {}, hex(byte)),
+          element("i", {}, masked && !open ? "?" : printable(byte))
+        );
+        Object.assign(cell, { which, at: i, field });
+        grid.append(cell);
+      }
+      if (shown < view.size) grid.append(element("span.more", {}, `… ${size(view.size - shown)} more`));
+      return grid;
+    }
+
+    fields(which, view) {
+      const list = element("ol.fields");
+      view.fields.slice(0, 40).forEach((field, index) => {
+        const button = element(
+          `button.field.${field.kind}`,
+          { type: "button" },
+          element("span.swatch"),
+          element("span.name", {}, field.name),
+          element("span.value", {}, String(field.value).slice(0, 300))
+        );
+        Object.assign(button, { which, field: index });
+        list.append(element("li", {}, button));
+      });
+      return list;
+    }
+
+    /** What the server's own layer made of this message: the event of the same direction and kind. */
+    made(row) {
+      if (row.made !== undefined) return row.made;
+      const names = { event: "Event(", ack: "Ack(", connect: "Connect(", disconnect: "Disconnect(", connect_error: "ConnectError(" };
+      const begins = names[row.kind];
+      const dir = row.sent ? "in" : "out";
+      const found = this.events.findIndex(
+        (record) =>
+          record.layer === "socketio" &&
+          record.dir === dir &&
+          record.text.startsWith(begins) &&
+          record.text.includes(`'${row.kind === "event" ? row.title : row.namespace}'`) &&
+          Math.abs(record.n - row.n) < 40
+      );
+      if (found < 0) return null;
+      row.made = this.events.splice(found, 1)[0].text;
+      return row.made;
+    }
+
+    // Pointing
+
+    point(event) {
+      const target = event.target.closest(".byte, .field");
+      if (!target || !this.chosen) return;
+      const view = this.chosen[target.which];
+      const field = view.fields[target.field];
+      if (!field) return;
+      for (const lit of this.detail.querySelectorAll(".lit, .same")) lit.classList.remove("lit", "same");
+      const whole = target.at === undefined;
+      this.light(target.which, field.from, field.to, "lit");
+      if (whole) this.explain.textContent = `${field.name}: ${String(field.value).slice(0, 200)} — ${field.help}`;
+      else this.explainByte(target, view, field);
+      for (const [which] of VIEWS) {
+        const other = this.chosen[which];
+        if (!other || other.at === null || view.at === null) continue;
+        const from = (whole ? field.from : target.at) + view.at - other.at;
+        const to = (whole ? field.to : target.at + 1) + view.at - other.at;
+        if (which !== target.which || !whole) this.light(which, from, to, "same");
+      }
+    }
+
+    light(which, from, to, name) {
+      const cells = this.detail.querySelectorAll(`.layer.${which} .byte`);
+      for (let i = Math.max(0, from); i < Math.min(to, cells.length); i++) cells[i].classList.add(name);
+    }
+
+    explainByte(target, view, field) {
+      const byte = view.bytes[target.at];
+      let text = `Byte ${target.at}, 0x${hex(byte)}`;
+      const carrier = this.chosen.carrier;
+      const place = view.at === null ? -1 : target.at + view.at - (carrier.payloadAt || 0);
+      if (carrier.mask && place >= 0 && place + carrier.payloadAt < carrier.bytes.length) {
+        const wire = carrier.bytes[place + carrier.payloadAt];
+        const key = carrier.mask[place & 3];
+        const clear = wire ^ key;
+        text = `Byte ${target.at}: 0x${hex(wire)} on the wire XOR 0x${hex(key)} of the key = 0x${hex(clear)} “${printable(clear)}”`;
+      } else if (byte > 31 && byte < 127) text += ` “${printable(byte)}”`;
+      this.explain.textContent = `${text} · ${field.name}: ${field.help}`;
+    }
+  }
+
+  root.Layers = Layers;
+  root.element = element;
+})(self);
