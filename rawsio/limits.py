@@ -22,6 +22,8 @@ class Limits:
 
     >>> Limits(attachments=20).attachments, Limits().attachments
     (20, 10)
+    >>> Limits().but(head=32768).head
+    32768
     """
 
     # HTTP/1.1
@@ -93,10 +95,23 @@ class Limits:
     """Most rooms that one socket may be in."""
     pending_acks: int = 10_000
     """Most acknowledgements that one connection may owe us."""
+    ack_time: float = 10.0
+    """How long a broadcast waits for acknowledgements when no ``timeout`` was given."""
+    child_namespaces: int = 10_000
+    """Most namespaces that clients may have made by asking for names that a parent welcomes."""
+    recovery_packets: int = 10_000
+    """Most packets that a namespace keeps for clients that were cut off."""
+    recovery_bytes: int = 16_000_000
+    """Most bytes of them."""
+    recovery_sessions: int = 10_000
+    """Most sessions of clients that were cut off, for each namespace."""
     queued_events: int = 1000
     """Most events of one connection that wait for their handler; reading pauses above it."""
-    events_per_second: int = 10_000
+    events_per_second: int = 50_000
     """Most packets a second of one connection, averaged over ten seconds."""
+
+    slow_handler: float = 0.25
+    """A handler that blocks the loop for longer is named in the log."""
 
     # Sockets and the loop
     connections: int = 65536
@@ -113,6 +128,11 @@ class Limits:
     """How long that may take."""
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
+
+    def but(self, **changes: float) -> Limits:
+        """Return a copy with these fields changed; ``TypeError`` for a name that is none."""
+        kept = {name: getattr(self, name) for name in self.__match_args__}
+        return Limits(**{**kept, **changes})
 
 
 DEFAULT = Limits()

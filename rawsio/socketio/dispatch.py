@@ -1,0 +1,182 @@
+"""From an event to its handlers, and from what they return to the acknowledgement.
+
+An event passes the listeners of ``on_any``, the middleware of its socket, the handlers of its
+namespace, then those of the socket.  All of them run; the first value that is not ``None`` is the
+acknowledgement, sent once, after the last has ended.
+
+The one idea: an exception in a handler is logged with the names of the event and of the
+namespace, and never stops the server or the handlers after it; but **an event that failed is not
+acknowledged**, unless another handler gave a value, because an empty acknowledgement would say
+that all is well.  For the same reason an event that nobody handles is not acknowledged.
+
+Left out: the queue that these jobs stand in (:mod:`rawsio.socketio.sequence`), and the short cut
+for the commonest case (:mod:`rawsio.socketio.peer`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError
+
+from .handlers import Handler, take_off
+from .library import raise_library_event
+from .member import Acknowledge, State
+from .packets import Ack, Event
+from .reply import as_values
+from .sequence import Sequence, Step, log_failure, too_few
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .handlers import Handlers
+    from .sequence import InOrder, Steps
+
+__all__ = ["acknowledgement", "await_result", "handlers_of", "is_awaitable", "run_event"]
+
+_NONE: tuple[Handler, ...] = ()
+
+
+async def _nothing() -> None:
+    """Only its type is wanted."""
+
+
+_made = _nothing()
+_COROUTINE = type(_made)
+_made.close()
+
+
+def handlers_of(socket: Any, name: Any) -> tuple[Handler, ...]:
+    """Return who handles an event: the namespace's first, then the socket's."""
+    found: tuple[Handler, ...] = socket.namespace.handlers.events.get(name, _NONE)
+    own: Handlers | None = socket.handlers
+    return found if own is None else found + own.events.get(name, _NONE)
+
+
+def is_awaitable(result: Any) -> bool:
+    """Tell whether a handler that is no coroutine function returned a coroutine all the same."""
+    return type(result) is _COROUTINE
+
+
+class _EventRun(Sequence):
+    __slots__ = (
+        "_peer",
+        "_socket",
+        "_event",
+        "_values",
+        "_guards",
+        "_ack",
+        "_value",
+        "_at",
+        "_failed",
+        "_ran",
+    )
+
+    def __init__(self, peer: InOrder, socket: Any, event: Event) -> None:
+        super().__init__(peer.host, [])
+        self._peer = peer
+        self._socket = socket
+        self._event = event
+        # Middleware may change this list; the event itself stays as it came.
+        self._values = event.args[1:]
+        self._guards = 0
+        self._ack: Acknowledge | None = None
+        self._value: Any = None
+        self._at = -1
+        self._failed = False
+        self._ran = False
+        self._steps = self._before()
+        self._steps.append((Step.HERE, self._add_handlers, ()))
+
+    def _before(self) -> Steps:
+        hooks = self._socket.hooks
+        if hooks is None:
+            return []
+        args = self._event.args
+        steps: Steps = [(Step.CALL, fn, tuple(args)) for fn in hooks.incoming]
+        self._guards = len(steps)
+        steps += [(Step.CALL, fn, (args[0], self._values)) for fn in hooks.middleware]
+        return steps
+
+    def _add_handlers(self) -> None:
+        socket = self._socket
+        if socket.state is State.DISMISSED or socket.state is State.GONE:
+            return
+        name, values = self._event.args[0], self._values
+        for handler in handlers_of(socket, name):
+            if handler.once and not take_off(socket, name, handler):
+                continue
+            self._ran = True
+            if len(values) < handler.least:
+                self._failed = True
+                too_few(self.host, handler, name, socket.namespace.name, len(values))
+                continue
+            if handler.ack and self._ack is None:
+                self._ack = Acknowledge(socket, self._event.id)
+            kind = Step.ASIDE if handler.concurrent else Step.CALL
+            self._steps.append((kind, handler.fn, handler.arguments(socket, values, self._ack)))
+
+    def add_result(self, coroutine: Any) -> None:
+        """Begin in the middle: a handler was called, and gave something to be awaited."""
+        self._ran = True
+        self._steps = [(Step.CALL, _given, (coroutine,))]
+
+    def took(self, position: int, result: Any, error: BaseException | None) -> bool:
+        name, space = self._event.args[0], self._socket.namespace.name
+        if self._ran:
+            if error is not None:
+                self._failed = True
+                log_failure(self.host, "a handler of", name, space, error)
+            elif result is not None and (self._at < 0 or position < self._at):
+                self._value, self._at = result, position
+            return True
+        if error is None:
+            return True
+        if position < self._guards:
+            log_failure(self.host, "a listener of", name, space, error)
+            return True
+        self._failed = True
+        raise_library_event(self.host, self._socket, "error", error)
+        return False
+
+    def finished(self) -> None:
+        packet_id = self._event.id
+        if packet_id is None or not self._ran:
+            return
+        if self._ack is not None:
+            if self._value is not None:
+                self._answer(self._ack)
+        elif self._value is not None or not self._failed:
+            self._answer(Acknowledge(self._socket, packet_id))
+
+    def _answer(self, ack: Acknowledge) -> None:
+        try:
+            ack(*as_values(self._value))
+        except LocalProtocolError as error:
+            args, space = self._event.args, self._socket.namespace.name
+            log_failure(self.host, "the acknowledgement of", args[0], space, error)
+
+    def proceeded(self) -> None:
+        self._peer.proceed()
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def run_event(peer: InOrder, socket: Any, event: Event) -> bool:
+    """Run an event through listeners, middleware and handlers: a job."""
+    if socket.state is State.DISMISSED or socket.state is State.GONE:
+        return True
+    return _EventRun(peer, socket, event).run()
+
+
+def await_result(peer: InOrder, socket: Any, event: Event, coroutine: Any) -> bool:
+    """Go on with an event whose only handler gave a coroutine: a job."""
+    run = _EventRun(peer, socket, event)
+    run.add_result(coroutine)
+    return run.run()
+
+
+def acknowledgement(event: Event, result: Any) -> Ack:
+    """Return the acknowledgement that a handler's result means for an event that asked."""
+    return Ack(event.namespace, as_values(result), event.id)  # type: ignore[arg-type]

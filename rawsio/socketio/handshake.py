@@ -1,0 +1,158 @@
+"""How a client introduced itself: the first request of its session, and its CONNECT.
+
+Every socket of a connection shares one :class:`Opening`, which keeps the bytes of the request's
+head as they came, and parses nothing.  ``socket.handshake`` is a :class:`Handshake` made of it
+when somebody asks: most programs look at one header, once, or at none, and ten thousand idle
+connections should not hold ten thousand dictionaries.
+
+The one idea is that laziness.  The names and meanings are the reference server's (attributes
+instead of keys).  Left out: judging any of it; the bytes were validated by the HTTP layer, and what
+they claim is the client's word.
+"""
+
+from __future__ import annotations
+
+from re import ASCII
+from re import compile as pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Opening", "Handshake", "parse_query"]
+
+_ESCAPE = pattern(rb"%([0-9A-Fa-f]{2})", ASCII)
+
+
+class Opening:
+    """The first request of a session, as bytes.
+
+    ``target`` is the request target, ``head`` the field lines (``Name: value`` and CRLF each),
+    ``issued`` the time of day in seconds since 1970.
+    """
+
+    __slots__ = ("target", "head", "address", "secure", "issued")
+
+    def __init__(
+        self,
+        target: str = "/",
+        head: bytes = b"",
+        *,
+        address: str = "",
+        secure: bool = False,
+        issued: float = 0.0,
+    ) -> None:
+        self.target = target
+        self.head = head
+        self.address = address
+        self.secure = secure
+        self.issued = issued
+
+
+class Handshake:
+    """What a client said when it connected.
+
+    ========== =================================================================
+    headers    of the first request, names in lower case, repeated ones joined by ``, ``
+    query      of the first request, as a dict (the last of equal names counts)
+    auth       what the client gave with its CONNECT to this namespace (``{}`` if nothing)
+    url        the request target
+    address    the other end of the TCP connection
+    secure     whether it is encrypted
+    xdomain    whether an Origin was named
+    issued     when, in seconds since 1970;  ``time`` the same as text
+    ========== =================================================================
+
+    >>> opening = Opening("/socket.io/?EIO=4&name=J%C3%B6rg", b"Host: x\\r\\nOrigin: http://y\\r\\n")
+    >>> h = Handshake(opening, {"token": 1})
+    >>> h.headers["host"], h.query["name"], h.xdomain, h.auth
+    ('x', 'Jörg', True, {'token': 1})
+    """
+
+    __slots__ = ("auth", "_opening", "_headers", "_query")
+
+    def __init__(self, opening: Opening, auth: Any = None) -> None:
+        self.auth: Any = {} if auth is None else auth
+        self._opening = opening
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields of the first request; names in lower case."""
+        if self._headers is None:
+            self._headers = _parse_fields(self._opening.head)
+        return self._headers
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query of the first request, percent-decoded."""
+        if self._query is None:
+            self._query = parse_query(self._opening.target.partition("?")[2])
+        return self._query
+
+    @property
+    def url(self) -> str:
+        """The target of the first request."""
+        return self._opening.target
+
+    @property
+    def address(self) -> str:
+        """The address of the other end of the TCP connection."""
+        return self._opening.address
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self._opening.secure
+
+    @property
+    def xdomain(self) -> bool:
+        """Whether the first request named an Origin."""
+        return "origin" in self.headers
+
+    @property
+    def issued(self) -> float:
+        """When the session was opened, in seconds since 1970."""
+        return self._opening.issued
+
+    @property
+    def time(self) -> str:
+        """The same as text, in ISO 8601, UTC."""
+        from datetime import datetime, timezone
+
+        return datetime.fromtimestamp(self._opening.issued, timezone.utc).isoformat()
+
+    def __repr__(self) -> str:
+        return f"<Handshake {self.address} {self.url!r}>"
+
+
+def _parse_fields(head: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line in head.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if not colon:
+            continue
+        key = name.decode("latin-1").lower()
+        text = value.strip(b" \t").decode("latin-1")
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return fields
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """Return the parameters of a query string; bytes that are no UTF-8 become U+FFFD.
+
+    >>> parse_query("a=1&b=x+y&a=%32&c")
+    {'a': '2', 'b': 'x y', 'c': ''}
+    """
+    found: dict[str, str] = {}
+    for part in query.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            found[_unescape(name)] = _unescape(value)
+    return found
+
+
+def _unescape(text: str) -> str:
+    raw = text.replace("+", " ").encode("utf-8", "replace")
+    return _ESCAPE.sub(lambda m: bytes((int(m[1], 16),)), raw).decode("utf-8", "replace")

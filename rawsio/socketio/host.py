@@ -1,0 +1,170 @@
+"""What the application model needs of the world around it, as types.
+
+Namespaces, sockets and peers have no clock, thread, loop or transport of their own.  They are
+given a :class:`Host`, one for a server, and each peer a :class:`Sink`, one for an Engine.IO
+session.  ``server.py`` is a host; a test writes one in fifty lines.  The exact contracts stand
+in the docstrings below.
+
+The one idea: **everything that changes state runs on one thread**, the owner of the loop.  What
+may be called from elsewhere (``emit``, ``join``, ``disconnect``, ...) checks and encodes where it
+is called, then hands the change to :meth:`Host.call`, which keeps the order.
+
+The last two classes are what the parts of the model need of each other; they break the circle of
+imports between a socket, its namespace and its peer.  Everything here exists for type checkers
+only; at run time the names are ``object``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    from rawsio.limits import Limits
+
+    Done = Callable[[Any, BaseException | None], None]
+
+__all__ = ["Handle", "Prepared", "Host", "Sink", "Space", "Line"]
+
+if TYPE_CHECKING:
+
+    class Handle(Protocol):
+        """A timer."""
+
+        def cancel(self) -> None:
+            """Never run it, if it has not run yet."""
+
+    class Prepared(Protocol):
+        """One encoded Socket.IO packet (``rawsio.stack.Prepared``)."""
+
+        @property
+        def event(self) -> Any:
+            """What it was made of."""
+
+        @property
+        def messages(self) -> tuple[str | bytes, ...]:
+            """Its Engine.IO messages."""
+
+    class Host(Protocol):
+        """The server (or client) around the model: clock, loop, threads, encoder, log."""
+
+        limits: Limits
+        """The bounds (:mod:`rawsio.limits`)."""
+        inline: bool
+        """Handlers that are no coroutine functions run at once, on the loop thread."""
+        recovery: Any
+        """A :class:`~rawsio.socketio.recovery.Recovery`, or ``None``: no state is kept."""
+        random_bytes: Callable[[int], bytes]
+        """Unpredictable bytes (``os.urandom``), for ids."""
+
+        def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
+            """Encode a packet; raises ``LocalProtocolError`` if it cannot be.  Any thread."""
+
+        def time(self) -> float:
+            """Return the loop's clock, in seconds."""
+
+        def wall(self) -> float:
+            """Return the time of day, in seconds since 1970."""
+
+        def call_later(self, delay: float, fn: Callable[..., None], /, *args: Any) -> Handle:
+            """Run ``fn`` on the loop thread after ``delay`` seconds."""
+
+        def on_loop(self) -> bool:
+            """Tell whether the calling thread owns the loop (or nobody does yet)."""
+
+        def call(self, fn: Callable[..., None], /, *args: Any) -> None:
+            """Run ``fn`` now if this thread owns the loop, else queue it in order."""
+
+        def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done, /) -> None:
+            """Run a user's handler by the policy (on the loop, an executor, as a task).
+
+            If ``fn`` gives a coroutine, it is driven to its end and its result counts.  ``done
+            (result, error)`` is called exactly once, on the loop thread, at once or later;
+            ``error`` is the exception that the handler raised.
+            """
+
+        def wait(self, reply: Any, timeout: float | None, /) -> None:
+            """Block until ``reply.done()``; ``TimeoutError`` after ``timeout`` seconds.
+
+            Raises ``RuntimeError`` at once on the thread that owns the loop.
+            """
+
+        def log(
+            self, channel: str, level: int, message: str, error: BaseException | None = None, /
+        ) -> None:
+            """Write one line of log."""
+
+    class Sink(Protocol):
+        """One Engine.IO session as a peer writes to it; also what users see as ``socket.conn``.
+
+        No method raises, and after the end of the session all do nothing.
+        """
+
+        @property
+        def writable(self) -> bool:
+            """Whether little enough waits to be sent that a volatile packet may join it."""
+
+        @property
+        def buffered_amount(self) -> int:
+            """Bytes that wait for the peer to take them."""
+
+        def send(self, units: list[Any], /) -> None:
+            """Send Engine.IO messages: ``str``, ``bytes``, or ``Prepared`` in place of several."""
+
+        def close(self, reason: str, /) -> None:
+            """End the session; ``Peer.ended`` may be called for it, at once or later."""
+
+        def pause(self, paused: bool, /) -> None:  # noqa: FBT001
+            """Stop or go on reading: the queue of events is over its limit, or no longer."""
+
+    class Space(Protocol):
+        """What adapters, operators and sockets need of a namespace."""
+
+        host: Host
+        name: str
+        sockets: dict[str, Any]
+        adapter: Any
+        handlers: Any
+        opening: int
+        """How many sockets are being judged by middleware."""
+
+        def each(self) -> Iterable[Any]:
+            """Return the namespaces that an operator addresses: this one, or the children."""
+
+        def next_id(self) -> int:
+            """Return an acknowledgement id that no socket of the namespace has in use."""
+
+        def vacated(self) -> None:
+            """Take note that a socket, accepted or not, is gone for good."""
+
+    class Line(Protocol):
+        """What a socket needs of its peer."""
+
+        host: Host
+        sink: Sink
+
+        def transmit(self, prepared: Prepared, /) -> None:
+            """Send an encoded packet."""
+
+        def send(self, event: Any, /) -> None:
+            """Send a packet that is for this peer alone."""
+
+        def leave(
+            self,
+            socket: Any,
+            was_open: bool,  # noqa: FBT001 - called by position
+            reason: str,
+            description: str | None,
+            /,
+        ) -> None:
+            """Forget a socket that has ended, and let its handlers know in their turn."""
+
+        def drop(self, reason: str, /) -> None:
+            """End the session, for this reason."""
+
+        def dismiss(self, reason: str, /) -> None:
+            """Disconnect every socket of the connection and close it."""
+
+else:
+    Handle = Prepared = Host = Sink = Space = Line = object

@@ -1,0 +1,335 @@
+"""Everything that one Engine.IO session is, seen from Socket.IO.
+
+A :class:`Peer` has the session's Socket.IO connection (``protocol``), a socket for each namespace
+that the client joined, and the queue in which its handlers run.  The server makes one when a
+session opens, feeds it, and tells it when the session is over::
+
+    peer = Peer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits), Opening(...))
+    peer.receive(message)                 # for every Engine.IO message
+    peer.ended("ping timeout")            # once, when the session is over, with the reason
+    peer.drained()                        # what waited to be sent has been taken
+
+The *host* is the server: ``prepare``, ``time``, ``call_later``, ``call`` (queues what other
+threads ask for), ``start`` (runs a handler by the server's policy), ``wait``, ``log``, ``limits``,
+``inline``, ``recovery``.  The *sink* is the session: ``send(units)`` (messages, or prepared packets
+in place of them), ``close(reason)``, ``pause(flag)``, ``writable``, ``buffered_amount``.  Both
+contracts stand in full in :mod:`rawsio.socketio.host`.  A peer sets its own timers for what its
+protocol waits for.
+
+The one idea: the commonest case is short.  An event in a joined namespace with one plain handler,
+nothing queued, handlers on the loop: that is two dictionary look-ups, the call and the
+acknowledgement, right here.  Everything else goes through :mod:`rawsio.socketio.dispatch`, with
+the same outcome.
+
+Left out: what packets look like, and which may come when (:mod:`rawsio.socketio.connection`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError, Refused
+from rawsio.layer import Closed, Failed
+from rawsio.log import ERROR, WARNING
+
+from .dispatch import acknowledgement, await_result, handlers_of, is_awaitable, run_event
+from .library import Judgement, farewell, greet, raise_library_event, refusal
+from .member import State
+from .packets import Ack, Connect, ConnectError, Disconnect, Event
+from .sequence import InOrder, log_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .connection import SocketIOConnection
+    from .handlers import Handler
+    from .handshake import Opening
+    from .host import Handle, Host, Prepared, Sink
+    from .namespace import Namespace
+    from .registry import Namespaces
+    from .socket import Socket
+
+__all__ = ["Peer"]
+
+_RATE_WINDOW = 10.0
+"""Seconds over which the rate of packets is averaged."""
+
+
+class Peer(InOrder):
+    """One client connection: its sockets by namespace; see the module's essay.
+
+    ``joined_any`` says whether it has ever been accepted in a namespace.
+    """
+
+    __slots__ = (
+        "namespaces",
+        "protocol",
+        "opening",
+        "sockets",
+        "joined_any",
+        "_over",
+        "_asked",
+        "_timer",
+        "_allowance",
+        "_window",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        namespaces: Namespaces,
+        sink: Sink,
+        protocol: SocketIOConnection,
+        opening: Opening,
+    ) -> None:
+        super().__init__(host, sink)
+        self.namespaces = namespaces
+        self.protocol = protocol
+        self.opening = opening
+        self.sockets: dict[str, Socket] = {}
+        self.joined_any = False
+        self._over = False
+        # CONNECTs whose namespace is being looked for, by name.
+        self._asked: dict[str, object] | None = None
+        self._timer: Handle | None = None
+        self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
+        self._window = host.time()
+        self._tick()
+
+    # In
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one Engine.IO message."""
+        if self._over:
+            return
+        self._allowance -= 1
+        if self._allowance < 0 and self._too_fast():
+            return
+        protocol = self.protocol
+        for event in protocol.receive(message):
+            if type(event) is Event:
+                self._event(event)
+            else:
+                self._RECEIVE[type(event)](self, event)
+        if self._timer is None and protocol.deadline is not None:
+            self._tick()
+
+    def dispatch(self, events: list[Any]) -> None:
+        """Take what the protocol gave, if somebody else has fed it."""
+        for event in events:
+            self._RECEIVE[type(event)](self, event)
+
+    def _event(self, event: Event) -> None:
+        socket = self.sockets.get(event.namespace)
+        if socket is None:
+            return
+        if not self.busy and socket.hooks is None and self.host.inline:
+            handlers = handlers_of(socket, event.args[0])
+            if not handlers:
+                return
+            if len(handlers) == 1 and handlers[0].plain:
+                self._call(socket, event, handlers[0])
+                return
+        self.perform(run_event, self, socket, event)
+
+    def _call(self, socket: Socket, event: Event, handler: Handler) -> None:
+        # The short cut: what `run_event` does for one synchronous handler, without its objects.
+        args = event.args
+        given = len(args) - 1
+        if given < handler.least:
+            self.perform(run_event, self, socket, event)
+            return
+        most = handler.most
+        values = args[1:] if most is None or given <= most else args[1 : most + 1]
+        result = None
+        self.busy = True
+        try:
+            result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
+            if result is not None and is_awaitable(result):
+                if await_result(self, socket, event, result):
+                    self.proceed()
+                return
+            if event.id is not None and socket.state is State.OPEN:
+                self.send(acknowledgement(event, result))
+        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+            log_failure(self.host, "a handler of", args[0], event.namespace, error)
+        if self._jobs is None:
+            self.busy = False
+        else:
+            self.proceed()
+
+    def _ack(self, packet: Ack) -> None:
+        socket = self.sockets.get(packet.namespace)
+        if socket is not None:
+            socket.answered(packet)
+
+    def _disconnect(self, packet: Disconnect) -> None:
+        if self._asked is not None:
+            self._asked.pop(packet.namespace, None)
+        socket = self.sockets.get(packet.namespace)
+        if socket is not None:
+            socket.end("client namespace disconnect", None)
+
+    def _failed(self, event: Failed) -> None:
+        self.host.log("socketio", WARNING, f"{event.message} [{event.rule}]")
+        error = ValueError(event.message)
+        for socket in list(self.sockets.values()):
+            raise_library_event(self.host, socket, "error", error)
+        self.drop("forced close", event.message)
+
+    def _closed(self, _event: Closed) -> None:
+        """The end of the session is told to :meth:`ended`, with its reason."""
+
+    # Entering a namespace
+
+    def _connect(self, packet: Connect) -> None:
+        name = packet.namespace
+        token = object()
+        if self._asked is None:
+            self._asked = {}
+        self._asked[name] = token
+
+        def found(namespace: Namespace | None) -> None:
+            if self._asked is None or self._asked.get(name) is not token:
+                return
+            del self._asked[name]
+            if not self._asked:
+                self._asked = None
+            if namespace is None:
+                self.send(ConnectError(name, {"message": "Invalid namespace"}))
+            else:
+                self._admit(namespace, packet.data)
+
+        self.namespaces.find(name, packet.data, found)
+
+    def _admit(self, namespace: Namespace, auth: Any) -> None:
+        socket = namespace.admit(self, self.opening, auth)
+        self.sockets[namespace.name] = socket
+        recovery = self.host.recovery
+        if not namespace.middleware or (socket.recovered and recovery.skip_middlewares):
+            self._accept(socket)
+            return
+        Judgement(self.host, socket, lambda error: self._judged(socket, error)).run()
+
+    def _judged(self, socket: Socket, error: BaseException | None) -> None:
+        if socket.state is not State.OPENING:
+            return
+        if error is None:
+            self._accept(socket)
+            return
+        namespace = socket.namespace
+        if not isinstance(error, Refused):
+            log_failure(self.host, "middleware for", socket.id, namespace.name, error)
+        self.send(ConnectError(namespace.name, refusal(error)))
+        socket.end("refused", None)
+
+    def _accept(self, socket: Socket) -> None:
+        namespace: Any = socket.namespace
+        data = namespace.enter(socket)
+        self.joined_any = True
+        self.send(Connect(socket.namespace.name, data))
+        self.perform(greet, self, socket)
+
+    # Out
+
+    def send(self, event: Any) -> None:
+        """Send a packet that is for this peer alone.
+
+        ``LocalProtocolError`` if it cannot be encoded; dropped if the session is over.
+        """
+        if self._over:
+            return
+        protocol = self.protocol
+        protocol.send(event)
+        self.sink.send(protocol.data_to_send())
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send an encoded packet; dropped if the session is over."""
+        if self._over:
+            return
+        protocol = self.protocol
+        try:
+            protocol.send_prepared(prepared)
+        except LocalProtocolError as error:
+            self.host.log("socketio", ERROR, f"a packet was dropped: {error}")
+            return
+        self.sink.send(protocol.data_to_send())
+
+    # The end
+
+    def ended(self, reason: str, description: str | None = None) -> None:
+        """The Engine.IO session is over: every socket ends with this reason.  Idempotent."""
+        if self._over:
+            return
+        self._over = True
+        self._asked = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.protocol.receive_eof()
+        for socket in list(self.sockets.values()):
+            socket.end(reason, description)
+
+    def drop(self, reason: str, description: str | None = None) -> None:
+        """End the session, for this reason."""
+        self.ended(reason, description)
+        self.sink.close(reason)
+
+    def dismiss(self, reason: str) -> None:
+        """Disconnect every socket of the connection, telling the client, and close it."""
+        if self._over:
+            return
+        for socket in list(self.sockets.values()):
+            socket.dismiss(reason)
+        self.drop(reason)
+
+    def leave(
+        self,
+        socket: Socket,
+        was_open: bool,  # noqa: FBT001 - called by position, for every socket that ends
+        reason: str,
+        description: str | None,
+    ) -> None:
+        """Forget a socket that has ended, and let its handlers know in their turn."""
+        if self.sockets.get(socket.namespace.name) is socket:
+            del self.sockets[socket.namespace.name]
+        if was_open:
+            self.perform(farewell, self, socket, reason, description)
+
+    def drained(self) -> None:
+        """What waited to be sent has been taken: handlers of ``drain`` are called."""
+        for socket in list(self.sockets.values()):
+            raise_library_event(self.host, socket, "drain")
+
+    # Time
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._over:
+            return
+        now = self.host.time()
+        self.dispatch(self.protocol.tick(now))
+        deadline = self.protocol.deadline
+        if deadline is not None and not self._over:
+            self._timer = self.host.call_later(max(0.0, deadline - now), self._tick)
+
+    def _too_fast(self) -> bool:
+        now = self.host.time()
+        if now - self._window < _RATE_WINDOW:
+            most = self.host.limits.events_per_second
+            message = f"more than {most} packets a second [socketio-v5-limit-rate]"
+            self.host.log("socketio", WARNING, message)
+            self.drop("forced close", message)
+            return True
+        self._window = now
+        self._allowance = int(self.host.limits.events_per_second * _RATE_WINDOW)
+        return False
+
+    _RECEIVE: dict[type, Callable[[Peer, Any], None]] = {
+        Connect: _connect,
+        Event: _event,
+        Ack: _ack,
+        Disconnect: _disconnect,
+        Failed: _failed,
+        Closed: _closed,
+    }

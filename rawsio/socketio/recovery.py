@@ -1,0 +1,211 @@
+"""Connection state recovery: a client that was cut off goes on where it was.
+
+With recovery on, every event that asks for no acknowledgement and is not volatile is kept for a
+while, and an *offset* is appended to its arguments.  When a client's connection is lost, its
+session (id, rooms, data) is kept, too.  A client that comes back with the session's secret
+(``pid``) and the last offset that it saw gets the same id and rooms, and what it missed.  The wire
+format is the reference server's, so its clients recover here.
+
+The one idea: **an offset is a number.**  It is the packet's position in the log, written in base 36
+behind a prefix that this process chose, so finding it takes one subtraction, and an offset of
+another server or process is recognised as foreign.
+
+What differs from the reference, on purpose:
+
+- a session can be restored once; if its old connection seems alive, it is ended first (a client
+  notices a dead connection before we do), so that no two sockets have one id;
+- the log and the sessions are bounded in number, bytes and time, and need no timer;
+- a client that has seen no offset yet gets everything since it entered: no first event is needed;
+- a volatile event carries the offset of the packet before it, because the official client takes any
+  text at the end of an event for an offset, and would otherwise lose its place.
+
+Left out: other servers; their adapters keep the log somewhere else.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_hex
+from collections import deque
+from itertools import islice
+
+from rawsio.layer import record
+
+from .adapter import Adapter, Targets
+from .packets import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .host import Prepared, Space
+
+__all__ = ["Recovery", "RecoveringAdapter", "Session"]
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LONGEST_OFFSET = 32
+
+
+@record
+class Recovery:
+    """The options of ``connection_state_recovery``.
+
+    A lost session is kept ``max_disconnection_duration`` seconds.  With ``skip_middlewares`` the
+    middleware of the namespace is not asked again.
+    """
+
+    max_disconnection_duration: float = 120.0
+    skip_middlewares: bool = True
+
+
+@record
+class Session:
+    """What is kept of a socket that lost its connection.
+
+    ``position`` is that of the next packet in the log that the client has not seen.
+    """
+
+    sid: str
+    secret: str
+    rooms: tuple[str, ...]
+    data: Any
+    since: float
+    position: int
+
+
+@record
+class _Kept:
+    prepared: Any
+    targets: Targets
+    time: float
+    size: int
+
+
+class RecoveringAdapter(Adapter):
+    """Rooms in memory, with a log of packets and the sessions that were lost."""
+
+    recovers = True
+
+    def __init__(self, namespace: Space) -> None:
+        super().__init__(namespace)
+        host = namespace.host
+        self._duration = host.recovery.max_disconnection_duration
+        self._prefix = b2a_hex(host.random_bytes(4)).decode("ascii") + "."
+        self._log: deque[_Kept] = deque()
+        self._first = 0
+        self._bytes = 0
+        self._live: dict[str, Any] = {}
+        self._lost: dict[str, Session] = {}
+
+    # The log
+
+    @property
+    def end(self) -> int:
+        """The position of the packet that will be kept next."""
+        return self._first + len(self._log)
+
+    def stamp(self, prepared: Prepared, targets: Targets) -> Prepared:
+        """Append the offset to a packet, and keep it unless it is volatile."""
+        event = prepared.event
+        if event.id is not None:
+            return prepared
+        host = self.namespace.host
+        offset = self.offset(self.end - 1 if targets.volatile else self.end)
+        marked = Event(event.namespace, [*event.args, offset])
+        prepared = host.prepare(marked, compress=targets.compress)
+        if not targets.volatile:
+            size = sum(map(len, prepared.messages))
+            self._log.append(_Kept(prepared, targets, host.time(), size))
+            self._bytes += size
+            self._prune()
+        return prepared
+
+    def _prune(self) -> None:
+        limits = self.namespace.host.limits
+        log = self._log
+        oldest = self.namespace.host.time() - self._duration
+        while log and (
+            len(log) > limits.recovery_packets
+            or self._bytes > limits.recovery_bytes
+            or log[0].time < oldest
+        ):
+            self._bytes -= log.popleft().size
+            self._first += 1
+        lost = self._lost
+        while lost:
+            secret, session = next(iter(lost.items()))
+            if len(lost) <= limits.recovery_sessions and session.since >= oldest:
+                break
+            del lost[secret]
+
+    def offset(self, position: int) -> str:
+        """Return the offset of a packet as clients see it."""
+        text = ""
+        number = position + 1
+        while number:
+            number, digit = divmod(number, 36)
+            text = _DIGITS[digit] + text
+        return self._prefix + (text or "0")
+
+    def position(self, offset: str) -> int | None:
+        """Return the position behind the packet with this offset; ``None`` if it is not ours."""
+        digits = offset[len(self._prefix) :]
+        if not offset.startswith(self._prefix) or not 0 < len(digits) <= _LONGEST_OFFSET:
+            return None
+        if any(digit not in _DIGITS for digit in digits):
+            return None
+        return int(digits, 36)
+
+    # Sessions
+
+    def begin_session(self, socket: Any) -> str:
+        """Return the secret by which this socket can be recovered."""
+        session = socket.session
+        if session is None:
+            host = self.namespace.host
+            secret = b2a_hex(host.random_bytes(16)).decode("ascii")
+            session = Session(socket.id, secret, (), None, 0.0, self.end)
+            socket.session = session
+        self._live[session.secret] = socket
+        return session.secret  # type: ignore[no-any-return]
+
+    def persist_session(self, socket: Any) -> None:
+        """Keep what is needed to restore a socket that lost its connection."""
+        session = socket.session
+        session.rooms = tuple(self.sids.get(socket.id, ()))
+        session.data = socket.data
+        session.since = self.namespace.host.time()
+        self._lost[session.secret] = session
+        self._prune()
+
+    def forget_session(self, socket: Any) -> None:
+        """Take note that a socket has left its rooms."""
+        session = socket.session
+        if session is not None and self._live.get(session.secret) is socket:
+            del self._live[session.secret]
+
+    def restore_session(self, secret: str, offset: str | None) -> Session | None:
+        """Return the lost session with this secret, once, if what it missed is all here."""
+        alive = self._live.get(secret)
+        if alive is not None:
+            alive.drop("transport close")
+        self._prune()
+        session = self._lost.pop(secret, None)
+        if session is None:
+            return None
+        position = session.position if offset is None else self.position(offset)
+        if position is None or not self._first <= position <= self.end:
+            return None
+        session.position = position
+        return session
+
+    def missed(self, socket: Any) -> list[Prepared]:
+        """Return the packets that a restored socket has missed, oldest first."""
+        session = socket.session
+        rooms = {session.sid, *self.sids.get(session.sid, ())}
+        skipped = session.position - self._first
+        return [
+            kept.prepared
+            for kept in islice(self._log, skipped, None)
+            if not (kept.targets.rooms and rooms.isdisjoint(kept.targets.rooms))
+            and rooms.isdisjoint(kept.targets.excluded)
+        ]

@@ -1,0 +1,179 @@
+"""All the namespaces of a server, and how a name leads to one.
+
+``of(name)`` makes a namespace, or returns the one that exists; ``of(pattern)`` and ``of(function)``
+make a parent: a client that asks for a name which nobody knows gets a namespace made on the
+spot if one of the parents welcomes it, asked in the order of their registration.
+
+The one idea: the answer may take time.  A function may be asynchronous or run on a thread, so
+:meth:`Namespaces.find` hands its answer to a callback; for names that exist, which is nearly
+always, it does so at once.
+
+Names are a client's word, so what they can cost is bounded: at most ``limits.child_namespaces``
+are made by parents at a time, and empty ones give way first.  Left out: what happens inside.
+"""
+
+from __future__ import annotations
+
+from rawsio.log import WARNING
+
+from .adapter import Adapter
+from .library import raise_namespace_event
+from .namespace import Namespace, ParentNamespace
+from .sequence import log_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .host import Host
+
+    Found = Callable[[Namespace | None], None]
+
+__all__ = ["Namespaces", "normalise"]
+
+
+def normalise(name: str) -> str:
+    """Return the name with the slash that it must begin with.
+
+    >>> normalise(""), normalise("chat"), normalise("/chat")
+    ('/', '/chat', '/chat')
+    """
+    return name if name.startswith("/") else f"/{name}"
+
+
+class Namespaces:
+    """The namespaces of one server.
+
+    ``make_adapter(namespace)`` makes their adapters.  With ``cleanup_empty`` a namespace that a
+    parent made is forgotten when its last socket leaves.  ``main`` is the one named ``/``.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        make_adapter: Callable[[Any], Adapter] | None = None,
+        *,
+        cleanup_empty: bool = False,
+    ) -> None:
+        if make_adapter is None:
+            make_adapter = Adapter
+            if host.recovery is not None:
+                from .recovery import RecoveringAdapter
+
+                make_adapter = RecoveringAdapter
+        self._host = host
+        self._make_adapter = make_adapter
+        self._cleanup_empty = cleanup_empty
+        self._parents: list[tuple[Any, ParentNamespace]] = []
+        self._children = 0
+        self.named: dict[str, Namespace] = {}
+        self.main = self._make("/")
+
+    def of(self, name: Any) -> Namespace:
+        """Return the namespace of a name, or the parent of a pattern or function; made if new.
+
+        A pattern is anything with ``fullmatch(name)``, as ``re.compile`` gives; a function is
+        called with ``(name, auth)`` and says yes with a true value.
+        """
+        if isinstance(name, str):
+            name = normalise(name)
+            found = self.named.get(name)
+            return self._make(name) if found is None else found
+        if not hasattr(name, "fullmatch") and not callable(name):
+            raise TypeError(f"a namespace is a name, a pattern or a function, not {name!r}")
+        for welcome, parent in self._parents:
+            if welcome is name:
+                return parent
+        parent = ParentNamespace(self._host, f"parent-{len(self._parents)}")
+        self._parents.append((name, parent))
+        return parent
+
+    def _make(self, name: str) -> Namespace:
+        parent = None
+        for welcome, candidate in self._parents:
+            if hasattr(welcome, "fullmatch") and welcome.fullmatch(name):
+                parent = candidate
+                break
+        return self._make_child(name, parent)
+
+    def _make_child(self, name: str, parent: ParentNamespace | None) -> Namespace:
+        cleanup = self._forget if parent is not None and self._cleanup_empty else None
+        namespace = Namespace(self._host, name, self._make_adapter, vacated=cleanup)
+        if parent is not None:
+            parent.adopt(namespace)
+            self._children += 1
+        self.named[name] = namespace
+        namespace.adapter.init()
+        if name != "/":
+            raise_namespace_event(self.main, "new_namespace", namespace)
+        return namespace
+
+    def _forget(self, namespace: Namespace) -> None:
+        if self.named.get(namespace.name) is not namespace:
+            return
+        del self.named[namespace.name]
+        self._children -= 1
+        if namespace.parent is not None:
+            del namespace.parent.children[namespace.name]
+        namespace.adapter.close()
+
+    def _room_for_a_child(self) -> bool:
+        most = self._host.limits.child_namespaces
+        if self._children >= most:
+            for namespace in list(self.named.values()):
+                if namespace.parent is not None and not (namespace.sockets or namespace.opening):
+                    self._forget(namespace)
+        return self._children < most
+
+    # Names that clients ask for
+
+    def find(self, name: str, auth: Any, found: Found) -> None:
+        """Call ``found`` with the namespace that a client asks for, or with ``None``."""
+        namespace = self.named.get(name)
+        if namespace is not None or not self._parents:
+            found(namespace)
+        else:
+            self._ask(name, auth, found, 0)
+
+    def _ask(self, name: str, auth: Any, found: Found, position: int) -> None:
+        while position < len(self._parents):
+            welcome, parent = self._parents[position]
+            position += 1
+            if hasattr(welcome, "fullmatch"):
+                if welcome.fullmatch(name):
+                    found(self._welcomed(name, parent))
+                    return
+                continue
+
+            def answered(
+                result: Any,
+                error: BaseException | None,
+                parent: ParentNamespace = parent,
+                following: int = position,
+            ) -> None:
+                if error is not None:
+                    log_failure(self._host, "the namespace function for", name, name, error)
+                if error is None and result:
+                    found(self._welcomed(name, parent))
+                else:
+                    self._ask(name, auth, found, following)
+
+            self._host.start(welcome, (name, auth), answered)
+            return
+        found(None)
+
+    def _welcomed(self, name: str, parent: ParentNamespace) -> Namespace | None:
+        # Another client may have had it made while a function was being asked.
+        existing = self.named.get(name)
+        if existing is not None:
+            return existing
+        if not self._room_for_a_child():
+            self._host.log("socketio", WARNING, "too many namespaces: a client was refused")
+            return None
+        return self._make_child(name, parent)
+
+    def close(self) -> None:
+        """End every adapter."""
+        for namespace in self.named.values():
+            namespace.adapter.close()

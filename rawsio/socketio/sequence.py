@@ -1,0 +1,180 @@
+"""One after another: users' functions in a sequence, and a connection's jobs in a queue.
+
+A handler may run on the loop, on another thread or as a task, by the host's policy; so whatever
+comes after it has to wait for a callback.  :class:`Sequence` runs functions one after another
+that way.  :class:`InOrder` is the queue of a connection: its jobs, which are mostly sequences,
+start in order, each when the one before has ended.
+
+The one idea: **a step that ends at once costs no stack.**  ``done`` may be called before ``start``
+has returned; the loop that started the step notices and goes on, so a thousand handlers that
+run inline are a loop, not a recursion.
+
+Left out: what the functions are, and what becomes of their results (:mod:`rawsio.socketio.dispatch`
+for events, :mod:`rawsio.socketio.library` for everything else).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.errors import escaped
+from rawsio.log import ERROR, WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+    from typing import Any
+
+    from .handlers import Handler
+    from .host import Host, Sink
+
+    Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
+
+__all__ = ["InOrder", "Sequence", "Step", "log_failure", "too_few"]
+
+
+class Step:
+    """The kinds of steps in a :class:`Sequence`."""
+
+    CALL = 0
+    """A handler: the next step waits for it, its result counts."""
+    ASIDE = 1
+    """A handler that the next step does not wait for."""
+    HERE = 2
+    """A function of ours, run on the loop thread."""
+
+
+class Sequence:
+    """User's functions, one after another, by the host's policy.
+
+    ``steps`` are ``(kind, function, arguments)``.  Three methods are for subclasses: ``took`` gets
+    each result or error and returns whether to go on, ``finished`` is called when every step has
+    ended, ``proceeded`` when a sequence that had to wait has passed its last waiting step.
+    """
+
+    __slots__ = ("host", "_steps", "_index", "_aside", "_waiting", "_inside", "_over")
+
+    def __init__(self, host: Host, steps: Steps) -> None:
+        self.host = host
+        self._steps = steps
+        self._index = 0
+        self._aside = 0
+        self._waiting = False
+        self._inside = False
+        self._over = False
+
+    def run(self) -> bool:
+        """Go on; ``True`` once no step is left that somebody would have to wait for."""
+        steps = self._steps
+        while self._index < len(steps):
+            position = self._index
+            self._index += 1
+            kind, fn, args = steps[position]
+            if kind == Step.CALL:
+                self._inside = self._waiting = True
+                self.host.start(fn, args, self._ended)
+                self._inside = False
+                if self._waiting:
+                    return False
+            elif kind == Step.ASIDE:
+                self._aside += 1
+                self.host.start(fn, args, partial(self._ended_aside, position))
+            else:
+                fn(*args)
+        self._over = True
+        if not self._aside:
+            self.finished()
+        return True
+
+    def _ended(self, result: Any, error: BaseException | None) -> None:
+        self._waiting = False
+        if not self.took(self._index - 1, result, error):
+            self._index = len(self._steps)
+        if not self._inside and self.run():
+            self.proceeded()
+
+    def _ended_aside(self, position: int, result: Any, error: BaseException | None) -> None:
+        self._aside -= 1
+        self.took(position, result, error)
+        if self._over and not self._aside:
+            self.finished()
+
+    def took(self, position: int, result: Any, error: BaseException | None) -> bool:
+        """Take the outcome of a step; ``False`` skips the steps that are left."""
+        raise NotImplementedError
+
+    def finished(self) -> None:
+        """Every step has ended."""
+
+    def proceeded(self) -> None:
+        """The last step that had to be waited for has ended, later than ``run`` returned."""
+
+
+class InOrder:
+    """The queue of one connection: jobs start in order, each when the last one has ended.
+
+    A job is ``fn(*args) -> bool``: ``True`` if it has ended, else it will call :meth:`proceed`.
+    More than ``limits.queued_events`` waiting jobs make the queue ``paused``, and the sink stops
+    reading until half of them are done.
+    """
+
+    __slots__ = ("host", "sink", "paused", "busy", "_jobs")
+
+    def __init__(self, host: Host, sink: Sink) -> None:
+        self.host = host
+        self.sink = sink
+        self.paused = False
+        self.busy = False
+        self._jobs: deque[tuple[Callable[..., bool], tuple[Any, ...]]] | None = None
+
+    def perform(self, job: Callable[..., bool], *args: Any) -> None:
+        """Run a job now, or when its turn comes."""
+        if not self.busy:
+            self.busy = True
+            if job(*args):
+                self.proceed()
+            return
+        if self._jobs is None:
+            from collections import deque
+
+            self._jobs = deque()
+        self._jobs.append((job, args))
+        if not self.paused and len(self._jobs) > self.host.limits.queued_events:
+            self.paused = True
+            self.sink.pause(True)
+
+    def proceed(self) -> None:
+        """The job has ended: run those that wait."""
+        jobs = self._jobs
+        while jobs:
+            job, args = jobs.popleft()
+            if self.paused and len(jobs) <= self.host.limits.queued_events // 2:
+                self.paused = False
+                self.sink.pause(False)
+            if not job(*args):
+                return
+        self.busy = False
+        self._jobs = None
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait."""
+        return 0 if self._jobs is None else len(self._jobs)
+
+
+def log_failure(host: Host, what: str, name: Any, space: str, error: BaseException | None) -> None:
+    """Write the line about a function of the user's that failed."""
+    shown = escaped(name) if isinstance(name, str) else str(name)
+    host.log("handler", ERROR, f"{what} {shown} in {escaped(space)} failed: {error!r}", error)
+
+
+def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> None:
+    """Write the line about an event that has fewer arguments than its handler needs."""
+    shown = escaped(name) if isinstance(name, str) else str(name)
+    host.log(
+        "handler",
+        WARNING,
+        f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} needs "
+        f"{handler.least}: not called",
+    )
