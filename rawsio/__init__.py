@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         RemoteProtocolError,
     )
     from .limits import Limits
+    from .server import Server
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Server",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Server": "server",
     "Limits": "limits",
     "RawsioError": "errors",
     "LocalProtocolError": "errors",

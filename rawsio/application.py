@@ -1,0 +1,205 @@
+"""What answers the requests that are not Socket.IO's: files, a function, or a WSGI application.
+
+All three become one shape, an ``Application``: ``application(request, body) -> (response,
+body)``, called on the loop with the whole body, so it must be quick.  The one idea: whether a
+callable is a WSGI application is read from the number of its parameters (two: PEP 3333; one: a
+plain function of the request), so that ``Server(app=flask_app)`` and ``Server(app=hello)`` both
+mean what they say.
+
+What is left out: streaming in either direction, and threads.
+"""
+
+from __future__ import annotations
+
+import sys
+from binascii import hexlify
+
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Response, answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from rawsio.http.messages import Request
+
+    Application = Callable[[Request, bytes], tuple[Response, bytes]]
+
+__all__ = ["File", "as_application", "files", "wsgi"]
+
+
+class File:
+    """A file that is served, with the entity tag that lets a client keep it.
+
+    A request that names the tag in ``If-None-Match`` gets a 304 (RFC 9110 section 13.1.2).
+
+    >>> from rawsio.http.messages import Request
+    >>> file = File(b"x = 1", "text/javascript", '"1.0"')
+    >>> request = Request("GET", "/x.js", Headers([("If-None-Match", 'W/"1.0"')]))
+    >>> response, body = file.answer(request)
+    >>> response.status, body
+    (304, b'')
+    """
+
+    __slots__ = ("data", "content_type", "etag")
+
+    def __init__(self, data: bytes, content_type: str, etag: str = "") -> None:
+        self.data = data
+        self.content_type = content_type
+        self.etag = etag or f'"{_digest(data)}"'
+
+    def answer(self, request: Request) -> tuple[Response, bytes]:
+        """Answer a request for the file."""
+        if request.method not in ("GET", "HEAD"):
+            return answer(405, headers=[("Allow", "GET, HEAD")]), b""
+        fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag)]
+        if self.etag in (request.headers.get("if-none-match") or ""):
+            return answer(304, headers=fields), b""
+        return answer(200, self.data, self.content_type, fields), self.data
+
+
+def _digest(data: bytes) -> str:
+    try:
+        from _sha1 import sha1
+    except ImportError:
+        from hashlib import sha1
+    return hexlify(sha1(data).digest()[:10]).decode("ascii")  # noqa: S324 - tells versions apart
+
+
+def files(table: Mapping[str, File], otherwise: Application | None = None) -> Application:
+    """Serve files by their exact paths, and leave the rest to another application.
+
+    >>> from rawsio.http.messages import Request
+    >>> application = files({"/x.js": File(b"x = 1", "text/javascript")})
+    >>> application(Request("GET", "/y.js", Headers()), b"")[0].status
+    404
+    """
+
+    def application(request: Request, body: bytes) -> tuple[Response, bytes]:
+        file = table.get(request.path)
+        if file is not None:
+            return file.answer(request)
+        return (answer(404), b"") if otherwise is None else otherwise(request, body)
+
+    return application
+
+
+def as_application(app: Any) -> Application:
+    """Return an ``Application`` for what a user gave as ``app``.
+
+    A plain function takes the request (with the attribute ``body`` beside the record's own, see
+    :class:`Question`) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``.
+
+    >>> from rawsio.http.messages import Request
+    >>> application = as_application(lambda question: (200, f"you sent {question.body!r}"))
+    >>> application(Request("POST", "/", Headers()), b"hi")[1]
+    b"you sent b'hi'"
+    """
+    code = getattr(app, "__code__", None)
+    bound = 1 if hasattr(app, "__self__") else 0
+    if code is not None and code.co_argcount - bound == 1:
+        return lambda request, body: _answer_of(app(Question(request, body)))
+    return lambda request, body: wsgi(app, request, body)
+
+
+class Question:
+    """A request and its body, for an application that is a plain function."""
+
+    __slots__ = ("request", "body")
+
+    def __init__(self, request: Request, body: bytes) -> None:
+        self.request = request
+        self.body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.request, name)
+
+
+def _answer_of(value: Any) -> tuple[Response, bytes]:
+    status, fields = 200, ()
+    if isinstance(value, tuple):
+        status, value, *rest = value
+        fields = rest[0] if rest else ()
+    elif isinstance(value, int):
+        status, value = value, b""
+    body = value.encode() if isinstance(value, str) else bytes(value)
+    named = Headers(fields).get("content-type")
+    kept = [(name, text) for name, text in fields if name.lower() != "content-type"]
+    return answer(status, body, named or "text/plain; charset=utf-8", kept), body
+
+
+def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
+    """Ask a WSGI application (PEP 3333) for an answer."""
+    started: list[Any] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        if started and exc_info is None:
+            raise RuntimeError("start_response was called twice")
+        started[:] = [status, headers]
+        return parts.append
+
+    parts: list[bytes] = []
+    result = app(environ(request, body), start_response)
+    try:
+        parts += result
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+    if not started:
+        raise RuntimeError("the WSGI application never called start_response")
+    whole = b"".join(parts)
+    code, _, reason = started[0].partition(" ")
+    fields = [(n, v) for n, v in started[1] if n.lower() not in _OURS]
+    if int(code) not in (204, 304):
+        fields.append(("Content-Length", str(len(whole))))
+    return Response(int(code), Headers(fields), reason), whole
+
+
+_OURS = ("content-length", "transfer-encoding", "connection")
+"""Fields that frame the message, which is not the application's business."""
+
+
+def environ(request: Request, body: bytes) -> dict[str, Any]:
+    """Return the WSGI environment of a request."""
+    from io import BytesIO
+
+    host, _, port = (request.headers.get("host") or "localhost").rpartition(":")
+    variables: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": _unquoted(request.path),
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "SERVER_NAME": host or port,
+        "SERVER_PORT": port if host else "80",
+        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_TYPE": request.headers.get("content-type") or "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in request.headers:
+        # A name with an underscore would pass for one with a dash: such fields are left out.
+        if "_" not in name and name.lower() not in ("content-length", "content-type"):
+            key = "HTTP_" + name.upper().replace("-", "_")
+            variables[key] = f"{variables[key]},{value}" if key in variables else value
+    return variables
+
+
+def _unquoted(path: str) -> str:
+    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333)."""
+    first, *rest = path.split("%")
+    out = [first]
+    for part in rest:
+        try:
+            out.append(chr(int(part[:2], 16)) + part[2:])
+        except ValueError:
+            out.append("%" + part)
+    return "".join(out)

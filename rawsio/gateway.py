@@ -1,0 +1,175 @@
+"""The server without its sockets: what TCP connections say, carried to sessions, and back.
+
+A :class:`Gateway` stands where the pipeline forks.  Below it is one
+:class:`~rawsio.stack.ServerStack` for each TCP connection; above it are sessions, which belong to
+the Engine.IO registry and live longer than connections.  The gateway decides where a request
+goes (Engine.IO, the application, nobody), does the WebSocket handshake once Engine.IO has agreed
+to it, and carries events up.
+
+The one idea: it is still sans-IO.  ``receive(stack, events)`` is told what a stack gave,
+``lost(stack)`` that a connection is gone; everything that results is in the outboxes.  The server
+adds sockets and a clock, a test adds neither.  What is left out: Socket.IO, which is above.
+"""
+
+from __future__ import annotations
+
+from rawsio.engineio.links import BODY, UPGRADE
+from rawsio.errors import HTTPError, escaped
+from rawsio.http.messages import Body, EndOfMessage, Request, answer
+from rawsio.layer import Closed, Failed
+from rawsio.log import DEBUG, ERROR, WARNING
+from rawsio.stack import EndOfInput
+from rawsio.websocket.events import Message
+from rawsio.websocket.handshake import accept, refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.application import Application
+    from rawsio.engineio.server import EngineIOServer
+    from rawsio.engineio.session import Session
+    from rawsio.log import Log
+    from rawsio.stack import ServerStack
+    from rawsio.websocket.deflate import DeflateOptions
+
+__all__ = ["Gateway"]
+
+
+class Gateway:
+    """Joins connections and the registry of sessions.
+
+    ``on_event(session, event)`` receives each event of :mod:`rawsio.engineio`; ``clock`` gives
+    seconds; ``application`` answers what is not Engine.IO's; ``deflate`` is what compression a
+    WebSocket may have.
+    """
+
+    def __init__(
+        self,
+        registry: EngineIOServer,
+        on_event: Callable[[Session, Any], None],
+        log: Log,
+        clock: Callable[[], float],
+        *,
+        application: Application | None = None,
+        deflate: DeflateOptions | None = None,
+    ) -> None:
+        self.registry = registry
+        self.on_event = on_event
+        self.log = log
+        self.clock = clock
+        self.application = application
+        self.deflate = deflate
+
+    def receive(self, stack: ServerStack, events: list[Any]) -> None:
+        """Take what a connection's stack gave."""
+        for event in events:
+            kind = event.__class__
+            if kind is Message:
+                self._packet(stack, event.data)
+            else:
+                handle = self._HANDLERS.get(kind)
+                if handle is not None:
+                    handle(self, stack, event)
+
+    def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
+        """Take note that a TCP connection is gone, or as good as gone."""
+        if stack.session is not None:
+            self._carry(self.registry.link_lost(stack, reason, self.clock()))
+        stack.body = stack.request = None
+
+    # WebSocket
+
+    def _packet(self, stack: ServerStack, packet: str | bytes) -> None:
+        session = stack.session
+        if session is not None and session.link is stack:
+            for event in session.receive(packet):
+                self.on_event(session, event)
+        else:
+            self._carry(self.registry.receive_packet(stack, packet, self.clock()))
+
+    def _carry(self, events: list[tuple[Session, Any]]) -> None:
+        for session, event in events:
+            self.on_event(session, event)
+
+    # HTTP
+
+    def _request(self, stack: ServerStack, request: Request) -> None:
+        stack.request = request
+        if not self.registry.serves(request):
+            stack.body = bytearray()
+            return
+        verdict, events = self.registry.receive_request(stack, request, self.clock())
+        if verdict is BODY:
+            stack.body = bytearray()
+        elif verdict is UPGRADE:
+            self._upgrade(stack, request)
+        self._carry(events)
+
+    def _upgrade(self, stack: ServerStack, request: Request) -> None:
+        try:
+            accepted = accept(request, deflate=self.deflate)
+        except HTTPError as error:
+            self.log("http", WARNING, f"{stack.address}: {error.message} [{error.rule}]")
+            self.registry.refused(stack)
+            stack.respond(*refusal(error))
+            return
+        fields = self.registry.upgrade_headers(request)
+        if fields:
+            accepted.response.headers = accepted.response.headers.plus(*fields)
+        stack.upgrade(accepted)
+        self._carry(self.registry.accept_websocket(stack, request, self.clock()))
+
+    def _body(self, stack: ServerStack, event: Body) -> None:
+        if stack.body is not None:
+            stack.body += event.data
+
+    def _end(self, stack: ServerStack, _event: EndOfMessage) -> None:
+        request, collected = stack.request, stack.body
+        if request is None or collected is None:
+            return
+        stack.body = None
+        if self.registry.serves(request):
+            self._carry(self.registry.receive_body(stack, bytes(collected), self.clock()))
+        elif self.application is None:
+            stack.respond(answer(404), b"")
+        else:
+            self._ask(self.application, stack, request, bytes(collected))
+
+    def _ask(
+        self, application: Application, stack: ServerStack, request: Request, body: bytes
+    ) -> None:
+        try:
+            stack.respond(*application(request, body))
+        except Exception as error:  # noqa: BLE001 - it is the user's
+            message = f"the application failed for {request.method} {escaped(request.target)}"
+            self.log("handler", ERROR, message, error)
+            stack.respond(answer(500), b"")
+
+    # Ends
+
+    def _end_of_input(self, stack: ServerStack, _event: EndOfInput) -> None:
+        self.lost(stack)
+
+    def _closed(self, stack: ServerStack, event: Closed) -> None:
+        self.log("net", DEBUG, f"{stack.address} closed: {event.code} {escaped(event.reason)}")
+        self.lost(stack)
+
+    def _failed(self, stack: ServerStack, event: Failed) -> None:
+        message = f"{stack.address}: {event.message} [{event.rule}, {event.code}]"
+        if event.code == 1006:  # a WebSocket whose TCP connection just ended: everyday life
+            self.log(event.layer, DEBUG, message)
+            self.lost(stack)
+        else:
+            self.log(event.layer, WARNING, message)
+            self.lost(stack, "transport error")
+
+    _HANDLERS: dict[type, Callable[[Gateway, ServerStack, Any], None]] = {
+        Request: _request,
+        Body: _body,
+        EndOfMessage: _end,
+        EndOfInput: _end_of_input,
+        Closed: _closed,
+        Failed: _failed,
+    }

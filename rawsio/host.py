@@ -1,0 +1,144 @@
+"""How the application's code runs, and how it reaches the loop from any thread.
+
+A :class:`ServerHost` is what the Socket.IO application model asks of the world (the contract is
+:class:`rawsio.socketio.host.Host`): the time, timers, the loop's thread, and somebody to run
+handlers.  The one idea is that these policies stand in one place: handlers run on the loop, on an
+executor's threads, or as asyncio tasks, and the model above does not know which.
+
+What is left out: the order of handlers (the model keeps it), and sockets.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rawsio.log import WARNING
+from rawsio.net.clock import wall
+from rawsio.stack import prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+    from typing import Any
+
+    from rawsio.limits import Limits
+    from rawsio.log import Log
+    from rawsio.stack import Prepared
+
+    Done = Callable[[Any, BaseException | None], None]
+
+__all__ = ["ServerHost"]
+
+
+class ServerHost:
+    """The world, as the application model sees it.
+
+    ``loop`` is ours or an :class:`~rawsio.net.aio.AsyncioLoop`; it may be replaced while nothing
+    runs on it.  ``executor`` runs handlers on threads; without one they run on the loop, and one
+    that blocks it for more than ``limits.slow_handler`` seconds is named in the log.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        limits: Limits,
+        log: Log,
+        *,
+        executor: Executor | None = None,
+        recovery: Any = None,
+        encode: Callable[..., Prepared] = prepare,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.limits = limits
+        self.inline = executor is None
+        self.recovery = recovery
+        self.random_bytes = random_bytes
+        self.log = log
+        self.prepare = encode
+        self.wall = wall
+        self._executor = executor
+        # asyncio keeps only weak references to tasks.
+        self._tasks: set[Any] = set()
+        self.use(loop)
+
+    def use(self, loop: Any) -> None:
+        """Run on this loop from now on."""
+        self.loop = loop
+        self.time: Callable[[], float] = loop.time
+        self.on_loop: Callable[[], bool] = loop.owned
+        self.call_later = loop.call_later
+
+    def call(self, fn: Callable[..., None], *args: Any) -> None:
+        """Run ``fn`` now if this thread owns the loop, else there, in the order of the calls."""
+        if self.on_loop():
+            fn(*args)
+        else:
+            self.loop.call_soon_threadsafe(fn, *args)
+
+    def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """Run the application's function; ``done(result, error)`` follows on the loop, once."""
+        if self._executor is not None and not _is_coroutine_function(fn):
+            future = self._executor.submit(fn, *args)
+            future.add_done_callback(lambda ended: self._ended(ended, done))
+            return
+        began = self.time()
+        try:
+            result = fn(*args)
+        except Exception as error:  # noqa: BLE001 - the application's; `done` reports it
+            done(None, error)
+            return
+        seconds = self.time() - began
+        if seconds > self.limits.slow_handler:
+            name = getattr(fn, "__qualname__", repr(fn))
+            self.log("handler", WARNING, f"{name} blocked the loop for {seconds:.2f} s")
+        if hasattr(result, "cr_code"):
+            self._start_task(result, done)
+        else:
+            done(result, None)
+
+    def _ended(self, future: Future[Any], done: Done) -> None:
+        error = future.exception()
+        result = None if error is not None else future.result()
+        self.loop.call_soon_threadsafe(done, result, error)
+
+    def _start_task(self, coroutine: Any, done: Done) -> None:
+        asyncio_loop = getattr(self.loop, "asyncio_loop", None)
+        if asyncio_loop is None:
+            coroutine.close()
+            message = "an `async def` handler needs asyncio: run the server by `await io.serve()`"
+            done(None, RuntimeError(message))
+            return
+        task = asyncio_loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._task_ended(ended, done))
+
+    def _task_ended(self, task: Any, done: Done) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            done(None, RuntimeError("the handler's task was cancelled"))
+            return
+        error = task.exception()
+        done(None if error is not None else task.result(), error)
+
+    def cancel_tasks(self) -> None:
+        """Cancel the handlers that still run as asyncio tasks."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def wait(self, reply: Any, timeout: float | None) -> None:
+        """Block until ``reply.done()``; ``RuntimeError`` at once on the thread of the loop."""
+        from rawsio.net.thread import Waiting
+
+        waiting: Waiting[None] = Waiting(self.on_loop)
+        reply.add_done_callback(lambda _: waiting.run(_nothing, ()))
+        waiting.result(timeout)
+
+
+def _nothing() -> None:
+    return
+
+
+def _is_coroutine_function(fn: Any) -> bool:
+    code = getattr(fn, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x80)  # inspect.CO_COROUTINE

@@ -1,0 +1,297 @@
+"""Layers on top of each other: one TCP connection as a single layer, and packets encoded once.
+
+The four protocol packages do not know each other; this module puts them together.  A
+:class:`ServerStack` is everything below the point where the pipeline forks (an Engine.IO session
+may be served by several TCP connections in turn): HTTP/1.1 first, WebSocket after the upgrade,
+bytes in, requests and packets out.  It keeps the contract of :mod:`rawsio.layer`, so whatever
+drives a layer drives it.  It is also the *link* that the Engine.IO registry
+(:mod:`rawsio.engineio.server`) answers through.
+
+The other idea is **encode once**: :class:`Prepared` is one Socket.IO packet with its forms at every
+level below, each made when first asked for, so that a broadcast hands the same ``bytes`` object to
+every connection.
+
+What is left out: sessions and namespaces (above), sockets (:mod:`rawsio.net`), and TLS, which is
+a layer below this one and is put there by whoever owns the socket.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+
+from rawsio.errors import LocalProtocolError
+from rawsio.http.connection import HTTPConnection
+from rawsio.http.messages import Body, EndOfMessage, Response
+from rawsio.layer import Closed, Closing, Role, record
+from rawsio.limits import DEFAULT
+from rawsio.socketio.packets import encode_packet
+from rawsio.websocket.connection import WebSocketConnection
+from rawsio.websocket.events import Message
+from rawsio.websocket.frames import BINARY, encode_frame, text_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from rawsio.http.messages import Request
+    from rawsio.layer import AnyLayer
+    from rawsio.limits import Limits
+    from rawsio.socketio.packets import AnyEvent
+    from rawsio.trace import Reporter
+    from rawsio.websocket.handshake import Accepted
+
+    class Stream(Protocol):
+        """What a stack needs of whatever carries its bytes."""
+
+        @property
+        def buffered_amount(self) -> int: ...
+        def touch(self) -> None: ...
+
+
+__all__ = ["Prepared", "prepare", "EndOfInput", "ServerStack"]
+
+
+class Prepared:
+    """One encoded Socket.IO packet, with the forms that the layers below give it.
+
+    ``messages`` are Engine.IO messages: the text, then the binary attachments.  ``compress`` says
+    whether they are worth compressing.
+
+    >>> from rawsio.socketio.packets import Event
+    >>> p = prepare(Event("/", ["news", 1]))
+    >>> p.messages, p.packets(), p.payload, p.frame
+    (('2["news",1]',), ('42["news",1]',), '42["news",1]', b'\\x81\\x0c42["news",1]')
+    """
+
+    __slots__ = ("event", "messages", "compress", "_packets", "_old_packets", "_payload", "_frame")
+
+    def __init__(
+        self, event: AnyEvent, messages: tuple[str | bytes, ...], *, compress: bool = True
+    ) -> None:
+        self.event = event
+        self.messages = messages
+        self.compress = compress
+        self._packets: tuple[str | bytes, ...] | None = None
+        self._old_packets: tuple[str | bytes, ...] | None = None
+        self._payload: str | None = None
+        self._frame: bytes | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the packet belongs to."""
+        return self.event.namespace
+
+    def packets(self, revision: int = 4) -> tuple[str | bytes, ...]:
+        """Return the Engine.IO packets, as a WebSocket carries them (v4, or v3)."""
+        if revision == 3:
+            if self._old_packets is None:
+                self._old_packets = tuple(
+                    "4" + m if isinstance(m, str) else b"\x04" + m for m in self.messages
+                )
+            return self._old_packets
+        if self._packets is None:
+            self._packets = tuple("4" + m if isinstance(m, str) else m for m in self.messages)
+        return self._packets
+
+    @property
+    def payload(self) -> str:
+        """The packets as part of a polling payload of Engine.IO v4."""
+        if self._payload is None:
+            self._payload = "\x1e".join(
+                p if isinstance(p, str) else "b" + b2a_base64(p, newline=False).decode("ascii")
+                for p in self.packets()
+            )
+        return self._payload
+
+    @property
+    def frame(self) -> bytes:
+        """All packets as unmasked WebSocket frames of a server, joined."""
+        if self._frame is None:
+            self._frame = b"".join(
+                text_frame(p.encode()) if isinstance(p, str) else encode_frame(BINARY, p)
+                for p in self.packets()
+            )
+        return self._frame
+
+
+def prepare(event: AnyEvent, *, compress: bool = True) -> Prepared:
+    """Encode a packet once, for any number of receivers.
+
+    ``compress`` says whether it is worth compressing.  Raises ``LocalProtocolError`` where the
+    packet cannot be encoded.
+    """
+    return Prepared(event, encode_packet(event), compress=compress)
+
+
+@record
+class EndOfInput:
+    """The peer ended its direction while we owe it an answer (a poll that waits)."""
+
+
+class ServerStack:
+    """One TCP connection of a server: HTTP/1.1, then perhaps WebSocket.
+
+    ``receive`` gives the events of :mod:`rawsio.http` (``Request Body EndOfMessage``), and after
+    :meth:`upgrade` those of :mod:`rawsio.websocket` (``Message Ping Pong``), then one terminal
+    event.  ``stream`` carries the bytes: it is touched whenever there is something to send.
+    ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
+    to the Engine.IO registry, ``body`` to the collector of request bodies.  ``date`` gives the
+    ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
+    :class:`rawsio.trace.Traced` does, for each layer.
+    """
+
+    __slots__ = (
+        "address",
+        "secure",
+        "session",
+        "stream",
+        "request",
+        "body",
+        "trace",
+        "upgraded",
+        "_date",
+        "_layer",
+        "_limits",
+        "_head",
+        "_rest",
+        "_now",
+    )
+
+    def __init__(
+        self,
+        limits: Limits = DEFAULT,
+        *,
+        address: str = "",
+        secure: bool = False,
+        date: Callable[[], str] | None = None,
+        trace: Reporter | None = None,
+    ) -> None:
+        self.address = address
+        self.secure = secure
+        self.session: Any = None
+        self.stream: Stream | None = None
+        self.request: Request | None = None
+        self.body: bytearray | None = None
+        self.trace = trace
+        self._date = date
+        self.upgraded = False
+        self._limits = limits
+        self._head: list[bytes] | None = None
+        self._rest: bytes | None = None
+        self._now = 0.0
+        self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits), "http")
+
+    def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
+        if self.trace is None:
+            return layer
+        from rawsio.trace import Traced
+
+        return Traced(layer, name, self.trace)
+
+    # The contract
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        return self._layer.deadline if self._rest is None else 0.0
+
+    @property
+    def closing(self) -> Closing:
+        """What the driver should do with the connection."""
+        return self._layer.closing
+
+    @property
+    def reading(self) -> bool:
+        """Whether more input is useful now."""
+        return self._layer.reading
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Feed bytes from the socket."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            data = rest + data
+        return self._layer.receive(data)
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
+        events = self._layer.receive_eof()
+        if self._layer.closing is Closing.OPEN:
+            events.append(EndOfInput())
+        return events
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time; gives what waited for it, first of all what followed an upgrade."""
+        self._now = now
+        events = self._layer.tick(now)
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            if rest:
+                events += self._layer.receive(rest)
+        return events
+
+    def data_to_send(self) -> list[Any]:
+        """Drain the outbox."""
+        units = self._layer.data_to_send()
+        if self._head is not None:
+            units = self._head + units
+            self._head = None
+        return units
+
+    # What is sent: through HTTP, then through WebSocket
+
+    def respond(self, response: Response, body: bytes) -> None:
+        """Answer the request in work; the body is left out where the answer may have none."""
+        http, request = self._layer, self.request
+        fields = [("Date", self._date())] if self._date is not None else []
+        if not http.keep_alive:  # type: ignore[attr-defined]
+            fields.append(("Connection", "close"))
+        elif request is not None and request.version == "1.0":
+            fields.append(("Connection", "keep-alive"))
+        http.send(Response(response.status, response.headers.plus(*fields), response.reason))
+        bodiless = request is not None and request.method == "HEAD"
+        if body and not bodiless and response.status not in (204, 304):
+            http.send(Body(body))
+        http.send(EndOfMessage())
+        self.request = None
+        self._touch()
+
+    def upgrade(self, accepted: Accepted) -> None:
+        """Answer the request with a 101 and go on as a WebSocket; releases the HTTP layer."""
+        http = self._layer
+        http.send(accepted.response)
+        self._head = http.data_to_send()
+        self._rest = http.take_rest()  # type: ignore[attr-defined]
+        self.request = self.body = None
+        websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=accepted.agreement)
+        websocket.tick(self._now)
+        self._layer = self._traced(websocket, "websocket")
+        self.upgraded = True
+        self._touch()
+
+    def send(self, packet: str | bytes) -> None:
+        """Send one packet as a WebSocket message."""
+        self._layer.send(Message(packet))
+        self._touch()
+
+    def send_prepared(self, prepared: Prepared) -> None:
+        """Send a packet that was encoded once for many."""
+        self._layer.send_prepared(prepared)  # type: ignore[attr-defined]
+        self._touch()
+
+    def close(self, code: int = 1005, reason: str = "") -> None:
+        """Close the WebSocket, by its closing handshake; a connection that is over stays so."""
+        try:
+            self._layer.send(Closed(code, reason))
+        except LocalProtocolError:
+            return
+        self._touch()
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that wait for the peer to take them."""
+        return self.stream.buffered_amount if self.stream is not None else 0
+
+    def _touch(self) -> None:
+        if self.stream is not None:
+            self.stream.touch()
