@@ -5,10 +5,10 @@ Whoever puts something into a layer's outbox touches the connection; one ``call_
 that were touched.  Ten small answers to one read, or four broadcasts to a thousand clients, cost
 one system call for each connection.
 
-Anything hashable with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a session
-that answers its waiting poll with all that was queued.  What is flushed may touch others (the
-session its connection), which are flushed in the same turn.  What raises while it is flushed is
-logged and, if it has an ``abort(reason)``, aborted.
+Anything hashable with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a
+session that answers its waiting poll with all that was queued.  What is flushed may touch others
+(the session its connection), which are flushed in the same turn.  What raises while it is flushed
+is logged and, if it has an ``abort(reason)``, aborted.
 
 What is left out: which loop it is (ours, asyncio's), and which protocol.
 """

@@ -131,7 +131,10 @@ class TimerQueue:
         """Take out one by one the timers of ``now`` and before, but none that was added since."""
         heap, last = self._heap, self._sequence
         while heap and heap[0][0] <= now and heap[0][1] <= last:
-            yield self._pop()
+            handle = heappop(heap)[2]
+            handle.detach()
+            self._settle()
+            yield handle
 
     def clear(self) -> None:
         """Forget them all."""
@@ -142,14 +145,6 @@ class TimerQueue:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def _pop(self) -> TimerHandle:
-        heap = self._heap
-        handle = heappop(heap)[2]
-        self._cancelled -= handle.cancelled()
-        handle.detach()
-        self.next = heap[0][0] if heap else NEVER
-        return handle
-
     def _one_cancelled(self) -> None:
         heap = self._heap
         self._cancelled += 1
@@ -157,6 +152,12 @@ class TimerQueue:
             heap[:] = [entry for entry in heap if not entry[2].cancelled()]
             heapify(heap)
             self._cancelled = 0
-            self.next = heap[0][0] if heap else NEVER
+        self._settle()
+
+    def _settle(self) -> None:
+        """See to it that the head is not a cancelled one, and note its time."""
+        heap = self._heap
         while heap and heap[0][2].cancelled():
-            self._pop()
+            heappop(heap)
+            self._cancelled -= 1
+        self.next = heap[0][0] if heap else NEVER

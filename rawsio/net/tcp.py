@@ -127,11 +127,6 @@ class TCPStream:
         """How many bytes the kernel has not taken yet."""
         return 0 if self._unsent is None else self._unsent.size
 
-    @property
-    def paused(self) -> bool:
-        """Whether the owner has paused reading."""
-        return self._hold & _OWNER != 0
-
     def pause(self) -> None:
         """Do not read from the peer until ``resume``; TCP then slows it down."""
         self._set_hold(_OWNER, on=True)

@@ -1,0 +1,280 @@
+"""Listening and accepting: every family, every way to be short of something."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawsio.limits import Limits
+from rawsio.net.driver import Driver
+from rawsio.net.listener import Listener, inherited, listen_tcp, listen_unix
+from rawsio.net.loop import Loop
+
+from .kit import Clock, CountingSelector, turn_until
+
+
+class Bench:
+    def __init__(self, limits: Limits | None = None, clock: Any = None) -> None:
+        self.selector = CountingSelector()
+        self.loop = Loop(self.selector, clock) if clock else Loop(self.selector)
+        self.driver = Driver(self.loop, limits or Limits())
+        self.lines: list[str] = []
+        self.driver.log._sink = lambda *line: self.lines.append(line[2])
+        self.accepted: list[tuple[socket.socket, Any]] = []
+        self.clients: list[socket.socket] = []
+
+    def listen(self, listening: Any, **options: Any) -> Listener:
+        return Listener(
+            self.driver, listening, lambda sock, peer: self.accepted.append((sock, peer)), **options
+        )
+
+    def connect(self, address: Any, family: int = socket.AF_INET) -> socket.socket:
+        client = socket.socket(family, socket.SOCK_STREAM)
+        client.settimeout(10)
+        client.connect(address)
+        self.clients.append(client)
+        return client
+
+    def close(self) -> None:
+        for sock in [*self.clients, *(sock for sock, _ in self.accepted)]:
+            sock.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+class Short:
+    """A listening socket whose ``accept`` fails as often as a test says."""
+
+    def __init__(self, sock: socket.socket, errors: list[OSError]) -> None:
+        self.sock = sock
+        self.errors = errors
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def accept(self) -> Any:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.sock.accept()
+
+
+def test_an_accepted_socket_does_not_block_and_does_not_delay(bench: Bench) -> None:
+    listener = bench.listen(listen_tcp())
+    client = bench.connect(listener.address)
+    turn_until(bench.loop, lambda: bench.accepted)
+    sock, address = bench.accepted[0]
+    assert address == client.getsockname()
+    assert sock.gettimeout() == 0.0
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    listener.close()
+
+
+def test_where_children_do_not_inherit_it_each_is_told_not_to_delay(bench: Bench) -> None:
+    listening = listen_tcp()
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    listener = bench.listen(listening)
+    for _ in range(2):
+        bench.connect(listener.address)
+    turn_until(bench.loop, lambda: len(bench.accepted) == 2)
+    for sock, _ in bench.accepted:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    listener.close()
+
+
+def test_a_crowd_is_accepted_in_portions(bench: Bench) -> None:
+    listener = bench.listen(listen_tcp(backlog=200))
+    for _ in range(100):
+        bench.connect(listener.address)
+    bench.loop.step(1)
+    assert len(bench.accepted) == 64
+    turn_until(bench.loop, lambda: len(bench.accepted) == 100)
+    listener.close()
+
+
+@pytest.mark.rule("layers-listener-exhausted")
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_out_of_descriptors_it_pauses_says_so_once_and_tries_again(number: int) -> None:
+    clock = Clock()
+    bench = Bench(clock=clock)
+    errors = [OSError(number, "Too many open files")]
+    short: Any = Short(listen_tcp(), errors)
+    listener = bench.listen(short)
+    bench.connect(listener.address)
+    bench.loop.step(1)
+    woken = bench.selector.woken
+    for _ in range(50):
+        bench.loop.step(0)
+    assert bench.selector.woken == woken, "it spins"
+    assert bench.lines == ["accepting is paused for 1 s: Too many open files"]
+    assert short.calls == 1
+    clock.now += 1
+    bench.loop.step(0)
+    bench.loop.step(1)
+    assert len(bench.accepted) == 1
+    listener.close()
+    bench.close()
+
+
+def test_closing_while_paused_takes_the_timer_back() -> None:
+    bench = Bench(clock=Clock())
+    short: Any = Short(listen_tcp(), [OSError(errno.EMFILE, "Too many open files")])
+    listener = bench.listen(short)
+    bench.connect(listener.address)
+    bench.loop.step(1)
+    assert bench.loop.next_deadline() is not None
+    listener.close()
+    assert bench.loop.next_deadline() is None
+    bench.close()
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPERM, errno.EPROTO])
+def test_a_client_that_gave_up_in_the_queue_is_skipped(bench: Bench, number: int) -> None:
+    short: Any = Short(listen_tcp(), [OSError(number, "gone")])
+    listener = bench.listen(short)
+    bench.connect(listener.address)
+    bench.loop.step(1)
+    assert len(bench.accepted) == 1
+    listener.close()
+
+
+@pytest.mark.rule("layers-listener-connections")
+def test_above_the_limit_a_connection_is_closed_at_once() -> None:
+    bench = Bench(Limits(connections=1))
+    listener = bench.listen(listen_tcp())
+    bench.driver.streams.add(object())
+    client = bench.connect(listener.address)
+    bench.loop.step(1)
+    assert client.recv(10) == b""
+    assert bench.accepted == []
+    assert bench.lines == ["a connection is refused: limits.connections are open"]
+    bench.driver.streams.clear()
+    bench.connect(listener.address)
+    bench.loop.step(1)
+    assert len(bench.accepted) == 1
+    listener.close()
+    bench.close()
+
+
+def test_an_owner_that_raises_loses_that_connection_only(bench: Bench) -> None:
+    def refuse(_sock: socket.socket, _address: Any) -> None:
+        raise ZeroDivisionError
+
+    listener = Listener(bench.driver, listen_tcp(), refuse)
+    client = bench.connect(listener.address)
+    bench.loop.step(1)
+    assert client.recv(10) == b""
+    assert len(bench.lines) == 1
+    listener.close()
+
+
+def test_closing_in_the_callback_and_closing_twice_are_harmless(bench: Bench) -> None:
+    def close(sock: socket.socket, _address: Any) -> None:
+        bench.accepted.append((sock, None))
+        listener.close()
+        listener.close()
+
+    listener = Listener(bench.driver, listen_tcp(), close)
+    for _ in range(2):
+        bench.connect(listener.address)
+    bench.loop.step(1)
+    bench.loop.step(0)
+    assert len(bench.accepted) == 1
+
+
+def test_the_same_port_can_be_listened_at_again_at_once(bench: Bench) -> None:
+    listener = bench.listen(listen_tcp())
+    host, port = listener.address
+    bench.connect((host, port))
+    turn_until(bench.loop, lambda: bench.accepted)
+    listener.close()
+    bench.accepted[0][0].close()  # we close first: the port is in TIME_WAIT
+    again = bench.listen(listen_tcp(host, port))
+    assert again.address == (host, port)
+    again.close()
+
+
+def test_a_port_that_is_taken_is_an_error(bench: Bench) -> None:
+    listener = bench.listen(listen_tcp())
+    with pytest.raises(OSError, match="in use"):
+        listen_tcp(*listener.address)
+    listener.close()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_ipv6_alone_and_both_families_together(bench: Bench) -> None:
+    only = bench.listen(listen_tcp("::1"))
+    bench.connect(only.address, socket.AF_INET6)
+    turn_until(bench.loop, lambda: len(bench.accepted) == 1)
+    only.close()
+    both = bench.listen(listen_tcp(""))
+    port = both.address[1]
+    bench.connect(("::1", port), socket.AF_INET6)
+    bench.connect(("127.0.0.1", port))
+    turn_until(bench.loop, lambda: len(bench.accepted) == 3)
+    both.close()
+
+
+def test_a_unix_socket_is_listened_at_replaced_when_dead_and_removed(
+    bench: Bench, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "s")
+    listen_unix(path).close()  # a program that died leaves it behind
+    listener = bench.listen(listen_unix(path), remove=path)
+    assert listener.address == path
+    with pytest.raises(OSError, match="in use"):
+        listen_unix(path)
+    bench.connect(path, socket.AF_UNIX)
+    turn_until(bench.loop, lambda: bench.accepted)
+    assert bench.accepted[0][1] == ""
+    listener.close()
+    assert not os.path.exists(path)
+
+
+def test_a_unix_socket_that_somebody_removed_already_is_no_problem(
+    bench: Bench, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "s")
+    listener = bench.listen(listen_unix(path), remove=path)
+    os.unlink(path)
+    listener.close()
+
+
+def test_a_socket_that_a_parent_left_open_is_taken_over(bench: Bench) -> None:
+    parent = socket.socket()
+    parent.bind(("127.0.0.1", 0))
+    listener = bench.listen(inherited(os.dup(parent.fileno())))
+    bench.connect(parent.getsockname())
+    turn_until(bench.loop, lambda: bench.accepted)
+    assert bench.accepted[0][0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    listener.close()
+    parent.close()
+
+
+def test_a_descriptor_that_is_no_stream_socket_is_refused_and_left_alone() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as parent:
+        with pytest.raises(OSError, match="not a stream socket"):
+            inherited(parent.fileno())
+        assert parent.getsockname()
