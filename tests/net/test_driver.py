@@ -80,6 +80,7 @@ def test_a_flush_that_raises_does_not_stop_the_others_and_aborts_its_target(
     assert log == ["broken", "aborted", "internal error", "fine"]
 
 
+@pytest.mark.rule("layers-driver-wake")
 def test_a_touch_outside_a_turn_wakes_the_host() -> None:
     import select
 

@@ -92,6 +92,7 @@ def test_arguments_are_passed_on(loop: Loop, pair: Any) -> None:
     assert got == [("reader", 1), ("writer",), ("later", 2), ("soon", 3), ("threadsafe",)]
 
 
+@pytest.mark.rule("layers-loop-step")
 def test_a_step_inside_a_turn_is_refused(loop: Loop) -> None:
     caught: list[Exception] = []
 
@@ -108,6 +109,7 @@ def test_a_step_inside_a_turn_is_refused(loop: Loop) -> None:
     loop.step(0)
 
 
+@pytest.mark.rule("layers-loop-exceptions")
 def test_an_exception_in_a_callback_is_logged_and_the_others_still_run(
     loop: Loop, pair: Any
 ) -> None:
@@ -329,6 +331,7 @@ def test_select_waits_for_the_next_timer_and_for_a_day_at_most() -> None:
 # Waking, and life in a foreign loop
 
 
+@pytest.mark.rule("layers-driver-wake")
 def test_call_soon_outside_a_turn_wakes_a_host_that_polls_the_descriptor(loop: Loop) -> None:
     loop.step(0)
     assert not readable(loop.fileno())
@@ -443,6 +446,7 @@ def test_calls_from_many_threads_all_arrive_each_threads_in_order(loop: Loop) ->
     assert all(numbers == list(range(500)) for numbers in got.values())
 
 
+@pytest.mark.rule("layers-loop-idle")
 def test_an_idle_loop_is_not_woken(loop: Loop) -> None:
     loop.call_later(3600, print)
     loop.step(0)

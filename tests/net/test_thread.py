@@ -31,6 +31,7 @@ def test_an_exception_comes_back_to_the_caller(loop: Loop) -> None:
         assert call(loop, len, "still there") == 11
 
 
+@pytest.mark.rule("layers-thread-owner")
 def test_waiting_in_the_owners_thread_raises_at_once(loop: Loop) -> None:
     with pytest.raises(RuntimeError, match="never end"):
         call(loop, print)
