@@ -37,13 +37,14 @@ __all__ = [
     "Asked",
     "request_framing",
     "response_framing",
-    "has_no_body",
     "switches",
     "persistent",
     "offered_protocols",
     "check_sent_request",
     "check_sent_response",
 ]
+
+_KEEP_ALIVE = ["keep-alive"]
 
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -154,19 +155,12 @@ def response_framing(fields: Fields, version: str, method: str, status: int) -> 
     >>> response_framing({"content-length": ["5"]}, "1.1", "HEAD", 200)
     0
     """
-    if has_no_body(method, status):
+    if status < 200 or status in (204, 304) or method == "HEAD":
+        return 0
+    if method == "CONNECT" and status < 300:
         return 0
     declared = _declared(fields, version)
     return UNTIL_CLOSE if declared is None else declared
-
-
-def has_no_body(method: str, status: int) -> bool:
-    """Return whether the response to ``method`` has no body whatever its fields say.
-
-    >>> has_no_body("HEAD", 200), has_no_body("GET", 304), has_no_body("GET", 200)
-    (True, True, False)
-    """
-    return method == "HEAD" or status < 200 or status in (204, 304) or switches(method, status)
 
 
 def switches(method: str, status: int) -> bool:
@@ -176,9 +170,12 @@ def switches(method: str, status: int) -> bool:
 
 def persistent(fields: Fields, version: str) -> bool:
     """Return whether the sender of these fields wants to go on (RFC 9112 section 9.3)."""
-    if "connection" not in fields:
+    values = fields.get("connection")
+    if values is None:
         return version == "1.1"
-    options = members(fields["connection"])
+    if values == _KEEP_ALIVE:
+        return True
+    options = members(values)
     return "close" not in options and (version == "1.1" or "keep-alive" in options)
 
 
@@ -210,7 +207,8 @@ def check_sent_response(
     ``persist`` says whether the connection will go on after this response.
     """
     coded = "transfer-encoding" in fields
-    _check_upgrade(fields)
+    if "upgrade" in fields:
+        _check_upgrade(fields)
     if status < 200:
         # 9110-15.2-interim-1.0
         if asked.version == "1.0":

@@ -36,6 +36,7 @@ __all__ = [
     "STATUS_LINE",
     "RESPONSE_HEAD",
     "FIELD_BLOCK",
+    "FRAMING_NAMES",
     "FRAMING_FIELD",
     "FIELD_LINE",
     "FOLDED_LINE",
@@ -98,10 +99,9 @@ RESPONSE_HEAD = _bytes(_STATUS_LINE + r"(?:" + _FIELD_LINE + r")*")
 
 FIELD_BLOCK = _bytes(r"(?:" + _FIELD_LINE + r")*")
 
-FRAMING_FIELD = re.compile(
-    r"\n(connection|content-length|expect|host|transfer-encoding|upgrade):[\t ]*([^\r]*)"
-)
-"""The fields that the layer itself acts on, in a block of lines in lower case, LF before it."""
+FRAMING_NAMES = ("connection", "content-length", "expect", "host", "transfer-encoding", "upgrade")
+FRAMING_FIELD = re.compile(r"\n(" + "|".join(FRAMING_NAMES) + r"):[\t ]*([^\r]*)")
+"""The fields that a connection acts on itself, in a block in lower case with a LF before it."""
 
 FOLD = _bytes(r"\r\n[\t ]+")
 LINE_END = _bytes(r"[\r\n]")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from rawsio.errors import LocalProtocolError, escaped
 
-from .grammar import FIELD_BLOCK, FRAMING_FIELD, TOKEN, VALUE
+from .grammar import FIELD_BLOCK, FRAMING_FIELD, FRAMING_NAMES, TOKEN, VALUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +80,19 @@ class Headers:
     def framing_fields(self) -> dict[str, list[str]]:
         """Return the values, in lower case, of the fields that a connection acts on itself.
 
-        They are found without splitting the block.
+        They are found in a block from the wire without splitting it.
         """
+        if self._pairs is None:
+            pairs = FRAMING_FIELD.findall("\n" + self.block.lower().decode("latin-1"))
+        else:
+            pairs = self._pairs
         fields: dict[str, list[str]] = {}
-        for name, value in FRAMING_FIELD.findall("\n" + self.block.lower().decode("latin-1")):
-            fields.setdefault(name, []).append(value.rstrip(_BLANK))
+        for name, value in pairs:
+            lowered = name.lower()
+            if lowered in fields:
+                fields[lowered].append(value.lower().rstrip(_BLANK))
+            elif lowered in FRAMING_NAMES:
+                fields[lowered] = [value.lower().rstrip(_BLANK)]
         return fields
 
     def _lines(self) -> list[tuple[str, str]]:
@@ -157,16 +165,39 @@ def _encode(pairs: list[tuple[str, str]]) -> bytes:
     lines = []
     for name, value in pairs:
         # 9110-5.1-name
-        if not TOKEN.fullmatch(name):
+        if name not in _USUAL and not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not a field name: {escaped(name)}")
-        # 9110-5.5-value
-        if not VALUE.fullmatch(value):
+        # 9110-5.5-value (nearly all are printable ASCII, which str itself finds out fastest)
+        plain = value.isascii() and value.isprintable() and value[:1] != " " != value[-1:]
+        if not plain and not VALUE.fullmatch(value):
             raise LocalProtocolError(
                 f"the value of field {escaped(name)} may not be written: {escaped(value)}"
             )
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("latin-1")
 
+
+_USUAL = frozenset(
+    (
+        "Access-Control-Allow-Credentials",
+        "Access-Control-Allow-Origin",
+        "Cache-Control",
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "ETag",
+        "Host",
+        "Last-Modified",
+        "Sec-WebSocket-Accept",
+        "Set-Cookie",
+        "Transfer-Encoding",
+        "Upgrade",
+        "User-Agent",
+        "Vary",
+    )
+)
+"""Names that need no check."""
 
 EMPTY = Headers()
 """No fields: the trailers of nearly every message."""

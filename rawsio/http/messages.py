@@ -263,9 +263,10 @@ def _request_line(request: Request) -> str:
 def _status_line(response: Response) -> str:
     if type(response.status) is not int or not 100 <= response.status <= 999:
         raise LocalProtocolError(f"not a status: {response.status!r}")
-    if not REASON.fullmatch(response.reason):
-        raise LocalProtocolError(f"not a reason phrase: {escaped(response.reason)}")
-    return f"HTTP/{response.version} {response.status} {response.reason}\r\n"
+    reason = response.reason
+    if not (reason.isalpha() and reason.isascii()) and not REASON.fullmatch(reason):
+        raise LocalProtocolError(f"not a reason phrase: {escaped(reason)}")
+    return f"HTTP/{response.version} {response.status} {reason}\r\n"
 
 
 def answer(
