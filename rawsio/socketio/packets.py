@@ -58,11 +58,14 @@ __all__ = [
     "Ack",
     "Disconnect",
     "MAX_ID",
+    "MISSING",
     "RESERVED",
     "Partial",
+    "build_packet",
     "check_name",
     "decode_packet",
     "encode_packet",
+    "take_apart",
 ]
 
 MAX_ID = 2**53 - 1
@@ -153,67 +156,77 @@ def encode_packet(packet: AnyEvent) -> tuple[str | bytes, ...]:
     >>> encode_packet(Ack("/", [b"12"], 7))
     ('61-7[{"_placeholder":true,"num":0}]', b'12')
     """
+    kind, number, data = take_apart(packet)
+    namespace = packet.namespace
+    ending = "" if namespace == "/" else namespace + ","
+    if number is not None:
+        ending += str(number)
+    if data is None:
+        return (kind + ending,)
+    try:
+        return (kind + ending + encode_plain(data),)
+    except HasBinary:
+        if kind not in _BINARY:
+            raise Unsendable("only events and acknowledgements carry bytes") from None
+    text, attachments = encode_binary(data)
+    return (f"{_BINARY[kind]}{len(attachments)}-{ending}{text}", *attachments)
+
+
+_BINARY = {"2": "5", "3": "6"}
+
+
+def take_apart(packet: AnyEvent) -> tuple[str, int | None, Any]:
+    """Return the type, the id and the payload of a packet that may travel, in any form.
+
+    Raises:
+        Unsendable: a field is not what the protocol has there.
+
+    >>> take_apart(Ack("/", ["ok"], 7)), take_apart(Connect())
+    (('3', 7, ['ok']), ('0', None, None))
+    """
+    if type(packet) not in _TYPES:
+        raise Unsendable(f"{type(packet).__name__} is not a packet of Socket.IO")
+    if packet.namespace != "/":
+        _check_namespace(packet.namespace)
     if type(packet) is Event:
         args = packet.args
         if not args or not isinstance(args, (list, tuple)):
             raise Unsendable("the arguments of an event are a list that begins with its name")
         check_name(args[0])
-        ending = "" if packet.id is None else _identifier(packet.id)
-        return _with_attachments("25", packet.namespace, ending, args)
+        if packet.id is not None:
+            _check_id(packet.id)
+        return "2", packet.id, args
     if type(packet) is Ack:
         if not isinstance(packet.args, (list, tuple)):
             raise Unsendable("the arguments of an acknowledgement are a list")
-        return _with_attachments("36", packet.namespace, _identifier(packet.id), packet.args)
+        _check_id(packet.id)
+        return "3", packet.id, packet.args
     if type(packet) is Connect:
-        return (_without_attachments("0", packet.namespace, packet.data, (dict,)),)
+        if packet.data is not None and not isinstance(packet.data, dict):
+            raise Unsendable("the data of a CONNECT is an object, or nothing")
+        return "0", None, packet.data
     if type(packet) is ConnectError:
-        if packet.data is None:
-            raise Unsendable("a CONNECT_ERROR has data: an object or a string")
-        return (_without_attachments("4", packet.namespace, packet.data, (dict, str)),)
-    if type(packet) is Disconnect:
-        return ("1" + _prefix(packet.namespace),)
-    raise Unsendable(f"{type(packet).__name__} is not a packet of Socket.IO")
+        if not isinstance(packet.data, (dict, str)):
+            raise Unsendable("the data of a CONNECT_ERROR is an object or a string")
+        return "4", None, packet.data
+    return "1", None, None
 
 
-def _with_attachments(
-    types: str, namespace: str, identifier: str, args: Any
-) -> tuple[str | bytes, ...]:
-    prefix = "" if namespace == "/" else _prefix(namespace)
-    try:
-        return (f"{types[0]}{prefix}{identifier}{encode_plain(args)}",)
-    except HasBinary:
-        text, attachments = encode_binary(args)
-    head = f"{types[1]}{len(attachments)}-{prefix}{identifier}"
-    return (head + text, *attachments)
+_TYPES = frozenset((Connect, ConnectError, Event, Ack, Disconnect))
 
 
-def _without_attachments(kind: str, namespace: str, data: Any, types: tuple[type, ...]) -> str:
-    if data is None:
-        return kind + _prefix(namespace)
-    if not isinstance(data, types):
-        raise Unsendable(f"the data of this packet cannot be of type {type(data).__name__}")
-    try:
-        return kind + _prefix(namespace) + encode_plain(data)
-    except HasBinary:
-        raise Unsendable("only events and acknowledgements carry bytes") from None
-
-
-def _prefix(namespace: str) -> str:
-    if namespace == "/":
-        return ""
+def _check_namespace(namespace: Any) -> None:
     if not isinstance(namespace, str) or namespace[:1] != "/" or "," in namespace:
         raise Unsendable("a namespace is a string that begins with a slash and has no comma")
     try:
         namespace.encode()
     except UnicodeEncodeError:
         raise Unsendable("a namespace has no lone surrogates") from None
-    return namespace + ","
 
 
-def _identifier(number: Any) -> str:
+def _check_id(number: Any) -> None:
     if number.__class__ is not int or not 0 <= number <= MAX_ID:
         raise Unsendable("an acknowledgement id is an integer from 0 to 2**53-1")
-    return str(number)
 
 
 # In
@@ -288,15 +301,12 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
     if kind in "56":
         count = _read_count(attachments, limits)
         args = decode_value(text, start, limits, check_placeholders(count, limits))
-        return Partial(_with_args(kind, namespace, args, number), text, start, count)
+        packet = build_packet(_PLAIN[kind], namespace, number, args)
+        return Partial(packet, text, start, count)
     if attachments is not None:
         raise SocketIOError("only types 5 and 6 count attachments", "socketio-v5-binary-count")
-    if kind in "23":
-        return _with_args(kind, namespace, decode_value(text, start, limits), number)
-    if number is not None:
-        message = "only events and acknowledgements have an id"
-        raise SocketIOError(message, "socketio-v5-format-id")
-    return _with_data(kind, namespace, text, start, limits)
+    data = decode_value(text, start, limits) if start < len(text) else MISSING
+    return build_packet(kind, namespace, number, data)  # type: ignore[no-any-return]
 
 
 def _read_id(digits: str, limits: Limits) -> int:
@@ -314,15 +324,42 @@ def _read_count(digits: str | None, limits: Limits) -> int:
     return int(digits)
 
 
-def _with_args(kind: str, namespace: str, args: Any, number: int | None) -> Event | Ack:
-    if kind in "25":
-        return Event(namespace, _event_args(args), number)
-    if number is None:
-        raise SocketIOError("an acknowledgement has an id", "socketio-v5-ack-id")
-    if args.__class__ is not list:
-        message = "the payload of an acknowledgement is an array"
-        raise SocketIOError(message, "socketio-v5-ack-array")
-    return Ack(namespace, args, number)
+MISSING = object()
+"""The payload of a packet that has none."""
+
+_PLAIN = {"5": "2", "6": "3"}
+
+
+def build_packet(kind: str, namespace: str, number: int | None, data: Any) -> Any:
+    """Return the packet of type ``kind``, "0" to "4", that came with this id and payload.
+
+    Raises:
+        SocketIOError: the type has no such payload, or no id.
+    """
+    if kind == "2":
+        return Event(namespace, _event_args(data), number)
+    if kind == "3":
+        if number is None:
+            raise SocketIOError("an acknowledgement has an id", "socketio-v5-ack-id")
+        if data.__class__ is not list:
+            message = "the payload of an acknowledgement is an array"
+            raise SocketIOError(message, "socketio-v5-ack-array")
+        return Ack(namespace, data, number)
+    if number is not None:
+        message = "only events and acknowledgements have an id"
+        raise SocketIOError(message, "socketio-v5-format-id")
+    if kind == "0":
+        if data is not MISSING and data.__class__ is not dict:
+            raise SocketIOError("the data of a CONNECT is an object", "socketio-v5-connect-data")
+        return Connect(namespace, None if data is MISSING else data)
+    if kind == "1":
+        if data is not MISSING:
+            raise SocketIOError("a DISCONNECT has no payload", "socketio-v5-disconnect-empty")
+        return Disconnect(namespace)
+    if data.__class__ is not dict and data.__class__ is not str:
+        message = "the data of a CONNECT_ERROR is an object or a string"
+        raise SocketIOError(message, "socketio-v5-error-data")
+    return ConnectError(namespace, data)
 
 
 def _event_args(args: Any) -> Any:
@@ -338,23 +375,3 @@ def _event_args(args: Any) -> Any:
         message = "the name of an event is a string or a number"
         raise SocketIOError(message, "socketio-v5-event-name")
     return args
-
-
-def _with_data(
-    kind: str, namespace: str, text: str, start: int, limits: Limits
-) -> Connect | ConnectError | Disconnect:
-    if kind == "1":
-        if start < len(text):
-            raise SocketIOError("a DISCONNECT has no payload", "socketio-v5-disconnect-empty")
-        return Disconnect(namespace)
-    if kind == "0" and start == len(text):
-        return Connect(namespace)
-    data = decode_value(text, start, limits)
-    if kind == "0":
-        if data.__class__ is not dict:
-            raise SocketIOError("the data of a CONNECT is an object", "socketio-v5-connect-data")
-        return Connect(namespace, data)
-    if data.__class__ is not dict and data.__class__ is not str:
-        message = "the data of a CONNECT_ERROR is an object or a string"
-        raise SocketIOError(message, "socketio-v5-error-data")
-    return ConnectError(namespace, data)

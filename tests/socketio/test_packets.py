@@ -164,10 +164,18 @@ class TestIn:
     def test_an_event_is_an_array_that_begins_with_its_name(self, text: str) -> None:
         assert refused(text) in ("socketio-v5-event-array", "socketio-v5-value-json")
 
-    @pytest.mark.rule("socketio-v5-value-json")
-    @pytest.mark.parametrize("text", ["2", "212", "3", "312", "2/admin", "5", "4", "4/a,", "2/a,1"])
-    def test_a_payload_that_is_due_may_not_be_missing(self, text: str) -> None:
-        assert refused(text) in ("socketio-v5-value-json", "socketio-v5-binary-count")
+    @pytest.mark.rule("socketio-v5-event-array", "socketio-v5-ack-array", "socketio-v5-error-data")
+    @pytest.mark.parametrize(
+        ("text", "rule"),
+        [
+            ("2", "event-array"), ("212", "event-array"), ("2/admin", "event-array"),
+            ("2/a,1", "event-array"), ("3", "ack-id"), ("312", "ack-array"),
+            ("4", "error-data"), ("4/a,", "error-data"), ("5", "binary-count"),
+            ("51-", "value-json"), ("61-1", "value-json"),
+        ],
+    )  # fmt: skip
+    def test_a_payload_that_is_due_may_not_be_missing(self, text: str, rule: str) -> None:
+        assert refused(text) == f"socketio-v5-{rule}"
 
     @pytest.mark.rule("socketio-v5-event-name")
     @pytest.mark.parametrize("text", ["2[null]", "2[{}]", "2[[]]", "2[true]", f"51-[{P0}]"])
@@ -199,12 +207,12 @@ class TestIn:
         assert refused('61-1"x"') == "socketio-v5-ack-array"
 
     @pytest.mark.rule("socketio-v5-connect-data")
-    @pytest.mark.parametrize("text", ["0[]", '0"s"', "0null", "0/a,1e1", "0/a,true"])
+    @pytest.mark.parametrize("text", ["0[]", '0"s"', "0null", "0/a,true"])
     def test_the_data_of_a_connect_is_an_object(self, text: str) -> None:
-        assert refused(text) in ("socketio-v5-connect-data", "socketio-v5-format-id")
+        assert refused(text) == "socketio-v5-connect-data"
 
     @pytest.mark.rule("socketio-v5-disconnect-empty")
-    @pytest.mark.parametrize("text", ["1[]", "1null", "1 ", "1/a,{}", '1"x"'])
+    @pytest.mark.parametrize("text", ["1[]", "1null", "1/a,{}", '1"x"'])
     def test_a_disconnect_is_empty(self, text: str) -> None:
         assert refused(text) == "socketio-v5-disconnect-empty"
 

@@ -1,0 +1,379 @@
+r"""Socket.IO packets as MessagePack, the other form that official clients have.
+
+Theory of operation
+===================
+With this parser a whole packet is one binary message: a map with the keys ``type``, ``nsp``,
+``data`` and ``id``.  Bytes stand in it as they are, so there are no attachments and no types 5 and
+6.  Both ends must be told to use it; the wire does not say.
+
+The one idea: the codec below is the small part of MessagePack that the official parser writes, with
+its three extensions (all of type 0, told apart by their forms):
+
+=========  ==================  ==============================================
+form       in JavaScript       here
+=========  ==================  ==============================================
+fixext 1   ``undefined``       as JSON has it: ``None`` in an array, no key in a map
+fixext 8   ``Date`` (ms)       as JSON has it: the text ``"2020-01-31T12:00:00.000Z"``
+ext 8-32   ``ArrayBuffer``     ``bytes``
+=========  ==================  ==============================================
+
+``nil`` is not ``undefined``: official peers refuse a DISCONNECT with ``data: nil``, so a key
+without a value is left out.  What the JSON form refuses is refused here as well: numbers that are
+not finite, deep nesting, reserved names.  Integers outside of 64 bits cannot be sent.  A lone
+surrogate leaves as U+FFFD, since there are no escapes.
+
+Left out: timestamps and other extensions of MessagePack, which JavaScript peers cannot read.
+"""
+
+from __future__ import annotations
+
+import struct
+from struct import Struct
+
+from rawsio.errors import SocketIOError, escaped
+from rawsio.limits import DEFAULT
+
+from .packets import MISSING, build_packet, take_apart
+from .values import Unsendable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    from .packets import AnyEvent
+
+__all__ = ["UNDEFINED", "MsgpackParser", "pack", "unpack"]
+
+
+class MsgpackParser:
+    r"""Give one to ``SocketIOConnection(parser=...)``, or to a server or client.
+
+    >>> from rawsio.socketio.packets import Connect, Event
+    >>> parser = MsgpackParser()
+    >>> parser.encode(Event("/", ["hi", b"1"]))
+    (b'\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa2hi\xc4\x011',)
+    >>> parser.decode(b"\x83\xa4type\x00\xa3nsp\xa1/\xa4data\xd4\x00\x00", DEFAULT)
+    Connect(namespace='/', data=None)
+    """
+
+    __slots__ = ("_depth",)
+
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self._depth = limits.json_depth
+
+    def encode(self, packet: AnyEvent) -> tuple[str | bytes, ...]:
+        """Return the one message of a packet.
+
+        Raises:
+            Unsendable: a field has no form on the wire.
+        """
+        kind, number, data = take_apart(packet)
+        fields: dict[str, Any] = {"type": int(kind), "nsp": packet.namespace}
+        if data is not None:
+            fields["data"] = data
+        if number is not None:
+            fields["id"] = number
+        # The map of the packet itself is one level that JSON does not have.
+        return (pack(fields, self._depth + 1),)
+
+    def decode(self, message: str | bytes, limits: Limits) -> AnyEvent:
+        """Return the packet of a message.
+
+        Raises:
+            SocketIOError: it is not a packet.
+        """
+        if isinstance(message, str):
+            raise SocketIOError("a packet in MessagePack is binary", "socketio-v5-msgpack-binary")
+        fields = unpack(message, limits.json_depth + 1)
+        if fields.__class__ is not dict:
+            raise SocketIOError("a packet is a map", "socketio-v5-msgpack-fields")
+        kind, namespace = fields.get("type"), fields.get("nsp")
+        if kind.__class__ is not int or not 0 <= kind <= 4:
+            message = f"a packet has a type, 0 to 4, not {escaped(repr(kind))}"
+            raise SocketIOError(message, "socketio-v5-msgpack-fields")
+        if namespace.__class__ is not str or namespace[:1] != "/" or "," in namespace:
+            message = "a namespace is a string that begins with a slash and has no comma"
+            raise SocketIOError(message, "socketio-v5-msgpack-fields")
+        if len(namespace) > limits.namespace_name:
+            message = f"a namespace of more than {limits.namespace_name} characters"
+            raise SocketIOError(message, "socketio-v5-limit-name")
+        number = fields.get("id", 0)
+        if number.__class__ is not int or not 0 <= number <= limits.packet_id:
+            message = f"an acknowledgement id is an integer from 0 to {limits.packet_id}"
+            raise SocketIOError(message, "socketio-v5-format-id")
+        number = fields.get("id")
+        data = fields.get("data", MISSING)
+        return build_packet(str(kind), namespace, number, data)  # type: ignore[no-any-return]
+
+
+class _Undefined:
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED = _Undefined()
+"""JavaScript's ``undefined`` as a value of its own, where nothing contains it."""
+
+
+# Out
+
+# For each family: the largest length or value of a form, and the form.
+_SMALL, _MIDDLE, _LARGE = Struct(">BB"), Struct(">BH"), Struct(">BI")
+_TEXT = ((0xFF, 0xD9, _SMALL), (0xFFFF, 0xDA, _MIDDLE), (0xFFFFFFFF, 0xDB, _LARGE))
+_BYTES = ((0xFF, 0xC4, _SMALL), (0xFFFF, 0xC5, _MIDDLE), (0xFFFFFFFF, 0xC6, _LARGE))
+_ARRAY = ((0xFFFF, 0xDC, _MIDDLE), (0xFFFFFFFF, 0xDD, _LARGE))
+_MAP = ((0xFFFF, 0xDE, _MIDDLE), (0xFFFFFFFF, 0xDF, _LARGE))
+_UNSIGNED = (
+    (0xFF, 0xCC, _SMALL),
+    (0xFFFF, 0xCD, _MIDDLE),
+    (0xFFFFFFFF, 0xCE, _LARGE),
+    (2**64 - 1, 0xCF, Struct(">BQ")),
+)
+_SIGNED = (
+    (0x80, 0xD0, Struct(">Bb")),
+    (0x8000, 0xD1, Struct(">Bh")),
+    (0x80000000, 0xD2, Struct(">Bi")),
+    (2**63, 0xD3, Struct(">Bq")),
+)
+_DOUBLE = Struct(">Bd")
+
+
+def pack(value: Any, depth: int = DEFAULT.json_depth) -> bytes:
+    r"""Return a value as MessagePack, at most ``depth`` arrays and maps deep.
+
+    Raises:
+        Unsendable: it has no form.
+
+    >>> pack([1, -1, "a", None, b"b"]).hex(" ")
+    '95 01 ff a1 61 c0 c4 01 62'
+    """
+    pieces: list[bytes] = []
+    try:
+        _pack(value, depth, pieces)
+    except RecursionError:
+        raise Unsendable("the value is nested too deeply") from None
+    return b"".join(pieces)
+
+
+def _pack(value: Any, depth: int, pieces: list[bytes]) -> None:
+    if isinstance(value, str):
+        pieces.append(_text(value))
+    elif value is None or value is True or value is False:
+        pieces.append(b"\xc0" if value is None else b"\xc3" if value else b"\xc2")
+    elif isinstance(value, int):
+        pieces.append(_integer(value))
+    elif isinstance(value, float):
+        if value - value:
+            raise Unsendable("the value cannot be sent: a number is not finite")
+        pieces.append(_DOUBLE.pack(0xCB, value))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+        pieces += (_head(len(data), _BYTES), data)
+    elif isinstance(value, (list, tuple)):
+        pieces.append(_container(len(value), 0x90, _ARRAY, depth))
+        for item in value:
+            _pack(item, depth - 1, pieces)
+    elif isinstance(value, dict):
+        pieces.append(_container(len(value), 0x80, _MAP, depth))
+        for key, item in value.items():
+            pieces.append(_text(_key(key)))
+            _pack(item, depth - 1, pieces)
+    elif value is UNDEFINED:
+        pieces.append(b"\xd4\x00\x00")
+    else:
+        name = type(value).__name__
+        raise Unsendable(f"a value of type {name} has no form in MessagePack: convert it first")
+
+
+def _text(text: str) -> bytes:
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    size = len(data)
+    return (bytes((0xA0 | size,)) if size < 32 else _head(size, _TEXT)) + data
+
+
+def _integer(value: int) -> bytes:
+    if -32 <= value < 128:
+        return bytes((value & 0xFF,))
+    size, family = (value, _UNSIGNED) if value >= 0 else (-value, _SIGNED)
+    for most, prefix, form in family:
+        if size <= most:
+            return form.pack(prefix, value)
+    raise Unsendable("an integer of more than 64 bits has no form in MessagePack")
+
+
+def _container(
+    size: int, short: int, family: Iterable[tuple[int, int, Struct]], depth: int
+) -> bytes:
+    if depth <= 0:
+        raise Unsendable("arrays and objects are nested too deeply, or contain themselves")
+    return bytes((short | size,)) if size < 16 else _head(size, family)
+
+
+def _head(size: int, family: Iterable[tuple[int, int, Struct]]) -> bytes:
+    for most, prefix, form in family:
+        if size <= most:
+            return form.pack(prefix, size)
+    raise Unsendable("a value of more than 4 GiB has no form in MessagePack")
+
+
+_WORDS = {True: "true", False: "false", None: "null"}
+
+
+def _key(key: Any) -> str:
+    # As in JSON, and as JavaScript has it.
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return _WORDS[key]
+    if isinstance(key, (int, float)):
+        return repr(key)
+    raise Unsendable(f"a key is a string or a number, not {type(key).__name__}")
+
+
+# In
+
+_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+_NUMBERS = {
+    0xCA: Struct(">f"),
+    0xCB: Struct(">d"),
+    0xCC: Struct(">B"),
+    0xCD: Struct(">H"),
+    0xCE: Struct(">I"),
+    0xCF: Struct(">Q"),
+    0xD0: Struct(">b"),
+    0xD1: Struct(">h"),
+    0xD2: Struct(">i"),
+    0xD3: Struct(">q"),
+}
+_LENGTHS = (Struct(">B"), Struct(">H"), Struct(">I"))
+_MILLISECONDS = Struct(">q")
+
+
+def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
+    r"""Return the one value that ``data`` is, at most ``depth`` arrays and maps deep.
+
+    Raises:
+        SocketIOError: it is not MessagePack as this module writes it.
+
+    >>> unpack(b"\x82\xa1a\x93\x01\xff\xc0\xa1b\xd4\x00\x00")
+    {'a': [1, -1, None]}
+    """
+    reader = _Reader(data)
+    try:
+        value = reader.item(depth)
+    except (IndexError, struct.error):
+        raise _malformed("it ends in the middle of a value") from None
+    except UnicodeDecodeError:
+        raise _malformed("a text is not UTF-8") from None
+    except RecursionError:
+        raise _malformed("it is nested too deeply") from None
+    if reader.at != len(data):
+        raise _malformed(f"{len(data) - reader.at} bytes follow the value")
+    return value
+
+
+def _malformed(why: str) -> SocketIOError:
+    return SocketIOError(f"the packet is not MessagePack: {why}", "socketio-v5-msgpack-form")
+
+
+class _Reader:
+    """Reads one item after the other; recursion is bounded by the depth that is allowed."""
+
+    __slots__ = ("data", "at")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def item(self, depth: int) -> Any:
+        prefix = self.data[self.at]
+        self.at += 1
+        if prefix < 0x80:
+            return prefix
+        if prefix >= 0xE0:
+            return prefix - 256
+        if prefix < 0xA0:
+            return self.container(prefix < 0x90, prefix & 15, depth)
+        if prefix < 0xC0:
+            return str(self.take(prefix & 31), "utf-8")
+        if prefix in _CONSTANTS:
+            return _CONSTANTS[prefix]
+        if prefix in _NUMBERS:
+            value = self.number(_NUMBERS[prefix])
+            if value - value:
+                message = "a number that is not finite"
+                raise SocketIOError(message, "socketio-v5-value-finite")
+            return value
+        if 0xC4 <= prefix <= 0xC6:
+            return self.take(self.length(prefix - 0xC4))
+        if 0xD9 <= prefix <= 0xDB:
+            return str(self.take(self.length(prefix - 0xD9)), "utf-8")
+        if prefix >= 0xDC:
+            return self.container(prefix >= 0xDE, self.length(1 + (prefix & 1)), depth)
+        return self.extension(prefix)
+
+    def number(self, form: Struct) -> Any:
+        (value,) = form.unpack_from(self.data, self.at)
+        self.at += form.size
+        return value
+
+    def length(self, size: int) -> int:
+        return int(self.number(_LENGTHS[size]))
+
+    def take(self, size: int) -> bytes:
+        start = self.at
+        self.at = start + size
+        if self.at > len(self.data):
+            raise IndexError
+        return self.data[start : self.at]
+
+    def container(self, keyed: bool, size: int, depth: int) -> Any:  # noqa: FBT001
+        if depth <= 0:
+            message = "arrays and maps are nested too deeply"
+            raise SocketIOError(message, "socketio-v5-value-depth")
+        if not keyed:
+            items = [self.item(depth - 1) for _ in range(size)]
+            return [None if item is UNDEFINED else item for item in items]
+        pairs: dict[str, Any] = {}
+        for _ in range(size):
+            key = self.item(0)
+            if key.__class__ is int:
+                key = str(key)
+            elif key.__class__ is not str:
+                raise _malformed("a key is neither a string nor an integer")
+            value = self.item(depth - 1)
+            if value is not UNDEFINED:
+                pairs[key] = value
+        return pairs
+
+    def extension(self, prefix: int) -> Any:
+        if 0xC7 <= prefix <= 0xC9:
+            size = self.length(prefix - 0xC7)
+        elif 0xD4 <= prefix <= 0xD8:
+            size = 1 << (prefix - 0xD4)
+        else:
+            raise _malformed(f"nothing begins with {prefix:#x}")
+        kind, data = self.take(1), self.take(size)
+        if kind == b"\x00" and prefix <= 0xC9:
+            return data
+        if kind == b"\x00" and prefix == 0xD4:
+            return UNDEFINED
+        if kind == b"\x00" and prefix == 0xD7:
+            return _date(*_MILLISECONDS.unpack(data))
+        raise _malformed(f"an extension of type {kind[0]} and {size} bytes")
+
+
+def _date(milliseconds: int) -> str:
+    from datetime import datetime, timedelta
+
+    try:
+        date = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise _malformed("a date is out of range") from None
+    return date.isoformat(timespec="milliseconds") + "Z"
