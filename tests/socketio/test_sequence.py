@@ -1,0 +1,113 @@
+"""One after another, whether a step ends at once or later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rawsio.limits import Limits
+from rawsio.socketio.sequence import InOrder, Sequence, Step, log_failure
+
+from .world import World
+
+
+class Recorded(Sequence):
+    def __init__(self, world: World, steps: Any, go_on: bool = True) -> None:
+        super().__init__(world, steps)
+        self.seen: list[Any] = []
+        self.go_on = go_on
+
+    def took(self, position: int, result: Any, error: BaseException | None) -> bool:
+        self.seen.append((position, result if error is None else type(error)))
+        return self.go_on or error is None
+
+    def finished(self) -> None:
+        self.seen.append("finished")
+
+    def proceeded(self) -> None:
+        self.seen.append("proceeded")
+
+
+def test_steps_that_end_at_once_need_no_callback() -> None:
+    steps = [(Step.CALL, abs, (-n,)) for n in range(5000)]
+    run = Recorded(World(), steps)
+    assert run.run()
+    assert run.seen[-2:] == [(4999, 4999), "finished"]
+
+
+def test_a_step_that_ends_later_holds_the_next_one_up() -> None:
+    world = World(policy="deferred")
+    order: list[str] = []
+    run = Recorded(
+        world,
+        [
+            (Step.CALL, order.append, ("first",)),
+            (Step.HERE, order.append, ("here",)),
+            (Step.CALL, order.append, ("second",)),
+        ],
+    )
+    assert not run.run()
+    assert order == []
+    world.finish()
+    assert order == ["first", "here"]
+    world.finish()
+    assert order == ["first", "here", "second"]
+    assert run.seen == [(0, None), (2, None), "finished", "proceeded"]
+
+
+def test_a_step_aside_is_started_in_order_and_not_waited_for() -> None:
+    world = World(policy="deferred")
+    run = Recorded(world, [(Step.ASIDE, abs, (-1,)), (Step.CALL, abs, (-2,)), (Step.ASIDE, int, ())])
+    assert not run.run()
+    world.finish(1)
+    assert run.seen == [(1, 2), "proceeded"]
+    world.finish()
+    world.finish()
+    assert run.seen == [(1, 2), "proceeded", (0, 1), (2, 0), "finished"]
+
+
+def test_a_sequence_may_stop_at_the_first_error() -> None:
+    world = World()
+    run = Recorded(world, [(Step.CALL, int, ("x",)), (Step.CALL, abs, (1,))], go_on=False)
+    assert run.run()
+    assert run.seen == [(0, ValueError), "finished"]
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.paused: list[bool] = []
+
+    def pause(self, paused: bool) -> None:
+        self.paused.append(paused)
+
+
+def test_jobs_start_in_order_each_when_the_last_one_has_ended() -> None:
+    sink: Any = Sink()
+    queue = InOrder(World(limits=Limits(queued_events=4)), sink)
+    done: list[int] = []
+
+    def job(number: int, ends: bool) -> bool:
+        done.append(number)
+        return ends
+
+    queue.perform(job, 0, True)
+    queue.perform(job, 1, False)
+    for number in range(2, 8):
+        queue.perform(job, number, number != 6)
+    assert done == [0, 1]
+    assert queue.queued == 6
+    assert queue.paused
+    queue.proceed()
+    assert done == [0, 1, 2, 3, 4, 5, 6]
+    assert not queue.paused
+    assert sink.paused == [True, False]
+    queue.proceed()
+    assert done[-1] == 7
+    assert not queue.busy
+    assert queue.queued == 0
+
+
+def test_what_a_peer_wrote_is_escaped_in_the_log() -> None:
+    world = World()
+    log_failure(world, "a handler of", "\x1b[2J\n", "/\n", ValueError("x"))
+    log_failure(world, "a handler of", 7, "/", ValueError("x"))
+    assert all("\n" not in line[2] and "\x1b" not in line[2] for line in world.lines)
