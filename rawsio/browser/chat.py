@@ -1,7 +1,8 @@
 """The chat of the demo: rooms, acknowledged messages, files, and presence on a second namespace.
 
-``install(io)`` registers everything on a server; ``FILES`` says which pages it goes with.  It is
-meant to be read as an example: nothing here but the public interface.
+``install(io)`` registers everything on a server; ``FILES`` says which pages it goes with, and
+``make_server()`` puts the demo together.  It is meant to be read as an example: nothing here but
+the public interface.
 
 Namespace ``/``.  CONNECT carries ``{"name": ...}``; a name that is none is refused.
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["FILES", "CONTENT_SECURITY_POLICY", "Chat", "Presence", "install"]
+__all__ = ["FILES", "CONTENT_SECURITY_POLICY", "Chat", "Presence", "install", "make_server"]
 
 NAME = 24
 """Longest name of a person."""
@@ -79,7 +80,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""What the pages need; a server may send it with them."""
+"""What the pages need, and nothing else: no script but ours, no other site."""
 
 
 class Mistake(Exception):
@@ -293,3 +294,45 @@ def install(io: Any) -> None:
     """Register the chat on a server."""
     Chat(io)
     Presence(io.of("/presence"))
+
+
+def pages() -> Callable[[Any], Any]:
+    """Return the application that serves the pages, which are read once."""
+    table = {}
+    for path, (content_type, name) in FILES.items():
+        with open(name, "rb") as file:
+            table[path] = (content_type, file.read())
+
+    def page(request: Any) -> Any:
+        if request.path not in table:
+            return 404
+        if request.method not in ("GET", "HEAD"):
+            return 405, b"", [("Allow", "GET, HEAD")]
+        content_type, data = table[request.path]
+        fields = [
+            ("Content-Type", content_type),
+            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-cache"),
+        ]
+        return 200, data, fields
+
+    return page
+
+
+def make_server(**options: Any) -> Any:
+    """Return the server of the demo, with the live view of the layers; it does not listen yet.
+
+    ``options`` are those of :class:`rawsio.server.Server`.
+    """
+    from rawsio import Server
+
+    from .tracing import NAMESPACE, TraceHub
+
+    hub = TraceHub(time.monotonic)
+    io = Server(app=pages(), trace=hub, **options)
+    install(io)
+    trace = io.of(NAMESPACE)
+    trace.on("connection", hub.subscribe)
+    trace.on("disconnect", hub.unsubscribe)
+    return io

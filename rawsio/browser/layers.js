@@ -202,7 +202,7 @@
       const title = http ? "HTTP/1.1" : layer;
       const about = view ? `${http ? "message" : unit}, ${size(view.size)}` : "";
       const section = element(
-        `section.layer.${which}`,
+        `section.layer.on-${which}`,
         {},
         element("h3", {}, title, element("small", {}, about))
       );
@@ -220,13 +220,13 @@
 
     /** The first two bytes of a frame, bit by bit, as in the figure of the RFC. */
     bits(view) {
-      const labels = ["FIN", "R1", "R2", "R3", "opcode", null, null, null, "MASK", "length"];
       const table = element("div.bits", { ariaHidden: "true" });
+      for (const name of ["fin", "rsv", "opcode", "mask", "length"]) {
+        table.append(element(`small.bits-${name}`, {}, name === "opcode" || name === "length" ? name : name.toUpperCase()));
+      }
       for (let i = 0; i < 16; i++) {
         const bit = (view.bytes[i >> 3] >> (7 - (i & 7))) & 1;
-        const kind = i < 8 ? "type" : "length";
-        const label = labels[i] ? element("small", {}, labels[i]) : "";
-        table.append(element(`span.bit.${kind}`, {}, label, String(bit)));
+        table.append(element(`span.bit.${i < 8 ? "type" : "length"}`, {}, String(bit)));
       }
       return table;
     }
@@ -307,37 +307,45 @@
       const view = this.chosen[target.which];
       const field = view.fields[target.field];
       if (!field) return;
-      for (const lit of this.detail.querySelectorAll(".lit, .same")) lit.classList.remove("lit", "same");
+      for (const lit of this.detail.querySelectorAll(".lit, .near")) lit.classList.remove("lit", "near");
       const whole = target.at === undefined;
-      this.light(target.which, field.from, field.to, "lit");
-      if (whole) this.explain.textContent = `${field.name}: ${String(field.value).slice(0, 200)} — ${field.help}`;
-      else this.explainByte(target, view, field);
-      for (const [which] of VIEWS) {
+      const from = whole ? field.from : target.at;
+      const to = whole ? field.to : target.at + 1;
+      const places = [];
+      for (const [which, layer] of VIEWS) {
         const other = this.chosen[which];
-        if (!other || other.at === null || view.at === null) continue;
-        const from = (whole ? field.from : target.at) + view.at - other.at;
-        const to = (whole ? field.to : target.at + 1) + view.at - other.at;
-        if (which !== target.which || !whole) this.light(which, from, to, "same");
+        if (!other || (which !== target.which && (other.at === null || view.at === null))) continue;
+        const shift = which === target.which ? 0 : view.at - other.at;
+        this.light(which, from + shift, to + shift, "lit");
+        const here = other.fields.find((f) => f.from <= from + shift && from + shift < f.to);
+        if (!here) continue;
+        if (!whole) this.light(which, here.from, here.to, "near");
+        if (which !== target.which) places.push(`${layer}: ${here.name}`);
       }
+      const what = whole ? `${field.name}: ${String(field.value).slice(0, 200)}` : this.byteText(target, view, field);
+      this.explain.replaceChildren(
+        element("b", {}, what),
+        ` ${field.help}`,
+        places.length ? element("span.places", {}, ` The same in ${places.join(" · ")}.`) : ""
+      );
     }
 
     light(which, from, to, name) {
-      const cells = this.detail.querySelectorAll(`.layer.${which} .byte`);
+      const cells = this.detail.querySelectorAll(`.layer.on-${which} .byte`);
       for (let i = Math.max(0, from); i < Math.min(to, cells.length); i++) cells[i].classList.add(name);
     }
 
-    explainByte(target, view, field) {
+    byteText(target, view, field) {
+      const { carrier } = this.chosen;
+      const place = view.at === null ? -1 : target.at + view.at - carrier.payloadAt;
       const byte = view.bytes[target.at];
-      let text = `Byte ${target.at}, 0x${hex(byte)}`;
-      const carrier = this.chosen.carrier;
-      const place = view.at === null ? -1 : target.at + view.at - (carrier.payloadAt || 0);
-      if (carrier.mask && place >= 0 && place + carrier.payloadAt < carrier.bytes.length) {
-        const wire = carrier.bytes[place + carrier.payloadAt];
-        const key = carrier.mask[place & 3];
-        const clear = wire ^ key;
-        text = `Byte ${target.at}: 0x${hex(wire)} on the wire XOR 0x${hex(key)} of the key = 0x${hex(clear)} “${printable(clear)}”`;
-      } else if (byte > 31 && byte < 127) text += ` “${printable(byte)}”`;
-      this.explain.textContent = `${text} · ${field.name}: ${field.help}`;
+      const sign = (code) => (code > 32 && code < 127 ? ` “${String.fromCharCode(code)}”` : "");
+      const begin = `${field.name}, byte ${target.at}: 0x${hex(byte)}`;
+      if (!carrier.mask || !(place >= 0)) return `${begin}${sign(byte)}.`;
+      const wire = carrier.bytes[place + carrier.payloadAt];
+      const key = carrier.mask[place & 3];
+      const clear = wire ^ key;
+      return `${field.name}, byte ${target.at}: 0x${hex(wire)} on the wire XOR 0x${hex(key)} of the key = 0x${hex(clear)}${sign(clear)}.`;
     }
   }
 

@@ -388,7 +388,7 @@
           state.rest = stream; // the next record has more
           break;
         }
-        if (!head) break;
+        if (!head || !OPCODES[head.opcode]) break; // not the start of a frame: wait for one
         rows.push(frameRow(record, stream.subarray(0, head.total), head));
         state.skip = Math.max(0, head.total - stream.length - hidden);
         stream = whole ? stream.subarray(head.total) : NOTHING;
