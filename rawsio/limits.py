@@ -113,6 +113,10 @@ class Limits:
     slow_handler: float = 0.25
     """A handler that blocks the loop for longer is named in the log."""
 
+    # TLS
+    tls_time: float = 10.0
+    """A handshake must be done this long after its connection was made."""
+
     # Sockets and the loop
     connections: int = 65536
     """Most TCP connections at a time; more are accepted and closed at once."""

@@ -1,0 +1,314 @@
+"""TLS as one more layer: ciphertext below, plaintext above.
+
+Theory of operation
+===================
+OpenSSL does not need a socket: between two ``ssl.MemoryBIO`` it is a function from bytes to bytes,
+which is what a layer is.  :class:`TLSConnection` keeps the contract of :mod:`rawsio.layer`; its
+events are plaintext, as ``bytes``, and what is sent is plaintext too.  The handshake, its
+time-out and the closing alerts are its own affair.
+
+The one idea: what is sent in one turn is **encrypted together** when the outbox is drained, so ten
+small answers are one record and not ten.  For the same reason it may be sent before the handshake
+is over: it waits.
+
+:class:`Secured` puts another layer on top.  A pile of layers is a layer, so whoever drives an
+``HTTPConnection`` drives ``Secured(TLSConnection(...), HTTPConnection(...))`` just the same::
+
+    ciphertext -> TLSConnection -> plaintext -> the upper layer -> its events
+
+An end without a closing alert (a truncation, as far as TLS can tell) is ``Failed`` with the rule
+``layers-tls-truncated``; after the alert it is ``Closed``.
+
+The ``ssl.SSLContext`` is passed in, and ``ssl`` imported when the first connection is made.  What
+is left out: certificates, protocol versions and ciphers, which are the context's.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .errors import LocalProtocolError, RemoteProtocolError, escaped
+from .layer import Closed, Closing, Failed, Role
+from .limits import DEFAULT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ssl import SSLContext
+    from typing import Any
+
+    from .layer import AnyLayer
+    from .limits import Limits
+
+__all__ = ["Secured", "State", "TLSConnection", "TLSError"]
+
+_CHUNK = 65536
+_TRUNCATED = "layers-tls-truncated"
+
+
+class TLSError(RemoteProtocolError):
+    """A broken record, a handshake that failed, or an end without a closing alert."""
+
+    layer = "tls"
+
+
+class State(Enum):
+    """How far a connection is; ``CLOSING``: our closing alert is sent, the peer's is not here."""
+
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class TLSConnection:
+    """One end of a TLS connection.
+
+    ``server_hostname`` is for clients: the name that the certificate is checked against.  Raises
+    what ``SSLContext.wrap_bio`` raises for a context that does not fit.
+    """
+
+    __slots__ = (
+        *("state", "closing", "deadline", "_limits", "_ssl", "_incoming", "_outgoing", "_object"),
+        *("_unsent", "_starting"),
+    )
+
+    reading = True
+
+    def __init__(
+        self,
+        context: SSLContext,
+        role: Role,
+        limits: Limits = DEFAULT,
+        *,
+        server_hostname: str | None = None,
+    ) -> None:
+        import ssl
+
+        self.state = State.HANDSHAKE
+        self.closing = Closing.OPEN
+        self.deadline: float | None = 0.0
+        self._limits = limits
+        self._ssl = ssl
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=role is Role.SERVER,
+            server_hostname=server_hostname,
+        )
+        self._unsent: list[bytes] = []
+        self._starting = True
+        if role is Role.CLIENT:
+            self._shake_hands()
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are held: an unfinished record, and plaintext for after the handshake."""
+        return self._incoming.pending + sum(map(len, self._unsent))
+
+    # The contract
+
+    def receive(self, unit: bytes) -> list[Any]:
+        """Feed ciphertext; return the plaintext in it, in order."""
+        if self.state is State.CLOSED:
+            return []
+        self._incoming.write(unit)
+        return self._pump([])
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more: without its closing alert, something may be missing."""
+        if self.state is State.CLOSED:
+            return []
+        if self.state is State.CLOSING:  # many peers do not answer our closing alert
+            self._over(Closing.NOW)
+            return [Closed()]
+        during = "the handshake" if self.state is State.HANDSHAKE else "the connection"
+        message = f"the peer ended {during} without a closing alert"
+        return [self._fail(TLSError(message, _TRUNCATED))]
+
+    def send(self, event: bytes | Closed) -> None:
+        """Send plaintext, or ``Closed`` to end our direction with a closing alert."""
+        if self.state not in (State.HANDSHAKE, State.OPEN):
+            raise LocalProtocolError(f"TLS: cannot send, the connection is {self.state.value}")
+        if isinstance(event, (bytes, bytearray, memoryview)):
+            self._unsent.append(bytes(event))
+        elif isinstance(event, Closed):
+            self._end()
+        else:
+            raise LocalProtocolError(f"TLS: cannot send {type(event).__name__}")
+
+    def data_to_send(self) -> list[bytes]:
+        """Drain the outbox: what was sent since, in as few records as possible."""
+        if self._unsent and self.state is State.OPEN:
+            self._encrypt()
+        data = self._outgoing.read()
+        return [data] if data else []
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time: the handshake has so much of it and no more (``limits.tls_time``)."""
+        if self.deadline is None:
+            return []
+        if self._starting:
+            self._starting = False
+            self.deadline = now + self._limits.tls_time
+        elif now >= self.deadline:
+            return [self._fail(TLSError("the handshake takes too long", "layers-tls-time"))]
+        return []
+
+    # Inside
+
+    def _pump(self, events: list[Any]) -> list[Any]:
+        ssl = self._ssl
+        try:
+            if self.state is State.HANDSHAKE:
+                self._object.do_handshake()
+                self.state = State.OPEN
+                self.deadline = None
+            while True:
+                data = self._object.read(_CHUNK)
+                if not data:
+                    break
+                events.append(data)
+        except ssl.SSLWantReadError:
+            return events
+        except ssl.SSLZeroReturnError:
+            pass
+        except ssl.SSLError as error:
+            early = self.state is State.HANDSHAKE
+            rule = "layers-tls-handshake" if early else "layers-tls-record"
+            message = f"OpenSSL says {escaped(error.reason or str(error), 80)}"
+            events.append(self._fail(TLSError(message, rule)))
+            return events
+        if self.state is State.OPEN:
+            self._encrypt()
+            self._say_goodbye()
+        self._over(Closing.NOW)
+        events.append(Closed())
+        return events
+
+    def _shake_hands(self) -> None:
+        try:
+            self._object.do_handshake()
+        except self._ssl.SSLWantReadError:
+            return  # the first flight is in the outbox
+
+    def _encrypt(self) -> None:
+        plain = memoryview(b"".join(self._unsent))
+        self._unsent.clear()
+        while plain:
+            plain = plain[self._object.write(plain) :]
+
+    def _end(self) -> None:
+        if self.state is State.HANDSHAKE:
+            self._over(Closing.NOW)
+            return
+        self._encrypt()
+        self._say_goodbye()
+        self.state = State.CLOSING
+        self.closing = Closing.HALF
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._object.unwrap()
+        except self._ssl.SSLError:
+            return  # it is in the outbox; that the peer's has not come is no mistake
+
+    def _fail(self, error: TLSError) -> Failed:
+        self._over(Closing.HALF)
+        return error.as_event()
+
+    def _over(self, closing: Closing) -> None:
+        self.state = State.CLOSED
+        self.closing = closing
+        self.deadline = None
+        self._unsent.clear()
+
+
+class Secured:
+    """``upper`` on top of ``tls``, as one layer with the upper one's events.
+
+    Attributes that are not of the contract are the upper layer's.
+    """
+
+    __slots__ = ("tls", "upper", "_ended")
+
+    def __init__(self, tls: TLSConnection, upper: AnyLayer) -> None:
+        self.tls = tls
+        self.upper = upper
+        self._ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.upper, name)
+
+    @property
+    def deadline(self) -> float | None:
+        """The earlier of the two deadlines."""
+        below, above = self.tls.deadline, self.upper.deadline
+        if below is None or above is None:
+            return above if below is None else below
+        return min(below, above)
+
+    @property
+    def closing(self) -> Closing:
+        """What the upper layer says, and while it says nothing, TLS."""
+        above = self.upper.closing
+        return self.tls.closing if above is Closing.OPEN else above
+
+    @property
+    def reading(self) -> bool:
+        """Whether the upper layer can use more input."""
+        return self.upper.reading
+
+    def receive(self, unit: bytes) -> list[Any]:
+        """Feed ciphertext; return the upper layer's events."""
+        return self._up(self.tls.receive(unit))
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more."""
+        return self._up(self.tls.receive_eof())
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell both layers the time."""
+        events = self._up(self.tls.tick(now))
+        return events + self._pass(self.upper.tick(now))
+
+    def send(self, event: Any) -> None:
+        """Send an event of the upper layer."""
+        self.upper.send(event)
+
+    def data_to_send(self) -> list[bytes]:
+        """Drain both outboxes; when the upper layer has ended, TLS ends as well."""
+        tls, open_states = self.tls, (State.HANDSHAKE, State.OPEN)
+        units = self.upper.data_to_send()
+        if tls.state in open_states:
+            for unit in units:
+                tls.send(unit)
+            if self.upper.closing is not Closing.OPEN:
+                tls.send(Closed())
+        return tls.data_to_send()
+
+    def _up(self, plain: list[Any]) -> list[Any]:
+        events: list[Any] = []
+        for item in plain:
+            if isinstance(item, Closed) or (isinstance(item, Failed) and item.rule == _TRUNCATED):
+                # Programs that just exit send no alert: whether something is missing is for the
+                # upper layer to see, which knows where its messages end (RFC 9112 section 9.8).
+                events += self._pass([*self.upper.receive_eof(), item])
+            elif isinstance(item, Failed):
+                rest = self.upper.receive_eof()
+                events += self._pass([e for e in rest if not isinstance(e, (Closed, Failed))])
+                events += self._pass([item])
+            else:
+                events += self._pass(self.upper.receive(item))
+        return events
+
+    def _pass(self, events: list[Any]) -> list[Any]:
+        """Let events through until the first terminal one."""
+        if self._ended or not events:
+            return []
+        for number, event in enumerate(events):
+            if isinstance(event, (Closed, Failed)):
+                self._ended = True
+                return events[: number + 1]
+        return events
