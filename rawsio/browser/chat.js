@@ -341,6 +341,8 @@
     tab.addEventListener("click", () => {
       document.body.dataset.tab = tab.dataset.tab;
       for (const other of tabs) other.setAttribute("aria-pressed", String(other === tab));
+      layers.settle();
+      scrollDown();
     });
   }
   const theme = localStorage.getItem("theme");

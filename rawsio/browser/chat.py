@@ -41,9 +41,23 @@ from rawsio.errors import Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FunctionType
     from typing import Any
 
-__all__ = ["FILES", "CONTENT_SECURITY_POLICY", "Chat", "Presence", "install", "make_server"]
+__all__ = [
+    "FILES",
+    "CONTENT_SECURITY_POLICY",
+    "Chat",
+    "Mistake",
+    "Presence",
+    "Room",
+    "answered",
+    "install",
+    "introduced",
+    "label",
+    "make_server",
+    "pages",
+]
 
 NAME = 24
 """Longest name of a person."""
@@ -87,12 +101,14 @@ class Mistake(Exception):
     """What a page asked for cannot be done; the text is for the person."""
 
 
-def answered(handler: Callable[..., Any]) -> Callable[..., Any]:
+def answered(handler: FunctionType) -> Callable[..., Any]:
     """Acknowledge a handler's :class:`Mistake` with ``{"error": why}``."""
+
+    most = handler.__code__.co_argcount - 2
 
     def answering(self: Any, socket: Any, *args: Any) -> Any:
         try:
-            return handler(self, socket, *args)
+            return handler(self, socket, *args[:most])
         except Mistake as mistake:
             return {"error": str(mistake)}
 

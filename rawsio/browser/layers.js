@@ -16,7 +16,7 @@
 
   const { Reader, hex, size, unmask } = root.Wire;
   const ROWS = 300;
-  const CELLS = 400;
+  const CELLS = 1000;
   const EVENTS = 200;
 
   const VIEWS = [
@@ -117,7 +117,18 @@
       if (stick) this.list.scrollTop = this.list.scrollHeight;
       this.note.hidden = true;
       const dull = beats || row.kind === "http" || row.kind === "engine";
-      if (this.following && !(dull && this.chosen)) this.show(row);
+      if (this.following && !(dull && this.chosen)) this.showSoon(row);
+    }
+
+    /** Of a hundred messages in a burst, only the last is worth drawing. */
+    showSoon(row) {
+      if (!this.soon) {
+        requestAnimationFrame(() => {
+          if (this.following && this.soon.item.isConnected) this.show(this.soon);
+          this.soon = null;
+        });
+      }
+      this.soon = row;
     }
 
     item(row) {
@@ -167,6 +178,11 @@
       if (newest) this.show(newest);
     }
 
+    /** The view has become visible: what was not drawn in its place is put there. */
+    settle() {
+      if (this.following) this.list.scrollTop = this.list.scrollHeight;
+    }
+
     choose(row) {
       this.following = false;
       this.controls.follow.hidden = false;
@@ -191,6 +207,7 @@
       if (this.chosen) this.chosen.item.firstChild.removeAttribute("aria-current");
       this.chosen = row;
       row.item.firstChild.setAttribute("aria-current", "true");
+      this.detail.classList.toggle("http", row.transport === "http");
       this.detail.replaceChildren(...VIEWS.map((names) => this.view(row, names)));
       const verb = row.sent ? "This page sent" : "This page received";
       this.explain.textContent = `${verb}: ${row.title}. Point at a byte, or at a field, to see what it is.`;
