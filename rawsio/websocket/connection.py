@@ -85,6 +85,7 @@ class WebSocketConnection:
         "_limits",
         "_random_bytes",
         "_fragment",
+        "_plain",
         "_reader",
         "_agreement",
         "_compressor",
@@ -114,6 +115,8 @@ class WebSocketConnection:
         self._agreement = deflate
         self._compressor = deflate.compressor(role) if deflate else None
         inflater = deflate.inflater(role) if deflate else None
+        # Frames that are the same for every receiver: no mask, no compressor, no fragments.
+        self._plain = role is Role.SERVER and deflate is None and not fragment
         self._reader = Reader(limits, role is Role.SERVER, inflater)
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
@@ -198,7 +201,7 @@ class WebSocketConnection:
             raise LocalProtocolError(
                 f"a packet may not be sent: the WebSocket is {self._state.value}"
             )
-        if self._role is Role.SERVER and self._compressor is None and not self._fragment:
+        if self._plain:
             self._outbox.append(prepared.frame)
             return
         for packet in prepared.packets():
@@ -237,7 +240,7 @@ class WebSocketConnection:
                 payload = data.encode()
             except UnicodeEncodeError as error:
                 raise LocalProtocolError("a text with a lone surrogate cannot be sent") from error
-            if self._role is Role.SERVER and self._compressor is None and not self._fragment:
+            if self._plain:
                 self._outbox.append(text_frame(payload))
                 return
             opcode = TEXT

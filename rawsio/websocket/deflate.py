@@ -228,9 +228,9 @@ def _read_parameters(parameters: Parameters, *, optional: str | None) -> dict[st
 class Compressor:
     """Compresses the messages of one direction (RFC 7692 section 7.2.1).
 
-    >>> compressor = Compressor(15, False)
-    >>> compressor.compress(b"Hello").hex(), compressor.compress(b"Hello").hex()
-    ('f248cdc9c90700', 'f200110000')
+    >>> compressor, inflater = Compressor(15, False), Inflater(15, False)
+    >>> b"".join(inflater.inflate(compressor.compress(b"Hello"), last=True))
+    b'Hello'
     """
 
     __slots__ = ("_arguments", "_fresh", "_stream")

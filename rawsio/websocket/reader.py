@@ -108,21 +108,21 @@ class Reader:
         if self._left:
             at = self._payload(data, 0, events)
         while at < end:
+            if data[at] == _WHOLE_TEXT and self._masked and not self._opcode and end - at > 5:
+                # The fast path: decode_header, mask and the limit for a short text, in one go.
+                size = data[at + 1] ^ 0x80
+                after = at + 6 + size
+                if size <= SHORT and after <= end and size <= self._limit:
+                    events.append(Message(decode_utf8(unmask_short(data, at + 2, size))))
+                    at = after
+                    continue
             header = decode_header(data, at, self._masked)
             if header is None:
                 self._pending = data[at:]
                 return
             first, size, body = header
             after = body + size
-            if first == _WHOLE_TEXT and size <= SHORT and after <= end and not self._opcode:
-                # The fast path.
-                if size > self._limit:
-                    raise self._too_long()
-                masked = self._masked
-                payload = unmask_short(data, body - 4, size) if masked else data[body:after]
-                events.append(Message(decode_utf8(payload)))
-                at = after
-            elif first & 0x08:
+            if first & 0x08:
                 if after > end:
                     self._pending = data[at:]
                     return
@@ -156,7 +156,7 @@ class Reader:
                 raise WebSocketError("a continuation without a message", "6455-5.4-continuation")
             if first & RSV1:
                 raise WebSocketError(
-                    "a continuation frame has its RSV1 bit set", "7692-6.1-rsv1-continuation"
+                    "a continuation frame has its RSV1 bit set", "7692-6-rsv1-continuation"
                 )
         else:
             if self._opcode:

@@ -1,8 +1,9 @@
 """UTF-8 that is checked while it arrives (RFC 6455 sections 5.6 and 8.1).
 
 The one idea: the decoder of Python, told that more may follow, raises at the first byte that no
-continuation can make valid (overlong forms, surrogates and what lies above U+10FFFF included),
-and says how many bytes it took.  What it left, three bytes at most, is the whole state.
+continuation can make valid (overlong forms and what lies above U+10FFFF included), and says how
+many bytes it took.  What it left, three bytes at most, is the whole state.  Only the first two of
+the three bytes of a surrogate are left, because Python can be asked to accept those; we look.
 
 What is left out: the decoded text.  It is thrown away, and made once when the message is whole;
 to keep it would need an object for each piece that a peer chooses to send.
@@ -34,7 +35,10 @@ def check_utf8(tail: bytes, piece: bytes | bytearray | memoryview) -> bytes:
         used = utf_8_decode(data, "strict", False)[1]
     except UnicodeDecodeError as error:
         raise _bad_text() from error
-    return bytes(data[used:])
+    left = bytes(data[used:])
+    if left[:1] == b"\xed" and left[1:2] >= b"\xa0":
+        raise _bad_text()
+    return left
 
 
 def decode_utf8(data: bytes | bytearray) -> str:

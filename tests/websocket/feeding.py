@@ -1,0 +1,88 @@
+"""Feeds a wire to a WebSocket whole, split at every byte, and byte by byte: results must agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rawsio.layer import Closing, Role
+from rawsio.limits import DEFAULT, Limits
+from rawsio.websocket.connection import WebSocketConnection
+from rawsio.websocket.deflate import Agreement
+from rawsio.websocket.frames import CLOSE, Frame, decode_close, decode_frame, encode_frame
+
+__all__ = ["KEY", "Outcome", "feed", "frame", "frames", "close_sent"]
+
+KEY = bytes.fromhex("37fa213d")
+
+
+class Outcome:
+    """What came of a wire: events, the bytes that were answered, what the driver is to do."""
+
+    def __init__(self, layer: WebSocketConnection, events: list[Any]) -> None:
+        self.layer = layer
+        self.events = events
+        self.output = b"".join(layer.data_to_send())
+        self.closing: Closing = layer.closing
+
+    def facts(self) -> Any:
+        return self.events, self.output, self.closing
+
+
+def frame(role: Role, opcode: int, payload: bytes = b"", **bits: Any) -> bytes:
+    """Return a frame as the peer of ``role`` sends it."""
+    return encode_frame(opcode, payload, mask=KEY if role is Role.SERVER else None, **bits)
+
+
+def _run(
+    role: Role, pieces: list[bytes], limits: Limits, deflate: Agreement | None, *, eof: bool
+) -> Outcome:
+    layer = WebSocketConnection(
+        role, limits, deflate=deflate, random_bytes=lambda count: KEY[:count]
+    )
+    events: list[Any] = []
+    for piece in pieces:
+        events += layer.receive(piece)
+        if layer.deadline == 0.0:
+            events += layer.tick(5.0)
+    if eof:
+        events += layer.receive_eof()
+    return Outcome(layer, events)
+
+
+def feed(
+    role: Role,
+    wire: bytes,
+    *,
+    limits: Limits = DEFAULT,
+    deflate: Agreement | None = None,
+    eof: bool = False,
+) -> Outcome:
+    """Return what comes of ``wire``, having shown that it does not depend on how it is cut."""
+    whole = _run(role, [wire], limits, deflate, eof=eof)
+    places = range(1, len(wire)) if len(wire) < 300 else range(1, 16)
+    cuts = [[wire[:n], wire[n:]] for n in places]
+    cuts.append([wire[n : n + 1] for n in range(len(wire))])
+    for pieces in cuts:
+        other = _run(role, pieces, limits, deflate, eof=eof)
+        assert other.facts() == whole.facts(), [len(piece) for piece in pieces]
+    return whole
+
+
+def frames(role: Role, wire: bytes) -> list[Frame]:
+    """Return the frames in what ``role`` sent."""
+    found = []
+    at = 0
+    while at < len(wire):
+        decoded = decode_frame(wire, at, role is Role.CLIENT)
+        assert decoded is not None, wire[at:]
+        found.append(decoded[0])
+        at = decoded[1]
+    return found
+
+
+def close_sent(role: Role, wire: bytes) -> int:
+    """Return the code of the close frame that ``wire`` ends with; it must be the only one."""
+    sent = frames(role, wire)
+    assert [f.opcode for f in sent].count(CLOSE) == 1
+    assert sent[-1].opcode == CLOSE
+    return decode_close(sent[-1].payload)[0]

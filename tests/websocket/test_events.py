@@ -1,0 +1,14 @@
+"""Messages, pings and pongs as values."""
+
+from rawsio.websocket.events import Message, Ping, Pong
+
+
+def test_a_text_is_not_a_binary_message_and_a_ping_is_not_a_pong() -> None:
+    assert Message("") != Message(b"")
+    assert Ping(b"x") != Pong(b"x")
+    assert Ping() == Ping(b"")
+
+
+def test_the_wish_to_compress_is_not_part_of_a_message() -> None:
+    assert Message("a", False) == Message("a")
+    assert Message("a").compress
