@@ -1,7 +1,8 @@
 """What each layer costs, in microseconds for a message: ``python -m tests.bench.layers [--check]``.
 
 The message is the commonest one: an event of about 40 bytes, which comes with an acknowledgement
-asked for and goes without.  ``in`` is from the unit below to the event, ``out`` from the event to the unit.
+asked for and goes without.  ``in`` is from the unit below to the event, ``out`` from the event to
+the unit.
 
 Budgets are set in units of a calibration loop (a fixed piece of pure Python that does what parsers
 do), so that a slow or busy machine moves both sides of the comparison.  ``--check`` ends with 1
