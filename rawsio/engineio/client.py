@@ -227,7 +227,7 @@ class EngineIOClient:
 
     def receive_response(self, exchange: Exchange, response: Response, body: bytes) -> list[Any]:
         """Take the response to a poll or post."""
-        if self._running.get(exchange.kind) is not exchange:
+        if self._running.get(exchange.kind) != exchange:
             return []
         del self._running[exchange.kind]
         if response.status != 200:

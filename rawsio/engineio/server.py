@@ -193,6 +193,7 @@ class EngineIOServer:
             EngineIOConnection(Role.SERVER, revision=revision, base64=query.base64),
             head=freeze(request),
             address=link.address,
+            secure=link.secure,
             limits=self.limits,
             touched=self._touched,
             ended=self._forget,

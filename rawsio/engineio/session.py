@@ -59,6 +59,7 @@ class Session:
     __slots__ = (
         "id",
         "address",
+        "secure",
         "connection",
         "link",
         "polling",
@@ -78,12 +79,14 @@ class Session:
         *,
         head: bytes = b"",
         address: str = "",
+        secure: bool = False,
         limits: Limits = DEFAULT,
         touched: Told,
         ended: Told,
     ) -> None:
         self.id = sid
         self.address = address
+        self.secure = secure
         self.connection = connection
         self.link: Link | None = None
         self.polling: Polling | None = None
@@ -285,6 +288,8 @@ class Session:
                 self.link.close()
         if self.connection.state is State.CLOSED:
             if self.polling is not None:
+                if self.stage is Transport.LEAVING and self.polling.poll is None:
+                    return
                 self._answer(self.connection.data_to_send() or [NOOP])
             self._end()
         elif self.connection.pending or self.connection.deadline == 0.0:
@@ -301,6 +306,8 @@ class Session:
         if self.polling is not None and self.polling.post is not None:
             self.polling.post.session = None
             self.polling.post = None
+        if self.polling is not None:
+            self.polling.grace = None
         self.connection.data_to_send()
         self._ended(self)
 
@@ -402,9 +409,10 @@ class Session:
             if self.candidate is not None and self.candidate.probe.state is ProbeState.CLOSED:
                 self._drop_candidate()
             if polling.grace is not None and now >= polling.grace:
-                if polling.grace != 0.0:
+                first = polling.grace == 0.0
+                polling.grace = now + self._limits.poll_grace if first else None
+                if not first:
                     self._end()
-                polling.grace = now + self._limits.poll_grace
             if self._overfull:
                 events += self.connection.fail(
                     EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")

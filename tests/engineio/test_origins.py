@@ -1,0 +1,138 @@
+"""Who may use the server from a web page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rawsio.engineio.options import Cors
+from rawsio.engineio.origins import OriginPolicy, host_name, same_origin
+
+
+@pytest.mark.rule("engineio-v4-http-origin")
+@pytest.mark.parametrize(
+    ("origin", "host", "secure", "same"),
+    [
+        ("http://a.example", "a.example", False, True),
+        ("http://a.example:80", "a.example", False, True),
+        ("http://a.example", "a.example:80", False, True),
+        ("http://A.Example", "a.eXample", False, True),
+        ("https://a.example", "a.example", False, True),
+        ("https://a.example:443", "a.example", True, True),
+        ("http://localhost:3000", "localhost:3000", False, True),
+        ("http://[::1]:3000", "[::1]:3000", False, True),
+        ("http://a.example", "a.example", True, False),
+        ("http://a.example:8080", "a.example", False, False),
+        ("http://a.example", "a.example:8080", False, False),
+        ("http://a.example:443", "a.example", False, False),
+        ("http://a.example.", "a.example", False, False),
+        ("http://evil.example", "a.example", False, False),
+        ("http://a.example.evil.example", "a.example", False, False),
+        ("http://evil.example/a.example", "a.example", False, False),
+        ("http://a.example@evil.example", "evil.example", False, False),
+        ("http://a.example, http://a.example", "a.example", False, False),
+        ("null", "a.example", False, False),
+        ("null", "null", False, False),
+        ("", "", False, False),
+        ("http://", "", False, False),
+        ("file://", "", False, False),
+        ("file://a", "a", False, False),
+        ("a.example", "a.example", False, False),
+    ],
+)
+def test_the_same_origin_is_the_same_host_and_port(
+    origin: str, host: str, secure: bool, same: bool
+) -> None:
+    assert same_origin(origin, host, secure=secure) is same
+
+
+@pytest.mark.rule("engineio-v4-http-origin")
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        ("*", "https://any.example", True),
+        ("*", "null", True),
+        ("https://a.example", "https://a.example", True),
+        ("https://a.example", "https://A.example", False),
+        ("https://a.example", "https://a.example.evil", False),
+        (["https://a.example", "https://b.example"], "https://b.example", True),
+        ((), "https://a.example", False),
+        (True, "https://a.example", True),
+        (False, "https://a.example", False),
+        (re.compile(r"https://[a-z]+\.example"), "https://b.example", True),
+        (re.compile(r"https://[a-z]+\.example"), "https://b.example.evil", False),
+        ([re.compile("x"), "https://a.example"], "https://a.example", True),
+        (lambda origin: origin.endswith("b"), "https://b", True),
+        (lambda origin: origin.endswith("b"), "https://c", False),
+    ],
+)
+def test_cors_names_further_origins(origins: Any, origin: str, allowed: bool) -> None:
+    policy = OriginPolicy(Cors(origins))
+    assert policy.allows([origin], "server.example", secure=False) is allowed
+    assert policy.allows(["http://server.example"], "server.example", secure=False)
+    echoed = dict(policy.headers(origin)).get("Access-Control-Allow-Origin")
+    assert echoed == (("*" if origins == "*" else origin) if allowed else None)
+
+
+def test_something_that_names_no_origin_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="cors"):
+        OriginPolicy(Cors(5)).allows(["https://a"], "b", secure=False)
+
+
+@pytest.mark.rule("engineio-v4-http-origin-missing")
+def test_who_names_no_origin_is_served() -> None:
+    assert OriginPolicy(None).allows([], "a.example", secure=False)
+    assert not OriginPolicy(None).allows(["http://a"] * 2, "a", secure=False)
+
+
+def test_the_refusal_names_the_origin_and_the_setting() -> None:
+    sentence = OriginPolicy(None).explain("https://evil.example")
+    assert "https://evil.example" in sentence
+    assert "option cors" in sentence
+    assert "names" in OriginPolicy(Cors()).explain("x")
+    assert len(OriginPolicy(None).explain("x" * 10_000)) < 400
+
+
+@pytest.mark.rule("engineio-v4-http-cors")
+def test_the_fields_of_answers_and_preflights() -> None:
+    policy = OriginPolicy(
+        Cors(
+            ["https://a.example"],
+            methods=("GET", "POST"),
+            exposed_headers=("x-one", "x-two"),
+            credentials=True,
+            max_age=600,
+        )
+    )
+    assert policy.headers("https://a.example") == [
+        ("Access-Control-Allow-Origin", "https://a.example"),
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Expose-Headers", "x-one,x-two"),
+    ]
+    assert policy.headers(None)[0] == ("Vary", "Origin")
+    assert policy.preflight("x-mine") == [
+        ("Access-Control-Allow-Methods", "GET,POST"),
+        ("Vary", "Access-Control-Request-Headers"),
+        ("Access-Control-Allow-Headers", "x-mine"),
+        ("Access-Control-Max-Age", "600"),
+    ]
+    fixed = OriginPolicy(Cors("*", allowed_headers=("x-a", "x-b")))
+    assert fixed.preflight(None)[1] == ("Access-Control-Allow-Headers", "x-a,x-b")
+    assert OriginPolicy(None).headers("https://a") == OriginPolicy(None).preflight("x") == []
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("a.example", "a.example"),
+        ("A.Example:80", "a.example"),
+        ("[::1]", "[::1]"),
+        ("[::1]:80", "[::1]"),
+        ("", ""),
+    ],
+)
+def test_the_name_in_host(host: str, name: str) -> None:
+    assert host_name(host) == name
