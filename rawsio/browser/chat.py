@@ -41,7 +41,6 @@ from rawsio.errors import Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FunctionType
     from typing import Any
 
 __all__ = [
@@ -101,7 +100,7 @@ class Mistake(Exception):
     """What a page asked for cannot be done; the text is for the person."""
 
 
-def answered(handler: FunctionType) -> Callable[..., Any]:
+def answered(handler: Any) -> Callable[..., Any]:
     """Acknowledge a handler's :class:`Mistake` with ``{"error": why}``."""
 
     most = handler.__code__.co_argcount - 2

@@ -167,6 +167,16 @@
     row.text = size(full);
   }
 
+  /** A browser cuts a large message into several frames; only the first knows what it is. */
+  function readFragment(row, bytes, full, at) {
+    const help = "Goes on where the frame before it ended; the layer above gets the whole message.";
+    const fields = new Fields().add(full, "payload", "fragment", size(full), help);
+    row.packet = view(bytes, full, at, fields);
+    row.kind = "attachment";
+    row.title = row.carrier.head.fin ? "last fragment" : "fragment";
+    row.text = size(full);
+  }
+
   // WebSocket frames, RFC 6455 section 5.2
 
   const OPCODES = {
@@ -231,8 +241,10 @@
     row.title = `frame: ${name}`;
     row.kind = head.opcode > 8 ? "heartbeat" : "control";
     row.text = help;
-    if (head.opcode === 1 && head.fin) readPacket(row, payload, head.length, head.end);
-    else if (head.opcode === 2 && head.fin) readBinary(row, payload, head.length, head.end);
+    if (head.opcode === 1) readPacket(row, payload, head.length, head.end);
+    else if (head.opcode === 2) readBinary(row, payload, head.length, head.end);
+    else if (head.opcode === 0) readFragment(row, payload, head.length, head.end);
+    if (head.opcode < 3 && !head.fin) row.title += head.opcode ? ", first fragment" : "";
     return row;
   }
 

@@ -1,0 +1,227 @@
+// The demo in a browser: two windows chat, a picture arrives, the layers show every byte.
+//
+// It starts `$PYTHON -m rawsio serve` (or uses the server at DEMO_URL) and drives the Chromium at
+// CHROMIUM, else /usr/bin/chromium.  Screenshots go into INTEROP_RESULTS, else a temporary folder.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { spawn } = require("node:child_process");
+const { once } = require("node:events");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const readline = require("node:readline");
+const { after, before, describe, it } = require("node:test");
+const { chromium } = require("playwright-core");
+
+const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "demo-"));
+
+// A picture of two by two pixels: red, green, blue, white.
+const PICTURE = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8DAAMIM/4EAAB/uBfsL2WiLAAAAAElFTkSuQmCC",
+  "base64",
+);
+
+describe("the demo in Chromium", { timeout: 120_000 }, () => {
+  let server;
+  let browser;
+  let url = process.env.DEMO_URL;
+  let ada;
+  let grace;
+  const complaints = [];
+
+  /** Open a window, and enter the chat under a name. */
+  async function enter(name, options) {
+    const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") {
+        complaints.push(`${name}: ${message.text()}`);
+      }
+    });
+    page.on("pageerror", (error) => complaints.push(`${name}: ${error}`));
+    await page.goto(url);
+    await page.fill("#name", name);
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("body[data-state=on]");
+    await page.waitForSelector("#rooms [aria-current]");
+    return page;
+  }
+
+  async function say(page, text) {
+    await page.fill("#text", text);
+    await page.keyboard.press("Enter");
+  }
+
+  function screenshot(page, name) {
+    return page.screenshot({ path: path.join(RESULTS, `demo-${name}.png`) });
+  }
+
+  /** Choose the newest message of the layer view that matches, and return what the panels say. */
+  async function layersOf(page, selector) {
+    await page.locator(`.rows li${selector} button`).last().click();
+    const panel = (which) => page.locator(`.layer.on-${which}`);
+    const ascii = (which) =>
+      panel(which).locator(".byte i").evaluateAll((all) => all.map((cell) => cell.textContent).join(""));
+    return { panel, ascii };
+  }
+
+  before(async () => {
+    if (!url) {
+      server = spawn(process.env.PYTHON || "python3", ["-m", "rawsio", "serve", "--port", "0"], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [line] = await once(readline.createInterface({ input: server.stdout }), "line");
+      [url] = /http:\S+/.exec(line);
+    }
+    browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+      ],
+    });
+    ada = await enter("Ada", { viewport: { width: 1360, height: 860 }, colorScheme: "light" });
+    grace = await enter("Grace", { viewport: { width: 700, height: 900 }, colorScheme: "dark" });
+  });
+
+  after(async () => {
+    if (browser) await browser.close();
+    if (!server) return;
+    server.kill("SIGTERM");
+    assert.equal((await once(server, "exit"))[0], 0, "the server ended with an error");
+  });
+
+  it("shows who is there, on the second namespace", async () => {
+    await ada.waitForSelector("#people .person:has-text('Grace')");
+    await grace.waitForSelector("#people .person:has-text('Ada')");
+    await ada.waitForSelector("#status:has-text('connected over websocket')");
+  });
+
+  it("carries messages both ways, with their ticks", async () => {
+    await say(ada, "Hello Grace, <b>☃ 😀</b>");
+    await grace.waitForSelector(".message.theirs:has-text('Hello Grace, <b>☃ 😀</b>')");
+    await ada.waitForSelector(".message.mine:last-child .ticks[title='seen by Grace']");
+    await say(grace, "Hi Ada!");
+    await ada.waitForSelector(".message.theirs:has-text('Hi Ada!')");
+    await grace.waitForSelector(".message.mine:last-child .ticks:text('✓')");
+  });
+
+  it("says that somebody is typing", async () => {
+    await grace.locator("#text").pressSequentially("t");
+    await ada.waitForSelector("#typing:has-text('Grace is typing')");
+    await grace.fill("#text", "");
+  });
+
+  it("carries a picture, and a file", async () => {
+    await ada.setInputFiles("#file", { name: "dots.png", mimeType: "image/png", buffer: PICTURE });
+    const picture = grace.locator(".message.theirs figure img");
+    await picture.waitFor();
+    assert.equal(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)), 2);
+    const received = await picture.evaluate(async (image) =>
+      Array.from(new Uint8Array(await (await fetch(image.src)).arrayBuffer())),
+    ).catch(() => null); // the policy of the page may forbid to fetch it; it is shown all the same
+    if (received) assert.ok(Buffer.from(received).equals(PICTURE));
+    const notes = Buffer.from("one line\n".repeat(30_000));
+    await grace.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: notes });
+    await ada.waitForSelector(".message.theirs a[download='notes.txt']:has-text('270 kB')");
+    await grace.waitForSelector(".message.mine:last-child .ticks:text('✓')");
+  });
+
+  it("shows the message as packet, packet and masked frame, byte by byte", async () => {
+    await say(ada, "look at the bytes");
+    const { panel, ascii } = await layersOf(ada, ".event:has(.sent):has-text('look at the bytes')");
+    assert.match(await ascii("message"), /^2\d+\["say","lobby","look␣at␣the␣bytes"\]$/);
+    assert.match(await ascii("packet"), /^42\d+\["say"/);
+    assert.doesNotMatch(await ascii("carrier"), /look/);
+    const fields = await panel("carrier").locator(".field .name").allTextContents();
+    assert.deepEqual(fields, ["FIN, RSV, opcode", "MASK, length", "masking key", "payload, masked"]);
+    assert.equal(await panel("carrier").locator(".bit").first().textContent(), "1");
+    await panel("message").locator(".byte").first().hover();
+    assert.equal(await ada.locator(".byte.lit").count(), 3, "the same byte on three layers");
+    await screenshot(ada, "wide");
+    await panel("carrier").locator("input").check();
+    assert.match(await ascii("carrier"), /^.{6}42\d+\["say"/);
+    await panel("carrier").locator(".byte").nth(8).hover();
+    assert.match(await ada.locator(".explain").textContent(), /on the wire XOR 0x/);
+    await ada.click("[data-do=follow]");
+  });
+
+  it("shows what came, unmasked, and attachments as frames of their own", async () => {
+    const { panel, ascii } = await layersOf(grace, ".event:has(.received):has-text('look at the bytes')");
+    assert.match(await ascii("carrier"), /42\["message",.*look␣at␣the␣bytes/);
+    assert.match(await panel("carrier").textContent(), /not masked/);
+    await layersOf(grace, ".attachment:has(.sent):has-text('attachment')");
+    assert.match(await panel("carrier").textContent(), /(FIN|more), binary/); // Chromium cuts large ones
+    await screenshot(grace, "700");
+  });
+
+  it("shows HTTP, head and body, and never its own stream", async () => {
+    const { panel } = await layersOf(ada, ".http:has-text('GET upgrade')");
+    const names = await panel("carrier").locator(".field .name").allTextContents();
+    assert.ok(names.includes("Sec-WebSocket-Key"), String(names));
+    const open = await layersOf(ada, ".engine:has-text('open')");
+    assert.match(await open.panel("carrier").textContent(), /status lineHTTP\/1.1 200 OK/);
+    assert.match(await open.ascii("packet"), /^0\{"sid":"/);
+    await screenshot(ada, "http");
+    assert.equal(await ada.locator(".rows .event:has-text('trace')").count(), 0);
+    assert.ok((await ada.locator(".rows li").count()) > 20);
+  });
+
+  it("pauses, clears and hides heartbeats", async () => {
+    await ada.click("[data-do=clear]");
+    await ada.click("[data-do=pause]");
+    await say(grace, "while paused");
+    await ada.waitForSelector("[data-do=pause]:has-text('Resume (')");
+    assert.equal(await ada.locator(".rows li").count(), 0);
+    await ada.click("[data-do=pause]");
+    await ada.waitForSelector(".rows li:has-text('while paused')");
+    await ada.uncheck("[data-do=beats]");
+    assert.equal(await ada.locator(".rows li.heartbeat:visible").count(), 0);
+  });
+
+  it("works over polling alone, where the same packets are in HTTP bodies", async () => {
+    await ada.selectOption("#transport", "polling");
+    await ada.waitForSelector("#status:has-text('connected over polling')");
+    await ada.waitForSelector("#rooms [aria-current]");
+    await ada.waitForSelector("#people .person:has-text('Ada')");
+    await say(ada, "by post");
+    await grace.waitForSelector(".message.theirs:has-text('by post')");
+    const { panel, ascii } = await layersOf(ada, ".event:has(.sent):has-text('by post')");
+    assert.match(await ascii("packet"), /^42\d+\["say"/);
+    assert.match(await panel("carrier").textContent(), /request linePOST \/socket\.io\//);
+  });
+
+  it("keeps rooms apart, and remembers what was said", async () => {
+    await grace.fill("#room-name", "greenhouse");
+    await grace.keyboard.press("Enter");
+    await grace.waitForSelector("#rooms [aria-current]:has-text('greenhouse')");
+    await say(grace, "only for the greenhouse");
+    await ada.waitForSelector("#rooms button:has-text('greenhouse')");
+    assert.equal(await ada.locator(".message:has-text('only for the greenhouse')").count(), 0);
+    await ada.click("#rooms button:has-text('greenhouse')");
+    await ada.waitForSelector(".message:has-text('only for the greenhouse')");
+  });
+
+  it("fits on a phone, as two tabs", async () => {
+    const phone = await enter("Hedy", { viewport: { width: 390, height: 800 }, hasTouch: true });
+    await phone.waitForSelector(".message:has-text('look at the bytes')");
+    const wide = () => phone.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok((await wide()) <= 390);
+    await screenshot(phone, "phone-chat");
+    await phone.click("[data-tab=layers]");
+    await layersOf(phone, ".event:has(.sent)");
+    assert.ok((await wide()) <= 390);
+    await screenshot(phone, "phone-layers");
+    await phone.context().close();
+  });
+
+  it("leaves nothing to complain about in the console", () => {
+    assert.deepEqual(complaints, []);
+  });
+});
