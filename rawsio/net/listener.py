@@ -79,13 +79,21 @@ class Listener:
         """Where it listens: ``(host, port, ...)``, or the path of a unix socket."""
         return self._listening.getsockname()
 
+    def detach(self) -> socket.socket:
+        """Give the listening socket back, still open: for a listener on another loop.
+
+        A path to remove in the end goes with it: it is the new listener's.
+        """
+        if self._fd >= 0:
+            self._pause()
+            self._fd = -1
+        return self._listening
+
     def close(self) -> None:
         """Stop listening; calling it again does nothing.  Accepted connections go on."""
         if self._fd < 0:
             return
-        self._pause()
-        self._fd = -1
-        self._listening.close()
+        self.detach().close()
         if self._remove is not None:
             try:
                 os.unlink(self._remove)

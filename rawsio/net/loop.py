@@ -151,14 +151,16 @@ class Loop:
         return True
 
     def _channel(self, fileobj: Any) -> tuple[int, _Channel]:
-        self._check_open()
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        if self._closed:  # whatever is removed now is gone already
+            return fd, _Channel()
         try:
             return fd, self._selector.get_key(fd).data
         except (KeyError, ValueError):
             return fd, _Channel()
 
     def _register(self, fd: int, channel: _Channel, *, anew: bool) -> None:
+        self._check_open()
         selector = self._selector
         mask = channel.mask()
         known = fd in selector.get_map()

@@ -195,6 +195,21 @@ def test_closing_in_the_callback_and_closing_twice_are_harmless(bench: Bench) ->
     assert len(bench.accepted) == 1
 
 
+def test_a_listening_socket_moves_to_another_loop_without_losing_anybody(bench: Bench) -> None:
+    listener = bench.listen(listen_tcp())
+    bench.connect(listener.address)  # waits in the queue
+    listening = listener.detach()
+    listener.close()
+    bench.loop.step(0)
+    assert bench.accepted == []
+    other = Bench()
+    moved = other.listen(listening)
+    other.loop.step(1)
+    assert len(other.accepted) == 1
+    moved.close()
+    other.close()
+
+
 def test_the_same_port_can_be_listened_at_again_at_once(bench: Bench) -> None:
     listener = bench.listen(listen_tcp())
     host, port = listener.address

@@ -174,6 +174,8 @@ def test_a_closed_loop_refuses_work_and_closing_again_does_nothing() -> None:
     ):
         with pytest.raises(RuntimeError):
             refused()
+    assert loop.remove_reader(0) is False
+    assert loop.remove_writer(0) is False
 
 
 # Descriptors

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
+import weakref
 
 import pytest
 
@@ -138,10 +140,14 @@ def test_a_slow_reader_reaches_high_water_and_drains() -> None:
         got = 0
         while got < 500_000:
             got += len(t.peer_reads())
+            before = t.stream.buffered_amount
             t.loop.step(0)
             if t.owner.marks == ["high"]:
                 assert t.stream.buffered_amount > 50_000
+            elif before > 50_000:
+                assert t.stream.buffered_amount <= 50_000
         assert got == 500_000
+        assert t.stream.buffered_amount == 0
         assert t.owner.marks == ["high", "drain"]
         assert t.stream.buffered_amount == 0
 
@@ -483,3 +489,42 @@ def test_a_stream_takes_a_blocking_socket_over() -> None:
         assert stream in t.driver.streams
         stream.abort()
         peer.close()
+
+
+def test_a_stream_can_be_aborted_after_its_loop_was_closed() -> None:
+    with joined() as t:
+        t.loop.close()
+        t.stream.abort()
+        assert t.owner.closed == ["aborted"]
+
+
+def test_a_thousand_connections_that_end_in_every_way_leave_nothing_behind() -> None:
+    with joined() as t:
+        ghosts = []
+        for number in range(1000):
+            ours, peer = socket.socketpair()
+            layer = Parrot()
+            layer.deadline = t.loop.time() + 60
+            stream = TCPStream(t.driver, ours, layer, t.owner.on_events, t.owner.on_closed)
+            ghosts.append(weakref.ref(stream))
+            peer.send(b"x")
+            if number % 2:
+                t.loop.step(0)
+            if number % 5 == 0:
+                stream.abort()
+            elif number % 5 == 1:
+                layer.closing = Closing.NOW
+                stream.touch()
+            elif number % 5 == 2:
+                layer.closing = Closing.HALF
+                stream.touch()
+            elif number % 5 == 3:
+                layer.tick = lambda _now: 1 // 0  # type: ignore[method-assign, return-value]
+            peer.close()
+            del stream, layer
+        t.turns(10)
+        assert len(t.owner.closed) == 1000
+        gc.collect()
+        assert not [ghost for ghost in ghosts if ghost() is not None]
+        assert len(t.driver.timers._heap) < 100
+        assert len(t.selector.get_map()) == 2
