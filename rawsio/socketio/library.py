@@ -17,6 +17,7 @@ from __future__ import annotations
 from rawsio.errors import Refused
 
 from .handlers import take_off
+from .member import State
 from .reply import as_values
 from .sequence import Sequence, Step, log_failure, too_few
 
@@ -197,20 +198,21 @@ class Judgement(Sequence):
     otherwise.
     """
 
-    __slots__ = ("_done", "_error")
+    __slots__ = ("_socket", "_done", "_error")
 
     def __init__(
         self, host: Host, socket: Any, done: Callable[[BaseException | None], None]
     ) -> None:
         steps: Steps = [(Step.CALL, fn, (socket,)) for fn in socket.namespace.middleware]
         super().__init__(host, steps)
+        self._socket = socket
         self._done = done
         self._error: BaseException | None = None
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
-        """Stop at the first that raised."""
+        """Stop at the first that raised, or when the client is gone."""
         self._error = error
-        return error is None
+        return error is None and self._socket.state is State.OPENING
 
     def finished(self) -> None:
         """Tell the verdict."""

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer"]
 
+_HEADS = ("5", "6")
+"""How the messages begin that attachments follow."""
+
 _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
@@ -106,6 +109,9 @@ class Peer(InOrder):
         if self._allowance < 0 and self._too_fast():
             return
         protocol = self.protocol
+        if message.__class__ is str and message[:1] in _HEADS:
+            # The protocol has to know since when it waits for attachments.
+            protocol.tick(self.host.time())
         for event in protocol.receive(message):
             if type(event) is Event:
                 self._event(event)
@@ -153,6 +159,10 @@ class Peer(InOrder):
                 self.send(acknowledgement(event, result))
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             log_failure(self.host, "a handler of", args[0], event.namespace, error)
+        except BaseException:
+            # The program is being stopped; should it go on, this connection does, too.
+            self.busy = False
+            raise
         if self._jobs is None:
             self.busy = False
         else:

@@ -132,7 +132,7 @@ class InOrder:
         """Run a job now, or when its turn comes."""
         if not self.busy:
             self.busy = True
-            if job(*args):
+            if self._start(job, args):
                 self.proceed()
             return
         if self._jobs is None:
@@ -152,10 +152,19 @@ class InOrder:
             if self.paused and len(jobs) <= self.host.limits.queued_events // 2:
                 self.paused = False
                 self.sink.pause(False)
-            if not job(*args):
+            if not self._start(job, args):
                 return
         self.busy = False
         self._jobs = None
+
+    def _start(self, job: Callable[..., bool], args: tuple[Any, ...]) -> bool:
+        try:
+            return job(*args)
+        except BaseException:
+            # Handlers' errors never come here: the program is being stopped.  Should it go on,
+            # the connection does, too.
+            self.busy = False
+            raise
 
     @property
     def queued(self) -> int:
