@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     class Parser(Protocol):
         """How packets look as messages: give one to both ends to replace the standard form."""
 
+        @property
+        def standard(self) -> frozenset[type]:
+            """Types of packets that have the standard form all the same."""
+
         def encode(self, packet: AnyEvent, /) -> tuple[str | bytes, ...]:
             """Return the messages of a packet; raise ``Unsendable`` if it has none."""
 
@@ -79,6 +83,7 @@ __all__ = ["SocketIOConnection"]
 
 _JOINED = State.JOINED
 _ACTIVE = (State.CONNECTING, State.REJOINING, State.JOINED)
+_ALL = frozenset((Connect, ConnectError, Event, Ack, Disconnect))
 _NOWHERE: dict[str, State] = {}
 _ONLY_ROOT = {"/": State.JOINED}
 
@@ -88,8 +93,9 @@ class SocketIOConnection:
 
     Units are Engine.IO messages (``str`` or ``bytes``), events the records of
     :mod:`rawsio.socketio.packets`, and ``Closed`` or ``Failed``.  ``parser`` replaces the form of
-    packets on the wire: an object with ``encode(packet) -> tuple`` and
-    ``decode(message, limits) -> packet`` (:class:`rawsio.socketio.msgpack.MsgpackParser`).
+    packets on the wire (:class:`rawsio.socketio.msgpack.MsgpackParser` is one): an object with
+    ``encode(packet) -> tuple``, ``decode(message, limits) -> packet`` and ``standard``, the types
+    of packets that have the standard form all the same.
 
     >>> server = SocketIOConnection(Role.SERVER)
     >>> server.receive('0{"token":"x"}')
@@ -106,6 +112,7 @@ class SocketIOConnection:
         "_limits",
         "_encode",
         "_decode",
+        "_standard",
         "_states",
         "_partial",
         "_outbox",
@@ -126,6 +133,7 @@ class SocketIOConnection:
         self._limits = limits
         self._encode = encode_packet if parser is None else parser.encode
         self._decode = decode_packet if parser is None else parser.decode
+        self._standard = _ALL if parser is None else parser.standard
         self._states = _NOWHERE
         self._partial: Partial | None = None
         self._outbox: list[Any] | None = None
@@ -208,21 +216,21 @@ class SocketIOConnection:
                 return []
             raise _illegal(packet, state)
         if kind is Connect and self.role is Role.SERVER:
-            self._check_room(namespace)
+            self._check_room()
         elif kind is Disconnect and state is State.CONNECTING:
             refusal = ConnectError(namespace, {"message": "cancelled"})
             self._put(self._encode(refusal))
         self._move(namespace, after)
         return [packet]
 
-    def _check_room(self, namespace: str) -> None:
-        if self._is_full(namespace):
+    def _check_room(self) -> None:
+        if self._is_full():
             message = f"more than {self._limits.namespaces} namespaces at a time"
             raise SocketIOError(message, "socketio-v5-limit-namespaces")
 
-    def _is_full(self, namespace: str) -> bool:
-        active = [name for name, state in self._states.items() if state in _ACTIVE]
-        return namespace not in active and len(active) >= self._limits.namespaces
+    def _is_full(self) -> bool:
+        active = [state for state in self._states.values() if state in _ACTIVE]
+        return len(active) >= self._limits.namespaces
 
     # Out
 
@@ -243,10 +251,10 @@ class SocketIOConnection:
     def send_prepared(self, prepared: Prepared) -> None:
         """Send a prepared packet: the same as ``send(prepared.event)``, without encoding it again.
 
-        The outbox then holds ``prepared`` itself in place of its messages, except that a
-        connection with a parser of its own encodes the event.
+        The outbox then holds ``prepared`` itself in place of its messages; what a parser does not
+        list in ``standard`` is encoded by that parser instead.
         """
-        if self._encode is not encode_packet:
+        if type(prepared.event) not in self._standard:
             self.send(prepared.event)
             return
         self._admit(prepared.event, prepared.messages)
@@ -306,7 +314,7 @@ class SocketIOConnection:
             return
         if len(namespace) > self._limits.namespace_name:
             raise Unsendable(f"a namespace of more than {self._limits.namespace_name} characters")
-        if self._is_full(namespace):
+        if self._is_full():
             most = self._limits.namespaces
             raise LocalProtocolError(f"more than {most} namespaces at a time")
 

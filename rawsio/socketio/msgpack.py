@@ -61,6 +61,9 @@ class MsgpackParser:
 
     __slots__ = ("_depth",)
 
+    standard: frozenset[type] = frozenset()
+    """No packet has the standard form."""
+
     def __init__(self, limits: Limits = DEFAULT) -> None:
         self._depth = limits.json_depth
 

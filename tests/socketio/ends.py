@@ -22,7 +22,7 @@ def server(*namespaces: str, limits: Limits = DEFAULT) -> SocketIOConnection:
     """Return a server's end whose client has joined these namespaces."""
     layer = SocketIOConnection(Role.SERVER, limits)
     for namespace in namespaces:
-        assert layer.receive(f"0{namespace},") == [Connect(namespace)]
+        layer.receive(f"0{namespace},")
         layer.send(Connect(namespace, {"sid": "x"}))
     layer.data_to_send()
     return layer
@@ -33,7 +33,7 @@ def client(*namespaces: str, limits: Limits = DEFAULT) -> SocketIOConnection:
     layer = SocketIOConnection(Role.CLIENT, limits)
     for namespace in namespaces:
         layer.send(Connect(namespace))
-        assert layer.receive(f'0{namespace},{{"sid":"x"}}') == [Connect(namespace, {"sid": "x"})]
+        layer.receive(f'0{namespace},{{"sid":"x"}}')
     layer.data_to_send()
     return layer
 

@@ -63,6 +63,6 @@ TestLaws = laws_for(
         flatten=flatten,
         prepare=try_prepare,
         max_tick=0.5,
-        steps=20,
+        steps=15,
     )
 )

@@ -303,6 +303,6 @@ TestLaws = laws_for(
         wire=wire,
         bytewise=False,
         max_tick=0.5,
-        steps=15,
+        steps=8,
     )
 )

@@ -164,7 +164,7 @@ class TestIn:
     def test_an_event_is_an_array_that_begins_with_its_name(self, text: str) -> None:
         assert refused(text) in ("socketio-v5-event-array", "socketio-v5-value-json")
 
-    @pytest.mark.rule("socketio-v5-event-array", "socketio-v5-ack-array", "socketio-v5-error-data")
+    @pytest.mark.rule("socketio-v5-event-array", "socketio-v5-ack-array", "socketio-v5-value-json")
     @pytest.mark.parametrize(
         ("text", "rule"),
         [
