@@ -30,10 +30,12 @@ async function startServer(mode, port = 0) {
   return {
     port: Number(match[1]),
     url: `http://127.0.0.1:${match[1]}`,
-    /** Ask it to stop; resolves to its exit code. */
+    /** Ask it to stop; resolves to its exit code, null if it had to be killed. */
     async stop() {
       child.kill("SIGTERM");
+      const patience = setTimeout(() => child.kill("SIGKILL"), 5000);
       const [code] = await exited;
+      clearTimeout(patience);
       return code;
     },
     /** Kill it, as a power cut would. */

@@ -13,9 +13,12 @@ engineio   the settings of the Engine.IO protocol suite: echoes on ``/engine.io/
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from rawsio import Refused, Server
+
+from .engine_server import EngineEcho
 
 __all__ = ["MODES", "application", "main"]
 
@@ -143,7 +146,16 @@ def socketio() -> Server:
     return io
 
 
-MODES = {"client": client, "socketio": socketio}
+def engineio() -> EngineEcho:
+    """Return the server of the Engine.IO protocol suite."""
+    return EngineEcho(path="/engine.io", **SUITE)
+
+
+MODES: dict[str, Callable[[], Any]] = {
+    "client": client,
+    "socketio": socketio,
+    "engineio": engineio,
+}
 
 
 def main() -> None:
