@@ -352,7 +352,10 @@ def _confirm_protocol(offered: Headers, answered: Headers) -> str | None:
 def _confirm_extensions(
     offered: Headers, answered: Headers, settings: DeflateOptions
 ) -> Agreement | None:
-    found = parse_extensions(answered.get_all("sec-websocket-extensions"))
+    lines = answered.get_all("sec-websocket-extensions")
+    if len(lines) > 1:
+        raise HTTPError("Sec-WebSocket-Extensions came twice", "6455-11.3.2-once")
+    found = parse_extensions(lines)
     if not found:
         return None
     ours = dict(parse_extensions(offered.get_all("sec-websocket-extensions")))

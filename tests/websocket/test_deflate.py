@@ -106,7 +106,7 @@ INVALID = [
 ]
 
 
-@pytest.mark.rule("7692-7.1-decline")
+@pytest.mark.rule("7692-7.1-decline", "7692-5-parameters", "7692-7.1.2.1-value")
 @pytest.mark.parametrize("offer", INVALID)
 def test_a_server_declines_an_invalid_offer(offer: str) -> None:
     assert accept_offer(parameters(offer), PLAIN) is None
@@ -147,7 +147,7 @@ def test_a_client_accepts_a_valid_answer(
     assert confirm_answer(offer, parameters(answer), settings) == agreed
 
 
-@pytest.mark.rule("7692-7.1-answer")
+@pytest.mark.rule("7692-7.1-answer", "7692-7.1.1.1-granted")
 @pytest.mark.parametrize(
     ("settings", "answer"),
     [
@@ -358,6 +358,17 @@ def test_rsv1_is_for_the_first_frame_of_a_message(role: Role) -> None:
     assert failed(role, bad, deflate=AGREED) == ("7692-6-rsv1-control", 1002)
     bad = frame(role, TEXT, packed(b"Hello"), rsv1=True)
     assert failed(role, bad) == ("6455-5.2-rsv1", 1002)
+
+
+@pytest.mark.rule("7692-6.1-whole", "7692-6.2-joined")
+@pytest.mark.parametrize("role", Role)
+def test_a_message_is_compressed_whole_and_then_cut(role: Role) -> None:
+    sender = WebSocketConnection(role.peer, deflate=AGREED, fragment=5)
+    text = "a text that is long enough for some fragments"
+    sender.send(Message(text))
+    wire = b"".join(sender.data_to_send())
+    assert [f.rsv1 for f in frames(role.peer, wire)][:2] == [True, False]
+    assert WebSocketConnection(role, deflate=AGREED).receive(wire) == [Message(text)]
 
 
 @pytest.mark.rule("7692-6-any-message")

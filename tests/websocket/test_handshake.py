@@ -164,6 +164,7 @@ def test_the_request_has_no_body(field: tuple[str, str]) -> None:
     assert accept(request(("Content-Length", "0"))).response.status == 101
 
 
+@pytest.mark.rule("6455-4.2.2-error")
 def test_a_refusal_says_what_helps() -> None:
     response, _ = refusal(HTTPError("no", "6455-4.2.1-get", 405))
     assert response.headers.get("allow") == "GET"
@@ -199,7 +200,7 @@ def test_protocols_are_distinct_tokens(values: list[str]) -> None:
     assert refused(message, protocols=["a"]) == ("6455-4.1-protocol-grammar", 400)
 
 
-@pytest.mark.rule("7692-7-first-acceptable", "7692-7.1-decline", "6455-9.1-grammar")
+@pytest.mark.rule("7692-7-first-acceptable", "7692-7.1-decline", "6455-4.2.2-extensions")
 @pytest.mark.parametrize(
     ("offered", "answer"),
     [
@@ -308,7 +309,7 @@ def test_each_request_has_its_own_key() -> None:
     assert len(keys) == 20
 
 
-@pytest.mark.rule("6455-4.1-request")
+@pytest.mark.rule("6455-4.1-request", "6455-3-fragment", "6455-4.1-protocol-grammar")
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -421,6 +422,13 @@ def test_any_other_status_is_surfaced_with_its_response(status: int) -> None:
 )
 def test_a_101_that_breaks_a_rule_is_rejected(response: Response, rule: str) -> None:
     assert rejected(ASKED, response) == rule
+
+
+@pytest.mark.rule("6455-11.3.2-once")
+def test_extensions_are_answered_in_one_line() -> None:
+    name = "Sec-WebSocket-Extensions"
+    response = answered((name, "permessage-deflate"), (name, ","))
+    assert rejected(ASKED, response) == "6455-11.3.2-once"
 
 
 @pytest.mark.rule("6455-4.1-protocol", "6455-4.1-extensions")

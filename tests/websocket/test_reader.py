@@ -199,6 +199,9 @@ HEADERS = [
     "6455-5.5-control-fragmented",
     "6455-5.5-control-length",
     "6455-7.1.7-fail",
+    "6455-7.1.7-nothing-more",
+    "6455-7.1.7-report",
+    "6455-10.7-validate",
 )
 @pytest.mark.parametrize(("header", "rule"), HEADERS)
 def test_a_wrong_header_ends_the_connection(role: Role, header: bytes, rule: str) -> None:

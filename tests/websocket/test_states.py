@@ -60,7 +60,7 @@ def test_every_state_has_its_rows() -> None:
             assert set(table[role]) == set(State)
 
 
-@pytest.mark.rule("6455-5.5.1-no-data-after-close")
+@pytest.mark.rule("6455-5.5.1-no-data-after-close", "6455-6.1-open")
 @pytest.mark.parametrize(("role", "state"), STATES)
 @pytest.mark.parametrize("kind", list(EVENTS))
 def test_what_the_table_allows_may_be_sent(role: Role, state: State, kind: type) -> None:
