@@ -13,6 +13,10 @@ from __future__ import annotations
 
 from .layer import record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["Limits", "DEFAULT"]
 
 
@@ -133,9 +137,9 @@ class Limits:
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
 
-    def but(self, **changes: float) -> Limits:
+    def but(self, **changes: Any) -> Limits:
         """Return a copy with these fields changed; ``TypeError`` for a name that is none."""
-        kept = {name: getattr(self, name) for name in self.__match_args__}
+        kept: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
         return Limits(**{**kept, **changes})
 
 

@@ -204,16 +204,17 @@ class Server(Listening, Operators):
         stack = ServerStack(self.limits, address=name, date=http_date, trace=trace)
         stream = TCPStream(self._driver, sock, stack, self._received, self._lost)
         stack.stream = stream
+        stream.tag = stack
         stream.on_drain = self._drained
 
     def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        self._gateway.receive(stream.layer, events)
+        self._gateway.receive(stream.tag, events)
 
     def _lost(self, stream: TCPStream, _reason: str) -> None:
-        self._gateway.lost(stream.layer)
+        self._gateway.lost(stream.tag)
 
     def _drained(self, stream: TCPStream) -> None:
-        session = stream.layer.session
+        session = stream.tag.session
         if session is not None and session.user is not None:
             session.user.drained()
 
@@ -286,7 +287,7 @@ class Server(Listening, Operators):
         if port is not None or not self._listeners:
             self.listen(host, 3000 if port is None else port)
         ended = get_running_loop().create_future()
-        self._finished.append(lambda: ended.done() or ended.set_result(None))
+        self._finished.append(lambda: None if ended.done() else ended.set_result(None))
         try:
             await ended
         finally:
@@ -313,7 +314,7 @@ class Server(Listening, Operators):
                 session.user.ended(reason)
                 session.close(reason, discard=True)
             for stream in list(self._driver.streams):
-                stream.layer.close(1001)
+                stream.tag.close(1001)
                 stream.touch()
             self.host.call_later(timeout, self._abort)
         self._check_closed()

@@ -21,6 +21,7 @@ from binascii import b2a_base64
 
 from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
+from rawsio.http.grammar import REASONS
 from rawsio.http.messages import Body, EndOfMessage, Response
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
@@ -248,7 +249,8 @@ class ServerStack:
             fields.append(("Connection", "close"))
         elif request is not None and request.version == "1.0":
             fields.append(("Connection", "keep-alive"))
-        http.send(Response(response.status, response.headers.plus(*fields), response.reason))
+        reason = response.reason or REASONS.get(response.status, "")
+        http.send(Response(response.status, response.headers.plus(*fields), reason))
         bodiless = request is not None and request.method == "HEAD"
         if body and not bodiless and response.status not in (204, 304):
             http.send(Body(body))

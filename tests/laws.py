@@ -308,7 +308,7 @@ def _prepared_law(subject: Subject) -> dict[str, Any]:
             prepared = prepare(event)
             if prepared is None:
                 continue
-            outcomes = []
+            outcomes: list[Any] = []
             for feeder, argument in zip(feeders, (event, prepared), strict=True):
                 layer = feeder.layer
                 send = layer.send if argument is event else layer.send_prepared

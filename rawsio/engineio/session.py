@@ -227,10 +227,12 @@ class Session:
         if self.connection.state is State.CLOSED:
             return
         self._drop_candidate()
+        polling = self.polling
         if discard:
             self.connection.data_to_send()
+        elif polling is not None and self.connection.pending:
+            self.flush()
         self.connection.send(Closed(0, reason))
-        polling = self.polling
         if polling is None or polling.poll is not None or discard:
             self.settle()
         else:
@@ -287,13 +289,25 @@ class Session:
             if self.connection.state is State.CLOSED:
                 self.link.close()
         if self.connection.state is State.CLOSED:
-            if self.polling is not None:
-                if self.stage is Transport.LEAVING and self.polling.poll is None:
-                    return
-                self._answer(self.connection.data_to_send() or [NOOP])
+            if self.polling is not None and not self._say_goodbye(self.polling):
+                return
             self._end()
         elif self.connection.pending or self.connection.deadline == 0.0:
             self._touched(self)
+
+    def _say_goodbye(self, polling: Polling) -> bool:
+        """Answer the last polls; return whether there is nothing more to say."""
+        leaving = self.stage is Transport.LEAVING
+        if leaving and polling.poll is None:
+            return False
+        packets = self.connection.data_to_send()
+        if leaving and len(packets) > 1:
+            # The close goes into an answer of its own: official clients act on it before they
+            # hand up the messages of the same payload, so a DISCONNECT before it would be lost.
+            self._answer(packets[:-1])
+            return False
+        self._answer(packets or [CLOSE if leaving else NOOP])
+        return True
 
     def _end(self) -> None:
         if self.stage is Transport.NONE:

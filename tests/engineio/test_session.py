@@ -288,12 +288,14 @@ def test_a_close_packet_on_a_websocket_ends_the_session_at_once() -> None:
 
 
 @pytest.mark.rule("engineio-v4-close-server")
-def test_closing_answers_the_waiting_poll_with_the_queue_and_1() -> None:
+def test_closing_answers_the_waiting_poll_with_the_queue_and_the_next_one_with_1() -> None:
     b, session = opened()
     waiting = b.parked(session)
     session.send(Message("last"))
     session.send(Closed(0, "forced close"))
-    assert waiting.answer() == (200, b"4last\x1e1")
+    assert waiting.answer() == (200, b"4last")
+    assert session.stage is Transport.LEAVING
+    assert b.poll(session).answer() == (200, b"1")
     assert (session.state, session.stage) == (State.CLOSED, Transport.NONE)
     assert b.poll(session).answer() == UNKNOWN
     session.close()
@@ -309,7 +311,8 @@ def test_what_is_queued_at_the_close_waits_for_one_more_poll() -> None:
     assert session.stage is Transport.LEAVING
     b.pass_time(29.9)
     assert b.post(session, "4ignored").answer() == (200, b"ok")
-    assert b.poll(session).answer() == (200, b"4last\x1e1")
+    assert b.poll(session).answer() == (200, b"4last")
+    assert b.poll(session).answer() == (200, b"1")
     assert b.verdict is RESPONDED
     assert b.taken() == []
     assert b.poll(session).answer() == UNKNOWN
