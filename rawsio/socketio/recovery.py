@@ -16,6 +16,8 @@ What differs from the reference, on purpose:
   notices a dead connection before we do), so that no two sockets have one id;
 - the log and the sessions are bounded in number, bytes and time, and need no timer;
 - a client that has seen no offset yet gets everything since it entered: no first event is needed;
+- a packet counts as missed by who was in its rooms *when it was sent*, so what rooms a client has
+  joined or left since makes no difference;
 - a volatile event carries the offset of the packet before it, because the official client takes any
   text at the end of an event for an offset, and would otherwise lose its place.
 
@@ -35,6 +37,7 @@ from .packets import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from .host import Prepared, Space
@@ -43,6 +46,8 @@ __all__ = ["Recovery", "RecoveringAdapter", "Session"]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST_OFFSET = 32
+_STILL = 1 << 62
+"""The end of a stay that has not ended."""
 
 
 @record
@@ -61,15 +66,18 @@ class Recovery:
 class Session:
     """What is kept of a socket that lost its connection.
 
-    ``position`` is that of the next packet in the log that the client has not seen.
+    ``begin`` is the position in the log where it entered, ``resume`` that of the next packet that
+    the client has not seen.  ``stays`` tells for each room from which position to which it was in.
     """
 
     sid: str
     secret: str
-    rooms: tuple[str, ...]
-    data: Any
-    since: float
-    position: int
+    begin: int
+    resume: int
+    data: Any = None
+    since: float = 0.0
+    rooms: tuple[str, ...] = ()
+    stays: Any = None
 
 
 @record
@@ -95,6 +103,38 @@ class RecoveringAdapter(Adapter):
         self._bytes = 0
         self._live: dict[str, Any] = {}
         self._lost: dict[str, Session] = {}
+        # For each socket and room: from which position in the log to which it was in.
+        self._stays: dict[str, dict[str, list[list[int]]]] = {}
+
+    # Membership, with its history
+
+    def add_all(self, sid: str, rooms: Iterable[str]) -> None:
+        """Put a socket into rooms."""
+        rooms = tuple(room for room in rooms if room != sid)
+        stays = self._stays.setdefault(sid, {})
+        for room in rooms:
+            past = stays.setdefault(room, [])
+            if not past or past[-1][1] != _STILL:
+                past.append([self.end, _STILL])
+        super().add_all(sid, rooms)
+
+    def remove(self, sid: str, room: str) -> None:
+        """Take a socket out of a room."""
+        if room in self.sids.get(sid, ()):
+            past = self._stays[sid][room]
+            past[-1][1] = self.end
+            # What no packet in the log lies in tells nothing.
+            past = [stay for stay in past if max(stay[0], self._first) < stay[1]]
+            if past:
+                self._stays[sid][room] = past
+            else:
+                del self._stays[sid][room]
+        super().remove(sid, room)
+
+    def remove_all(self, sid: str, *, was_connected: bool = False) -> None:
+        """Take a socket out of every room."""
+        self._stays.pop(sid, None)
+        super().remove_all(sid, was_connected=was_connected)
 
     # The log
 
@@ -163,7 +203,7 @@ class RecoveringAdapter(Adapter):
         if session is None:
             host = self.namespace.host
             secret = b2a_hex(host.random_bytes(16)).decode("ascii")
-            session = Session(socket.id, secret, (), None, 0.0, self.end)
+            session = Session(socket.id, secret, self.end, self.end)
             socket.session = session
         self._live[session.secret] = socket
         return session.secret  # type: ignore[no-any-return]
@@ -172,6 +212,7 @@ class RecoveringAdapter(Adapter):
         """Keep what is needed to restore a socket that lost its connection."""
         session = socket.session
         session.rooms = tuple(self.sids.get(socket.id, ()))
+        session.stays = self._stays.pop(socket.id, {})
         session.data = socket.data
         session.since = self.namespace.host.time()
         self._lost[session.secret] = session
@@ -192,20 +233,27 @@ class RecoveringAdapter(Adapter):
         session = self._lost.pop(secret, None)
         if session is None:
             return None
-        position = session.position if offset is None else self.position(offset)
-        if position is None or not self._first <= position <= self.end:
+        position = session.begin if offset is None else self.position(offset)
+        if position is None or position > self.end:
             return None
-        session.position = position
+        session.resume = max(position, session.begin)
+        if session.resume < self._first:
+            return None
+        self._stays[session.sid] = session.stays
         return session
 
     def missed(self, socket: Any) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
         session = socket.session
-        rooms = {session.sid, *self.sids.get(session.sid, ())}
-        skipped = session.position - self._first
-        return [
-            kept.prepared
-            for kept in islice(self._log, skipped, None)
-            if not (kept.targets.rooms and rooms.isdisjoint(kept.targets.rooms))
-            and rooms.isdisjoint(kept.targets.excluded)
-        ]
+        stays = self._stays.get(session.sid, {})
+        found = []
+        unseen = islice(self._log, session.resume - self._first, None)
+        for position, kept in enumerate(unseen, session.resume):
+            here = {session.sid}
+            for room in (*kept.targets.rooms, *kept.targets.excluded):
+                if any(begin <= position < end for begin, end in stays.get(room, ())):
+                    here.add(room)
+            rooms = kept.targets.rooms
+            if not (rooms and here.isdisjoint(rooms)) and here.isdisjoint(kept.targets.excluded):
+                found.append(kept.prepared)
+        return found

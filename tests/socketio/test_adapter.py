@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -107,6 +108,7 @@ class RoomsAreAListOfPairs(RuleBasedStateMachine):
 
 
 TestRooms = RoomsAreAListOfPairs.TestCase
+TestRooms.settings = settings(stateful_step_count=25)
 
 
 def test_events_of_rooms_come_in_the_order_of_the_reference() -> None:

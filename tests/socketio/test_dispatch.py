@@ -182,9 +182,9 @@ def test_a_coroutines_result_counts(world: World) -> None:
         raise ValueError
 
     world.io.on("e", handler)
-    world.io.on("hidden", lambda socket, a: handler(socket, a))
+    world.io.on("hidden", lambda socket, a: handler(socket, a))  # noqa: PLW0108 - its arity is the test
     world.io.on("failing", failing)
-    world.io.on("failing hidden", lambda socket: failing(socket))
+    world.io.on("failing hidden", lambda socket: failing(socket))  # noqa: PLW0108 - its arity is the test
     client = world.client()
     assert ask(world, client, "e", 1) == [[1, "async"]]
     assert ask(world, client, "hidden", 1) == [[1, "async"]]
@@ -226,7 +226,7 @@ def test_listeners_come_first_and_middleware_may_change_or_refuse(world: World) 
     def handler(*args: Any) -> None:
         order.append(("handler", args))
 
-    socket.on("error", lambda error: order.append(error))
+    socket.on("error", lambda error: order.append(error))  # noqa: PLW0108 - its arity is the test
     assert ask(world, client, "good", 1) == [[]]
     assert order == [("any", "good", (1,)), ("use", "good", [1]), ("handler", (1, "added"))]
     order.clear()

@@ -17,10 +17,20 @@ def test_every_name_of_the_reference_is_there() -> None:
         issued=0.0,
     )
     shown = Handshake(opening, {"token": 1})
-    assert shown.headers == {"host": "here", "cookie": "a=1", "origin": "http://there", "x-a": "1, 2"}
+    assert shown.headers == {
+        "host": "here",
+        "cookie": "a=1",
+        "origin": "http://there",
+        "x-a": "1, 2",
+    }
     assert shown.query == {"EIO": "4", "name": "Jörg X", "a": "2", "flag": "", "": "v"}
     assert shown.auth == {"token": 1}
-    assert (shown.address, shown.secure, shown.xdomain, shown.issued) == ("192.0.2.1", True, True, 0)
+    assert (shown.address, shown.secure, shown.xdomain, shown.issued) == (
+        "192.0.2.1",
+        True,
+        True,
+        0,
+    )
     assert shown.time == "1970-01-01T00:00:00+00:00"
     assert shown.url.endswith("&=v")
     assert "192.0.2.1" in repr(shown)

@@ -36,7 +36,10 @@ def reasons_of(world: World) -> list[Any]:
         (lambda c: c.raw('2/unknown,["x"]'), "forced close"),
         (lambda c: c.raw('4{"message":"x"}'), "forced close"),
         (lambda c: c.raw(b"binary"), "forced close"),
-        (lambda c: (c.raw('51-["x",{"_placeholder":true,"num":0}]'), c.raw('2["x"]')), "forced close"),
+        (
+            lambda c: (c.raw('51-["x",{"_placeholder":true,"num":0}]'), c.raw('2["x"]')),
+            "forced close",
+        ),
     ],
 )
 def test_every_end_has_the_reason_of_the_reference(end: Any, reason: str) -> None:
@@ -99,7 +102,9 @@ def test_a_packet_that_is_wrong_closes_the_connection_and_no_other(
     client.raw('2["x"]')
     assert client.closed == "forced close"
     assert called == []
-    assert reasons == ([("disconnecting", "forced close"), ("disconnect", "forced close")] if first else [])
+    assert reasons == (
+        [("disconnecting", "forced close"), ("disconnect", "forced close")] if first else []
+    )
     assert len(world.lines) == 1
     assert world.lines[0][:2] == ("socketio", WARNING)
     assert "[socketio-v5-" in world.lines[0][2]
@@ -337,7 +342,9 @@ def test_handlers_on_the_socket_hear_of_its_end_with_a_description() -> None:
     world = World()
     heard: list[Any] = []
     client = world.client()
-    client.socket().on("disconnect", lambda reason, description: heard.append((reason, description)))
+    client.socket().on(
+        "disconnect", lambda reason, description: heard.append((reason, description))
+    )
     client.peer.ended("transport error", "too big")
     assert heard == [("transport error", "too big")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -238,7 +239,18 @@ def test_a_secret_that_is_none_makes_a_new_session(auth: Any) -> None:
 
 @pytest.mark.parametrize(
     "offset",
-    ["", "x", "{}.", "{}.zz", "{}.-1", "{}. 1", "{}.\u0661", "{}." + "0" * 100, "{}.A", "00000000.1"],
+    [
+        "",
+        "x",
+        "{}.",
+        "{}.zz",
+        "{}.-1",
+        "{}. 1",
+        "{}.\u0661",
+        "{}." + "0" * 100,
+        "{}.A",
+        "00000000.1",
+    ],
 )
 def test_an_offset_that_is_not_ours_makes_a_new_session(offset: str) -> None:
     world = world_with()
@@ -284,7 +296,7 @@ def test_the_log_and_the_sessions_are_bounded() -> None:
     world.io.emit("e", 5)
     browsers[3].connect()
     assert not browsers[3].recovered, "what it missed is not all there"
-    world.io.emit("e", "x" * 9_900)
+    world.io.emit("e", "x" * 9_970)
     assert len(adapter._log) == 1
     world.pass_time(200)
     world.io.emit("e", 1)
@@ -455,3 +467,4 @@ class RecoveryLosesAndRepeatsNothing(RuleBasedStateMachine):
 
 
 TestRecoveryLosesAndRepeatsNothing = RecoveryLosesAndRepeatsNothing.TestCase
+TestRecoveryLosesAndRepeatsNothing.settings = settings(stateful_step_count=25)

@@ -112,7 +112,7 @@ def test_callbacks_run_once_each_in_order_and_a_failing_one_stops_no_other() -> 
     called: list[Any] = []
     reply.add_done_callback(lambda r: called.append(1))
     reply.add_done_callback(lambda r: 1 / 0)
-    reply.add_done_callback(lambda r: called.append(r))
+    reply.add_done_callback(lambda r: called.append(r))  # noqa: PLW0108 - its arity is the test
     reply.resolve("x")
     reply.resolve("y")
     reply.fail(ValueError())

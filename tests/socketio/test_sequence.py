@@ -56,7 +56,9 @@ def test_a_step_that_ends_later_holds_the_next_one_up() -> None:
 
 def test_a_step_aside_is_started_in_order_and_not_waited_for() -> None:
     world = World(policy="deferred")
-    run = Recorded(world, [(Step.ASIDE, abs, (-1,)), (Step.CALL, abs, (-2,)), (Step.ASIDE, int, ())])
+    run = Recorded(
+        world, [(Step.ASIDE, abs, (-1,)), (Step.CALL, abs, (-2,)), (Step.ASIDE, int, ())]
+    )
     assert not run.run()
     world.finish(1)
     assert run.seen == [(1, 2), "proceeded"]

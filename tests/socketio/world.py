@@ -115,7 +115,7 @@ class World:
             result = fn(*args)
             if hasattr(result, "send"):
                 result = drive(result)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             done(None, error)
         else:
             done(result, None)
