@@ -19,7 +19,7 @@ import re
 
 from rawsio.errors import HTTPError, escaped
 
-__all__ = ["TOKEN", "Parameters", "parse_extensions"]
+__all__ = ["Parameters", "is_token", "parse_extensions"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +29,25 @@ if TYPE_CHECKING:
 else:
     Parameters = list
 
-TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - the grammar's word
-"""A token of RFC 9110 section 5.6.2."""
-
-_VALUE = rf'(?:{TOKEN}|"(?:[^"\\]|\\.)*")'
-_PARAMETER = rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?"
+# RFC 9110 section 5.6.2
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - not a password
+_VALUE = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
+_PARAMETER = rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?"
 _ONE_PARAMETER = re.compile(_PARAMETER)
 _ELEMENT = re.compile(
-    rf"[ \t]*(?:({TOKEN})((?:[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*{_VALUE})?)*))?[ \t]*(?:,|\Z)"
+    rf"[ \t]*(?:({_TOKEN})((?:[ \t]*;[ \t]*{_TOKEN}(?:[ \t]*=[ \t]*{_VALUE})?)*))?[ \t]*(?:,|\Z)"
 )
-_WHOLE_TOKEN = re.compile(rf"{TOKEN}\Z")
+_WHOLE_TOKEN = re.compile(rf"{_TOKEN}\Z")
 _ESCAPE = re.compile(r"\\(.)")
+
+
+def is_token(text: str) -> bool:
+    """Say whether a text is a token of HTTP.
+
+    >>> is_token("v2.chat"), is_token("a b"), is_token("")
+    (True, False, False)
+    """
+    return _WHOLE_TOKEN.match(text) is not None
 
 
 def parse_extensions(lines: list[str]) -> list[tuple[str, Parameters]]:
@@ -74,7 +82,7 @@ def _unquoted(value: str, text: str) -> str:
         return value
     value = _ESCAPE.sub(r"\1", value[1:-1])
     # Section 9.1: a quoted value must be a token once its quotes are off.
-    if _WHOLE_TOKEN.match(value) is None:
+    if not is_token(value):
         raise _malformed(text)
     return value
 

@@ -16,7 +16,8 @@ a refusal is an error that knows its status**; :func:`refusal` makes the answer 
 Confirmed(agreement=None, protocol=None)
 
 Only version 13 is spoken (rule 6455-4.2.2-version): drafts had rules of their own, and the holes
-to go with them.  What is left out: ``Host`` and ``Origin`` are compared with lists that the caller
+to go with them.  Extensions and subprotocols are imported by the first handshake that has any.
+What is left out: ``Host`` and ``Origin`` are compared with lists that the caller
 gives, and otherwise the caller's business, as are cookies, redirects and credentials: a response
 that is no 101 comes back whole, in :class:`Rejected`.
 """
@@ -32,10 +33,6 @@ from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, answer
 from rawsio.layer import record
 
-from . import deflate as permessage_deflate
-from .deflate import Agreement, DeflateOptions
-from .extensions import TOKEN, parse_extensions
-
 try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # a fifth of what hashlib takes
 except ImportError:
@@ -44,6 +41,8 @@ except ImportError:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from .deflate import Agreement, DeflateOptions
 
 __all__ = [
     "VERSION",
@@ -61,7 +60,6 @@ VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # 16 bytes in base64 (section 4.1, item 7).
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==\Z")
-_WHOLE_TOKEN = re.compile(rf"{TOKEN}\Z")
 _VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
 _OWN_FIELDS = (
     "host",
@@ -228,15 +226,22 @@ def _read_key(headers: Headers) -> str:
 def _read_protocols(headers: Headers) -> list[str]:
     """Return the subprotocols in a header; raises ``HTTPError`` unless they are distinct tokens."""
     lines = headers.get_all("sec-websocket-protocol")
-    names = [name.strip(" \t") for name in ",".join(lines).split(",")] if lines else []
+    if not lines:
+        return []
+    names = [name.strip(" \t") for name in ",".join(lines).split(",")]
     names = [name for name in names if name]
-    malformed = lines and not names
-    if malformed or len(set(names)) < len(names) or not all(map(_WHOLE_TOKEN.match, names)):
+    if not names or not _are_distinct_tokens(names):
         raise HTTPError(
             f"Sec-WebSocket-Protocol is not a list of tokens: {escaped(', '.join(lines))}",
             "6455-4.1-protocol-grammar",
         )
     return names
+
+
+def _are_distinct_tokens(names: Sequence[str]) -> bool:
+    from .extensions import is_token
+
+    return len(set(names)) == len(names) and all(map(is_token, names))
 
 
 def _choose_protocol(headers: Headers, ours: Sequence[str]) -> str | None:
@@ -246,12 +251,18 @@ def _choose_protocol(headers: Headers, ours: Sequence[str]) -> str | None:
 def _choose_extensions(
     headers: Headers, settings: DeflateOptions | None
 ) -> tuple[Agreement | None, str]:
-    offers = parse_extensions(headers.get_all("sec-websocket-extensions"))
-    if settings is None or not permessage_deflate.available():
+    lines = headers.get_all("sec-websocket-extensions")
+    if not lines:
+        return None, ""
+    from . import deflate
+    from .extensions import parse_extensions
+
+    offers = parse_extensions(lines)
+    if settings is None or not deflate.available():
         return None, ""
     for name, parameters in offers:
-        if name == permessage_deflate.NAME:
-            agreed = permessage_deflate.accept_offer(parameters, settings)
+        if name == deflate.NAME:
+            agreed = deflate.accept_offer(parameters, settings)
             if agreed is not None:
                 return agreed
     return None, ""
@@ -279,7 +290,7 @@ def offer(
         raise LocalProtocolError(f"not a request target: {escaped(target)}")
     if _VISIBLE.match(host) is None:
         raise LocalProtocolError(f"not a host: {escaped(host)}")
-    if len(set(protocols)) < len(protocols) or not all(map(_WHOLE_TOKEN.match, protocols)):
+    if protocols and not _are_distinct_tokens(protocols):
         raise LocalProtocolError(f"not distinct tokens: {escaped(', '.join(protocols))}")
     key = b2a_base64(random_bytes(16), newline=False).decode("ascii")
     fields = [
@@ -291,8 +302,11 @@ def offer(
     ]
     if protocols:
         fields.append(("Sec-WebSocket-Protocol", ", ".join(protocols)))
-    if deflate is not None and permessage_deflate.available():
-        fields.append(("Sec-WebSocket-Extensions", permessage_deflate.offer_text(deflate)))
+    if deflate is not None:
+        from .deflate import available, offer_text
+
+        if available():
+            fields.append(("Sec-WebSocket-Extensions", offer_text(deflate)))
     for name, value in headers:
         if name.lower() in _OWN_FIELDS:
             raise LocalProtocolError(f"{escaped(name)} belongs to the handshake")
@@ -320,9 +334,7 @@ def confirm(
     try:
         _check_response(request, response.headers)
         protocol = _confirm_protocol(request.headers, response.headers)
-        agreement = _confirm_extensions(
-            request.headers, response.headers, deflate or DeflateOptions()
-        )
+        agreement = _confirm_extensions(request.headers, response.headers, deflate)
     except HTTPError as error:
         raise Rejected(error.message, error.rule, response) from error
     return Confirmed(agreement, protocol)
@@ -350,22 +362,26 @@ def _confirm_protocol(offered: Headers, answered: Headers) -> str | None:
 
 
 def _confirm_extensions(
-    offered: Headers, answered: Headers, settings: DeflateOptions
+    offered: Headers, answered: Headers, settings: DeflateOptions | None
 ) -> Agreement | None:
     lines = answered.get_all("sec-websocket-extensions")
     if len(lines) > 1:
         raise HTTPError("Sec-WebSocket-Extensions came twice", "6455-11.3.2-once")
-    found = parse_extensions(lines)
-    if not found:
+    if not lines:
         return None
+    from . import deflate
+    from .extensions import parse_extensions
+
+    found = parse_extensions(lines)
     ours = dict(parse_extensions(offered.get_all("sec-websocket-extensions")))
-    if len(found) > 1 or found[0][0] not in ours or found[0][0] != permessage_deflate.NAME:
+    if len(found) > 1 or found[0][0] not in ours or found[0][0] != deflate.NAME:
         names = ", ".join(name for name, _ in found)
         raise HTTPError(
             f"the extensions {escaped(names)} were not asked for", "6455-4.1-extensions"
         )
     name, parameters = found[0]
     try:
-        return permessage_deflate.confirm_answer(ours[name], parameters, settings)
+        options = settings or deflate.DeflateOptions()
+        return deflate.confirm_answer(ours[name], parameters, options)
     except ValueError as error:
         raise HTTPError(f"{name}: {error}", "7692-7.1-answer") from error
