@@ -350,11 +350,8 @@ class SocketIOConnection:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called: for the first CONNECT, or for attachments."""
-        if self._partial is None:
-            return self._connect_by
-        if self._connect_by is None:
-            return self._partial.deadline
-        return min(self._partial.deadline, self._connect_by)
+        # Never both: before the first namespace is joined a server takes no binary packet.
+        return self._connect_by if self._partial is None else self._partial.deadline
 
     def tick(self, now: float) -> list[AnyEvent | Closed | Failed]:
         """Tell the time; return the failure if something took too long."""

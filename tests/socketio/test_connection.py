@@ -370,15 +370,19 @@ class TestTimeAndEnd:
         assert layer.tick(1e9) == []
         assert client().deadline is None
 
-    def test_the_earlier_of_two_deadlines_counts(self) -> None:
+    def test_a_server_without_a_namespace_waits_for_no_attachments(self) -> None:
+        layer = SocketIOConnection(Role.SERVER, Limits(connect_time=1.0))
+        layer.tick(5.0)
+        assert layer.deadline == 6.0
+        layer.receive("0")
+        assert failure(layer, f'51-["x",{P0}]') == "socketio-v5-exchange-joined"
+
+    def test_a_client_may_wait_for_attachments_before_it_has_joined(self) -> None:
         layer = SocketIOConnection(Role.CLIENT)
         layer.send(Connect("/"))
         layer.tick(5.0)
         layer.receive(f'51-["early",{P0}]')
         assert layer.deadline == 35.0
-        slow = SocketIOConnection(Role.SERVER, Limits(connect_time=1.0))
-        slow.tick(5.0)
-        assert slow.deadline == 6.0
 
     @pytest.mark.parametrize("make", [client, server])
     def test_the_end_of_the_session_is_told_once(self, make: Any) -> None:

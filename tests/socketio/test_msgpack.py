@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rawsio.errors import SocketIOError
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT, Limits
+from rawsio.socketio import msgpack
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.msgpack import UNDEFINED, MsgpackParser, pack, unpack
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
@@ -73,10 +74,15 @@ class TestValues:
         assert wire.hex().startswith(head)
         assert unpack(wire) == value
 
+    def test_a_length_of_more_than_32_bits_has_no_form(self) -> None:
+        with pytest.raises(Unsendable, match="4 GiB"):
+            msgpack._head(2**32, msgpack._BYTES)
+
     @pytest.mark.rule("socketio-v5-msgpack-undefined")
     def test_undefined_is_what_json_makes_of_it(self) -> None:
         assert unpack(bytes.fromhex("92d4000001")) == [None, 1]
         assert unpack(bytes.fromhex("82a161d40000a16201")) == {"b": 1}
+        assert repr(UNDEFINED) == "UNDEFINED"
 
     @pytest.mark.parametrize(
         ("wire", "text"),

@@ -210,6 +210,7 @@ class TestIn:
 
     @given(strategies.json_values)
     @example(['\\"[', "\\\\", {'"': ["\\[["]}])
+    @example(["\\", "[[["])
     def test_the_depth_of_a_text_is_that_of_its_value(self, value: Any) -> None:
         def depth(item: Any) -> int:
             if isinstance(item, dict):
