@@ -43,7 +43,7 @@ class Driver:
     takes the events of watched targets that have no ``on_events`` of their own.
     """
 
-    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "_dirty", "_call_soon")
+    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "dirty", "_call_soon")
 
     def __init__(
         self, loop: AnyLoop, limits: Limits = DEFAULT, on_events: Report = _no_report
@@ -54,16 +54,19 @@ class Driver:
         self.log = log.Log(loop.time)
         self.time = loop.time
         self.timers = Timers(loop, on_events, self.log)
-        # A dict, not a list with a flag in each target: touched twice is flushed once, in order.
-        self._dirty: dict[Any, None] = {}
+        # What was touched, in order.  A dict, not a list: touched twice is flushed once.
+        self.dirty: dict[Any, None] = {}
         self._call_soon = loop.call_soon
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
-        dirty = self._dirty
-        if not dirty:
-            self._call_soon(self.flush)
-        dirty[target] = None
+        if not self.dirty:
+            self.schedule()
+        self.dirty[target] = None
+
+    def schedule(self) -> None:
+        """Have ``flush`` called: what ``touch`` does first, when nothing was touched yet."""
+        self._call_soon(self.flush)
 
     def watch(self, target: Any) -> None:
         """See to it that ``target`` is ticked at its deadline; call it when that may have moved."""
@@ -71,15 +74,15 @@ class Driver:
 
     def forget(self, target: Any) -> None:
         """Drop the target: it is neither flushed nor ticked any more."""
-        self._dirty.pop(target, None)
+        self.dirty.pop(target, None)
         self.timers.forget(target)
 
     def flush(self) -> None:
         """Flush all that was touched, and what that touches, now."""
-        dirty, self._dirty = self._dirty, {}
+        dirty, self.dirty = self.dirty, {}
         self._flush(dirty)
-        if self._dirty:
-            dirty, self._dirty = self._dirty, {}
+        if self.dirty:
+            dirty, self.dirty = self.dirty, {}
             self._flush(dirty)
 
     def _flush(self, targets: dict[Any, None]) -> None:

@@ -167,7 +167,9 @@ class TCPStream:
             self._size = _LARGEST_RECEIVE
         elif self._size == _LARGEST_RECEIVE:
             self._size = driver.limits.receive_size
-        driver.touch(self)
+        if not driver.dirty:  # touch(), written out: this runs once for every read
+            driver.schedule()
+        driver.dirty[self] = None
 
     def _discard(self) -> None:
         """Read while ending: the layer sees what comes, but only so much of it."""
@@ -246,14 +248,13 @@ class TCPStream:
         """
         if self.state is _CLOSED:
             return []
-        if self._cutoff is not None and now >= self._cutoff:
-            if self.state is State.ENDED:
-                self.abort("closed; the peer did not")
-            else:
-                self._lost(TimeoutError(errno.ETIMEDOUT, "the peer takes no data"))
-            return []
-        self._report(self.layer.tick, now)
-        self.driver.touch(self)
+        if self._cutoff is None or now < self._cutoff:
+            self._report(self.layer.tick, now)
+            self.driver.touch(self)
+        elif self.state is State.ENDED:
+            self.abort("closed; the peer did not")
+        else:
+            self._lost(TimeoutError(errno.ETIMEDOUT, "the peer takes no data"))
         return []
 
     # Writing

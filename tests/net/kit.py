@@ -33,7 +33,12 @@ class CountingSelector(selectors.DefaultSelector):
         super().__init__()
         self.asked = 0
         self.woken = 0
+        self.modified = 0
         self.timeouts: list[float | None] = []
+
+    def modify(self, *arguments: Any) -> Any:
+        self.modified += 1
+        return super().modify(*arguments)
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(timeout)

@@ -49,7 +49,8 @@ def test_what_was_touched_is_flushed_once_in_order(driver: Driver) -> None:
 def test_what_a_flush_touches_is_flushed_in_the_same_turn(driver: Driver) -> None:
     log: list[str] = []
     stream = Target(log, "stream")
-    driver.touch(Target(log, "session", lambda: driver.touch(stream)))
+    session = Target(log, "session", lambda: driver.touch(stream))
+    driver.loop.call_soon_threadsafe(driver.touch, session)  # an emit from another thread
     driver.loop.step(0)
     assert log == ["session", "stream"]
 

@@ -42,6 +42,7 @@ def test_ten_small_sends_are_one_system_call() -> None:
             t.say(b"%d," % number)
         t.loop.step(0)
         assert t.sock.sends == [20]
+        assert t.selector.modified == 0
         assert t.peer.recv(100) == b"0,1,2,3,4,5,6,7,8,9,"
 
 
@@ -261,6 +262,20 @@ def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
         assert t.owner.events == [Closed()]
 
 
+def test_who_took_everything_is_not_cut_off_later() -> None:
+    clock = Clock()
+    with joined(Limits(write_time=30.0), clock, small=True) as t:
+        t.say(b"x" * 100_000)
+        got = 0
+        while got < 100_000:
+            t.loop.step(0)
+            got += len(t.peer_reads())
+        t.turns()
+        clock.now += 1000
+        t.turns()
+        assert t.stream.state is State.OPEN
+
+
 # Ends
 
 
@@ -384,11 +399,13 @@ def test_an_error_while_receiving_is_an_end(number: int) -> None:
 def test_an_error_while_sending_is_an_end(size: int) -> None:
     with joined() as t:
         t.sock.fail["send"] = BrokenPipeError(errno.EPIPE, "Broken pipe")
+        t.layer.deadline = t.loop.time() + 60
         t.say(b"x" * size, b"y" * size)
         t.turns()
         assert t.owner.events == [Closed()]
         assert t.owner.closed == ["Broken pipe"]
         assert t.stream.buffered_amount == 0
+        assert len(t.driver.timers) == 0
 
 
 def test_an_error_while_the_rest_is_sent_is_an_end() -> None:

@@ -98,6 +98,14 @@ def test_the_calls_for_one_event_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert kernel.calls == ["send"] * 16
 
 
+@pytest.mark.parametrize("parts", [[b"x" * 1000], [b"x" * 100] * 10, [b"x" * JOIN] * 3])
+def test_a_call_that_took_less_than_it_was_given_is_the_last(parts: list[bytes]) -> None:
+    kernel: Any = Kernel([10] * 100)
+    queue = Unsent(parts)
+    assert queue.send(kernel)
+    assert len(kernel.calls) == 1
+
+
 def test_empty_parts_are_dropped() -> None:
     queue = Unsent([b"", b"a", b""])
     queue.extend([b""])
