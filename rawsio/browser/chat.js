@@ -257,7 +257,7 @@
       drawTyping();
     });
 
-    trace.on("trace", (record) => layers.push(record));
+    trace.on("trace", (records) => records.forEach((record) => layers.push(record)));
     trace.on("connect_error", (error) => chat.connected && layers.say(`This server shows no layers: ${error.message}`));
   }
 

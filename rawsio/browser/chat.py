@@ -75,6 +75,9 @@ ROOMS = 100
 JOINED = 10
 """Most rooms that one page may be in."""
 
+TRACE_DELAY = 0.02
+"""Seconds after which records of the trace are sent: a few at a time, not one by one."""
+
 LASTING = ("lobby", "pictures", "protocol")
 """Rooms that are there even when nobody is in them."""
 
@@ -346,6 +349,7 @@ def make_server(**options: Any) -> Any:
 
     hub = TraceHub(time.monotonic)
     io = Server(app=pages(), trace=hub, **options)
+    hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
     install(io)
     trace = io.of(NAMESPACE)
     trace.on("connection", hub.subscribe)

@@ -2,12 +2,20 @@
 
 A page cannot see its own frames, so the server of the demo looks for it: every layer of a
 connection is wrapped in :class:`rawsio.trace.Traced`, and what the wrappers report becomes a record
-that the page receives on the namespace ``/trace``.
+that the page receives on the namespace ``/trace``, in events ``trace`` with a list of records::
 
-The one idea is **ownership**: a record belongs to an Engine.IO session, and is sent to the sockets
-of that very session only.  A request says in its target (or, for a handshake, in its answer) which
-session it is for; until that is known its records wait.  The stream of records is itself traffic,
-so packets of ``/trace``, and polls that carried nothing else, are left out of it.
+    {"n": 7, "t": 1.2034, "dir": "in", "layer": "websocket", "what": "unit", "text": None,
+     "data": "gYU...", "size": 35, "cut": False, "binary": True}
+
+``n`` counts the session's records, ``t`` is in seconds, ``dir`` as the server sees it, ``data`` the
+first bytes of a unit in base64, ``size`` how many it has in all, ``text`` what an event looks like.
+
+Two ideas.  **Ownership**: a record belongs to an Engine.IO session, and is sent to the sockets of
+that very session only.  A request says in its target, or a handshake in its answer, which session
+it is for; until that is known its records wait, and an exchange that is no session's is forgotten.
+**The stream is not news**: it is traffic itself, so packets of ``/trace``, and polls that carried
+nothing else, are left out; and it is sent later, by a timer, never from within a report, where it
+would end up between a packet and its attachments.
 
 Everything is bounded: what waits, what one record shows, and what a slow page may have unsent.
 What is left out: any use outside the demo.
@@ -24,23 +32,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["TraceHub", "NAMESPACE"]
+    Later = Callable[[Callable[[], None]], object]
+
+__all__ = ["NAMESPACE", "TraceHub"]
 
 NAMESPACE = "/trace"
 
 SHOWN = 4096
-"""Most bytes of a unit in one record."""
-KEPT = 400
-"""Most records of a session that wait for its page to ask for them."""
+"""Most bytes of a unit, or characters of an event, in one record."""
+KEPT = 1000
+"""Most records of a session that wait to be sent, or for the page to ask for them."""
 SESSIONS = 200
 """Most sessions whose records are kept."""
 UNSENT = 500_000
 """Bytes unsent to a page above which its records are dropped, and counted."""
+BATCH = 100
+"""Most records in one event."""
 
 _SID_IN_TARGET = re.compile(r"[?&]sid=([0-9A-Za-z_-]{1,64})(?:&|\Z)")
 _SID_IN_OPEN = re.compile(rb'0\{"sid":"([0-9A-Za-z_-]{1,64})"')
-# A packet of the stream itself, at the start of a frame's or a body's payload.
-_OWN_PACKET = re.compile(rb"4[0-6]?(?:\d+-)?/trace[,\x1e]")
+# A packet of the stream itself, as a message of Engine.IO and without its type.
+_OWN_PACKET = re.compile(rb"4[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
+_OWN_MESSAGE = re.compile(rb"[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -60,13 +73,18 @@ class _Session:
 
 
 class TraceHub:
-    """Collects records of all sessions; ``clock`` gives seconds."""
+    """Collects records of all sessions, and sends each session its own.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    ``clock`` gives seconds.  ``later(fn)`` calls ``fn`` a moment later, on the loop; it may be set
+    after the server was made, which needs the hub first.
+    """
+
+    def __init__(self, clock: Callable[[], float], later: Later | None = None) -> None:
         self._clock = clock
         self._began = clock()
         self._sessions: dict[str, _Session] = {}
-        self._muted = False
+        self._due = False
+        self.later = later
 
     def connection(self) -> Callable[[str, str, str, Any], None]:
         """Return the reporter for the layers of one TCP connection."""
@@ -76,139 +94,186 @@ class TraceHub:
         """Return the reporter for the layers of one session."""
 
         def report(layer: str, direction: str, what: str, value: Any) -> None:
-            self.add(sid, self.record(layer, direction, what, value))
+            for record in self.records(layer, direction, what, value):
+                self.add(sid, record)
 
         return report
 
-    def record(self, layer: str, direction: str, what: str, value: Any) -> dict[str, Any] | None:
-        """Return the record of one unit or event; ``None`` if it is of the stream itself."""
-        if self._muted or getattr(value, "namespace", None) == NAMESPACE:
-            return None
-        value = getattr(value, "messages", value)
-        record = {"n": 0, "t": round(self._clock() - self._began, 4), "dir": direction}
-        record.update(layer=layer, what=what, text=None, data="", size=0, cut=False, binary=False)
+    def records(self, layer: str, direction: str, what: str, value: Any) -> list[dict[str, Any]]:
+        """Return the records of one unit or event: none if it is of the stream itself."""
+        prepared = getattr(value, "messages", None)
         if what == "event":
-            data = getattr(value, "data", None)
-            if isinstance(data, (str, bytes)) and _OWN_PACKET.match(_bytes_of(data)[:40]):
-                return None
-            text = repr(value)
-            record.update(text=text[:SHOWN], cut=len(text) > SHOWN)
+            event = value if prepared is None else value.event
+            return [] if _is_own_event(event) else [self._record(layer, direction, event)]
+        units: tuple[Any, ...] = (value,)
+        if prepared is not None:
+            units = prepared if layer == "socketio" else value.packets()
+        own = _IS_OWN.get(layer, _is_own_body)
+        return [
+            self._record(layer, direction, None, unit)
+            for unit in units
+            if not own(_bytes_of(unit[:80] if isinstance(unit, str) else unit))
+        ]
+
+    def _record(self, layer: str, direction: str, event: Any, unit: Any = None) -> dict[str, Any]:
+        record: dict[str, Any] = {"n": 0, "t": round(self._clock() - self._began, 4)}
+        record.update(dir=direction, layer=layer, what="event", text=None, data="", size=0)
+        if unit is None:
+            text = repr(event)
+            record.update(text=text[:SHOWN], cut=len(text) > SHOWN, binary=False)
             return record
-        unit = _bytes_of(value)
-        if _is_own(layer, unit):
-            return None
-        shown = b2a_base64(unit[:SHOWN], newline=False).decode("ascii")
-        record.update(data=shown, size=len(unit), cut=len(unit) > SHOWN)
-        record["binary"] = not isinstance(value, str)
+        data = _bytes_of(unit)
+        shown = b2a_base64(data[:SHOWN], newline=False).decode("ascii")
+        record.update(what="unit", data=shown, size=len(data), cut=len(data) > SHOWN)
+        record["binary"] = not isinstance(unit, str)
         return record
 
-    def add(self, sid: str, record: dict[str, Any] | None) -> None:
-        """Add a record to a session and show it to the session's page."""
-        if record is None:
-            return
-        session = self._sessions.get(sid)
-        if session is None:
-            if len(self._sessions) >= SESSIONS:
-                self._sessions.pop(next(iter(self._sessions)))
-            session = self._sessions[sid] = _Session()
+    def add(self, sid: str, record: dict[str, Any]) -> None:
+        """Add a record to a session; its page will see it soon."""
+        session = self._sessions.get(sid) or self._new(sid)
         session.count += 1
         record["n"] = session.count
+        if len(session.waiting) == KEPT:
+            session.dropped += 1
+        session.waiting.append(record)
         if session.sockets:
-            self._show(session, record)
-        else:
-            session.waiting.append(record)
+            self._flush_later()
+
+    def _new(self, sid: str) -> _Session:
+        if len(self._sessions) >= SESSIONS:
+            unseen = (s for s in self._sessions if not self._sessions[s].sockets)
+            del self._sessions[next(unseen, next(iter(self._sessions)))]
+        session = self._sessions[sid] = _Session()
+        return session
 
     def subscribe(self, socket: Any) -> None:
-        """Show a page's own records to it, those that waited first."""
-        session = self._sessions.setdefault(socket.conn.id, _Session())
+        """Show a page its own session's records, those that waited first."""
+        session = self._sessions.get(socket.conn.id) or self._new(socket.conn.id)
         session.sockets.append(socket)
-        waiting, session.waiting = session.waiting, deque(maxlen=KEPT)
-        for record in waiting:
-            self._show(session, record)
+        self._flush_later()
 
     def unsubscribe(self, socket: Any) -> None:
-        """A page looks no longer."""
+        """A page looks no longer: its session's records are forgotten."""
         session = self._sessions.get(socket.conn.id)
         if session is not None and socket in session.sockets:
             session.sockets.remove(socket)
+            if not session.sockets:
+                del self._sessions[socket.conn.id]
 
-    def forget(self, sid: str) -> None:
-        """The session is over."""
-        self._sessions.pop(sid, None)
+    def _flush_later(self) -> None:
+        if self.later is not None and not self._due:
+            self._due = True
+            self.later(self.flush)
 
-    def _show(self, session: _Session, record: dict[str, Any]) -> None:
-        self._muted = True
-        try:
-            for socket in session.sockets:
-                if socket.conn.buffered_amount > UNSENT:
-                    session.dropped += 1
-                    continue
-                socket.emit("trace", {**record, "dropped": session.dropped})
-                session.dropped = 0
-        finally:
-            self._muted = False
+    def flush(self) -> None:
+        """Send what waits to the pages that look."""
+        self._due = False
+        for session in self._sessions.values():
+            if session.sockets and session.waiting:
+                self._send(session)
+
+    def _send(self, session: _Session) -> None:
+        records = list(session.waiting)
+        session.waiting.clear()
+        if any(socket.conn.buffered_amount > UNSENT for socket in session.sockets):
+            session.dropped += len(records)
+            return
+        records[0]["dropped"], session.dropped = session.dropped, 0
+        for socket in session.sockets:
+            for start in range(0, len(records), BATCH):
+                socket.emit("trace", records[start : start + BATCH])
 
 
-def _is_own(layer: str, unit: bytes) -> bool:
-    if layer == "websocket":
-        # Frames are looked at behind their header: 2, 4 or 10 bytes, as ours are not masked.
-        return any(_OWN_PACKET.match(unit, at) for at in (2, 4, 10))
-    if layer == "http":
-        body = unit.partition(b"\r\n\r\n")[2]
-        packets = body.split(b"\x1e") if body else []
-        return bool(packets) and all(_OWN_PACKET.match(p) for p in packets)
-    return _OWN_PACKET.match(unit) is not None
+def _is_own_event(event: Any) -> bool:
+    if getattr(event, "namespace", None) == NAMESPACE:
+        return True
+    data = getattr(event, "data", None)
+    if not isinstance(data, (str, bytes)):
+        return False
+    head = _bytes_of(data[:80])
+    return _OWN_PACKET.match(head) is not None or _OWN_MESSAGE.match(head) is not None
+
+
+def _is_own_frame(unit: bytes) -> bool:
+    # Frames are looked at behind their header: 2, 4 or 10 bytes, as ours are not masked.
+    return any(_OWN_PACKET.match(unit, at) for at in (2, 4, 10))
+
+
+def _is_own_body(body: bytes) -> bool:
+    packets = body.split(b"\x1e")
+    return all(_OWN_PACKET.match(packet) for packet in packets)
+
+
+_IS_OWN: dict[str, Callable[[bytes], Any]] = {
+    "websocket": _is_own_frame,
+    "engineio": _OWN_PACKET.match,
+    "socketio": _OWN_MESSAGE.match,
+}
 
 
 class _Connection:
-    """The reporter of one TCP connection: finds out whose its records are."""
+    """The reporter of one TCP connection: finds out whose its records are.
+
+    Records of an HTTP exchange are held until the next one begins, or a moment after its answer
+    has ended: only then is it known whether the answer carried anything but the stream.
+    """
 
     def __init__(self, hub: TraceHub) -> None:
         self._hub = hub
         self._sid: str | None = None
-        self._pending: list[dict[str, Any]] = []
+        self._held: list[dict[str, Any]] = []
+        self._answered = False
+        self._own = False
 
     def report(self, layer: str, direction: str, what: str, value: Any) -> None:
         """Take what :class:`rawsio.trace.Traced` reports."""
-        hub = self._hub
-        if layer == "websocket":
-            record = hub.record(layer, direction, what, value)
+        if layer == "http":
+            self._exchange(direction, what, value)
+        elif self._held:
+            self._settle()
+        for record in self._hub.records(layer, direction, what, value):
+            if len(self._held) < KEPT:
+                self._held.append(record)
+        if layer != "http":
+            self._find_sid_in(value)
             if self._sid is not None:
-                hub.add(self._sid, record)
-            elif record is not None:
-                self._hold(record)
-                self._find_sid_in(value)
+                self._settle()
+
+    def _exchange(self, direction: str, what: str, value: Any) -> None:
+        if (direction, what) == ("in", "unit"):
+            if self._answered:
+                self._settle()
+                self._sid = None
             return
-        if (direction, what) == ("in", "unit") and len(self._pending) > 40:
-            self._pending.clear()
+        if what == "unit":
+            return
         target = getattr(value, "target", None)
-        if what == "event" and isinstance(target, str):
+        body = getattr(value, "data", None)
+        if isinstance(target, str):
             found = _SID_IN_TARGET.search(target)
             self._sid = found[1] if found else None
-        record = hub.record(layer, direction, what, value)
-        if record is None:
-            # An answer that carried the stream only: its request is of no interest either.
-            self._pending.clear()
-            return
-        self._hold(record)
-        if (direction, what) == ("out", "unit"):
-            self._find_sid_in(value)
-            self._release()
-
-    def _hold(self, record: dict[str, Any]) -> None:
-        if len(self._pending) < KEPT:
-            self._pending.append(record)
+        elif direction == "out" and isinstance(body, (bytes, bytearray)):
+            self._own = _is_own_body(bytes(body))
+            self._find_sid_in(body)
+        elif direction == "out" and hasattr(value, "trailers"):
+            self._answered = True
+            if self._hub.later is not None:
+                self._hub.later(self._settle_if_answered)
 
     def _find_sid_in(self, unit: Any) -> None:
         if self._sid is None and isinstance(unit, (bytes, bytearray)):
             found = _SID_IN_OPEN.search(unit)
             if found:
                 self._sid = found[1].decode("ascii")
-                self._release()
 
-    def _release(self) -> None:
-        if self._sid is None:
-            return
-        for record in self._pending:
-            self._hub.add(self._sid, record)
-        self._pending = []
+    def _settle_if_answered(self) -> None:
+        if self._answered:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Hand the held records to their session, unless they are of the stream or nobody's."""
+        held, self._held = self._held, []
+        if self._sid is not None and not self._own:
+            for record in held:
+                self._hub.add(self._sid, record)
+        self._answered = self._own = False
