@@ -261,7 +261,7 @@ def _request_line(request: Request) -> str:
 
 
 def _status_line(response: Response) -> str:
-    if type(response.status) is not int or not 100 <= response.status <= 999:
+    if type(response.status) is not int or not 100 <= response.status <= 599:
         raise LocalProtocolError(f"not a status: {response.status!r}")
     reason = response.reason
     if not (reason.isalpha() and reason.isascii()) and not REASON.fullmatch(reason):
