@@ -160,6 +160,25 @@ class TestCrossings:
         # Nothing of the past can come behind the peer's own disconnect.
         assert failure(layer, '2/a,["x"]') == "socketio-v5-exchange-joined"
 
+    @pytest.mark.rule("socketio-v5-exchange-dropped")
+    def test_a_client_that_was_disconnected_joins_again_and_is_heard_again(self) -> None:
+        one, other = client("/a"), server("/a")
+        other.send(Disconnect("/a"))
+        assert other.receive('2/a,["late"]') == []
+        assert one.receive(*other.data_to_send()) == [Disconnect("/a")]
+        one.send(Connect("/a"))
+        assert other.receive(*one.data_to_send()) == [Connect("/a")]
+        assert failure(other, '2/a,["x"]') == "socketio-v5-exchange-joined"
+
+    @pytest.mark.rule("socketio-v5-exchange-dropped")
+    def test_a_client_that_left_and_joins_again_drops_acknowledgements_of_the_past(self) -> None:
+        one = client("/a")
+        for event in (Disconnect("/a"), Connect("/a")):
+            one.send(event)
+        assert one.receive("3/a,1[]") == []
+        assert one.receive('0/a,{"sid":"new"}') == [Connect("/a", {"sid": "new"})]
+        assert one.receive("3/a,1[]") == [Ack("/a", [], 1)]
+
     @pytest.mark.rule("socketio-v5-exchange-early")
     def test_a_server_may_send_events_before_it_answers(self) -> None:
         layer = server()
