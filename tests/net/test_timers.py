@@ -8,7 +8,7 @@ import weakref
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio.net.loop import Loop
@@ -188,24 +188,33 @@ def test_thousands_of_targets_are_one_timer_of_the_loop() -> None:
         assert b.loop.next_deadline() is None
 
 
-@given(st.data())
-def test_every_target_is_ticked_exactly_when_it_wants(data: st.DataObject) -> None:
+WHEN = st.one_of(st.none(), st.integers(0, 12).map(float))
+
+
+@given(
+    st.lists(WHEN, min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 3), WHEN), max_size=8),
+)
+@example([12.0], [(1, 0, 3.0), (2, 0, 9.0), (9, 0, None), (10, 0, 12.0)])
+def test_every_target_is_ticked_exactly_when_it_wants(
+    first: list[float | None], moves: list[tuple[int, int, float | None]]
+) -> None:
     with Bench() as b:
-        times = st.one_of(st.none(), st.integers(0, 12).map(float))
-        targets = [Target(data.draw(times)) for _ in range(data.draw(st.integers(1, 4)))]
+        targets = [Target(deadline) for deadline in first]
         expected: list[list[float]] = [[] for _ in targets]
         for target in targets:
             b.timers.watch(target)
-        for now in map(float, range(13)):
+        for now in range(13):
             for number, target in enumerate(targets):
                 if target.deadline is not None and target.deadline <= now:
-                    expected[number].append(now)
-            b.at(now)
+                    expected[number].append(float(now))
+            b.at(float(now))
             assert [t.ticks for t in targets] == expected
-            number = data.draw(st.integers(0, len(targets) - 1))
-            later = st.one_of(st.none(), st.floats(now + 0.5, 15.0))
-            targets[number].deadline = data.draw(later)
-            b.timers.watch(targets[number])
+            for when, which, deadline in moves:
+                if when == now and (deadline is None or deadline > now):
+                    target = targets[which % len(targets)]
+                    target.deadline = deadline
+                    b.timers.watch(target)
 
 
 def test_it_works_over_asyncio() -> None:
