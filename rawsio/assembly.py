@@ -30,7 +30,24 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
     from rawsio.websocket.deflate import DeflateOptions
 
-__all__ = ["Parts", "build", "client_file"]
+__all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_file"]
+
+
+@record
+class ServerOptions:
+    """The options of a server that are not Engine.IO's; keywords of :class:`rawsio.Server`."""
+
+    connect_timeout: float = 45.0
+    """Seconds after which a session that has joined no namespace is closed."""
+    connection_state_recovery: Any = None
+    """``True``, or a :class:`~rawsio.socketio.recovery.Recovery`: clients that were cut off go on
+    where they were."""
+    cleanup_empty_child_namespaces: bool = False
+    """Forget a namespace that a pattern or function made, when its last socket leaves."""
+    per_message_deflate: Any = None
+    """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: compress on WebSockets."""
+    serve_client: bool = True
+    """Serve our browser client at ``<path>/socket.io.js``."""
 
 
 @record
@@ -44,59 +61,68 @@ class Parts:
     namespaces: Namespaces
 
 
+@record
+class Plugs:
+    """What the user plugs in: objects of their own, rather than values."""
+
+    app: Any = None
+    executor: Executor | None = None
+    adapter: Any = None
+    parser: Any = None
+
+
 def build(
     loop: Any,
     touched: Callable[[Session], None],
     on_event: Callable[[Session, Any], None],
-    *,
-    app: Any = None,
-    executor: Executor | None = None,
-    limits: Limits | None = None,
-    connect_timeout: float = 45.0,
-    recovery: Any = None,
-    cleanup_empty: bool = False,
-    deflate: Any = None,
-    parser: Any = None,
-    serve_client: bool = True,
-    adapter: Any = None,
+    plugs: Plugs,
+    limits: Limits | None,
     options: dict[str, Any],
 ) -> Parts:
-    """Make the parts of a server; the keywords are those of :class:`rawsio.Server`."""
-    engine = _engine_options(options)
+    """Make the parts of a server; ``options`` are those of both records, by name."""
+    own, engine = _sorted(options)
     size = engine.max_http_buffer_size
     bounds = (DEFAULT if limits is None else limits).but(
-        connect_time=connect_timeout, body=size, message=size
+        connect_time=own.connect_timeout, body=size, message=size
     )
     log = Log(loop.time)
-    encode = prepare if parser is None else _prepare_with(parser)
     host = ServerHost(
-        loop, bounds, log, executor=executor, recovery=_recovery(recovery), encode=encode
+        loop,
+        bounds,
+        log,
+        executor=plugs.executor,
+        recovery=_recovery(own.connection_state_recovery),
+        encode=prepare if plugs.parser is None else _prepare_with(plugs.parser),
     )
     registry = EngineIOServer(engine, bounds, touched=touched)
     gateway = Gateway(
         registry,
         on_event,
         log,
-        host_time(host),
-        application=_application(app, engine if serve_client else None),
-        deflate=_deflate(deflate),
+        _clock(host),
+        application=_application(plugs.app, engine if own.serve_client else None),
+        deflate=_deflate(own.per_message_deflate),
     )
-    namespaces = Namespaces(host, adapter, cleanup_empty=cleanup_empty)
+    namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
     return Parts(bounds, host, registry, gateway, namespaces)
 
 
-def host_time(host: ServerHost) -> Callable[[], float]:
-    """Return a clock that stays right when the host changes its loop."""
-    return lambda: host.time()  # noqa: PLW0108 - the attribute is replaced with the loop
+def _clock(host: ServerHost) -> Callable[[], float]:
+    # Not `host.time` itself: it is another function once the host runs on another loop.
+    return lambda: host.time()  # noqa: PLW0108
 
 
-def _engine_options(options: dict[str, Any]) -> EngineOptions:
-    known = EngineOptions.__match_args__
+def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
+    own, engine = ServerOptions.__match_args__, EngineOptions.__match_args__
     for name in options:
-        if name not in known:
-            names = ", ".join(known)
-            raise TypeError(f"Server() has no option {name!r}; those of the engine are: {names}")
-    return EngineOptions(**options)
+        if name not in own and name not in engine:
+            raise TypeError(
+                f"Server() has no option {name!r}; there are: {', '.join((*own, *engine))}"
+            )
+    return (
+        ServerOptions(**{name: options[name] for name in own if name in options}),
+        EngineOptions(**{name: options[name] for name in engine if name in options}),
+    )
 
 
 def _recovery(option: Any) -> Any:

@@ -66,8 +66,8 @@ class RemoteProtocolError(RawsioError):
     def as_event(self) -> Failed:
         """Return the terminal event that says the same, with plain fields only.
 
-        >>> WebSocketError("a client frame is not masked", "6455-5.1-mask").as_event()
-        Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='a client frame is not masked')
+        >>> WebSocketError("not masked", "6455-5.1-mask").as_event()
+        Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='not masked')
         """
         return Failed(self.layer, self.rule, self.code, self.message)
 

@@ -107,35 +107,39 @@ else:
         >>> Point(1), Point(1) == Point(1, 0), Point(1) == Point(2)
         (Point(x=1, y=0), True, False)
         """
-        names = tuple(cls.__dict__.get("__annotations__", ()))
+        names = tuple(cls.__dict__.get("__annotations__", ()))  # noqa: RUF063 - its own only
         namespace = dict(cls.__dict__)
         defaults = {name: namespace.pop(name) for name in names if name in namespace}
         namespace.pop("__dict__", None)
         namespace.pop("__weakref__", None)
-        compared = [name for name in names if name not in namespace.get("__uncompared__", ())]
-        namespace.update(_methods(names, defaults, compared))
         namespace.update(__slots__=names, __match_args__=names, __hash__=None)
+        namespace.update(__init__=_init(names, defaults), __eq__=_equal, __repr__=_shown)
         made = type(cls)(cls.__name__, cls.__bases__, namespace)
         made.__qualname__ = cls.__qualname__
         return made
 
-    def _methods(names, defaults, compared):
+    def _init(names, defaults):
+        # Compiled text: a loop over the names would make every event several times as dear.
         parameters = "".join(f", {n}=_{n}" if n in defaults else f", {n}" for n in names)
-        fields = ", ".join(f"{n}={{self.{n}!r}}" for n in names)
-        equal = " and ".join(f"self.{n} == other.{n}" for n in compared) or "True"
-        source = [
-            f"def __init__(self{parameters}):",
-            *(f" self.{n} = {n}" for n in names),
-            " pass",
-            "def __eq__(self, other):",
-            f" return {equal} if other.__class__ is self.__class__ else NotImplemented",
-            "def __repr__(self):",
-            f" return f'{{type(self).__qualname__}}({fields})'",
-        ]
+        body = "".join(f"\n self.{n} = {n}" for n in names)
         scope = {f"_{name}": value for name, value in defaults.items()}
         methods = {}
-        exec("\n".join(source), scope, methods)  # noqa: S102 - the text is made of our own names
-        return methods
+        source = f"def __init__(self{parameters}):{body or ' pass'}"
+        exec(source, scope, methods)  # noqa: S102 - the text is made of our own names
+        return methods["__init__"]
+
+    def _equal(self, other):
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        ignored = getattr(self, "__uncompared__", ())
+        for name in self.__match_args__:
+            if name not in ignored and getattr(self, name) != getattr(other, name):
+                return False
+        return True
+
+    def _shown(self):
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+        return f"{type(self).__qualname__}({fields})"
 
 
 @record
@@ -162,8 +166,8 @@ class Failed:
     (a status, a close code, an Engine.IO error code; 0 where there is none); ``message`` one
     sentence for the log, wire text escaped.
 
-    >>> Failed("websocket", "6455-5.1-mask", 1002, "a client frame is not masked")
-    Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='a client frame is not masked')
+    >>> Failed("websocket", "6455-5.1-mask", 1002, "not masked")
+    Failed(layer='websocket', rule='6455-5.1-mask', code=1002, message='not masked')
     """
 
     layer: str
@@ -178,16 +182,31 @@ if TYPE_CHECKING:
         """The contract, for type checkers; the module's essay says what each name means."""
 
         @property
-        def deadline(self) -> float | None: ...
+        def deadline(self) -> float | None:
+            """When ``tick`` wants to be called."""
+
         @property
-        def closing(self) -> Closing: ...
+        def closing(self) -> Closing:
+            """What the driver should do with the connection."""
+
         @property
-        def reading(self) -> bool: ...
-        def receive(self, unit: UnitT, /) -> list[EventT]: ...
-        def receive_eof(self) -> list[EventT]: ...
-        def send(self, event: EventT, /) -> None: ...
-        def data_to_send(self) -> list[UnitT]: ...
-        def tick(self, now: float, /) -> list[EventT]: ...
+        def reading(self) -> bool:
+            """Whether more input is of use."""
+
+        def receive(self, unit: UnitT, /) -> list[EventT]:
+            """Feed what came from below."""
+
+        def receive_eof(self) -> list[EventT]:
+            """The peer sends no more."""
+
+        def send(self, event: EventT, /) -> None:
+            """Send an event."""
+
+        def data_to_send(self) -> list[UnitT]:
+            """Drain the outbox."""
+
+        def tick(self, now: float, /) -> list[EventT]:
+            """Tell the time."""
 
     AnyLayer = Layer[Any, Any]
 

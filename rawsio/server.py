@@ -14,8 +14,8 @@
     io.run(port=3000)
 
 The server itself stands for the main namespace ``/``: ``on``, ``use``, ``emit``, ``to`` and their
-kin act there.  ``emit``, ``send``, ``close`` and the operators may be called from any thread; ``on``,
-``use`` and ``of`` belong to set-up.
+kin act there.  ``emit``, ``send``, ``close`` and the operators may be called from any thread;
+``on``, ``use`` and ``of`` belong to set-up.
 
 The one idea: this module owns nothing that its parts do not.  It makes them, hands each what it
 needs, and is where they meet: :class:`~rawsio.gateway.Gateway` joins connections to sessions,
@@ -27,7 +27,7 @@ What is left out: TLS, which a proxy in front adds, and other processes.
 
 from __future__ import annotations
 
-from rawsio.assembly import build
+from rawsio.assembly import Plugs, build
 from rawsio.conn import Conn
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened
@@ -64,10 +64,10 @@ class Server(Listening, Operators):
 
     ``app`` answers all other requests: a WSGI application, or a function of the request.
     ``executor`` runs handlers on threads.  ``limits`` holds every bound that the reference server
-    has no option for.  ``connection_state_recovery`` takes ``True`` or a
-    :class:`~rawsio.socketio.recovery.Recovery`, ``per_message_deflate`` ``True`` or a
-    :class:`~rawsio.websocket.deflate.DeflateOptions`.  Further options are the fields of
-    :class:`~rawsio.engineio.options.EngineOptions` (``path``, ``cors``, ``ping_interval``, ...).
+    has no option for.  ``adapter`` makes the adapter of each namespace, ``parser`` the form
+    of packets; ``trace`` is told what passes through the layers (as the demo's
+    :class:`~rawsio.browser.tracing.TraceHub`).  All further options, by name, are the fields of
+    :class:`~rawsio.assembly.ServerOptions` and :class:`~rawsio.engineio.options.EngineOptions`.
     """
 
     _takes_socket = True
@@ -78,32 +78,13 @@ class Server(Listening, Operators):
         app: Any = None,
         executor: Executor | None = None,
         limits: Limits | None = None,
-        connect_timeout: float = 45.0,
-        connection_state_recovery: Any = None,
-        cleanup_empty_child_namespaces: bool = False,
-        per_message_deflate: Any = None,
-        parser: Any = None,
-        serve_client: bool = True,
         adapter: Any = None,
+        parser: Any = None,
         trace: Any = None,
         **options: Any,
     ) -> None:
-        parts = build(
-            Loop(),
-            self._touched,
-            self._event,
-            app=app,
-            executor=executor,
-            limits=limits,
-            connect_timeout=connect_timeout,
-            recovery=connection_state_recovery,
-            cleanup_empty=cleanup_empty_child_namespaces,
-            deflate=per_message_deflate,
-            parser=parser,
-            serve_client=serve_client,
-            adapter=adapter,
-            options=options,
-        )
+        plugs = Plugs(app, executor, adapter, parser)
+        parts = build(Loop(), self._touched, self._event, plugs, limits, options)
         self.limits = parts.limits
         self.host = parts.host
         self.engine = parts.registry
@@ -263,9 +244,9 @@ class Server(Listening, Operators):
 
     def _own_loop(self) -> Loop:
         loop = self.host.loop
-        if not isinstance(loop, Loop):
-            raise RuntimeError("the server runs on asyncio: it has no turns of its own")
-        return loop
+        if isinstance(loop, Loop):
+            return loop
+        raise RuntimeError("the server runs on asyncio: it has no turns of its own")
 
     async def serve(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve on the running asyncio loop until :meth:`close` or cancellation.
