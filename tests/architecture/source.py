@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "Import", "Module", "modules", "names", "listed"]
+import pytest
+
+__all__ = ["ROOT", "Import", "Module", "modules", "names", "listed", "for_every_module"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "rawsio"
@@ -130,3 +132,24 @@ def listed(name: str) -> list[list[str]]:
         for line in lines
         if line and not line.startswith("#")
     ]
+
+
+def for_every_module(check: Callable[[Module], None]) -> Callable[[], None]:
+    """Make one test of a check on a module: it runs on all, and reports all that is wrong.
+
+    One test, not one for each module: with some hundred of them pytest alone takes seconds.
+    """
+
+    def test() -> None:
+        wrong = []
+        for module in modules():
+            try:
+                check(module)
+            except AssertionError as error:
+                wrong.append(str(error).partition("\nassert ")[0])
+        if wrong:
+            pytest.fail("\n".join(wrong), pytrace=False)
+
+    test.__name__ = check.__name__
+    test.__doc__ = check.__doc__
+    return test

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 
-import pytest
-
-from .source import Module, modules, names
+from .source import Module, for_every_module, modules, names
 
 BASE = {"layer", "errors", "limits", "log"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
@@ -88,14 +86,7 @@ def _in_net(module: Module) -> bool:
     return module.name == "net" or module.name.startswith("net.") or module.name in above
 
 
-def _ids(module: Module) -> str:
-    return module.name or "rawsio"
-
-
-every_module = pytest.mark.parametrize("module", modules(), ids=_ids)
-
-
-@every_module
+@for_every_module
 def test_imports_go_from_the_upper_layers_to_the_lower(module: Module) -> None:
     part = module.name.split(".")[0]
     if part in FREE or module.name in DEMO:
@@ -113,7 +104,7 @@ def test_imports_go_from_the_upper_layers_to_the_lower(module: Module) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@every_module
+@for_every_module
 def test_sockets_clocks_threads_and_randomness_are_imported_in_net_only(module: Module) -> None:
     if _in_net(module):
         return
@@ -127,7 +118,7 @@ def test_sockets_clocks_threads_and_randomness_are_imported_in_net_only(module: 
     assert not wrong, "\n".join(wrong)
 
 
-@every_module
+@for_every_module
 def test_os_is_used_for_random_bytes_only(module: Module) -> None:
     if _in_net(module):
         return
@@ -147,7 +138,7 @@ def test_os_is_used_for_random_bytes_only(module: Module) -> None:
     assert not wrong, "outside rawsio/net only os.urandom is allowed:\n" + "\n".join(wrong)
 
 
-@every_module
+@for_every_module
 def test_what_is_dear_to_import_is_imported_on_first_use(module: Module) -> None:
     wrong = [
         f"{module.where(item.line)}: {item.name} is imported at module level"
@@ -168,7 +159,7 @@ def _falls_back_to_hashlib(module: Module, line: int) -> bool:
     return any(node.lineno < line <= (node.end_lineno or 0) for node in handlers)
 
 
-@every_module
+@for_every_module
 def test_zlib_is_imported_by_those_who_compress_and_lazily(module: Module) -> None:
     for item in module.imports:
         if item.name == "zlib" and not item.typing:
@@ -176,7 +167,7 @@ def test_zlib_is_imported_by_those_who_compress_and_lazily(module: Module) -> No
             assert item.lazy, f"{module.where(item.line)}: zlib is imported at module level"
 
 
-@every_module
+@for_every_module
 def test_nothing_from_outside_the_standard_library_is_imported(module: Module) -> None:
     import sys
 
@@ -189,7 +180,7 @@ def test_nothing_from_outside_the_standard_library_is_imported(module: Module) -
     assert not foreign, "not in the standard library:\n" + "\n".join(foreign)
 
 
-@every_module
+@for_every_module
 def test_private_names_of_other_modules_are_left_alone(module: Module) -> None:
     wrong = [
         f"{module.where(item.line)}: {item.symbol} is private to rawsio.{target}"

@@ -9,9 +9,7 @@ import pytest
 
 import rawsio
 
-from .source import ROOT, Module, modules
-
-every_module = pytest.mark.parametrize("module", modules(), ids=lambda m: m.name or "rawsio")
+from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {}
 """A module that was split off another one -> the file under tests/ that tests both."""
@@ -28,7 +26,7 @@ def exported(module: Module) -> list[str] | None:
     return None
 
 
-@every_module
+@for_every_module
 def test_every_module_opens_with_a_docstring_and_says_what_it_exports(module: Module) -> None:
     text = ast.get_docstring(module.tree)
     assert text, f"{module.where(1)}: no docstring"
@@ -38,7 +36,7 @@ def test_every_module_opens_with_a_docstring_and_says_what_it_exports(module: Mo
     assert exported(module) is not None, f"{module.where(1)}: no __all__"
 
 
-@every_module
+@for_every_module
 def test_every_name_in_all_exists_once(module: Module) -> None:
     listed = exported(module) or []
     assert len(listed) == len(set(listed)), f"{module.where(1)}: a name stands twice in __all__"
@@ -49,7 +47,7 @@ def test_every_name_in_all_exists_once(module: Module) -> None:
     assert not missing, f"{module.where(1)}: __all__ names {missing}, which do not exist"
 
 
-@every_module
+@for_every_module
 def test_every_public_class_and_function_is_exported_or_private(module: Module) -> None:
     listed = exported(module) or []
     public = [
@@ -62,7 +60,7 @@ def test_every_public_class_and_function_is_exported_or_private(module: Module) 
     assert not missing, f"{module.where(1)}: {missing} look public but are not in __all__"
 
 
-@every_module
+@for_every_module
 def test_every_module_has_a_test_file_that_mirrors_it(module: Module) -> None:
     if module.is_package:
         return

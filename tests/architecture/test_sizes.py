@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-import pytest
-
-from .source import Module, modules
+from .source import Module, for_every_module
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 40
 DEEPEST_NESTING = 3
 
-every_module = pytest.mark.parametrize("module", modules(), ids=lambda m: m.name or "rawsio")
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (
@@ -78,13 +75,13 @@ def f(x):
     assert nesting(function.body) == 4
 
 
-@every_module
+@for_every_module
 def test_no_file_is_longer_than_400_lines(module: Module) -> None:
     lines = module.text.count("\n")
     assert lines <= MOST_LINES_OF_A_FILE, f"{module.where(1)}: {lines} lines"
 
 
-@every_module
+@for_every_module
 def test_no_function_is_longer_than_40_lines(module: Module) -> None:
     long = [
         f"{module.where(f.lineno)}: {f.name} has {length(f)} lines"
@@ -94,7 +91,7 @@ def test_no_function_is_longer_than_40_lines(module: Module) -> None:
     assert not long, "\n".join(long)
 
 
-@every_module
+@for_every_module
 def test_no_function_nests_four_deep(module: Module) -> None:
     deep = [
         f"{module.where(f.lineno)}: {f.name} nests {nesting(f.body)} deep"
