@@ -27,12 +27,19 @@ from __future__ import annotations
 
 import re
 
-from rawsio.errors import EngineIOError, LocalProtocolError, escaped
+from rawsio.errors import EngineIOError, escaped
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
 
 from .connection import EngineIOConnection
-from .packets import CLOSE, SEPARATOR, Message, Opened, Upgraded, decode_payload, encode_payload
+from .packets import (
+    CLOSE,
+    Opened,
+    Upgraded,
+    check_separator,
+    decode_payload,
+    encode_payload,
+)
 from .probe import Probe
 from .states import ProbeState, State, Transport
 
@@ -170,14 +177,8 @@ class EngineIOClient:
 
     def send(self, event: Any) -> None:
         """Send a ``Message``, or ``Closed`` to end the session."""
-        polls = self.stage is not Transport.WEBSOCKET
-        if (
-            polls
-            and event.__class__ is Message
-            and isinstance(event.data, str)
-            and SEPARATOR in event.data
-        ):
-            raise LocalProtocolError("text with U+001E cannot travel by polling")
+        if self.stage is not Transport.WEBSOCKET:
+            check_separator(event)
         self.connection.send(event)
         if event.__class__ is Closed:
             self._drop_probe()

@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from rawsio.errors import LocalProtocolError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -64,7 +66,7 @@ else:
     # A name that annotations can use without importing typing.
     Link = object
 
-__all__ = ["Link", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
+__all__ = ["Link", "deliver", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
 
 
 class Verdict(Enum):
@@ -86,3 +88,20 @@ RESPONDED, BODY, WAITING, UPGRADE = (
     Verdict.WAITING,
     Verdict.UPGRADE,
 )
+
+
+def deliver(link: Link, packet: Any, revision: int) -> None:
+    """Send a packet, or a prepared one in the form of this protocol, over a WebSocket link.
+
+    A WebSocket that began to close in this very turn drops it: we are about to be told.
+    """
+    try:
+        if packet.__class__ is str or packet.__class__ is bytes:
+            link.send(packet)
+        elif revision == 4:
+            link.send_prepared(packet)
+        else:
+            for old in packet.packets(revision):
+                link.send(old)
+    except LocalProtocolError:
+        return

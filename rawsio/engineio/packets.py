@@ -57,6 +57,7 @@ __all__ = [
     "encode_base64",
     "decode_base64",
     "encode_text",
+    "check_separator",
     "encode_payload",
     "decode_payload",
 ]
@@ -203,6 +204,12 @@ def encode_text(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def check_separator(event: Any) -> None:
+    """Raise ``LocalProtocolError`` for a message whose text cannot travel by polling."""
+    if event.__class__ is Message and isinstance(event.data, str) and SEPARATOR in event.data:
+        raise LocalProtocolError("text with U+001E cannot travel by polling")
 
 
 def encode_payload(packets: Iterable[Any]) -> bytes:

@@ -24,8 +24,9 @@ from rawsio.layer import Closed
 from rawsio.limits import DEFAULT
 
 from .connection import EngineIOConnection
-from .packets import CLOSE, NOOP, SEPARATOR, Message, Upgraded
-from .polling import payload_answer, thaw
+from .links import deliver
+from .packets import CLOSE, NOOP, Message, Upgraded, check_separator
+from .polling import thaw
 from .states import TRANSPORT, ProbeState, State, Transport
 from .transports import Candidate, Polling
 
@@ -146,12 +147,14 @@ class Session:
             self.close(event.reason)
             return
         if self.link is None:
-            self._check_text(event)
+            # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
+            if self.revision == 4:
+                check_separator(event)
             connection.send(event)
             self._touched(self)
         elif event.__class__ is Message and connection.state is _OPEN:
             # The fast path: what would go through the outbox goes to the link at once.
-            self._write(connection.encode(event.data))
+            deliver(self.link, connection.encode(event.data), connection.revision)
         else:
             connection.send(event)
             self.settle()
@@ -164,38 +167,12 @@ class Session:
         else:
             self._drain(self.link)
 
-    def _check_text(self, event: Any) -> None:
-        # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
-        if (
-            event.__class__ is Message
-            and self.revision == 4
-            and isinstance(event.data, str)
-            and SEPARATOR in event.data
-        ):
-            raise LocalProtocolError("text with U+001E cannot travel by polling")
-
     def _drain(self, link: Link) -> None:
         for packet in self.connection.data_to_send():
             # On a WebSocket the closing handshake says what "1" says over polling; compared by
             # identity, because no packet of the application is this object.
             if packet is not CLOSE:
-                self._write(packet)
-
-    def _write(self, packet: Any) -> None:
-        link = self.link
-        if link is None:
-            return
-        try:
-            if packet.__class__ is str or packet.__class__ is bytes:
-                link.send(packet)
-            elif self.revision == 4:
-                link.send_prepared(packet)
-            else:
-                for old in packet.packets(3):
-                    link.send(old)
-        except LocalProtocolError:
-            # The WebSocket began to close in this very turn: we are about to be told.
-            return
+                deliver(link, packet, self.revision)
 
     def flush(self) -> None:
         """Answer the waiting poll with everything queued; the driver calls it once a turn."""
@@ -203,20 +180,8 @@ class Session:
             self._answer(self.connection.data_to_send())
 
     def _answer(self, packets: list[Any]) -> None:
-        polling = self.polling
-        if polling is None or polling.poll is None:
-            return
-        link, polling.poll = polling.poll, None
-        link.session = None
-        response, body = payload_answer(
-            packets,
-            revision=self.revision,
-            base64=self.connection.base64,
-            jsonp=polling.jsonp,
-            gzip_from=polling.gzip_from,
-            fields=polling.poll_fields,
-        )
-        link.respond(response, body)
+        if self.polling is not None:
+            self.polling.answer(packets, revision=self.revision, base64=self.connection.base64)
 
     def close(self, reason: str = "forced close", *, discard: bool = False) -> None:
         """End the session from our side; it gives no further events.
@@ -400,11 +365,9 @@ class Session:
             return due
         if self._overfull:
             return 0.0
-        candidate = self.candidate
-        for other in (polling.grace, candidate.deadline if candidate is not None else None):
-            if other is not None:
-                due = other if due is None else min(due, other)
-        return due
+        probing = None if self.candidate is None else self.candidate.deadline
+        all_due = [when for when in (due, polling.grace, probing) if when is not None]
+        return min(all_due, default=None)
 
     @property
     def _overfull(self) -> bool:
@@ -418,7 +381,7 @@ class Session:
         events = self.connection.tick(now)
         polling = self.polling
         if polling is not None:
-            if self.candidate is not None and self.candidate.tick(now):
+            if self.candidate is not None and self.candidate.tick(now) and polling.poll is not None:
                 self._answer(self.connection.data_to_send() or [NOOP])
             if self.candidate is not None and self.candidate.probe.state is ProbeState.CLOSED:
                 self._drop_candidate()

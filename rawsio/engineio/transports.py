@@ -14,10 +14,13 @@ from __future__ import annotations
 from rawsio.layer import Role
 
 from .packets import Probed
+from .polling import payload_answer
 from .probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .links import Link
     from .states import ProbeState
 
@@ -58,6 +61,22 @@ class Polling:
         """Whether its body is of the binary form."""
         self.grace: float | None = None
         """After our close: until when a last poll is waited for."""
+
+    def answer(self, packets: list[Any], *, revision: int, base64: bool) -> None:
+        """Answer the poll that waits, if one does, with these packets."""
+        if self.poll is None:
+            return
+        link, self.poll = self.poll, None
+        link.session = None
+        response, body = payload_answer(
+            packets,
+            revision=revision,
+            base64=base64,
+            jsonp=self.jsonp,
+            gzip_from=self.gzip_from,
+            fields=self.poll_fields,
+        )
+        link.respond(response, body)
 
 
 class Candidate:

@@ -60,7 +60,7 @@ def _subject(make: Any, revision: int) -> Subject:
         make=make,
         events=lambda _role: own.EVENTS,
         wire=lambda _role: own.PACKETS[revision],
-        steps=15,
+        steps=10,
         bytewise=False,
         flatten=_flattener(revision),
         prepare=_prepare,

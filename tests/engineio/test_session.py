@@ -507,6 +507,14 @@ def test_a_waiting_poll_is_ended_by_a_noop_from_the_timer_not_by_the_probe() -> 
     assert waiting.answer() == (200, b"6")
 
 
+def test_the_timer_of_an_upgrade_takes_nothing_from_the_queue_when_no_poll_waits() -> None:
+    b, session = opened()
+    b.packet(b.websocket(session.id), "2probe")
+    session.send(Message("kept"))
+    b.pass_time(1.0)
+    assert b.poll(session).answer() == (200, b"4kept")
+
+
 def test_a_poll_that_still_waits_at_the_upgrade_ends_with_a_noop() -> None:
     b, session = opened()
     waiting = b.parked(session)
