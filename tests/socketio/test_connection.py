@@ -69,8 +69,9 @@ class TestNamespaces:
         layer.send(ConnectError("/", "no"))
         assert failure(layer, '2["x"]') == "socketio-v5-exchange-joined"
 
-    def test_an_event_behind_the_peers_own_disconnect_fails(self) -> None:
-        layer = server("/")
+    @pytest.mark.parametrize("make", [client, server])
+    def test_an_event_behind_the_peers_own_disconnect_fails(self, make: Any) -> None:
+        layer = make("/")
         layer.receive("1")
         assert failure(layer, '2["x"]') == "socketio-v5-exchange-joined"
 
