@@ -48,6 +48,7 @@ __all__ = [
     "CONTENT_LENGTH",
     "CODINGS",
     "CHUNK_LINE",
+    "PLAIN_CHUNK",
 ]
 
 # RFC 9110, 5.6.2:
@@ -152,6 +153,8 @@ _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"
 CHUNK_LINE = _bytes(
     rf"([0-9A-Fa-f]{{1,16}})((?:{_OWS};{_OWS}{_WORD}(?:{_OWS}={_OWS}(?:{_WORD}|{_QUOTED}))?)*)\r\n"
 )
+
+PLAIN_CHUNK = _bytes(r"([0-9A-Fa-f]{1,16})\r\n")
 
 METHODS = frozenset(
     (

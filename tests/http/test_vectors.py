@@ -215,8 +215,8 @@ def test_every_form_of_target_is_taken_apart(line: bytes, path: str, query: str,
 @pytest.mark.rule("9112-3.2-host")
 @pytest.mark.parametrize(
     "fields",
-    [b"", b"Host: a\r\nHost: a\r\n", b"Host: a b\r\n", b"Host: a/\r\n", b"Host: a:x\r\n"]
-    + [b"Host: a@b\r\n", b"Host: a,b\r\nhost: a\r\n", b"Host: [::1\r\n", b"Host: \xe9\r\n"],
+    [b"", b"Host: a\r\nHost: a\r\n", b"Host: a,b\r\nhost: a\r\n"]
+    + [b"Host: %b\r\n" % bad for bad in (b"a b", b"a/", b"a:x", b"a@b", b"[::1", b"\xe9")],
 )
 def test_a_request_needs_one_good_host(fields: bytes) -> None:
     refused(b"GET / HTTP/1.1\r\n" + fields + b"\r\n", "9112-3.2-host")
