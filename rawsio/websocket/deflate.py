@@ -330,16 +330,16 @@ class Inflater:
         """Check that the message ended where a block does; drop the stream if it is not shared.
 
         zlib does not say where it stands.  An empty final block tells: only between blocks does
-        it end the stream.  Where the stream goes on, it is told to a copy.
+        it end the stream.  Where the stream goes on, it is told to a copy.  (A stream that is
+        gone ended with the tail, which was the rest of a final block.)
         """
         import zlib
 
         self._finals = 0
-        stream, probe = self._stream, None
-        if stream is not None:
-            probe = stream if self._fresh else stream.copy()
+        stream = self._stream
+        probe = stream if self._fresh or stream is None else stream.copy()
         try:
-            whole = probe is not None and not probe.decompress(_FINAL_BLOCK) and probe.eof
+            whole = probe is None or (not probe.decompress(_FINAL_BLOCK) and probe.eof)
         except zlib.error:
             whole = False
         if not whole:

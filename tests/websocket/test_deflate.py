@@ -234,6 +234,15 @@ def test_the_window_goes_on_after_a_final_block() -> None:
     assert inflate(inflater, bytes.fromhex("f200110000")) == b"Hello"
 
 
+@pytest.mark.rule("7692-7.2.3.4-window")
+def test_the_block_that_is_left_out_may_be_final() -> None:
+    inflater = Inflater(15, False)
+    hello = bytes.fromhex("000500faff48656c6c6f")
+    for _ in range(2):
+        assert inflate(inflater, hello + b"\x01") == b"Hello"
+    assert inflate(inflater, bytes.fromhex("f200110000")) == b"Hello"
+
+
 @pytest.mark.rule("7692-7.2.1-compress", "7692-7.2.3.6-empty")
 def test_what_is_compressed_has_no_tail() -> None:
     compressor = Compressor(15, False)
