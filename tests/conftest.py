@@ -1,6 +1,19 @@
-"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), ci, deep."""
+"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), ci, deep.
 
+Assertions count under ``python -O`` too: pytest rewrites those of every module in this folder,
+the laws and other helpers included, which it would otherwise leave to the interpreter.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+_HERE = Path(__file__).parent
+_HELPERS = {path.stem for path in _HERE.iterdir() if path.suffix == ".py" or path.is_dir()}
+pytest.register_assert_rewrite(
+    *(f"tests.{name}" for name in sorted(_HELPERS) if name[0] not in "_." and name != "conftest")
+)
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
