@@ -110,9 +110,12 @@
     add(row) {
       const beats = row.kind === "heartbeat";
       row.item = this.item(row);
-      this.rows.push(row);
       const stick = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
-      this.list.append(row.item);
+      // A request is reported with its answer, which may be later than what came meanwhile.
+      let place = this.rows.length;
+      while (place > 0 && this.rows[place - 1].time > row.time) place -= 1;
+      this.list.insertBefore(row.item, place < this.rows.length ? this.rows[place].item : null);
+      this.rows.splice(place, 0, row);
       if (this.rows.length > ROWS) this.rows.shift().item.remove();
       if (stick) this.list.scrollTop = this.list.scrollHeight;
       this.note.hidden = true;
