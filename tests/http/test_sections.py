@@ -1,0 +1,55 @@
+"""Heads in pieces: what is kept, and what it costs."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from rawsio.http.connection import HTTPConnection
+from rawsio.http.messages import Request
+from rawsio.http.sections import HeadReader, Section
+from rawsio.layer import Role
+from rawsio.limits import DEFAULT, Limits
+
+from .strategies import REQUESTS
+
+
+def test_the_fast_path_and_line_by_line_give_the_same_heads() -> None:
+    slow = Limits(start_line=DEFAULT.start_line)
+    for wire in REQUESTS[:: len(REQUESTS) // 60]:
+        fast, lines = HeadReader(Role.CLIENT, DEFAULT), HeadReader(Role.CLIENT, slow)
+        lines._fast = 0
+        one, two = bytearray(wire), bytearray(wire)
+        head = fast.read(one)
+        assert isinstance(head, Request)
+        assert (head, one) == (lines.read(two), two)
+
+
+@pytest.mark.rule("9110-5.4-fields")
+def test_a_flood_of_fields_costs_no_more_than_the_limits() -> None:
+    flood = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-Name: some value\r\n" * 5_000
+    tracemalloc.start()
+    try:
+        server = HTTPConnection(Role.SERVER)
+        events = []
+        for at in range(0, len(flood), 100):
+            events += server.receive(flood[at : at + 100])
+            assert server.buffered <= DEFAULT.head + 100
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [e.code for e in events] == [431]
+    assert peak < 6 * DEFAULT.head
+
+
+def test_every_byte_of_a_slow_head_is_searched_once() -> None:
+    section = Section(Role.CLIENT, DEFAULT)
+    buffer = bytearray(b"GET / HTTP/1.1\r\nX: ")
+    assert section.read(buffer) is None
+    searched = [section._line.searched]
+    for _ in range(100):
+        buffer += b"a"
+        assert section.read(buffer) is None
+        searched.append(section._line.searched)
+    assert searched == list(range(19, 120))
