@@ -23,7 +23,7 @@ class Message:
     ``compress=False`` sends it uncompressed where permessage-deflate is agreed (RFC 7692 section
     6 leaves the choice to the sender, message by message); it does not count for equality.
 
-    >>> Message("hello") == Message("hello", False), Message("hello") == Message(b"hello")
+    >>> Message("hello") == Message("hello", False), Message("hello") == Message("bye")
     (True, False)
     """
 

@@ -60,7 +60,7 @@ def subject(limits: Limits, deflate: Agreement | None = None, **options: Any) ->
         bound=2 * limits.message + limits.message // 16 + 64 + 131,
         prepare=prepare,
         max_tick=0.4,
-        steps=12,
+        steps=8,
     )
 
 
