@@ -126,6 +126,6 @@ def escaped(wire: bytes | str, limit: int = 40) -> str:
     >>> escaped("x" * 50, limit=3)
     "'xxx'... (50 in all)"
     """
-    text = wire.decode("latin-1") if isinstance(wire, (bytes, bytearray, memoryview)) else wire
+    text = wire if isinstance(wire, str) else str(wire, "latin-1")
     shown = ascii(text[:limit])
     return shown if len(text) <= limit else f"{shown}... ({len(text)} in all)"
