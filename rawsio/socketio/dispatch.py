@@ -20,7 +20,7 @@ from rawsio.errors import LocalProtocolError
 from .handlers import Handler, take_off
 from .library import raise_library_event
 from .member import Acknowledge, State
-from .packets import Ack, Event
+from .packets import Event
 from .reply import as_values
 from .sequence import Sequence, Step, log_failure, too_few
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .handlers import Handlers
     from .sequence import InOrder, Steps
 
-__all__ = ["acknowledgement", "await_result", "handlers_of", "is_awaitable", "run_event"]
+__all__ = ["await_result", "handlers_of", "is_awaitable", "run_event"]
 
 _NONE: tuple[Handler, ...] = ()
 
@@ -175,8 +175,3 @@ def await_result(peer: InOrder, socket: Any, event: Event, coroutine: Any) -> bo
     run = _EventRun(peer, socket, event)
     run.add_result(coroutine)
     return run.run()
-
-
-def acknowledgement(event: Event, result: Any) -> Ack:
-    """Return the acknowledgement that a handler's result means for an event that asked."""
-    return Ack(event.namespace, as_values(result), event.id)  # type: ignore[arg-type]

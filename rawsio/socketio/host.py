@@ -143,6 +143,8 @@ if TYPE_CHECKING:
 
         host: Host
         sink: Sink
+        base_id: str | None
+        """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
         def transmit(self, prepared: Prepared, /) -> None:
             """Send an encoded packet."""

@@ -52,6 +52,9 @@ class State(Enum):
     """It has left its rooms."""
 
 
+_OPEN, _OPENING = State.OPEN, State.OPENING
+
+
 class Hooks:
     """What few sockets have: middleware for events, and listeners for all of them."""
 
@@ -101,7 +104,7 @@ class Member:
 
     def deliver(self, prepared: Prepared) -> None:
         """Send an encoded event, unless the socket has ended."""
-        if self.state is State.OPEN or self.state is State.OPENING:
+        if self.state is _OPEN or self.state is _OPENING:
             if self.hooks is not None and self.hooks.outgoing:
                 self._tell_listeners(prepared.event.args)
             self._peer.transmit(prepared)
@@ -179,7 +182,7 @@ class Member:
 
     def enter(self, names: tuple[str, ...]) -> None:
         """Join rooms, unless the socket has ended."""
-        if self.state is State.OPEN or self.state is State.OPENING:
+        if self.state is _OPEN or self.state is _OPENING:
             self.namespace.adapter.add_all(self.id, names)
 
     def quit(self, names: tuple[str, ...]) -> None:
@@ -230,7 +233,9 @@ class Member:
         """Leave every room: the last thing that happens to a socket but its handlers."""
         self.state = State.GONE
         self.namespace.adapter.forget_session(self)
-        self.namespace.adapter.remove_all(self.id, was_connected=was_open)
+        # A client of Socket.IO v2 that has joined again meanwhile has the same id.
+        if self.id not in self.namespace.sockets:
+            self.namespace.adapter.remove_all(self.id, was_connected=was_open)
         self.namespace.vacated()
 
     def acknowledge(self, prepared: Prepared) -> None:

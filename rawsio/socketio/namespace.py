@@ -156,6 +156,9 @@ class Namespace(Listening, Operators):
     def admit(self, peer: Line, opening: Opening, auth: Any) -> Socket:
         """Make the socket of a client that asks to enter; it is not inside yet."""
         session = None
+        if peer.base_id is not None:
+            sid = peer.base_id if self.name == "/" else f"{self.name}#{peer.base_id}"
+            return self._new_socket(sid, peer, opening, auth)
         if self.adapter.recovers and isinstance(auth, dict):
             secret, offset = auth.get("pid"), auth.get("offset")
             if isinstance(secret, str) and (offset is None or isinstance(offset, str)):

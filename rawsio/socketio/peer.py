@@ -30,11 +30,12 @@ from rawsio.errors import LocalProtocolError, Refused
 from rawsio.layer import Closed, Failed
 from rawsio.log import ERROR, WARNING
 
-from .dispatch import acknowledgement, await_result, handlers_of, is_awaitable, run_event
+from .dispatch import await_result, handlers_of, is_awaitable, run_event
 from .library import Judgement, farewell, greet, raise_library_event, refusal
 from .member import State
 from .packets import Ack, Connect, ConnectError, Disconnect, Event
-from .sequence import InOrder, log_failure
+from .reply import as_values
+from .sequence import InOrder, log_failure, log_slow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer"]
 
+_OPEN = State.OPEN
+
 _HEADS = ("5", "6")
 """How the messages begin that attachments follow."""
 
@@ -61,13 +64,16 @@ _RATE_WINDOW = 10.0
 class Peer(InOrder):
     """One client connection: its sockets by namespace; see the module's essay.
 
-    ``joined_any`` says whether it has ever been accepted in a namespace.
+    ``joined_any`` says whether it has ever been accepted in a namespace.  ``base_id`` is for
+    clients of Socket.IO v2, which take the id of their Engine.IO session for their own: give it,
+    and feed ``"0"`` once the peer is in its place, as such a client is in ``/`` from the start.
     """
 
     __slots__ = (
         "namespaces",
         "protocol",
         "opening",
+        "base_id",
         "sockets",
         "joined_any",
         "_over",
@@ -84,11 +90,14 @@ class Peer(InOrder):
         sink: Sink,
         protocol: SocketIOConnection,
         opening: Opening,
+        *,
+        base_id: str | None = None,
     ) -> None:
         super().__init__(host, sink)
         self.namespaces = namespaces
         self.protocol = protocol
         self.opening = opening
+        self.base_id = base_id
         self.sockets: dict[str, Socket] = {}
         self.joined_any = False
         self._over = False
@@ -131,34 +140,34 @@ class Peer(InOrder):
             return
         if not self.busy and socket.hooks is None and self.host.inline:
             handlers = handlers_of(socket, event.args[0])
-            if not handlers:
-                return
-            if len(handlers) == 1 and handlers[0].plain:
-                self._call(socket, event, handlers[0])
+            if len(handlers) == 1:
+                (handler,) = handlers
+                if handler.plain and len(event.args) > handler.least:
+                    self._call(socket, event, handler)
+                    return
+            elif not handlers:
                 return
         self.perform(run_event, self, socket, event)
 
     def _call(self, socket: Socket, event: Event, handler: Handler) -> None:
         # The short cut: what `run_event` does for one synchronous handler, without its objects.
         args = event.args
-        given = len(args) - 1
-        if given < handler.least:
-            self.perform(run_event, self, socket, event)
-            return
-        most = handler.most
-        values = args[1:] if most is None or given <= most else args[1 : most + 1]
-        result = None
+        values = args[1:] if handler.most is None else args[1 : handler.most + 1]
+        host = self.host
+        began = host.time()
         self.busy = True
         try:
             result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
+            if host.time() - began > host.limits.slow_handler:
+                log_slow(host, handler, args[0], event.namespace, host.time() - began)
             if result is not None and is_awaitable(result):
                 if await_result(self, socket, event, result):
                     self.proceed()
                 return
-            if event.id is not None and socket.state is State.OPEN:
-                self.send(acknowledgement(event, result))
+            if event.id is not None and socket.state is _OPEN:
+                self.send(Ack(event.namespace, as_values(result), event.id))
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-            log_failure(self.host, "a handler of", args[0], event.namespace, error)
+            log_failure(host, "a handler of", args[0], event.namespace, error)
         except BaseException:
             # The program is being stopped; should it go on, this connection does, too.
             self.busy = False

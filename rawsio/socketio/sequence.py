@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
 
-__all__ = ["InOrder", "Sequence", "Step", "log_failure", "too_few"]
+__all__ = ["InOrder", "Sequence", "Step", "log_failure", "log_slow", "too_few"]
 
 
 class Step:
@@ -186,4 +186,14 @@ def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> 
         WARNING,
         f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} needs "
         f"{handler.least}: not called",
+    )
+
+
+def log_slow(host: Host, handler: Handler, name: Any, space: str, seconds: float) -> None:
+    """Write the line about a handler that held everybody up."""
+    shown = escaped(name) if isinstance(name, str) else str(name)
+    host.log(
+        "handler",
+        WARNING,
+        f"{handler!r} of {shown} in {escaped(space)} blocked the loop for {seconds:.2f} s",
     )

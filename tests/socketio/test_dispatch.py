@@ -159,6 +159,7 @@ def test_an_ack_function_refuses_what_cannot_be_sent_and_can_be_called_again(wor
     assert client.take() == [Ack("/", ["x"], 7)]
 
 
+@pytest.mark.rule("socketio-v5-ack-once")
 def test_a_value_beside_an_ack_function_acknowledges_once(world: World) -> None:
     world.io.on("e", lambda socket, ack: ack("early"), ack=True)
     world.io.on("e", lambda socket: "late")

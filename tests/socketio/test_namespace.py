@@ -75,6 +75,7 @@ def test_asynchronous_middleware_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.rule("socketio-v5-connect-judged")
 def test_a_client_that_is_being_judged_receives_no_broadcast(accepted: bool) -> None:
     world = World(policy="deferred")
     world.io.use(lambda socket: None)

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.log import WARNING
+from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, Event
+from rawsio.socketio.revision4 import Revision4Parser
 
 from .world import Client, World
 
@@ -172,6 +175,7 @@ def test_the_end_of_a_connection_leaves_no_timer() -> None:
     assert world.timers() == 0
 
 
+@pytest.mark.rule("socketio-v5-limit-rate")
 def test_a_flood_is_cut_off_and_honest_traffic_is_not() -> None:
     world = World(limits=Limits(events_per_second=10))
     world.io.on("e", lambda socket: None)
@@ -187,6 +191,7 @@ def test_a_flood_is_cut_off_and_honest_traffic_is_not() -> None:
     assert "packets a second" in world.lines[-1][2]
 
 
+@pytest.mark.rule("socketio-v5-event-order")
 def test_events_run_in_order_each_after_the_last_has_ended() -> None:
     world = World(policy="deferred")
     order: list[Any] = []
@@ -318,6 +323,21 @@ def test_exceptions_that_are_not_errors_pass_and_do_not_block_the_connection() -
     assert client.take() == [Ack("/", ["alive"], 1)]
 
 
+def test_a_handler_that_blocks_the_loop_is_named() -> None:
+    world = World()
+
+    def slow(socket: Any, seconds: float) -> None:
+        world.now += seconds
+
+    world.io.on("e", slow)
+    client = world.client()
+    client.emit("e", world.limits.slow_handler - 0.01)
+    assert not world.lines
+    client.emit("e", 3)
+    assert "slow" in world.lines[0][2]
+    assert "3.00 s" in world.lines[0][2]
+
+
 def test_drain_is_told_to_every_socket_of_the_connection() -> None:
     world = World()
     drained: list[Any] = []
@@ -364,6 +384,32 @@ def test_a_packet_to_a_session_that_just_ended_is_dropped_with_a_line() -> None:
     client.peer.protocol.receive_eof()
     client.socket().emit("x")
     assert "dropped" in world.lines[-1][2]
+
+
+def test_a_client_of_socket_io_v2_has_the_id_of_its_session() -> None:
+    world = World()
+    world.namespaces.of("/admin").on("e", lambda socket: socket.handshake.auth)
+    client = Client(world, SocketIOConnection(Role.SERVER, parser=Revision4Parser()), "engine")
+    client.raw("0")
+    client.raw("0/admin?token=x,", '2/admin,7["e"]')
+    assert client.sent == ["0", "0/admin,", '3/admin,7[{"token":"x"}]']
+    assert client.socket().id == "engine"
+    assert client.socket("/admin").id == "/admin#engine"
+    client.raw("1/admin,", "0/admin,")
+    client.socket("/admin").join("room")
+    assert client.socket("/admin").rooms == {"/admin#engine", "room"}
+
+
+def test_a_v2_client_that_joins_again_keeps_the_rooms_of_its_new_socket() -> None:
+    world = World(policy="deferred")
+    world.io.on("disconnect", lambda socket: None)
+    client = Client(world, SocketIOConnection(Role.SERVER, parser=Revision4Parser()), "engine")
+    client.raw("0")
+    client.raw("1", "0")
+    client.socket().join("room")
+    while world.started:
+        world.finish()
+    assert client.socket().rooms == {"engine", "room"}
 
 
 def test_ten_thousand_ends_leave_nothing_behind() -> None:

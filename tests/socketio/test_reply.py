@@ -191,6 +191,7 @@ def test_too_many_questions_are_refused() -> None:
     assert world.io.emit_with_ack("q").result().missing == [socket.id]
 
 
+@pytest.mark.rule("socketio-v5-ack-unknown")
 def test_unsolicited_repeated_and_foreign_acknowledgements_are_ignored() -> None:
     world = World()
     world.namespaces.of("/other")

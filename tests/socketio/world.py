@@ -171,7 +171,12 @@ class World:
 class Client:
     """One session: the sink of its peer, and the client at the other end of it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(
+        self,
+        world: World,
+        protocol: SocketIOConnection | None = None,
+        base_id: str | None = None,
+    ) -> None:
         self.world = world
         self.protocol = SocketIOConnection(Role.CLIENT, world.limits)
         self.inbox: list[Any] = []
@@ -184,10 +189,11 @@ class Client:
             world,
             world.namespaces,
             self,
-            SocketIOConnection(Role.SERVER, world.limits),
+            protocol or SocketIOConnection(Role.SERVER, world.limits),
             Opening(
                 "/socket.io/?EIO=4&transport=websocket", b"Host: here\r\n", address="192.0.2.1"
             ),
+            base_id=base_id,
         )
 
     # The sink
