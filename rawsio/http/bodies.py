@@ -33,10 +33,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.limits import Limits
 
-__all__ = ["Counted", "Chunked", "UntilClose", "reader_for", "encode_body", "encode_end"]
+__all__ = ["Counted", "Chunked", "UntilClose", "Step", "reader_for", "encode_body", "encode_end"]
 
 
-def too_large(limits: Limits) -> HTTPError:
+def _too_large(limits: Limits) -> HTTPError:
     """Return the error of a body that passes the limit."""
     return HTTPError(f"a body is longer than {limits.body} bytes", "9110-15.5.14-body", 413)
 
@@ -48,7 +48,7 @@ def reader_for(framing: int, limits: Limits, sender: Role) -> Counted | Chunked 
     if framing == UNTIL_CLOSE:
         return UntilClose(limits)
     if framing > limits.body:
-        raise too_large(limits)
+        raise _too_large(limits)
     return Counted(framing)
 
 
@@ -91,7 +91,7 @@ class UntilClose:
             pieces.append(piece)
             self._left -= len(piece)
             if len(piece) < len(buffer):
-                raise too_large(self._limits)
+                raise _too_large(self._limits)
             buffer.clear()
         return None
 
@@ -188,7 +188,7 @@ class Chunked:
         self._left = int(found[1], 16)
         self._total += self._left
         if self._total > self._limits.body:
-            raise too_large(self._limits)
+            raise _too_large(self._limits)
         self._step = Step.DATA if self._left else Step.TRAILERS
         return True
 

@@ -110,7 +110,7 @@ def _declared(fields: Fields, version: str) -> int | None:
         message = "both Content-Length and Transfer-Encoding"
         raise HTTPError(message, "9112-6.1-length-and-coding")
     if version == "1.0":
-        raise HTTPError("Transfer-Encoding in HTTP/1.0", "9112-6.1-coding-in-1.0")
+        raise HTTPError("Transfer-Encoding in HTTP/1.0", "9112-6.1-coding-in-old")
     return _coding(coded)
 
 
@@ -210,7 +210,7 @@ def check_sent_response(
     if "upgrade" in fields:
         _check_upgrade(fields)
     if status < 200:
-        # 9110-15.2-interim-1.0
+        # 9110-15.2-interim-old
         if asked.version == "1.0":
             raise LocalProtocolError("HTTP/1.0 knows no interim responses")
         if status == 101:
@@ -220,7 +220,7 @@ def check_sent_response(
         if coded or "content-length" in fields:
             raise LocalProtocolError(f"a {status} has neither Content-Length nor Transfer-Encoding")
         return
-    # 9112-6.1-coding-to-1.0
+    # 9112-6.1-coding-to-old
     if coded and asked.version == "1.0":
         raise LocalProtocolError("HTTP/1.0 knows no Transfer-Encoding")
     # 9110-15.3.6-reset

@@ -154,7 +154,7 @@ class Receiver:
     def _take_response(self, response: Response, events: list[Event]) -> None:
         status, method = response.status, self._asked.method
         if self._theirs is IDLE:
-            # 9112-9.5-unsolicited: a server that gave up waiting may say so.
+            # 9112-9.5-408: a server that gave up waiting may say so.
             if status != 408:
                 raise HTTPError("a response that nobody asked for", "9112-9.2-unsolicited")
             self._persists = False

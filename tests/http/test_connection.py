@@ -148,7 +148,7 @@ class TestWhatALayerDoesByItself:
         assert wire_of(server) == b""
         assert server.receive(b"hi") == [Body(b"hi"), EndOfMessage()]
 
-    @pytest.mark.rule("9110-10.1.1-continue", "9110-10.1.1-http-1.0")
+    @pytest.mark.rule("9110-10.1.1-continue", "9110-10.1.1-old")
     def test_100_is_not_sent_where_it_would_be_in_vain(self) -> None:
         assert wire_of(served(self.EXPECT + b"h")) == b""
         assert wire_of(served(self.EXPECT.replace(b"1.1\r", b"1.0\r"))) == b""
@@ -200,7 +200,7 @@ class TestOtherProtocols:
         assert got.rest == b"\x81\x00"
         assert client.keep_alive
 
-    @pytest.mark.rule("9110-7.8-switch", "9110-7.8-http-1.0", "9110-7.8-connection")
+    @pytest.mark.rule("9110-7.8-switch", "9110-7.8-old", "9110-7.8-connection")
     def test_a_server_switches_only_to_what_was_offered_and_when_all_was_read(self) -> None:
         refuses(served(GET), Response(101, Headers(UPGRADE)))
         refuses(served(self.ASK.replace(b"1.1\r", b"1.0\r")), Response(101, Headers(UPGRADE)))
@@ -381,7 +381,7 @@ class TestClient:
             b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "9112-6.1-length-and-coding",
         ),
-        (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "9112-6.1-coding-in-1.0"),
+        (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "9112-6.1-coding-in-old"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000001\r\n\r\n", "9110-15.5.14-body"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_001, "9110-15.5.14-body"),
         (b"HTTP/1.1 200 " + b"x" * 9000, "9112-3-start-line"),
@@ -488,7 +488,7 @@ class TestWhatWeWriteIsChecked:
     def test_a_response_that_no_client_should_see_is_not_sent(self, event: object) -> None:
         refuses(served(), event)
 
-    @pytest.mark.rule("9112-6.1-coding-to-1.0", "9110-15.2-interim-1.0")
+    @pytest.mark.rule("9112-6.1-coding-to-old", "9110-15.2-interim-old")
     def test_http_1_0_gets_nothing_that_it_does_not_know(self) -> None:
         old = b"GET / HTTP/1.0\r\n\r\n"
         refuses(served(old), Response(200, Headers([CHUNKED])))

@@ -1,0 +1,52 @@
+"""The loop that reads: what may stand in one read, and what ends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from rawsio.http.connection import HTTPConnection
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Body, EndOfMessage, Request, Response
+from rawsio.layer import Failed, Role
+
+from .feeding import client_that_asked
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def test_a_read_gives_all_that_is_complete_and_then_the_mistake() -> None:
+    server = HTTPConnection(Role.SERVER)
+    chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nx\r\n"
+    events = server.receive(chunked)
+    assert [type(e) for e in events] == [Request, Body, Failed]
+    assert events[1] == Body(b"hi")
+
+
+def test_nothing_is_parsed_behind_a_request_in_work() -> None:
+    server = HTTPConnection(Role.SERVER)
+    assert [type(e) for e in server.receive(POST + b"junk")] == [Request, Body, EndOfMessage]
+    assert server.buffered == 4
+
+
+def test_empty_input_is_no_input() -> None:
+    server = HTTPConnection(Role.SERVER)
+    assert server.receive(b"") == []
+    assert server.receive_eof() != []
+    assert server.receive(GET) == []
+
+
+@pytest.mark.rule("9110-7.8-early-switch")
+def test_a_switch_in_the_middle_of_a_request_is_refused() -> None:
+    client = HTTPConnection(Role.CLIENT)
+    fields = [("Host", "a"), ("Connection", "upgrade"), ("Upgrade", "x"), ("Content-Length", "2")]
+    client.send(Request("POST", "/", Headers(fields)))
+    events = client.receive(b"HTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n")
+    assert [(e.rule, e.code) for e in events] == [("9110-7.8-early-switch", 0)]
+
+
+@pytest.mark.rule("9110-15.2-interim")
+def test_interim_responses_come_before_the_final_one() -> None:
+    client = client_that_asked()
+    wire = b"HTTP/1.1 103 Early\r\n\r\n" * 3 + b"HTTP/1.1 204 No\r\n\r\n"
+    assert [e.status for e in client.receive(wire) if isinstance(e, Response)] == [103] * 3 + [204]
