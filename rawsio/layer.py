@@ -112,8 +112,14 @@ else:
         defaults = {name: namespace.pop(name) for name in names if name in namespace}
         namespace.pop("__dict__", None)
         namespace.pop("__weakref__", None)
+
+        def __init__(self, *args, **kwargs):
+            # Until the first object is made, so that records nobody uses cost nothing at the start.
+            made.__init__ = _init(names, defaults)
+            made.__init__(self, *args, **kwargs)
+
         namespace.update(__slots__=names, __match_args__=names, __hash__=None)
-        namespace.update(__init__=_init(names, defaults), __eq__=_equal, __repr__=_shown)
+        namespace.update(__init__=__init__, __eq__=_equal, __repr__=_shown)
         made = type(cls)(cls.__name__, cls.__bases__, namespace)
         made.__qualname__ = cls.__qualname__
         return made

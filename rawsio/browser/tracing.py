@@ -9,6 +9,7 @@ that the page receives on the namespace ``/trace``, in events ``trace`` with a l
 
 ``n`` counts the session's records, ``t`` is in seconds, ``dir`` as the server sees it, ``data`` the
 first bytes of a unit in base64, ``size`` how many it has in all, ``text`` what an event looks like.
+``dropped`` counts records left out before this one, ``elided`` bytes of the stream left out of it.
 
 Two ideas.  **Ownership**: a record belongs to an Engine.IO session, and is sent to the sockets of
 that very session only.  A request says in its target, or a handshake in its answer, which session
@@ -23,9 +24,10 @@ What is left out: any use outside the demo.
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 from collections import deque
+
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +51,12 @@ UNSENT = 500_000
 BATCH = 100
 """Most records in one event."""
 
-_SID_IN_TARGET = re.compile(r"[?&]sid=([0-9A-Za-z_-]{1,64})(?:&|\Z)")
-_SID_IN_OPEN = re.compile(rb'0\{"sid":"([0-9A-Za-z_-]{1,64})"')
+_SID_IN_TARGET = Pattern(r"[?&]sid=([0-9A-Za-z_-]{1,64})(?:&|\Z)")
+_SID_IN_OPEN = Pattern(rb'0\{"sid":"([0-9A-Za-z_-]{1,64})"')
 # A packet of the stream itself, as a message of Engine.IO and without its type.
-_OWN_PACKET = re.compile(rb"4[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
-_OWN_MESSAGE = re.compile(rb"[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
+_OWN_PACKET = Pattern(rb"4[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
+_OWN_CUT = b"42/trace,"  # what is shown of one that shares a polling body with others
+_OWN_MESSAGE = Pattern(rb"[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -108,12 +111,24 @@ class TraceHub:
         units: tuple[Any, ...] = (value,)
         if prepared is not None:
             units = prepared if layer == "socketio" else value.packets()
-        own = _IS_OWN.get(layer, _is_own_body)
+        if layer == "http":
+            return self._body_records(direction, bytes(value))
+        own = _IS_OWN[layer]
         return [
             self._record(layer, direction, None, unit)
             for unit in units
-            if not own(_bytes_of(unit[:80] if isinstance(unit, str) else unit))
+            if not own(unit[:80].encode() if isinstance(unit, str) else unit)
         ]
+
+    def _body_records(self, direction: str, unit: bytes) -> list[dict[str, Any]]:
+        packets = unit.split(b"\x1e")
+        shown = b"\x1e".join(_OWN_CUT if _OWN_PACKET.match(p) else p for p in packets)
+        if shown.replace(_OWN_CUT, b"").strip(b"\x1e") == b"" and unit:
+            return []
+        record = self._record("http", direction, None, shown)
+        if len(unit) > len(shown):
+            record["elided"] = len(unit) - len(shown)
+        return [record]
 
     def _record(self, layer: str, direction: str, event: Any, unit: Any = None) -> dict[str, Any]:
         record: dict[str, Any] = {"n": 0, "t": round(self._clock() - self._began, 4)}

@@ -13,9 +13,8 @@ What is left out: sessions, which the registry knows (:mod:`rawsio.engineio.serv
 
 from __future__ import annotations
 
-import re
-
 from rawsio.errors import EngineIOError, Refused, escaped
+from rawsio.patterns import Pattern
 
 from .origins import host_name
 from .polling import MESSAGES, read_query
@@ -44,7 +43,7 @@ __all__ = [
 
 
 # It becomes part of a program in the client's page: digits, and nothing else.
-_INDEX = re.compile("[0-9]{1,10}")
+_INDEX = Pattern("[0-9]{1,10}")
 
 
 class RequestError(EngineIOError):

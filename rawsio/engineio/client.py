@@ -25,11 +25,10 @@ protocol 3.
 
 from __future__ import annotations
 
-import re
-
 from rawsio.errors import EngineIOError, escaped
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
+from rawsio.patterns import Pattern
 
 from .connection import EngineIOConnection
 from .packets import (
@@ -46,6 +45,7 @@ from .states import ProbeState, State, Transport
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from re import Match
     from typing import Any
 
     from rawsio.http.messages import Response
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "EngineIOClient"]
 
-_RESERVED = re.compile("[^A-Za-z0-9._~-]")
+_RESERVED = Pattern("[^A-Za-z0-9._~-]")
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escaped(match: Match[str]) -> str:
     return f"%{ord(match[0]):02X}"
 
 

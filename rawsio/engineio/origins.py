@@ -19,7 +19,7 @@ What is left out: authentication.  A client that is no browser says what it like
 
 from __future__ import annotations
 
-import re
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["OriginPolicy", "same_origin", "host_name"]
 
 # serialized-origin = scheme "://" host [ ":" port ]  (RFC 6454 section 6.2)
-_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\s]+)", re.ASCII)
+_ORIGIN = Pattern(r"([A-Za-z][A-Za-z0-9+.-]*)://([!-\"$-.0-;<->A-~]+)")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -146,7 +146,7 @@ def _matches(pattern: object, origin: str) -> bool:
         return pattern in ("*", origin)
     if isinstance(pattern, bool):
         return pattern
-    if isinstance(pattern, re.Pattern):
+    if hasattr(pattern, "fullmatch"):
         return pattern.fullmatch(origin) is not None
     if callable(pattern):
         return bool(pattern(origin))

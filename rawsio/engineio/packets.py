@@ -26,11 +26,11 @@ said when (:mod:`rawsio.engineio.connection`).
 from __future__ import annotations
 
 import json
-import re
 from binascii import a2b_base64, b2a_base64
 
 from rawsio.errors import EngineIOError, LocalProtocolError, escaped
 from rawsio.layer import record
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ SEPARATOR = "\x1e"
 OPEN_PACKET_LENGTH = 16384
 """Longest open packet that a client reads: it holds five short values."""
 
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = Pattern(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 # Any visible character that needs no escape in JSON: a custom id may look as it likes.
-_SID = re.compile(r"[!#-\[\]-~]{1,512}")
+_SID = Pattern(r"[!#-\[\]-~]{1,512}")
 
 
 @record

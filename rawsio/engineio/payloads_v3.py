@@ -25,24 +25,25 @@ client may speak protocol 3 at all (the option ``allow_eio3``).
 from __future__ import annotations
 
 import json
-import re
 
 from rawsio.errors import EngineIOError, escaped
+from rawsio.patterns import Pattern
 
 from .packets import encode_base64, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from re import Match
     from typing import Any
 
     Packet = str | bytes
 
 __all__ = ["encode_payload", "decode_text", "decode_binary", "encode_jsonp", "decode_jsonp"]
 
-_LENGTH = re.compile(r"([0-9]{1,10}):")
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-_ESCAPED_NEWLINE = re.compile(r"(\\)?\\n")
+_LENGTH = Pattern(r"([0-9]{1,10}):")
+_ASTRAL = Pattern("[\U00010000-\U0010ffff]")
+_ESCAPED_NEWLINE = Pattern(r"(\\)?\\n")
 _MOST_DIGITS = 10
 
 
@@ -119,7 +120,7 @@ def decode_text(body: bytes, most: int) -> list[Packet]:
     return packets
 
 
-def _surrogates(match: re.Match[str]) -> str:
+def _surrogates(match: Match[str]) -> str:
     offset = ord(match[0]) - 0x10000
     return chr(0xD800 + (offset >> 10)) + chr(0xDC00 + (offset & 0x3FF))
 

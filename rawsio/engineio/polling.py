@@ -23,12 +23,12 @@ What is left out: the application's own parameters, which stay in the request's 
 from __future__ import annotations
 
 import json
-import re
 
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response
 from rawsio.layer import record
+from rawsio.patterns import Pattern
 
 from .packets import encode_payload
 from .payloads_v3 import encode_jsonp
@@ -71,7 +71,7 @@ HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
 
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_ESCAPE = Pattern(r"%([0-9A-Fa-f]{2})")
 
 
 @record

@@ -22,7 +22,11 @@ Where it is less: a request target may hold any visible ASCII character (browser
 
 from __future__ import annotations
 
-import re
+from rawsio.patterns import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from re import Pattern as Compiled
 
 __all__ = [
     "METHODS",
@@ -57,7 +61,7 @@ __all__ = [
 #   token = 1*tchar
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
-TOKEN = re.compile(_WORD)
+TOKEN = Pattern(_WORD)
 """A method or a field name that we are asked to write."""
 
 # RFC 9112, 3
@@ -82,8 +86,8 @@ _FIELD_LINE = _WORD + r":[\t\x20-\x7e\x80-\xff]*\r\n"
 _FOLDED_LINE = r"[\t ][\t\x20-\x7e\x80-\xff]*\r\n"
 
 
-def _bytes(pattern: str) -> re.Pattern[bytes]:
-    return re.compile(pattern.encode("ascii"))
+def _bytes(pattern: str) -> Compiled[bytes]:
+    return Pattern(pattern.encode("ascii"))
 
 
 REQUEST_LINE = _bytes(_REQUEST_LINE)
@@ -101,16 +105,16 @@ RESPONSE_HEAD = _bytes(_STATUS_LINE + r"(?:" + _FIELD_LINE + r")*")
 FIELD_BLOCK = _bytes(r"(?:" + _FIELD_LINE + r")*")
 
 FRAMING_NAMES = ("connection", "content-length", "expect", "host", "transfer-encoding", "upgrade")
-FRAMING_FIELD = re.compile(r"\n(" + "|".join(FRAMING_NAMES) + r"):[\t ]*([^\r]*)")
+FRAMING_FIELD = Pattern(r"\n(" + "|".join(FRAMING_NAMES) + r"):[\t ]*([^\r]*)")
 """The fields that a connection acts on itself, in a block in lower case with a LF before it."""
 
 FOLD = _bytes(r"\r\n[\t ]+")
 LINE_END = _bytes(r"[\r\n]")
 
 # What we write, as text:
-TARGET = re.compile(r"[\x21-\x7e]+")
-REASON = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
-VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+TARGET = Pattern(r"[\x21-\x7e]+")
+REASON = Pattern(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+VALUE = Pattern(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
 # RFC 9110, 7.2 and RFC 3986, 3.2
 # Host       = uri-host [ ":" port ]
@@ -120,13 +124,13 @@ VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e
 _HOST = r"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=\-]+\]|[0-9A-Za-z\-._~%!$&'()*+,;=]{})"
 _PORT = r"(?::[0-9]{0,5})?"
 
-AUTHORITY = re.compile(_HOST.format("*") + _PORT)
+AUTHORITY = Pattern(_HOST.format("*") + _PORT)
 """A ``Host`` field's value; it may be empty (RFC 9110, 7.2)."""
 
 # RFC 9112, 3.2.2
 # absolute-form = absolute-URI, here one of the two schemes of RFC 9110, 4.2
 # (userinfo is parsed, and dropped: section 4.2.4)
-ABSOLUTE = re.compile(
+ABSOLUTE = Pattern(
     r"[Hh][Tt][Tt][Pp][Ss]?://(?:[0-9A-Za-z\-._~%!$&'()*+,;=:]*@)?("
     + _HOST.format("+")
     + _PORT
@@ -135,14 +139,14 @@ ABSOLUTE = re.compile(
 
 # RFC 9112, 3.2.3
 # authority-form = uri-host ":" port
-CONNECT_TARGET = re.compile(_HOST.format("+") + r":[0-9]{1,5}")
+CONNECT_TARGET = Pattern(_HOST.format("+") + r":[0-9]{1,5}")
 
 # RFC 9110, 8.6: Content-Length = 1*DIGIT
-CONTENT_LENGTH = re.compile(r"[0-9]{1,19}")
+CONTENT_LENGTH = Pattern(r"[0-9]{1,19}")
 
 # RFC 9112, 6.1 and RFC 9110, 10.1.4: a list of codings; parameters mean nothing to us
 _OWS = r"[\t ]*"
-CODINGS = re.compile(_WORD + r"(?:" + _OWS + r"," + _OWS + _WORD + r")*")
+CODINGS = Pattern(_WORD + r"(?:" + _OWS + r"," + _OWS + _WORD + r")*")
 
 # RFC 9112, 7.1
 # chunk-size    = 1*HEXDIG

@@ -12,8 +12,7 @@ they claim is the client's word.
 
 from __future__ import annotations
 
-from re import ASCII
-from re import compile as pattern
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Opening", "Handshake", "parse_query"]
 
-_ESCAPE = pattern(rb"%([0-9A-Fa-f]{2})", ASCII)
+_ESCAPE = Pattern(rb"%([0-9A-Fa-f]{2})")
 
 
 class Opening:

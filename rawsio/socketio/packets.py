@@ -28,10 +28,9 @@ Left out: which packet may come when, which is :mod:`rawsio.socketio.states`.
 
 from __future__ import annotations
 
-import re
-
 from rawsio.errors import SocketIOError, escaped
 from rawsio.layer import record
+from rawsio.patterns import Pattern
 
 from .values import (
     HasBinary,
@@ -233,7 +232,7 @@ def _check_id(number: Any) -> None:
 
 # One match reads the head; each part can be told from the next by its first character.  ASCII only,
 # and linear: no part can begin with what ends the one before.
-_HEAD = re.compile("([0-6])(?:([0-9]*)-)?(?:(/[^,]*),?)?([0-9]*)")
+_HEAD = Pattern("([0-6])(?:([0-9]*)-)?(?:(/[^,]*),?)?([0-9]*)")
 
 
 class Partial:

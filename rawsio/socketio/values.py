@@ -26,12 +26,12 @@ Left out: values of other types (dates, sets, decimals): convert them first.
 
 from __future__ import annotations
 
-import re
 from itertools import accumulate
 from json import JSONDecoder, JSONEncoder
 from json import encoder as _library
 
 from rawsio.errors import LocalProtocolError, SocketIOError, escaped
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _in_reach_of_utf8(text: str) -> str:
     return text
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = Pattern("[\ud800-\udfff]")
 
 
 # In
@@ -198,7 +198,7 @@ def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
 # Reading an integer through a hook costs more than reading it; a short text cannot hold a long one.
 _decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
 _decode_long = _decoder()
-_blank = re.compile("[ \t\n\r]*").fullmatch
+_blank = Pattern("[ \t\n\r]*").fullmatch
 
 
 def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None) -> Any:

@@ -19,10 +19,9 @@ it, nothing is offered or accepted.  What is left out: the DEFLATE algorithm its
 
 from __future__ import annotations
 
-import re
-
 from rawsio.errors import WebSocketError
 from rawsio.layer import Role, record
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ _STEP = 65536
 _SLICE = 16384
 _FINAL_BLOCKS = 64  # each makes a new inflater, so their number in a message is bounded
 
-_BITS = re.compile(r"(?:[89]|1[0-5])\Z")
+_BITS = Pattern(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 

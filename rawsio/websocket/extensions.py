@@ -15,9 +15,8 @@ What is left out: what the extensions mean.
 
 from __future__ import annotations
 
-import re
-
 from rawsio.errors import HTTPError, escaped
+from rawsio.patterns import Pattern
 
 __all__ = ["Parameters", "is_token", "parse_extensions"]
 
@@ -33,12 +32,12 @@ else:
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - not a password
 _VALUE = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
 _PARAMETER = rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?"
-_ONE_PARAMETER = re.compile(_PARAMETER)
-_ELEMENT = re.compile(
+_ONE_PARAMETER = Pattern(_PARAMETER)
+_ELEMENT = Pattern(
     rf"[ \t]*(?:({_TOKEN})((?:[ \t]*;[ \t]*{_TOKEN}(?:[ \t]*=[ \t]*{_VALUE})?)*))?[ \t]*(?:,|\Z)"
 )
-_WHOLE_TOKEN = re.compile(rf"{_TOKEN}\Z")
-_ESCAPE = re.compile(r"\\(.)")
+_WHOLE_TOKEN = Pattern(rf"{_TOKEN}\Z")
+_ESCAPE = Pattern(r"\\(.)")
 
 
 def is_token(text: str) -> bool:

@@ -24,7 +24,6 @@ that is no 101 comes back whole, in :class:`Rejected`.
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 from os import urandom
 
@@ -32,6 +31,7 @@ from rawsio.errors import HTTPError, LocalProtocolError, RemoteProtocolError, es
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, answer
 from rawsio.layer import record
+from rawsio.patterns import Pattern
 
 try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # a fifth of what hashlib takes
@@ -59,8 +59,10 @@ __all__ = [
 VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # 16 bytes in base64 (section 4.1, item 7).
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==\Z")
-_VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
+_KEY = Pattern(r"[A-Za-z0-9+/]{22}==\Z")
+# What browsers offer: known to be well formed, and not worth reading unless it is wanted.
+_OF_BROWSERS = ["permessage-deflate; client_max_window_bits"]
+_VISIBLE = Pattern(r"[\x21-\x7e]+\Z")
 _OWN_FIELDS = (
     "host",
     "upgrade",
@@ -183,9 +185,12 @@ def _check_request(request: Request) -> None:
         raise HTTPError("a WebSocket needs HTTP/1.1", "6455-4.2.1-http-version")
     if len(headers.get_all("host")) != 1:
         raise HTTPError("a request has one Host field", "6455-4.2.1-host")
-    if "websocket" not in headers.tokens("upgrade"):
+    # One name is what nearly everybody sends; anything else is read as a list.
+    upgrade = headers.get("upgrade", "")
+    if upgrade != "websocket" and "websocket" not in headers.tokens("upgrade"):
         raise HTTPError("this is a WebSocket", "6455-4.2.1-upgrade", 426)
-    if "upgrade" not in headers.tokens("connection"):
+    connection = headers.get("connection", "")
+    if connection != "Upgrade" and "upgrade" not in headers.tokens("connection"):
         raise HTTPError("Connection does not name Upgrade", "6455-4.2.1-connection")
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise HTTPError("a request to open a WebSocket has no body", "6455-4.1-no-body")
@@ -252,7 +257,7 @@ def _choose_extensions(
     headers: Headers, settings: DeflateOptions | None
 ) -> tuple[Agreement | None, str]:
     lines = headers.get_all("sec-websocket-extensions")
-    if not lines:
+    if not lines or (settings is None and lines == _OF_BROWSERS):
         return None, ""
     from . import deflate
     from .extensions import parse_extensions
