@@ -6,7 +6,7 @@ import ast
 
 from .source import Module, for_every_module, modules, names
 
-BASE = {"layer", "errors", "limits", "log"}
+BASE = {"layer", "errors", "limits", "log", "patterns"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 
 SERVER_PARTS = {"application", "gateway", "conn", "host", "assembly"}
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": {"layer"},
     "limits": {"layer"},
     "log": set(),
+    "patterns": set(),
     "trace": BASE,
     "tls": BASE,
     "http": BASE,
