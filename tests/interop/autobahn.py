@@ -192,10 +192,13 @@ def table(found: Verdicts) -> str:
     return "\n".join(lines)
 
 
-def compare(role: str, found: Verdicts, expected: dict[str, Verdicts]) -> list[str]:
-    """Return a line for each case that failed or is not as expected."""
+def compare(
+    role: str, found: Verdicts, expected: dict[str, Verdicts], *, complete: bool
+) -> list[str]:
+    """Return a line for each case that failed, is not as expected, or did not run."""
     wanted = expected.get(role, {})
-    lines = []
+    missing = [case for case in wanted if complete and case not in found]
+    lines = [f"{role} {case}: did not run" for case in missing]
     for case, verdict in found.items():
         usual = wanted.get(case, ["nothing"])
         if is_bad(verdict) or usual != verdict:
@@ -226,7 +229,7 @@ def main(arguments: list[str]) -> int:
         print(table(found), flush=True)
         if options.update and not any(map(is_bad, found.values())):
             expected[role] = {**expected.get(role, {}), **found}
-        differences += compare(role, found, expected)
+        differences += compare(role, found, expected, complete=cases == ["*"])
     if options.update:
         EXPECTED.write_text(json.dumps(expected, indent=0) + "\n", "ascii")
     print("\n".join(differences) if differences else "all verdicts are as expected")
