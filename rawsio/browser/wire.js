@@ -109,20 +109,21 @@
         ? "The event that this acknowledges had the same id."
         : "The sender asks for an acknowledgement, which will carry this id.");
     const json = text.slice(fields.at);
-    const name = type.endsWith("EVENT") && EVENT_NAME.exec(json);
+    const named = type.endsWith("EVENT") && EVENT_NAME.exec(json);
+    const name = named ? utf8(bytes.subarray(fields.at + 1, fields.at + named[0].length)) : "";
     if (name) {
       fields.add(1, "json", "array", "[", "The array of the event's name and its arguments.");
-      fields.add(name[1].length, "name", "event name", utf8(bytes.subarray(fields.at, fields.at + name[1].length)),
-        "The name that the handler was registered for.");
+      fields.add(named[1].length, "name", "event name", name, "The name that the handler was registered for.");
     }
     const value = utf8(bytes.subarray(fields.at));
-    fields.add(full - fields.at, "json", name ? "arguments" : "data", value, "JSON in UTF-8.");
+    const plain = name ? value.replace(/^,|\]$/g, "") : value;
+    fields.add(full - fields.at, "json", name ? "arguments" : "data", plain, "JSON in UTF-8.");
     row.message = view(bytes, full, at, fields);
     row.kind = type.replace("BINARY_", "").toLowerCase();
     row.namespace = namespace;
-    row.title = name ? name[1].replace(/^"|"$/g, "") : type.replace("_", " ");
+    row.title = name ? name.replace(/^"|"$/g, "") : type.replace("_", " ");
     row.id = head[5];
-    row.text = name ? value.replace(/^,|\]$/g, "") : value;
+    row.text = plain;
   }
 
   // Engine.IO: <type><data>, or binary, which is always a message
@@ -414,17 +415,18 @@
       const starts = START.test(latin1(bytes.subarray(0, 2000)));
       if (starts) {
         rows.push(...this.finish(record.dir));
-        state[record.dir] = { record, bytes, full: record.size };
+        state[record.dir] = { record, bytes, full: record.size, elided: 0 };
       } else if (state[record.dir]) {
         const open = state[record.dir];
         if (open.bytes.length < SHOWN) open.bytes = join(open.bytes, bytes);
         open.full += record.size;
       } else return rows;
       const open = state[record.dir];
+      open.elided += record.elided || 0; // packets of the trace itself, which is not shown
       const text = latin1(open.bytes);
       const end = text.indexOf("\r\n\r\n");
       const length = /\r\ncontent-length:[ \t]*(\d+)/i.exec(text.slice(0, end + 2));
-      if (end >= 0 && open.full >= end + 4 + Number(length ? length[1] : 0)) {
+      if (end >= 0 && open.full + open.elided >= end + 4 + Number(length ? length[1] : 0)) {
         rows.push(...this.finish(record.dir));
       }
       return rows;

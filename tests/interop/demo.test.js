@@ -12,15 +12,143 @@ const os = require("node:os");
 const path = require("node:path");
 const readline = require("node:readline");
 const { after, before, describe, it } = require("node:test");
+const zlib = require("node:zlib");
 const { chromium } = require("playwright-core");
+const { Reader } = require("../../rawsio/browser/wire.js");
 
 const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "demo-"));
 
-// A picture of two by two pixels: red, green, blue, white.
-const PICTURE = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8DAAMIM/4EAAB/uBfsL2WiLAAAAAElFTkSuQmCC",
-  "base64",
-);
+const [WIDTH, HEIGHT] = [360, 200];
+
+/** A picture that shades from left to right and from top to bottom, as PNG. */
+function picture() {
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const ends = Buffer.alloc(8);
+    ends.writeUInt32BE(data.length, 0);
+    ends.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
+  };
+  const head = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]);
+  head.writeUInt32BE(WIDTH, 0);
+  head.writeUInt32BE(HEIGHT, 4);
+  const rows = Array.from({ length: HEIGHT }, (_, y) =>
+    [0, ...Array.from({ length: WIDTH }, (_, x) => shade(x, y)).flat()],
+  );
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  const pixels = zlib.deflateSync(Buffer.from(rows.flat()));
+  return Buffer.concat([signature, chunk("IHDR", head), chunk("IDAT", pixels), chunk("IEND", Buffer.alloc(0))]);
+}
+
+function shade(x, y) {
+  return [40 + Math.floor((x * 200) / WIDTH), 110 + Math.floor((y * 60) / HEIGHT), 110];
+}
+
+function crc32(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let i = 0; i < 8; i++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
+describe("the bytes explained", () => {
+  let count = 0;
+  const record = (dir, layer, data, cut = 4096) => ({
+    ...{ n: ++count, t: 0, dir, layer, what: "unit", text: null },
+    ...{ data: data.subarray(0, cut).toString("base64"), size: data.length, cut: data.length > cut },
+  });
+
+  function masked(opcode, text, fin = true) {
+    const payload = Buffer.from(text);
+    const key = Buffer.from([1, 2, 3, 250]);
+    const short = payload.length < 126 ? [payload.length] : [126, payload.length >> 8, payload.length & 255];
+    short[0] |= 128;
+    return Buffer.concat([
+      Buffer.from([(fin ? 128 : 0) | opcode, ...short]),
+      key,
+      payload.map((byte, i) => byte ^ key[i & 3]),
+    ]);
+  }
+
+  /** Every view explains each of its bytes once. */
+  function check(row) {
+    for (const view of [row.carrier, row.packet, row.message]) {
+      if (!view) continue;
+      let at = 0;
+      for (const field of view.fields) {
+        assert.equal(field.from, at, JSON.stringify(row));
+        assert.ok(field.help && field.name);
+        at = field.to;
+      }
+      assert.equal(at, view.size, row.title);
+    }
+    return [row.sent, row.kind, row.title, row.text];
+  }
+
+  it("finds the same frames however they are cut", () => {
+    const stream = Buffer.concat([
+      masked(1, '451-/files,7["file","é",{"_placeholder":true,"num":0}]'),
+      masked(2, Buffer.alloc(300, 7)),
+      masked(1, "3"),
+      masked(1, '42["a', false),
+      masked(0, 'b"]'),
+      masked(8, Buffer.from([3, 232])),
+    ]);
+    const whole = new Reader().push(record("in", "websocket", stream)).map(check);
+    assert.deepEqual(whole.map(([, kind]) => kind), [
+      "event", "attachment", "heartbeat", "event", "attachment", "control",
+    ]);
+    assert.deepEqual(whole[0], [true, "event", "file", '"é",{"_placeholder":true,"num":0}']);
+    for (let cut = 1; cut < stream.length; cut++) {
+      const reader = new Reader();
+      const halves = [stream.subarray(0, cut), stream.subarray(cut)];
+      const rows = halves.flatMap((half) => reader.push(record("in", "websocket", half)));
+      assert.deepEqual(rows.map(check), whole, `cut at ${cut}`);
+    }
+  });
+
+  it("goes on behind a frame of which only the beginning is known", () => {
+    const reader = new Reader();
+    const long = masked(2, Buffer.alloc(5000));
+    const after = masked(1, '42["after"]');
+    const parts = [long.subarray(0, 3000), long.subarray(3000), after];
+    const rows = parts.flatMap((part) => reader.push(record("in", "websocket", part, 64)));
+    assert.deepEqual(rows.map(check).map(([, , title]) => title), ["attachment", "after"]);
+    assert.equal(rows[0].carrier.size, long.length);
+  });
+
+  it("takes HTTP apart, and the packets of a body", () => {
+    const reader = new Reader();
+    const push = (dir, text) => reader.push(record(dir, "http", Buffer.from(text))).map(check);
+    assert.deepEqual(push("in", "GET /socket.io/?EIO=4&sid=x HTTP/1.1\r\nHost: a\r\n\r\n"), [
+      [true, "http", "GET poll", "waits for packets"],
+    ]);
+    const body = '42["é"]\x1ebAQID\x1e42/trace,["trace",[]]\x1e2';
+    const head = `HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
+    assert.deepEqual(push("out", head), []);
+    assert.deepEqual(push("out", body).map(([, kind, title]) => [kind, title]), [
+      ["event", "é"],
+      ["attachment", "attachment"],
+      ["heartbeat", "ping"],
+    ]);
+    assert.deepEqual(push("out", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), [
+      [false, "http", "101", "switching protocols"],
+    ]);
+  });
+
+  it("does not stumble over what is neither", () => {
+    const reader = new Reader();
+    for (const junk of ["", "\0", "\xff\xff\xff", "\x81\x7f", "no head at all", "9", "\x81\x00", "\x81\x01x"]) {
+      for (const layer of ["http", "websocket"]) {
+        for (const dir of ["in", "out"]) {
+          reader.push(record(dir, layer, Buffer.from(junk, "latin1"))).forEach(check);
+        }
+      }
+    }
+  });
+});
 
 describe("the demo in Chromium", { timeout: 120_000 }, () => {
   let server;
@@ -119,17 +247,19 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   });
 
   it("carries a picture, and a file", async () => {
-    await ada.setInputFiles("#file", { name: "dots.png", mimeType: "image/png", buffer: PICTURE });
-    const picture = grace.locator(".message.theirs figure img");
-    await picture.waitFor();
-    const pixels = await picture.evaluate(async (image) => {
+    await ada.setInputFiles("#file", { name: "shades.png", mimeType: "image/png", buffer: picture() });
+    const shown = grace.locator(".message.theirs figure img");
+    await shown.waitFor();
+    const pixels = await shown.evaluate(async (image) => {
       await image.decode();
-      const canvas = document.createElement("canvas");
+      const canvas = Object.assign(document.createElement("canvas"), { width: 360, height: 200 });
       const context = canvas.getContext("2d");
       context.drawImage(image, 0, 0);
-      return Array.from(context.getImageData(0, 0, 2, 2).data);
+      const { data } = context.getImageData(0, 0, 360, 200);
+      const at = (x, y) => Array.from(data.slice(4 * (360 * y + x), 4 * (360 * y + x) + 3));
+      return [at(0, 0), at(359, 0), at(0, 199), at(359, 199)];
     });
-    assert.deepEqual(pixels, [255, 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255, 255, 255, 255, 255]);
+    assert.deepEqual(pixels, [shade(0, 0), shade(359, 0), shade(0, 199), shade(359, 199)]);
     const notes = Buffer.from("one line\n".repeat(30_000));
     await grace.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: notes });
     await ada.waitForSelector(".message.theirs a[download='notes.txt']:has-text('270 kB')");
