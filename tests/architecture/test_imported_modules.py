@@ -3,6 +3,7 @@
 ``imported_modules.txt`` holds what ``from rawsio import Server`` imports beyond a bare
 interpreter.  A row is ``module`` or ``module | versions``, where versions is ``3.10``, ``3.11+``
 or ``3.12-``; what some build of an interpreter has loaded before the import may be missing.
+``python -m tests.architecture.list_imports`` writes it anew: read the diff before you keep it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import pytest
 
 from .source import ROOT, listed
+from .test_imports import BASE
 
 NEVER = {
     "ssl", "zlib", "asyncio", "threading", "logging", "typing", "dataclasses",
@@ -29,14 +31,14 @@ print(*sorted(set(sys.modules) - bare), sep="\\n")
 """
 
 
-def imported_by(statement: str) -> set[str]:
+def imported_by(statement: str, python: str = sys.executable) -> set[str]:
     """Return the modules that a statement imports in an interpreter of its own, without site."""
-    return _output(_PROGRAM.format(root=str(ROOT), statement=statement))
+    return _output(_PROGRAM.format(root=str(ROOT), statement=statement), python)
 
 
-def _output(program: str) -> set[str]:
+def _output(program: str, python: str = sys.executable) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program],
+        [python, "-I", "-S", "-c", program],
         capture_output=True,
         text=True,
         check=False,
@@ -76,8 +78,7 @@ def test_the_server_starts_without_what_is_dear() -> None:
 
 @pytest.mark.parametrize("layer", ["http", "websocket", "engineio", "socketio", "net"])
 def test_importing_one_layer_imports_only_that_layer(layer: str) -> None:
-    base = {"rawsio", "rawsio.layer", "rawsio.errors", "rawsio.limits", "rawsio.log"}
-    base.add("rawsio.patterns")
+    base = {"rawsio", *(f"rawsio.{name}" for name in BASE)}
     seams = {"rawsio.http", "rawsio.http.messages", "rawsio.http.headers", "rawsio.http.grammar"}
     allowed = base | (seams if layer in {"websocket", "engineio"} else set())
     found = {name for name in imported_by(f"import rawsio.{layer}") if name.startswith("rawsio")}
