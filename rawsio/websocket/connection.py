@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
         @property
         def frame(self) -> bytes: ...
+        @property
+        def compress(self) -> bool: ...
         def packets(self) -> tuple[str | bytes, ...]: ...
 
 
@@ -205,7 +207,7 @@ class WebSocketConnection:
             self._outbox.append(prepared.frame)
             return
         for packet in prepared.packets():
-            self._send_message(Message(packet))
+            self._send_message(Message(packet, prepared.compress))
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
@@ -217,9 +219,7 @@ class WebSocketConnection:
         """Tell the time, in seconds: gives an end that waited, and ends what takes too long."""
         if self._deadline is None:
             return []
-        events: list[Any] = []
-        if self._held is not None and self._state is not State.ENDING:
-            events = self._release()
+        events = self._release()
         if self._deadline == 0.0:
             # The closing handshake began since the last tick: its time runs from here.
             self._deadline = now + self._limits.close_time

@@ -156,7 +156,8 @@ def test_a_prepared_packet_is_sent_as_it_is_where_all_receivers_get_the_same(rol
         assert sent(layer, role) == [Frame(TEXT, b"4hello")]
     layer = WebSocketConnection(role, deflate=Agreement(threshold=1))
     layer.send_prepared(packet)
-    assert sent(layer, role)[0].rsv1
+    layer.send_prepared(OneMessage("4hello", compress=False))
+    assert [f.rsv1 for f in sent(layer, role)] == [True, False]
     layer.send(Closed(1000))
     with pytest.raises(LocalProtocolError):
         layer.send_prepared(packet)

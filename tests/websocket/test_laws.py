@@ -23,8 +23,9 @@ TIGHT = Limits(message=200, fragments=3, pongs=2)
 class OneMessage:
     """A message that was encoded once: what ``rawsio.stack.Prepared`` is to this layer."""
 
-    def __init__(self, data: str | bytes) -> None:
+    def __init__(self, data: str | bytes, *, compress: bool = True) -> None:
         self.data = data
+        self.compress = compress
 
     def packets(self) -> tuple[str | bytes, ...]:
         return (self.data,)
@@ -37,7 +38,9 @@ class OneMessage:
 
 
 def prepare(event: Any) -> OneMessage | None:
-    return OneMessage(event.data) if isinstance(event, Message) and event.compress else None
+    if not isinstance(event, Message):
+        return None
+    return OneMessage(event.data, compress=event.compress)
 
 
 def subject(limits: Limits, deflate: Agreement | None = None, **options: Any) -> Subject:
