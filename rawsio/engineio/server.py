@@ -297,7 +297,7 @@ class EngineIOServer:
         del now
         session, link.session = link.session, None
         polling = session.polling if session is not None else None
-        if session is None or polling is None or polling.post is not link:
+        if session is None or polling is None:
             # The session ended, or went to a WebSocket, while the body was on its way.
             link.respond(*error_answer(400, 3))
             return []

@@ -11,6 +11,8 @@ from rawsio.engineio.checks import RequestError
 from rawsio.engineio.options import Cors, EngineOptions
 from rawsio.engineio.server import RESPONDED
 from rawsio.errors import Refused
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
 
 from .links import Bench, RecordingLink
 
@@ -175,6 +177,18 @@ def test_an_origin_with_control_characters_is_code_3() -> None:
     b, told = bench()
     assert refused(b, b.request(b.q(), headers={"Origin": "http://a\x7f"}))[:2] == (400, 3)
     assert told.context["name"] == "INVALID_ORIGIN"
+
+
+@pytest.mark.rule("engineio-v4-http-origin-form")
+def test_two_origins_are_code_3_even_if_they_agree() -> None:
+    b, told = bench(cors="*")
+    fields = [("Host", "a"), ("Origin", "http://a"), ("Origin", "http://a")]
+    link = RecordingLink()
+    b.verdict, _ = b.server.receive_request(
+        link, Request("GET", "/socket.io/?" + b.q(), Headers(fields)), b.now
+    )
+    assert refused(b, link)[:2] == (400, 3)
+    assert told.context == {"name": "INVALID_ORIGIN", "origin": "http://a, http://a"}
 
 
 @pytest.mark.rule("engineio-v4-http-cors")

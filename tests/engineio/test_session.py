@@ -315,6 +315,7 @@ def test_what_is_queued_at_the_close_waits_for_one_more_poll() -> None:
     assert b.poll(session).answer() == (200, b"1")
     assert b.verdict is RESPONDED
     assert b.taken() == []
+    assert session.deadline is None
     assert b.poll(session).answer() == UNKNOWN
 
 
