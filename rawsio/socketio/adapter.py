@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .host import Prepared, Space
     from .reply import Gathering, Reply
 
-__all__ = ["Adapter", "Targets", "EVERYONE"]
+__all__ = ["Adapter", "Targets", "EVERYONE", "snapshot"]
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -51,6 +51,22 @@ class Targets:
 
 EVERYONE = Targets()
 """No rooms, no flags.  Shared: treat it as read-only."""
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy that changes of the original do not reach, all the way down.
+
+    For arguments that another thread emits and the loop's thread encodes again, with an offset.
+    They have been encoded once, so they are no deeper than ``limits.json_depth``.
+
+    >>> inner = [1]; copy = snapshot({"a": inner}); inner.append(2); copy
+    {'a': [1]}
+    """
+    if isinstance(value, (list, tuple)):
+        return [snapshot(item) for item in value]
+    if isinstance(value, dict):
+        return {key: snapshot(item) for key, item in value.items()}
+    return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
 
 
 class Adapter:

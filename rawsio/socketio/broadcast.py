@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .adapter import EVERYONE, Targets
+from .adapter import EVERYONE, Targets, snapshot
 from .packets import Event
 from .reply import Gathering, Reply
 
@@ -186,6 +186,8 @@ class Broadcast(Operators):
             host = space.host
             event = Event(space.name, [name, *args])
             prepared = host.prepare(event, compress=targets.compress)
+            if space.adapter.recovers and not host.on_loop():
+                event.args = snapshot(event.args)
             host.call(space.adapter.broadcast, prepared, targets)
 
     def broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply:

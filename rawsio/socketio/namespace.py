@@ -209,16 +209,12 @@ class ParentNamespace(Namespace):
         self.children: dict[str, Namespace] = {}
 
     def adopt(self, child: Namespace) -> None:
-        """Take a namespace as child: what is registered here from now on is registered there."""
+        """Take a new namespace as child: all that is registered here counts there, now and later."""
         self.children[child.name] = child
         child.parent = self
-        child.middleware = self.middleware + child.middleware
-        for mine, its in (
-            (self.handlers.events, child.handlers.events),
-            (self.handlers.library, child.handlers.library),
-        ):
-            for name, handlers in mine.items():
-                its[name] = handlers + its.get(name, ())
+        child.middleware = self.middleware
+        child.handlers.events.update(self.handlers.events)
+        child.handlers.library.update(self.handlers.library)
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         for child in self.children.values():

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from rawsio.errors import LocalProtocolError
 
-from .adapter import EVERYONE, Targets
+from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, Direct, room_names
 from .handlers import Handlers, Listening
 from .handshake import Handshake
@@ -156,6 +156,8 @@ class Socket(Listening, Member):
         plain = targets.compress
         prepared = host.prepare(event) if plain else host.prepare(event, compress=False)
         if namespace.adapter.recovers:
+            if not host.on_loop():
+                event.args = snapshot(event.args)
             host.call(self.deliver_kept, prepared, targets)
         elif targets.volatile:
             host.call(self.deliver_volatile, prepared)

@@ -402,7 +402,7 @@ def test_a_client_of_socket_io_v2_has_the_id_of_its_session() -> None:
 
 def test_a_v2_client_that_joins_again_keeps_the_rooms_of_its_new_socket() -> None:
     world = World(policy="deferred")
-    world.io.on("disconnect", lambda socket: None)
+    world.io.on("disconnecting", lambda socket: None)
     client = Client(world, SocketIOConnection(Role.SERVER, parser=Revision4Parser()), "engine")
     client.raw("0")
     client.raw("1", "0")

@@ -90,6 +90,24 @@ def test_a_client_that_was_cut_off_goes_on_where_it_was() -> None:
     assert browser.seen == [1, 2, 3, 4, 5]
 
 
+def test_what_was_sent_to_a_room_counts_by_who_was_in_it_then() -> None:
+    world = world_with()
+    browser = Browser(world)
+    room = world.io.to("room")
+    room.emit("e", "too early")
+    browser.socket.join("room")
+    room.emit("e", 1)
+    browser.socket.leave("room")
+    room.emit("e", "too late")
+    world.io.except_("room").emit("e", 2)
+    browser.socket.join("room")
+    room.emit("e", 3)
+    browser.client.cut()
+    room.emit("e", 4)
+    browser.connect()
+    assert browser.seen == [1, 2, 3, 4]
+
+
 def test_what_was_missed_comes_before_the_answer() -> None:
     world = world_with()
     browser = Browser(world)
@@ -364,6 +382,23 @@ def test_from_another_thread_offsets_follow_the_order_of_delivery() -> None:
     browser.client.cut()
     browser.connect()
     assert browser.seen == [2, 1]
+
+
+def test_from_another_thread_arguments_are_those_of_the_moment_of_the_emit() -> None:
+    world = world_with()
+    browser = Browser(world)
+    world.owned = False
+    changing: Any = {"a": [1]}
+    picture = bytearray(b"old")
+    browser.socket.emit("e", changing, picture)
+    world.io.emit("e", changing)
+    changing["a"].append(2)
+    picture[:] = b"new"
+    world.owned = True
+    world.run_calls()
+    events = browser.client.events()
+    assert [args[1] for args in events] == [{"a": [1]}] * 2
+    assert events[0][2] == b"old"
 
 
 def test_an_emit_to_a_socket_that_has_ended_is_kept_nowhere() -> None:
