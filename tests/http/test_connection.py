@@ -101,6 +101,7 @@ class TestExchanges:
             ),
         ],
     )
+    @pytest.mark.rule("9112-9.6-linger")
     def test_a_connection_persists_if_both_sides_want_it(
         self, wire: bytes, fields: list[tuple[str, str]], *, persists: bool
     ) -> None:
@@ -118,6 +119,7 @@ class TestExchanges:
             refuses(server, answer(200))
 
     @pytest.mark.rule("9112-9.6-early-response")
+    @pytest.mark.rule("9112-6-read-body", "9112-9.3-read-all")
     def test_a_final_response_may_come_before_the_request_is_complete(self) -> None:
         server = served(POST + b"Content-Length: 4\r\n\r\nab")
         respond(server, answer(403))
@@ -159,6 +161,16 @@ class TestWhatALayerDoesByItself:
         server = served(self.EXPECT)
         server.send(answer(417))
         assert b" 100 " not in wire_of(server)
+
+    @pytest.mark.rule("9110-7.8-continue")
+    def test_100_comes_before_101(self) -> None:
+        fields = b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        server = served(self.EXPECT[:-2] + fields)
+        refuses(server, Response(101, Headers(UPGRADE)))
+        assert wire_of(server) == CONTINUE
+        server.receive(b"hi")
+        server.send(Response(101, Headers(UPGRADE)))
+        assert wire_of(server).startswith(b"HTTP/1.1 101 ")
 
     @pytest.mark.rule("9112-2.2-answer-once")
     def test_a_mistake_in_a_body_is_answered_only_if_no_answer_has_begun(self) -> None:
@@ -298,6 +310,7 @@ class TestTheEnd:
         assert (server.closing, server.receive_eof()) == (Closing.NOW, [])
 
     @pytest.mark.rule("9112-9.6-half-closed")
+    @pytest.mark.rule("9112-9.5-monitor")
     def test_a_half_closed_client_gets_its_answers(self) -> None:
         server = served(GET + GET)
         assert server.receive_eof() == []
@@ -345,6 +358,7 @@ class TestClient:
     @pytest.mark.parametrize(
         ("method", "status"), [("HEAD", b"200"), ("GET", b"204"), ("GET", b"304")]
     )
+    @pytest.mark.rule("9110-6.4.1-no-content")
     def test_some_responses_have_no_body_whatever_they_say(
         self, method: str, status: bytes
     ) -> None:
@@ -354,6 +368,7 @@ class TestClient:
         assert [type(e) for e in got.events] == [Response, Response, Response, EndOfMessage]
 
     @pytest.mark.rule("9112-9.2-unsolicited", "9112-9.5-408")
+    @pytest.mark.rule("9112-6.3-extra")
     def test_a_response_that_nobody_asked_for_is_refused_unless_it_is_408(self) -> None:
         got = outcome(OK, make=lambda: HTTPConnection(Role.CLIENT))
         assert got.failed == ("9112-9.2-unsolicited", 0)
@@ -404,6 +419,7 @@ class TestClient:
         assert (got.output, got.closing) == (b"", Closing.NOW)
 
     @pytest.mark.rule("9112-5.2-fold", "9112-4-status-line", "9110-2.5-version")
+    @pytest.mark.rule("9112-4-reason")
     def test_folded_lines_and_lean_status_lines_are_read(self) -> None:
         wire = b"HTTP/1.1 404\r\nX: a \r\n\t b\r\n  c\r\nY:\r\n d\r\nContent-Length: 0\r\n\r\n"
         got = outcome(wire, make=asked)
@@ -458,6 +474,7 @@ class TestWhatWeWriteIsChecked:
     @pytest.mark.rule("9110-5.5-value", "9110-5.1-name", "9110-9.3.8-trace", "9112-3.2-host")
     @pytest.mark.rule("9110-10.1.1-expect-content", "9110-7.8-connection")
     @pytest.mark.parametrize("request_", BAD_REQUESTS, ids=repr)
+    @pytest.mark.rule("9110-7.2-host", "9110-9.3.6-target")
     def test_a_request_that_no_server_should_see_is_not_sent(self, request_: Request) -> None:
         refuses(HTTPConnection(Role.CLIENT), request_)
 
@@ -485,6 +502,7 @@ class TestWhatWeWriteIsChecked:
     @pytest.mark.rule("9110-8.6-no-length", "9112-6.1-no-coding", "9110-15.3.6-reset")
     @pytest.mark.rule("9112-6.3-settled", "9112-4-status-line")
     @pytest.mark.parametrize("event", BAD_RESPONSES, ids=repr)
+    @pytest.mark.rule("9110-9.3.7-options-length")
     def test_a_response_that_no_client_should_see_is_not_sent(self, event: object) -> None:
         refuses(served(), event)
 
@@ -513,6 +531,13 @@ class TestWhatWeWriteIsChecked:
         wire_of(server)
         refuses(server, Body(b"hello"))
         server.send(EndOfMessage())
+
+    @pytest.mark.rule("9112-6.3-request-settled")
+    def test_a_request_without_framing_fields_has_no_content(self) -> None:
+        client = HTTPConnection(Role.CLIENT)
+        client.send(Request("POST", "/", Headers([("Host", "a")])))
+        refuses(client, Body(b"x"))
+        client.send(EndOfMessage())
 
     @pytest.mark.rule("9110-6.5.1-trailers", "9110-6.5.1-chunked", "9112-7.1-encode")
     def test_trailers_follow_a_chunked_body_only(self) -> None:

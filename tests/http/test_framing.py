@@ -30,6 +30,7 @@ def test_a_length_has_at_most_nineteen_digits() -> None:
 
 
 @pytest.mark.rule("9112-9.3-persist", "9112-9.6-close")
+@pytest.mark.rule("9110-7.6.1-close")
 def test_close_wins_and_http_1_0_must_ask_to_go_on() -> None:
     assert persistent({}, "1.1")
     assert not persistent({}, "1.0")

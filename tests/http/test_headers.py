@@ -48,6 +48,7 @@ def test_a_block_from_elsewhere_is_checked(block: bytes) -> None:
         Headers.from_block(block)
 
 
+@pytest.mark.rule("9110-5.5-trim")
 def test_white_space_around_values_is_not_theirs() -> None:
     headers = Headers.from_block(b"A:b\r\nC: \t d e \t\r\nF:\r\n")
     assert list(headers) == [("A", "b"), ("C", "d e"), ("F", "")]

@@ -74,6 +74,7 @@ _TEXT = st.text(st.characters(max_codepoint=255), max_size=8)
 
 
 @given(st.lists(st.tuples(_TEXT, _TEXT), max_size=4), _TEXT, _TEXT)
+@pytest.mark.rule("9110-17-injection", "9110-2.2-role")
 def test_nothing_that_we_write_can_add_a_line(
     pairs: list[tuple[str, str]], text: str, reason: str
 ) -> None:
@@ -93,6 +94,7 @@ def test_nothing_that_we_write_can_add_a_line(
 
 
 @pytest.mark.rule("9112-4-status-line")
+@pytest.mark.rule("9112-5.1-no-space", "9112-2.2-no-crlf")
 def test_heads_are_written_exactly() -> None:
     headers = Headers([("Host", "a"), ("x", "")])
     assert encode_head(Request("GET", "/", headers)) == b"GET / HTTP/1.1\r\nHost: a\r\nx: \r\n\r\n"

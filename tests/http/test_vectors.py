@@ -63,6 +63,7 @@ def test_a_content_length_that_is_not_digits_is_refused(value: bytes) -> None:
         (b"Transfer-Encoding:\r\nContent-Length: 5\r\n", "9112-6.1-length-and-coding"),
     ],
 )
+@pytest.mark.rule("9112-11.1-smuggling")
 def test_two_lengths_are_refused(fields: bytes, rule: str) -> None:
     refused(POST + fields + b"\r\n0\r\n\r\n", rule)
     one_zero = b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
@@ -141,6 +142,7 @@ LINES = [
 @pytest.mark.rule("9112-2.2-space-before-field", "9112-5-field-line", "9110-5.5-value")
 @pytest.mark.rule("9112-5.1-space-before-colon", "9112-2.1-crlf")
 @pytest.mark.parametrize(("wire", "rule"), LINES, ids=lambda v: repr(v)[-30:])
+@pytest.mark.rule("9112-2.2-octets")
 def test_a_line_that_is_not_a_field_line_in_crlf_is_refused(wire: bytes, rule: str) -> None:
     refused(wire, rule)
 
@@ -187,6 +189,7 @@ REQUEST_LINES = [
 @pytest.mark.rule("9112-3-request-line", "9110-2.5-version", "9110-9.1-method", "9112-3.2-target")
 @pytest.mark.rule("9112-3.2.4-asterisk-form", "9112-3.2.3-authority-form", "9112-2.3-name")
 @pytest.mark.parametrize(("line", "rule", "status"), REQUEST_LINES, ids=lambda v: repr(v)[:30])
+@pytest.mark.rule("9110-4.2.3-host", "9110-9.3.6-target")
 def test_a_request_line_with_a_mistake_is_refused(line: bytes, rule: str, status: int) -> None:
     refused(line + b"\r\nHost: a\r\n\r\n", rule, status)
 
@@ -207,6 +210,7 @@ def test_a_request_line_with_a_mistake_is_refused(line: bytes, rule: str, status
         (b"CONNECT b:443 HTTP/1.1", "", "", "b:443"),
     ],
 )
+@pytest.mark.rule("9112-3.3-path")
 def test_every_form_of_target_is_taken_apart(line: bytes, path: str, query: str, host: str) -> None:
     request = outcome(line + b"\r\n" + HOST + b"\r\n").requests[0]
     assert (request.path, request.query, request.host) == (path, query, host)
@@ -285,6 +289,7 @@ def test_a_chunked_body_with_a_mistake_is_refused(body: bytes, rule: str, status
 
 
 @pytest.mark.rule("9112-7.1-decode", "9112-7.1.1-ignored", "9112-7.1.2-trailers")
+@pytest.mark.rule("9110-5.6.3-bws", "9112-7-chunked")
 def test_chunks_extensions_and_trailers_are_read() -> None:
     taken(CHUNKED + b"5\r\nhello\r\n000006\r\n world\r\n000\r\n\r\n" + NEXT, b"hello world")
     taken(CHUNKED + b'2;a;b=c ; d = "e;\\"\r"\r\nhi\r\n0\r\n\r\n'.replace(b'\r"', b'"'), b"hi")
@@ -321,6 +326,7 @@ INSIDE += [CHUNKED + b"0\r\nX", CHUNKED + b"0\r\nX: a\r\n", CHUNKED + b"0\r\n\r"
 
 @pytest.mark.rule("9112-8-incomplete")
 @pytest.mark.parametrize("wire", INSIDE, ids=lambda v: repr(v[-14:]))
+@pytest.mark.rule("9110-6.1-incomplete", "9110-5.3-apply")
 def test_the_end_of_the_stream_inside_a_message_is_an_error(wire: bytes) -> None:
     got = outcome(wire, eof=True)
     assert got.failed == ("9112-8-incomplete", 400)
@@ -348,6 +354,7 @@ SMALL = Limits(start_line=20, field=12, fields=3, head=54, chunk_line=8, body=10
         (GET + b"A:2345678901\r\nB:2345678\r\n\r\n", None, 0),
     ],
 )
+@pytest.mark.rule("9110-15.5.15-uri")
 def test_a_head_is_refused_at_the_byte_that_passes_a_limit(
     wire: bytes, rule: str | None, status: int
 ) -> None:
