@@ -34,9 +34,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from os.path import dirname, join
 
 from rawsio.errors import Refused
+
+from . import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,16 +82,14 @@ TRACE_DELAY = 0.02
 LASTING = ("lobby", "pictures", "protocol")
 """Rooms that are there even when nobody is in them."""
 
-_HERE = dirname(__file__)
-
 FILES: dict[str, tuple[str, str]] = {
-    "/": ("text/html; charset=utf-8", join(_HERE, "index.html")),
-    "/chat.css": ("text/css; charset=utf-8", join(_HERE, "chat.css")),
-    "/chat.js": ("text/javascript; charset=utf-8", join(_HERE, "chat.js")),
-    "/layers.js": ("text/javascript; charset=utf-8", join(_HERE, "layers.js")),
-    "/wire.js": ("text/javascript; charset=utf-8", join(_HERE, "wire.js")),
+    "/": ("text/html; charset=utf-8", "index.html"),
+    "/chat.css": ("text/css; charset=utf-8", "chat.css"),
+    "/chat.js": ("text/javascript; charset=utf-8", "chat.js"),
+    "/layers.js": ("text/javascript; charset=utf-8", "layers.js"),
+    "/wire.js": ("text/javascript; charset=utf-8", "wire.js"),
 }
-"""The pages: path -> (content type, path of the file)."""
+"""The pages: path -> (content type, name of the file in this package)."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; "
@@ -316,10 +315,7 @@ def install(io: Any) -> None:
 
 def pages() -> Callable[[Any], Any]:
     """Return the application that serves the pages, which are read once."""
-    table = {}
-    for path, (content_type, name) in FILES.items():
-        with open(name, "rb") as file:
-            table[path] = (content_type, file.read())
+    table = {path: (kind, read(name)) for path, (kind, name) in FILES.items()}
 
     def page(request: Any) -> Any:
         if request.path not in table:
