@@ -235,6 +235,22 @@ def test_the_window_goes_on_after_a_final_block() -> None:
 
 
 @pytest.mark.rule("7692-7.2.3.4-window")
+def test_the_whole_window_goes_on_after_a_final_block() -> None:
+    noise = b"".join(zlib.crc32(b"%d" % n).to_bytes(4, "big") for n in range(30_000))
+    inflater = Inflater(15, False)
+    for at in range(0, len(noise), 9000):
+        part = noise[at : at + 9000]
+        assert inflate(inflater, Compressor(15, True).compress(part)) == part
+    assert inflate(inflater, bytes.fromhex("f348cdc9c9070000")) == b"Hello"
+    # What stands 32,000 bytes back, from a sender that still has it.
+    sender = zlib.compressobj(wbits=-15, zdict=(noise + b"Hello")[-32768:])
+    far = noise[-32_000:-31_000]
+    wire = (sender.compress(far) + sender.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    assert len(wire) < 100
+    assert inflate(inflater, wire) == far
+
+
+@pytest.mark.rule("7692-7.2.3.4-window")
 def test_the_block_that_is_left_out_may_be_final() -> None:
     inflater = Inflater(15, False)
     hello = bytes.fromhex("000500faff48656c6c6f")
