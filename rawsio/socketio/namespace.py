@@ -209,7 +209,7 @@ class ParentNamespace(Namespace):
         self.children: dict[str, Namespace] = {}
 
     def adopt(self, child: Namespace) -> None:
-        """Take a new namespace as child: all that is registered here counts there, now and later."""
+        """Take a new namespace as child: what is registered here counts there, now and later."""
         self.children[child.name] = child
         child.parent = self
         child.middleware = self.middleware
