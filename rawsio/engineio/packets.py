@@ -25,7 +25,6 @@ said when (:mod:`rawsio.engineio.connection`).
 
 from __future__ import annotations
 
-import json
 from binascii import a2b_base64, b2a_base64
 
 from rawsio.errors import EngineIOError, LocalProtocolError, escaped
@@ -157,6 +156,8 @@ def _object(text: str) -> dict[str, Any]:
     if len(text) > OPEN_PACKET_LENGTH or text.count("[") + text.count("{") > 50:
         raise _bad_open(text)
     try:
+        import json
+
         value = json.loads(text)
     except ValueError:
         raise _bad_open(text) from None

@@ -24,8 +24,6 @@ client may speak protocol 3 at all (the option ``allow_eio3``).
 
 from __future__ import annotations
 
-import json
-
 from rawsio.errors import EngineIOError, escaped
 from rawsio.patterns import Pattern
 
@@ -186,6 +184,8 @@ def encode_jsonp(body: bytes, index: str) -> bytes:
     >>> encode_jsonp(b'2:4"', "0")
     b'___eio[0]("2:4\\\\"");'
     """
+    import json
+
     return f"___eio[{index}]({json.dumps(body.decode())});".encode("ascii")
 
 

@@ -22,8 +22,6 @@ What is left out: the application's own parameters, which stay in the request's 
 
 from __future__ import annotations
 
-import json
-
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response
@@ -140,6 +138,8 @@ def error_answer(
     b'{"code":1,"message":"Session ID unknown"}'
     """
     content = {"code": code, "message": MESSAGES[code] if message is None else message}
+    import json
+
     body = json.dumps(content, separators=(",", ":")).encode()
     return _answer(status, body, [JSON, *fields]), body
 

@@ -27,8 +27,6 @@ Left out: values of other types (dates, sets, decimals): convert them first.
 from __future__ import annotations
 
 from itertools import accumulate
-from json import JSONDecoder, JSONEncoder
-from json import encoder as _library
 
 from rawsio.errors import LocalProtocolError, SocketIOError, escaped
 from rawsio.patterns import Pattern
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
     Hook = Callable[[dict[str, Any]], Any]
+    Decode = Callable[[str, int], tuple[Any, int]]
 
 __all__ = [
     "MAX_DIGITS",
@@ -80,6 +79,9 @@ def _no_binary(value: Any) -> Any:
 
 
 def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
+    from json import JSONEncoder
+    from json import encoder as _library
+
     # JSONEncoder.encode makes the C encoder anew for each call, which costs more than the encoding.
     # No check for circles is asked of it: they end in its own guard against recursion.
     make = getattr(_library, "c_make_encoder", None)
@@ -96,7 +98,14 @@ def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
     return lambda value: join(encoder(value, 0))
 
 
-_encode_plain = _make_encoder(_no_binary)
+def _encode_first(value: Any) -> str:
+    # Importing json is left until there is something to encode: a server starts sooner.
+    global _encode_plain  # noqa: PLW0603
+    _encode_plain = _make_encoder(_no_binary)
+    return _encode_plain(value)
+
+
+_encode_plain: Callable[[Any], str] = _encode_first
 
 
 def encode_plain(value: Any) -> str:
@@ -187,6 +196,8 @@ def _integer(text: str) -> int:
 
 
 def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
+    from json import JSONDecoder
+
     return JSONDecoder(
         object_hook=hook,
         parse_float=_finite,
@@ -195,10 +206,17 @@ def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
     ).raw_decode
 
 
-# Reading an integer through a hook costs more than reading it; a short text cannot hold a long one.
-_decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
-_decode_long = _decoder()
-_blank = Pattern("[ \t\n\r]*").fullmatch
+def _decode_first(text: str, start: int) -> tuple[Any, int]:
+    from json import JSONDecoder
+
+    global _decode_short  # noqa: PLW0603 - as in _encode_first
+    # Reading an integer through a hook costs more than reading it; short text has no long one.
+    _decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
+    return _decode_short(text, start)
+
+
+_decode_short: Decode = _decode_first
+_BLANK = Pattern("[ \t\n\r]*")
 
 
 def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None) -> Any:
@@ -218,14 +236,14 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     if hook is not None:
         decode = _decoder(hook)
     else:
-        decode = _decode_short if length <= MAX_DIGITS else _decode_long
+        decode = _decode_short if length <= MAX_DIGITS else _decoder()
     try:
         value, end = decode(text, start)
     except (ValueError, RecursionError):
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None
     # Some encoders end their text with a newline, which JSON allows.
-    if end != len(text) and not _blank(text, end):
+    if end != len(text) and not _BLANK.fullmatch(text, end):
         message = f"text after the payload: {escaped(text[end : end + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json")
     return value
