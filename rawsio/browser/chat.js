@@ -81,11 +81,13 @@
     if (message.text !== undefined) return element("p.text", {}, message.text);
     const { file } = message;
     if (!file.data) return element("p.text.gone", {}, `${file.name} (no longer kept)`);
-    const address = URL.createObjectURL(new Blob([file.data], { type: file.type }));
+    // Only bitmaps are shown, and only they keep their type: others might hold scripts.
+    const bitmap = /^image\/(png|jpeg|gif|webp|avif)$/.test(file.type);
+    const type = bitmap ? file.type : "application/octet-stream";
+    const address = URL.createObjectURL(new Blob([file.data], { type }));
     const label = `${file.name}, ${Math.ceil(file.size / 1000)} kB`;
     const link = element("a", { href: address, download: file.name });
-    // Only bitmaps are shown: an SVG may hold a script for who opens it by itself.
-    if (/^image\/(png|jpeg|gif|webp|avif)$/.test(file.type)) {
+    if (bitmap) {
       const picture = element("img", { src: address, alt: file.name });
       picture.addEventListener("load", scrollDown);
       link.append(picture);
@@ -257,6 +259,7 @@
       drawTyping();
     });
 
+    trace.on("connect", () => layers.restart());
     trace.on("trace", (records) => records.forEach((record) => layers.push(record)));
     trace.on("connect_error", (error) => chat.connected && layers.say(`This server shows no layers: ${error.message}`));
   }

@@ -54,6 +54,7 @@
   class Layers {
     constructor(host) {
       this.reader = new Reader();
+      this.session = 0;
       this.rows = [];
       this.events = []; // what the server's layers made of the bytes, not yet matched to a row
       this.held = []; // came while the view was paused
@@ -92,6 +93,13 @@
 
     // Records in
 
+    /** A new session begins: nothing of the old one goes on, and its clock may be another. */
+    restart() {
+      this.reader = new Reader();
+      this.events = [];
+      this.session += 1;
+    }
+
     push(record) {
       if (this.paused) {
         if (this.held.length < 2000) this.held.push(record);
@@ -112,8 +120,10 @@
       row.item = this.item(row);
       const stick = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
       // A request is reported with its answer, which may be later than what came meanwhile.
+      row.session = this.session;
       let place = this.rows.length;
-      while (place > 0 && this.rows[place - 1].time > row.time) place -= 1;
+      const later = (other) => other.session === row.session && other.time > row.time;
+      while (place > 0 && later(this.rows[place - 1])) place -= 1;
       this.list.insertBefore(row.item, place < this.rows.length ? this.rows[place].item : null);
       this.rows.splice(place, 0, row);
       if (this.rows.length > ROWS) this.rows.shift().item.remove();
