@@ -289,6 +289,8 @@ def main(arguments: list[str]) -> int:
     if given.list:
         print("\n".join(names))
         return 0
+    # Whoever ends this program means everything that it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     LOGS.mkdir(parents=True, exist_ok=True)
     ctx = Context(given.script)
     started = time.monotonic()
