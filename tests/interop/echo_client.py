@@ -21,7 +21,7 @@ from rawsio.websocket.handshake import confirm, offer
 
 from .sockets import Link, Loop
 
-LIMITS = Limits(message=16 << 20, fragments=1 << 16)
+LIMITS = Limits(message=16 << 20, fragments=1 << 17)
 DEFLATE = DeflateOptions(threshold=0, level=1)
 
 
