@@ -344,7 +344,8 @@ def make_server(**options: Any) -> Any:
     from .tracing import NAMESPACE, TraceHub
 
     hub = TraceHub(time.monotonic)
-    io = Server(app=pages(), trace=hub, **options)
+    # Compressed bodies would show nothing, and hide the stream of records from the hub.
+    io = Server(app=pages(), trace=hub, **{"http_compression": None, **options})
     hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
     install(io)
     trace = io.of(NAMESPACE)

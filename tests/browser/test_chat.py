@@ -189,3 +189,13 @@ def test_every_page_exists_and_is_served_with_a_policy() -> None:
         assert "default-src 'self'" in dict(fields)["Content-Security-Policy"]
     assert page(Question("/chat.py")) == 404
     assert page(Question("/", "POST"))[0] == 405
+
+
+def test_the_server_of_the_demo_does_not_compress_what_it_wants_to_show() -> None:
+    server = chat.make_server()
+    try:
+        assert server.engine.options.http_compression is None
+        assert "/trace" in server.namespaces.named
+    finally:
+        server.close()
+        server.host.loop.close()

@@ -328,6 +328,12 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     const { panel, ascii } = await layersOf(ada, ".event:has(.sent):has-text('by post')");
     assert.match(await ascii("packet"), /^42\d+\["say"/);
     assert.match(await panel("carrier").textContent(), /request linePOST \/socket\.io\//);
+    // The records travel in polls themselves, which must not be recorded again, and again.
+    const count = () => ada.locator(".rows li").count();
+    await ada.waitForTimeout(500);
+    const before = await count();
+    await ada.waitForTimeout(1500);
+    assert.equal(await count(), before);
   });
 
   it("keeps rooms apart, and remembers what was said", async () => {
