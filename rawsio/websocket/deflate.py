@@ -185,10 +185,9 @@ def confirm_answer(offer: Parameters, answer: Parameters, settings: DeflateOptio
     if _WINDOWS[1] in answered:
         if _WINDOWS[1] not in offered:
             raise ValueError(f"{_WINDOWS[1]} was not offered")
-        granted = answered[_WINDOWS[1]] or 15
-        if granted > (offered[_WINDOWS[1]] or 15):
+        client_bits = answered[_WINDOWS[1]] or 15
+        if client_bits > (offered[_WINDOWS[1]] or 15):
             raise ValueError(f"{_WINDOWS[1]} is more than was offered")
-        client_bits = min(client_bits, granted)
     no_takeover = settings.client_no_context_takeover or _FLAGS[1] in answered
     return Agreement(
         _FLAGS[0] in answered,
