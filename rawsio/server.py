@@ -32,17 +32,11 @@ from rawsio.conn import Conn
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened
 from rawsio.layer import Closed, Failed, Role
-from rawsio.net.clock import http_date
-from rawsio.net.driver import Driver
-from rawsio.net.listener import Listener, listen_tcp, listen_unix
-from rawsio.net.loop import Loop
-from rawsio.net.tcp import TCPStream
 from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.handlers import Handlers, Listening
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.peer import Peer
-from rawsio.stack import ServerStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,23 +77,17 @@ class Server(Listening, Operators):
         trace: Any = None,
         **options: Any,
     ) -> None:
+        from rawsio.running import Loop, Running
+
         plugs = Plugs(app, executor, adapter, parser)
         parts = build(Loop(), self._touched, self._event, plugs, limits, options)
         self.limits = parts.limits
         self.host = parts.host
         self.engine = parts.registry
         self.namespaces = parts.namespaces
-        self._gateway = parts.gateway
         self._parser = parser
         self._trace = trace
-        self._listeners: list[Listener] = []
-        self._closing = False
-        self._finished: list[Callable[[], object]] = []
-        self._use_loop(self.host.loop)
-
-    def _use_loop(self, loop: Any) -> None:
-        self.host.use(loop)
-        self._driver = Driver(loop, self.limits, on_events=self._ticked)
+        self._running = Running(parts.host, parts.gateway, self._ticked, trace)
 
     # The main namespace
 
@@ -147,7 +135,7 @@ class Server(Listening, Operators):
             self._opened(session)
         elif kind is Closed or kind is Failed:
             session.user.ended(reason_of(event), getattr(event, "message", None))
-            self._driver.forget(session)
+            self._running.driver.forget(session)
 
     def _opened(self, session: Session) -> None:
         host = self.host
@@ -167,37 +155,15 @@ class Server(Listening, Operators):
             issued=host.wall(),
         )
         session.user = Peer(host, self.namespaces, Conn(session), protocol, opening)
-        self._driver.watch(session)
+        self._running.driver.watch(session)
 
     def _ticked(self, session: Session, events: list[Any]) -> None:
         for event in events:
             self._event(session, event)
 
     def _touched(self, session: Session) -> None:
-        self._driver.touch(session)
-        self._driver.watch(session)
-
-    # Connections
-
-    def _accept(self, sock: Any, address: Any) -> None:
-        trace = None if self._trace is None else self._trace.connection()
-        name = address[0] if isinstance(address, tuple) and address else "unix"
-        stack = ServerStack(self.limits, address=name, date=http_date, trace=trace)
-        stream = TCPStream(self._driver, sock, stack, self._received, self._lost)
-        stack.stream = stream
-        stream.tag = stack
-        stream.on_drain = self._drained
-
-    def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        self._gateway.receive(stream.tag, events)
-
-    def _lost(self, stream: TCPStream, _reason: str) -> None:
-        self._gateway.lost(stream.tag)
-
-    def _drained(self, stream: TCPStream) -> None:
-        session = stream.tag.session
-        if session is not None and session.user is not None:
-            session.user.drained()
+        self._running.driver.touch(session)
+        self._running.driver.watch(session)
 
     # Running
 
@@ -209,71 +175,36 @@ class Server(Listening, Operators):
         Port 0 lets the system choose.  ``sock`` is a listening socket of your own, ``path`` makes a
         unix socket.  May be called several times.  Raises ``OSError``.
         """
-        if sock is None:
-            sock = listen_tcp(host, port) if path is None else listen_unix(path)
-        listener = Listener(self._driver, sock, self._accept, remove=path)
-        self._listeners.append(listener)
-        return listener.address
+        return self._running.listen(host, port, sock, path)
 
     def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve until :meth:`close`, SIGINT or SIGTERM (signals in the main thread only).
 
         Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).
         """
-        from rawsio.net.signals import Signals
-
-        if port is not None or not self._listeners:
-            self.listen(host, 3000 if port is None else port)
-        loop = self._own_loop()
-        self._finished.append(loop.stop)
-        with Signals(loop, lambda _number: self.close()):
-            loop.run()
-        loop.close()
+        self._running.listen_if_asked(host, port)
+        self._running.run(self.close)
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop; wait at most ``timeout`` seconds for something to do."""
-        self._own_loop().step(timeout)
+        self._running.loop.step(timeout)
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``step(0)`` has something to do."""
-        return self._own_loop().fileno()
+        return self._running.loop.fileno()
 
     def next_deadline(self) -> float | None:
         """Return the time (of ``server.host.time()``) when ``step`` wants to be called."""
-        return self._own_loop().next_deadline()
-
-    def _own_loop(self) -> Loop:
-        loop = self.host.loop
-        if isinstance(loop, Loop):
-            return loop
-        raise RuntimeError("the server runs on asyncio: it has no turns of its own")
+        return self._running.loop.next_deadline()
 
     async def serve(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve on the running asyncio loop until :meth:`close` or cancellation.
 
         There, handlers may be ``async def``.  What :meth:`listen` opened before goes on here.
         """
-        from asyncio import get_running_loop
-
-        from rawsio.net.aio import AsyncioLoop
-
-        before = self.host.loop
-        sockets = [listener.detach() for listener in self._listeners]
-        self._listeners.clear()
-        self._use_loop(AsyncioLoop())
-        if isinstance(before, Loop):
-            before.close()
-        for sock in sockets:
-            self.listen(sock=sock)
-        if port is not None or not self._listeners:
-            self.listen(host, 3000 if port is None else port)
-        ended = get_running_loop().create_future()
-        self._finished.append(lambda: None if ended.done() else ended.set_result(None))
-        try:
-            await ended
-        finally:
-            self.close(0.0)
-            self.host.cancel_tasks()
+        self._running.move_to_asyncio()
+        self._running.listen_if_asked(host, port)
+        await self._running.serve(lambda: self.close(0.0))
 
     # The end
 
@@ -286,37 +217,18 @@ class Server(Listening, Operators):
         self.host.call(self._close, timeout)
 
     def _close(self, timeout: float) -> None:
-        if not self._closing:
-            self._closing = True
-            for listener in self._listeners:
-                listener.close()
+        if not self._running.closing:
             reason = "server shutting down"
             for session in list(self.engine.sessions.values()):
                 session.user.ended(reason)
                 session.close(reason, discard=True)
-            for stream in list(self._driver.streams):
-                stream.tag.close(1001)
-                stream.touch()
-            self.host.call_later(timeout, self._abort)
-        self._check_closed()
-
-    def _check_closed(self) -> None:
-        if self._driver.streams:
-            self.host.call_later(0.01, self._check_closed)
-            return
-        finished, self._finished = self._finished, []
-        for callback in finished:
-            callback()
-
-    def _abort(self) -> None:
-        for stream in list(self._driver.streams):
-            stream.abort("server shutting down")
+        self._running.close(timeout)
 
     def stats(self) -> dict[str, int]:
         """Return counts of what is open now: connections, sessions, sockets, namespaces."""
         named = self.namespaces.named.values()
         return {
-            "connections": len(self._driver.streams),
+            "connections": len(self._running.driver.streams),
             "sessions": len(self.engine.sessions),
             "namespaces": len(named),
             "sockets": sum(len(namespace.sockets) for namespace in named),

@@ -1,0 +1,165 @@
+"""A server's sockets: accepting, the loop that drives them, and the end.
+
+The one idea: this is the only place where a server touches :mod:`rawsio.net`, and it is loaded
+when a server is made, not when the library is imported: who uses the layers alone, or joins a
+server to a client in memory, needs no sockets.
+
+A :class:`Running` is on our own loop until :meth:`Running.serve` takes it to asyncio's.  It ends
+when it was told to close and the last connection is gone.  What is left out: what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from rawsio.net.clock import http_date
+from rawsio.net.driver import Driver
+from rawsio.net.listener import Listener, listen_tcp, listen_unix
+from rawsio.net.loop import Loop
+from rawsio.net.tcp import TCPStream
+from rawsio.stack import ServerStack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.gateway import Gateway
+    from rawsio.host import ServerHost
+
+__all__ = ["Loop", "Running"]
+
+_CLOSED_BY_SERVER = 1001
+"""The close code of a WebSocket whose server goes away (RFC 6455 section 7.4.1)."""
+
+
+class Running:
+    """The sockets of one server, on the loop of its ``host``.
+
+    ``ticked(session, events)`` takes what time makes of a session; ``trace`` is the server's.
+    """
+
+    def __init__(
+        self,
+        host: ServerHost,
+        gateway: Gateway,
+        ticked: Callable[[Any, list[Any]], None],
+        trace: Any = None,
+    ) -> None:
+        self.host = host
+        self.closing = False
+        self._gateway = gateway
+        self._ticked = ticked
+        self._trace = trace
+        self._listeners: list[tuple[Listener, str | None]] = []
+        self._finished: list[Callable[[], object]] = []
+        self.driver = self._new_driver()
+
+    def _new_driver(self) -> Driver:
+        return Driver(self.host.loop, self.host.limits, on_events=self._ticked)
+
+    @property
+    def loop(self) -> Loop:
+        """Our own loop; raises ``RuntimeError`` once the server runs on asyncio's."""
+        loop = self.host.loop
+        if isinstance(loop, Loop):
+            return loop
+        raise RuntimeError("the server runs on asyncio: it has no turns of its own")
+
+    # Connections
+
+    def _accept(self, sock: Any, address: Any) -> None:
+        trace = None if self._trace is None else self._trace.connection()
+        name = address[0] if isinstance(address, tuple) and address else "unix"
+        stack = ServerStack(self.host.limits, address=name, date=http_date, trace=trace)
+        stream = TCPStream(self.driver, sock, stack, self._received, self._lost)
+        stack.stream = stream
+        stream.tag = stack
+        stream.on_drain = self._drained
+
+    def _received(self, stream: TCPStream, events: list[Any]) -> None:
+        self._gateway.receive(stream.tag, events)
+
+    def _lost(self, stream: TCPStream, _reason: str) -> None:
+        self._gateway.lost(stream.tag)
+        if self.closing:
+            self._check_finished()
+
+    def _drained(self, stream: TCPStream) -> None:
+        session = stream.tag.session
+        if session is not None and session.user is not None:
+            session.user.drained()
+
+    # Running
+
+    def listen(self, host: str, port: int, sock: Any, path: str | None) -> Any:
+        """Listen, and return the address."""
+        if sock is None:
+            sock = listen_tcp(host, port) if path is None else listen_unix(path)
+        listener = Listener(self.driver, sock, self._accept, remove=path)
+        self._listeners.append((listener, path))
+        return listener.address
+
+    def listen_if_asked(self, host: str, port: int | None) -> None:
+        """Listen at ``port`` if one is given, or if nothing listens yet (then at 3000)."""
+        if port is not None or not self._listeners:
+            self.listen(host, 3000 if port is None else port, None, None)
+
+    def run(self, close: Callable[[], None]) -> None:
+        """Make turns until the server is closed; SIGINT and SIGTERM call ``close``."""
+        from rawsio.net.signals import Signals
+
+        loop = self.loop
+        self._finished.append(loop.stop)
+        with Signals(loop, lambda _number: close()):
+            loop.run()
+        loop.close()
+
+    def move_to_asyncio(self) -> None:
+        """Go on with everything that listens on the asyncio loop that runs here."""
+        from rawsio.net.aio import AsyncioLoop
+
+        before = self.host.loop
+        kept = [(listener.detach(), path) for listener, path in self._listeners]
+        self._listeners.clear()
+        self.host.use(AsyncioLoop())
+        self.driver = self._new_driver()
+        if isinstance(before, Loop):
+            before.close()
+        for sock, path in kept:
+            self.listen("", 0, sock, path)
+
+    async def serve(self, close: Callable[[], None]) -> None:
+        """Wait until the server is closed; if the task is cancelled, close it."""
+        from asyncio import get_running_loop
+
+        ended = get_running_loop().create_future()
+        self._finished.append(lambda: None if ended.done() else ended.set_result(None))
+        try:
+            await ended
+        finally:
+            close()
+            self.host.cancel_tasks()
+
+    # The end
+
+    def close(self, timeout: float) -> None:
+        """Stop listening, close every connection, and cut off who is left after ``timeout``."""
+        if not self.closing:
+            self.closing = True
+            for listener, _path in self._listeners:
+                listener.close()
+            for stream in list(self.driver.streams):
+                stream.tag.close(_CLOSED_BY_SERVER)
+                stream.touch()
+            if self.driver.streams:
+                self.host.call_later(timeout, self._abort)
+        self._check_finished()
+
+    def _check_finished(self) -> None:
+        if not self.driver.streams:
+            finished, self._finished = self._finished, []
+            for callback in finished:
+                callback()
+
+    def _abort(self) -> None:
+        for stream in list(self.driver.streams):
+            stream.abort("server shutting down")
