@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
+from rawsio.http.framing import UNTIL_CLOSE, response_framing
 from rawsio.http.headers import Headers
 from rawsio.http.messages import EndOfMessage, Request, Response
 from rawsio.http.states import BODY
@@ -24,12 +26,21 @@ class Prompt(HTTPConnection):
     """Ends a message as soon as its length says that it is complete.
 
     The peer sees that end at once, and may go on to the next exchange; what it sends then waits
-    until we say the end too, which the law of the round trip does not wait for.
+    until we say the end too, which the law of the round trip does not wait for.  Nor does a pair
+    deliver the end of the connection, so responses that end with it are refused here.
     """
 
     __slots__ = ()
 
     def send(self, event: Any) -> None:
+        if isinstance(event, Response) and event.status >= 200:
+            settled = event.headers.framing_fields().keys() & {
+                "content-length",
+                "transfer-encoding",
+            }
+            framing = response_framing({}, "1.1", self._asked.method, event.status)
+            if framing == UNTIL_CLOSE and not settled:
+                raise LocalProtocolError("this response would end with the connection")
         super().send(event)
         if self._ours is BODY and self._left == 0:
             super().send(EndOfMessage())
