@@ -38,7 +38,9 @@ def _serve(host: str, port: int) -> int:
         print(f"rawsio: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return 1
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    print(f"rawsio chat: http://{shown}:{address[1]}  (Ctrl-C to stop)", flush=True)
+    line = f"rawsio chat: http://{shown}:{address[1]}  (Ctrl-C to stop)"
+    # In the first turn: whoever reads the line may send a signal, and run() takes care of those.
+    server.host.call_later(0.0, lambda: print(line, flush=True))
     server.run()
     return 0
 

@@ -85,7 +85,7 @@ def as_application(app: Any) -> Application:
     """Return an ``Application`` for what a user gave as ``app``.
 
     A plain function takes the request (with the attribute ``body`` beside the record's own, see
-    :class:`Question`) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``.
+    below) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``.
 
     >>> from rawsio.http.messages import Request
     >>> application = as_application(lambda question: (200, f"you sent {question.body!r}"))
@@ -95,11 +95,11 @@ def as_application(app: Any) -> Application:
     code = getattr(app, "__code__", None)
     bound = 1 if hasattr(app, "__self__") else 0
     if code is not None and code.co_argcount - bound == 1:
-        return lambda request, body: _answer_of(app(Question(request, body)))
+        return lambda request, body: _answer_of(app(_Question(request, body)))
     return lambda request, body: wsgi(app, request, body)
 
 
-class Question:
+class _Question:
     """A request and its body, for an application that is a plain function."""
 
     __slots__ = ("request", "body")
@@ -139,7 +139,7 @@ def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
         return parts.append
 
     parts: list[bytes] = []
-    result = app(environ(request, body), start_response)
+    result = app(_environ(request, body), start_response)
     try:
         parts += result
     finally:
@@ -159,7 +159,7 @@ _OURS = ("content-length", "transfer-encoding", "connection")
 """Fields that frame the message, which is not the application's business."""
 
 
-def environ(request: Request, body: bytes) -> dict[str, Any]:
+def _environ(request: Request, body: bytes) -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     from io import BytesIO
 

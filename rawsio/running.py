@@ -129,9 +129,7 @@ class Running:
 
     async def serve(self, close: Callable[[], None]) -> None:
         """Wait until the server is closed; if the task is cancelled, close it."""
-        from asyncio import get_running_loop
-
-        ended = get_running_loop().create_future()
+        ended = self.host.loop.asyncio_loop.create_future()
         self._finished.append(lambda: None if ended.done() else ended.set_result(None))
         try:
             await ended

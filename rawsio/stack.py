@@ -242,8 +242,13 @@ class ServerStack:
     # What is sent: through HTTP, then through WebSocket
 
     def respond(self, response: Response, body: bytes) -> None:
-        """Answer the request in work; the body is left out where the answer may have none."""
+        """Answer the request in work; the body is left out where the answer may have none.
+
+        A connection that the HTTP layer has answered already, and is about to close, stays so.
+        """
         http, request = self._layer, self.request
+        if http.closing is not Closing.OPEN:
+            return
         fields = [("Date", self._date())] if self._date is not None else []
         if not http.keep_alive:  # type: ignore[attr-defined]
             fields.append(("Connection", "close"))

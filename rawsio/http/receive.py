@@ -139,7 +139,12 @@ class Receiver:
         check_request(version, fields)
         framing = request_framing(fields, version)
         if framing:
-            self._reader = reader_for(framing, self.limits, Role.CLIENT)
+            try:
+                self._reader = reader_for(framing, self.limits, Role.CLIENT)
+            except HTTPError:
+                # The head is whole: whoever keeps the session should know whose body is too long.
+                events.append(request)
+                raise
         asked = self._asked = Asked(request.method, version, fields)
         self._persists = asked.persists
         self._expected = asked.expects and framing != 0

@@ -8,6 +8,7 @@ from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, Response
 from rawsio.layer import Failed, Role
+from rawsio.limits import Limits
 
 from .feeding import client_that_asked
 
@@ -50,3 +51,11 @@ def test_interim_responses_come_before_the_final_one() -> None:
     client = client_that_asked()
     wire = b"HTTP/1.1 103 Early\r\n\r\n" * 3 + b"HTTP/1.1 204 No\r\n\r\n"
     assert [e.status for e in client.receive(wire) if isinstance(e, Response)] == [103] * 3 + [204]
+
+
+@pytest.mark.rule("9110-15.5.14-body")
+def test_a_head_whose_body_is_too_long_is_told_before_the_failure() -> None:
+    server = HTTPConnection(Role.SERVER, Limits(body=10))
+    events = server.receive(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n")
+    assert [type(event) for event in events] == [Request, Failed]
+    assert server.data_to_send()[0].startswith(b"HTTP/1.1 413 ")

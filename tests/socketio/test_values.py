@@ -128,7 +128,7 @@ class TestOut:
     def test_without_the_c_encoder_the_text_is_the_same(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(values._library, "c_make_encoder", None)
+        monkeypatch.setattr(json.encoder, "c_make_encoder", None)
         encode = values._make_encoder(values._no_binary)
         value = ["é\ud800", {"a": [1.5, None]}, (2**70,)]
         assert encode(value) == values._encode_plain(value)
