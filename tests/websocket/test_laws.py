@@ -68,11 +68,11 @@ def subject(limits: Limits, deflate: Agreement | None = None, **options: Any) ->
 
 
 def variant(subject: Subject, *, pairs: bool = True) -> type:
-    """Return the laws for a variant of the layer, with a third of the profile's examples.
+    """Return the laws for a variant of the layer, with a fifth of the profile's examples.
 
     ``pairs=False`` leaves only the laws on input.
     """
-    fewer = settings(max_examples=settings().max_examples // 3)
+    fewer = settings(max_examples=settings().max_examples // 5)
     found = laws_for(subject)
     for name, law in list(vars(found).items()):
         if name.startswith("test_"):
