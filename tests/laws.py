@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ class _Feeder:
 def _cut(wire: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({min(c, len(wire)) for c in cuts})
     edges = [0, *places, len(wire)]
-    return [wire[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [wire[a:b] for a, b in pairwise(edges) if a < b]
 
 
 def _check_terminal(layer: Any, events: list[Any], attempt: Any) -> None:

@@ -9,7 +9,7 @@ from .source import Module, for_every_module, modules, names
 BASE = {"layer", "errors", "limits", "log", "patterns"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 
-SERVER_PARTS = {"application", "gateway", "conn", "host", "assembly"}
+SERVER_PARTS = {"application", "gateway", "conn", "host", "assembly", "running"}
 """What the server is made of besides the stack: between ``stack`` and ``server``."""
 
 MAY_IMPORT = {
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "gateway": BASE | PROTOCOLS | {"stack", "application"},
     "conn": BASE | {"http", "engineio"},
     "host": BASE | {"stack", "net"},
+    "running": BASE | {"stack", "gateway", "host", "net"},
     "assembly": BASE | PROTOCOLS | {"stack", "application", "gateway", "host", "browser"},
     "server": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"} | SERVER_PARTS,
     "client": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"},
