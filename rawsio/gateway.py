@@ -97,6 +97,10 @@ class Gateway:
 
     def _request(self, stack: ServerStack, request: Request) -> None:
         stack.request = request
+        if request.method == "CONNECT":
+            # We are no proxy, and no application may open a tunnel by answering 200.
+            stack.respond(answer(501), b"")
+            return
         if not self.registry.serves(request):
             stack.body = bytearray()
             return
