@@ -10,6 +10,9 @@ when it was told to close and the last connection is gone.  What is left out: wh
 
 from __future__ import annotations
 
+from functools import partial
+
+from rawsio.layer import Role
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, listen_tcp, listen_unix
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from rawsio.gateway import Gateway
     from rawsio.host import ServerHost
+    from rawsio.layer import AnyLayer
 
 __all__ = ["Loop", "Running"]
 
@@ -49,7 +53,7 @@ class Running:
         self._gateway = gateway
         self._ticked = ticked
         self._trace = trace
-        self._listeners: list[tuple[Listener, str | None]] = []
+        self._listeners: list[tuple[Listener, str | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self.driver = self._new_driver()
 
@@ -66,11 +70,18 @@ class Running:
 
     # Connections
 
-    def _accept(self, sock: Any, address: Any) -> None:
+    def _accept(self, tls: Any, sock: Any, address: Any) -> None:
         trace = None if self._trace is None else self._trace.connection()
         name = address[0] if isinstance(address, tuple) and address else "unix"
-        stack = ServerStack(self.host.limits, address=name, date=http_date, trace=trace)
-        stream = TCPStream(self.driver, sock, stack, self._received, self._lost)
+        limits = self.host.limits
+        secure = tls is not None
+        stack = ServerStack(limits, address=name, secure=secure, date=http_date, trace=trace)
+        layer: AnyLayer = stack
+        if secure:
+            from rawsio.tls import Secured, TLSConnection
+
+            layer = Secured(TLSConnection(tls, Role.SERVER, limits), stack)
+        stream = TCPStream(self.driver, sock, layer, self._received, self._lost)
         stack.stream = stream
         stream.tag = stack
         stream.on_drain = self._drained
@@ -90,18 +101,18 @@ class Running:
 
     # Running
 
-    def listen(self, host: str, port: int, sock: Any, path: str | None) -> Any:
+    def listen(self, host: str, port: int, sock: Any, path: str | None, tls: Any) -> Any:
         """Listen, and return the address."""
         if sock is None:
             sock = listen_tcp(host, port) if path is None else listen_unix(path)
-        listener = Listener(self.driver, sock, self._accept, remove=path)
-        self._listeners.append((listener, path))
+        listener = Listener(self.driver, sock, partial(self._accept, tls), remove=path)
+        self._listeners.append((listener, path, tls))
         return listener.address
 
     def listen_if_asked(self, host: str, port: int | None) -> None:
         """Listen at ``port`` if one is given, or if nothing listens yet (then at 3000)."""
         if port is not None or not self._listeners:
-            self.listen(host, 3000 if port is None else port, None, None)
+            self.listen(host, 3000 if port is None else port, None, None, None)
 
     def run(self, close: Callable[[], None]) -> None:
         """Make turns until the server is closed; SIGINT and SIGTERM call ``close``."""
@@ -118,14 +129,14 @@ class Running:
         from rawsio.net.aio import AsyncioLoop
 
         before = self.host.loop
-        kept = [(listener.detach(), path) for listener, path in self._listeners]
+        kept = [(listener.detach(), path, tls) for listener, path, tls in self._listeners]
         self._listeners.clear()
         self.host.use(AsyncioLoop())
         self.driver = self._new_driver()
         if isinstance(before, Loop):
             before.close()
-        for sock, path in kept:
-            self.listen("", 0, sock, path)
+        for sock, path, tls in kept:
+            self.listen("", 0, sock, path, tls)
 
     async def serve(self, close: Callable[[], None]) -> None:
         """Wait until the server is closed; if the task is cancelled, close it."""
@@ -143,7 +154,7 @@ class Running:
         """Stop listening, close every connection, and cut off who is left after ``timeout``."""
         if not self.closing:
             self.closing = True
-            for listener, _path in self._listeners:
+            for listener, _path, _tls in self._listeners:
                 listener.close()
             for stream in list(self.driver.streams):
                 stream.tag.close(_CLOSED_BY_SERVER)

@@ -22,7 +22,7 @@ needs, and is where they meet: :class:`~rawsio.gateway.Gateway` joins connection
 :class:`~rawsio.socketio.peer.Peer` a session to namespaces, :class:`~rawsio.net.driver.Driver`
 turns deadlines and outboxes into system calls.
 
-What is left out: TLS, which a proxy in front adds, and other processes.
+What is left out: other processes.
 """
 
 from __future__ import annotations
@@ -168,14 +168,21 @@ class Server(Listening, Operators):
     # Running
 
     def listen(
-        self, host: str = "127.0.0.1", port: int = 0, *, sock: Any = None, path: str | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        sock: Any = None,
+        path: str | None = None,
+        tls: Any = None,
     ) -> Any:
         """Listen, and return the address: ``(host, port)``, or the path of a unix socket.
 
         Port 0 lets the system choose.  ``sock`` is a listening socket of your own, ``path`` makes a
-        unix socket.  May be called several times.  Raises ``OSError``.
+        unix socket, ``tls`` is an ``ssl.SSLContext`` of a server.  May be called several times.
+        Raises ``OSError``.
         """
-        return self._running.listen(host, port, sock, path)
+        return self._running.listen(host, port, sock, path, tls)
 
     def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve until :meth:`close`, SIGINT or SIGTERM (signals in the main thread only).

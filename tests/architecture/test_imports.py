@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "gateway": BASE | PROTOCOLS | {"stack", "application"},
     "conn": BASE | {"http", "engineio"},
     "host": BASE | {"stack", "net"},
-    "running": BASE | {"stack", "gateway", "host", "net"},
+    "running": BASE | {"tls", "stack", "gateway", "host", "net"},
     "assembly": BASE | PROTOCOLS | {"stack", "application", "gateway", "host", "browser"},
     "server": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"} | SERVER_PARTS,
     "client": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"},
