@@ -73,17 +73,14 @@ def wstest() -> str:
     program = folder / "bin" / "wstest"
     if not program.exists():
         python = python27()
-        quiet = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        quiet = ["-W", "ignore", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([python, *quiet, "virtualenv==20.15.1"], check=True)
         subprocess.run([python, "-m", "virtualenv", "-q", str(folder)], check=True)
-        for line in REQUIREMENTS.read_text("ascii").split("\n"):
-            if line and not line.startswith("#"):
-                inside = str(folder / "bin" / "python")
-                # wsaccel only makes the judge faster, and needs a C compiler.
-                subprocess.run(
-                    [inside, *quiet, "--no-deps", "--no-build-isolation", line],
-                    check=not line.startswith("wsaccel"),
-                )
+        inside = [str(folder / "bin" / "python"), *quiet, "--no-deps", "--no-build-isolation"]
+        for group in REQUIREMENTS.read_text("ascii").split("\n\n"):
+            packages = [line for line in group.split("\n") if line and not line.startswith("#")]
+            # wsaccel only makes the judge faster, and needs a C compiler.
+            subprocess.run([*inside, *packages], check=not packages[0].startswith("wsaccel"))
     return str(program)
 
 
