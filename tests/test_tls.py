@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rawsio import Server
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
@@ -347,3 +348,23 @@ def test_a_stream_drives_a_pile_against_a_real_ssl_socket(contexts: Contexts) ->
     assert owner.events[-1] == Closed()
     assert not stream.driver.streams
     loop.close()
+
+
+def test_a_server_answers_on_a_listener_with_tls(contexts: Contexts) -> None:
+    theirs, ours = contexts
+    server = Server(app=lambda question: f"over {question.request.headers.get('host')}")
+    host, port = server.listen(tls=ours)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with (
+            socket.create_connection((host, port), 10) as plain,
+            theirs.wrap_socket(plain, server_hostname="localhost") as wire,
+        ):
+            wire.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: wire.recv(4096), b""))
+    finally:
+        server.close()
+        thread.join(10)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nover a.example")
