@@ -154,7 +154,10 @@ class Gateway:
     # Ends
 
     def _end_of_input(self, stack: ServerStack, _event: EndOfInput) -> None:
+        # A client that gives up a poll ends like this.  Applications answer at once, so the request
+        # in work is a poll, which nobody will answer now.
         self.lost(stack)
+        stack.close()
 
     def _closed(self, stack: ServerStack, event: Closed) -> None:
         self.log("net", DEBUG, f"{stack.address} closed: {event.code} {escaped(event.reason)}")
