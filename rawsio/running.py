@@ -50,6 +50,7 @@ class Running:
     ) -> None:
         self.host = host
         self.closing = False
+        self.closed = False
         self._gateway = gateway
         self._ticked = ticked
         self._trace = trace
@@ -123,6 +124,16 @@ class Running:
         with Signals(loop, lambda _number: close()):
             loop.run()
         loop.close()
+
+    def step(self, timeout: float | None) -> None:
+        """Make one turn; the one after the last connection of a closed server frees the loop."""
+        loop = self.loop
+        if self.closed:
+            return
+        loop.step(timeout)
+        if self.closing and not self.driver.streams:
+            self.closed = True
+            loop.close()
 
     def move_to_asyncio(self) -> None:
         """Go on with everything that listens on the asyncio loop that runs here."""

@@ -193,8 +193,16 @@ class Server(Listening, Operators):
         self._running.run(self.close)
 
     def step(self, timeout: float | None = None) -> None:
-        """Make one turn of the loop; wait at most ``timeout`` seconds for something to do."""
-        self._running.loop.step(timeout)
+        """Make one turn of the loop; wait at most ``timeout`` seconds for something to do.
+
+        After :meth:`close`, go on until :attr:`closed`; then it does nothing.
+        """
+        self._running.step(timeout)
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything is over after :meth:`close`, for those who call :meth:`step`."""
+        return self._running.closed
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``step(0)`` has something to do."""
