@@ -1,0 +1,83 @@
+"""The laws of design, on the joined stack: from bytes to Socket.IO packets and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rawsio.layer import Role
+from rawsio.socketio.packets import Connect
+from rawsio.socketio.values import Unsendable
+from rawsio.stack import Prepared, prepare
+from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, encode_frame
+from tests.laws import Subject, laws_for
+from tests.socketio.strategies import LIMITS, events
+from tests.socketio.strategies import wire as messages
+
+from .joined import ClientEnd, ServerEnd, joined
+
+SMALL = LIMITS.but(message=2000, body=2000, pipeline=1000)
+KEY = b"\x01\x02\x03\x04"
+
+_packets = st.sampled_from(["2", "3", "6", "1", "9", "", "5", "2probe", "bAQID", "b!", "40", "4"])
+_junk = st.sampled_from(
+    [b"\x81\x01", b"\x88\x00", b"\xc1\x80abcd", b"GET / HTTP/1.1\r\n\r\n", b"\0"]
+)
+
+
+def _frame(role: Role, opcode: int, payload: bytes) -> bytes:
+    return encode_frame(opcode, payload, mask=KEY if role is Role.SERVER else None)
+
+
+@st.composite
+def wire(draw: st.DrawFn, role: Role) -> list[bytes]:
+    """Frames of packets of messages, nearly all of them well made below Socket.IO."""
+    frames = []
+    for message in draw(messages(role)):
+        if isinstance(message, str):
+            text = f"4{message}".encode("utf-8", "replace")
+            frames.append(_frame(role, TEXT, text))
+        else:
+            frames.append(_frame(role, BINARY, message))
+    for _ in range(draw(st.integers(0, 2))):
+        odd = st.one_of(
+            _packets.map(lambda packet: _frame(role, TEXT, packet.encode())),
+            st.sampled_from([PING, CLOSE]).map(lambda opcode: _frame(role, opcode, b"")),
+            _junk,
+            st.binary(max_size=6),
+        )
+        frames.insert(draw(st.integers(0, len(frames))), draw(odd))
+    return frames
+
+
+def make() -> tuple[ClientEnd, ServerEnd]:
+    client, server = joined(SMALL)
+    client.send(Connect("/"))
+    for unit in client.data_to_send():
+        server.receive(unit)
+    server.send(Connect("/", {"sid": "x"}))
+    for unit in server.data_to_send():
+        client.receive(unit)
+    return client, server
+
+
+def try_prepare(event: Any) -> Prepared | None:
+    try:
+        return prepare(event)
+    except Unsendable:
+        return None
+
+
+TestLaws = laws_for(
+    Subject(
+        make=make,
+        events=events,
+        wire=wire,
+        buffered=lambda layer: layer.buffered,
+        bound=SMALL.message + 14 + SMALL.attachment_bytes,
+        prepare=try_prepare,
+        max_tick=0.5,
+        steps=10,
+    )
+)
