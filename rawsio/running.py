@@ -123,6 +123,7 @@ class Running:
         self._finished.append(loop.stop)
         with Signals(loop, lambda _number: close()):
             loop.run()
+        self.closed = True
         loop.close()
 
     def step(self, timeout: float | None) -> None:
@@ -157,6 +158,7 @@ class Running:
             await ended
         finally:
             close()
+            self.closed = True
             self.host.cancel_tasks()
 
     # The end

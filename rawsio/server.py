@@ -80,7 +80,12 @@ class Server(Listening, Operators):
         from rawsio.running import Loop, Running
 
         plugs = Plugs(app, executor, adapter, parser)
-        parts = build(Loop(), self._touched, self._event, plugs, limits, options)
+        loop = Loop()
+        try:
+            parts = build(loop, self._touched, self._event, plugs, limits, options)
+        except BaseException:
+            loop.close()
+            raise
         self.limits = parts.limits
         self.host = parts.host
         self.engine = parts.registry
@@ -201,7 +206,7 @@ class Server(Listening, Operators):
 
     @property
     def closed(self) -> bool:
-        """Whether everything is over after :meth:`close`, for those who call :meth:`step`."""
+        """Whether everything is over after :meth:`close`."""
         return self._running.closed
 
     def fileno(self) -> int:
@@ -219,17 +224,19 @@ class Server(Listening, Operators):
         """
         self._running.move_to_asyncio()
         self._running.listen_if_asked(host, port)
-        await self._running.serve(lambda: self.close(0.0))
+        await self._running.serve(lambda: self._close(0.0))
 
     # The end
 
     def close(self, timeout: float = 1.0) -> None:
         """Stop serving: no new connections, every socket ends with ``server shutting down``.
 
-        What is still to be sent gets ``timeout`` seconds.  From any thread, from handlers and
-        signal handlers, any number of times.
+        It begins in the next turn.  What is still to be sent gets ``timeout`` seconds.  From any
+        thread, from handlers and signal handlers, any number of times.
         """
-        self.host.call(self._close, timeout)
+        if not self._running.closed:
+            # Queued even on the loop's thread: before run() that may still become another one.
+            self.host.loop.call_soon_threadsafe(self._close, timeout)
 
     def _close(self, timeout: float) -> None:
         if not self._running.closing:

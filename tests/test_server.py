@@ -1,0 +1,386 @@
+"""The server through its public interface and real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from rawsio import Limits, Server
+from rawsio.layer import Failed
+from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
+from tests.stack.joined import UPGRADE
+from tests.stack.kit import Client, turns_until
+
+
+class World:
+    """Servers and their clients, all of them ended with the test."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+
+    def server(self, **options: Any) -> Server:
+        io = Server(**options)
+        self.stack.callback(self._end, io)
+        return io
+
+    @staticmethod
+    def _end(io: Server) -> None:
+        io.close(0.0)
+        turns_until(io, lambda: io.closed)
+
+    def client(self, io: Server, head: bytes = UPGRADE) -> Client:
+        client = Client(io, io.listen(), head)
+        self.stack.callback(client.close)
+        return client
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    with made.stack:
+        yield made
+
+
+def test_an_event_is_handled_and_acknowledged(world: World) -> None:
+    io = world.server()
+    seen = []
+
+    @io.on("chat")
+    def chat(socket: Any, text: str) -> str:
+        seen.append((socket.id, text))
+        return text.upper()
+
+    client = world.client(io)
+    sid = client.join()["sid"]
+    assert client.call("chat", "hi") == ["HI"]
+    assert seen == [(sid, "hi")]
+    assert io.stats() == {"connections": 1, "sessions": 1, "namespaces": 1, "sockets": 1}
+
+
+def test_everyone_else_hears_a_broadcast_and_binary_arrives_whole(world: World) -> None:
+    io = world.server()
+
+    @io.on("news")
+    def news(socket: Any, *args: Any) -> None:
+        socket.broadcast.emit("news", *args)
+
+    clients = [world.client(io) for _ in range(3)]
+    for client in clients:
+        client.join()
+    clients[0].call("news", b"\0\1", {"a": b"\2"})
+    for client in clients[1:]:
+        assert client.wait(Event)[0].args == ["news", b"\0\1", {"a": b"\2"}]
+    assert not [e for e in clients[0].events if isinstance(e, Event)]
+
+
+def test_a_handler_that_fails_is_logged_and_closes_nothing(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "logging", raising=False)
+    io = world.server()
+    io.on("bad", lambda _socket: 1 // 0)
+    io.on("good", lambda _socket: "still here")
+    client = world.client(io)
+    client.join()
+    client.send(Event("/", ["bad"], 77))
+    assert client.call("good") == ["still here"]
+    written = capsys.readouterr().err
+    assert "'bad'" in written
+    assert "ZeroDivisionError" in written
+
+
+@pytest.mark.parametrize(
+    "packet",
+    ['2["connect",{}]', "2[NaN]", "2{}", '9["x"]', "50-[]", '2["x"', "40", '4{"message":1}', "2"],
+)
+def test_bad_input_ends_that_connection_and_no_other(world: World, packet: str) -> None:
+    io = world.server()
+    io.on("echo", lambda _socket, value: value)
+    good, bad = world.client(io), world.client(io)
+    good.join()
+    bad.join()
+    bad.end.engine.send(_message(packet))
+    bad.pump()
+    bad.wait_closed()
+    assert good.call("echo", 1) == [1]
+    assert io.stats()["sessions"] == 1
+
+
+def _message(text: str) -> Any:
+    from rawsio.engineio.packets import Message
+
+    return Message(text)
+
+
+def test_junk_on_the_port_leaves_the_others_alone(world: World) -> None:
+    io = world.server()
+    io.on("echo", lambda _socket, value: value)
+    good = world.client(io)
+    good.join()
+    address = io.listen()
+    for junk in (b"\x16\x03\x01", b"GET\r\n\r\n", b"\0" * 100_000, b"POST / HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(address) as wire:
+            wire.sendall(junk)
+            assert good.call("echo", 2) == [2]
+    turns_until(io, lambda: io.stats()["connections"] == 1)
+
+
+def test_a_page_of_another_origin_is_refused_and_who_names_none_is_not(world: World) -> None:
+    io = world.server()
+    for origin, status in ((None, b"101"), ("http://a", b"101"), ("http://evil", b"400")):
+        line = b"" if origin is None else f"Origin: {origin}\r\n".encode()
+        head = UPGRADE.replace(b"Host: a\r\n", b"Host: a\r\n" + line)
+        answer = world.client(io, head).head.split(b" ")[1]
+        assert answer == status or (status == b"400" and answer == b"403")
+
+
+def test_middleware_refuses_with_a_reason(world: World) -> None:
+    from rawsio import Refused
+
+    io = world.server()
+
+    @io.use
+    def guard(socket: Any) -> None:
+        if socket.handshake.auth.get("token") != "x":
+            raise Refused("no", {"code": 7})
+
+    client = world.client(io)
+    client.send(_connect(None))
+    assert client.wait(ConnectError)[0].data == {"message": "no", "data": {"code": 7}}
+    client.events.clear()
+    assert "sid" in client.join("/", {"token": "x"})
+
+
+def _connect(auth: Any) -> Any:
+    from rawsio.socketio.packets import Connect
+
+    return Connect("/", auth)
+
+
+def test_who_joins_nothing_is_closed_after_the_connect_timeout(world: World) -> None:
+    io = world.server(connect_timeout=0.05)
+    client = world.client(io)
+    client.wait_closed()
+    assert io.stats()["sessions"] == 0
+
+
+def test_who_does_not_answer_a_ping_is_closed(world: World) -> None:
+    io = world.server(ping_interval=0.05, ping_timeout=0.05)
+    reasons: list[str] = []
+    io.on("disconnect", lambda _socket, reason: reasons.append(reason))
+    client = world.client(io)
+    client.join()
+    turns_until(io, lambda: reasons)
+    assert reasons == ["ping timeout"]
+
+
+def test_the_server_runs_inside_somebody_elses_loop(world: World) -> None:
+    io = world.server()
+    io.on("echo", lambda _socket, value: value)
+    client = world.client(io)
+    client.join()
+    client.send(Event("/", ["echo", 5], 1))
+    for _ in range(100):
+        readable, _, _ = select.select([io.fileno()], [], [], 0.05)
+        if readable:
+            io.step(0.0)
+        client.pump()
+        if any(isinstance(event, Ack) for event in client.events):
+            break
+    assert client.events[-1] == Ack("/", [5], 1)
+    io.emit("later")
+    assert select.select([io.fileno()], [], [], 5)[0], "an emit outside a turn wakes the host"
+
+
+def test_a_turn_inside_a_turn_is_refused(world: World) -> None:
+    io = world.server()
+    errors: list[Exception] = []
+
+    @io.on("nest")
+    def nest(_socket: Any) -> None:
+        try:
+            io.step(0.0)
+        except RuntimeError as error:
+            errors.append(error)
+
+    client = world.client(io)
+    client.join()
+    client.call("nest")
+    assert len(errors) == 1
+
+
+def test_handlers_on_an_executor_keep_their_order_and_may_wait_for_their_client(
+    world: World,
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        io = world.server(executor=pool)
+        seen: list[int] = []
+
+        @io.on("n")
+        def number(socket: Any, value: int) -> Any:
+            seen.append(value)
+            return socket.emit_with_ack("question").result(10) if value == 0 else value
+
+        client = world.client(io)
+        client.join()
+        for value in range(20):
+            client.send(Event("/", ["n", value], value))
+        question = client.wait(Event)[0]
+        client.send(Ack("/", ["answer"], question.id))
+        answers = client.wait(Ack, 20)
+        assert [ack.args for ack in answers] == [["answer"], *([n] for n in range(1, 20))]
+        assert seen == list(range(20))
+
+
+def test_waiting_for_a_reply_on_the_loop_is_refused_at_once(world: World) -> None:
+    io = world.server()
+    errors: list[str] = []
+
+    @io.on("ask")
+    def ask(socket: Any) -> None:
+        try:
+            socket.emit_with_ack("question").result(5)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    client = world.client(io)
+    client.join()
+    client.call("ask")
+    assert len(errors) == 1
+
+
+def test_what_another_thread_emits_arrives_in_its_order(world: World) -> None:
+    io = world.server()
+    client = world.client(io)
+    client.join()
+
+    def emit() -> None:
+        for number in range(200):
+            io.emit("n", number)
+
+    thread = threading.Thread(target=emit)
+    thread.start()
+    events = client.wait(Event, 200)
+    thread.join()
+    assert [event.args[1] for event in events] == list(range(200))
+
+
+def test_closing_tells_every_socket_and_ends_every_connection(world: World) -> None:
+    io = world.server()
+    reasons: list[str] = []
+    io.on("disconnect", lambda _socket, reason: reasons.append(reason))
+    clients = [world.client(io) for _ in range(3)]
+    for client in clients:
+        client.join()
+    io.close()
+    io.close()
+    for client in clients:
+        client.wait_closed()
+    turns_until(io, lambda: io.closed)
+    io.step()
+    assert reasons == ["server shutting down"] * 3
+    assert io.stats() == {"connections": 0, "sessions": 0, "namespaces": 1, "sockets": 0}
+
+
+def test_a_handler_may_close_the_server(world: World) -> None:
+    io = world.server()
+    io.on("stop", lambda _socket: io.close())
+    client = world.client(io)
+    client.join()
+    client.send(Event("/", ["stop"]))
+    client.wait_closed()
+    turns_until(io, lambda: io.closed)
+
+
+def test_disconnecting_a_socket_says_so_and_closing_ends_the_connection(world: World) -> None:
+    io = world.server()
+    io.on("leave", lambda socket, close: socket.disconnect(close=close))
+    client = world.client(io)
+    client.join()
+    client.send(Event("/", ["leave", False]))
+    assert client.wait(Disconnect) == [Disconnect("/")]
+    client.join()
+    client.send(Event("/", ["leave", True]))
+    client.wait_closed()
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_running_server_in_order(number: str) -> None:
+    program = (
+        "import os, signal\n"
+        "from rawsio import Server\n"
+        "io = Server()\n"
+        "io.listen()\n"
+        f"io.host.call_later(0.01, os.kill, os.getpid(), signal.{number})\n"
+        "io.run()\n"
+        "print('ended', io.stats()['connections'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "ended 0\n"), done.stderr
+
+
+def test_a_server_in_a_thread_is_closed_from_another() -> None:
+    io = Server()
+    io.listen()
+    thread = threading.Thread(target=io.run)
+    thread.start()
+    io.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_on_asyncio_handlers_may_be_coroutines() -> None:
+    io = Server()
+    address = io.listen()
+
+    @io.on("slow")
+    async def slow(_socket: Any, value: int) -> int:
+        await asyncio.sleep(0)
+        return value + 1
+
+    async def main() -> bytes:
+        serving = asyncio.create_task(io.serve())
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"maxPayload")
+        writer.write(_masked("40") + _masked('4217["slow",1]'))
+        answer = await reader.readuntil(b"4317[2]")
+        io.close()
+        await asyncio.wait_for(serving, 10)
+        writer.close()
+        return answer
+
+    assert asyncio.run(main()).endswith(b"4317[2]")
+
+
+def _masked(text: str) -> bytes:
+    from rawsio.websocket.frames import TEXT, encode_frame
+
+    return encode_frame(TEXT, text.encode(), mask=b"\1\2\3\4")
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(TypeError, match=r"no option 'pingInterval'.*ping_interval"):
+        Server(pingInterval=1)
+
+
+def test_a_limit_of_the_servers_own_is_kept(world: World) -> None:
+    io = world.server(limits=Limits(namespaces=1), max_http_buffer_size=5000)
+    assert (io.limits.namespaces, io.limits.message, io.limits.body) == (1, 5000, 5000)
+    client = world.client(io)
+    client.join()
+    client.send(_connect(None).__class__("/b"))
+    client.wait_closed()
+    assert isinstance(client.events[-1], Failed) or client.closed
