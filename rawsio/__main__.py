@@ -35,6 +35,9 @@ def _serve(host: str, port: int) -> int:
     try:
         address = server.listen(host, port)
     except OSError as error:
+        server.close()
+        while not server.closed:
+            server.step(0.0)
         print(f"rawsio: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return 1
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]

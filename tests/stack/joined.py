@@ -7,6 +7,7 @@ are missing.  The client's end is the three client layers on top of each other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rawsio.engineio.connection import EngineIOConnection
@@ -239,8 +240,10 @@ class ClientEnd(End):
                 for message in unit.messages if isinstance(unit, Prepared) else (unit,):
                     self.engine.send(EngineMessage(message))
             for packet in self.engine.data_to_send():
-                if packet is not CLOSE:
-                    self.websocket.send(Message(packet))
+                # A WebSocket that is ending takes nothing more; the pile is about to be told.
+                with suppress(LocalProtocolError):
+                    if packet is not CLOSE:
+                        self.websocket.send(Message(packet))
         return self.websocket.data_to_send()
 
 
