@@ -1,6 +1,7 @@
 """The whole Socket.IO system in pure Python, from the raw socket up.
 
-``from rawsio import Server`` gives the server; each layer is a package of its own that can be used
+``from rawsio import Server`` gives the server, ``rawsio.connect`` a
+client; each layer is a package of its own that can be used
 alone with bytes: :mod:`rawsio.http`, :mod:`rawsio.websocket`, :mod:`rawsio.engineio`,
 :mod:`rawsio.socketio`.  Names are loaded on first use (PEP 562), so that importing one layer
 imports only that layer.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .client import Client, connect
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -24,6 +26,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Server",
+    "Client",
+    "connect",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -34,6 +38,8 @@ __all__ = [
 
 _HOMES = {
     "Server": "server",
+    "Client": "client",
+    "connect": "client",
     "Limits": "limits",
     "RawsioError": "errors",
     "LocalProtocolError": "errors",

@@ -17,7 +17,7 @@ from rawsio.layer import record
 from rawsio.limits import DEFAULT
 from rawsio.log import Log
 from rawsio.socketio.registry import Namespaces
-from rawsio.stack import Prepared, prepare
+from rawsio.stack import prepare, preparer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def build(
         log,
         executor=plugs.executor,
         recovery=_recovery(own.connection_state_recovery),
-        encode=prepare if plugs.parser is None else _prepare_with(plugs.parser),
+        encode=prepare if plugs.parser is None else preparer(plugs.parser),
     )
     registry = EngineIOServer(engine, bounds, touched=touched)
     gateway = Gateway(
@@ -141,13 +141,6 @@ def _deflate(option: Any) -> DeflateOptions | None:
     if not available():
         return None
     return DeflateOptions() if option is True else option
-
-
-def _prepare_with(parser: Any) -> Callable[..., Prepared]:
-    def encode(event: Any, *, compress: bool = True) -> Prepared:
-        return Prepared(event, parser.encode(event), compress=compress)
-
-    return encode
 
 
 def _application(app: Any, engine: EngineOptions | None) -> Application | None:

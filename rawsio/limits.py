@@ -117,6 +117,12 @@ class Limits:
     slow_handler: float = 0.25
     """A handler that blocks the loop for longer is named in the log."""
 
+    # A client
+    kept_events: int = 1000
+    """Most events that a client keeps until somebody listens to them; the oldest go first."""
+    kept_emits: int = 1000
+    """Most events that a client keeps to be sent once it is connected."""
+
     # TLS
     tls_time: float = 10.0
     """A handshake must be done this long after its connection was made."""

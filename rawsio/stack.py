@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         def touch(self) -> None: ...
 
 
-__all__ = ["Prepared", "prepare", "EndOfInput", "ServerStack"]
+__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "ServerStack"]
 
 
 class Prepared:
@@ -123,6 +123,15 @@ def prepare(event: AnyEvent, *, compress: bool = True) -> Prepared:
     packet cannot be encoded.
     """
     return Prepared(event, encode_packet(event), compress=compress)
+
+
+def preparer(parser: Any) -> Callable[..., Prepared]:
+    """Return what :func:`prepare` is for packets in the form of a parser."""
+
+    def encode(event: Any, *, compress: bool = True) -> Prepared:
+        return Prepared(event, parser.encode(event), compress=compress)
+
+    return encode
 
 
 @record

@@ -34,6 +34,7 @@ __all__ = [
     "Judgement",
     "RECOVERABLE",
     "ServerEventRun",
+    "announce",
     "farewell",
     "greet",
     "raise_library_event",
@@ -112,11 +113,16 @@ def raise_namespace_event(namespace: Any, name: str, *values: Any) -> None:
     _NamespaceRun(namespace.host, name, steps).run()
 
 
+def announce(peer: InOrder, socket: Any, name: str, *values: Any) -> bool:
+    """Call the handlers of a library event of a socket in its turn: a job."""
+    run = _LibraryRun(peer.host, socket, name, peer)
+    run.add(name, *values)
+    return run.run()
+
+
 def greet(peer: InOrder, socket: Any) -> bool:
     """Call the handlers of ``connection``: a job."""
-    run = _LibraryRun(peer.host, socket, "connection", peer)
-    run.add("connection")
-    return run.run()
+    return announce(peer, socket, "connection")
 
 
 def farewell(peer: InOrder, socket: Any, reason: str, description: str | None) -> bool:

@@ -12,6 +12,12 @@ PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 SERVER_PARTS = {"application", "gateway", "conn", "host", "assembly", "running"}
 """What the server is made of besides the stack: between ``stack`` and ``server``."""
 
+CLIENT_PARTS = {
+    *("client_options", "client_stack", "client_session", "client_stay"),
+    *("client_hearing", "client_socket"),
+}
+"""What the client is made of besides the stack."""
+
 MAY_IMPORT = {
     "layer": {"errors"},
     "errors": {"layer"},
@@ -34,7 +40,14 @@ MAY_IMPORT = {
     "running": BASE | {"tls", "stack", "gateway", "host", "net"},
     "assembly": BASE | PROTOCOLS | {"stack", "application", "gateway", "host", "browser"},
     "server": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"} | SERVER_PARTS,
-    "client": BASE | PROTOCOLS | {"tls", "trace", "stack", "net"},
+    "client_options": BASE | {"http"},
+    "client_stack": BASE | PROTOCOLS | {"trace", "stack"},
+    "client_session": BASE | PROTOCOLS | {"client_stack"},
+    "client_stay": BASE | {"socketio", "stack"},
+    "client_hearing": BASE | {"socketio", "client_stay"},
+    "client_socket": BASE | {"socketio", "stack", "client_stay", "client_hearing"},
+    "client_wires": BASE | {"tls", "websocket", "host", "net", "stack"} | CLIENT_PARTS,
+    "client": BASE | PROTOCOLS | {"trace", "stack", "net", "client_wires"} | CLIENT_PARTS,
 }
 """The part of rawsio (a top-level module or package) -> the parts it may import."""
 

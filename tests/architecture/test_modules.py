@@ -18,6 +18,13 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "gateway": "test_server.py",
     "host": "test_server.py",
     "running": "test_server.py",
+    # The parts of the client.
+    "client_hearing": "test_client.py",
+    "client_options": "test_client.py",
+    "client_session": "test_client.py",
+    "client_socket": "test_client.py",
+    "client_stay": "test_client.py",
+    "client_wires": "test_client.py",
 }
 """A module that was split off another one -> the file under tests/ that tests both."""
 

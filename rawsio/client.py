@@ -1,0 +1,374 @@
+"""The client: one connection to a server, kept up, and sockets for the namespaces on it.
+
+::
+
+    import rawsio
+
+    with rawsio.connect("http://localhost:3000", auth={"token": "..."}) as socket:
+
+        @socket.on("chat message")
+        def show(text):
+            print(text)
+
+        reply = socket.emit_with_ack("chat message", "hello").result(timeout=5)
+
+:func:`connect` runs the loop in a thread of its own.  A :class:`Client` can also be driven by
+``step``, beside a loop of yours, or on asyncio (``async with Client(url) as socket``).
+
+The one idea: **a client is a state and one session at most.**  Sockets say whether they want to be
+connected; while any does, a session is opened, and opened again after a back-off when it ends for
+a reason that was not ours.  Sockets, handlers and what waits to be sent outlive sessions.
+
+What is left out: asking for names without waiting, proxies, cookies, and Socket.IO v2.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import partial
+from os import urandom
+
+from rawsio.client_options import (
+    CLIENT_LIMITS,
+    Address,
+    Backoff,
+    check_headers,
+    escaped_query,
+    make_options,
+    parse_url,
+)
+from rawsio.client_session import ClientSession, reason_of_end
+from rawsio.client_socket import Socket
+from rawsio.client_stay import ClientHandlers, Space, Stay, check_client_name
+from rawsio.client_wires import ClientHost, Loop, Runnable, Wires
+from rawsio.engineio.client import EngineIOClient
+from rawsio.engineio.packets import Opened
+from rawsio.errors import ConnectionClosed, LocalProtocolError
+from rawsio.layer import Closed, Failed, Role
+from rawsio.socketio.connection import SocketIOConnection
+from rawsio.socketio.handlers import Handler
+from rawsio.socketio.library import announce
+from rawsio.socketio.packets import Disconnect
+from rawsio.socketio.sequence import InOrder
+from rawsio.stack import prepare, preparer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from typing import Any
+
+    from rawsio.limits import Limits
+    from rawsio.stack import Prepared
+
+__all__ = ["Client", "State", "connect"]
+
+
+class State(Enum):
+    """What a client is doing."""
+
+    IDLE = "idle"
+    """No socket wants to be connected, or all attempts are used up."""
+    OPENING = "opening"
+    OPEN = "open"
+    WAITING = "waiting"
+    """The next attempt comes after the back-off."""
+    CLOSED = "closed"
+    """``close`` was called: it never connects again."""
+
+
+class Client(Runnable):
+    """A connection to a Socket.IO server; see the module's essay.
+
+    ``url`` is ``http(s)://host[:port][/namespace][?query]``.  ``auth`` is what each CONNECT
+    carries, a dict or a function that returns one.  ``headers`` and ``query`` (mappings or pairs)
+    go with every request.  ``tls`` is an ``ssl.SSLContext``; without one the system's certificates
+    count.  ``executor`` runs handlers on threads.  ``world`` is for those who bring a loop and a
+    network of their own (:class:`rawsio.testing.TestKit` is one).  All further options, by name,
+    are the fields of :class:`~rawsio.client_options.ClientOptions`.
+    """
+
+    def __init__(  # noqa: PLR0913 - what the user brings along, all but one by keyword
+        self,
+        url: str,
+        *,
+        auth: Any = None,
+        headers: Any = None,
+        query: Any = None,
+        tls: Any = None,
+        executor: Executor | None = None,
+        limits: Limits | None = None,
+        parser: Any = None,
+        random_bytes: Callable[[int], bytes] = urandom,
+        world: Any = None,
+        **options: Any,
+    ) -> None:
+        self.options = make_options(options)
+        self.address: Address = parse_url(url)
+        fields = check_headers(headers)
+        self._query = escaped_query(self.address, query)
+        self._parser = parser
+        self._random_bytes = random_bytes
+        self.host = ClientHost(
+            Loop() if world is None else world.loop,
+            CLIENT_LIMITS if limits is None else limits,
+            executor=executor,
+            encode=prepare if parser is None else preparer(parser),
+            random_bytes=random_bytes,
+        )
+        self._wires = Wires(self.host, self.address, self.options, self._take, world)
+        self._wires.headers, self._wires.tls = fields, tls
+        self.state = State.IDLE
+        self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
+        self.handlers = ClientHandlers()
+        self.hooks = None
+        self.space = Space("the client", self.host)
+        self.sockets: dict[str, Socket] = {}
+        self._session: ClientSession | None = None
+        self._backoff = Backoff(self.options, random_bytes)
+        self._timer: Any = None
+        self._most = 0
+        self.main = self._socket(self.address.namespace, auth)
+
+    # Namespaces
+
+    def socket(self, namespace: str, auth: Any = None) -> Socket:
+        """Return the socket of a namespace, made (and on its way in) if it is new.
+
+        ``auth`` is for this namespace alone.
+        """
+        known = self.sockets.get(namespace)
+        return known if known is not None else self._socket(namespace, auth).connect()
+
+    def _socket(self, namespace: str, auth: Any) -> Socket:
+        if not namespace.startswith("/") or "," in namespace:
+            raise ValueError(f"the name of a namespace begins with a slash: {namespace!r}")
+        made = self.sockets[namespace] = Socket(self, namespace, auth)
+        return made
+
+    def _active(self) -> list[Socket]:
+        # A copy: other threads may make sockets meanwhile.
+        return [socket for socket in list(self.sockets.values()) if socket.active]
+
+    def on(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
+        """Call a function for an event of the client; also a decorator.
+
+        There are ``reconnect_attempt(number)``, ``reconnect(number)``, ``reconnect_error(error)``
+        and ``reconnect_failed()``.
+        """
+        check_client_name(name, managed=True)
+        if handler is None:
+            return partial(self.on, name)
+        self.host.call(self.handlers.add, name, Handler(handler))
+        return handler
+
+    def _announce(self, name: str, *values: Any) -> None:
+        self.queue.perform(announce, self.queue, Stay(self), name, *values)
+
+    # What sockets ask of it
+
+    def check_open(self) -> None:
+        """Raise ``ConnectionClosed`` after ``close``."""
+        if self.state is State.CLOSED:
+            raise ConnectionClosed("the client is closed")
+
+    def check_size(self, prepared: Prepared) -> None:
+        """Raise ``LocalProtocolError`` for a packet longer than the server takes."""
+        most, session = self._most, self._session
+        if not most:
+            return
+        if session is not None and session.transport == "polling":
+            size = len(prepared.payload.encode("utf-8", "surrogatepass"))
+        else:
+            size = max(_size(packet) for packet in prepared.packets())
+        if size > most:
+            raise LocalProtocolError(f"{size} bytes: the server takes {most} at a time")
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is sent now goes out at once."""
+        return self._session is not None and self._session.writable
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send a packet that was encoded before."""
+        session = self._session
+        if session is not None and not session.over:
+            session.send_prepared(prepared)
+            self._wires.touch(session)
+
+    def send(self, packet: Any) -> None:
+        """Send a packet."""
+        session = self._session
+        if session is not None and not session.over:
+            session.send(packet)
+            self._wires.touch(session)
+
+    def activate(self, socket: Socket) -> None:
+        """A socket wants to be connected."""
+        if self.state is State.OPEN:
+            self._join(socket)
+        elif self.state is State.IDLE:
+            self._backoff.reset()
+            self._open()
+
+    def leave(self, socket: Socket) -> None:
+        """A socket leaves its namespace."""
+        if self.state is State.OPEN:
+            self.send(Disconnect(socket.namespace))
+        self.left(socket)
+
+    def left(self, _socket: Socket) -> None:
+        """A socket is out of its namespace: the last one ends the connection."""
+        if self._active() or self.state is State.CLOSED:
+            return
+        self._stop_timer()
+        self.state = State.IDLE
+        self._end_session()
+
+    # Sessions
+
+    def _open(self) -> None:
+        self.state = State.OPENING
+        options = self.options
+        engine = EngineIOClient(
+            options.path,
+            query=self._query,
+            transports=tuple(options.transports),
+            upgrade=options.upgrade,
+            limits=self.host.limits,
+        )
+        protocol = SocketIOConnection(Role.CLIENT, self.host.limits, parser=self._parser)
+        session = ClientSession(engine, protocol, self._wires.new_stack)
+        self._session = session
+        if options.timeout is not None:
+            self._timer = self.host.call_later(options.timeout, self._late, session)
+        self._wires.touch(session)
+
+    def _late(self, session: ClientSession) -> None:
+        self._timer = None
+        session.abort()
+        self._over(session, "timeout", f"no answer within {self.options.timeout} s")
+
+    def _take(self, session: ClientSession, events: list[Any]) -> None:
+        for event in events:
+            kind = event.__class__
+            if kind is Closed or kind is Failed:
+                text = event.reason if kind is Closed else event.message
+                self._over(session, reason_of_end(event), text)
+            elif session is not self._session:
+                continue
+            elif kind is Opened:
+                self._opened(event)
+            else:
+                socket = self.sockets.get(event.namespace)
+                if socket is not None:
+                    socket.take(event)
+        self._wires.touch(session)
+
+    def _opened(self, opened: Opened) -> None:
+        self._stop_timer()
+        self.state = State.OPEN
+        self._most = opened.max_payload
+        attempts = self._backoff.attempts
+        self._backoff.reset()
+        for socket in self._active():
+            self._join(socket)
+        if attempts:
+            self._announce("reconnect", attempts)
+
+    def _join(self, socket: Socket) -> None:
+        try:
+            socket.join()
+        except Exception as error:  # noqa: BLE001 - `auth` is the user's function
+            socket.active = False
+            socket.failed(error)
+            self.left(socket)
+
+    def _over(self, session: ClientSession, reason: str, text: str) -> None:
+        if session is not self._session:
+            return
+        self._session = None
+        opening = self.state is State.OPENING
+        self._stop_timer()
+        self.state = State.IDLE
+        active = self._active()
+        if opening:
+            why = session.broken or text
+            error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")
+            if self._backoff.attempts:
+                self._announce("reconnect_error", error)
+            for socket in active:
+                socket.failed(error)
+        else:
+            for socket in active:
+                socket.ended(reason, text)
+        self._reconnect()
+
+    def _reconnect(self) -> None:
+        # A handler may have connected or closed meanwhile.
+        if self.state is not State.IDLE or not self._active():
+            return
+        most = self.options.reconnection_attempts
+        if not self.options.reconnection or (most is not None and self._backoff.attempts >= most):
+            failed = self.options.reconnection
+            for socket in self._active():
+                socket.active = False
+            if failed:
+                self._announce("reconnect_failed")
+            return
+        self.state = State.WAITING
+        self._timer = self.host.call_later(self._backoff.next(), self._attempt)
+
+    def _attempt(self) -> None:
+        self._timer = None
+        self._announce("reconnect_attempt", self._backoff.attempts)
+        if self.state is State.WAITING:
+            self._open()
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+            self._wires.touch(session)
+
+    # How it stands
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self.state is State.OPEN
+
+    @property
+    def transport(self) -> str | None:
+        """``"polling"`` or ``"websocket"``, as it is now; ``None`` without a connection."""
+        return self._session.transport if self._session is not None else None
+
+    def end(self) -> None:
+        """Do what ``close`` asks for, on the loop's thread."""
+        for socket in list(self.sockets.values()):
+            socket.leave()
+        self._stop_timer()
+        self.state = State.CLOSED
+        self._end_session()
+
+
+def connect(url: str, **options: Any) -> Socket:
+    """Connect to a server and return the socket, connected; the loop runs in a thread.
+
+    The options are those of :class:`Client`.  Raises :class:`~rawsio.errors.Refused` with what the
+    server said if it refused, :class:`~rawsio.errors.ConnectionClosed` if it cannot be reached
+    (unless ``retry=True``), and ``TimeoutError`` after the option ``timeout``.
+    """
+    socket: Socket = Client(url, **options).__enter__()
+    return socket
+
+
+def _size(packet: str | bytes) -> int:
+    if isinstance(packet, bytes) or packet.isascii():
+        return len(packet)
+    return len(packet.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,181 @@
+"""The incoming half of a client's socket: handlers, listeners, and events that nobody expects yet.
+
+The one idea: **an event that comes before anybody listens to its name is kept**, for the first
+handler, or for :meth:`Hearing.receive`.  A program connects first and registers its handlers then,
+and loses nothing; what is kept is bounded (``limits.kept_events``, the oldest go first).
+
+Handlers run by the same machinery as a server's (:mod:`rawsio.socketio.dispatch`), in the order in
+which events came, for all namespaces of a connection together.  What is left out: sending, and
+the life of a socket (:mod:`rawsio.client_socket`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from rawsio.client_stay import ClientHandlers, check_client_name
+from rawsio.errors import ConnectionClosed
+from rawsio.socketio.dispatch import handlers_of, run_event
+from rawsio.socketio.handlers import Handler
+from rawsio.socketio.member import Hooks
+from rawsio.socketio.reply import Reply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.client_stay import Stay
+    from rawsio.socketio.packets import Event
+
+    AnyFunction = Callable[..., Any]
+
+__all__ = ["Hearing"]
+
+
+class Hearing:
+    """Handlers by name, listeners to everything, and what is kept until there are any."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.active = False
+        self.handlers = ClientHandlers()
+        self.hooks: Hooks | None = None
+        self.secret: str | None = None
+        self.offset: str | None = None
+        self._kept: deque[tuple[Stay, Event]] = deque()
+        self._takers: deque[Reply] = deque()
+
+    # Handlers
+
+    def on(
+        self,
+        name: str | int,
+        handler: AnyFunction | None = None,
+        *,
+        ack: bool = False,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call a function for each event of this name; also a decorator.
+
+        The value that it returns is the acknowledgement, as on the server; ``ack=True`` passes a
+        function ``ack(*values)`` as the last argument instead.  Events of this name that were kept
+        are delivered at once, in order.  Besides the server's there are the events ``connect``,
+        ``connect_error(error)`` and ``disconnect(reason, description)``.
+        """
+        check_client_name(name)
+        if handler is None:
+            return partial(self._listen, name, ack=ack, concurrent=concurrent)
+        return self._listen(name, handler, ack=ack, concurrent=concurrent)
+
+    def once(
+        self, name: str | int, handler: AnyFunction | None = None, *, ack: bool = False
+    ) -> Any:
+        """Call a function for the next event of this name only; otherwise as :meth:`on`."""
+        check_client_name(name)
+        if handler is None:
+            return partial(self._listen, name, ack=ack, once=True)
+        return self._listen(name, handler, ack=ack, once=True)
+
+    def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
+        """Take off a function, or all of this name."""
+        self.client.host.call(self.handlers.remove, name, handler)
+
+    def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
+        # On the loop's thread, where kept events can be delivered before any that comes later.
+        self.client.host.call(self._add, name, Handler(handler, **options))
+        return handler
+
+    def _add(self, name: str | int, handler: Handler) -> None:
+        self.handlers.add(name, handler)
+        claimed = [entry for entry in self._kept if entry[1].args[0] == name]
+        for entry in claimed[:1] if handler.once else claimed:
+            self._kept.remove(entry)
+            self.client.queue.perform(self._run_kept, *entry)
+
+    def _run_kept(self, stay: Stay, event: Event) -> bool:
+        # Listeners of all events have seen it when it came.
+        hooks, self.hooks = self.hooks, None
+        try:
+            return run_event(self.client.queue, stay, event)
+        finally:
+            self.hooks = hooks
+
+    def _own_hooks(self) -> Hooks:
+        if self.hooks is None:
+            self.hooks = Hooks()
+        return self.hooks
+
+    def on_any(self, listener: AnyFunction) -> AnyFunction:
+        """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
+        hooks = self._own_hooks()
+        hooks.incoming = (*hooks.incoming, listener)
+        return listener
+
+    def off_any(self, listener: AnyFunction | None = None) -> None:
+        """Take off one listener of :meth:`on_any`, or all."""
+        hooks = self._own_hooks()
+        hooks.incoming = tuple(fn for fn in hooks.incoming if listener and fn != listener)
+
+    def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
+        """Call ``listener(name, *args)`` for every event that is sent, when it is sent."""
+        hooks = self._own_hooks()
+        hooks.outgoing = (*hooks.outgoing, listener)
+        return listener
+
+    def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
+        """Take off one listener of :meth:`on_any_outgoing`, or all."""
+        hooks = self._own_hooks()
+        hooks.outgoing = tuple(fn for fn in hooks.outgoing if listener and fn != listener)
+
+    def receive(self, timeout: float | None = None) -> list[Any]:
+        """Return the next event that no handler takes, ``[name, *args]``; wait for it.
+
+        ``TimeoutError`` after ``timeout`` seconds; ``ConnectionClosed`` when the socket ends.
+        """
+        reply = Reply(self.client.host)
+        self.client.host.call(self._take, reply)
+        try:
+            found: list[Any] = reply.result(timeout)
+        except TimeoutError:
+            if reply.cancel():
+                raise
+            found = reply.result()  # it came just now
+        return found
+
+    def _take(self, reply: Reply) -> None:
+        if self._kept:
+            reply.resolve(self._kept.popleft()[1].args)
+        elif not self.active:
+            reply.fail(ConnectionClosed("the socket is not connected"))
+        else:
+            self._takers.append(reply)
+
+    # On the loop's thread
+
+    def hear(self, stay: Stay, event: Event) -> None:
+        """Take an event: for its handlers, for who waits in ``receive``, or to be kept."""
+        if self.secret is not None and isinstance(event.args[-1], str) and len(event.args) > 1:
+            self.offset = event.args[-1]
+        queue = self.client.queue
+        if handlers_of(stay, event.args[0]):
+            queue.perform(run_event, queue, stay, event)
+            return
+        if self.hooks is not None and self.hooks.incoming:
+            queue.perform(run_event, queue, stay, event)
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.resolve(event.args)
+                return
+        if len(self._kept) >= self.client.host.limits.kept_events:
+            self._kept.popleft()
+        self._kept.append((stay, event))
+
+    def dismiss_takers(self, reason: str) -> None:
+        """End the waiting of ``receive``, if no connection is to be expected any more."""
+        if not self.active:
+            takers, self._takers = self._takers, deque()
+            for taker in takers:
+                taker.fail(ConnectionClosed(f"the socket ended: {reason}"))

@@ -1,0 +1,253 @@
+"""One session of a client, without sockets: from connections up to Socket.IO packets, and back.
+
+Below a session are connections, each a :class:`~rawsio.client_stack.ClientStack`.  Inside are the
+client's half of Engine.IO, which says what exchanges to carry out, and the Socket.IO connection.
+The session gives each exchange to a connection, an idle one if there is one, and carries what comes
+back upwards.
+
+The one idea: it is still sans-IO.  ``new_stack(session)`` is called when another connection is
+wanted; ``receive(stack, events)`` is told what a stack gave, ``lost(stack, text)`` that it is gone;
+everything that results is in the outboxes of the stacks after ``flush``.  A client adds
+sockets and a clock, a test adds neither.
+
+What is left out: reconnecting, which begins a new session (:mod:`rawsio.client`).
+"""
+
+from __future__ import annotations
+
+from rawsio.engineio.connection import reason_of
+from rawsio.engineio.packets import Message, Opened
+from rawsio.engineio.states import State
+from rawsio.errors import LocalProtocolError
+from rawsio.layer import Closed, Closing, Failed
+from rawsio.websocket.events import Message as Frame
+
+from .client_stack import Answered, Ready
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.engineio.client import EngineIOClient, Exchange
+    from rawsio.socketio.connection import SocketIOConnection
+
+    from .client_stack import ClientStack
+
+__all__ = ["ClientSession", "reason_of_end"]
+
+
+class ClientSession:
+    """One Engine.IO session with the Socket.IO connection on top; see the module's essay.
+
+    ``receive``, ``lost`` and ``tick`` return events: ``Opened`` first, the packets of
+    :mod:`rawsio.socketio.packets`, and one ``Closed(0, reason)`` or ``Failed`` at the end.
+    ``opened`` is what the server said when the session began, ``broken`` why a connection of it
+    could not be made, or was lost.
+    """
+
+    __slots__ = (
+        *("engine", "protocol", "opened", "broken", "_new_stack", "_stacks", "_websocket", "_over"),
+        "__weakref__",
+    )
+
+    def __init__(
+        self,
+        engine: EngineIOClient,
+        protocol: SocketIOConnection,
+        new_stack: Callable[[ClientSession], ClientStack],
+    ) -> None:
+        self.engine = engine
+        self.protocol = protocol
+        self.opened: Opened | None = None
+        self.broken: str | None = None
+        self._new_stack = new_stack
+        # In the order in which they were made.
+        self._stacks: dict[ClientStack, None] = {}
+        self._websocket: ClientStack | None = None
+        self._over = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the last event was given."""
+        return self._over
+
+    @property
+    def stacks(self) -> tuple[ClientStack, ...]:
+        """The connections that it has."""
+        return tuple(self._stacks)
+
+    @property
+    def transport(self) -> str:
+        """``"polling"`` or ``"websocket"``, as it is now."""
+        return self.engine.transport
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that wait for the server to take them."""
+        return sum(stack.buffered_amount for stack in self._stacks)
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is sent now goes out at once: volatile packets are dropped otherwise."""
+        if self.engine.state is not State.OPEN or self.buffered_amount:
+            return False
+        if self.engine.transport == "websocket":
+            return True
+        return not any(s.exchange is not None and s.exchange.kind == "post" for s in self._stacks)
+
+    # Down
+
+    def send(self, event: Any) -> None:
+        """Send a Socket.IO packet; ``flush`` brings it on its way."""
+        self.protocol.send(event)
+
+    def send_prepared(self, prepared: Any) -> None:
+        """Send a Socket.IO packet that was encoded before."""
+        self.protocol.send_prepared(prepared)
+
+    def close(self, reason: str = "io client disconnect") -> None:
+        """End the session: what was sent before still goes out."""
+        self._pass_down()
+        if not self._over:
+            self._over = True
+            try:
+                self.engine.send(Closed(0, reason))
+            except LocalProtocolError:  # it has not begun: there is nobody to take leave of
+                self.abort()
+
+    def abort(self) -> None:
+        """Drop every connection."""
+        self._over = True
+        for stack in self.stacks:
+            self._drop(stack)
+
+    def flush(self) -> None:
+        """Bring everything that was sent into the outboxes of connections."""
+        self._pass_down()
+        engine = self.engine
+        for exchange in engine.exchanges():
+            self._begin(exchange)
+        websocket = self._websocket
+        if websocket is not None:
+            for packet in engine.data_to_send():
+                websocket.send(packet)
+            if not engine.keeps_websocket:
+                self._drop(websocket)
+        if engine.closing is Closing.NOW:
+            for stack in self.stacks:
+                self._drop(stack)
+
+    def _pass_down(self) -> None:
+        engine = self.engine
+        for unit in self.protocol.data_to_send():
+            if engine.state is not State.OPEN:
+                continue  # the end of the session is on its way up
+            if isinstance(unit, (str, bytes)):
+                engine.send(Message(unit))
+            else:
+                engine.send_prepared(unit)
+
+    def _begin(self, exchange: Exchange) -> None:
+        websocket = exchange.kind == "websocket"
+        free = next((s for s in self._stacks if s.free), None)
+        stack = self._new_stack(self) if free is None or websocket else free
+        self._stacks[stack] = None
+        stack.begin(exchange)
+
+    def _drop(self, stack: ClientStack) -> None:
+        self._stacks.pop(stack, None)
+        if stack is self._websocket:
+            self._websocket = None
+        stack.close()
+
+    # Up
+
+    def receive(self, stack: ClientStack, events: list[Any]) -> list[Any]:
+        """Take what a connection's stack gave."""
+        given: list[Any] = []
+        for event in events:
+            if stack not in self._stacks:
+                break  # it was given up
+            kind = event.__class__
+            if kind is Frame:
+                given += self._carry(self.engine.receive_packet(event.data))
+            elif kind is Answered:
+                answer = self.engine.receive_response(event.exchange, event.response, event.body)
+                given += self._carry(answer)
+            elif kind is Ready:
+                self._websocket = stack
+                self.engine.websocket_opened()
+            elif kind is Closed:
+                given += self._gone(stack, "transport close")
+            elif kind is Failed:
+                end = "transport close" if event.code == 1006 else event.message
+                given += self._gone(stack, end)
+        return given
+
+    def lost(self, stack: ClientStack, text: str) -> list[Any]:
+        """Take note that a TCP connection is gone, or could not be made."""
+        return self._gone(stack, text) if stack in self._stacks else []
+
+    def _gone(self, stack: ClientStack, text: str) -> list[Any]:
+        del self._stacks[stack]
+        self.broken = text
+        exchange = stack.exchange
+        if stack is self._websocket:
+            self._websocket = None
+            return self._carry(self.engine.lost("websocket", text))
+        if exchange is None:
+            if stack.websocket:  # the answer to its handshake was wrong
+                return self._carry(self.engine.lost("websocket", text))
+            return []
+        return self._carry(self.engine.lost(exchange.kind, text))
+
+    def _carry(self, events: list[Any]) -> list[Any]:
+        given: list[Any] = []
+        for event in events:
+            kind = event.__class__
+            if kind is Message:
+                given += self._message(event.data)
+            elif self._over:
+                break
+            else:
+                if kind is Opened:
+                    self.opened = event
+                else:
+                    self._over = True
+                    self.protocol.receive_eof()
+                given.append(event)
+        return given
+
+    def _message(self, data: str | bytes) -> list[Any]:
+        events = self.protocol.receive(data) if not self._over else []
+        if events and events[-1].__class__ is Failed:
+            self.close("parse error")
+        return events
+
+    # Time
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        below, above = self.engine.deadline, self.protocol.deadline
+        if below is None or above is None:
+            return above if below is None else below
+        return min(below, above)
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time: heartbeats, a probe that takes too long, missing attachments."""
+        events = self._carry(self.engine.tick(now))
+        if self._over:
+            return events
+        late = self.protocol.tick(now)
+        if late:
+            self.close("parse error")
+        return events + late
+
+
+def reason_of_end(event: Closed | Failed) -> str:
+    """Return why a session ended, in the words of the reference implementation."""
+    if isinstance(event, Failed) and event.layer == "socketio":
+        return "parse error"
+    return reason_of(event)

@@ -1,0 +1,283 @@
+"""A client's socket: this program in one namespace of a server.
+
+It has nearly the interface of the server's: handlers, listeners, ``emit`` and ``emit_with_ack``,
+flags.  It outlives connections: between two of them it keeps what is emitted, and it has a new
+``id`` after each, unless the server recovered its session.
+
+The one idea: **nothing is lost for being early.**  What is emitted before there is a connection is
+kept (``limits.kept_emits`` at most) and sent once there is one; events that come before anybody
+listens wait, too (:mod:`rawsio.client_hearing`).
+
+Like a server's socket, everything here may be called from any thread.  Left out: connections
+(:mod:`rawsio.client`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import count
+
+from rawsio.client_hearing import Hearing
+from rawsio.client_stay import Flags, Space, Stay, as_refused
+from rawsio.errors import ConnectionClosed, LocalProtocolError
+from rawsio.log import ERROR, WARNING
+from rawsio.socketio.adapter import EVERYONE
+from rawsio.socketio.library import announce
+from rawsio.socketio.member import State
+from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
+from rawsio.socketio.reply import Reply, value_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.socketio.adapter import Targets
+    from rawsio.stack import Prepared
+
+__all__ = ["Socket"]
+
+
+class Socket(Hearing):
+    """This program in one namespace; see the module's essay.
+
+    ``id`` is the server's name for it while connected.  ``recovered`` says that the server
+    continued the session before.  ``namespace`` is the name.  ``opening`` is a
+    :class:`~rawsio.socketio.reply.Reply` that ends with the first connection.
+    """
+
+    def __init__(self, client: Any, namespace: str, auth: Any) -> None:
+        super().__init__(client)
+        host = client.host
+        self.namespace = namespace
+        self.auth = auth
+        self.id: str | None = None
+        self.recovered = False
+        self.opening = Reply(host)
+        self.space = Space(namespace, host)
+        self._stay: Stay | None = None
+        self._ids = count()
+        self._unsent: deque[Prepared] = deque()
+        self._pending: dict[int, Reply] = {}
+        self._early: list[Event] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is in the namespace now."""
+        return self._stay is not None
+
+    # Sending
+
+    def emit(self, name: str | int, *args: Any) -> None:
+        """Send an event; while there is no connection, keep it until there is one.
+
+        ``LocalProtocolError`` if it cannot be encoded, has a reserved name, or is longer than the
+        server takes; ``ConnectionClosed`` if the client was closed, or too much is kept already.
+        """
+        self.emit_event(name, args, EVERYONE)
+
+    def send(self, *args: Any) -> None:
+        """Send an event named ``message``."""
+        self.emit_event("message", args, EVERYONE)
+
+    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
+        """Send an event and return the :class:`~rawsio.socketio.reply.Reply` to it.
+
+        It waits until the server answers or the connection is lost; ``timeout(seconds)`` sets an
+        end.
+        """
+        return self.emit_question(name, args, EVERYONE)
+
+    def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
+        """Send an event with flags."""
+        prepared = self._prepare(Event(self.namespace, [name, *args]), targets)
+        self.client.host.call(self._deliver, prepared, targets.volatile)
+
+    def emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
+        """Send an event that asks for an acknowledgement, with flags."""
+        host = self.client.host
+        prepared = self._prepare(Event(self.namespace, [name, *args], next(self._ids)), targets)
+        reply = Reply(host)
+        host.call(self._ask, prepared, reply, targets)
+        return reply
+
+    def _prepare(self, event: Event, targets: Targets) -> Prepared:
+        client = self.client
+        client.check_open()
+        prepared: Prepared = client.host.prepare(event, compress=targets.compress)
+        client.check_size(prepared)
+        most = client.host.limits.kept_emits
+        if not (self.connected or targets.volatile) and len(self._unsent) >= most:
+            raise ConnectionClosed(f"not connected, and {most} events wait to be sent already")
+        return prepared
+
+    def _deliver(self, prepared: Prepared, volatile: bool) -> None:  # noqa: FBT001 - by position
+        if self._stay is not None:
+            if not volatile or self.client.writable:
+                self._transmit(prepared)
+        elif not volatile:
+            self._unsent.append(prepared)
+
+    def _transmit(self, prepared: Prepared) -> None:
+        for listener in self.hooks.outgoing if self.hooks is not None else ():
+            try:
+                listener(*prepared.event.args)  # type: ignore[union-attr]
+            except Exception as error:  # noqa: BLE001 - the user's mistake must not stop the rest
+                where = f"a listener of outgoing events in {self.namespace!r} failed"
+                self.client.host.log("handler", ERROR, where, error)
+        self.client.transmit(prepared)
+
+    def _ask(self, prepared: Prepared, reply: Reply, targets: Targets) -> None:
+        if reply.done():
+            return
+        limits, number = self.client.host.limits, prepared.event.id  # type: ignore[union-attr]
+        if len(self._pending) >= limits.pending_acks:
+            reply.fail(LocalProtocolError(f"{limits.pending_acks} acknowledgements are awaited"))
+            return
+        self._pending[number] = reply  # type: ignore[index]
+        reply.add_done_callback(lambda _: self.client.host.call(self._forget, number))
+        if targets.timeout is not None:
+            reply.expire_after(targets.timeout)
+        self._deliver(prepared, targets.volatile)
+
+    def _forget(self, number: int) -> None:
+        if self._pending.pop(number, None) is not None and self._unsent:
+            left = (p for p in self._unsent if p.event.id != number)  # type: ignore[union-attr]
+            self._unsent = deque(left)
+
+    @property
+    def volatile(self) -> Flags:
+        """Send what follows only if it goes out at once."""
+        return Flags(self).volatile
+
+    def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
+        """Say whether what follows is worth compressing."""
+        return Flags(self).compress(flag)
+
+    def timeout(self, seconds: float) -> Flags:
+        """Set how long ``emit_with_ack`` waits."""
+        return Flags(self).timeout(seconds)
+
+    # Its life: what you ask for
+
+    def connect(self) -> Socket:
+        """Join the namespace, and stay in it; nothing happens if it is being done already."""
+        self.client.check_open()
+        self.client.host.call(self._activate)
+        return self
+
+    def _activate(self) -> None:
+        if not self.active:
+            self.active = True
+            if self.opening.done():
+                self.opening = Reply(self.client.host)
+            self.client.activate(self)
+
+    def disconnect(self) -> None:
+        """Leave the namespace; the last one that leaves ends the connection."""
+        self.client.host.call(self.leave)
+
+    def leave(self) -> None:
+        """Do what ``disconnect`` asks for; on the loop's thread."""
+        if not self.active:
+            return
+        self.active = False
+        self.client.leave(self)
+        self.ended("io client disconnect", dismissed=True)
+        self.opening.fail(ConnectionClosed("the socket was disconnected"))
+
+    # Its life: what happens (on the loop's thread)
+
+    def join(self) -> None:
+        """Ask the server to let us in; the connection has just been made."""
+        auth = self.auth() if callable(self.auth) else self.auth
+        if self.secret is not None:
+            auth = {"pid": self.secret, "offset": self.offset, **(auth or {})}
+        self.client.send(Connect(self.namespace, auth))
+
+    def take(self, packet: Any) -> None:
+        """Take a packet of the namespace."""
+        kind = packet.__class__
+        if kind is Event:
+            if self._stay is not None:
+                self.hear(self._stay, packet)
+            elif len(self._early) < self.client.host.limits.kept_events:
+                self._early.append(packet)
+        elif kind is Ack:
+            reply = self._pending.pop(packet.id, None)
+            if reply is not None:
+                reply.resolve(value_of(packet.args))
+        elif kind is Connect:
+            self._joined(packet.data or {})
+        elif kind is ConnectError:
+            self.active = False
+            self.failed(as_refused(packet.data))
+            self.client.left(self)
+        elif kind is Disconnect:
+            self.active = False
+            self.ended("io server disconnect", dismissed=True)
+            self.client.left(self)
+
+    def _joined(self, data: dict[str, Any]) -> None:
+        sid, secret = data.get("sid"), data.get("pid")
+        if not isinstance(sid, str):
+            self.active = False
+            self.failed(ConnectionClosed("the server speaks Socket.IO v2, which is not supported"))
+            self.client.left(self)
+            return
+        self.id = sid
+        self.recovered = secret is not None and secret == self.secret
+        self.secret = secret if isinstance(secret, str) else None
+        stay = self._stay = Stay(self)
+        early, self._early = self._early, []
+        for event in early:
+            self.hear(stay, event)
+        unsent, self._unsent = self._unsent, deque()
+        for prepared in unsent:
+            self._send_kept(prepared)
+        self.opening.resolve(self)
+        self.client.queue.perform(announce, self.client.queue, stay, "connect")
+
+    def _send_kept(self, prepared: Prepared) -> None:
+        try:
+            self.client.check_size(prepared)
+            self._transmit(prepared)
+        except LocalProtocolError as error:
+            event: Any = prepared.event
+            self.client.host.log("socketio", WARNING, f"a kept event is not sent: {error}")
+            if event.id in self._pending:
+                self._pending[event.id].fail(error)
+
+    def failed(self, error: Exception) -> None:
+        """Take note that the namespace could not be joined, or the server not be reached."""
+        queue = self.client.queue
+        self._early = []
+        queue.perform(announce, queue, Stay(self), "connect_error", error)
+        if not (self.active and self.client.options.retry):
+            self.opening.fail(error)
+        self.dismiss_takers(str(error))
+
+    def ended(self, reason: str, text: str | None = None, *, dismissed: bool = False) -> None:
+        """Take note that the stay in the namespace is over."""
+        stay, self._stay = self._stay, None
+        self._early = []
+        if stay is not None:
+            self.id = None
+            stay.state = State.DISMISSED if dismissed else State.ENDED
+            queue = self.client.queue
+            queue.perform(announce, queue, Stay(self), "disconnect", reason, text)
+        kept = {prepared.event.id for prepared in self._unsent}  # type: ignore[union-attr]
+        for number in [number for number in self._pending if number not in kept]:
+            self._pending.pop(number).lost("", reason)
+        self.dismiss_takers(reason)
+
+    # As a context
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.client.close()
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "active" if self.active else "inactive"
+        return f"<Socket {self.id} in {self.namespace!r}, {state}>"

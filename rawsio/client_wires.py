@@ -1,0 +1,330 @@
+"""A client's sockets: connecting, the loop that drives them, and the end.
+
+The one idea: this is the only place where a client touches :mod:`rawsio.net`.  :class:`Wires` makes
+a connection whenever a session wants one, and carries what comes in to ``take(session, events)``.
+It runs on a loop of its own (stepped, or in a thread), on asyncio's, or in a ``world``, which has a
+``loop`` and a ``connect_tcp`` as :func:`rawsio.net.connecting.connect_tcp`.
+
+What is left out: when to connect, and what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.client_stack import ClientStack
+from rawsio.host import ServerHost
+from rawsio.layer import Role
+from rawsio.log import Log
+from rawsio.net.connecting import connect_tcp, default_tls
+from rawsio.net.driver import Driver
+from rawsio.net.loop import Loop
+from rawsio.net.tcp import TCPStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.client_options import Address, ClientOptions
+    from rawsio.client_session import ClientSession
+    from rawsio.layer import AnyLayer
+    from rawsio.limits import Limits
+    from rawsio.net.thread import LoopThread
+
+    Take = Callable[[ClientSession, list[Any]], None]
+
+__all__ = ["ClientHost", "Loop", "Runnable", "Wires"]
+
+
+class ClientHost(ServerHost):
+    """The world of a client: that of a server, and who waits may turn the loop himself."""
+
+    def __init__(self, loop: Any, limits: Limits, **more: Any) -> None:
+        super().__init__(loop, limits, Log(loop.time), **more)
+
+    def wait(self, reply: Any, timeout: float | None) -> None:
+        """Block until ``reply.done()``, making turns if nobody else does; ``TimeoutError``.
+
+        ``RuntimeError`` in a handler on the loop's thread, where it would wait for itself.
+        """
+        loop = self.loop
+        if not isinstance(loop, Loop) or not self.on_loop():
+            super().wait(reply, timeout)
+            return
+        end = None if timeout is None else self.time() + timeout
+        while not reply.done():
+            left = None if end is None else end - self.time()
+            if left is not None and left <= 0:
+                raise TimeoutError(f"no result within {timeout} s")
+            loop.step(left)
+
+
+class Wires:
+    """The connections of one client; also the sink that its queue of events holds back."""
+
+    def __init__(
+        self,
+        host: ClientHost,
+        address: Address,
+        options: ClientOptions,
+        take: Take,
+        world: Any = None,
+    ) -> None:
+        self.host = host
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.tls: Any = None
+        self.closed = False
+        self._address = address
+        self._deflate = _deflate(options.per_message_deflate)
+        self._take = take
+        self._network = connect_tcp if world is None else world.connect_tcp
+        self._own_loop = world is None
+        self._thread: LoopThread | None = None
+        self._dialing: dict[ClientStack, Any] = {}
+        self._closing = False
+        self._paused = False
+        self._finished: list[Callable[[], object]] = []
+        self._driver = self._new_driver()
+
+    def _new_driver(self) -> Driver:
+        return Driver(self.host.loop, self.host.limits, on_events=self._take)
+
+    # Connections
+
+    def touch(self, session: ClientSession) -> None:
+        """Have the session flushed at the end of the turn, and ticked in time."""
+        if session.over and not session.stacks:
+            self._driver.forget(session)
+            return
+        self._driver.touch(session)
+        self._driver.watch(session)
+
+    def new_stack(self, session: ClientSession) -> ClientStack:
+        """Return a stack whose connection is on its way."""
+        stack = ClientStack(
+            self._address.authority,
+            self.headers,
+            self.host.limits,
+            deflate=self._deflate,
+            random_bytes=self.host.random_bytes,
+        )
+        self._dialing[stack] = self._network(
+            self.host.loop,
+            self._address.host,
+            self._address.port,
+            partial(self._connected, session, stack),
+            partial(self._failed, session, stack),
+        )
+        return stack
+
+    def _connected(self, session: ClientSession, stack: ClientStack, sock: Any) -> None:
+        del self._dialing[stack]
+        if stack not in session.stacks:  # given up meanwhile
+            sock.close()
+            self._check_finished()
+            return
+        layer: AnyLayer = stack
+        if self._address.secure:
+            layer = self._secured(stack)
+        stream = TCPStream(self._driver, sock, layer, self._received, self._lost)
+        stream.tag = (session, stack)
+        stack.stream = stream
+        if self._paused:
+            stream.pause()
+
+    def _secured(self, stack: ClientStack) -> AnyLayer:
+        from rawsio.tls import Secured, TLSConnection
+
+        if self.tls is None:
+            self.tls = default_tls()
+        name = self._address.host
+        tls = TLSConnection(self.tls, Role.CLIENT, self.host.limits, server_hostname=name)
+        return Secured(tls, stack)
+
+    def _failed(self, session: ClientSession, stack: ClientStack, text: str) -> None:
+        del self._dialing[stack]
+        self._take(session, session.lost(stack, text))
+        self._check_finished()
+
+    def _received(self, stream: TCPStream, events: list[Any]) -> None:
+        session, stack = stream.tag
+        self._take(session, session.receive(stack, events))
+
+    def _lost(self, stream: TCPStream, reason: str) -> None:
+        session, stack = stream.tag
+        self._take(session, session.lost(stack, reason))
+        self._check_finished()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
+        """Stop reading while ``paused``; the server is held back by TCP."""
+        self._paused = paused
+        for stream in self._driver.streams:
+            (stream.pause if paused else stream.resume)()
+
+    # Running
+
+    def start(self) -> None:
+        """Run the loop in a thread."""
+        if self._thread is not None:
+            return
+        from rawsio.net.thread import LoopThread
+
+        if not self._own_loop or not isinstance(self.host.loop, Loop):
+            raise RuntimeError("the loop is somebody else's: it runs already")
+        self._thread = LoopThread(self.host.loop).start()
+
+    def step(self, timeout: float | None) -> None:
+        """Make one turn; the last one of a closed client frees the loop."""
+        if self.closed:
+            return
+        self.host.loop.step(timeout)
+        if self._closing and self._done:
+            self._end()
+
+    def move_to_asyncio(self) -> None:
+        """Go on with the asyncio loop that runs here; before anything was connected."""
+        from rawsio.net.aio import AsyncioLoop
+
+        before = self.host.loop
+        self.host.use(AsyncioLoop())
+        if isinstance(before, Loop) and self._own_loop:
+            before.close()
+        self._own_loop = False
+        self._driver = self._new_driver()
+
+    # The end
+
+    @property
+    def _done(self) -> bool:
+        return not self._driver.streams and not self._dialing
+
+    def close(self, goodbye: Callable[[], None], timeout: float) -> None:
+        """Say goodbye, and end: see :meth:`rawsio.client.Client.close`."""
+        if self.closed:
+            return
+        if self._thread is None or self.host.on_loop():
+            self.host.call(self._begin_end, goodbye, timeout)
+            return
+        from rawsio.net.thread import Waiting
+
+        waiting: Waiting[None] = Waiting(self.host.on_loop)
+        self.host.call(self._begin_end, goodbye, timeout, partial(waiting.run, _nothing, ()))
+        waiting.result(timeout + 5.0)
+        self._thread.stop()
+        self._end()
+
+    async def close_on_asyncio(self, goodbye: Callable[[], None], timeout: float) -> None:
+        """Say goodbye, and wait for the end."""
+        ended = self.host.loop.asyncio_loop.create_future()
+        self._begin_end(goodbye, timeout, lambda: ended.done() or ended.set_result(None))
+        await ended
+        self.host.cancel_tasks()
+
+    def _begin_end(
+        self, goodbye: Callable[[], None], timeout: float, ended: Callable[[], object] | None = None
+    ) -> None:
+        if ended is not None:
+            self._finished.append(ended)
+        if not self._closing:
+            self._closing = True
+            goodbye()
+            for stream in self._driver.streams:
+                stream.resume()
+            if not self._done:
+                self.host.call_later(timeout, self._abort)
+        # Not at once: what the goodbye touched may still want connections of its own.
+        self.host.loop.call_soon(self._check_finished)
+
+    def _abort(self) -> None:
+        for dialing in self._dialing.values():
+            dialing.cancel()
+        self._dialing.clear()
+        for stream in list(self._driver.streams):
+            stream.abort("the client is closed")
+        self._check_finished()
+
+    def _check_finished(self) -> None:
+        if self._closing and self._done:
+            finished, self._finished = self._finished, []
+            for callback in finished:
+                callback()
+            if not self._own_loop:
+                self.closed = True
+
+    def _end(self) -> None:
+        self.closed = True
+        if self._own_loop:
+            self.host.loop.close()
+
+
+class Runnable:
+    """The ways to run a client; it has ``main``, the socket that is connected first."""
+
+    _wires: Wires
+    main: Any
+    options: ClientOptions
+
+    def end(self) -> None:
+        """Say goodbye."""
+        raise NotImplementedError
+
+    def start(self) -> Any:
+        """Run the loop in a thread of its own, until ``close``."""
+        self._wires.start()
+        return self
+
+    def step(self, timeout: float | None = None) -> None:
+        """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
+        self._wires.step(timeout)
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything is over after :meth:`close`."""
+        return self._wires.closed
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Leave every namespace and end the connection for good; idempotent.
+
+        With a thread of its own this waits until what was emitted is sent, at most ``timeout``
+        seconds; otherwise make turns until :attr:`closed`.
+        """
+        self._wires.close(self.end, timeout)
+
+    def __enter__(self) -> Any:
+        self.main.connect()
+        self.start()
+        try:
+            self.main.opening.result(self.options.timeout)
+        except BaseException:
+            self.close()
+            raise
+        return self.main
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Any:
+        self._wires.move_to_asyncio()
+        self.main.connect()
+        try:
+            await self.main.opening
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self.main
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._wires.close_on_asyncio(self.end, 1.0)
+
+
+def _nothing() -> None:
+    return
+
+
+def _deflate(option: Any) -> Any:
+    if not option:
+        return None
+    from rawsio.websocket.deflate import DeflateOptions
+
+    return DeflateOptions() if option is True else option

@@ -1,0 +1,120 @@
+"""The client over real sockets, in a thread, step by step, and on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import rawsio
+from rawsio import Client, ConnectionClosed, Refused, Server
+from rawsio.net.listener import listen_tcp
+
+
+class Running:
+    """A server in a thread, and where it is."""
+
+    def __init__(self, **options: Any) -> None:
+        self.io = Server(**options)
+        self.url = f"http://127.0.0.1:{self.io.listen()[1]}"
+        self.thread = threading.Thread(target=self.io.run)
+
+        @self.io.on("ack")
+        def ack(_socket: Any, *args: Any) -> tuple[Any, ...]:
+            return args
+
+        @self.io.on("echo")
+        def echo(socket: Any, *args: Any) -> None:
+            socket.emit("echo back", *args)
+
+        @self.io.of("/secret").use
+        def refuse(_socket: Any) -> None:
+            raise Refused("not you", {"retry": False})
+
+    def end(self) -> None:
+        self.io.close(0.2)
+        self.thread.join(10)
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    made = Running()
+    made.thread.start()
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])
+def test_a_thread_talks_to_the_server(server: Running, transports: list[str]) -> None:
+    with rawsio.connect(server.url, transports=transports) as socket:
+        assert socket.emit_with_ack("ack", "a", b"\0\1", {"b": 1}).result(5) == (
+            "a",
+            b"\0\1",
+            {"b": 1},
+        )
+        socket.emit("echo", 1)
+        socket.emit("echo", 2)
+        assert socket.receive(5) == ["echo back", 1]
+        assert socket.receive(5) == ["echo back", 2]
+        with pytest.raises(TimeoutError):
+            socket.receive(0.01)
+    assert socket.client.closed
+    assert not socket.connected
+    with pytest.raises(ConnectionClosed, match="closed"):
+        socket.emit("x")
+    socket.client.close()
+
+
+def test_a_handler_that_comes_late_gets_what_was_kept(server: Running) -> None:
+    with rawsio.connect(server.url) as socket:
+        for number in range(3):
+            socket.emit("echo", number)
+        socket.emit_with_ack("ack").result(5)
+        seen: list[Any] = []
+        socket.on("echo back", seen.append)
+        socket.emit_with_ack("ack").result(5)
+        assert seen == [0, 1, 2]
+
+
+def test_who_steps_needs_no_thread(server: Running) -> None:
+    client = Client(server.url)
+    socket = client.main.connect()
+    reply = socket.emit_with_ack("ack", "early")
+    assert reply.result(5) == "early"
+    assert client.connected
+    client.close()
+    while not client.closed:
+        client.step(0.1)
+    client.step()
+
+
+def test_the_client_runs_on_asyncio(server: Running) -> None:
+    async def main() -> Any:
+        seen = asyncio.get_running_loop().create_future()
+        async with Client(server.url) as socket:
+
+            @socket.on("echo back")
+            async def back(*args: Any) -> None:
+                await asyncio.sleep(0)
+                seen.set_result(args)
+
+            socket.emit("echo", "x")
+            return await socket.emit_with_ack("ack", "hi"), await seen
+
+    assert asyncio.run(main()) == ("hi", ("x",))
+
+
+def test_a_server_that_cannot_be_reached_is_named() -> None:
+    with listen_tcp() as sock:
+        port = sock.getsockname()[1]
+    with pytest.raises(ConnectionClosed, match=rf"127.0.0.1:{port}: connection refused"):
+        rawsio.connect(f"http://127.0.0.1:{port}")
+
+
+def test_a_refusal_is_raised_with_what_the_server_said(server: Running) -> None:
+    with pytest.raises(Refused, match="not you") as caught:
+        rawsio.connect(server.url + "/secret")
+    assert caught.value.data == {"retry": False}

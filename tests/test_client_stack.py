@@ -1,0 +1,137 @@
+"""One connection of a client: exchanges, keep-alive, the WebSocket; bytes in, bytes out."""
+
+from __future__ import annotations
+
+import pytest
+
+from rawsio.client_stack import Answered, ClientStack, Ready
+from rawsio.engineio.client import Exchange
+from rawsio.errors import LocalProtocolError
+from rawsio.layer import Closed, Closing, Failed
+from rawsio.websocket.events import Message
+from rawsio.websocket.handshake import accept_key
+
+POLL = Exchange("poll", "GET", "/socket.io/?EIO=4&transport=polling")
+POST = Exchange("post", "POST", "/socket.io/?EIO=4&transport=polling&sid=S", b"4hi")
+WEBSOCKET = Exchange("websocket", "GET", "/socket.io/?EIO=4&transport=websocket")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+KEY = accept_key("AAAAAAAAAAAAAAAAAAAAAA==")
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: " + KEY.encode() + b"\r\n\r\n"
+)
+
+
+def stack() -> ClientStack:
+    made = ClientStack("a:1", (("X-Mine", "1"),), random_bytes=lambda count: b"\0" * count)
+    made.tick(0.0)
+    return made
+
+
+def opened(rest: bytes = b"") -> ClientStack:
+    made = stack()
+    made.begin(WEBSOCKET)
+    made.data_to_send()
+    assert made.receive(SWITCH + rest)[0] == Ready()
+    return made
+
+
+def test_a_post_says_how_long_it_is_and_the_next_exchange_uses_the_same_connection() -> None:
+    made = stack()
+    made.begin(POST)
+    assert b"".join(made.data_to_send()) == (
+        b"POST /socket.io/?EIO=4&transport=polling&sid=S HTTP/1.1\r\nHost: a:1\r\n"
+        b"Accept: */*\r\nX-Mine: 1\r\nContent-Type: text/plain;charset=UTF-8\r\n"
+        b"Content-Length: 3\r\n\r\n4hi"
+    )
+    assert not made.free
+    (answered,) = made.receive(OK)
+    assert isinstance(answered, Answered)
+    assert (answered.exchange, answered.response.status, answered.body) == (POST, 200, b"ok")
+    assert made.free
+    made.begin(POLL)
+    assert made.exchange is POLL
+
+
+def test_a_body_in_pieces_is_given_whole() -> None:
+    made = stack()
+    made.begin(POLL)
+    assert made.receive(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") == []
+    assert made.receive(b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n") == []
+    (answered,) = made.receive(b"0\r\n\r\n")
+    assert answered.body == b"abc"
+
+
+def test_one_exchange_at_a_time() -> None:
+    made = stack()
+    made.begin(POLL)
+    with pytest.raises(LocalProtocolError):
+        made.begin(POST)
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
+    made = stack()
+    made.begin(POLL)
+    made.receive(OK)
+    made.tick(1.9)
+    assert made.free
+    made.tick(2.1)
+    assert not made.free
+
+
+def test_a_connection_that_the_server_closes_is_over() -> None:
+    made = stack()
+    made.begin(POLL)
+    events = made.receive(OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n", 1))
+    events += made.tick(0.0)
+    assert [type(event) for event in events] == [Answered, Closed]
+    assert made.closing is Closing.NOW
+    assert not made.free
+
+
+def test_an_end_in_the_middle_of_an_exchange_is_a_failure() -> None:
+    made = stack()
+    made.begin(POLL)
+    (failed,) = made.receive_eof()
+    assert isinstance(failed, Failed)
+    assert made.exchange is POLL
+
+
+def test_a_websocket_takes_over_with_what_came_behind_the_101() -> None:
+    made = stack()
+    made.begin(WEBSOCKET)
+    assert b"X-Mine: 1\r\n" in b"".join(made.data_to_send())
+    assert made.receive(SWITCH + b"\x81\x02hi") == [Ready(), Message("hi")]
+    made.send("4x")
+    assert made.data_to_send() == [b"\x81\x82\0\0\0\x004x"]
+    assert not made.free
+    with pytest.raises(LocalProtocolError):
+        made.begin(POLL)
+
+
+def test_closing_a_websocket_sends_a_close_frame_once() -> None:
+    made = opened()
+    made.close()
+    made.close()
+    assert made.data_to_send() == [b"\x88\x80\0\0\0\0"]
+    assert made.buffered_amount == 0
+
+
+def test_a_handshake_that_is_refused_says_what_the_server_said() -> None:
+    made = stack()
+    made.begin(WEBSOCKET)
+    (failed,) = made.receive(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n{"code":4}')
+    assert (failed.code, failed.rule) == (403, "6455-4.1-status")
+    assert '{"code":4}' in failed.message
+    assert made.closing is Closing.NOW
+
+
+@pytest.mark.rule("6455-4.1-accept")
+def test_a_101_with_the_wrong_key_ends_the_connection() -> None:
+    made = stack()
+    made.begin(WEBSOCKET)
+    (failed,) = made.receive(SWITCH.replace(KEY.encode(), b"x" * 28))
+    assert failed.rule == "6455-4.1-accept"
+    assert made.closing is Closing.NOW
+    made.close()
+    assert made.receive(b"x") == made.receive_eof() == made.tick(1.0) == made.data_to_send() == []
