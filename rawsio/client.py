@@ -88,6 +88,8 @@ class Client(Runnable):
     are the fields of :class:`~rawsio.client_options.ClientOptions`.
     """
 
+    hooks = None
+
     def __init__(  # noqa: PLR0913 - what the user brings along, all but one by keyword
         self,
         url: str,
@@ -121,7 +123,6 @@ class Client(Runnable):
         self.state = State.IDLE
         self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
         self.handlers = ClientHandlers()
-        self.hooks = None
         self.space = Space("the client", self.host)
         self.sockets: dict[str, Socket] = {}
         self._session: ClientSession | None = None

@@ -87,6 +87,11 @@ class Wires:
         self._finished: list[Callable[[], object]] = []
         self._driver = self._new_driver()
 
+    @property
+    def streams(self) -> tuple[TCPStream, ...]:
+        """The connections that are open."""
+        return tuple(self._driver.streams)
+
     def _new_driver(self) -> Driver:
         return Driver(self.host.loop, self.host.limits, on_events=self._take)
 

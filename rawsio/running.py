@@ -71,7 +71,8 @@ class Running:
 
     # Connections
 
-    def _accept(self, tls: Any, sock: Any, address: Any) -> None:
+    def accept(self, tls: Any, sock: Any, address: Any) -> None:
+        """Serve a connection; ``tls`` is the context, or ``None``."""
         trace = None if self._trace is None else self._trace.connection()
         name = address[0] if isinstance(address, tuple) and address else "unix"
         limits = self.host.limits
@@ -106,7 +107,7 @@ class Running:
         """Listen, and return the address."""
         if sock is None:
             sock = listen_tcp(host, port) if path is None else listen_unix(path)
-        listener = Listener(self.driver, sock, partial(self._accept, tls), remove=path)
+        listener = Listener(self.driver, sock, partial(self.accept, tls), remove=path)
         self._listeners.append((listener, path, tls))
         return listener.address
 
@@ -140,10 +141,14 @@ class Running:
         """Go on with everything that listens on the asyncio loop that runs here."""
         from rawsio.net.aio import AsyncioLoop
 
+        self.move_to(AsyncioLoop())
+
+    def move_to(self, loop: Any) -> None:
+        """Go on with everything that listens on another loop; nobody may be connected yet."""
         before = self.host.loop
         kept = [(listener.detach(), path, tls) for listener, path, tls in self._listeners]
         self._listeners.clear()
-        self.host.use(AsyncioLoop())
+        self.host.use(loop)
         self.driver = self._new_driver()
         if isinstance(before, Loop):
             before.close()
