@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Take = Callable[[ClientSession, list[Any]], None]
 
-__all__ = ["ClientHost", "Loop", "Runnable", "Wires"]
+__all__ = ["ClientHost", "Loop", "Runnable", "Wires", "turn_until_done"]
 
 
 class ClientHost(ServerHost):
@@ -52,12 +52,17 @@ class ClientHost(ServerHost):
         if not isinstance(loop, Loop) or not self.on_loop():
             super().wait(reply, timeout)
             return
-        end = None if timeout is None else self.time() + timeout
-        while not reply.done():
-            left = None if end is None else end - self.time()
-            if left is not None and left <= 0:
-                raise TimeoutError(f"no result within {timeout} s")
-            loop.step(left)
+        turn_until_done(self, reply, timeout)
+
+
+def turn_until_done(host: ServerHost, reply: Any, timeout: float | None) -> None:
+    """Make turns of the host's loop until a reply is over; ``TimeoutError``."""
+    end = None if timeout is None else host.time() + timeout
+    while not reply.done():
+        left = None if end is None else end - host.time()
+        if left is not None and left <= 0:
+            raise TimeoutError(f"no result within {timeout} s")
+        host.loop.step(left)
 
 
 class Wires:

@@ -21,9 +21,8 @@
 No ports, no threads, no waiting: what happens within an hour of heartbeats takes milliseconds, and
 happens in the same order each time.
 
-The one idea: **only the ends of the wire are not real.**  A :class:`Wire` has the methods of a
-socket and a :class:`Switchboard` those of a selector, so everything between the two (streams,
-HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while there is
+The one idea: **only the wire is not real** (:mod:`rawsio.net.memory`).  Everything at its ends
+(streams, HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while there is
 something to do, and jumps to the next timer when somebody waits.
 
 What is left out: handlers on an executor's threads and ``async def`` handlers, whose time is the
@@ -32,203 +31,24 @@ real one; TLS; the order in which a real network would lose things.
 
 from __future__ import annotations
 
-import errno
+from functools import partial
 from random import Random
-from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 from rawsio.client import Client
+from rawsio.client_wires import turn_until_done
 from rawsio.net.loop import Loop
+from rawsio.net.memory import PATIENCE, START, Switchboard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from rawsio.client_socket import Socket
+    from rawsio.net.memory import Wire
     from rawsio.server import Server
 
-__all__ = ["Switchboard", "TestKit", "Wire"]
-
-START = 1000.0
-"""What the clock shows at the beginning: not zero, which means "at once" to timers."""
-
-CAPACITY = 65536
-"""Bytes that a wire holds before its writer has to wait, as a socket's buffers do."""
-
-PATIENCE = 3600.0
-"""Virtual seconds after which waiting is given up: heartbeats alone would go on for ever."""
-
-_FIRST = 1 << 24
-"""Descriptors of wires begin where no system has any."""
-
-
-class Wire:
-    """One end of a connection in memory, with those methods of a socket that streams use."""
-
-    def __init__(self, fd: int) -> None:
-        self.peer: Wire = self
-        self.stalled = False
-        self._fd = fd
-        self._inbox = bytearray()
-        self._ended = False
-        self._broken = False
-        self._dead = False
-        self._closed = False
-
-    def join(self, peer: Wire) -> None:
-        """Make two ends one connection."""
-        self.peer, peer.peer = peer, self
-
-    # What a selector asks
-
-    @property
-    def readable(self) -> bool:
-        """Whether ``recv`` has something to say."""
-        if self._dead or self.stalled:
-            return False
-        return self._broken or self._ended or len(self._inbox) > 0
-
-    @property
-    def writable(self) -> bool:
-        """Whether ``send`` takes something, or raises."""
-        return self._broken or self._dead or self.room > 0
-
-    @property
-    def room(self) -> int:
-        """How many bytes the wire takes now."""
-        return CAPACITY - len(self.peer._inbox)
-
-    # What a stream calls
-
-    def fileno(self) -> int:
-        """Return a number that names this end."""
-        return self._fd
-
-    def gettimeout(self) -> float:
-        """Return 0.0: it never blocks."""
-        return 0.0
-
-    def setblocking(self, _flag: bool) -> None:  # noqa: FBT001 - as a socket has it
-        """Do nothing: it never blocks."""
-
-    def recv(self, size: int) -> bytes:
-        """Take bytes; ``b""`` after the peer's end."""
-        if self._broken:
-            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-        if not self._inbox or self._dead:
-            if self._ended and not self._dead:
-                return b""
-            raise BlockingIOError
-        data = bytes(self._inbox[:size])
-        del self._inbox[:size]
-        return data
-
-    def send(self, data: Any) -> int:
-        """Send as many bytes as there is room for."""
-        if self._dead:
-            return len(data)
-        if self._broken or self.peer._closed:
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-        if self.room <= 0:
-            raise BlockingIOError
-        taken = bytes(data[: self.room])
-        self.peer._inbox += taken
-        return len(taken)
-
-    def sendmsg(self, parts: Iterable[Any]) -> int:
-        """Send several parts."""
-        return self.send(b"".join(parts))
-
-    def shutdown(self, _how: int) -> None:
-        """End this direction."""
-        self.peer._ended = True
-
-    def close(self) -> None:
-        """Close this end."""
-        self._closed = True
-        self.peer._ended = True
-
-    # What a test does to it
-
-    def reset(self) -> None:
-        """Break the connection: both ends learn it at once."""
-        self._broken = self.peer._broken = True
-
-    def cut(self) -> None:
-        """Lose everything from now on: neither end learns it."""
-        self._dead = self.peer._dead = True
-
-
-class Switchboard:
-    """A selector of wires, and the clock: who waits for longer makes time pass."""
-
-    def __init__(self) -> None:
-        self.now = START
-        self.waited = 0.0
-        self._keys: dict[int, SelectorKey] = {}
-        self._wires: dict[int, Wire] = {}
-        self._next = _FIRST
-
-    def time(self) -> float:
-        """Return what the clock shows."""
-        return self.now
-
-    def pair(self) -> tuple[Wire, Wire]:
-        """Return the two ends of a new connection."""
-        ends = Wire(self._next), Wire(self._next + 1)
-        ends[0].join(ends[1])
-        self._wires.update({self._next: ends[0], self._next + 1: ends[1]})
-        self._next += 2
-        return ends
-
-    def register(self, fd: int, events: int, data: Any = None) -> SelectorKey:
-        """Watch a descriptor."""
-        key = self._keys[fd] = SelectorKey(fd, fd, events, data)
-        return key
-
-    def unregister(self, fd: int) -> SelectorKey:
-        """Watch it no longer."""
-        return self._keys.pop(fd)
-
-    def modify(self, fd: int, events: int, data: Any = None) -> SelectorKey:
-        """Watch it for something else."""
-        return self.register(fd, events, data)
-
-    def get_key(self, fd: int) -> SelectorKey:
-        """Return how a descriptor is watched; ``KeyError`` if it is not."""
-        return self._keys[fd]
-
-    def get_map(self) -> dict[int, SelectorKey]:
-        """Return everything that is watched."""
-        return self._keys
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._keys.clear()
-        self._wires.clear()
-
-    def ready(self) -> list[tuple[SelectorKey, int]]:
-        """Return what could go on now, in the order in which it was registered."""
-        found = []
-        for fd, key in self._keys.items():
-            wire = self._wires.get(fd)
-            if wire is None:  # what wakes a loop up that waits: this one never does
-                continue
-            mask = key.events & EVENT_READ if wire.readable else 0
-            mask |= key.events & EVENT_WRITE if wire.writable else 0
-            if mask:
-                found.append((key, mask))
-        return found
-
-    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready; if nothing is, let the time pass."""
-        found = self.ready()
-        if not found and timeout:
-            self.waited += timeout
-            if self.waited > PATIENCE:
-                raise RuntimeError(f"{PATIENCE:.0f} virtual seconds, and it did not happen")
-            self.now += timeout
-        return found
+__all__ = ["TestKit"]
 
 
 class _Call:
@@ -274,6 +94,8 @@ class TestKit:
         io._running.move_to(self.loop)
         io.host.random_bytes = self._random.randbytes
         io.host.wall = self.board.time
+        # A test may wait for a client's answer, too: nobody else turns the loop.
+        setattr(io.host, "wait", partial(turn_until_done, io.host))  # noqa: B010 - it is a method
         self._servers.append(io)
 
     @property
@@ -284,9 +106,13 @@ class TestKit:
     # Clients
 
     def client(self, namespace: str = "/", **options: Any) -> Client:
-        """Return a client that does not connect yet; the options are those of :class:`Client`."""
-        more = {"random_bytes": self._random.randbytes, "world": self, **options}
-        made = Client(self.url + namespace, **more)
+        """Return a client that does not connect yet; the options are those of :class:`Client`.
+
+        It uses WebSocket at once, unless you name other ``transports``: the upgrade from polling
+        takes 0.1 virtual seconds.
+        """
+        more = {"transports": ["websocket"], "random_bytes": self._random.randbytes, **options}
+        made = Client(self.url + namespace, world=self, **more)
         self.clients.append(made)
         return made
 

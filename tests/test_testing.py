@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed, Limits, Refused, Server
-from rawsio.testing import CAPACITY, Switchboard, TestKit
+from rawsio.net.memory import CAPACITY
+from rawsio.testing import TestKit
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_an_event_is_answered_and_no_time_passes(kit: TestKit) -> None:
 
 
 def test_the_upgrade_takes_the_tenth_of_a_second_that_the_protocol_has(kit: TestKit) -> None:
-    socket = kit.connect()
+    socket = kit.connect(transports=["polling", "websocket"])
     assert socket.client.transport == "polling"
     kit.advance(0.1)
     assert socket.client.transport == "websocket"
@@ -129,32 +130,3 @@ def test_closing_twice_is_closing_once_and_frees_the_server() -> None:
     assert kit.io.closed
     assert not socket.connected
     kit.io.close()
-
-
-def test_a_wire_is_a_socket_to_those_who_use_it() -> None:
-    here, there = Switchboard().pair()
-    assert (here.gettimeout(), here.peer) == (0.0, there)
-    with pytest.raises(BlockingIOError):
-        there.recv(1)
-    assert here.sendmsg([b"ab", memoryview(b"c")]) == 3
-    assert (there.recv(2), there.recv(2)) == (b"ab", b"c")
-    assert here.send(b"x" * (CAPACITY + 1)) == CAPACITY
-    assert not here.writable
-    with pytest.raises(BlockingIOError):
-        here.send(b"y")
-    here.shutdown(1)
-    assert len(there.recv(CAPACITY)) == CAPACITY
-    assert there.recv(1) == b""
-    there.close()
-    with pytest.raises(BrokenPipeError):
-        here.send(b"z")
-    assert here.recv(1) == b""
-
-
-def test_what_is_sent_into_a_dead_wire_is_gone() -> None:
-    here, there = Switchboard().pair()
-    here.cut()
-    assert here.send(b"abc") == 3
-    assert not there.readable
-    with pytest.raises(BlockingIOError):
-        there.recv(3)

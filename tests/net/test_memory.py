@@ -1,0 +1,73 @@
+"""Wires and their switchboard: as sockets and a selector would be."""
+
+from __future__ import annotations
+
+from selectors import EVENT_READ, EVENT_WRITE
+
+import pytest
+
+from rawsio.net.memory import CAPACITY, PATIENCE, START, Switchboard
+
+
+def test_a_wire_is_a_socket_to_those_who_use_it() -> None:
+    here, there = Switchboard().pair()
+    assert (here.gettimeout(), here.peer) == (0.0, there)
+    with pytest.raises(BlockingIOError):
+        there.recv(1)
+    assert here.sendmsg([b"ab", memoryview(b"c")]) == 3
+    assert (there.recv(2), there.recv(2)) == (b"ab", b"c")
+    assert here.send(b"x" * (CAPACITY + 1)) == CAPACITY
+    assert not here.writable
+    with pytest.raises(BlockingIOError):
+        here.send(b"y")
+    here.shutdown(1)
+    assert len(there.recv(CAPACITY)) == CAPACITY
+    assert there.recv(1) == b""
+    there.close()
+    with pytest.raises(BrokenPipeError):
+        here.send(b"z")
+    assert here.recv(1) == b""
+
+
+def test_what_is_sent_into_a_dead_wire_is_gone() -> None:
+    here, there = Switchboard().pair()
+    here.cut()
+    assert here.send(b"abc") == 3
+    assert not there.readable
+    with pytest.raises(BlockingIOError):
+        there.recv(3)
+
+
+def test_a_reset_is_told_to_both_ends() -> None:
+    here, there = Switchboard().pair()
+    here.send(b"lost")
+    there.reset()
+    for end in (here, there):
+        assert end.readable
+        assert end.writable
+        with pytest.raises(ConnectionResetError):
+            end.recv(1)
+        with pytest.raises(BrokenPipeError):
+            end.send(b"x")
+
+
+def test_a_selector_says_what_is_ready_and_lets_time_pass_otherwise() -> None:
+    board = Switchboard()
+    here, there = board.pair()
+    board.register(here.fileno(), EVENT_READ, "data")
+    assert board.select(2.0) == []
+    assert board.time() == START + 2.0
+    there.send(b"x")
+    ((key, mask),) = board.select(2.0)
+    assert (key.data, mask, board.time()) == ("data", EVENT_READ, START + 2.0)
+    board.modify(here.fileno(), EVENT_READ | EVENT_WRITE)
+    assert board.select(0)[0][1] == EVENT_READ | EVENT_WRITE
+    here.stalled = True
+    assert board.select(0)[0][1] == EVENT_WRITE
+    assert board.unregister(here.fileno()) == key._replace(events=3, data=None)
+    with pytest.raises(KeyError):
+        board.get_key(here.fileno())
+    with pytest.raises(RuntimeError, match="did not happen"):
+        board.select(PATIENCE)
+    board.close()
+    assert not board.get_map()
