@@ -18,7 +18,6 @@ from __future__ import annotations
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened
 from rawsio.engineio.states import State
-from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed
 from rawsio.websocket.events import Message as Frame
 
@@ -48,6 +47,7 @@ class ClientSession:
 
     __slots__ = (
         *("engine", "protocol", "opened", "broken", "_new_stack", "_stacks", "_websocket", "_over"),
+        "_leaving",
         "__weakref__",
     )
 
@@ -66,6 +66,8 @@ class ClientSession:
         self._stacks: dict[ClientStack, None] = {}
         self._websocket: ClientStack | None = None
         self._over = False
+        # Why we leave, until what was sent before is on its way.
+        self._leaving: str | None = None
 
     @property
     def over(self) -> bool:
@@ -94,7 +96,7 @@ class ClientSession:
             return False
         if self.engine.transport == "websocket":
             return True
-        return not any(s.exchange is not None and s.exchange.kind == "post" for s in self._stacks)
+        return not self._posting
 
     # Down
 
@@ -111,9 +113,9 @@ class ClientSession:
         self._pass_down()
         if not self._over:
             self._over = True
-            try:
-                self.engine.send(Closed(0, reason))
-            except LocalProtocolError:  # it has not begun: there is nobody to take leave of
+            if self.engine.state is State.OPEN:
+                self._leaving = reason
+            else:  # there is nobody to take leave of
                 self.abort()
 
     def abort(self) -> None:
@@ -128,6 +130,8 @@ class ClientSession:
         engine = self.engine
         for exchange in engine.exchanges():
             self._begin(exchange)
+        if self._leaving is not None and not self._posting:
+            self._leave(self._leaving)
         websocket = self._websocket
         if websocket is not None:
             for packet in engine.data_to_send():
@@ -137,6 +141,19 @@ class ClientSession:
         if engine.closing is Closing.NOW:
             for stack in self.stacks:
                 self._drop(stack)
+
+    def _leave(self, reason: str) -> None:
+        # In a post of its own: servers put off what came in the same post as the end, and then
+        # say that the connection was lost, and not that the client left.
+        self._leaving = None
+        if self.engine.state is State.OPEN:
+            self.engine.send(Closed(0, reason))
+            for exchange in self.engine.exchanges():
+                self._begin(exchange)
+
+    @property
+    def _posting(self) -> bool:
+        return any(s.exchange is not None and s.exchange.kind == "post" for s in self._stacks)
 
     def _pass_down(self) -> None:
         engine = self.engine

@@ -22,8 +22,8 @@ No ports, no threads, no waiting: what happens within an hour of heartbeats take
 happens in the same order each time.
 
 The one idea: **only the wire is not real** (:mod:`rawsio.net.memory`).  Everything at its ends
-(streams, HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while there is
-something to do, and jumps to the next timer when somebody waits.
+(streams, HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while
+there is something to do, and jumps to the next timer when somebody waits.
 
 What is left out: handlers on an executor's threads and ``async def`` handlers, whose time is the
 real one; TLS; the order in which a real network would lose things.

@@ -2,7 +2,8 @@
 
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``browser_client`` judges our browser client,
-``demo`` uses the demo page in Chromium.  Their npm packages go into ``.interop/npm``, in the
+``demo`` uses the demo page in Chromium.  ``python_client`` is a program in Python: our client
+against the official server.  Their npm packages go into ``.interop/npm``, in the
 versions of ``package.json``; ``NODE_MODULES`` names a folder that has them already.
 
 ``--reference`` runs the suites against the official server instead of ours, to judge the judges.
@@ -32,8 +33,10 @@ __all__ = ["SUITES", "Result", "install", "main", "run_suite"]
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
-SUITES = ("official_client", "protocol", "browser_client", "demo")
+SUITES = ("official_client", "protocol", "browser_client", "demo", "python_client")
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
+AGAINST_REFERENCE = ("python_client",)
+"""The suites whose judge is the official server."""
 SECONDS = 300
 """What a suite may take; one that hangs is killed with everything it started."""
 
@@ -60,7 +63,7 @@ class Result:
         if self.failed:
             found.append(f"{self.failed} tests failed")
         if self.code:
-            found.append(f"node ended with {self.code}")
+            found.append(f"the suite ended with {self.code}")
         if not self.passed:
             found.append("no test passed")
         return found
@@ -126,9 +129,14 @@ def read_tap(text: str) -> tuple[int, int, dict[str, str]]:
     return passed, failed, skipped
 
 
-def _node(arguments: list[str], env: dict[str, str]) -> int:
+def _child(command: list[str], env: dict[str, str], output: int | None = None) -> int:
     child = subprocess.Popen(
-        ["node", *arguments], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        start_new_session=True,
     )
     try:
         return child.wait(SECONDS)
@@ -144,17 +152,22 @@ def _node(arguments: list[str], env: dict[str, str]) -> int:
 
 def run_suite(suite: str, modules: Path, *, reference: bool = False) -> Result:
     """Run one suite and count what came of it."""
-    env = _environment(modules, reference=reference)
+    env = _environment(modules, reference=reference or suite in AGAINST_REFERENCE)
     report = FOLDER / f"{suite}.tap"
     started = time.monotonic()
-    reporters = [
-        "--test-reporter=spec",
-        "--test-reporter-destination=stdout",
-        "--test-reporter=tap",
-        f"--test-reporter-destination={report}",
-    ]
     report.write_text("", "utf-8")
-    code = _node(["--test", *reporters, str(HERE / f"{suite}.test.js")], env)
+    if (HERE / f"{suite}.py").exists():
+        with report.open("wb") as tap:
+            code = _child([sys.executable, "-m", f"tests.interop.{suite}"], env, tap.fileno())
+        print(report.read_text("utf-8"), flush=True)
+    else:
+        reporters = [
+            "--test-reporter=spec",
+            "--test-reporter-destination=stdout",
+            "--test-reporter=tap",
+            f"--test-reporter-destination={report}",
+        ]
+        code = _child(["node", "--test", *reporters, str(HERE / f"{suite}.test.js")], env)
     passed, failed, skipped = read_tap(report.read_text("utf-8"))
     return Result(suite, passed, failed, skipped, time.monotonic() - started, code)
 
