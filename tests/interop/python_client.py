@@ -48,7 +48,11 @@ class Peer:
             text=True,
         )
         assert self.child.stdout is not None
-        self.port = int(self.child.stdout.readline().split()[1])
+        line = self.child.stdout.readline()
+        if not line.startswith("PORT "):
+            self.end()
+            raise RuntimeError(f"the server did not start: {' '.join(self.command)}")
+        self.port = int(line.split()[1])
 
     def end(self) -> None:
         """End it, without a goodbye."""
