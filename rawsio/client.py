@@ -313,7 +313,7 @@ class Client(Runnable):
         if not self.options.reconnection or (most is not None and self._backoff.attempts >= most):
             failed = self.options.reconnection
             for socket in self._active():
-                socket.active = False
+                socket.give_up()
             if failed:
                 self._announce("reconnect_failed")
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from os import urandom
 
+from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.layer import record
 from rawsio.limits import Limits
@@ -39,6 +40,7 @@ _URL = Pattern(
     r"(/[^?#,]*)?(?:\?([^#]*))?(?:#.*)?"
 )
 _SECURE = ("https", "wss")
+_OWN_FIELDS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 
 
 @record
@@ -103,6 +105,9 @@ def check_headers(given: Any) -> tuple[tuple[str, str], ...]:
         return ()
     pairs = tuple(given.items() if hasattr(given, "items") else given)
     Headers(pairs).block  # noqa: B018 - writing them is what checks them
+    for name, _value in pairs:
+        if name.lower() in _OWN_FIELDS or name.lower().startswith("sec-websocket-"):
+            raise LocalProtocolError(f"the field {name} belongs to the client")
     return pairs
 
 

@@ -208,14 +208,13 @@ class ClientSession:
 
     def _gone(self, stack: ClientStack, text: str) -> list[Any]:
         del self._stacks[stack]
-        self.broken = text
         exchange = stack.exchange
+        if exchange is not None:
+            self.broken = text
         if stack is self._websocket:
             self._websocket = None
             return self._carry(self.engine.lost("websocket", text))
         if exchange is None:
-            if stack.websocket:  # the answer to its handshake was wrong
-                return self._carry(self.engine.lost("websocket", text))
             return []
         return self._carry(self.engine.lost(exchange.kind, text))
 

@@ -270,6 +270,13 @@ class Socket(Hearing):
             self._pending.pop(number).lost("", reason)
         self.dismiss_takers(reason)
 
+    def give_up(self) -> None:
+        """Take note that no further attempt will be made."""
+        self.active = False
+        text = "the connection is lost, and will not be made again"
+        self.opening.fail(ConnectionClosed(text))
+        self.dismiss_takers(text)
+
     # As a context
 
     def __enter__(self) -> Socket:

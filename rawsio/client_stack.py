@@ -250,11 +250,12 @@ class ClientStack:
         if response is None or exchange is None:  # a 408 that nobody asked for
             return []
         body = b"".join(self._body)
-        self._response = self.exchange = None
+        self._response = None
         self._body = []
-        self._since = self._now
         if exchange.kind == "websocket":
             return [self._rejected(response, body)]
+        self.exchange = None
+        self._since = self._now
         return [Answered(exchange, response, body)]
 
     def _rejected(self, response: Response, body: bytes) -> Failed:
@@ -269,7 +270,6 @@ class ClientStack:
             # The HTTP layer refuses a 101 to a request that did not offer it.
             confirmed = confirm(request, response, deflate=self._deflate)  # type: ignore[arg-type]
         except Rejected as error:
-            self.exchange = None
             self._layer = _Ended()
             return [error.as_event()]
         rest: bytes = http.take_rest()  # type: ignore[attr-defined]

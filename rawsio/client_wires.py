@@ -94,8 +94,8 @@ class Wires:
 
     @property
     def streams(self) -> tuple[TCPStream, ...]:
-        """The connections that are open."""
-        return tuple(self._driver.streams)
+        """The connections that are open, in the same order each time."""
+        return tuple(sorted(self._driver.streams, key=lambda stream: stream.sock.fileno()))
 
     def _new_driver(self) -> Driver:
         return Driver(self.host.loop, self.host.limits, on_events=self._take)
@@ -104,9 +104,11 @@ class Wires:
 
     def touch(self, session: ClientSession) -> None:
         """Have the session flushed at the end of the turn, and ticked in time."""
-        if session.over and not session.stacks:
-            self._driver.forget(session)
-            return
+        if session.over:
+            self._cancel_dialing(session)
+            if not session.stacks:
+                self._driver.forget(session)
+                return
         self._driver.touch(session)
         self._driver.watch(session)
 
@@ -119,18 +121,26 @@ class Wires:
             deflate=self._deflate,
             random_bytes=self.host.random_bytes,
         )
-        self._dialing[stack] = self._network(
+        dialing = self._network(
             self.host.loop,
             self._address.host,
             self._address.port,
             partial(self._connected, session, stack),
             partial(self._failed, session, stack),
         )
+        self._dialing[stack] = (session, dialing)
         return stack
+
+    def _cancel_dialing(self, ended: ClientSession | None) -> None:
+        """Give up the connections on their way that a session, or nobody (``None``), wants."""
+        for stack, (session, dialing) in list(self._dialing.items()):
+            if ended is None or (session is ended and stack not in session.stacks):
+                dialing.cancel()
+                del self._dialing[stack]
 
     def _connected(self, session: ClientSession, stack: ClientStack, sock: Any) -> None:
         del self._dialing[stack]
-        if stack not in session.stacks:  # given up meanwhile
+        if stack not in session.stacks:  # given up at the end of a turn
             sock.close()
             self._check_finished()
             return
@@ -247,9 +257,7 @@ class Wires:
         self.host.loop.call_soon(self._check_finished)
 
     def _abort(self) -> None:
-        for dialing in self._dialing.values():
-            dialing.cancel()
-        self._dialing.clear()
+        self._cancel_dialing(None)
         for stream in list(self._driver.streams):
             stream.abort("the client is closed")
         self._check_finished()

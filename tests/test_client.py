@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ import pytest
 import rawsio
 from rawsio import Client, ConnectionClosed, Refused, Server
 from rawsio.net.listener import listen_tcp
+from tests.test_tls import Contexts, certificate, contexts
+
+__all__ = ["certificate", "contexts"]
 
 
 class Running:
@@ -118,3 +122,82 @@ def test_a_refusal_is_raised_with_what_the_server_said(server: Running) -> None:
     with pytest.raises(Refused, match="not you") as caught:
         rawsio.connect(server.url + "/secret")
     assert caught.value.data == {"retry": False}
+
+
+def test_https_checks_the_certificate(contexts: Contexts) -> None:
+    theirs, ours = contexts
+    io = Server()
+    port = io.listen(tls=ours)[1]
+    thread = threading.Thread(target=io.run)
+    thread.start()
+    try:
+        with rawsio.connect(f"https://localhost:{port}", tls=theirs) as socket:
+            assert socket.connected
+        with pytest.raises(ConnectionClosed, match="CERTIFICATE_VERIFY_FAILED"):
+            rawsio.connect(f"https://localhost:{port}")
+    finally:
+        io.close(0.2)
+        thread.join(10)
+
+
+def test_handlers_may_run_on_threads_and_wait_there(server: Running) -> None:
+    with ThreadPoolExecutor(2) as pool, rawsio.connect(server.url, executor=pool) as socket:
+        seen: list[Any] = []
+        done = threading.Event()
+
+        @socket.on("echo back")
+        def back(*args: Any) -> None:
+            seen.append(socket.emit_with_ack("ack", *args).result(5))
+            done.set()
+
+        socket.emit("echo", 7)
+        assert done.wait(5)
+        assert seen == [7]
+
+
+def test_waiting_in_a_handler_on_the_loop_raises_at_once(server: Running) -> None:
+    with rawsio.connect(server.url) as socket:
+        errors: list[BaseException] = []
+        done = threading.Event()
+
+        @socket.on("echo back")
+        def back() -> None:
+            try:
+                socket.emit_with_ack("ack").result(5)
+            except RuntimeError as error:
+                errors.append(error)
+            done.set()
+
+        socket.emit("echo")
+        assert done.wait(5)
+        assert errors
+
+
+def test_a_client_may_be_closed_by_its_handler(server: Running) -> None:
+    with rawsio.connect(server.url) as socket:
+        gone = threading.Event()
+        socket.on("disconnect", gone.set)
+        socket.on("echo back", socket.client.close)
+        socket.emit("echo")
+        assert gone.wait(5)
+    assert socket.client.closed
+
+
+def test_a_failure_on_asyncio_leaves_nothing_open(server: Running) -> None:
+    async def main() -> None:
+        async with Client(server.url + "/secret"):
+            raise AssertionError("it was let in")
+
+    with pytest.raises(Refused):
+        asyncio.run(main())
+
+
+def test_a_loop_of_somebody_else_is_not_run_in_a_thread() -> None:
+    async def main() -> None:
+        client = Client("http://127.0.0.1:1", reconnection=False)
+        with pytest.raises(ConnectionClosed):
+            await client.__aenter__()
+        with pytest.raises(RuntimeError, match="somebody else's"):
+            client.start()
+
+    asyncio.run(main())

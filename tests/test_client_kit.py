@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -427,6 +428,130 @@ def test_a_burst_arrives_in_order_and_a_long_body_whole(room: Room, transport: s
     assert room.heard == [[number] for number in range(300)]
 
 
+def test_a_slow_handler_queue_holds_the_server_back(room: Room) -> None:
+    pool = Pool()
+    socket = room.kit.connect(executor=pool, limits=Limits(queued_events=4))
+    seen: list[int] = []
+    socket.on("news", seen.append)
+    for number in range(10):
+        room.io.emit("news", number)
+    room.kit.run()
+    (stream,) = socket.client._wires.streams
+    assert seen == []
+    before = len(room.kit.board.get_map())
+    while pool.jobs:
+        pool.run_one()
+        room.kit.run()
+    assert seen == list(range(10))
+    assert len(room.kit.board.get_map()) == before + 1  # it reads again
+    assert stream.state.value == "open"
+
+
+class Pool:
+    """An executor whose jobs a test runs, one by one."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[Any], Any]] = []
+
+    def submit(self, fn: Any, *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.jobs.append((future, lambda: fn(*args)))
+        return future
+
+    def run_one(self) -> None:
+        future, job = self.jobs.pop(0)
+        future.set_result(job())
+
+
+def test_a_server_of_engine_io_that_refuses_is_quoted() -> None:
+    room = Room(transports=("polling",))
+    with room.kit as kit:
+        with pytest.raises(ConnectionClosed, match="Transport unknown"):
+            kit.connect(transports=["websocket"])
+        socket = kit.connect(transports=["polling", "websocket"])
+        kit.advance(1.0)
+        assert socket.client.transport == "polling"
+
+
+def test_a_failed_upgrade_leaves_the_session_on_polling(room: Room) -> None:
+    socket = room.kit.connect(transports=["polling"])
+    other = room.kit.client(transports=["polling", "websocket"]).main.connect()
+    while not other.connected:
+        room.kit.loop.step(0)
+    (candidate,) = [s for s in other.client._wires.streams if s.tag[1].websocket]
+    candidate.sock.cut()
+    room.kit.advance(30.0)
+    assert other.emit_with_ack("ack", 1).result() == 1
+    assert socket.connected
+
+
+def test_who_retries_waits_through_failed_attempts(room: Room) -> None:
+    room.kit.refusing = True
+    room.kit.loop.call_later(4.0, setattr, room.kit, "refusing", False)
+    socket = room.kit.connect(retry=True)
+    assert 4.0 <= room.kit.time < 10.0
+    assert socket.connected
+
+
+def test_waiting_ends_when_no_attempt_is_left(room: Room) -> None:
+    room.kit.refusing = True
+    with pytest.raises(ConnectionClosed, match="will not be made again"):
+        room.kit.connect(retry=True, reconnection_attempts=2)
+
+
+def test_a_listener_that_fails_is_logged_and_the_event_sent(room: Room) -> None:
+    socket = room.kit.connect()
+
+    @socket.on_any_outgoing
+    def fail(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    socket.emit("note", 1)
+    room.kit.run()
+    assert room.heard == [[1]]
+
+
+def test_sockets_may_leave_and_come_back_in_their_own_handlers(room: Room) -> None:
+    socket = room.kit.connect()
+    socket.once("disconnect")(socket.connect)
+    room.only.disconnect()
+    room.kit.run()
+    assert socket.connected
+    socket.once("disconnect")(lambda _reason: socket.client.close())
+    room.kit.cut(socket)
+    room.kit.advance(10.0)
+    assert socket.client.closed
+    assert socket.client.state is State.CLOSED
+
+
+def test_leaving_while_connecting_ends_the_attempt(room: Room) -> None:
+    client = room.kit.client()
+    socket = client.main.connect()
+    socket.disconnect()
+    room.kit.run()
+    assert client.state is State.IDLE
+    with pytest.raises(ConnectionClosed, match="disconnected"):
+        socket.opening.result()
+    assert room.io.stats()["sessions"] == 0
+
+
+def test_too_many_awaited_acknowledgements_are_refused(room: Room) -> None:
+    socket = room.kit.connect(limits=Limits(pending_acks=1))
+    socket.emit_with_ack("never")
+    with pytest.raises(LocalProtocolError, match="1 acknowledgements"):
+        socket.emit_with_ack("never").result()
+    reply = socket.volatile.timeout(1.0).emit_with_ack("ack")
+    assert isinstance(reply.exception(), LocalProtocolError)
+
+
+def test_a_socket_shows_what_it_is(room: Room) -> None:
+    socket = room.kit.connect()
+    assert repr(socket) == f"<Socket {socket.id} in '/', connected>"
+    socket.disconnect()
+    assert repr(socket) == "<Socket None in '/', inactive>"
+    assert socket.client.transport is None
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [("localhost:3000", "scheme"), ("http://a:99999", "port"), ("http://", "URL")],
@@ -447,3 +572,5 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Client("http://a", randomization_factor=2.0)
     with pytest.raises(LocalProtocolError):
         Client("http://a", headers={"A": "b\r\nC: d"})
+    with pytest.raises(LocalProtocolError, match="Host"):
+        Client("http://a", headers=[("Host", "b")])
