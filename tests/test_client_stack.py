@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rawsio.client_stack import Answered, ClientStack, Ready
 from rawsio.engineio.client import Exchange
@@ -135,3 +139,53 @@ def test_a_101_with_the_wrong_key_ends_the_connection() -> None:
     assert made.closing is Closing.NOW
     made.close()
     assert made.receive(b"x") == made.receive_eof() == made.tick(1.0) == made.data_to_send() == []
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n4a\r\n0\r\n\r\n"
+REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno"
+WIRES = st.sampled_from(
+    [
+        (POLL, OK),
+        (POST, CHUNKED),
+        (POLL, OK.replace(b"200", b"99x")),
+        (WEBSOCKET, REFUSED),
+        (WEBSOCKET, SWITCH + b"\x81\x02hi\x82\x01\0\x89\0\x88\x02\x03\xe8"),
+        (WEBSOCKET, SWITCH + b"\x81\x82hi"),
+        (WEBSOCKET, SWITCH.replace(KEY.encode(), b"x" * 28) + b"\x81\x02hi"),
+    ]
+)
+
+
+def life(exchange: Exchange, wire: bytes, cuts: list[int]) -> tuple[list[Any], bytes]:
+    """Return the events and the output of one connection whose input is cut there."""
+    made = stack()
+    made.begin(exchange)
+    made.data_to_send()
+    events: list[Any] = []
+    ends = sorted({*(cut % (len(wire) + 1) for cut in cuts), len(wire)})
+    for start, end in zip([0, *ends], ends, strict=False):
+        events += made.receive(wire[start:end])
+        while made.deadline == 0.0:
+            events += made.tick(1.0)
+    events += made.receive_eof()
+    return events, b"".join(made.data_to_send())
+
+
+@given(WIRES, st.lists(st.integers(0, 400), max_size=8))
+def test_the_same_wire_cut_anywhere_gives_the_same_events(
+    case: tuple[Exchange, bytes], cuts: list[int]
+) -> None:
+    assert life(*case, cuts) == life(*case, [])
+
+
+@given(st.sampled_from([POLL, POST, WEBSOCKET]), st.binary(max_size=200), st.booleans())
+def test_any_input_gives_a_list_with_one_terminal_event_at_most(
+    exchange: Exchange,
+    junk: bytes,
+    behind: bool,
+) -> None:
+    wire = (SWITCH if exchange is WEBSOCKET else OK) + junk if behind else junk
+    events, _ = life(exchange, wire, [])
+    ends = [event for event in events if isinstance(event, (Closed, Failed))]
+    assert len(ends) <= 1
+    assert not ends or events[-1] is ends[0]
