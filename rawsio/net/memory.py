@@ -41,10 +41,10 @@ class Wire:
         self.stalled = False
         self._fd = fd
         self._inbox = bytearray()
+        self.closed = False
         self._ended = False
         self._broken = False
         self._dead = False
-        self._closed = False
 
     def join(self, peer: Wire) -> None:
         """Make two ends one connection."""
@@ -98,7 +98,7 @@ class Wire:
         """Send as many bytes as there is room for."""
         if self._dead:
             return len(data)
-        if self._broken or self.peer._closed:
+        if self._broken or self.peer.closed:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         if self.room <= 0:
             raise BlockingIOError
@@ -116,7 +116,7 @@ class Wire:
 
     def close(self) -> None:
         """Close this end."""
-        self._closed = True
+        self.closed = True
         self.peer._ended = True
 
     # What a test does to it
@@ -139,6 +139,7 @@ class Switchboard:
         self._keys: dict[int, SelectorKey] = {}
         self._wires: dict[int, Wire] = {}
         self._next = _FIRST
+        self._many = 64  # wires, at which the closed ones are forgotten
 
     def time(self) -> float:
         """Return what the clock shows."""
@@ -146,6 +147,9 @@ class Switchboard:
 
     def pair(self) -> tuple[Wire, Wire]:
         """Return the two ends of a new connection."""
+        if len(self._wires) > self._many:
+            self._wires = {fd: wire for fd, wire in self._wires.items() if not wire.closed}
+            self._many = 2 * len(self._wires) + 64
         ends = Wire(self._next), Wire(self._next + 1)
         ends[0].join(ends[1])
         self._wires.update({self._next: ends[0], self._next + 1: ends[1]})

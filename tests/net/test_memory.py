@@ -71,3 +71,14 @@ def test_a_selector_says_what_is_ready_and_lets_time_pass_otherwise() -> None:
         board.select(PATIENCE)
     board.close()
     assert not board.get_map()
+
+
+def test_wires_that_are_closed_are_forgotten() -> None:
+    board = Switchboard()
+    kept = board.pair()
+    for _ in range(1000):
+        for end in board.pair():
+            end.close()
+    assert len(board._wires) < 200
+    board.register(kept[0].fileno(), EVENT_WRITE)
+    assert board.ready()
