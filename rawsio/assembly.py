@@ -9,6 +9,7 @@ What is left out: sockets and the loop, which :mod:`rawsio.server` chooses.
 from __future__ import annotations
 
 from rawsio.application import File, as_application, files
+from rawsio.conn import BackPressure
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.server import EngineIOServer
 from rawsio.gateway import Gateway
@@ -46,6 +47,9 @@ class ServerOptions:
     """Forget a namespace that a pattern or function made, when its last socket leaves."""
     per_message_deflate: Any = None
     """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: compress on WebSockets."""
+    backpressure: str = "pause"
+    """What becomes of a client that takes less than it is sent: ``"pause"``, ``"drop-volatile"`` or
+    ``"disconnect"``; see :mod:`rawsio.conn`."""
     serve_client: bool = True
     """Serve our browser client at ``<path>/socket.io.js``."""
 
@@ -59,6 +63,7 @@ class Parts:
     registry: EngineIOServer
     gateway: Gateway
     namespaces: Namespaces
+    pressure: BackPressure
 
 
 @record
@@ -104,7 +109,8 @@ def build(
         deflate=_deflate(own.per_message_deflate),
     )
     namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
-    return Parts(bounds, host, registry, gateway, namespaces)
+    pressure = BackPressure(host, own.backpressure)
+    return Parts(bounds, host, registry, gateway, namespaces, pressure)
 
 
 def _clock(host: ServerHost) -> Callable[[], float]:

@@ -1,25 +1,86 @@
 """``socket.conn``: one Engine.IO session, as the Socket.IO side and the application see it.
 
-The one idea: it is the only door between the two.  The model above sends messages and prepared
-packets through it and asks how much waits; it never sees links, streams or frames, and nothing
-here raises for what the peer did: a session that is over takes no more and says nothing.
+It is the only door between the two.  The model above sends messages and prepared packets through
+it and asks how much waits; it never sees links, streams or frames, and nothing here raises for
+what the peer did: a session that is over takes no more and says nothing.
+
+Because everything goes through it, this is also where a client that takes less than it is sent
+is dealt with.  What waits for a client is counted in bytes: what the kernel did not take, what the
+layers hold until the end of the turn, and over polling what no poll has taken yet.  Three marks
+of :class:`~rawsio.limits.Limits` matter, and the server's option ``backpressure``:
+
+- above ``low_water``, volatile packets are dropped, whatever the policy;
+- at ``high_water`` the policy takes hold.  ``"pause"``, the default, stops reading from the
+  client, so that its requests make no more answers.  ``"drop-volatile"`` goes on reading: for
+  clients whose words must be heard (its pongs, too) while ours may be lost.  ``"disconnect"`` cuts
+  it off;
+- at ``queue`` it is cut off under every policy: that is what a client that never reads can cost.
+
+When what waits falls back to ``low_water``, the handlers of ``drain`` are called.  A client that
+polls makes a new connection for each word, so there is nothing to pause; it drains when a poll
+takes the queue, and ``queue`` bounds it like the others.
+
+A client is cut off at the end of the turn, because an emit to many is no place to lose sockets in;
+what is sent to it until then is dropped.  So an emit of more than ``queue`` bytes to one client
+in one turn, in several packets, loses that client: look at ``buffered_amount``, and go on at
+``drain``.
 
 What is left out: receiving, which :mod:`rawsio.server` hands upwards.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+
 from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
+from rawsio.log import WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.session import Session
+    from rawsio.host import ServerHost
     from rawsio.http.messages import Request
 
-__all__ = ["Conn"]
+__all__ = ["BackPressure", "Conn"]
+
+_POLICIES = ("pause", "drop-volatile", "disconnect")
+
+_OVERHEAD = 16
+"""More than the header of a frame is long."""
+
+
+class BackPressure:
+    """The policy of one server for clients that take less than they are sent.
+
+    ``most`` bytes may wait for one client, ``high`` is where the policy takes hold, and ``pauses``
+    tells whether it stops reading there.
+    """
+
+    __slots__ = ("host", "policy", "high", "most", "pauses")
+
+    def __init__(self, host: ServerHost, policy: str) -> None:
+        if policy not in _POLICIES:
+            raise ValueError(f"backpressure is one of {', '.join(_POLICIES)}, not {policy!r}")
+        limits = host.limits
+        self.host = host
+        self.policy = policy
+        self.pauses = policy != "drop-volatile"
+        self.high = limits.high_water
+        self.most = limits.high_water if policy == "disconnect" else limits.queue
+
+
+class _Queue(Enum):
+    """How full the queue of a connection was when it was last measured."""
+
+    OPEN = "open"
+    FULL = "full"
+    CUT = "cut"
+
+
+_OPEN = _Queue.OPEN
 
 
 class Conn:
@@ -28,10 +89,13 @@ class Conn:
     ``session`` is the Engine.IO session; the other names are for the application.
     """
 
-    __slots__ = ("session",)
+    __slots__ = ("session", "_pressure", "_queue", "_room")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, pressure: BackPressure) -> None:
         self.session = session
+        self._pressure = pressure
+        self._queue = _OPEN
+        self._room = 0
 
     @property
     def id(self) -> str:
@@ -55,7 +119,7 @@ class Conn:
 
     @property
     def buffered_amount(self) -> int:
-        """Bytes that wait for the client to take them."""
+        """Bytes that wait for the client to take them, what was sent in this turn included."""
         return self.session.buffered_amount
 
     @property
@@ -64,17 +128,76 @@ class Conn:
         return self.session.writable
 
     def send(self, units: list[Any]) -> None:
-        """Send Engine.IO messages: ``str``, ``bytes``, or a ``Prepared`` in place of several."""
-        session = self.session
+        """Send Engine.IO messages: ``str``, ``bytes``, or a ``Prepared`` in place of several.
+
+        They are dropped if the session is over, or if it is about to be cut off.
+        """
+        if self._queue is not _OPEN and self._refuses():
+            return
+        session, size = self.session, 0
         try:
             for unit in units:
                 if unit.__class__ is str or unit.__class__ is bytes:
+                    size += len(unit) + _OVERHEAD
                     session.send(Message(unit))
                 else:
+                    size += unit.size + _OVERHEAD
                     session.send_prepared(unit)
         except LocalProtocolError:
             # The session ended in this very turn; its end is on its way up.
             return
+        # To ask what waits costs as much as to send.  It is asked when what was sent since the
+        # last time can have reached the next mark.
+        self._room -= size
+        if self._room < 0:
+            self._measure()
+
+    def _measure(self) -> None:
+        """See how much waits, and how much may be sent before that is worth seeing again."""
+        pressure, waiting = self._pressure, self.buffered_amount
+        if waiting >= pressure.most:
+            self._queue = _Queue.FULL
+        mark = pressure.most
+        if waiting < pressure.high:
+            mark = pressure.high
+        else:
+            self._await_drain()
+        # A character is at most four bytes, and a message may be a header and little else.
+        self._room = (mark - waiting) // 4
+
+    def _await_drain(self) -> None:
+        session = self.session
+        stream = getattr(session.link, "stream", None)
+        if stream is not None:
+            stream.crowd()
+        elif session.polling is not None:
+            session.polling.taken = self._taken
+
+    def _taken(self) -> None:
+        if self.session.user is not None:
+            self.session.user.drained()
+
+    def _refuses(self) -> bool:
+        if self._queue is _Queue.FULL:
+            self._queue = _OPEN
+            self._measure()
+            if self._queue is _Queue.FULL:
+                self._queue = _Queue.CUT
+                self._pressure.host.loop.call_soon(self._cut_off)
+        return self._queue is not _OPEN
+
+    def _cut_off(self) -> None:
+        session = self.session
+        waiting = self.buffered_amount
+        message = f"{waiting} bytes wait for a client that does not take them"
+        rule = "layers-backpressure-queue"
+        self._pressure.host.log("net", WARNING, f"{self.address}: {message} [{rule}]")
+        stream = getattr(session.link, "stream", None)
+        if session.user is not None:
+            session.user.ended("transport error", message)
+        session.close("transport error", discard=True)
+        if stream is not None:
+            stream.abort("the peer takes too little")
 
     def close(self, reason: str = "forced close") -> None:
         """End the session."""

@@ -135,11 +135,15 @@ class Limits:
     high_water: int = 4_000_000
     """Unsent bytes at which a connection's back-pressure policy takes hold."""
     low_water: int = 1_000_000
-    """Unsent bytes at which it is lifted, and ``drain`` is raised."""
+    """Unsent bytes at which it is lifted, and ``drain`` is raised; volatile packets are dropped
+    above it."""
     discard: int = 1 << 20
     """Bytes still read and dropped after a fatal error, so that the peer can see our answer."""
     discard_time: float = 2.0
     """How long that may take."""
+    queue: int = 16_000_000
+    """Unsent bytes of one client with which it is cut off, whatever the policy: see
+    :mod:`rawsio.conn`.  One packet may go beyond it, of any size."""
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
 

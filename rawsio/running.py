@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from rawsio.conn import BackPressure
     from rawsio.gateway import Gateway
     from rawsio.host import ServerHost
     from rawsio.layer import AnyLayer
@@ -45,6 +46,7 @@ class Running:
         self,
         host: ServerHost,
         gateway: Gateway,
+        pressure: BackPressure,
         ticked: Callable[[Any, list[Any]], None],
         trace: Any = None,
     ) -> None:
@@ -52,6 +54,7 @@ class Running:
         self.closing = False
         self.closed = False
         self._gateway = gateway
+        self._pressure = pressure
         self._ticked = ticked
         self._trace = trace
         self._listeners: list[tuple[Listener, str | None, Any]] = []
@@ -87,6 +90,8 @@ class Running:
         stack.stream = stream
         stream.tag = stack
         stream.on_drain = self._drained
+        if not self._pressure.pauses:
+            stream.on_high = self._read_on
 
     def _received(self, stream: TCPStream, events: list[Any]) -> None:
         self._gateway.receive(stream.tag, events)
@@ -95,6 +100,12 @@ class Running:
         self._gateway.lost(stream.tag)
         if self.closing:
             self._check_finished()
+
+    @staticmethod
+    def _read_on(stream: TCPStream) -> None:
+        # Requests are answered, so their sender is held back by its answers in any case.
+        if stream.tag.upgraded:
+            stream.read_on()
 
     def _drained(self, stream: TCPStream) -> None:
         session = stream.tag.session

@@ -91,8 +91,9 @@ class Server(Listening, Operators):
         self.engine = parts.registry
         self.namespaces = parts.namespaces
         self._parser = parser
+        self._pressure = parts.pressure
         self._trace = trace
-        self._running = Running(parts.host, parts.gateway, self._ticked, trace)
+        self._running = Running(parts.host, parts.gateway, parts.pressure, self._ticked, trace)
 
     # The main namespace
 
@@ -159,7 +160,7 @@ class Server(Listening, Operators):
             secure=session.secure,
             issued=host.wall(),
         )
-        session.user = Peer(host, self.namespaces, Conn(session), protocol, opening)
+        session.user = Peer(host, self.namespaces, Conn(session, self._pressure), protocol, opening)
         self._running.driver.watch(session)
 
     def _ticked(self, session: Session, events: list[Any]) -> None:

@@ -56,8 +56,8 @@ __all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "ServerStack"]
 class Prepared:
     """One encoded Socket.IO packet, with the forms that the layers below give it.
 
-    ``messages`` are Engine.IO messages: the text, then the binary attachments.  ``compress`` says
-    whether they are worth compressing.
+    ``messages`` are Engine.IO messages: the text, then the binary attachments.  ``size`` is how
+    long they are together, ``compress`` whether they are worth compressing.
 
     >>> from rawsio.socketio.packets import Event
     >>> p = prepare(Event("/", ["news", 1]))
@@ -65,13 +65,17 @@ class Prepared:
     (('2["news",1]',), ('42["news",1]',), '42["news",1]', b'\\x81\\x0c42["news",1]')
     """
 
-    __slots__ = ("event", "messages", "compress", "_packets", "_old_packets", "_payload", "_frame")
+    __slots__ = (
+        *("event", "messages", "size", "compress"),
+        *("_packets", "_old_packets", "_payload", "_frame"),
+    )
 
     def __init__(
         self, event: AnyEvent, messages: tuple[str | bytes, ...], *, compress: bool = True
     ) -> None:
         self.event = event
         self.messages = messages
+        self.size = sum(map(len, messages))
         self.compress = compress
         self._packets: tuple[str | bytes, ...] | None = None
         self._old_packets: tuple[str | bytes, ...] | None = None
@@ -305,8 +309,9 @@ class ServerStack:
 
     @property
     def buffered_amount(self) -> int:
-        """Bytes that wait for the peer to take them."""
-        return self.stream.buffered_amount if self.stream is not None else 0
+        """Bytes that wait for the peer to take them, those of this turn included."""
+        own: int = self._layer.waiting if self.upgraded else 0  # type: ignore[attr-defined]
+        return own if self.stream is None else own + self.stream.buffered_amount
 
     def _touch(self) -> None:
         if self.stream is not None:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     Told = Callable[["Session"], None]
     Pairs = list[tuple[str, str]]
 
-
 __all__ = ["Session"]
 
 # Bound once: looking a member up in its enum is slow.
@@ -131,9 +130,9 @@ class Session:
     @property
     def writable(self) -> bool:
         """Whether what is sent now leaves with this turn: a volatile message asks."""
-        if self.link is not None:
-            return self.link.buffered_amount < self._limits.low_water
-        return self.polling is not None and self.polling.poll is not None
+        if self.link is None and (self.polling is None or self.polling.poll is None):
+            return False
+        return self.buffered_amount < self._limits.low_water
 
     # Sending
 
@@ -176,8 +175,10 @@ class Session:
 
     def flush(self) -> None:
         """Answer the waiting poll with everything queued; the driver calls it once a turn."""
-        if self.polling is not None and self.polling.poll is not None and self.connection.pending:
+        polling = self.polling
+        if polling is not None and polling.poll is not None and self.connection.pending:
             self._answer(self.connection.data_to_send())
+            polling.take()
 
     def _answer(self, packets: list[Any]) -> None:
         if self.polling is not None:
@@ -340,11 +341,13 @@ class Session:
         # A client that obeys has no request running now; one that does not gets an answer.
         self._answer([NOOP])
         polling = self.polling
-        if polling is not None and polling.post is not None:
-            polling.post.session = None
         self._move(Transport.WEBSOCKET)
         self.link, self.candidate, self.polling = candidate.link, None, None
         self._drain(candidate.link)
+        if polling is not None:
+            if polling.post is not None:
+                polling.post.session = None
+            polling.take()
         return [Upgraded()]
 
     def _drop_candidate(self) -> None:
@@ -371,10 +374,8 @@ class Session:
 
     @property
     def _overfull(self) -> bool:
-        return (
-            self.connection.pending > self._limits.unpolled
-            and self.connection.state is not State.CLOSED
-        )
+        many = self.connection.pending > self._limits.unpolled
+        return many and self.connection.state is not State.CLOSED
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time: the heartbeat, the noops of an upgrade, the last wait for a poll."""

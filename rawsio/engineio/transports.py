@@ -19,6 +19,7 @@ from .probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .links import Link
@@ -44,6 +45,7 @@ class Polling:
         "post_fields",
         "binary",
         "grace",
+        "taken",
     )
 
     def __init__(self, jsonp: str | None = None) -> None:
@@ -61,6 +63,14 @@ class Polling:
         """Whether its body is of the binary form."""
         self.grace: float | None = None
         """After our close: until when a last poll is waited for."""
+        self.taken: Callable[[], None] | None = None
+        """Called once, when the queue is taken: who put much into it waits for that."""
+
+    def take(self) -> None:
+        """Tell who waits for it that the queue was taken."""
+        taken, self.taken = self.taken, None
+        if taken is not None:
+            taken()
 
     def answer(self, packets: list[Any], *, revision: int, base64: bool) -> None:
         """Answer the poll that waits, if one does, with these packets."""

@@ -54,11 +54,9 @@ __all__ = ["Driver", "State", "TCPStream"]
 
 _AGAIN = (BlockingIOError, InterruptedError)
 
-_LARGEST_RECEIVE = 262144
-"""Asked of the kernel once a read came back full: a bulk transfer is going on."""
+_LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
 
-# Why we do not read: bits of one number.
-_OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8
+_OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
 
 _OPEN = Closing.OPEN
 
@@ -72,7 +70,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_CLOSED = State.CLOSED
+_OPENED, _CLOSED = State.OPEN, State.CLOSED
 
 
 class TCPStream:
@@ -81,13 +79,12 @@ class TCPStream:
     ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(stream, events)`` gets
     what the layer makes of the input and of time.  ``on_closed(stream, reason)`` comes once, at
     the end; ``on_high(stream)`` when the unsent bytes reach ``limits.high_water`` and
-    ``on_drain(stream)`` when they are back at ``limits.low_water``; all three may be ``None``.
-    ``tag`` is for the owner.
+    ``on_drain(stream)`` when they are back at ``limits.low_water``.  ``tag`` is for the owner.
     """
 
     __slots__ = (
         *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
-        *("state", "_fd", "_hold", "_size", "_unsent", "_cutoff", "_discarded"),
+        *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
         "__weakref__",
     )
 
@@ -110,6 +107,7 @@ class TCPStream:
         self.state = State.OPEN
         self._fd = sock.fileno()
         self._hold = 0
+        self._high = False
         self._size = driver.limits.receive_size
         self._unsent: Unsent | None = None
         self._cutoff: float | None = None
@@ -134,6 +132,15 @@ class TCPStream:
     def resume(self) -> None:
         """Read from the peer again."""
         self._set_hold(_OWNER, on=False)
+
+    def read_on(self) -> None:
+        """Read although too much is unsent, until that happens anew; for ``on_high``."""
+        self._set_hold(_WRITES, on=False)
+
+    def crowd(self) -> None:
+        """Be told that too much waits in the layer: as if it were unsent already."""
+        if not self._high:
+            self._set_high(high=True)
 
     def touch(self) -> None:
         """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
@@ -226,8 +233,7 @@ class TCPStream:
         if hold:
             loop.remove_reader(self._fd)
         else:
-            reader = self._readable if self.state is State.OPEN else self._discard
-            loop.add_reader(self._fd, reader)
+            loop.add_reader(self._fd, self._readable if self.state is _OPENED else self._discard)
 
     # Time
 
@@ -242,10 +248,7 @@ class TCPStream:
         return min(own, layers)
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the layer the time, and end what takes too long; used by the timers.
-
-        The events are reported already, so the list is empty.
-        """
+        """Tell the layer the time, and end what takes too long; no events, they are reported."""
         if self.state is _CLOSED:
             return []
         if self._cutoff is None or now < self._cutoff:
@@ -297,14 +300,11 @@ class TCPStream:
             self._unsent.extend(units)
             self._check_high()
             return
-        if len(units) == 1:
-            data = units[0]
-        elif sum(map(len, units)) <= JOIN:
-            data = b"".join(units)
-        else:
+        if len(units) > 1 and sum(map(len, units)) > JOIN:
             self._keep(units)
             self._send_unsent()
             return
+        data = units[0] if len(units) == 1 else b"".join(units)
         try:
             sent = self.sock.send(data)
         except _AGAIN:
@@ -314,6 +314,7 @@ class TCPStream:
             return
         if sent < len(data):
             self._keep([memoryview(data)[sent:]])
+        if self._unsent is not None or self._high:
             self._check_high()
 
     def _keep(self, units: list[Any]) -> None:
@@ -344,15 +345,14 @@ class TCPStream:
             self._end()
 
     def _check_high(self) -> None:
-        limits, size, high = self.driver.limits, self.buffered_amount, self._hold & _WRITES
-        if not high and size >= limits.high_water:
-            self._set_hold(_WRITES, on=True)
-            callback = self.on_high
-        elif high and size <= limits.low_water:
-            self._set_hold(_WRITES, on=False)
-            callback = self.on_drain
-        else:
-            return
+        limits, size, high = self.driver.limits, self.buffered_amount, self._high
+        if (size <= limits.low_water) if high else (size >= limits.high_water):
+            self._set_high(high=not high)
+
+    def _set_high(self, *, high: bool) -> None:
+        self._high = high
+        self._set_hold(_WRITES, on=high)
+        callback = self.on_high if high else self.on_drain
         if callback is not None:
             callback(self)
 

@@ -94,6 +94,8 @@ class WebSocketConnection:
         "_state",
         "_legal",
         "_outbox",
+        "_measured",
+        "_waiting",
         "_pongs",
         "_last_pong",
         "_held",
@@ -123,6 +125,7 @@ class WebSocketConnection:
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
         self._outbox: list[bytes] = []
+        self._measured = self._waiting = 0
         self._pongs = 0
         self._last_pong = 0
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
@@ -152,6 +155,16 @@ class WebSocketConnection:
     def buffered(self) -> int:
         """How many received bytes are held."""
         return self._reader.buffered
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes are in the outbox."""
+        # Each frame is measured once, so that asking after every message stays cheap.
+        outbox = self._outbox
+        if self._measured != len(outbox):
+            self._waiting += sum(map(len, outbox[self._measured :]))
+            self._measured = len(outbox)
+        return self._waiting
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the peer."""
@@ -212,7 +225,7 @@ class WebSocketConnection:
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
         outbox, self._outbox = self._outbox, []
-        self._pongs = 0
+        self._pongs = self._measured = self._waiting = 0
         return outbox
 
     def tick(self, now: float) -> list[Any]:

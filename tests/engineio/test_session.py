@@ -46,6 +46,36 @@ def failed(events: list[Any]) -> tuple[str, str]:
 # Polling
 
 
+def test_who_waits_for_the_queue_to_be_taken_is_told_once_by_a_poll_or_an_upgrade() -> None:
+    b, session = opened()
+    told: list[int] = []
+    for turn in (1, 2):
+        b.send(session, "x")
+        assert session.polling is not None
+        session.polling.taken = lambda turn=turn: told.append(turn)
+        if turn == 1:
+            b.poll(session)
+            b.send(session, "y")
+            b.poll(session)
+        else:
+            link = b.websocket(session.id)
+            b.packet(link, "2probe")
+            assert told == [1]
+            b.packet(link, "5")
+            assert link.packets[-1] == "4x"
+    assert told == [1, 2]
+
+
+def test_what_is_sent_in_one_turn_is_writable_up_to_the_low_mark() -> None:
+    b = Bench(limits=Limits(low_water=1000))
+    session = b.open()
+    b.parked(session)
+    session.send(Message("x" * 900))
+    assert session.writable
+    session.send(Message("x" * 200))
+    assert not session.writable
+
+
 @pytest.mark.rule("engineio-v4-polling-poll")
 def test_a_poll_waits_until_there_is_something_to_say() -> None:
     b, session = opened()

@@ -171,6 +171,36 @@ def test_a_peer_whose_answers_pile_up_is_not_read_until_it_reads() -> None:
         assert t.owner.received() == b"ab" * 8
 
 
+@pytest.mark.rule("layers-driver-crowd")
+def test_what_waits_in_the_layer_counts_when_the_owner_says_so() -> None:
+    with joined(Limits(high_water=100_000, low_water=10_000)) as t:
+        t.stream.crowd()
+        t.stream.crowd()
+        assert t.owner.marks == ["high"]
+        t.peer.sendall(b"not read")
+        t.loop.step(0)
+        assert t.owner.events == []
+        t.say(b"little enough to be sent at once")
+        t.turns(3)
+        assert t.owner.marks == ["high", "drain"]
+        assert t.owner.events == [b"not read"]
+
+
+@pytest.mark.rule("layers-backpressure-policy")
+def test_the_owner_can_read_on_while_too_much_is_unsent() -> None:
+    with joined(Limits(high_water=100_000, low_water=10_000), small=True) as t:
+        t.stream.on_high = lambda stream: (t.owner.marks.append("high"), stream.read_on())
+        t.say(b"x" * 400_000)
+        t.turns(2)
+        t.peer.sendall(b"still heard")
+        t.turns(2)
+        assert t.owner.events == [b"still heard"]
+        while t.stream.buffered_amount:
+            t.peer_reads()
+            t.loop.step(0)
+        assert t.owner.marks == ["high", "drain"]
+
+
 def test_everything_arrives_in_order_whatever_the_kernel_takes_at_a_time() -> None:
     with joined(small=True) as t:
         wire = b"".join(b"%06d" % n for n in range(60_000))

@@ -38,6 +38,19 @@ def sent(layer: WebSocketConnection, role: Role) -> list[Frame]:
 
 
 @both
+def test_what_waits_in_the_outbox_is_counted_until_it_is_taken(role: Role) -> None:
+    layer = WebSocketConnection(role)
+    for event in (Message("h\u00e9"), Message(b"\xff" * 70_000), Ping(b"p")):
+        layer.send(event)
+        assert layer.waiting == layer.waiting > 0
+    waiting = layer.waiting
+    assert waiting == len(b"".join(layer.data_to_send())) > 70_000
+    assert layer.waiting == 0
+    layer.send(Message("x"))
+    assert layer.waiting == len(b"".join(layer.data_to_send()))
+
+
+@both
 @pytest.mark.rule("6455-5.6-data", "6455-5.1-server-mask")
 def test_messages_pings_and_pongs_are_sent_as_frames(role: Role) -> None:
     layer = WebSocketConnection(role)
