@@ -4,6 +4,7 @@ Assertions count under ``python -O`` too: pytest rewrites those of every module 
 the laws and other helpers included, which it would otherwise leave to the interpreter.
 """
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,6 @@ settings.register_profile(
     "deep", max_examples=20_000, deadline=None, print_blob=True, suppress_health_check=_QUIET
 )
 settings.load_profile("dev")
+
+# Hypothesis keeps many small objects: with the usual thresholds a sixth of the run is collection.
+gc.set_threshold(50_000, 20, 100)
