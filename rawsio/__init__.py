@@ -1,9 +1,8 @@
 """The whole Socket.IO system in pure Python, from the raw socket up.
 
-``from rawsio import Server`` gives the server, ``rawsio.connect`` a
-client; each layer is a package of its own that can be used
-alone with bytes: :mod:`rawsio.http`, :mod:`rawsio.websocket`, :mod:`rawsio.engineio`,
-:mod:`rawsio.socketio`.  Names are loaded on first use (PEP 562), so that importing one layer
+``from rawsio import Server`` gives the server, ``rawsio.connect`` a client; each layer is a package
+of its own that can be used alone with bytes: :mod:`rawsio.http`, :mod:`rawsio.websocket`,
+:mod:`rawsio.engineio`, :mod:`rawsio.socketio`.  Names are loaded on first use (PEP 562), so that importing one layer
 imports only that layer.
 """
 
@@ -53,9 +52,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(f".{home}", __name__), name)
+    # Not by importlib, which costs a millisecond that a device may wait for.
+    value: object = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -19,8 +19,10 @@ SHORT = 125
 PIECE = 16384
 """Long payloads are masked in pieces of this many bytes; a multiple of 4."""
 
-_WORDS = [sum(1 << 32 * i for i in range((n + 3) // 4)) for n in range(SHORT + 1)]
 _BYTES = [(1 << 8 * n) - 1 for n in range(SHORT + 1)]
+_ONES = int.from_bytes(b"\1\0\0\0" * 32, "little")
+_WORDS = [_ONES & ones for ones in _BYTES]
+"""Times the key: the key repeated over so many bytes (the last repetition may go beyond)."""
 
 
 def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
