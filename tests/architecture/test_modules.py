@@ -14,7 +14,6 @@ from .source import ROOT, Module, for_every_module, modules
 TESTED_ELSEWHERE: dict[str, str] = {
     # The parts of the server, which are tested through its public interface.
     "assembly": "test_server.py",
-    "gateway": "test_server.py",
     "host": "test_server.py",
     "running": "test_server.py",
     # The parts of the client.

@@ -1,0 +1,210 @@
+"""Where requests go, and what becomes of connections: bytes into stacks, no sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rawsio.engineio.connection import reason_of
+from rawsio.engineio.options import EngineOptions
+from rawsio.engineio.packets import Message, Opened
+from rawsio.engineio.server import EngineIOServer
+from rawsio.gateway import Gateway
+from rawsio.http.messages import answer
+from rawsio.layer import Closed, Failed
+from rawsio.limits import DEFAULT
+from rawsio.log import DEBUG, ERROR, WARNING, Log
+from rawsio.stack import ServerStack
+from rawsio.websocket.frames import TEXT, encode_frame
+from tests.stack.joined import UPGRADE, Stream
+
+SID = "A" * 24
+
+
+def frame(payload: bytes) -> bytes:
+    return encode_frame(TEXT, payload, mask=b"abcd")
+
+
+class Server:
+    """A gateway, what it gave, and what it logged."""
+
+    def __init__(self, application: Any = None, **options: Any) -> None:
+        self.events: list[Any] = []
+        self.logged: list[tuple[str, int, str]] = []
+        log = Log(
+            lambda: 0.0, lambda channel, level, message, _: self._note(channel, level, message)
+        )
+        registry = EngineIOServer(EngineOptions(**options), DEFAULT, random_bytes=bytes)
+        self.gateway = Gateway(registry, self._event, log, lambda: 0.0, application=application)
+
+    def _event(self, _session: Any, event: Any) -> None:
+        self.events.append(event)
+
+    def _note(self, channel: str, level: int, message: str) -> None:
+        self.logged.append((channel, level, message))
+
+    def connection(self) -> Connection:
+        return Connection(self)
+
+
+class Connection:
+    """One TCP connection, without TCP."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.stack = ServerStack(DEFAULT, address="192.0.2.1")
+        self.stack.stream = Stream()
+
+    def say(self, data: bytes) -> bytes:
+        """Feed bytes; return what is answered."""
+        self._carry(self.stack.receive(data))
+        while self.stack.deadline == 0.0:
+            self._carry(self.stack.tick(0.0))
+        return self.sent()
+
+    def end(self) -> bytes:
+        """End the input; return what is answered."""
+        self._carry(self.stack.receive_eof())
+        return self.sent()
+
+    def _carry(self, events: list[Any]) -> None:
+        self.server.gateway.receive(self.stack, events)
+
+    def sent(self) -> bytes:
+        """Drain the outbox, after the sessions' own."""
+        for session in list(self.server.gateway.registry.sessions.values()):
+            session.flush()
+        return b"".join(self.stack.data_to_send())
+
+    def request(self, method: str, query: str, body: bytes = b"") -> bytes:
+        """Ask Engine.IO."""
+        head = f"{method} /socket.io/?EIO=4&{query} HTTP/1.1\r\nHost: a\r\n"
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        return self.say(f"{head}{length}\r\n".encode() + body)
+
+
+def test_a_session_opens_by_polling_and_its_packets_are_carried_up() -> None:
+    server = Server()
+    connection = server.connection()
+    assert b'0{"sid":"' + SID.encode() in connection.request("GET", "transport=polling")
+    connection.request("POST", f"transport=polling&sid={SID}", b"4hello")
+    assert [type(e) for e in server.events] == [Opened, Message]
+    assert server.events[1] == Message("hello")
+
+
+def test_a_session_opens_by_websocket_and_its_packets_are_carried_up() -> None:
+    server = Server()
+    connection = server.connection()
+    assert connection.say(UPGRADE).startswith(b"HTTP/1.1 101 ")
+    assert connection.stack.upgraded
+    connection.say(frame(b"4hello"))
+    assert server.events[-1] == Message("hello")
+
+
+def test_a_body_in_pieces_is_collected() -> None:
+    server = Server()
+    connection = server.connection()
+    connection.request("GET", "transport=polling")
+    head = f"POST /socket.io/?EIO=4&transport=polling&sid={SID} HTTP/1.1\r\nHost: a\r\n"
+    connection.say(f"{head}Content-Length: 6\r\n\r\n4he".encode())
+    assert len(server.events) == 1
+    assert connection.say(b"llo").endswith(b"ok")
+    assert server.events[-1] == Message("hello")
+
+
+def test_a_bad_websocket_handshake_is_answered_and_logged_and_leaves_no_session() -> None:
+    server = Server()
+    connection = server.connection()
+    said = connection.say(UPGRADE.replace(b"Version: 13", b"Version: 8"))
+    assert said.startswith(b"HTTP/1.1 426 ")
+    assert not connection.stack.upgraded
+    assert not server.gateway.registry.sessions
+    assert not server.events
+    assert [(channel, level) for channel, level, _ in server.logged] == [("http", WARNING)]
+
+
+def test_nobody_is_a_tunnel() -> None:
+    server = Server(lambda _request, _body: (answer(200), b""))
+    assert (
+        server.connection()
+        .say(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        .startswith(b"HTTP/1.1 501 ")
+    )
+
+
+def test_other_paths_are_not_found_without_an_application() -> None:
+    said = Server().connection().say(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 404 ")
+
+
+def test_other_paths_are_the_applications_with_their_bodies() -> None:
+    def application(request: Any, body: bytes) -> Any:
+        return answer(200, request.path.encode() + body), request.path.encode() + body
+
+    connection = Server(application).connection()
+    said = connection.say(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+    assert said.endswith(b"/xbody")
+
+
+def test_an_application_that_fails_is_answered_with_500_and_logged() -> None:
+    def application(_request: Any, _body: bytes) -> Any:
+        raise ValueError("mine")
+
+    server = Server(application)
+    said = server.connection().say(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 500 ")
+    assert ("handler", ERROR, "the application failed for GET '/x'") in server.logged
+
+
+class TestEnds:
+    def opened(self) -> tuple[Server, Connection]:
+        server = Server()
+        connection = server.connection()
+        connection.say(UPGRADE)
+        return server, connection
+
+    def test_a_lost_connection_ends_its_session(self) -> None:
+        server, connection = self.opened()
+        server.gateway.lost(connection.stack)
+        assert server.events[-1] == Closed(0, "transport close")
+        assert not server.gateway.registry.sessions
+
+    def test_it_may_be_lost_twice(self) -> None:
+        server, connection = self.opened()
+        server.gateway.lost(connection.stack)
+        count = len(server.events)
+        server.gateway.lost(connection.stack)
+        assert len(server.events) == count
+
+    def test_a_frame_error_ends_it_with_a_transport_error_and_one_line(self) -> None:
+        server, connection = self.opened()
+        assert connection.say(b"\x81\x01x").startswith(b"\x88")
+        assert reason_of(server.events[-1]) == "transport error"
+        assert [(channel, level) for channel, level, _ in server.logged] == [("websocket", WARNING)]
+
+    def test_an_end_without_a_close_frame_is_everyday_life(self) -> None:
+        server, connection = self.opened()
+        connection.end()
+        assert server.events[-1] == Closed(0, "transport close")
+        assert [level for _, level, _ in server.logged] == [DEBUG]
+
+    def test_a_poll_that_is_given_up_ends_the_session(self) -> None:
+        server = Server()
+        connection = server.connection()
+        connection.request("GET", "transport=polling")
+        assert connection.request("GET", f"transport=polling&sid={SID}") == b""
+        connection.end()
+        assert isinstance(server.events[-1], (Closed, Failed))
+        assert not server.gateway.registry.sessions
+
+
+@pytest.mark.parametrize("packet", ["2probe", "9", "4x"])
+def test_packets_of_a_websocket_that_no_session_has_reach_nobody(packet: str) -> None:
+    server = Server()
+    connection = server.connection()
+    connection.request("GET", "transport=polling")
+    candidate = server.connection()
+    candidate.say(UPGRADE.replace(b"websocket HTTP", f"websocket&sid={SID} HTTP".encode()))
+    candidate.say(frame(packet.encode()))
+    assert [type(e) for e in server.events] == [Opened]
