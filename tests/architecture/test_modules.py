@@ -12,9 +12,7 @@ import rawsio
 from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {
-    # The parts of the server, which are tested through its public interface.
-    "assembly": "test_server.py",
-    "host": "test_server.py",
+    # The sockets of the server, which are tested through its public interface.
     "running": "test_server.py",
     # The parts of the client.
     "client_hearing": "test_client.py",

@@ -1,0 +1,104 @@
+"""How options become parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rawsio.assembly import Parts, Plugs, ServerOptions, build, client_file
+from rawsio.engineio.options import EngineOptions
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
+from rawsio.limits import Limits
+from rawsio.net.loop import Loop
+from rawsio.socketio.msgpack import MsgpackParser
+from rawsio.socketio.packets import Event
+from rawsio.socketio.recovery import Recovery
+from rawsio.websocket.deflate import DeflateOptions
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def nothing(*_: Any) -> None:
+    """Take an event."""
+
+
+def parts(loop: Loop, limits: Limits | None = None, **options: Any) -> Parts:
+    named = {name: options.pop(name) for name in Plugs.__match_args__ if name in options}
+    return build(loop, nothing, nothing, Plugs(**named), limits, options)
+
+
+def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) -> None:
+    with pytest.raises(TypeError, match=r"no option 'pingInterval'") as caught:
+        parts(loop, pingInterval=1)
+    for name in (*ServerOptions.__match_args__, *EngineOptions.__match_args__):
+        assert name in str(caught.value)
+
+
+def test_no_name_is_an_option_of_both_records() -> None:
+    assert not set(ServerOptions.__match_args__) & set(EngineOptions.__match_args__)
+
+
+def test_the_size_of_a_message_is_one_option_for_every_layer(loop: Loop) -> None:
+    made = parts(loop, Limits(body=5, message=6, head=700), max_http_buffer_size=1234)
+    assert (made.limits.body, made.limits.message, made.limits.head) == (1234, 1234, 700)
+
+
+def test_the_time_to_join_a_namespace_is_a_limit(loop: Loop) -> None:
+    assert parts(loop, connect_timeout=1.5).limits.connect_time == 1.5
+    assert parts(loop).limits.connect_time == 45.0
+
+
+def test_recovery_is_off_by_default_on_by_true_or_as_given(loop: Loop) -> None:
+    assert parts(loop).host.recovery is None
+    assert parts(loop, connection_state_recovery=False).host.recovery is None
+    assert parts(loop, connection_state_recovery=True).host.recovery == Recovery()
+    mine = Recovery()
+    assert parts(loop, connection_state_recovery=mine).host.recovery is mine
+
+
+def test_compression_is_off_by_default_on_by_true_or_as_given(loop: Loop) -> None:
+    assert parts(loop).gateway.deflate is None
+    assert parts(loop, per_message_deflate=False).gateway.deflate is None
+    assert parts(loop, per_message_deflate=True).gateway.deflate == DeflateOptions()
+    mine = DeflateOptions(threshold=7)
+    assert parts(loop, per_message_deflate=mine).gateway.deflate is mine
+
+
+def test_a_parser_encodes_what_is_sent_to_many(loop: Loop) -> None:
+    parser = MsgpackParser()
+    event = Event("/", ["x"])
+    made = parts(loop, parser=parser)
+    assert made.host.prepare(event).messages == parser.encode(event)
+    assert parts(loop).host.prepare(event).messages == ('2["x"]',)
+
+
+def test_an_unknown_policy_is_refused(loop: Loop) -> None:
+    with pytest.raises(ValueError, match="pause"):
+        parts(loop, backpressure="panic")
+
+
+def ask(made: Parts, path: str) -> Any:
+    application = made.gateway.application
+    assert application is not None
+    return application(Request("GET", path, Headers([("Host", "a")])), b"")
+
+
+def test_our_client_is_served_beside_the_application(loop: Loop) -> None:
+    made = parts(loop, app=lambda question: "mine " + question.path, path="/io")
+    response, body = ask(made, "/io/socket.io.js")
+    assert (response.status, body) == (200, client_file().data)
+    assert ask(made, "/other")[1] == b"mine /other"
+
+
+def test_without_it_there_may_be_no_application_at_all(loop: Loop) -> None:
+    assert parts(loop, serve_client=False).gateway.application is None
+    made = parts(loop, serve_client=False, app=lambda _question: "mine")
+    assert ask(made, "/socket.io/socket.io.js")[1] == b"mine"
