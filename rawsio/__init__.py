@@ -2,8 +2,8 @@
 
 ``from rawsio import Server`` gives the server, ``rawsio.connect`` a client; each layer is a package
 of its own that can be used alone with bytes: :mod:`rawsio.http`, :mod:`rawsio.websocket`,
-:mod:`rawsio.engineio`, :mod:`rawsio.socketio`.  Names are loaded on first use (PEP 562), so that importing one layer
-imports only that layer.
+:mod:`rawsio.engineio`, :mod:`rawsio.socketio`.  Names are loaded on first use (PEP 562), so that
+importing one layer imports only that layer.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.handlers import Handlers, Listening
 from rawsio.socketio.handshake import Opening
+from rawsio.socketio.packets import Connect
 from rawsio.socketio.peer import Peer
 
 TYPE_CHECKING = False
@@ -59,9 +60,10 @@ class Server(Listening, Operators):
     ``app`` answers all other requests: a WSGI application, or a function of the request.
     ``executor`` runs handlers on threads.  ``limits`` holds every bound that the reference server
     has no option for.  ``adapter`` makes the adapter of each namespace, ``parser`` the form
-    of packets; ``trace`` is told what passes through the layers (as the demo's
-    :class:`~rawsio.browser.tracing.TraceHub`).  All further options, by name, are the fields of
-    :class:`~rawsio.assembly.ServerOptions` and :class:`~rawsio.engineio.options.EngineOptions`.
+    of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in); ``trace`` is told
+    what passes through the layers (as the demo's :class:`~rawsio.browser.tracing.TraceHub`).  All
+    further options, by name, are the fields of :class:`~rawsio.assembly.ServerOptions` and
+    :class:`~rawsio.engineio.options.EngineOptions`.
     """
 
     _takes_socket = True
@@ -144,24 +146,37 @@ class Server(Listening, Operators):
             self._running.driver.forget(session)
 
     def _opened(self, session: Session) -> None:
-        host = self.host
-        protocol: Any = SocketIOConnection(Role.SERVER, self.limits, parser=self._parser)
+        parser, old = self._parser, session.revision == 3
+        if old and parser is None:
+            from rawsio.socketio.revision4 import Revision4Parser
+
+            parser = Revision4Parser()
+        protocol: Any = SocketIOConnection(Role.SERVER, self.limits, parser=parser)
         if self._trace is not None:
             from rawsio.trace import Traced
 
             report = self._trace.session(session.id)
             protocol = Traced(protocol, "socketio", report)
             session.connection = Traced(session.connection, "engineio", report)  # type: ignore[assignment]
+        conn = Conn(session, self._pressure)
+        opening = self._opening(session)
+        base_id = session.id if old else None
+        peer = Peer(self.host, self.namespaces, conn, protocol, opening, base_id=base_id)
+        session.user = peer
+        self._running.driver.watch(session)
+        if old:
+            # A client of Socket.IO v2 is in the main namespace without asking.
+            peer.receive(parser.encode(Connect("/"))[0])
+
+    def _opening(self, session: Session) -> Opening:
         first = session.request
-        opening = Opening(
+        return Opening(
             first.target,
             first.headers.block,
             address=session.address,
             secure=session.secure,
-            issued=host.wall(),
+            issued=self.host.wall(),
         )
-        session.user = Peer(host, self.namespaces, Conn(session, self._pressure), protocol, opening)
-        self._running.driver.watch(session)
 
     def _ticked(self, session: Session, events: list[Any]) -> None:
         for event in events:

@@ -56,8 +56,9 @@ __all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "ServerStack"]
 class Prepared:
     """One encoded Socket.IO packet, with the forms that the layers below give it.
 
-    ``messages`` are Engine.IO messages: the text, then the binary attachments.  ``size`` is how
-    long they are together, ``compress`` whether they are worth compressing.
+    ``messages`` are Engine.IO messages: the text, then the binary attachments; or what ``parser``
+    makes of the packet, if it is not ``None``.  ``size`` is how long they are together,
+    ``compress`` whether they are worth compressing.
 
     >>> from rawsio.socketio.packets import Event
     >>> p = prepare(Event("/", ["news", 1]))
@@ -66,17 +67,23 @@ class Prepared:
     """
 
     __slots__ = (
-        *("event", "messages", "size", "compress"),
+        *("event", "messages", "size", "compress", "parser"),
         *("_packets", "_old_packets", "_payload", "_frame"),
     )
 
     def __init__(
-        self, event: AnyEvent, messages: tuple[str | bytes, ...], *, compress: bool = True
+        self,
+        event: AnyEvent,
+        messages: tuple[str | bytes, ...],
+        *,
+        compress: bool = True,
+        parser: Any = None,
     ) -> None:
         self.event = event
         self.messages = messages
         self.size = sum(map(len, messages))
         self.compress = compress
+        self.parser = parser
         self._packets: tuple[str | bytes, ...] | None = None
         self._old_packets: tuple[str | bytes, ...] | None = None
         self._payload: str | None = None
@@ -133,7 +140,7 @@ def preparer(parser: Any) -> Callable[..., Prepared]:
     """Return what :func:`prepare` is for packets in the form of a parser."""
 
     def encode(event: Any, *, compress: bool = True) -> Prepared:
-        return Prepared(event, parser.encode(event), compress=compress)
+        return Prepared(event, parser.encode(event), compress=compress, parser=parser)
 
     return encode
 

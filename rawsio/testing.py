@@ -144,9 +144,26 @@ class TestKit:
         if self.refusing:
             failed("connection refused")
             return
+        done(self.dial())
+
+    def dial(self) -> Wire:
+        """Return the client's end of a new connection on which nothing has been said.
+
+        For what no client of ours would say: ``send`` bytes, :meth:`run`, and ``recv`` the answer
+        (``BlockingIOError``: there is none; ``b""``: the server has hung up).
+
+        >>> from rawsio import Server
+        >>> with TestKit(Server()) as kit:
+        ...     wire = kit.dial()
+        ...     wire.send(b"GET /socket.io/ HTTP/2.0\\r\\nHost: a\\r\\n\\r\\n")
+        ...     kit.run()
+        ...     wire.recv(1000).split(b"\\r\\n")[0]
+        37
+        b'HTTP/1.1 505 HTTP Version Not Supported'
+        """
         here, there = self.board.pair()
         self.io._running.accept(None, there, ("testkit", there.fileno()))
-        done(here)
+        return here
 
     # Time
 

@@ -76,14 +76,17 @@ if TYPE_CHECKING:
 
         @property
         def messages(self) -> tuple[str | bytes, ...]:
-            """Its standard form."""
+            """Its form."""
+
+        @property
+        def parser(self) -> Parser | None:
+            """Whose form that is; ``None``: the standard form."""
 
 
 __all__ = ["SocketIOConnection"]
 
 _JOINED = State.JOINED
 _ACTIVE = (State.CONNECTING, State.REJOINING, State.JOINED)
-_ALL = frozenset((Connect, ConnectError, Event, Ack, Disconnect))
 _NOWHERE: dict[str, State] = {}
 _ONLY_ROOT = {"/": State.JOINED}
 
@@ -112,7 +115,7 @@ class SocketIOConnection:
         "_limits",
         "_encode",
         "_decode",
-        "_standard",
+        "_parser",
         "_states",
         "_partial",
         "_outbox",
@@ -133,7 +136,7 @@ class SocketIOConnection:
         self._limits = limits
         self._encode = encode_packet if parser is None else parser.encode
         self._decode = decode_packet if parser is None else parser.decode
-        self._standard = _ALL if parser is None else parser.standard
+        self._parser = parser
         self._states = _NOWHERE
         self._partial: Partial | None = None
         self._outbox: list[Any] | None = None
@@ -251,12 +254,15 @@ class SocketIOConnection:
     def send_prepared(self, prepared: Prepared) -> None:
         """Send a prepared packet: the same as ``send(prepared.event)``, without encoding it again.
 
-        The outbox then holds ``prepared`` itself in place of its messages; what a parser does not
-        list in ``standard`` is encoded by that parser instead.
+        The outbox then holds ``prepared`` itself in place of its messages.  What has the form of
+        another parser is encoded again, unless ours lists it in ``standard``.
         """
-        if type(prepared.event) not in self._standard:
-            self.send(prepared.event)
-            return
+        ours, theirs = self._parser, prepared.parser
+        if theirs is not ours:
+            event = prepared.event
+            if theirs is not None or ours is None or type(event) not in ours.standard:
+                self.send(event)
+                return
         self._admit(prepared.event, prepared.messages)
         self._put((prepared,))
 

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
         def messages(self) -> tuple[str | bytes, ...]:
             """Its Engine.IO messages."""
 
+        @property
+        def parser(self) -> Any:
+            """Whose form they have; ``None``: the standard form."""
+
     class Host(Protocol):
         """The server (or client) around the model: clock, loop, threads, encoder, log."""
 

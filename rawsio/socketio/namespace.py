@@ -184,7 +184,9 @@ class Namespace(Listening, Operators):
         socket.begin()
         self.sockets[socket.id] = socket
         self.adapter.connected(socket.id)
-        secret = self.adapter.begin_session(socket)
+        # A client of Socket.IO v2 knows nothing of recovery: nothing is kept for it.
+        old = socket._peer.base_id is not None
+        secret = None if old else self.adapter.begin_session(socket)
         return {"sid": socket.id} if secret is None else {"sid": socket.id, "pid": secret}
 
     def vacated(self) -> None:

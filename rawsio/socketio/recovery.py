@@ -211,6 +211,8 @@ class RecoveringAdapter(Adapter):
     def persist_session(self, socket: Any) -> None:
         """Keep what is needed to restore a socket that lost its connection."""
         session = socket.session
+        if session is None:
+            return
         session.rooms = tuple(self.sids.get(socket.id, ()))
         session.stays = self._stays.pop(socket.id, {})
         session.data = socket.data

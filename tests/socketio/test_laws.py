@@ -6,19 +6,12 @@ from typing import Any
 
 from rawsio.layer import Role
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.packets import Connect, encode_packet
+from rawsio.socketio.packets import Connect
 from rawsio.socketio.values import Unsendable
+from rawsio.stack import Prepared, prepare
 from tests.laws import Subject, laws_for
 
 from .strategies import LIMITS, events, wire
-
-
-class Prepared:
-    """What the layer knows of a prepared packet; the stack's has the lower forms as well."""
-
-    def __init__(self, event: Any) -> None:
-        self.event = event
-        self.messages = encode_packet(event)
 
 
 def make() -> tuple[SocketIOConnection, SocketIOConnection]:
@@ -46,7 +39,7 @@ def flatten(units: list[Any]) -> list[Any]:
 
 def try_prepare(event: Any) -> Prepared | None:
     try:
-        return Prepared(event)
+        return prepare(event)
     except Unsendable:
         return None
 

@@ -16,10 +16,13 @@ from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.msgpack import UNDEFINED, MsgpackParser, pack, unpack
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import Unsendable
+from rawsio.stack import prepare, preparer
 from tests.laws import Subject, laws_for
 
 from . import strategies
 from .strategies import LIMITS
+
+PARSER = MsgpackParser(LIMITS)
 
 VALUES: list[tuple[Any, str]] = [
     (0, "00"), (127, "7f"), (128, "cc80"), (255, "ccff"), (256, "cd0100"), (65535, "cdffff"),
@@ -258,21 +261,20 @@ class TestParser:
         with pytest.raises(Unsendable):
             parser.encode(Event("/", ["x", [[[1]]]]))
 
-    def test_a_prepared_packet_is_encoded_again(self) -> None:
-        class Prepared:
-            event = Event("/", ["x", b"1"])
-            messages = ("not this one",)
-
-        layer, _ = make()
-        layer.send_prepared(Prepared())
-        assert layer.data_to_send() == list(MsgpackParser().encode(Prepared.event))
+    def test_a_prepared_packet_is_sent_as_it_is_if_it_has_the_form_of_this_parser(self) -> None:
+        layer, event, parser = make()[0], Event("/", ["x", b"1"]), MsgpackParser(LIMITS)
+        for prepared in (prepare(event), preparer(parser)(event)):
+            layer.send_prepared(prepared)
+            assert layer.data_to_send() == list(parser.encode(event))
+        prepared = preparer(PARSER)(event)
+        layer.send_prepared(prepared)
+        assert layer.data_to_send() == [prepared]
 
 
 def make() -> tuple[SocketIOConnection, SocketIOConnection]:
     """Return a client and a server that have joined ``/``."""
-    parser = MsgpackParser(LIMITS)
-    client = SocketIOConnection(Role.CLIENT, LIMITS, parser=parser)
-    server = SocketIOConnection(Role.SERVER, LIMITS, parser=parser)
+    client = SocketIOConnection(Role.CLIENT, LIMITS, parser=PARSER)
+    server = SocketIOConnection(Role.SERVER, LIMITS, parser=PARSER)
     client.send(Connect("/"))
     server.receive(*client.data_to_send())
     server.send(Connect("/", {"sid": "x"}))

@@ -12,6 +12,7 @@ from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event, encode_packet
 from rawsio.socketio.revision4 import Revision4Parser
 from rawsio.socketio.values import Unsendable
+from rawsio.stack import prepare
 
 
 def server() -> SocketIOConnection:
@@ -96,17 +97,11 @@ def test_the_query_of_a_binary_packet_is_dropped_too() -> None:
 
 @pytest.mark.rule("socketio-v5-revision4-same")
 def test_a_prepared_event_is_sent_as_it_is() -> None:
-    class Prepared:
-        event: Any = Event("/", ["x"])
-        messages = encode_packet(event)
-
     layer = server()
     layer.data_to_send()
-    prepared = Prepared()
+    prepared = prepare(Event("/", ["x"]))
     layer.send_prepared(prepared)
     assert layer.data_to_send() == [prepared]
     layer.receive("0/a,")
-    answer = Prepared()
-    answer.event = Connect("/a", {"sid": "x"})
-    layer.send_prepared(answer)
+    layer.send_prepared(prepare(Connect("/a", {"sid": "x"})))
     assert layer.data_to_send() == ["0/a,"]

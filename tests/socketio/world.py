@@ -16,19 +16,13 @@ from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.handshake import Opening
-from rawsio.socketio.packets import Ack, Connect, Disconnect, Event, encode_packet
+from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
 from rawsio.socketio.peer import Peer
 from rawsio.socketio.recovery import Recovery
 from rawsio.socketio.registry import Namespaces
+from rawsio.stack import Prepared, prepare
 
-__all__ = ["Client", "Prepared", "World", "drive"]
-
-
-class Prepared:
-    def __init__(self, event: Any, compress: bool) -> None:
-        self.event = event
-        self.messages = encode_packet(event)
-        self.compress = compress
+__all__ = ["Client", "World", "drive"]
 
 
 class Timer:
@@ -80,7 +74,7 @@ class World:
     # The host
 
     def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
-        made = Prepared(event, compress)
+        made = prepare(event, compress=compress)
         self.prepared.append(made)
         return made
 
