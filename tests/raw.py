@@ -33,9 +33,16 @@ class _Wire:
 
     def exchange(self, data: bytes) -> bytes:
         """Send bytes, let everything happen, and return what has come."""
-        self.wire.send(data)
-        self.kit.run()
-        return self.heard()
+        heard = b""
+        while data and not self.hung_up:
+            try:
+                data = data[self.wire.send(data) :]
+            except BlockingIOError:
+                heard += self.heard()
+            except OSError:
+                self.hung_up = True
+            self.kit.run()
+        return heard + self.heard()
 
     def heard(self) -> bytes:
         """Return what has come since."""

@@ -64,9 +64,9 @@ _RATE_WINDOW = 10.0
 class Peer(InOrder):
     """One client connection: its sockets by namespace; see the module's essay.
 
-    ``joined_any`` says whether it has ever been accepted in a namespace.  ``base_id`` is for
-    clients of Socket.IO v2, which take the id of their Engine.IO session for their own: give it,
-    and feed ``"0"`` once the peer is in its place, as such a client is in ``/`` from the start.
+    ``base_id`` is for clients of Socket.IO v2, which take the id of their Engine.IO session for
+    their own: give it, and feed ``"0"`` once the peer is in its place, as such a client is in ``/``
+    from the start.
     """
 
     __slots__ = (
@@ -75,7 +75,6 @@ class Peer(InOrder):
         "opening",
         "base_id",
         "sockets",
-        "joined_any",
         "_over",
         "_asked",
         "_timer",
@@ -99,7 +98,6 @@ class Peer(InOrder):
         self.opening = opening
         self.base_id = base_id
         self.sockets: dict[str, Socket] = {}
-        self.joined_any = False
         self._over = False
         # CONNECTs whose namespace is being looked for, by name.
         self._asked: dict[str, object] | None = None
@@ -245,8 +243,11 @@ class Peer(InOrder):
     def _accept(self, socket: Socket) -> None:
         namespace: Any = socket.namespace
         data = namespace.enter(socket)
-        self.joined_any = True
         self.send(Connect(socket.namespace.name, data))
+        if self._timer is not None and self.protocol.deadline is None:
+            # The time to join is over, and what is due next may be due sooner.
+            self._timer.cancel()
+            self._timer = None
         self.perform(greet, self, socket)
 
     # Out

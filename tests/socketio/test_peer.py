@@ -142,7 +142,6 @@ def test_a_connection_that_joins_nothing_is_closed_in_time() -> None:
     world = World(limits=Limits(connect_time=45.0))
     client = world.client(None)
     other = world.client()
-    assert not client.peer.joined_any
     world.pass_time(44.9)
     assert client.closed is None
     world.pass_time(0.2)
@@ -165,6 +164,15 @@ def test_attachments_that_do_not_arrive_in_time_close_the_connection() -> None:
     world.pass_time(11)
     assert client.closed == "forced close"
     assert world.timers() == 0
+
+
+def test_the_time_for_attachments_does_not_wait_for_the_time_to_join() -> None:
+    world = World(limits=Limits(attachment_time=30.0, connect_time=45.0))
+    client = world.client()
+    assert world.timers() == 0
+    client.raw('51-["x",{"_placeholder":true,"num":0}]')
+    world.pass_time(31)
+    assert client.closed == "forced close"
 
 
 def test_the_end_of_a_connection_leaves_no_timer() -> None:
