@@ -43,6 +43,8 @@ class Limits:
     """Longest chunk-size line: extensions are legal and ignored, so they must be cheap."""
     body: int = 1_000_000
     """Longest request or response body (``max_http_buffer_size``)."""
+    interim: int = 100
+    """Most interim (1xx) responses before a final one: they would hold a client for ever."""
     pipeline: int = 16384
     """Most bytes kept unparsed behind a request that is still in work."""
     head_time: float = 10.0

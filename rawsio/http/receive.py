@@ -72,6 +72,7 @@ class Receiver:
         "_now",
         "_since",
         "_received",
+        "_interim",
     )
 
     def __init__(self, role: Role, limits: Limits = DEFAULT) -> None:
@@ -98,6 +99,7 @@ class Receiver:
         self._now: float | None = None
         self._since: float | None = None  # when the present wait began
         self._received = 0
+        self._interim = 0  # responses before the final one
 
     # --- Receiving ---
 
@@ -168,8 +170,12 @@ class Receiver:
         if switches(method, status):
             self._take_switch(response, members(fields.get("upgrade", [])), events)
         elif status < 200:
+            self._interim += 1
+            if self._interim > self.limits.interim:
+                raise HTTPError("interim responses without end", "9110-15.2-interim-most")
             events.append(response)
         else:
+            self._interim = 0
             framing = response_framing(fields, response.version, method, status)
             if framing:
                 self._reader = reader_for(framing, self.limits, Role.SERVER)

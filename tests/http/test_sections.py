@@ -9,9 +9,10 @@ import pytest
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.messages import Request
 from rawsio.http.sections import HeadReader, Section
-from rawsio.layer import Role
+from rawsio.layer import Closing, Failed, Role
 from rawsio.limits import DEFAULT, Limits
 
+from .feeding import client_that_asked
 from .strategies import REQUESTS
 
 
@@ -53,3 +54,31 @@ def test_every_byte_of_a_slow_head_is_searched_once() -> None:
         assert section.read(buffer) is None
         searched.append(section._line.searched)
     assert searched == list(range(19, 120))
+
+
+CHUNKED_ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.rule("9110-15.2-interim-most")
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"", b"HTTP/1.1 200 " + b"x" * 100),
+        (b"HTTP/1.1 200 OK\r\n", b"X: " + b"a" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"X: a\r\n" * 20),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4),
+        (CHUNKED_ANSWER, b"0" * 100),
+        (CHUNKED_ANSWER, b"1;" + b"x" * 100),
+        (CHUNKED_ANSWER + b"0\r\n", b"X: a\r\n" * 20),
+    ],
+    ids=["status line", "field", "fields", "interim", "chunk size", "extension", "trailers"],
+)
+def test_a_server_that_never_comes_to_the_point_is_left(start: bytes, more: bytes) -> None:
+    client = client_that_asked()
+    events = client.receive(start)
+    for _ in range(10_000):
+        events += client.receive(more)
+        assert client.buffered <= DEFAULT.head + len(more)
+        if client.closing is not Closing.OPEN:
+            break
+    assert type(events[-1]) is Failed
