@@ -138,7 +138,6 @@ REFUSED: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.rule("engineio-v4-packet-type")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("packets", REFUSED.values(), ids=REFUSED)
 def test_a_bad_packet_ends_its_connection_with_one_line(
@@ -310,3 +309,22 @@ def test_who_never_joins_a_namespace_is_closed_in_time(victim: Victim) -> None:
     silent.say()
     assert silent.closed is not None
     victim.check()
+
+
+def test_the_id_of_a_session_is_never_logged(
+    victim: Victim, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        polling = Polling(victim.kit)
+        for query in ("&sid=x", "", "&sid=x"):
+            wire = victim.kit.dial()
+            wire.send(request(polling.query + query, "POST", b"9"))
+            victim.kit.run()
+        polling.get()
+        for _ in range(2):
+            Polling(victim.kit).post(b"42[NaN]")
+        victim.attack("websocket", ["42[NaN]"])
+        victim.wait(60)
+    ids = {polling.sid, *victim.kit.io.engine.sessions}
+    assert caplog.text
+    assert not any(sid in caplog.text for sid in ids)
