@@ -14,6 +14,7 @@ laws           full only: every ``test_laws.py`` with 20,000 random examples, tw
 autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protocol``, or all cases
 interop        the official client, the protocol suites' cases, our browser client, and the demo
                page in Chromium (``tests/interop/run.py``)
+soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 =============  ================================================================================
 
 A failure does not stop the sections that follow.  A test that was skipped is an error, unless
@@ -262,6 +263,12 @@ def interop(ctx: Context) -> None:
     ctx.run(Job("interop", [_suite_python(), "-m", "tests.interop.run"]))
 
 
+def soak(ctx: Context) -> None:
+    """Load a server and hold it to bounds, one script after the other: they measure."""
+    for name in ("leak", "slow_reader", "memory", "idle"):
+        ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
+
+
 SECTIONS = {
     "prepare": prepare,
     "lint": lint,
@@ -271,8 +278,9 @@ SECTIONS = {
     "laws": laws,
     "autobahn": autobahn,
     "interop": interop,
+    "soak": soak,
 }
-ONLY_IN_FULL = {"laws"}
+ONLY_IN_FULL = {"laws", "soak"}
 
 
 def _section(ctx: Context, name: str) -> str:
