@@ -38,11 +38,13 @@ from rawsio.log import WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from rawsio.engineio.session import Session
     from rawsio.host import ServerHost
     from rawsio.http.messages import Request
+    from rawsio.watchers import Watchers
 
 __all__ = ["BackPressure", "Conn"]
 
@@ -89,13 +91,14 @@ class Conn:
     ``session`` is the Engine.IO session; the other names are for the application.
     """
 
-    __slots__ = ("session", "_pressure", "_queue", "_room")
+    __slots__ = ("session", "_pressure", "_queue", "_room", "_watchers")
 
     def __init__(self, session: Session, pressure: BackPressure) -> None:
         self.session = session
         self._pressure = pressure
         self._queue = _OPEN
         self._room = 0
+        self._watchers: Watchers | None = None
 
     @property
     def id(self) -> str:
@@ -204,10 +207,33 @@ class Conn:
         self.session.close(reason)
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
-        """Stop reading from the client while ``paused``; it is held back by TCP."""
-        stream = getattr(self.session.link, "stream", None)
+        """Stop reading from the client while ``paused``.
+
+        It is held back by TCP; over polling by the answer to its next POST, which waits.
+        """
+        stream, polling = getattr(self.session.link, "stream", None), self.session.polling
         if stream is not None:
             (stream.pause if paused else stream.resume)()
+        elif polling is not None and paused:
+            polling.paused = True
+        elif polling is not None:
+            polling.release()
+
+    def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
+        """Call a function for what happens to the session below Socket.IO; also a decorator.
+
+        ``name`` is one of :data:`rawsio.watchers.NAMES`; see there.
+        """
+        if self._watchers is None:
+            from rawsio.watchers import Watchers
+
+            self._watchers = Watchers(self.session, self._pressure.host.log)
+        return self._watchers.on(name, fn)
+
+    def told(self, name: str, *values: Any) -> None:
+        """Hear of the session."""
+        if self._watchers is not None:
+            self._watchers.tell(name, *values)
 
     def __repr__(self) -> str:
         return f"<Conn {self.transport} from {self.address}>"

@@ -119,7 +119,7 @@ class Gateway:
             self.registry.refused(stack)
             stack.respond(*refusal(error))
             return
-        fields = self.registry.upgrade_headers(request)
+        fields = self.registry.upgrade_headers(stack, request)
         if fields:
             accepted.response.headers = accepted.response.headers.plus(*fields)
         stack.upgrade(accepted)

@@ -77,8 +77,10 @@ class Limits:
     """Most packets that wait for a poll: who posts but never polls is cut off."""
     sessions: int = 65536
     """Most sessions at a time."""
-    sessions_without_namespace: int = 8192
-    """Most sessions at a time that have joined no namespace yet."""
+    sessions_per_address: int = 65536
+    """Most sessions at a time of one address; behind a proxy all clients have the same."""
+    handshakes_per_second: int = 10_000
+    """Most new sessions a second of one address, averaged over ten seconds."""
 
     # Socket.IO
     connect_time: float = 45.0

@@ -30,7 +30,7 @@ from __future__ import annotations
 from rawsio.assembly import Plugs, build
 from rawsio.conn import Conn
 from rawsio.engineio.connection import reason_of
-from rawsio.engineio.packets import Message, Opened
+from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.layer import Closed, Failed, Role
 from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
@@ -141,6 +141,8 @@ class Server(Listening, Operators):
             session.user.receive(event.data)
         elif kind is Opened:
             self._opened(session)
+        elif kind is Upgraded:
+            session.user.moved()
         elif kind is Closed or kind is Failed:
             session.user.ended(reason_of(event), getattr(event, "message", None))
             self._running.driver.forget(session)

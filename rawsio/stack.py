@@ -320,6 +320,11 @@ class ServerStack:
         own: int = self._layer.waiting if self.upgraded else 0  # type: ignore[attr-defined]
         return own if self.stream is None else own + self.stream.buffered_amount
 
+    @property
+    def incoming(self) -> int:
+        """Bytes received of a WebSocket message, or of a request's body, that is not whole yet."""
+        return int(self._layer.buffered) + len(self.body or b"")  # type: ignore[attr-defined]
+
     def _touch(self) -> None:
         if self.stream is not None:
             self.stream.touch()

@@ -42,6 +42,7 @@ class _Wire:
             except OSError:
                 self.hung_up = True
             self.kit.run()
+        self.kit.run()
         return heard + self.heard()
 
     def heard(self) -> bytes:

@@ -111,6 +111,9 @@ code=3, message="there is no packet '9'")], [])
         "_beat",
         "_interval",
         "_timeout",
+        "_held_below",
+        "_seen_below",
+        "_rate",
     )
 
     reading = True
@@ -118,8 +121,6 @@ code=3, message="there is no packet '9'")], [])
     def __init__(
         self, role: Role, limits: Limits = DEFAULT, *, revision: int = 4, base64: bool = False
     ) -> None:
-        # Packets arrive whole and leave at once: there is nothing here that a limit could bound.
-        del limits
         self.role = role
         self.revision = revision
         self.base64 = base64
@@ -131,6 +132,8 @@ code=3, message="there is no packet '9'")], [])
         self._beat = Beat.RESTING
         self._interval = 0.0
         self._timeout = 0.0
+        self._held_below = self._seen_below = 0
+        self._rate = limits.body_rate
 
     @property
     def closing(self) -> Closing:
@@ -338,13 +341,18 @@ code=3, message="there is no packet '9'")], [])
             return []
         if self._beat is Beat.UNARMED:
             self._beat = Beat.RESTING
+            self._seen_below = self._held_below
             self.deadline = self._next(now)
         elif self._beat is Beat.RESTING and self._pings:
             self._put(PING)
             self._beat = Beat.WAITING
+            self._seen_below = self._held_below
             self.deadline = now + self._timeout
         elif self._beat is Beat.HEARD:
             self._beat = Beat.EXTENDED
+            self.deadline = now + self._timeout
+        elif self._held_below - self._seen_below >= self._rate * self._timeout > 0.0:
+            self._seen_below = self._held_below
             self.deadline = now + self._timeout
         else:
             what = "pong" if self._pings else "ping"
@@ -352,6 +360,14 @@ code=3, message="there is no packet '9'")], [])
                 EngineIOError(f"no {what} came in time", "engineio-v4-heartbeat-timeout")
             )
         return []
+
+    def hold(self, size: int) -> None:
+        """Say before ``tick`` how much the transport holds of a packet that is not whole yet.
+
+        If that grew by ``limits.body_rate`` a second, the peer lives, and what it owes stands
+        behind that packet: a long upload on a slow line is no silence.
+        """
+        self._held_below = size
 
     def _next(self, now: float) -> float | None:
         if self._pings:

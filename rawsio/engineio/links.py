@@ -9,8 +9,9 @@ stack, an ASGI server or a test can be one:
     WebSocket: one message.
 ``close(code=1005, reason="")``
     WebSocket: begins the closing handshake.
-``buffered_amount``, ``address``, ``secure``
-    Bytes not sent yet; where the peer is; whether TLS is below.
+``buffered_amount``, ``incoming``, ``address``, ``secure``
+    Bytes not sent yet; bytes received of a message or body that is not whole; where the peer is;
+    whether TLS is below.
 ``session``
     A slot that belongs to the registry; ``None`` at first.
 
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
         @property
         def buffered_amount(self) -> int:
             """Bytes not sent yet."""
+
+        @property
+        def incoming(self) -> int:
+            """Bytes received of what is not whole yet."""
 
         def respond(self, response: Response, body: bytes, /) -> None:
             """Answer the request in work."""

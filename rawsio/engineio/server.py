@@ -21,6 +21,7 @@ from rawsio.errors import EngineIOError
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
 
+from .admission import Admission
 from .checks import (
     RequestError,
     asks_for_websocket,
@@ -73,7 +74,10 @@ class EngineIOServer:
     have come nearer: the driver flushes it at the end of the turn, and looks at the deadline.
     """
 
-    __slots__ = ("options", "limits", "sessions", "policy", "_path", "_random_bytes", "_touched")
+    __slots__ = (
+        *("options", "limits", "sessions", "policy"),
+        *("_admission", "_path", "_random_bytes", "_touched"),
+    )
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class EngineIOServer:
         self.sessions: dict[str, Session] = {}
         """The sessions that are not over, by their ids."""
         self.policy = OriginPolicy(self.options.cors_policy())
+        self._admission = Admission(limits)
         self._path = self.options.full_path()
         self._random_bytes = random_bytes
         self._touched = touched
@@ -101,14 +106,13 @@ class EngineIOServer:
 
     def receive_request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
         """Take the head of a request."""
-        del now  # sessions learn the time by tick, and no request needs it
         try:
-            return self._request(link, request)
+            return self._request(link, request, now)
         except RequestError as error:
             self._refuse(link, request, error)
             return RESPONDED, []
 
-    def _request(self, link: Link, request: Request) -> tuple[Verdict, Events]:
+    def _request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
         options = self.options
         check_host(options, request)
         check_middleware(options, request)
@@ -119,7 +123,7 @@ class EngineIOServer:
         query = check_query(options, request)
         check_origin(self.policy, request, secure=link.secure)
         if query.sid is None:
-            return self._handshake(link, request, query)
+            return self._handshake(link, request, query, now)
         session = self._known(request, query)
         if asks_for_websocket(request):
             link.session = session
@@ -162,35 +166,43 @@ class EngineIOServer:
             raise RequestError(3, "engineio-v4-http-upgrade", context)
         return session
 
-    def _refuse(self, link: Link, request: Request, error: RequestError) -> None:
+    def _report(self, request: Request, error: RequestError) -> None:
         if self.options.on_connection_error is not None:
             self.options.on_connection_error(request, error.code, error.message, error.context)
+
+    def _refuse(self, link: Link, request: Request, error: RequestError) -> None:
+        self._report(request, error)
         fields = self._fields(request)
         link.respond(*error_answer(error.status, error.code, error.message, fields))
 
-    def _fields(self, request: Request, *, initial: bool = False) -> Pairs:
+    def _fields(self, request: Request, new: Session | None = None) -> Pairs:
         fields = self.policy.headers(request.headers.get("origin"))
-        if initial and self.options.on_initial_headers is not None:
+        cookie = None if new is None else self.options.session_cookie()
+        if new is not None and cookie is not None:
+            fields.append(("Set-Cookie", cookie.header(new.id)))
+        if new is not None and self.options.on_initial_headers is not None:
             self.options.on_initial_headers(fields, request)
         if self.options.on_headers is not None:
             self.options.on_headers(fields, request)
         return fields
 
-    def upgrade_headers(self, request: Request) -> Pairs:
+    def upgrade_headers(self, link: Link, request: Request) -> Pairs:
         """Return the header fields that the 101 for this request should have besides its own."""
-        return self._fields(request, initial="sid=" not in request.query)
+        session = link.session
+        initial = session is not None and session.state is State.OPENING
+        return self._fields(request, session if initial else None)
 
     # New sessions
 
-    def _handshake(self, link: Link, request: Request, query: Query) -> tuple[Verdict, Events]:
+    def _handshake(
+        self, link: Link, request: Request, query: Query, now: float
+    ) -> tuple[Verdict, Events]:
         revision = check_handshake(self.options, request, query)
-        if len(self.sessions) >= self.limits.sessions:
-            context = {"name": "TOO_MANY_SESSIONS"}
-            raise RequestError(3, "engineio-v4-handshake-sessions", context, status=503)
+        self._admission.check(link.address, len(self.sessions), now)
         sid = self._new_id(request)
         session = Session(
             sid,
-            EngineIOConnection(Role.SERVER, revision=revision, base64=query.base64),
+            EngineIOConnection(Role.SERVER, self.limits, revision=revision, base64=query.base64),
             head=freeze(request),
             address=link.address,
             secure=link.secure,
@@ -202,10 +214,7 @@ class EngineIOServer:
         if query.transport == "websocket":
             return UPGRADE, []
         session.polling = Polling(query.jsonp)
-        fields = self._fields(request, initial=True)
-        cookie = self.options.session_cookie()
-        if cookie is not None:
-            fields.append(("Set-Cookie", cookie.header(sid)))
+        fields = self._fields(request, session)
         upgrades = self.options.allow_upgrades and "websocket" in self.options.transports
         events = self._open(session, ("websocket",) if upgrades else ())
         session.park(link, fields, self._gzip_from(request))
@@ -240,13 +249,15 @@ class EngineIOServer:
         session.connection.send(opened)
         session.stage = Transport.POLLING if session.polling is not None else Transport.WEBSOCKET
         self.sessions[session.id] = session
+        self._admission.opened(session.address)
         if options.initial_packet is not None:
             session.connection.send(Message(options.initial_packet))
         self._touched(session)
         return [(session, opened)]
 
     def _forget(self, session: Session) -> None:
-        self.sessions.pop(session.id, None)
+        if self.sessions.pop(session.id, None) is not None:
+            self._admission.closed(session.address)
 
     # Polling
 
@@ -274,6 +285,8 @@ class EngineIOServer:
             return self._fail(session, link, request, error)
         length = request.headers.get("content-length") or "0"
         if len(length) > 15 or int(length) > self.options.max_http_buffer_size:
+            context = {"name": "TOO_LONG", "limit": self.options.max_http_buffer_size}
+            self._report(request, RequestError(3, "engineio-v4-polling-size", context))
             return self._too_long(session, link, self._fields(request))
         polling.post, polling.post_fields = link, self._fields(request)
         link.session = session
@@ -314,8 +327,12 @@ class EngineIOServer:
             return events
         for packet in packets:
             events += [(session, event) for event in session.receive(packet)]
-        failed = bool(events) and events[-1][1].__class__ is Failed
-        link.respond(*(error_answer(400, 3, fields=fields) if failed else ok_answer(fields)))
+        if events and events[-1][1].__class__ is Failed:
+            link.respond(*error_answer(400, 3, fields=fields))
+        elif polling.paused and session.polling is polling and session.state is State.OPEN:
+            polling.post, polling.held, link.session = link, True, session
+        else:
+            link.respond(*ok_answer(fields))
         return events
 
     def _packets(self, polling: Polling, revision: int, body: bytes) -> list[Any]:

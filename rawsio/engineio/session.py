@@ -144,15 +144,15 @@ class Session:
         connection = self.connection
         if event.__class__ is Closed:
             self.close(event.reason)
-            return
-        if self.link is None:
+        elif self.link is None:
             # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
             if self.revision == 4:
                 check_separator(event)
             connection.send(event)
             self._touched(self)
-        elif event.__class__ is Message and connection.state is _OPEN:
-            # The fast path: what would go through the outbox goes to the link at once.
+        elif connection.__class__ is EngineIOConnection and connection.state is _OPEN:
+            # The fast path: what would go through the outbox goes to the link at once, unless
+            # somebody looks on (rawsio.trace).
             deliver(self.link, connection.encode(event.data), connection.revision)
         else:
             connection.send(event)
@@ -283,11 +283,8 @@ class Session:
         if self.link is not None:
             self.link.session = None
             self.link = None
-        if self.polling is not None and self.polling.post is not None:
-            self.polling.post.session = None
-            self.polling.post = None
         if self.polling is not None:
-            self.polling.grace = None
+            self.polling.end()
         self.connection.data_to_send()
         self._ended(self)
 
@@ -345,8 +342,7 @@ class Session:
         self.link, self.candidate, self.polling = candidate.link, None, None
         self._drain(candidate.link)
         if polling is not None:
-            if polling.post is not None:
-                polling.post.session = None
+            polling.end()
             polling.take()
         return [Upgraded()]
 
@@ -374,13 +370,14 @@ class Session:
 
     @property
     def _overfull(self) -> bool:
-        many = self.connection.pending > self._limits.unpolled
-        return many and self.connection.state is not State.CLOSED
+        return self.connection.pending > self._limits.unpolled and self.state is not State.CLOSED
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time: the heartbeat, the noops of an upgrade, the last wait for a poll."""
-        events = self.connection.tick(now)
         polling = self.polling
+        link = self.link if polling is None else polling.post
+        self.connection.hold(0 if link is None else link.incoming)
+        events = self.connection.tick(now)
         if polling is not None:
             if self.candidate is not None and self.candidate.tick(now) and polling.poll is not None:
                 self._answer(self.connection.data_to_send() or [NOOP])

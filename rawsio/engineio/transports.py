@@ -14,7 +14,7 @@ from __future__ import annotations
 from rawsio.layer import Role
 
 from .packets import Probed
-from .polling import payload_answer
+from .polling import ok_answer, payload_answer
 from .probe import Probe
 
 TYPE_CHECKING = False
@@ -46,6 +46,8 @@ class Polling:
         "binary",
         "grace",
         "taken",
+        "paused",
+        "held",
     )
 
     def __init__(self, jsonp: str | None = None) -> None:
@@ -65,6 +67,27 @@ class Polling:
         """After our close: until when a last poll is waited for."""
         self.taken: Callable[[], None] | None = None
         """Called once, when the queue is taken: who put much into it waits for that."""
+
+        self.paused = False
+        """Whether the answers to POSTs are held back, so that no further one comes."""
+        self.held = False
+        """Whether one is."""
+
+    def release(self) -> None:
+        """Give the answer that was held back."""
+        self.paused = False
+        if self.held and self.post is not None:
+            link, self.post, self.held = self.post, None, False
+            link.session = None
+            link.respond(*ok_answer(self.post_fields))
+
+    def end(self) -> None:
+        """Let go of the POST in work, with an answer if there is one to give."""
+        self.release()
+        self.grace = None
+        if self.post is not None:
+            self.post.session = None
+            self.post = None
 
     def take(self) -> None:
         """Tell who waits for it that the queue was taken."""

@@ -122,6 +122,9 @@ if TYPE_CHECKING:
         def pause(self, paused: bool, /) -> None:  # noqa: FBT001
             """Stop or go on reading: the queue of events is over its limit, or no longer."""
 
+        def told(self, name: str, /, *values: Any) -> None:
+            """Hear of the session: ``upgrade``, ``drain``, ``close`` with the reason."""
+
     class Space(Protocol):
         """What adapters, operators and sockets need of a namespace."""
 
@@ -148,6 +151,10 @@ if TYPE_CHECKING:
         host: Host
         sink: Sink
         base_id: str | None
+
+        def awaited(self) -> int:
+            """Return how many acknowledgements the client owes all of its sockets."""
+
         """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
         def transmit(self, prepared: Prepared, /) -> None:

@@ -153,11 +153,16 @@ class Member:
             return
         if self._pending is None:
             self._pending = {}
-        if len(self._pending) >= self.namespace.host.limits.pending_acks:
+        if self._peer.awaited() >= self.namespace.host.limits.pending_acks:
             waiter.lost(self.id, "it owes too many acknowledgements")
             return
         self._pending[prepared.event.id] = waiter
         self.deliver(prepared)
+
+    @property
+    def awaited(self) -> int:
+        """How many acknowledgements the client owes this socket."""
+        return 0 if self._pending is None else len(self._pending)
 
     def answered(self, packet: Ack) -> None:
         """Take an acknowledgement; one that nobody waits for is ignored."""

@@ -275,6 +275,10 @@ class Peer(InOrder):
             return
         self.sink.send(protocol.data_to_send())
 
+    def awaited(self) -> int:
+        """Return how many acknowledgements the client owes all of its sockets."""
+        return sum(socket.awaited for socket in self.sockets.values())
+
     # The end
 
     def ended(self, reason: str, description: str | None = None) -> None:
@@ -282,6 +286,7 @@ class Peer(InOrder):
         if self._over:
             return
         self._over = True
+        self.sink.told("close", reason)
         self._asked = None
         if self._timer is not None:
             self._timer.cancel()
@@ -318,8 +323,15 @@ class Peer(InOrder):
 
     def drained(self) -> None:
         """What waited to be sent has been taken: handlers of ``drain`` are called."""
+        self.sink.told("drain")
         for socket in list(self.sockets.values()):
             raise_library_event(self.host, socket, "drain")
+
+    def moved(self) -> None:
+        """The session goes on over a WebSocket."""
+        if self.paused:
+            self.sink.pause(True)
+        self.sink.told("upgrade")
 
     # Time
 

@@ -9,7 +9,7 @@ from .source import Module, for_every_module, modules, names
 BASE = {"layer", "errors", "limits", "log", "patterns"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 
-SERVER_PARTS = {"application", "gateway", "conn", "host", "assembly", "running"}
+SERVER_PARTS = {"application", "gateway", "watchers", "conn", "host", "assembly", "running"}
 """What the server is made of besides the stack: between ``stack`` and ``server``."""
 
 CLIENT_PARTS = {
@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "application": BASE | {"http"},
     "gateway": BASE | PROTOCOLS | {"stack", "application"},
-    "conn": BASE | {"http", "engineio", "host"},
+    "watchers": BASE | {"engineio", "trace"},
+    "conn": BASE | {"http", "engineio", "host", "watchers"},
     "host": BASE | {"stack", "net"},
     "running": BASE | {"tls", "stack", "gateway", "conn", "host", "net"},
     "assembly": BASE | PROTOCOLS | {"stack", "application", "gateway", "conn", "host", "browser"},

@@ -23,6 +23,7 @@ class RecordingLink:
         self.address = address
         self.secure = secure
         self.buffered_amount = 0
+        self.incoming = 0
         self.responses: list[tuple[Response, bytes]] = []
         self.packets: list[Any] = []
         self.closed: list[tuple[int, str]] = []

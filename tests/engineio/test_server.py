@@ -139,6 +139,23 @@ def test_the_cookie_is_set_by_the_first_answer_only() -> None:
     assert "set-cookie" not in b.poll(session).headers
 
 
+@pytest.mark.rule("engineio-v4-polling-cookie")
+def test_a_session_that_begins_on_a_websocket_has_the_cookie_in_its_101() -> None:
+    b = Bench(EngineOptions(cookie=True))
+    query = b.q(transport="websocket")
+    request = Request("GET", f"/socket.io/?{query}", Headers([("Host", "a"), *WS.items()]))
+    link = RecordingLink()
+    assert b.server.receive_request(link, request, 0.0)[0] is UPGRADE
+    ((name, value),) = b.server.upgrade_headers(link, request)
+    assert (name, value.partition("=")[0]) == ("Set-Cookie", "io")
+    b.server.accept_websocket(link, request, 0.0)
+    session = b.open()
+    probe = RecordingLink()
+    request = Request("GET", f"/socket.io/?{query}&sid={session.id}", request.headers)
+    assert b.server.receive_request(probe, request, 0.0)[0] is UPGRADE
+    assert b.server.upgrade_headers(probe, request) == []
+
+
 def test_an_initial_packet_follows_the_open_packet() -> None:
     b = Bench(EngineOptions(initial_packet=b"\x01"))
     assert b.request(b.q()).body.endswith(b"}\x1ebAQ==")
@@ -161,10 +178,12 @@ def test_hooks_may_change_the_fields_of_answers() -> None:
     parked = b.parked(session)
     b.send(session, "x")
     assert parked.headers.get("x-each") == "GET"
-    upgrade = Request("GET", "/socket.io/?" + b.q(transport="websocket"), Headers())
-    assert b.server.upgrade_headers(upgrade) == [("X-First", "1"), ("X-Each", "GET")]
-    upgrade = Request("GET", "/socket.io/?" + b.q("a", "websocket"), Headers())
-    assert b.server.upgrade_headers(upgrade) == [("X-Each", "GET")]
+    headers = Headers([("Host", "a"), *WS.items()])
+    for sid, expected in ((None, ["X-First", "X-Each"]), (session.id, ["X-Each"])):
+        upgrade = Request("GET", "/socket.io/?" + b.q(sid, "websocket"), headers)
+        link = RecordingLink()
+        assert b.server.receive_request(link, upgrade, 0.0)[0] is UPGRADE
+        assert [name for name, _ in b.server.upgrade_headers(link, upgrade)] == expected
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message, Upgraded
-from rawsio.engineio.server import RESPONDED, UPGRADE, WAITING
+from rawsio.engineio.server import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.session import Session
 from rawsio.engineio.states import State, Transport
 from rawsio.errors import LocalProtocolError
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
 from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
 
@@ -278,6 +280,62 @@ def test_the_heartbeat_goes_over_a_websocket() -> None:
     b.pass_time(0.5)
     assert failed(b.taken()) == ("engineio-v4-heartbeat-timeout", "ping timeout")
     assert (link.drain(), link.closed) == (["2"], [(1005, "")])
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-upload")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_long_upload_on_a_slow_line_is_no_silence(transport: str) -> None:
+    b = Bench(limits=Limits(body_rate=100))
+    if transport == "websocket":
+        session, link = b.open_websocket()
+    else:
+        session, link = b.open(), RecordingLink()
+        post = Request("POST", f"/socket.io/?{b.q(session.id)}", Headers([("Host", "a")]))
+        assert b.server.receive_request(link, post, b.now)[0] is BODY
+    b.pass_time(25)
+    for _ in range(10):
+        link.incoming += 2000
+        b.pass_time(20)
+    assert session.state is State.OPEN
+    link.incoming += 1999
+    b.pass_time(20)
+    assert session.state is State.CLOSED
+
+
+def test_what_came_before_the_ping_is_no_sign_of_life() -> None:
+    b = Bench()
+    session, link = b.open_websocket()
+    link.incoming = 1_000_000
+    b.pass_time(45)
+    assert session.state is State.CLOSED
+
+
+def test_who_should_send_no_more_waits_for_the_answer_to_its_post() -> None:
+    b = Bench()
+    session = b.open()
+    polling = session.polling
+    assert polling is not None
+    polling.paused = True
+    link = b.post(session, "4one")
+    assert (link.responses, b.taken()[-1]) == ([], Message("one"))
+    polling.release()
+    assert link.answer() == (200, b"ok")
+    assert b.post(session, "4two").answer() == (200, b"ok")
+    polling.paused = True
+    link = b.post(session, "4three")
+    session.close(discard=True)
+    assert link.answer() == (200, b"ok")
+
+
+def test_a_post_whose_answer_waits_is_still_the_only_one() -> None:
+    b = Bench()
+    session = b.open()
+    assert session.polling is not None
+    session.polling.paused = True
+    first = b.post(session, "4one")
+    assert b.post(session, "4two").status == 400
+    assert session.state is State.CLOSED
+    assert first.answer() == (200, b"ok")
 
 
 @pytest.mark.rule("engineio-v4-heartbeat-unsolicited")

@@ -23,7 +23,6 @@ def test_a_client_is_answered_with_its_id_and_greeted() -> None:
     assert answer == Connect("/", {"sid": client.socket().id})
     assert order == [(client.socket().id, True)]
     assert client.socket().handshake.auth == {"token": 1}
-    assert client.peer.joined_any
 
 
 def test_middleware_refuses_with_a_message_and_data() -> None:
@@ -48,7 +47,6 @@ def test_middleware_refuses_with_a_message_and_data() -> None:
     assert order == ["first", "second"]
     assert not world.io.sockets
     assert not client.peer.sockets
-    assert not client.peer.joined_any
     assert not world.errors
     client.send(Connect("/"))
     assert order == ["first", "second"] * 2, "it may ask again"

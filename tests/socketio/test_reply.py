@@ -191,6 +191,18 @@ def test_too_many_questions_are_refused() -> None:
     assert world.io.emit_with_ack("q").result().missing == [socket.id]
 
 
+def test_questions_are_counted_for_all_sockets_of_a_connection() -> None:
+    from rawsio.limits import Limits
+
+    world = World(limits=Limits(pending_acks=2))
+    world.namespaces.of("/other")
+    client = world.client()
+    client.send(Connect("/other"))
+    sockets = client.socket(), client.socket("/other"), client.socket()
+    assert [socket.emit_with_ack("q").done() for socket in sockets] == [False, False, True]
+    assert not world.client().socket().emit_with_ack("q").done()
+
+
 @pytest.mark.rule("socketio-v5-ack-unknown")
 def test_unsolicited_repeated_and_foreign_acknowledgements_are_ignored() -> None:
     world = World()

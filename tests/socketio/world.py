@@ -179,6 +179,7 @@ class Client:
         self.buffered_amount = 0
         self.closed: str | None = None
         self.paused = False
+        self.tidings: list[Any] = []
         self.peer = Peer(
             world,
             world.namespaces,
@@ -205,6 +206,9 @@ class Client:
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
+
+    def told(self, name: str, *values: Any) -> None:
+        self.tidings.append((name, *values))
 
     # The client
 

@@ -1,4 +1,4 @@
-"""Connections that end in the middle of something leave nothing behind."""
+"""Connections that end in the middle of something leave nothing; those that are slow go on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from rawsio import Server
+from rawsio.net.memory import Wire
+from rawsio.testing import TestKit
+from rawsio.websocket.frames import TEXT, encode_frame
+from tests.raw import Polling, RawWebSocket, request
 
 HANDSHAKE = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -50,3 +54,36 @@ def test_a_poll_that_its_client_gives_up_ends_its_session_and_connection(
         else:
             wire.close()
         turns_until(server, connections=0, sessions=0)
+
+
+def upload(kit: TestKit, wire: Wire, data: bytes) -> None:
+    """Send 10,000 bytes each ten seconds, and never a pong."""
+    for start in range(0, len(data), 10_000):
+        wire.send(data[start : start + 10_000])
+        kit.advance(10)
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-upload")
+def test_a_long_message_over_a_slow_websocket_is_no_silence() -> None:
+    with TestKit(Server()) as kit:
+        seen: list[int] = []
+        kit.io.on("up", lambda _socket, text: seen.append(len(text)))
+        client = RawWebSocket(kit)
+        client.say("40")
+        frame = encode_frame(TEXT, b'42["up","' + b"x" * 200_000 + b'"]', mask=b"\0\0\0\0")
+        upload(kit, client.end.wire, frame)
+        assert seen == [200_000]
+        kit.advance(60)
+        assert kit.io.stats()["sessions"] == 0
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-upload")
+def test_a_long_post_over_a_slow_line_is_no_silence() -> None:
+    with TestKit(Server()) as kit:
+        seen: list[int] = []
+        kit.io.on("up", lambda _socket, text: seen.append(len(text)))
+        client = Polling(kit)
+        client.post(b"40")
+        body = b'42["up","' + b"x" * 200_000 + b'"]'
+        upload(kit, client.posts.wire, request(client.query, "POST", body))
+        assert seen == [200_000]

@@ -1,0 +1,81 @@
+"""What an application can hear of a session below Socket.IO: ``socket.conn.on(name, fn)``.
+
+=================  ==========================================================================
+name               the function is called with
+=================  ==========================================================================
+``packet``         each Engine.IO packet that arrives: ``"42[...]"``, or bytes
+``packet_create``  each Engine.IO packet that is sent
+``message``        the data of each message that arrives
+``heartbeat``      nothing; a ping or pong of the client is there
+``upgrade``        nothing; the session goes on over a WebSocket
+``drain``          nothing; what waited to be sent has been taken
+``close``          the reason; the session is over
+=================  ==========================================================================
+
+The one idea: nobody pays who does not look.  The first function wraps the session's connection in
+:class:`rawsio.trace.Traced`; until then there is nothing here at all.
+
+What is left out: changing what passes.  A function that raises is logged.
+"""
+
+from __future__ import annotations
+
+from rawsio.engineio.packets import Message
+from rawsio.log import ERROR
+from rawsio.trace import Traced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.engineio.session import Session
+    from rawsio.log import Log
+
+__all__ = ["NAMES", "Watchers"]
+
+NAMES = ("packet", "packet_create", "message", "heartbeat", "upgrade", "drain", "close")
+
+
+class Watchers:
+    """The functions that want to hear of one session."""
+
+    __slots__ = ("_session", "_log", "_functions")
+
+    def __init__(self, session: Session, log: Log) -> None:
+        self._session = session
+        self._log = log
+        self._functions: dict[str, list[Callable[..., object]]] = {}
+        session.connection = Traced(session.connection, "engineio", self._report)  # type: ignore[assignment]
+
+    def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
+        """Register a function; without one, return a decorator."""
+        if name not in NAMES:
+            raise ValueError(f"a session tells of {', '.join(NAMES)}, not of {name!r}")
+        functions = self._functions.setdefault(name, [])
+
+        def add(function: Callable[..., object]) -> Callable[..., object]:
+            functions.append(function)
+            return function
+
+        return add if fn is None else add(fn)
+
+    def tell(self, name: str, *values: Any) -> None:
+        """Call the functions of this name."""
+        for function in self._functions.get(name, ()):
+            try:
+                function(*values)
+            except Exception as error:  # noqa: BLE001 - it is the user's
+                self._log("handler", ERROR, f"a function for {name!r} of a session failed", error)
+
+    def _report(self, _layer: str, direction: str, what: str, value: Any) -> None:
+        if direction == "out" and what == "unit":
+            whole = value.__class__ is str or value.__class__ is bytes
+            for packet in (value,) if whole else value.packets(self._session.revision):
+                self.tell("packet_create", packet)
+        elif direction == "in" and what == "unit":
+            self.tell("packet", value)
+            if value == ("3" if self._session.revision == 4 else "2"):
+                self.tell("heartbeat")
+        elif direction == "in" and value.__class__ is Message:
+            self.tell("message", value.data)
