@@ -35,13 +35,21 @@ class Cookie:
     """
 
     name: str = "io"
+    """Its name."""
     path: str = "/"
+    """The paths that it goes to."""
     http_only: bool = True
+    """Whether it is hidden from scripts."""
     same_site: str = "Lax"
+    """`Strict`, `Lax` or `None`; empty for no word about it."""
     secure: bool = False
+    """Whether it goes over TLS only."""
     partitioned: bool = False
+    """Whether each page that embeds ours has its own."""
     domain: str = ""
+    """Whose subdomains get it, too; empty: our host alone."""
     max_age: int | None = None
+    """Seconds that it is kept; ``None``: as long as the browser is open."""
 
     def header(self, sid: str) -> str:
         """Return the value of ``Set-Cookie``."""
@@ -67,11 +75,17 @@ class Cors:
     """
 
     origins: Any = ()
+    """``"*"``, one origin, several, expressions that match as a whole, or a function."""
     methods: tuple[str, ...] = ("GET", "POST")
+    """Methods that a preflight is told."""
     allowed_headers: tuple[str, ...] | None = None
+    """Fields that a request may have; ``None``: those that the browser asks for."""
     exposed_headers: tuple[str, ...] = ()
+    """Fields of answers that a script may read."""
     credentials: bool = False
+    """Whether cookies go along; needs exact origins."""
     max_age: int | None = None
+    """Seconds that a preflight may be remembered."""
 
 
 @record
@@ -89,6 +103,7 @@ class EngineOptions:
     add_trailing_slash: bool = True
     """Whether the path is reached with a slash at its end (and not without)."""
     transports: tuple[str, ...] = TRANSPORTS
+    """Which of them are served."""
     allow_upgrades: bool = True
     """``False``: a session stays on the transport that it began with."""
     ping_interval: float = 25.0
@@ -96,6 +111,7 @@ class EngineOptions:
     ping_timeout: float = 20.0
     """Seconds that the pong may take."""
     upgrade_timeout: float = 10.0
+    """Seconds that the probe of a WebSocket may take."""
     max_http_buffer_size: int = 1_000_000
     """Longest body of a post and longest WebSocket message."""
     http_compression: int | None = 1024

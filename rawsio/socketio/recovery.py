@@ -59,7 +59,9 @@ class Recovery:
     """
 
     max_disconnection_duration: float = 120.0
+    """Seconds that a lost session is kept."""
     skip_middlewares: bool = True
+    """Whether the middleware of the namespace is not asked again."""
 
 
 @record

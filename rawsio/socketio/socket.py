@@ -111,6 +111,17 @@ class Socket(Listening, Member):
         hooks.incoming = (*hooks.incoming, listener)
         return listener
 
+    def prepend_any(self, listener: AnyFunction) -> AnyFunction:
+        """As :meth:`on_any`, before the listeners that are there."""
+        hooks = self._own_hooks()
+        hooks.incoming = (listener, *hooks.incoming)
+        return listener
+
+    @property
+    def listeners_any(self) -> tuple[AnyFunction, ...]:
+        """The listeners of :meth:`on_any`, in their order."""
+        return () if self.hooks is None else self.hooks.incoming
+
     def off_any(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any`, or all."""
         hooks = self._own_hooks()
@@ -121,6 +132,17 @@ class Socket(Listening, Member):
         hooks = self._own_hooks()
         hooks.outgoing = (*hooks.outgoing, listener)
         return listener
+
+    def prepend_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
+        """As :meth:`on_any_outgoing`, before the listeners that are there."""
+        hooks = self._own_hooks()
+        hooks.outgoing = (listener, *hooks.outgoing)
+        return listener
+
+    @property
+    def listeners_any_outgoing(self) -> tuple[AnyFunction, ...]:
+        """The listeners of :meth:`on_any_outgoing`, in their order."""
+        return () if self.hooks is None else self.hooks.outgoing
 
     def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any_outgoing`, or all."""

@@ -65,12 +65,19 @@ class DeflateOptions:
     """
 
     server_no_context_takeover: bool = False
+    """Whether the server forgets its window after each message: less memory, longer messages."""
     client_no_context_takeover: bool = False
+    """Whether the client does."""
     server_max_window_bits: int = 15
+    """The largest window of the server, 8 to 15."""
     client_max_window_bits: int = 15
+    """The largest window of the client, 8 to 15."""
     threshold: int = 1024
+    """Shorter messages are sent as they are."""
     level: int = -1
+    """How hard zlib tries, 1 to 9; -1 is its own choice."""
     memory: int = 8
+    """How much memory it takes for that, 1 to 9."""
 
 
 @record

@@ -208,3 +208,18 @@ def test_a_client_that_joins_again_is_another_socket() -> None:
     assert client.socket() is not first
     assert client.socket().id != first.id
     assert list(world.io.sockets) == [client.socket().id]
+
+
+@pytest.mark.parametrize("kind", ["any", "any_outgoing"])
+def test_listeners_can_be_put_in_front_and_counted(kind: str) -> None:
+    socket = World().client().socket()
+    assert getattr(socket, f"listeners_{kind}") == ()
+
+    def first(*_args: Any) -> None: ...
+    def second(*_args: Any) -> None: ...
+
+    getattr(socket, f"on_{kind}")(second)
+    getattr(socket, f"prepend_{kind}")(first)
+    assert getattr(socket, f"listeners_{kind}") == (first, second)
+    getattr(socket, f"off_{kind}")(first)
+    assert getattr(socket, f"listeners_{kind}") == (second,)

@@ -1,0 +1,65 @@
+"""The tables of options are those of the code, and the names in them exist."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from rawsio.assembly import ServerOptions
+from rawsio.conn import Conn
+from rawsio.engineio.options import EngineOptions
+from rawsio.server import Server
+from rawsio.socketio.adapter import Adapter
+from rawsio.socketio.broadcast import Broadcast
+from rawsio.socketio.msgpack import MsgpackParser
+from rawsio.socketio.namespace import Namespace
+from rawsio.socketio.socket import Socket
+
+from .list_options import DOCUMENT, RECORDS, tables, written
+
+TEXT = DOCUMENT.read_text("utf-8")
+OWNERS = {
+    owner.__name__: owner
+    for owner in (Server, Namespace, Socket, Broadcast, Adapter, Conn, MsgpackParser)
+}
+FIELDS = {record.__name__: record for record in (ServerOptions, EngineOptions)}
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    assert written() == TEXT, "run: python -m tests.architecture.list_options"
+
+
+def test_every_table_has_its_place_and_every_option_a_meaning() -> None:
+    assert re.findall(r"<!-- (\w+) -->", TEXT) == [
+        word for mark in RECORDS for word in (mark, "end")
+    ]
+    for mark in RECORDS:
+        assert not re.findall(r"\|  \|$", tables()[mark], re.MULTILINE)
+
+
+def test_every_keyword_of_a_server_stands_there() -> None:
+    keywords = set(inspect.signature(Server).parameters) - {"options"}
+    first = TEXT.partition("## Socket.IO")[0]
+    assert set(re.findall(r"^\| `(\w+)` \| `None` \|", first, re.MULTILINE)) == keywords
+
+
+def names() -> list[str]:
+    table = TEXT.partition("## From the reference's names to ours")[2]
+    cells = [line.split(" | ")[-1] for line in table.split("\n") if line.startswith("| ")][1:]
+    cells = [cell for cell in cells if not cell.startswith("not supported: ")]
+    assert len(cells) > 30
+    return [name for cell in cells for name in re.findall(r"`([A-Z][\w.]*)`", cell)]
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_name_of_the_reference_became_exists(name: str) -> None:
+    owner, _, member = name.partition(".")
+    if owner in FIELDS:
+        assert member in FIELDS[owner].__match_args__
+        return
+    found = OWNERS[owner]
+    instance = {slot for c in found.__mro__ for slot in getattr(c, "__slots__", ())}
+    source = inspect.getsource(found)
+    assert not member or hasattr(found, member) or member in instance or f"self.{member}" in source
