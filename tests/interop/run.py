@@ -1,7 +1,8 @@
 """Run the outside judges: ``python -m tests.interop.run [--reference] [SUITE ...]``.
 
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
-of the official protocol suites) judge the server, ``browser_client`` judges our browser client,
+of the official protocol suites) judge the server, ``features`` shows each of its features to three
+official clients, ``browser_client`` judges our browser client,
 ``demo`` uses the demo page in Chromium.  ``python_client`` is a program in Python: our client
 against the official server.  Their npm packages go into ``.interop/npm``, in the
 versions of ``package.json``; ``NODE_MODULES`` names a folder that has them already.
@@ -33,7 +34,7 @@ __all__ = ["SUITES", "Result", "install", "main", "run_suite"]
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
-SUITES = ("official_client", "protocol", "browser_client", "demo", "python_client")
+SUITES = ("official_client", "features", "protocol", "browser_client", "demo", "python_client")
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
