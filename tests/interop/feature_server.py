@@ -1,19 +1,20 @@
 """The application of ``features.test.js``: every feature of a server that a client can see.
 
-A mode of :mod:`tests.interop.interop_server`, in three editions: ``features`` with the standard
-form of packets (which serves Socket.IO v2 clients, too), ``features-msgpack``, and
-``features-recovery``, whose clients go on where they were.  Heartbeats come three times a second.
+Modes of :mod:`tests.interop.interop_server`: ``features`` with the standard form of packets (which
+serves Socket.IO v2 clients, too), ``features-msgpack``, and both with ``-recovery``, whose clients
+go on where they were.  Heartbeats come three times a second.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from rawsio import Refused, Server
 from rawsio.socketio.msgpack import MsgpackParser
 
-__all__ = ["features", "features_msgpack", "features_recovery"]
+__all__ = ["EDITIONS"]
 
 OPTIONS: dict[str, Any] = {
     "path": "/rt",
@@ -197,16 +198,12 @@ class Application:
         io.on("to servers", lambda _socket: io.server_side_emit("x").result(0))
 
 
-def features() -> Server:
-    """Return the server with the standard form of packets."""
-    return Application().io
-
-
-def features_msgpack() -> Server:
-    """Return the server whose packets are MessagePack."""
-    return Application(parser=MsgpackParser()).io
-
-
-def features_recovery() -> Server:
-    """Return the server whose clients go on where they were."""
-    return Application(connection_state_recovery=True).io
+EDITIONS: dict[str, Callable[[], Server]] = {
+    "features": lambda: Application().io,
+    "features-recovery": lambda: Application(connection_state_recovery=True).io,
+    "features-msgpack": lambda: Application(parser=MsgpackParser()).io,
+    "features-msgpack-recovery": lambda: (
+        Application(parser=MsgpackParser(), connection_state_recovery=True).io
+    ),
+}
+"""The server of each mode."""

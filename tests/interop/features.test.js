@@ -21,7 +21,6 @@ const FEATURES = {
 /** What a client does not have, and why. */
 const MISSING = {
   "a session that was cut off goes on where it was": {
-    msgpack: "the offset is part of the event: as in 4.8",
     2.5: "came with 4.6",
   },
 };

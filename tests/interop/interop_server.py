@@ -7,7 +7,7 @@ It prints ``PORT n`` once it listens, and ends with 0 on SIGTERM.  The modes:
 client     what ``official_client.test.js`` and ``browser_client.test.js`` talk to
 socketio   the settings of the Socket.IO protocol suite (heartbeat 300/200 ms)
 engineio   the settings of the Engine.IO protocol suite: echoes on ``/engine.io/``
-features   what ``features.test.js`` talks to, in three editions: ``feature_server.py``
+features   what ``features.test.js`` talks to, in four editions: ``feature_server.py``
 ========== ==========================================================================
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 from rawsio import Refused, Server
 
 from .engine_server import EngineEcho
-from .feature_server import features, features_msgpack, features_recovery
+from .feature_server import EDITIONS
 
 __all__ = ["MODES", "application", "main"]
 
@@ -157,9 +157,7 @@ MODES: dict[str, Callable[[], Any]] = {
     "client": client,
     "socketio": socketio,
     "engineio": engineio,
-    "features": features,
-    "features-msgpack": features_msgpack,
-    "features-recovery": features_recovery,
+    **EDITIONS,
 }
 
 

@@ -169,9 +169,10 @@ module.exports = {
   },
 
   async "a session that was cut off goes on where it was"(column) {
-    const server = await startServer("features-recovery");
-    const options = { path: PATH, transports: column.transports, reconnectionDelay: 50 };
-    const [socket, other] = [1, 2].map(() => column.io(server.url, { ...options, forceNew: true }));
+    const server = await startServer(`${column.mode}-recovery`);
+    const options = { path: PATH, transports: column.transports, forceNew: true, ...column.more };
+    const again = { ...options, reconnectionDelay: 50 };
+    const [socket, other] = [again, again].map((given) => column.io(server.url, given));
     column.sockets.push(socket, other);
     try {
       await Promise.all([next(socket, "connect"), next(other, "connect")]);
