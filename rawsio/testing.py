@@ -35,7 +35,7 @@ from functools import partial
 from random import Random
 
 from rawsio.client import Client
-from rawsio.client_wires import turn_until_done
+from rawsio.client.wires import turn_until_done
 from rawsio.net.loop import Loop
 from rawsio.net.memory import PATIENCE, START, Switchboard
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.client_socket import Socket
+    from rawsio.client.socket import Socket
     from rawsio.net.memory import Wire
     from rawsio.server import Server
 

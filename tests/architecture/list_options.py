@@ -15,7 +15,7 @@ __all__ = ["DOCUMENT", "tables", "written"]
 DOCUMENT = ROOT / "rfc_notes" / "options.md"
 
 RECORDS = {
-    "server": ("assembly.py", "ServerOptions"),
+    "server": ("server/assembly.py", "ServerOptions"),
     "engine": ("engineio/options.py", "EngineOptions"),
     "cors": ("engineio/options.py", "Cors"),
     "cookie": ("engineio/options.py", "Cookie"),

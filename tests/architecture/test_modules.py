@@ -13,14 +13,14 @@ from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {
     # The sockets of the server, which are tested through its public interface.
-    "running": "test_server.py",
+    "server.running": "server/test_server.py",
     # The parts of the client.
-    "client_hearing": "test_client.py",
-    "client_options": "test_client.py",
-    "client_session": "test_client.py",
-    "client_socket": "test_client.py",
-    "client_stay": "test_client.py",
-    "client_wires": "test_client.py",
+    "client.hearing": "client/test_client.py",
+    "client.options": "client/test_client.py",
+    "client.session": "client/test_client.py",
+    "client.socket": "client/test_client.py",
+    "client.stay": "client/test_client.py",
+    "client.wires": "client/test_client.py",
 }
 """A module that was split off another one -> the file under tests/ that tests both."""
 

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from rawsio.assembly import ServerOptions
-from rawsio.conn import Conn
 from rawsio.engineio.options import EngineOptions
 from rawsio.server import Server
+from rawsio.server.assembly import ServerOptions
+from rawsio.server.conn import Conn
 from rawsio.socketio.adapter import Adapter
 from rawsio.socketio.broadcast import Broadcast
 from rawsio.socketio.msgpack import MsgpackParser

@@ -13,7 +13,6 @@ from typing import Any
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message
 from rawsio.engineio.server import EngineIOServer
-from rawsio.gateway import Gateway
 from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
 from rawsio.log import Log
@@ -21,6 +20,7 @@ from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, listen_tcp
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
+from rawsio.server.gateway import Gateway
 from rawsio.stack import ServerStack
 
 __all__ = ["EngineEcho"]

@@ -16,10 +16,10 @@ from rawsio.engineio.packets import CLOSE
 from rawsio.engineio.packets import Message as EngineMessage
 from rawsio.engineio.server import EngineIOServer
 from rawsio.errors import LocalProtocolError
-from rawsio.gateway import Gateway
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
 from rawsio.log import Log
+from rawsio.server.gateway import Gateway
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.stack import Prepared, ServerStack
 from rawsio.websocket.connection import WebSocketConnection

@@ -3,16 +3,14 @@
 The one idea: options are looked at here, once, and become plain parts; nothing that runs later
 reads an option.  An option that nobody knows is refused with the names that are known.
 
-What is left out: sockets and the loop, which :mod:`rawsio.server` chooses.
+What is left out: sockets and the loop, which :mod:`rawsio.server.server`
+chooses.
 """
 
 from __future__ import annotations
 
-from rawsio.application import File, as_application, files
-from rawsio.conn import BackPressure
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.server import EngineIOServer
-from rawsio.gateway import Gateway
 from rawsio.host import ServerHost
 from rawsio.layer import record
 from rawsio.limits import DEFAULT
@@ -20,16 +18,21 @@ from rawsio.log import Log
 from rawsio.socketio.registry import Namespaces
 from rawsio.stack import prepare, preparer
 
+from .application import File, as_application, files
+from .conn import BackPressure
+from .gateway import Gateway
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from typing import Any
 
-    from rawsio.application import Application
     from rawsio.engineio.session import Session
     from rawsio.limits import Limits
     from rawsio.websocket.deflate import DeflateOptions
+
+    from .application import Application
 
 __all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_file"]
 
@@ -49,7 +52,7 @@ class ServerOptions:
     """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: compress on WebSockets."""
     backpressure: str = "pause"
     """What becomes of a client that takes less than it is sent: ``"pause"``, ``"drop-volatile"`` or
-    ``"disconnect"``; see :mod:`rawsio.conn`."""
+    ``"disconnect"``; see :mod:`rawsio.server.conn`."""
     serve_client: bool = True
     """Serve our browser client at ``<path>/socket.io.js``."""
 

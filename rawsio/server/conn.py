@@ -25,7 +25,7 @@ what is sent to it until then is dropped.  So an emit of more than ``queue`` byt
 in one turn, in several packets, loses that client: look at ``buffered_amount``, and go on at
 ``drain``.
 
-What is left out: receiving, which :mod:`rawsio.server` hands upwards.
+What is left out: receiving, which :mod:`rawsio.server.server` hands upwards.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from rawsio.engineio.session import Session
     from rawsio.host import ServerHost
     from rawsio.http.messages import Request
-    from rawsio.watchers import Watchers
+
+    from .watchers import Watchers
 
 __all__ = ["BackPressure", "Conn"]
 
@@ -222,10 +223,10 @@ class Conn:
     def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
         """Call a function for what happens to the session below Socket.IO; also a decorator.
 
-        ``name`` is one of :data:`rawsio.watchers.NAMES`; see there.
+        ``name`` is one of :data:`rawsio.server.watchers.NAMES`; see there.
         """
         if self._watchers is None:
-            from rawsio.watchers import Watchers
+            from .watchers import Watchers
 
             self._watchers = Watchers(self.session, self._pressure.host.log)
         return self._watchers.on(name, fn)

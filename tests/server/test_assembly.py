@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rawsio.assembly import Parts, Plugs, ServerOptions, build, client_file
 from rawsio.engineio.options import EngineOptions
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.limits import Limits
 from rawsio.net.loop import Loop
+from rawsio.server.assembly import Parts, Plugs, ServerOptions, build, client_file
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.socketio.recovery import Recovery

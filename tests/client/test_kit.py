@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rawsio import Client, ConnectionClosed, Limits, LocalProtocolError, Refused, Server
-from rawsio.client import State
+from rawsio.client.client import State
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
 

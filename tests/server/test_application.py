@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rawsio.application import File, as_application, files, wsgi
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
+from rawsio.server.application import File, as_application, files, wsgi
 
 PAGE = File(b"<p>", "text/html")
 

@@ -6,10 +6,10 @@ flags.  It outlives connections: between two of them it keeps what is emitted, a
 
 The one idea: **nothing is lost for being early.**  What is emitted before there is a connection is
 kept (``limits.kept_emits`` at most) and sent once there is one; events that come before anybody
-listens wait, too (:mod:`rawsio.client_hearing`).
+listens wait, too (:mod:`rawsio.client.hearing`).
 
 Like a server's socket, everything here may be called from any thread.  Left out: connections
-(:mod:`rawsio.client`).
+(:mod:`rawsio.client.client`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from __future__ import annotations
 from collections import deque
 from itertools import count
 
-from rawsio.client_hearing import Hearing
-from rawsio.client_stay import Flags, Space, Stay, as_refused
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.log import ERROR, WARNING
 from rawsio.socketio.adapter import EVERYONE
@@ -26,6 +24,9 @@ from rawsio.socketio.library import announce
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.reply import Reply, value_of
+
+from .hearing import Hearing
+from .stay import Flags, Space, Stay, as_refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

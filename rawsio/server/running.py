@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.conn import BackPressure
-    from rawsio.gateway import Gateway
     from rawsio.host import ServerHost
     from rawsio.layer import AnyLayer
+
+    from .conn import BackPressure
+    from .gateway import Gateway
 
 __all__ = ["Loop", "Running"]
 

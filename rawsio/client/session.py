@@ -1,6 +1,6 @@
 """One session of a client, without sockets: from connections up to Socket.IO packets, and back.
 
-Below a session are connections, each a :class:`~rawsio.client_stack.ClientStack`.  Inside are the
+Below a session are connections, each a :class:`~rawsio.client.stack.ClientStack`.  Inside are the
 client's half of Engine.IO, which says what exchanges to carry out, and the Socket.IO connection.
 The session gives each exchange to a connection, an idle one if there is one, and carries what comes
 back upwards.
@@ -10,7 +10,7 @@ wanted; ``receive(stack, events)`` is told what a stack gave, ``lost(stack, text
 everything that results is in the outboxes of the stacks after ``flush``.  A client adds
 sockets and a clock, a test adds neither.
 
-What is left out: reconnecting, which begins a new session (:mod:`rawsio.client`).
+What is left out: reconnecting, which begins a new session (:mod:`rawsio.client.client`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rawsio.engineio.states import State
 from rawsio.layer import Closed, Closing, Failed
 from rawsio.websocket.events import Message as Frame
 
-from .client_stack import Answered, Ready
+from .stack import Answered, Ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rawsio.engineio.client import EngineIOClient, Exchange
     from rawsio.socketio.connection import SocketIOConnection
 
-    from .client_stack import ClientStack
+    from .stack import ClientStack
 
 __all__ = ["ClientSession", "reason_of_end"]
 

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.application import Application
     from rawsio.engineio.server import EngineIOServer
     from rawsio.engineio.session import Session
     from rawsio.log import Log
     from rawsio.stack import ServerStack
     from rawsio.websocket.deflate import DeflateOptions
+
+    from .application import Application
 
 __all__ = ["Gateway"]
 

@@ -6,7 +6,7 @@ and loses nothing; what is kept is bounded (``limits.kept_events``, the oldest g
 
 Handlers run by the same machinery as a server's (:mod:`rawsio.socketio.dispatch`), in the order in
 which events came, for all namespaces of a connection together.  What is left out: sending, and
-the life of a socket (:mod:`rawsio.client_socket`).
+the life of a socket (:mod:`rawsio.client.socket`).
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
-from rawsio.client_stay import ClientHandlers, check_client_name
 from rawsio.errors import ConnectionClosed
 from rawsio.socketio.dispatch import handlers_of, run_event
 from rawsio.socketio.handlers import Handler
 from rawsio.socketio.member import Hooks
 from rawsio.socketio.reply import Reply
 
+from .stay import ClientHandlers, check_client_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.client_stay import Stay
     from rawsio.socketio.packets import Event
+
+    from .stay import Stay
 
     AnyFunction = Callable[..., Any]
 

@@ -10,11 +10,11 @@ from rawsio.engineio.connection import reason_of
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message, Opened
 from rawsio.engineio.server import EngineIOServer
-from rawsio.gateway import Gateway
 from rawsio.http.messages import answer
 from rawsio.layer import Closed, Failed
 from rawsio.limits import DEFAULT
 from rawsio.log import DEBUG, ERROR, WARNING, Log
+from rawsio.server.gateway import Gateway
 from rawsio.stack import ServerStack
 from rawsio.websocket.frames import TEXT, encode_frame
 from tests.stack.joined import UPGRADE, Stream

@@ -12,7 +12,7 @@ no HTTP, and a connection whose exchange is over can be given the next one (keep
 long as the server is not likely to be closing it at that very moment.
 
 What is left out: cookies, redirects and credentials; which exchange comes next
-(:mod:`rawsio.client_session`); sockets and TLS.
+(:mod:`rawsio.client.session`); sockets and TLS.
 """
 
 from __future__ import annotations

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from rawsio import Server
+from rawsio.server.watchers import NAMES
 from rawsio.testing import TestKit
-from rawsio.watchers import NAMES
-
-from .raw import Polling, RawWebSocket
+from tests.raw import Polling, RawWebSocket
 
 
 class Watched(TestKit):

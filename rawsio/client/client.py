@@ -28,19 +28,6 @@ from enum import Enum
 from functools import partial
 from os import urandom
 
-from rawsio.client_options import (
-    CLIENT_LIMITS,
-    Address,
-    Backoff,
-    check_headers,
-    escaped_query,
-    make_options,
-    parse_url,
-)
-from rawsio.client_session import ClientSession, reason_of_end
-from rawsio.client_socket import Socket
-from rawsio.client_stay import ClientHandlers, Space, Stay, check_client_name
-from rawsio.client_wires import ClientHost, Loop, Runnable, Wires
 from rawsio.engineio.client import EngineIOClient
 from rawsio.engineio.packets import Opened
 from rawsio.errors import ConnectionClosed, LocalProtocolError
@@ -51,6 +38,20 @@ from rawsio.socketio.library import announce
 from rawsio.socketio.packets import Disconnect
 from rawsio.socketio.sequence import InOrder
 from rawsio.stack import prepare, preparer
+
+from .options import (
+    CLIENT_LIMITS,
+    Address,
+    Backoff,
+    check_headers,
+    escaped_query,
+    make_options,
+    parse_url,
+)
+from .session import ClientSession, reason_of_end
+from .socket import Socket
+from .stay import ClientHandlers, Space, Stay, check_client_name
+from .wires import ClientHost, Loop, Runnable, Wires
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Client(Runnable):
     go with every request.  ``tls`` is an ``ssl.SSLContext``; without one the system's certificates
     count.  ``executor`` runs handlers on threads.  ``world`` is for those who bring a loop and a
     network of their own (:class:`rawsio.testing.TestKit` is one).  All further options, by name,
-    are the fields of :class:`~rawsio.client_options.ClientOptions`.
+    are the fields of :class:`~rawsio.client.options.ClientOptions`.
     """
 
     hooks = None

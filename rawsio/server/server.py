@@ -18,17 +18,15 @@ kin act there.  ``emit``, ``send``, ``close`` and the operators may be called fr
 ``on``, ``use`` and ``of`` belong to set-up.
 
 The one idea: this module owns nothing that its parts do not.  It makes them, hands each what it
-needs, and is where they meet: :class:`~rawsio.gateway.Gateway` joins connections to sessions,
-:class:`~rawsio.socketio.peer.Peer` a session to namespaces, :class:`~rawsio.net.driver.Driver`
-turns deadlines and outboxes into system calls.
+needs, and is where they meet: :class:`~rawsio.server.gateway.Gateway` joins connections to
+sessions, :class:`~rawsio.socketio.peer.Peer` a session to namespaces,
+:class:`~rawsio.net.driver.Driver` turns deadlines and outboxes into system calls.
 
 What is left out: other processes.
 """
 
 from __future__ import annotations
 
-from rawsio.assembly import Plugs, build
-from rawsio.conn import Conn
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.layer import Closed, Failed, Role
@@ -38,6 +36,9 @@ from rawsio.socketio.handlers import Handlers, Listening
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.peer import Peer
+
+from .assembly import Plugs, build
+from .conn import Conn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Server(Listening, Operators):
     has no option for.  ``adapter`` makes the adapter of each namespace, ``parser`` the form
     of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in); ``trace`` is told
     what passes through the layers (as the demo's :class:`~rawsio.browser.tracing.TraceHub`).  All
-    further options, by name, are the fields of :class:`~rawsio.assembly.ServerOptions` and
+    further options, by name, are the fields of :class:`~rawsio.server.assembly.ServerOptions` and
     :class:`~rawsio.engineio.options.EngineOptions`.
     """
 
@@ -79,7 +80,7 @@ class Server(Listening, Operators):
         trace: Any = None,
         **options: Any,
     ) -> None:
-        from rawsio.running import Loop, Running
+        from .running import Loop, Running
 
         plugs = Plugs(app, executor, adapter, parser)
         loop = Loop()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.client_stack import ClientStack
 from rawsio.host import ServerHost
 from rawsio.layer import Role
 from rawsio.log import Log
@@ -21,16 +20,19 @@ from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 
+from .stack import ClientStack
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.client_options import Address, ClientOptions
-    from rawsio.client_session import ClientSession
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.net.thread import LoopThread
+
+    from .options import Address, ClientOptions
+    from .session import ClientSession
 
     Take = Callable[[ClientSession, list[Any]], None]
 

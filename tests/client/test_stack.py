@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawsio.client_stack import Answered, ClientStack, Ready
+from rawsio.client.stack import Answered, ClientStack, Ready
 from rawsio.engineio.client import Exchange
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed
