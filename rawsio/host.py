@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from rawsio.log import WARNING
+from rawsio.log import DEBUG, WARNING
 from rawsio.net.clock import wall
 from rawsio.stack import prepare
 
@@ -79,8 +79,7 @@ class ServerHost:
     def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Run the application's function; ``done(result, error)`` follows on the loop, once."""
         if self._executor is not None and not _is_coroutine_function(fn):
-            future = self._executor.submit(fn, *args)
-            future.add_done_callback(lambda ended: self._ended(ended, done))
+            self._submit(self._executor, fn, args, done)
             return
         began = self.time()
         try:
@@ -92,15 +91,36 @@ class ServerHost:
         if seconds > self.limits.slow_handler:
             name = getattr(fn, "__qualname__", repr(fn))
             self.log("handler", WARNING, f"{name} blocked the loop for {seconds:.2f} s")
+        self._take(result, done)
+
+    def _submit(
+        self, executor: Executor, fn: Callable[..., Any], args: tuple[Any, ...], done: Done
+    ) -> None:
+        try:
+            future = executor.submit(fn, *args)
+        except RuntimeError as error:  # it was shut down before the server
+            done(None, error)
+            return
+        future.add_done_callback(lambda ended: self._ended(ended, done))
+
+    def _ended(self, future: Future[Any], done: Done) -> None:
+        # On the executor's thread.  After the end of the loop nobody is left to be told.
+        try:
+            if future.cancelled():
+                error = RuntimeError("the executor was shut down before the handler ran")
+                self.loop.call_soon_threadsafe(done, None, error)
+            elif future.exception() is not None:
+                self.loop.call_soon_threadsafe(done, None, future.exception())
+            else:
+                self.loop.call_soon_threadsafe(self._take, future.result(), done)
+        except RuntimeError as error:
+            self.log("handler", DEBUG, "a handler ended after its server", error)
+
+    def _take(self, result: Any, done: Done) -> None:
         if hasattr(result, "cr_code"):
             self._start_task(result, done)
         else:
             done(result, None)
-
-    def _ended(self, future: Future[Any], done: Done) -> None:
-        error = future.exception()
-        result = None if error is not None else future.result()
-        self.loop.call_soon_threadsafe(done, result, error)
 
     def _start_task(self, coroutine: Any, done: Done) -> None:
         asyncio_loop = getattr(self.loop, "asyncio_loop", None)

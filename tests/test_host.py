@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,6 +120,44 @@ class TestOnAnExecutor:
         threaded.host.start(fail, (), threaded.done)
         threaded.turns_until_done()
         assert isinstance(threaded.results[0], KeyError)
+
+    def test_a_coroutine_that_a_plain_callable_gave_is_not_taken_for_a_result(
+        self, threaded: World
+    ) -> None:
+        async def handler() -> None:
+            """Never run."""
+
+        threaded.host.start(partial(handler), (), threaded.done)
+        threaded.turns_until_done()
+        assert "await io.serve()" in str(threaded.results[0])
+
+    def test_one_that_was_shut_down_costs_the_handler_only(self, threaded: World) -> None:
+        executor: Any = threaded.host._executor
+        executor.shutdown()
+        threaded.host.start(fail, (), threaded.done)
+        assert isinstance(threaded.results[0], RuntimeError)
+
+    def test_a_handler_that_it_never_ran_ends_too(self, threaded: World) -> None:
+        executor: Any = threaded.host._executor
+        go_on = threading.Event()
+        threaded.host.start(go_on.wait, (20,), lambda result, error: None)
+        threaded.host.start(fail, (), threaded.done)
+        executor.shutdown(wait=False, cancel_futures=True)
+        threaded.turns_until_done()
+        go_on.set()
+        assert "shut down" in str(threaded.results[0])
+
+    def test_a_handler_that_ends_after_its_server_is_no_error(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ThreadPoolExecutor(1) as executor:
+            world = World(executor=executor)
+            go_on = threading.Event()
+            world.host.start(go_on.wait, (20,), world.done)
+            world.loop.close()
+            go_on.set()
+        assert not world.results
+        assert not caplog.records
 
 
 class TestOnAsyncio:
