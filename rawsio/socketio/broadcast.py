@@ -45,12 +45,16 @@ __all__ = ["Broadcast", "Direct", "Operators", "room_names"]
 def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
     """Return the names in ``to("a", "b")`` or ``to(["a", "b"])``; a ``str`` is one room.
 
+    Raises:
+        TypeError: a name is no ``str``.
+
     >>> room_names(("ab", ["c", "d"]))
     ('ab', 'c', 'd')
     """
     names: list[str] = []
     for room in rooms:
-        for name in (room,) if isinstance(room, str) else room:
+        one = isinstance(room, str) or not hasattr(room, "__iter__")
+        for name in (room,) if one else room:
             if not isinstance(name, str):
                 raise TypeError(f"the name of a room is a str, not {name!r}")
             names.append(name)

@@ -143,7 +143,7 @@ if TYPE_CHECKING:
             """Return an acknowledgement id that no socket of the namespace has in use."""
 
         def vacated(self) -> None:
-            """Take note that a socket, accepted or not, is gone for good."""
+            """Take note that a socket is gone for good, or was not made after all."""
 
     class Line(Protocol):
         """What a socket needs of its peer."""
@@ -151,11 +151,10 @@ if TYPE_CHECKING:
         host: Host
         sink: Sink
         base_id: str | None
+        """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
         def awaited(self) -> int:
             """Return how many acknowledgements the client owes all of its sockets."""
-
-        """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
         def transmit(self, prepared: Prepared, /) -> None:
             """Send an encoded packet."""

@@ -17,6 +17,7 @@ Left out: the registry that maps names to namespaces (:mod:`rawsio.socketio.regi
 from __future__ import annotations
 
 from binascii import b2a_base64
+from functools import partial
 from itertools import count
 
 from .adapter import Adapter
@@ -112,12 +113,14 @@ class Namespace(Listening, Operators):
     def on_server(self, name: str, handler: AnyFunction | None = None) -> Any:
         """Call a function for each ``server_side_emit`` of another server; also a decorator."""
 
-        def register(fn: AnyFunction) -> AnyFunction:
-            handlers = self._server_handlers.get(name, ())
-            self._server_handlers[name] = (*handlers, Handler(fn))
-            return fn
+        if handler is None:
+            return partial(self._hear_servers, name)
+        return self._hear_servers(name, handler)
 
-        return register if handler is None else register(handler)
+    def _hear_servers(self, name: str, fn: AnyFunction) -> AnyFunction:
+        handlers = self._server_handlers.get(name, ())
+        self._server_handlers[name] = (*handlers, Handler(fn))
+        return fn
 
     # What operators need
 
@@ -190,7 +193,7 @@ class Namespace(Listening, Operators):
         return {"sid": socket.id} if secret is None else {"sid": socket.id, "pid": secret}
 
     def vacated(self) -> None:
-        """Take note that a socket is gone for good."""
+        """Take note that a socket is gone for good, or was not made after all."""
         if self._vacated is not None and not self.sockets and not self.opening:
             self._vacated(self)
 
@@ -217,6 +220,7 @@ class ParentNamespace(Namespace):
         child.middleware = self.middleware
         child.handlers.events.update(self.handlers.events)
         child.handlers.library.update(self.handlers.library)
+        child._server_handlers.update(self._server_handlers)
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         for child in self.children.values():
@@ -234,6 +238,11 @@ class ParentNamespace(Namespace):
         for child in self.children.values():
             child.use(middleware)
         return super().use(middleware)
+
+    def _hear_servers(self, name: str, fn: AnyFunction) -> AnyFunction:
+        for child in self.children.values():
+            child._hear_servers(name, fn)
+        return super()._hear_servers(name, fn)
 
     def each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: its children."""

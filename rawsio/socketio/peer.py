@@ -208,6 +208,8 @@ class Peer(InOrder):
 
         def found(namespace: Namespace | None) -> None:
             if self._asked is None or self._asked.get(name) is not token:
+                if namespace is not None:  # perhaps made for this client, which is gone
+                    namespace.vacated()
                 return
             del self._asked[name]
             if not self._asked:

@@ -249,7 +249,7 @@ def test_from_another_thread_emits_are_encoded_at_once_and_queued_in_order() -> 
 
 @pytest.mark.parametrize("bad", [1, None, [1]])
 def test_a_room_is_named_by_text(bad: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="the name of a room is a str"):
         room_names((bad,))
 
 

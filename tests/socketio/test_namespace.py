@@ -237,6 +237,18 @@ def test_handlers_for_other_servers_of_a_cluster() -> None:
     assert isinstance(world.errors[0], ZeroDivisionError)
 
 
+def test_a_parents_handlers_for_other_servers_count_for_every_child() -> None:
+    world = World()
+    parent = world.namespaces.of(lambda name, auth: True)
+    heard: list[Any] = []
+    world.client("/before")
+    parent.on_server("news", heard.append)
+    world.client("/after")
+    for name in ("/before", "/after"):
+        world.namespaces.of(name).receive_server_event(["news", name], None)
+    assert heard == ["/before", "/after"]
+
+
 def test_clients_cannot_reach_handlers_for_servers() -> None:
     world = World()
     called: list[Any] = []

@@ -82,6 +82,14 @@ def test_a_client_that_is_gone_when_the_answer_comes_is_not_admitted() -> None:
         assert not world.namespaces.of("/x").sockets
 
 
+def test_a_namespace_made_for_a_client_that_is_gone_is_forgotten_again() -> None:
+    world = World(policy="deferred", cleanup_empty=True)
+    world.namespaces.of(lambda name, auth: True)
+    world.client("/x").cut()
+    world.finish()
+    assert set(world.namespaces.named) == {"/"}
+
+
 def test_a_client_that_cancelled_and_asked_again_is_admitted_once() -> None:
     world = World(policy="deferred")
     world.namespaces.of(lambda name, auth: True)
