@@ -15,7 +15,7 @@ for the commonest case (:mod:`rawsio.socketio.peer`).
 
 from __future__ import annotations
 
-from rawsio.errors import LocalProtocolError
+from rawsio.errors import LocalProtocolError, Refused
 
 from .handlers import Handler, take_off
 from .library import raise_library_event
@@ -135,7 +135,9 @@ class _EventRun(Sequence):
             log_failure(self.host, "a listener of", name, space, error)
             return True
         self._failed = True
-        raise_library_event(self.host, self._socket, "error", error)
+        heard = raise_library_event(self.host, self._socket, "error", error)
+        if not heard and not isinstance(error, Refused):
+            log_failure(self.host, "middleware of", name, space, error)
         return False
 
     def finished(self) -> None:

@@ -54,8 +54,8 @@ class _LibraryRun(Sequence):
         self._socket = socket
         self._name = name
 
-    def add(self, name: str, *values: Any) -> None:
-        """Add the steps of one library event."""
+    def add(self, name: str, *values: Any) -> bool:
+        """Add the steps of one library event; return whether anybody handles it."""
         socket = self._socket
         found = socket.namespace.handlers.library.get(name, _NONE)
         if socket.handlers is not None:
@@ -67,6 +67,7 @@ class _LibraryRun(Sequence):
                 too_few(self.host, handler, name, socket.namespace.name, len(values))
                 continue
             self._steps.append((Step.CALL, handler.fn, handler.arguments(socket, list(values))))
+        return bool(found)
 
     def then(self, fn: Callable[..., Any], *args: Any) -> None:
         """Add a step of ours, on the loop's thread."""
@@ -82,11 +83,15 @@ class _LibraryRun(Sequence):
             self._peer.proceed()
 
 
-def raise_library_event(host: Host, socket: Any, name: str, *values: Any) -> None:
-    """Call the handlers of a library event of a socket, outside of the queue."""
+def raise_library_event(host: Host, socket: Any, name: str, *values: Any) -> bool:
+    """Call the handlers of a library event of a socket, outside of the queue.
+
+    Return whether there were any.
+    """
     run = _LibraryRun(host, socket, name)
-    run.add(name, *values)
+    heard = run.add(name, *values)
     run.run()
+    return heard
 
 
 class _NamespaceRun(Sequence):

@@ -99,7 +99,8 @@ class Socket(Listening, Member):
         """Call ``middleware(name, args)`` before the handlers of each incoming event.
 
         Whatever it raises stops the event: nobody handles or acknowledges it, and handlers of
-        ``error`` are called with the exception.  ``args`` is a list, and may be changed in place.
+        ``error`` are called with the exception; without any it is logged, unless it is
+        :class:`~rawsio.errors.Refused`.  ``args`` is a list, and may be changed in place.
         """
         hooks = self._own_hooks()
         hooks.middleware = (*hooks.middleware, middleware)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rawsio.errors import LocalProtocolError
+from rawsio.errors import LocalProtocolError, Refused
 from rawsio.socketio.packets import Ack
 
 from .world import Client, World
@@ -240,6 +240,27 @@ def test_listeners_come_first_and_middleware_may_change_or_refuse(world: World) 
     order.clear()
     ask(world, client, "good")
     assert order[0][0] == "use"
+
+
+def test_what_middleware_raises_is_logged_if_nobody_hears_of_it(world: World) -> None:
+    client = world.client()
+    if isinstance(world, Later):
+        world.settle()
+    socket = client.socket()
+    socket.on("e", lambda: "ok")
+
+    @socket.use
+    def check(name: str, args: list[Any]) -> None:
+        raise KeyError(name) if args == ["mistake"] else Refused("no")
+
+    assert ask(world, client, "e", "on purpose") == []
+    assert not world.lines
+    assert ask(world, client, "e", "mistake") == []
+    assert "middleware of 'e'" in world.lines[0][2]
+    assert isinstance(world.errors[0], KeyError)
+    socket.on("error", lambda error: None)
+    assert ask(world, client, "e", "mistake") == []
+    assert len(world.lines) == 1
 
 
 def test_a_failing_listener_does_not_stop_the_event(world: World) -> None:
