@@ -58,7 +58,7 @@ class Prepared:
 
     ``messages`` are Engine.IO messages: the text, then the binary attachments; or what ``parser``
     makes of the packet, if it is not ``None``.  ``size`` is how long they are together,
-    ``compress`` whether they are worth compressing.
+    ``compress`` whether they are worth compressing, ``checked`` which limits it is known to keep.
 
     >>> from rawsio.socketio.packets import Event
     >>> p = prepare(Event("/", ["news", 1]))
@@ -67,7 +67,7 @@ class Prepared:
     """
 
     __slots__ = (
-        *("event", "messages", "size", "compress", "parser"),
+        *("event", "messages", "size", "compress", "parser", "checked"),
         *("_packets", "_old_packets", "_payload", "_frame"),
     )
 
@@ -84,6 +84,7 @@ class Prepared:
         self.size = sum(map(len, messages))
         self.compress = compress
         self.parser = parser
+        self.checked: Limits | None = None
         self._packets: tuple[str | bytes, ...] | None = None
         self._old_packets: tuple[str | bytes, ...] | None = None
         self._payload: str | None = None
@@ -157,7 +158,8 @@ class ServerStack:
     :meth:`upgrade` those of :mod:`rawsio.websocket` (``Message Ping Pong``), then one terminal
     event.  ``stream`` carries the bytes: it is touched whenever there is something to send.
     ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
-    to the Engine.IO registry, ``body`` to the collector of request bodies.  ``date`` gives the
+    to the Engine.IO registry, ``body`` to the collector of request bodies, ``fused`` to
+    :mod:`rawsio.fused`.  ``date`` gives the
     ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
     :class:`rawsio.trace.Traced` does, for each layer.
     """
@@ -171,6 +173,7 @@ class ServerStack:
         "body",
         "trace",
         "upgraded",
+        "fused",
         "_date",
         "_layer",
         "_limits",
@@ -197,6 +200,7 @@ class ServerStack:
         self.trace = trace
         self._date = date
         self.upgraded = False
+        self.fused: Any = None
         self._limits = limits
         self._head: list[bytes] | None = None
         self._rest: bytes | None = None
@@ -305,6 +309,13 @@ class ServerStack:
         """Send a packet that was encoded once for many."""
         self._layer.send_prepared(prepared)  # type: ignore[attr-defined]
         self._touch()
+
+    def put_frame(self, frame: bytes) -> bool:
+        """Send an unmasked text frame, or tell that this WebSocket needs more than that."""
+        if not self._layer.put_frame(frame):  # type: ignore[attr-defined]
+            return False
+        self._touch()
+        return True
 
     def close(self, code: int = 1005, reason: str = "") -> None:
         """Close the WebSocket, by its closing handshake; a connection that is over stays so."""

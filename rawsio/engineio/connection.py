@@ -205,7 +205,7 @@ code=3, message="there is no packet '9'")], [])
     def _message(self, data: str | bytes) -> list[Any]:
         if self.state is not _OPEN:
             raise EngineIOError("a message before the open packet", "engineio-v4-handshake-first")
-        self._heard()
+        self.heard()
         return [Message(data)]
 
     def _text(self, data: str) -> list[Any]:
@@ -240,7 +240,7 @@ code=3, message="there is no packet '9'")], [])
         return []
 
     def _noop(self, _data: str) -> list[Any]:
-        self._heard()
+        self.heard()
         return []
 
     _HANDLERS: dict[str, Callable[[EngineIOConnection, str], list[Any]]] = {
@@ -327,7 +327,8 @@ code=3, message="there is no packet '9'")], [])
     def _pings(self) -> bool:
         return (self.role is Role.SERVER) is (self.revision == 4)
 
-    def _heard(self) -> None:
+    def heard(self) -> None:
+        """Take note of a packet that tells no more than that the peer lives."""
         if self._beat is _WAITING:
             self._beat = Beat.HEARD
 

@@ -68,7 +68,9 @@ class Gateway:
         for event in events:
             kind = event.__class__
             if kind is Message:
-                self._packet(stack, event.data)
+                fused = stack.fused
+                if fused is None or not fused.receive(event.data):
+                    self._packet(stack, event.data)
             else:
                 handle = self._HANDLERS.get(kind)
                 if handle is not None:

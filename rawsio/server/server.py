@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
+from rawsio.fused import Fused
 from rawsio.layer import Closed, Failed, Role
 from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
@@ -143,6 +144,7 @@ class Server(Listening, Operators):
         elif kind is Opened:
             self._opened(session)
         elif kind is Upgraded:
+            self._fuse(session)
             session.user.moved()
         elif kind is Closed or kind is Failed:
             session.user.ended(reason_of(event), getattr(event, "message", None))
@@ -166,10 +168,17 @@ class Server(Listening, Operators):
         base_id = session.id if old else None
         peer = Peer(self.host, self.namespaces, conn, protocol, opening, base_id=base_id)
         session.user = peer
+        self._fuse(session)
         self._running.driver.watch(session)
         if old:
             # A client of Socket.IO v2 is in the main namespace without asking.
             peer.receive(parser.encode(Connect("/"))[0])
+
+    def _fuse(self, session: Session) -> None:
+        stack: Any = session.link
+        usual = self._trace is None and self._parser is None and session.revision == 4
+        if stack is not None and usual:
+            stack.fused = session.user.fused = Fused(session, self.limits)
 
     def _opening(self, session: Session) -> Opening:
         first = session.request

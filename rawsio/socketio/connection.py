@@ -152,6 +152,10 @@ class SocketIOConnection:
         """The namespaces that are joined now."""
         return tuple(name for name, state in self._states.items() if state is _JOINED)
 
+    def passes(self, namespace: str) -> bool:
+        """Tell whether events and acknowledgements of a namespace go through in both directions."""
+        return self._states.get(namespace) is _JOINED and self._partial is None
+
     @property
     def buffered(self) -> int:
         """How many bytes of attachments are held for a packet that is not whole."""

@@ -58,6 +58,7 @@ __all__ = [
     "Disconnect",
     "MAX_ID",
     "MISSING",
+    "event_args",
     "RESERVED",
     "Partial",
     "build_packet",
@@ -284,7 +285,7 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
         raise SocketIOError("bytes that no packet waits for", "socketio-v5-binary-unexpected")
     text: str = message
     if text[:2] == "2[":  # the commonest head by far
-        return Event("/", _event_args(decode_value(text, 1, limits)))
+        return Event("/", event_args(decode_value(text, 1, limits)))
     head = _HEAD.match(text)
     if head is None:
         message = f"a packet begins with its type, 0 to 6, not {escaped(text[:1])}"
@@ -336,7 +337,7 @@ def build_packet(kind: str, namespace: str, number: int | None, data: Any) -> An
         SocketIOError: the type has no such payload, or no id.
     """
     if kind == "2":
-        return Event(namespace, _event_args(data), number)
+        return Event(namespace, event_args(data), number)
     if kind == "3":
         if number is None:
             raise SocketIOError("an acknowledgement has an id", "socketio-v5-ack-id")
@@ -361,7 +362,15 @@ def build_packet(kind: str, namespace: str, number: int | None, data: Any) -> An
     return ConnectError(namespace, data)
 
 
-def _event_args(args: Any) -> Any:
+def event_args(args: Any) -> Any:
+    """Return the payload of an event: an array that begins with a name, and not a reserved one.
+
+    Raises:
+        SocketIOError: it is anything else.
+
+    >>> event_args(["chat", 1])
+    ['chat', 1]
+    """
     if args.__class__ is not list or not args:
         message = "the payload of an event is an array that begins with its name"
         raise SocketIOError(message, "socketio-v5-event-array")

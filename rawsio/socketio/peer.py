@@ -75,6 +75,7 @@ class Peer(InOrder):
         "opening",
         "base_id",
         "sockets",
+        "fused",
         "_over",
         "_asked",
         "_timer",
@@ -98,6 +99,8 @@ class Peer(InOrder):
         self.opening = opening
         self.base_id = base_id
         self.sockets: dict[str, Socket] = {}
+        # A shorter way for common packets, if there is one (rawsio.fused).
+        self.fused: Any = None
         self._over = False
         # CONNECTs whose namespace is being looked for, by name.
         self._asked: dict[str, object] | None = None
@@ -110,10 +113,7 @@ class Peer(InOrder):
 
     def receive(self, message: str | bytes) -> None:
         """Take one Engine.IO message."""
-        if self._over:
-            return
-        self._allowance -= 1
-        if self._allowance < 0 and self._too_fast():
+        if not self.counts():
             return
         protocol = self.protocol
         if message.__class__ is str and message[:1] in _HEADS:
@@ -121,18 +121,26 @@ class Peer(InOrder):
             protocol.tick(self.host.time())
         for event in protocol.receive(message):
             if type(event) is Event:
-                self._event(event)
+                self.take_event(event)
             else:
                 self._RECEIVE[type(event)](self, event)
         if self._timer is None and protocol.deadline is not None:
             self._tick()
+
+    def counts(self) -> bool:
+        """Count a message; ``False`` if it is one too many, or the session is over."""
+        if self._over:
+            return False
+        self._allowance -= 1
+        return self._allowance >= 0 or not self._too_fast()
 
     def dispatch(self, events: list[Any]) -> None:
         """Take what the protocol gave, if somebody else has fed it."""
         for event in events:
             self._RECEIVE[type(event)](self, event)
 
-    def _event(self, event: Event) -> None:
+    def take_event(self, event: Event) -> None:
+        """Take an event that the protocol let through."""
         socket = self.sockets.get(event.namespace)
         if socket is None:
             return
@@ -163,7 +171,7 @@ class Peer(InOrder):
                     self.proceed()
                 return
             if event.id is not None and socket.state is _OPEN:
-                self.send(Ack(event.namespace, as_values(result), event.id))
+                self._answer(event.namespace, as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             log_failure(host, "a handler of", args[0], event.namespace, error)
         except BaseException:
@@ -175,7 +183,13 @@ class Peer(InOrder):
         else:
             self.proceed()
 
-    def _ack(self, packet: Ack) -> None:
+    def _answer(self, namespace: str, values: list[Any], packet_id: int) -> None:
+        fused = self.fused
+        if fused is None or not fused.acknowledge(namespace, values, packet_id):
+            self.send(Ack(namespace, values, packet_id))
+
+    def take_ack(self, packet: Ack) -> None:
+        """Take an acknowledgement that the protocol let through."""
         socket = self.sockets.get(packet.namespace)
         if socket is not None:
             socket.answered(packet)
@@ -267,7 +281,7 @@ class Peer(InOrder):
 
     def transmit(self, prepared: Prepared) -> None:
         """Send an encoded packet; dropped if the session is over."""
-        if self._over:
+        if self._over or (self.fused is not None and self.fused.transmit(prepared)):
             return
         protocol = self.protocol
         try:
@@ -361,8 +375,8 @@ class Peer(InOrder):
 
     _RECEIVE: dict[type, Callable[[Peer, Any], None]] = {
         Connect: _connect,
-        Event: _event,
-        Ack: _ack,
+        Event: take_event,
+        Ack: take_ack,
         Disconnect: _disconnect,
         Failed: _failed,
         Closed: _closed,

@@ -222,6 +222,13 @@ class WebSocketConnection:
         for packet in prepared.packets():
             self._send_message(Message(packet, prepared.compress))
 
+    def put_frame(self, frame: bytes) -> bool:
+        """Send an unmasked text frame as it is, or tell that not every frame may be sent so now."""
+        if not self._plain or Message not in self._legal:
+            return False
+        self._outbox.append(frame)
+        return True
+
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
         outbox, self._outbox = self._outbox, []

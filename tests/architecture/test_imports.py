@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "net": BASE,
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
+    "fused": BASE | PROTOCOLS | {"stack"},
     "host": BASE | {"stack", "net"},
     "server.application": BASE | {"http"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"},
     "server.server": BASE
     | PROTOCOLS
-    | {"trace", "server.assembly", "server.conn", "server.running"},
+    | {"trace", "fused", "server.assembly", "server.conn", "server.running"},
     "server": {"server.server"},
     "client.options": BASE | {"http"},
     "client.stack": BASE | PROTOCOLS | {"trace", "stack"},

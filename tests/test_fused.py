@@ -1,0 +1,322 @@
+"""The short way does what the way through the layers does: same bytes, calls, log and states.
+
+A server that is traced never takes the short way, so it is the judge: each example lets two
+servers, one of them traced, live through the same conversation and compares everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rawsio import Server
+from rawsio.fused import Fused
+from rawsio.layer import Role
+from rawsio.socketio.packets import Event
+from rawsio.testing import TestKit
+from rawsio.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, encode_frame
+from tests.socketio.strategies import LIMITS, wire
+
+from .stack.joined import UPGRADE
+
+KEY = b"\x01\x02\x03\x04"
+SMALL = LIMITS.but(
+    message=2000,
+    body=2000,
+    events_per_second=3,
+    high_water=600,
+    low_water=200,
+    queue=1500,
+)
+SHOWN = {
+    "engine": ("state", "deadline", "_beat", "_outbox"),
+    "protocol": ("closing", "namespaces", "buffered", "deadline", "_outbox"),
+    "peer": ("queued", "busy", "paused", "_over", "_allowance"),
+    "conn": ("_queue", "_room", "buffered_amount", "writable"),
+}
+
+
+class NobodyLooks:
+    """A trace that reports nothing."""
+
+    def connection(self) -> Any:
+        return lambda *_report: None
+
+    def session(self, _sid: str) -> Any:
+        return lambda *_report: None
+
+
+class Conversation:
+    """A server and one client's bytes, with an application that answers in every way."""
+
+    def __init__(self, limits: Any, *, traced: bool, backpressure: str) -> None:
+        self.calls: list[Any] = []
+        self.io = Server(
+            limits=limits,
+            trace=NobodyLooks() if traced else None,
+            backpressure=backpressure,
+            ping_interval=10.0,
+            ping_timeout=5.0,
+            generate_id=lambda _request: "engine",
+        )
+        self.io.host.log = lambda *line: self.calls.append(["log", *map(str, line[:3])])
+        self.io.of("/a")
+        self._listen()
+        self.kit = TestKit(self.io)
+        self.peers: list[Any] = []
+        self.wire = self.kit.dial()
+        self.heard = b""
+        self.say(UPGRADE)
+        assert self.stack.fused is None if traced else self.stack.fused is not None
+
+    @property
+    def stack(self) -> Any:
+        return next(iter(self.io._running.driver.streams)).tag
+
+    def _listen(self) -> None:
+        io, calls = self.io, self.calls
+
+        @io.on("connection")
+        def connected(socket: Any) -> None:
+            self.peers.append(socket._peer)
+
+        @io.on("disconnect")
+        def gone(_socket: Any, reason: str) -> None:
+            calls.append(["disconnect", reason])
+
+        @io.on("chat")
+        def chat(socket: Any, *args: Any) -> Any:
+            calls.append(["chat", *args])
+            io.emit("chat", *args)
+            socket.volatile.emit("now and then", 1)
+            return args
+
+        @io.on("ask")
+        def ask(socket: Any) -> None:
+            reply = socket.emit_with_ack("question")
+            reply.add_done_callback(lambda done: calls.append(["answer", str(done._state)]))
+
+        io.on("leave", lambda socket: socket.disconnect())
+        io.on("end", lambda socket: socket.disconnect(close=True))
+        io.on("none", lambda _socket: None)
+        io.on("bytes", lambda _socket: b"123")
+        io.on("deep", lambda _socket: [[[[[[[[["x"]]]]]]]]])
+        io.on("emit deep", lambda socket: socket.emit("x", [[[[[[[["y"]]]]]]]]))
+        io.on("emit bytes", lambda socket: socket.emit("x", b"1", b"2"))
+        io.on("many bytes", lambda socket: socket.emit("x", b"1", b"2", b"3", b"4"))
+        io.on("no json", lambda _socket: object())
+        io.on("fails", lambda _socket: 1 / 0)
+        io.on("much", lambda socket: [socket.emit("x", "y" * 90) for _ in range(9)] and "m" * 90)
+        io.on("watch", self._watch)
+        io.on("close", lambda socket: socket.conn.close())
+        io.of("/a").on("chat", lambda _socket: "a")
+        io.on("any", lambda socket: socket.on_any(lambda *args: calls.append([*args])) and 1)
+        io.on("later", lambda _socket, ack: io.host.call_later(0.0, ack, "late"), ack=True)
+        io.on("two", lambda _socket: calls.append([1]))
+        io.on("two", lambda _socket: (1, 2))
+
+    def _watch(self, socket: Any) -> bool:
+        socket.conn.on("packet", lambda packet: self.calls.append(["in", packet]))
+        socket.conn.on("packet_create", lambda packet: self.calls.append(["out", packet]))
+        return True
+
+    def say(self, data: bytes) -> None:
+        if not self.wire.closed:
+            try:
+                self.wire.send(data)
+            except BrokenPipeError:
+                return
+            self.kit.run()
+            self.listen()
+
+    def listen(self) -> None:
+        while not self.wire.stalled:
+            try:
+                heard = self.wire.recv(99999)
+            except (BlockingIOError, ConnectionResetError):
+                return
+            if not heard:
+                return
+            self.heard += heard
+            self.kit.run()
+
+    def do(self, step: Any) -> None:
+        if step == "silence":
+            self.wire.stalled = True
+        elif step == "before":
+            assert not self.peers
+        elif step == "listen":
+            self.wire.stalled = False
+            self.listen()
+        elif isinstance(step, float):
+            self.kit.advance(step)
+            self.listen()
+        else:
+            self.say(step)
+
+    def state(self) -> Any:
+        found: list[Any] = [self.io.stats()]
+        for peer in self.peers:
+            session, protocol = peer.sink.session, peer.protocol
+            parts = {
+                "engine": getattr(session.connection, "layer", session.connection),
+                "protocol": getattr(protocol, "layer", protocol),
+                "peer": peer,
+                "conn": peer.sink,
+            }
+            found += [[getattr(parts[p], name) for name in names] for p, names in SHOWN.items()]
+        return found
+
+
+def _masked(message: str | bytes) -> bytes:
+    if isinstance(message, bytes):
+        return encode_frame(BINARY, message, mask=KEY)
+    return encode_frame(TEXT, b"4" + message.encode("utf-8", "replace"), mask=KEY)
+
+
+NAMES = [
+    *("chat", "ask", "leave", "end", "none", "bytes", "deep", "no json", "fails", "much", "watch"),
+    *("any", "later", "two", "emit deep", "emit bytes", "many bytes", "nobody", "close", "connect"),
+]
+ARGS = ["", ',"x"', ",1,[]", ',"' + "z" * 90 + '"', "," + "[" * 9 + "]" * 9]
+IDS = ["", "0", "7", "07", "999", "1000", "999999999999999", "1000000000000001"]
+_ids, _args = st.sampled_from(["", *IDS[:4], *IDS]), st.sampled_from(ARGS)
+_events = st.builds(
+    lambda number, name, args: _masked(f'2{number}["{name}"{args}]'),
+    _ids,
+    st.sampled_from(NAMES),
+    _args,
+)
+_acks = st.builds(lambda number, args: _masked(f"3{number}[1{args}]"), _ids, _args)
+_others = st.sampled_from(
+    [
+        encode_frame(TEXT, b"3", mask=KEY),
+        encode_frame(PING, b"!", mask=KEY),
+        encode_frame(TEXT, b"42[", mask=KEY, fin=False)
+        + encode_frame(CONTINUATION, b"7]", mask=KEY),
+        _masked("0/a,"),
+        _masked('2/a,["chat"]'),
+        _masked("1"),
+        _masked("0"),
+        _masked('51-["chat",{"_placeholder":true,"num":0}]'),
+        _masked(b"123"),
+        encode_frame(CLOSE, b"", mask=KEY),
+    ]
+)
+_frames = st.one_of(
+    *([_events] * 6),
+    _acks,
+    _others,
+    wire(Role.SERVER).map(lambda messages: b"".join(map(_masked, messages))),
+)
+_steps = st.one_of(
+    st.lists(_frames, min_size=1, max_size=6).map(b"".join),
+    st.sampled_from(["silence", "listen", 1.0, 9.0, 11.0]),
+)
+
+
+def both(steps: list[Any], backpressure: str) -> None:
+    ways = [
+        Conversation(SMALL, traced=traced, backpressure=backpressure) for traced in (False, True)
+    ]
+    joined = [_masked("0")] if steps[:1] != ["before"] else []
+    try:
+        for step in [*joined, *steps]:
+            for way in ways:
+                way.do(step)
+            short, through = ways
+            assert short.heard == through.heard
+            assert short.calls == through.calls
+            assert short.state() == through.state()
+    finally:
+        for way in ways:
+            way.kit.close()
+
+
+@given(
+    st.lists(_steps, min_size=1, max_size=8),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+)
+@example([_masked('2["end"]') + _masked('2["chat"]')], "pause")
+@example([_masked('27["leave"]') + _masked('28["chat"]') + _masked("39[]")], "pause")
+@example(["silence", *[_masked('2["much"]')] * 9, "listen"], "disconnect")
+def test_the_short_way_and_the_way_through_the_layers_are_the_same(
+    steps: list[Any], backpressure: str
+) -> None:
+    both(steps, backpressure)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_ways_are_the_same_for_each_kind_of_handler(name: str) -> None:
+    first, second = _masked(f'2["{name}"]'), _masked(f'27["{name}",1]')
+    last = _masked('28["chat",2]')
+    both([first, second, last, 9.0, last, _masked("30[]") + last], "pause")
+    both([second + last], "pause")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["before", _masked('2["chat"]')],
+        [_masked("1"), _masked('2["chat"]'), _masked('27["chat"]')],
+        [_masked("0/a,"), _masked('2/a,7["chat"]'), _masked('27["chat"]')],
+        [_masked('51-["chat",{"_placeholder":true,"num":0}]'), _masked('2["chat"]')],
+        [11.0, _masked('2["none"]'), 6.0, 6.0],
+        [11.0, 6.0],
+    ],
+)
+def test_both_ways_are_the_same_in_each_state_of_the_session(steps: list[Any]) -> None:
+    both(steps, "pause")
+
+
+@pytest.mark.parametrize("args", ARGS)
+@pytest.mark.parametrize("number", IDS)
+def test_both_ways_are_the_same_for_each_form_of_packet(number: str, args: str) -> None:
+    both([_masked('2["ask"]'), _masked(f'2{number}["chat"{args}]')], "pause")
+    both([_masked('2["ask"]'), _masked(f"3{number}[1{args}]")], "pause")
+
+
+@pytest.mark.parametrize(
+    ("message", "taken"),
+    [
+        ('2["chat"]', True),
+        ('27["chat","x"]', True),
+        ("30[]", True),
+        ("3[]", False),
+        ('2/a,["chat"]', False),
+        ('21000000000000001["chat"]', False),
+        ('2["connect"]', False),
+        ('2["chat"', False),
+        ('51-["chat",{"_placeholder":true,"num":0}]', False),
+    ],
+)
+def test_the_short_way_is_for_common_packets_only(message: str, taken: bool) -> None:
+    way = Conversation(SMALL.but(events_per_second=999), traced=False, backpressure="pause")
+    fused: Fused = way.stack.fused
+    way.say(_masked("0"))
+    assert fused.receive("4" + message) is taken
+    way.kit.close()
+
+
+def test_what_is_sent_to_many_is_checked_once() -> None:
+    way = Conversation(SMALL, traced=False, backpressure="pause")
+    fused: Fused = way.stack.fused
+    way.say(_masked("0"))
+    prepared = way.io.host.prepare(Event("/", ["x"]))
+    assert prepared.checked is None
+    assert fused.transmit(prepared)
+    assert prepared.checked is way.io.limits
+    way.kit.close()
+
+
+def test_who_watches_sees_every_packet() -> None:
+    way = Conversation(SMALL, traced=False, backpressure="pause")
+    seen: list[Any] = []
+    way.say(_masked("0"))
+    way.peers[0].sink.on("packet", seen.append)
+    way.say(_masked('2["none"]'))
+    assert seen == ['42["none"]']
+    way.kit.close()
