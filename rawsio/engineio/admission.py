@@ -35,9 +35,10 @@ class Admission:
     >>> door.check("192.0.2.1", 0, now=0.0)
     """
 
-    __slots__ = ("_limits", "_sessions", "_handshakes", "_since")
+    __slots__ = ("shut", "_limits", "_sessions", "_handshakes", "_since")
 
     def __init__(self, limits: Limits) -> None:
+        self.shut = False
         self._limits = limits
         self._sessions: dict[str, int] = {}
         self._handshakes: dict[str, int] = {}
@@ -49,6 +50,9 @@ class Admission:
         ``sessions`` is how many there are in all.
         """
         limits = self._limits
+        if self.shut:
+            context = {"name": "SHUTTING_DOWN"}
+            raise RequestError(3, "engineio-v4-handshake-shut", context, status=503)
         if sessions >= limits.sessions or (
             self._sessions.get(address, 0) >= limits.sessions_per_address
         ):

@@ -387,9 +387,13 @@ class EngineIOServer:
         return [(session, event) for event in session.lost(link, reason)]
 
     def close(self, reason: str = "server shutting down") -> None:
-        """End every session at once; what is queued is dropped."""
+        """Admit nobody any more, and end every session as ``Session.close`` does.
+
+        So ``sessions`` is empty once the polls have taken what was queued for them.
+        """
+        self._admission.shut = True
         for session in list(self.sessions.values()):
-            session.close(reason, discard=True)
+            session.close(reason)
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -96,11 +96,13 @@ class Running:
 
     def _received(self, stream: TCPStream, events: list[Any]) -> None:
         self._gateway.receive(stream.tag, events)
+        if self.closing:
+            self._go_on_closing()
 
     def _lost(self, stream: TCPStream, _reason: str) -> None:
         self._gateway.lost(stream.tag)
         if self.closing:
-            self._check_finished()
+            self._go_on_closing()
 
     @staticmethod
     def _read_on(stream: TCPStream) -> None:
@@ -186,14 +188,17 @@ class Running:
             self.closing = True
             for listener, _path, _tls in self._listeners:
                 listener.close()
+            if self.driver.streams:
+                self.host.call_later(timeout, self._abort)
+        self._go_on_closing()
+
+    def _go_on_closing(self) -> None:
+        # A session that is left waits for polls that take its last packets.  They come over
+        # connections that are open already, nobody knows which.
+        if not self._gateway.registry.sessions:
             for stream in list(self.driver.streams):
                 stream.tag.close(_CLOSED_BY_SERVER)
                 stream.touch()
-            if self.driver.streams:
-                self.host.call_later(timeout, self._abort)
-        self._check_finished()
-
-    def _check_finished(self) -> None:
         if not self.driver.streams:
             finished, self._finished = self._finished, []
             for callback in finished:

@@ -259,8 +259,9 @@ class Server(Listening, Operators):
     def close(self, timeout: float = 1.0) -> None:
         """Stop serving: no new connections, every socket ends with ``server shutting down``.
 
-        It begins in the next turn.  What is still to be sent gets ``timeout`` seconds.  From any
-        thread, from handlers and signal handlers, any number of times.
+        It begins in the next turn.  What is still to be sent, and polls that take it, get
+        ``timeout`` seconds.  From any thread, from handlers and signal handlers, any number of
+        times.
         """
         if not self._running.closed:
             # Queued even on the loop's thread: before run() that may still become another one.
@@ -271,7 +272,7 @@ class Server(Listening, Operators):
             reason = "server shutting down"
             for session in list(self.engine.sessions.values()):
                 session.user.ended(reason)
-                session.close(reason, discard=True)
+            self.engine.close(reason)
         self._running.close(timeout)
 
     def stats(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ import pytest
 
 from rawsio.engineio.admission import Admission
 from rawsio.engineio.checks import RequestError
+from rawsio.engineio.packets import Message
 from rawsio.limits import Limits
 
 from .links import Bench, RecordingLink
@@ -20,6 +21,16 @@ def test_an_address_has_so_many_sessions_and_others_are_not_touched() -> None:
     assert b.request(b.q(), link=RecordingLink("198.51.100.7")).status == 200
     first.close(discard=True)
     assert b.request(b.q()).status == 200
+
+
+@pytest.mark.rule("engineio-v4-handshake-shut")
+def test_a_server_that_shuts_down_takes_no_new_session() -> None:
+    b = Bench()
+    session = b.open()
+    session.send(Message("last words"))
+    b.server.close()
+    assert b.request(b.q()).status == 503
+    assert b.request(b.q(sid=session.id)).body == b"4last words"
 
 
 @pytest.mark.rule("engineio-v4-handshake-rate")

@@ -416,13 +416,16 @@ def test_it_does_not_wait_for_ever() -> None:
     assert session.deadline is None
 
 
-def test_a_server_that_shuts_down_waits_for_nobody() -> None:
+def test_a_server_that_shuts_down_waits_only_for_polls_that_take_last_words() -> None:
     b, first = opened()
     _, link = b.open_websocket()
     waiting = b.parked(b.open())
     candidate = b.websocket(first.id)
-    first.send(Message("lost"))
+    first.send(Message("last words"))
     b.server.close()
+    assert list(b.server.sessions.values()) == [first]
+    assert b.poll(first).answer() == (200, b"4last words")
+    assert b.poll(first).answer() == (200, b"1")
     assert not b.server.sessions
     assert waiting.answer() == (200, b"1")
     assert link.closed == candidate.closed == [(1005, "")]

@@ -18,6 +18,8 @@ import pytest
 from rawsio import Limits, Server
 from rawsio.layer import Failed
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
+from rawsio.testing import TestKit
+from tests.raw import Polling
 from tests.stack.joined import UPGRADE
 from tests.stack.kit import Client, turns_until
 
@@ -290,6 +292,40 @@ def test_closing_tells_every_socket_and_ends_every_connection(world: World) -> N
     io.step()
     assert reasons == ["server shutting down"] * 3
     assert io.stats() == {"connections": 0, "sessions": 0, "namespaces": 1, "sockets": 0}
+
+
+@pytest.fixture
+def last_words() -> Iterator[tuple[TestKit, Polling]]:
+    """A server that was closed when a client that polls still had to get an event."""
+    io = Server()
+    with TestKit(io) as kit:
+        polling = Polling(kit)
+        polling.post(b"40")
+        polling.get()
+        io.emit("one")
+        io.close(5.0)
+        kit.run()
+        yield kit, polling
+
+
+def test_closing_lets_polls_take_what_was_sent_before(last_words: tuple[TestKit, Polling]) -> None:
+    kit, polling = last_words
+    assert polling.get() == b'42["one"]'
+    assert not polling.polls.hung_up
+    assert polling.get() == b"1"
+    kit.advance(2.5)
+    assert polling.polls.hung_up
+    assert kit.io.stats() == {"connections": 0, "sessions": 0, "namespaces": 1, "sockets": 0}
+
+
+def test_closing_waits_for_polls_no_longer_than_it_was_told(
+    last_words: tuple[TestKit, Polling],
+) -> None:
+    kit, _polling = last_words
+    kit.advance(4.9)
+    assert kit.io.stats()["connections"] == 2
+    kit.advance(0.2)
+    assert kit.io.stats()["connections"] == 0
 
 
 def test_a_handler_may_close_the_server(world: World) -> None:
