@@ -44,6 +44,8 @@ SHOWN = 4096
 """Most bytes of a unit, or characters of an event, in one record."""
 KEPT = 1000
 """Most records of a session that wait to be sent, or for the page to ask for them."""
+KEPT_BYTES = 250_000
+"""Most characters that those records show; the oldest make room."""
 SESSIONS = 200
 """Most sessions whose records are kept."""
 UNSENT = 500_000
@@ -63,16 +65,43 @@ def _bytes_of(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value)
 
 
+class _Waiting:
+    """Records that wait; the oldest make room for what is too much, and are counted."""
+
+    __slots__ = ("records", "size", "dropped")
+
+    def __init__(self) -> None:
+        self.records: deque[dict[str, Any]] = deque()
+        self.size = 0
+        self.dropped = 0
+
+    def add(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        self.size += _shown(record)
+        while len(self.records) > KEPT or self.size > KEPT_BYTES:
+            self.size -= _shown(self.records.popleft())
+            self.dropped += 1
+
+    def take(self) -> list[dict[str, Any]]:
+        records = list(self.records)
+        self.records.clear()
+        self.size = 0
+        return records
+
+
+def _shown(record: dict[str, Any]) -> int:
+    return len(record["data"]) + len(record["text"] or "")
+
+
 class _Session:
     """The records of one session, and who looks at them."""
 
-    __slots__ = ("waiting", "sockets", "count", "dropped")
+    __slots__ = ("waiting", "sockets", "count")
 
     def __init__(self) -> None:
-        self.waiting: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.waiting = _Waiting()
         self.sockets: list[Any] = []
         self.count = 0
-        self.dropped = 0
 
 
 class TraceHub:
@@ -148,9 +177,7 @@ class TraceHub:
         session = self._sessions.get(sid) or self._new(sid)
         session.count += 1
         record["n"] = session.count
-        if len(session.waiting) == KEPT:
-            session.dropped += 1
-        session.waiting.append(record)
+        session.waiting.add(record)
         if session.sockets:
             self._flush_later()
 
@@ -184,16 +211,16 @@ class TraceHub:
         """Send what waits to the pages that look."""
         self._due = False
         for session in self._sessions.values():
-            if session.sockets and session.waiting:
+            if session.sockets and session.waiting.records:
                 self._send(session)
 
     def _send(self, session: _Session) -> None:
-        records = list(session.waiting)
-        session.waiting.clear()
+        waiting = session.waiting
+        records = waiting.take()
         if any(socket.conn.buffered_amount > UNSENT for socket in session.sockets):
-            session.dropped += len(records)
+            waiting.dropped += len(records)
             return
-        records[0]["dropped"], session.dropped = session.dropped, 0
+        records[0]["dropped"], waiting.dropped = waiting.dropped, 0
         for socket in session.sockets:
             for start in range(0, len(records), BATCH):
                 socket.emit("trace", records[start : start + BATCH])
@@ -236,7 +263,7 @@ class _Connection:
     def __init__(self, hub: TraceHub) -> None:
         self._hub = hub
         self._sid: str | None = None
-        self._held: list[dict[str, Any]] = []
+        self._held = _Waiting()
         self._answered = False
         self._own = False
 
@@ -244,11 +271,10 @@ class _Connection:
         """Take what :class:`rawsio.trace.Traced` reports."""
         if layer == "http":
             self._exchange(direction, what, value)
-        elif self._held:
+        elif self._held.records:
             self._settle()
         for record in self._hub.records(layer, direction, what, value):
-            if len(self._held) < KEPT:
-                self._held.append(record)
+            self._held.add(record)
         if layer != "http":
             self._find_sid_in(value)
             if self._sid is not None:
@@ -287,7 +313,7 @@ class _Connection:
 
     def _settle(self) -> None:
         """Hand the held records to their session, unless they are of the stream or nobody's."""
-        held, self._held = self._held, []
+        held = self._held.take()
         if self._sid is not None and not self._own:
             for record in held:
                 self._hub.add(self._sid, record)

@@ -198,6 +198,21 @@ def test_what_waits_is_bounded_and_the_page_learns_what_it_missed(stage: Stage) 
     assert max(len(batch) for batch in looker.batches) == tracing.BATCH
 
 
+def test_what_waits_is_bounded_in_bytes_too(stage: Stage) -> None:
+    connection = stage.hub.connection()
+    stage.ask(connection, "/socket.io/?EIO=4&transport=polling&sid=abc")
+    for _ in range(200):
+        connection("http", "in", "unit", b"x" * 100_000)
+    assert 0 < connection.__self__._held.size <= tracing.KEPT_BYTES
+    for _ in range(200):
+        stage.hub.session("abc")("engineio", "in", "unit", "4" * 100_000)
+    looker = Looker(stage.hub, "abc")
+    stage.later()
+    shown = [len(record["data"]) for record in looker.records]
+    assert 0 < sum(shown) <= tracing.KEPT_BYTES
+    assert looker.records[0]["dropped"] == 200 - len(shown)
+
+
 def test_a_slow_page_gets_no_records_until_it_has_taken_what_waits(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
     report = stage.hub.session("abc")
