@@ -15,33 +15,52 @@
   const $ = (id) => document.getElementById(id);
   const FILE_LIMIT = 700000; // chat.py refuses more
   const PICTURE_SIDE = 1600; // larger pictures are made smaller before they are sent
-  const DEFAULT_ROOM = "lobby";
+  const LASTING = ["lobby", "pictures", "protocol"]; // rooms that are there even when empty
+  // Events that come by themselves: they do not take the view from what was said.
+  const QUIET = ["rooms", "people", "enter", "typing", "seen", "ACK", "attachment"];
 
-  const layers = new Layers($("layers"));
-  const rooms = new Map(); // name -> {joined, people, unread, messages}
-  let current = DEFAULT_ROOM;
+  const layers = new Layers($("layers"), { quiet: QUIET });
+  const rooms = new Map(); // name -> {joined, people, unread, here}
+  let current = LASTING[0];
   let name = "";
   let sockets = null;
+  let letIn; // called once the server has let this page into its room
+  let inside; // the promise of it, which what is to be sent waits for
 
   // Rooms
 
   function room(named) {
-    if (!rooms.has(named)) rooms.set(named, { joined: false, people: 0, unread: 0, messages: [], here: [] });
+    if (!rooms.has(named)) rooms.set(named, { joined: false, people: 0, unread: 0, here: [] });
     return rooms.get(named);
   }
 
   function drawRooms() {
     const items = [];
     for (const [named, { people, unread, joined }] of rooms) {
-      if (!people && !joined && !["lobby", "pictures", "protocol"].includes(named)) continue;
+      if (!people && !joined && !LASTING.includes(named)) continue;
       const tab = element("button", { type: "button", title: `${people} here` }, `# ${named}`);
       if (people) tab.append(element("small", {}, String(people)));
       if (unread) tab.append(element("span.unread", { ariaLabel: `${unread} unread` }, String(unread)));
       if (named === current) tab.setAttribute("aria-current", "page");
       tab.addEventListener("click", () => enter(named));
-      items.push(element("li", {}, tab));
+      const item = element("li", {}, tab);
+      if (named === current && !LASTING.includes(named)) item.append(leaving(named));
+      items.push(item);
     }
     $("rooms").replaceChildren(...items);
+    const shown = $("rooms").querySelector("[aria-current]");
+    if (shown) shown.parentNode.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  function leaving(named) {
+    const label = `Leave ${named}`;
+    const button = element("button.leave", { type: "button", title: label, ariaLabel: label }, "×");
+    button.addEventListener("click", () => {
+      rooms.delete(named);
+      sockets.chat.emit("leave", named);
+      enter(LASTING[0]);
+    });
+    return button;
   }
 
   async function enter(named) {
@@ -49,13 +68,24 @@
     if (!answer) return;
     if (answer.error) return toast(answer.error);
     current = answer.room;
-    Object.assign(room(current), { joined: true, unread: 0, messages: [] });
+    Object.assign(room(current), { joined: true, unread: 0 });
     $("messages").replaceChildren();
     for (const message of answer.messages) show(message);
+    for (const item of unsent) if (item.message.room === current) $("messages").append(item);
     for (const message of answer.messages.slice(-10)) report(message);
     sockets.presence.emit("enter", current);
     $("text").placeholder = `Say something in ${current}`;
+    hint();
     drawRooms();
+    scrollDown();
+    letIn();
+  }
+
+  function hint() {
+    $("hint").hidden = $("messages").childElementCount > 0;
+    $("hint").textContent =
+      `Nobody has said anything in ${current} yet. Say something and watch it become bytes, or open ` +
+      "this page in a second window and talk to yourself.";
   }
 
   // Messages
@@ -89,7 +119,8 @@
     const link = element("a", { href: address, download: file.name });
     if (bitmap) {
       const picture = element("img", { src: address, alt: file.name });
-      picture.addEventListener("load", scrollDown);
+      const stick = atEnd();
+      picture.addEventListener("load", () => stick && scrollDown());
       link.append(picture);
       return element("figure", {}, link, element("figcaption", {}, label));
     }
@@ -97,10 +128,17 @@
     return element("p.text", {}, link);
   }
 
-  function scrollDown() {
-    $("messages").scrollTop = $("messages").scrollHeight;
+  function atEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = $("messages");
+    return scrollHeight - scrollTop - clientHeight < 40;
   }
 
+  function scrollDown() {
+    $("messages").scrollTop = $("messages").scrollHeight;
+    $("newer").hidden = true;
+  }
+
+  const unsent = new Set(); // items of messages that the server has not acknowledged
   const own = new Set(); // ids of the messages that this page sent, by whatever socket
   const reported = new Set(); // ids of those whose author knows that they were shown here
 
@@ -125,7 +163,17 @@
     item.message = message;
     $("messages").append(item);
     if (message.id && mine) tick(item, "✓", "delivered to the server");
-    scrollDown();
+    return item;
+  }
+
+  /** The same for one that is new: it arrives, and who reads what is older is not disturbed. */
+  function showNew(message) {
+    const stick = atEnd() || message.from === sockets.chat.id;
+    const item = show(message);
+    item.classList.add("new");
+    hint();
+    if (stick) scrollDown();
+    else $("newer").hidden = false;
     return item;
   }
 
@@ -138,12 +186,16 @@
   }
 
   async function publish(message, ...args) {
-    const item = show({ ...message, name, from: sockets.chat.id, time: Date.now() });
+    const item = showNew({ ...message, room: current, name, from: sockets.chat.id, time: Date.now() });
+    unsent.add(item);
+    scrollDown();
     try {
+      await inside; // after a cut, the room has to be joined first
       const answer = await sockets.chat.timeout(15000).emitWithAck(...args);
       if (answer.error) throw new Error(answer.error);
       item.message.id = answer.id;
       own.add(answer.id);
+      unsent.delete(item);
       tick(item, "✓", "delivered to the server");
     } catch (error) {
       tick(item, "!", "not delivered");
@@ -156,7 +208,7 @@
       room(message.room).unread += 1;
       return drawRooms();
     }
-    show(message);
+    showNew(message);
     report(message);
   }
 
@@ -173,7 +225,10 @@
   async function sendFile(file) {
     let data = file;
     if (data.size > FILE_LIMIT && file.type.startsWith("image/")) data = await smaller(file).catch(() => file);
-    if (data.size > FILE_LIMIT) return toast(`A file may have ${FILE_LIMIT / 1000} kB; this has ${Math.ceil(file.size / 1000)}.`);
+    if (data.size > FILE_LIMIT) {
+      const [has, may] = [data.size, FILE_LIMIT].map((size) => `${Math.ceil(size / 1000).toLocaleString()} kB`);
+      return toast(`Not sent: ${file.name} has ${has}, and a file may have ${may}.`);
+    }
     const about = { name: file.name || "picture", type: data.type };
     const bytes = await data.arrayBuffer();
     return publish({ file: { ...about, size: bytes.byteLength, data: bytes } }, "file", current, about, bytes);
@@ -215,6 +270,15 @@
     document.body.dataset.state = state;
   }
 
+  function outside() {
+    inside = new Promise((resolve) => (letIn = resolve));
+  }
+
+  /** Says in the chat what is wrong with the connection, or that all is well. */
+  function notice(text = "") {
+    Object.assign($("notice"), { textContent: text, hidden: !text });
+  }
+
   function connect() {
     const transports = { upgrade: undefined, websocket: ["websocket"], polling: ["polling"] }[$("transport").value];
     const auth = { name };
@@ -224,18 +288,30 @@
     sockets = { chat, presence, trace };
 
     const connected = () => status(`connected over ${chat.io.engine.transport.name}`, "on");
+    outside();
     chat.on("connect", () => {
       connected();
+      notice();
       chat.io.engine.on("upgrade", connected);
-      $("welcome").close();
-      for (const named of rooms.keys()) room(named).joined = false;
+      if ($("welcome").open) {
+        $("welcome").close();
+        if (matchMedia("(pointer: fine)").matches) $("text").focus();
+      }
+      for (const [named, { joined }] of rooms) if (joined && named !== current) chat.emit("join", named);
       enter(current);
     });
-    chat.on("disconnect", (reason) => status(`${reason}; trying again`, "off"));
+    chat.on("disconnect", (reason) => {
+      outside();
+      status("not connected", "off");
+      notice(`The connection is lost (${reason}). What you send now waits.`);
+      for (const socket of [chat, presence, trace]) if (!socket.active) socket.connect();
+    });
     chat.on("connect_error", (error) => {
       status("not connected", "off");
       if (!chat.active) welcome(error.message);
+      else notice("The server does not answer. What you send now waits.");
     });
+    chat.io.on("reconnect_attempt", (count) => status(`trying again, attempt ${count}`, "off"));
     chat.on("rooms", (list) => {
       for (const known of rooms.values()) known.people = 0;
       for (const { name: named, people } of list) room(named).people = people;
@@ -267,6 +343,7 @@
   function reconnect() {
     if (!sockets) return;
     for (const socket of Object.values(sockets)) socket.off().disconnect();
+    sockets.chat.io.off();
     status("connecting", "off");
     connect();
   }
@@ -304,6 +381,8 @@
     if (sockets) reconnect();
     else connect();
   });
+  $("newer").addEventListener("click", scrollDown);
+  $("messages").addEventListener("scroll", () => atEnd() && ($("newer").hidden = true));
   $("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = $("text").value.trim();

@@ -52,7 +52,8 @@
   }
 
   class Layers {
-    constructor(host) {
+    constructor(host, { quiet = [] } = {}) {
+      this.quiet = quiet;
       this.reader = new Reader();
       this.session = 0;
       this.rows = [];
@@ -86,9 +87,17 @@
         if (item) this.choose(item.row);
       });
       this.list.addEventListener("keydown", (event) => this.walk(event));
-      for (const kind of ["mouseover", "focusin", "click"]) {
-        this.detail.addEventListener(kind, (event) => this.point(event));
+      // Who scrolls back wants to read, not to be carried along.
+      for (const kind of ["wheel", "touchmove"]) {
+        this.list.addEventListener(kind, () => requestAnimationFrame(() => this.hold()), { passive: true });
       }
+      for (const kind of ["mouseover", "focusin", "click"]) {
+        this.detail.addEventListener(kind, (event) => {
+          const target = event.target.closest(".byte, .field");
+          if (target) this.point(target);
+        });
+      }
+      this.detail.addEventListener("keydown", (event) => this.step(event));
     }
 
     // Records in
@@ -116,9 +125,7 @@
     }
 
     add(row) {
-      const beats = row.kind === "heartbeat";
       row.item = this.item(row);
-      const stick = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
       // A request is reported with its answer, which may be later than what came meanwhile.
       row.session = this.session;
       let place = this.rows.length;
@@ -127,10 +134,21 @@
       this.list.insertBefore(row.item, place < this.rows.length ? this.rows[place].item : null);
       this.rows.splice(place, 0, row);
       if (this.rows.length > ROWS) this.rows.shift().item.remove();
-      if (stick) this.list.scrollTop = this.list.scrollHeight;
       this.note.hidden = true;
-      const dull = beats || row.kind === "http" || row.kind === "engine";
-      if (this.following && !(dull && this.chosen)) this.showSoon(row);
+      if (!this.following) return;
+      this.list.scrollTop = this.list.scrollHeight;
+      const first = !this.chosen && !this.soon;
+      if (first || !(this.dull(row) || this.inUse())) this.showSoon(row);
+    }
+
+    /** What comes by itself should not push aside what somebody has just sent. */
+    dull(row) {
+      return row.kind === "heartbeat" || row.kind === "http" || row.kind === "engine" || this.quiet.includes(row.title);
+    }
+
+    /** Nothing is replaced under the eyes of who points at it. */
+    inUse() {
+      return this.detail.matches(":hover, :focus-within");
     }
 
     /** Of a hundred messages in a burst, only the last is worth drawing. */
@@ -148,12 +166,12 @@
       const name = row.sent ? "sent" : "received";
       const button = element(
         `button.row.${name}`,
-        { type: "button", row },
+        { type: "button", tabIndex: -1, row },
         element("span.arrow", { ariaLabel: name }, row.sent ? "↑" : "↓"),
         element("span.time", {}, row.time.toFixed(2)),
         element(`span.badge.${row.kind}`, {}, BADGES[row.kind] || row.kind),
         element("span.what", {}, element("b", {}, row.title), row.text ? " " + row.text.slice(0, 120) : ""),
-        element("span.via", {}, (row.namespace !== "/" && row.namespace) || ""),
+        element("span.via", {}, [row.namespace !== "/" && row.namespace, row.part].filter(Boolean).join(" · ")),
         element("span.size", {}, size(row.carrier.size).replace(/bytes?/, "B"))
       );
       button.setAttribute("aria-label", `${name}: ${row.title} ${row.text.slice(0, 60)}`);
@@ -187,7 +205,7 @@
       this.following = true;
       this.controls.follow.hidden = true;
       this.list.scrollTop = this.list.scrollHeight;
-      const newest = this.rows.filter((row) => row.kind !== "heartbeat").pop();
+      const newest = this.rows.filter((row) => !this.dull(row)).pop();
       if (newest) this.show(newest);
     }
 
@@ -196,9 +214,17 @@
       if (this.following) this.list.scrollTop = this.list.scrollHeight;
     }
 
-    choose(row) {
+    hold() {
+      if (this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight > 30) this.stay();
+    }
+
+    stay() {
       this.following = false;
       this.controls.follow.hidden = false;
+    }
+
+    choose(row) {
+      this.stay();
       this.show(row);
     }
 
@@ -217,13 +243,21 @@
     // One message, on its layers
 
     show(row) {
-      if (this.chosen) this.chosen.item.firstChild.removeAttribute("aria-current");
+      if (this.chosen) {
+        this.chosen.item.firstChild.removeAttribute("aria-current");
+        this.chosen.item.firstChild.tabIndex = -1;
+      }
       this.chosen = row;
       row.item.firstChild.setAttribute("aria-current", "true");
+      row.item.firstChild.tabIndex = 0; // one stop for Tab; the arrow keys go from row to row
+      this.explain.ariaLive = this.following ? "off" : "polite";
       this.detail.classList.toggle("http", row.transport === "http");
       this.detail.replaceChildren(...VIEWS.map((names) => this.view(row, names)));
       const verb = row.sent ? "This page sent" : "This page received";
       this.explain.textContent = `${verb}: ${row.title}. Point at a byte, or at a field, to see what it is.`;
+      if (row.focus === undefined) return;
+      const { from, to } = row.carrier.fields[row.focus];
+      this.light("carrier", from, to, "near");
     }
 
     view(row, [which, layer, unit]) {
@@ -242,7 +276,7 @@
         return section;
       }
       if (view.head) section.append(this.bits(view), this.maskSwitch(view));
-      section.append(this.bytes(which, view), this.fields(which, view));
+      section.append(this.fields(which, view), this.bytes(which, view, `${title} ${unit}`));
       const made = which === "message" ? this.made(row) : null;
       if (made) section.append(element("p.made", {}, "rawsio: ", element("code", {}, made)));
       return section;
@@ -271,10 +305,9 @@
       return element("label.mask-note", {}, box, " unmask the payload");
     }
 
-    bytes(which, view) {
+    bytes(which, view, name) {
       const shown = Math.min(view.bytes.length, CELLS);
-      const grid = element("div.bytes", {});
-      grid.setAttribute("aria-hidden", "true"); // the list of fields says the same in words
+      const grid = element("div.bytes", { ariaHidden: "true" }); // the fields say the same in words
       const open = this.plain && view.mask ? unmask(view.bytes.subarray(view.payloadAt), view.mask) : null;
       let field = 0;
       for (let i = 0; i < shown; i++) {
@@ -291,7 +324,8 @@
         grid.append(cell);
       }
       if (shown < view.size) grid.append(element("span.more", {}, `… ${size(view.size - shown)} more`));
-      return grid;
+      const label = `The bytes of the ${name}; the arrow keys go from one to the next`;
+      return element("div.dump", { tabIndex: 0, role: "group", ariaLabel: label }, grid);
     }
 
     fields(which, view) {
@@ -310,30 +344,41 @@
       return list;
     }
 
-    /** What the server's own layer made of this message: the event of the same direction and kind. */
+    /** What the server's own layer made of this message: the nearest event that says the same. */
     made(row) {
       if (row.made !== undefined) return row.made;
-      const names = { event: "Event(", ack: "Ack(", connect: "Connect(", disconnect: "Disconnect(", connect_error: "ConnectError(" };
-      const begins = names[row.kind];
-      const dir = row.sent ? "in" : "out";
-      const found = this.events.findIndex(
-        (record) =>
-          record.layer === "socketio" &&
-          record.dir === dir &&
-          record.text.startsWith(begins) &&
-          record.text.includes(`'${row.kind === "event" ? row.title : row.namespace}'`) &&
-          Math.abs(record.n - row.n) < 40
-      );
-      if (found < 0) return null;
-      row.made = this.events.splice(found, 1)[0].text;
+      const kinds = { event: "Event", ack: "Ack", connect: "Connect", disconnect: "Disconnect", connect_error: "ConnectError" };
+      const name = row.kind === "event" ? `, args=['${row.title}'` : "";
+      const begin = `${kinds[row.kind]}(namespace='${row.namespace}'${name}`;
+      const far = (record) => Math.abs(record.n - row.n);
+      const found = this.events
+        .filter((record) => record.layer === "socketio" && record.dir === (row.sent ? "in" : "out"))
+        .filter((record) => record.text.startsWith(begin) && far(record) < 40)
+        .sort((a, b) => far(a) - far(b))[0];
+      if (!found) return null;
+      this.events.splice(this.events.indexOf(found), 1);
+      row.made = found.text;
       return row.made;
     }
 
     // Pointing
 
-    point(event) {
-      const target = event.target.closest(".byte, .field");
-      if (!target || !this.chosen) return;
+    /** The arrow keys, in the bytes of a layer. */
+    step(event) {
+      if (!event.target.matches(".dump")) return;
+      const cells = Array.from(event.target.querySelectorAll(".byte"));
+      const across = cells.findIndex((cell) => cell.offsetTop > cells[0].offsetTop);
+      const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -Infinity, End: Infinity };
+      if (!(event.key in by)) return;
+      event.preventDefault();
+      const at = cells.findIndex((cell) => cell.classList.contains("lit"));
+      const cell = cells[at < 0 ? 0 : Math.max(0, Math.min(cells.length - 1, at + by[event.key]))];
+      this.point(cell);
+      this.reveal(cell);
+    }
+
+    /** Says what a byte or a field is, and lights it up on every layer. */
+    point(target) {
       const view = this.chosen[target.which];
       const field = view.fields[target.field];
       if (!field) return;
@@ -346,7 +391,8 @@
         const other = this.chosen[which];
         if (!other || (which !== target.which && (other.at === null || view.at === null))) continue;
         const shift = which === target.which ? 0 : view.at - other.at;
-        this.light(which, from + shift, to + shift, "lit");
+        const cell = this.light(which, from + shift, to + shift, "lit");
+        if (cell && which !== target.which) this.reveal(cell);
         const here = other.fields.find((f) => f.from <= from + shift && from + shift < f.to);
         if (!here) continue;
         if (!whole) this.light(which, here.from, here.to, "near");
@@ -362,7 +408,18 @@
 
     light(which, from, to, name) {
       const cells = this.detail.querySelectorAll(`.layer.on-${which} .byte`);
-      for (let i = Math.max(0, from); i < Math.min(to, cells.length); i++) cells[i].classList.add(name);
+      const first = Math.max(0, from);
+      for (let i = first; i < Math.min(to, cells.length); i++) cells[i].classList.add(name);
+      return cells[first];
+    }
+
+    /** Scrolls the layer, and nothing else, so that a byte can be seen. */
+    reveal(cell) {
+      const layer = cell.closest(".layer");
+      const [seen, its] = [layer.getBoundingClientRect(), cell.getBoundingClientRect()];
+      const head = layer.firstChild.offsetHeight; // the title stays on top of what scrolls
+      if (its.top < seen.top + head) layer.scrollTop -= seen.top + head - its.top;
+      else if (its.bottom > seen.bottom) layer.scrollTop += its.bottom - seen.bottom;
     }
 
     byteText(target, view, field) {

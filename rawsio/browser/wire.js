@@ -138,6 +138,11 @@
     6: ["noop", "Nothing: it ends a waiting poll, so that polling can come to rest for the upgrade."],
   };
 
+  const PROBES = {
+    ping: "Asks whether this WebSocket works, before the session moves to it.",
+    pong: "It does: packets get through both ways.",
+  };
+
   function readPacket(row, bytes, full, at) {
     const type = ENGINE_TYPES[String.fromCharCode(bytes[0])];
     if (!type) return;
@@ -146,13 +151,15 @@
     fields.add(1, "type", "packet type", `${String.fromCharCode(bytes[0])} = ${name}`, help);
     const data = name === "message" ? "the Socket.IO packet" : utf8(bytes.subarray(1));
     const dataHelp =
-      name === "message" ? "Carried as it is; this layer does not look into it." : help;
+      name === "message" ? "Carried as it is; this layer does not look into it." : PROBES[name] || help;
     fields.add(full - 1, "payload", "data", data, dataHelp);
     row.packet = view(bytes, full, at, fields);
     row.kind = name === "ping" || name === "pong" || name === "noop" ? "heartbeat" : "engine";
-    row.title = name === "ping" || name === "pong" ? name + (full > 1 ? " (probe)" : "") : name;
+    row.title = name;
     row.text = name === "open" ? data : help;
-    if (full > 1 && row.kind === "heartbeat") row.kind = "engine";
+    if (PROBES[name] && full > 1) {
+      Object.assign(row, { kind: "engine", title: `${name} (probe)`, text: PROBES[name] });
+    }
     if (name === "message") readMessage(row, bytes.subarray(1), full - 1, at === null ? null : at + 1);
   }
 

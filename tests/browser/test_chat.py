@@ -186,7 +186,11 @@ def test_every_page_exists_and_is_served_with_a_policy() -> None:
         assert status == 200
         assert data
         assert dict(fields)["Content-Type"] == content_type
-        assert "default-src 'self'" in dict(fields)["Content-Security-Policy"]
+        parts = dict(fields)["Content-Security-Policy"].split("; ")
+        policy = dict(part.split(" ", 1) for part in parts)
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["connect-src"] == "'self'"
+        assert policy["require-trusted-types-for"] == "'script'"
     assert page(Question("/chat.py")) == 404
     assert page(Question("/", "POST"))[0] == 405
 

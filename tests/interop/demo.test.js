@@ -150,6 +150,42 @@ describe("the bytes explained", () => {
   });
 });
 
+/** In the page: the texts whose contrast is below 4.5, which WCAG 2 asks for at level AA. */
+function faint() {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const channels = (color) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    return Array.from(context.getImageData(0, 0, 1, 1).data);
+  };
+  const mix = (over, under, alpha) => over.map((value, i) => value * alpha + under[i] * (1 - alpha));
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const color = channels(getComputedStyle(at).backgroundColor);
+      if (color[3] === 255) return color.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const found = new Set();
+  for (const node of document.querySelectorAll("body *")) {
+    const text = Array.from(node.childNodes).some((child) => child.nodeType === 3 && child.data.trim());
+    if (!text || !node.checkVisibility() || node.closest("dialog, option, script")) continue;
+    const style = getComputedStyle(node);
+    const under = behind(node);
+    const ink = mix(channels(style.color).slice(0, 3), under, Number(style.opacity));
+    const [dark, light] = [luminance(ink), luminance(under)].sort((a, b) => a - b);
+    const contrast = (light + 0.05) / (dark + 0.05);
+    if (contrast < 4.5) found.add(`${node.tagName}.${node.className} ${contrast.toFixed(2)}`);
+  }
+  return Array.from(found);
+}
+
 describe("the demo in Chromium", { timeout: 120_000 }, () => {
   let server;
   let browser;
@@ -157,6 +193,15 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   let ada;
   let grace;
   const complaints = [];
+  let away = false; // the server is, on purpose: what Chromium says about that is no complaint
+
+  /** Start the demo; resolves to its address. */
+  async function serve(port = 0) {
+    const args = ["-m", "rawsio", "serve", "--port", String(port)];
+    server = spawn(process.env.PYTHON || "python3", args, { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await once(readline.createInterface({ input: server.stdout }), "line");
+    return /http:\S+/.exec(line)[0];
+  }
 
   /** Open a window, and enter the chat under a name. */
   async function enter(name, options) {
@@ -164,6 +209,7 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
     page.on("console", (message) => {
+      if (away && message.text().includes("net::ERR_CONNECTION_REFUSED")) return;
       if (message.type() === "error" || message.type() === "warning") {
         complaints.push(`${name}: ${message.text()}`);
       }
@@ -182,6 +228,13 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     await page.keyboard.press("Enter");
   }
 
+  /** Join a room that may be new. */
+  async function join(page, room) {
+    await page.fill("#room-name", room);
+    await page.keyboard.press("Enter");
+    await page.locator("#rooms [aria-current]", { hasText: room }).waitFor();
+  }
+
   function screenshot(page, name) {
     return page.screenshot({ path: path.join(RESULTS, `demo-${name}.png`) });
   }
@@ -196,13 +249,7 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   }
 
   before(async () => {
-    if (!url) {
-      server = spawn(process.env.PYTHON || "python3", ["-m", "rawsio", "serve", "--port", "0"], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      const [line] = await once(readline.createInterface({ input: server.stdout }), "line");
-      [url] = /http:\S+/.exec(line);
-    }
+    if (!url) url = await serve();
     browser = await chromium.launch({
       executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
       args: [
@@ -337,14 +384,62 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   });
 
   it("keeps rooms apart, and remembers what was said", async () => {
-    await grace.fill("#room-name", "greenhouse");
-    await grace.keyboard.press("Enter");
-    await grace.waitForSelector("#rooms [aria-current]:has-text('greenhouse')");
+    await join(grace, "greenhouse");
+    assert.match(await grace.locator("#hint").textContent(), /Nobody has said anything in greenhouse/);
     await say(grace, "only for the greenhouse");
     await ada.waitForSelector("#rooms button:has-text('greenhouse')");
     assert.equal(await ada.locator(".message:has-text('only for the greenhouse')").count(), 0);
     await ada.click("#rooms button:has-text('greenhouse')");
     await ada.waitForSelector(".message:has-text('only for the greenhouse')");
+  });
+
+  it("lets a room be left, and goes back to the lobby", async () => {
+    await grace.click("#rooms .leave");
+    await grace.waitForSelector("#rooms [aria-current]:has-text('lobby')");
+    await ada.click("#rooms .leave");
+    await ada.waitForSelector("#rooms [aria-current]:has-text('lobby')");
+    await grace.waitForSelector("#rooms:not(:has-text('greenhouse'))");
+  });
+
+  it("refuses a file that is too large, and says why", async () => {
+    const buffer = Buffer.alloc(800_000);
+    await grace.setInputFiles("#file", { name: "huge.bin", mimeType: "application/octet-stream", buffer });
+    await grace.waitForSelector("#toast:has-text('Not sent: huge.bin has 800 kB, and a file may have 700 kB')");
+  });
+
+  it("shows markup as what it is: in names, rooms, texts, file names and types", async () => {
+    const evil = "<img src=x onerror='document.title=1'>";
+    const mallory = await enter(evil.slice(0, 24), { viewport: { width: 390, height: 800 } });
+    await ada.locator("#people .person", { hasText: evil.slice(0, 24) }).waitFor();
+    for (const room of ["<b onclick=alert(1)>&lt;</b>", "lobby"]) await join(mallory, room);
+    await ada.locator("#rooms button", { hasText: "<b onclick=alert(1)>&lt;</b>" }).waitFor();
+    await say(mallory, evil);
+    const buffer = Buffer.from("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>");
+    for (const mimeType of ["image/svg+xml", "text/html", "image/png\"><script>"]) {
+      await mallory.setInputFiles("#file", { name: `${evil.replace("/", "")}.svg`, mimeType, buffer });
+    }
+    await ada.locator(".message.theirs a[download*=onerror]").nth(2).waitFor();
+    await ada.locator(".message.theirs p.text", { hasText: evil }).first().waitFor();
+    assert.equal(await ada.locator(".messages img[src=x], .people img, #rooms b").count(), 0);
+    assert.equal(await ada.title(), "rawsio chat");
+    await mallory.context().close();
+  });
+
+  it("explains byte by byte to who uses the keyboard", async () => {
+    await say(ada, "with the keyboard");
+    await layersOf(ada, ".event:has(.sent):has-text('with the keyboard')");
+    await ada.locator(".layer.on-message .dump").focus();
+    await ada.keyboard.press("ArrowRight");
+    assert.match(await ada.locator(".explain").textContent(), /^packet type, byte 0: .*“2”/);
+    for (let i = 0; i < 5; i++) await ada.keyboard.press("ArrowRight");
+    assert.match(await ada.locator(".explain").textContent(), /event name, byte 5/);
+    await ada.keyboard.press("End");
+    assert.match(await ada.locator(".explain").textContent(), /“\]”/);
+    await ada.click("[data-do=follow]");
+  });
+
+  it("can be read, in light and in dark", async () => {
+    for (const page of [ada, grace]) assert.deepEqual(await page.evaluate(faint), []);
   });
 
   it("fits on a phone, as two tabs", async () => {
@@ -358,6 +453,19 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     assert.ok((await wide()) <= 390);
     await screenshot(phone, "phone-layers");
     await phone.context().close();
+  });
+
+  it("says that the server is away, and sends what was written meanwhile", { skip: process.env.DEMO_URL && "needs a server of its own" }, async () => {
+    away = true;
+    server.kill("SIGKILL");
+    await once(server, "exit");
+    await ada.waitForSelector("#notice:has-text('What you send now waits')");
+    await say(ada, "from before");
+    await screenshot(ada, "away");
+    await serve(new URL(url).port);
+    await grace.waitForSelector(".message.theirs:has-text('from before')");
+    await ada.waitForSelector(".message.mine:last-child .ticks:text('✓')");
+    assert.ok(await ada.locator("#notice").isHidden());
   });
 
   it("leaves nothing to complain about in the console", () => {
