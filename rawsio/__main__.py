@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="rawsio", description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(prog="rawsio", description="Socket.IO in pure Python.")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve the chat and the view of the layers")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")

@@ -115,7 +115,7 @@ else:
 
         def __init__(self, *args, **kwargs):
             # Until the first object is made, so that records nobody uses cost nothing at the start.
-            made.__init__ = _init(names, defaults)
+            made.__init__ = _init(made.__qualname__, names, defaults)
             made.__init__(self, *args, **kwargs)
 
         namespace.update(__slots__=names, __match_args__=names, __hash__=None)
@@ -124,7 +124,7 @@ else:
         made.__qualname__ = cls.__qualname__
         return made
 
-    def _init(names, defaults):
+    def _init(owner, names, defaults):
         # Compiled text: a loop over the names would make every event several times as dear.
         parameters = "".join(f", {n}=_{n}" if n in defaults else f", {n}" for n in names)
         body = "".join(f"\n self.{n} = {n}" for n in names)
@@ -132,6 +132,8 @@ else:
         methods = {}
         source = f"def __init__(self{parameters}):{body or ' pass'}"
         exec(source, scope, methods)  # noqa: S102 - the text is made of our own names
+        # Python's message for a wrong argument says whose it is.
+        methods["__init__"].__qualname__ = f"{owner}.__init__"
         return methods["__init__"]
 
     def _equal(self, other):

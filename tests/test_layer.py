@@ -87,3 +87,8 @@ def test_terminal_events_say_who_ended_and_why() -> None:
     assert Closed() == Closed(0, "")
     assert Failed("http", "9112-5-x", 400, "m").code == 400
     assert [closing.name for closing in Closing] == ["OPEN", "HALF", "NOW"]
+
+
+def test_a_wrong_argument_of_a_record_is_told_with_the_name_of_the_record() -> None:
+    with pytest.raises(TypeError, match=r"Closed\.__init__\(\) .* 'kode'"):
+        Closed(kode=1)  # type: ignore[call-arg]

@@ -213,7 +213,9 @@ code=3, message="there is no packet '9'")], [])
 
     def _open(self, data: str) -> list[Any]:
         if self.role is Role.SERVER or self.state is not State.OPENING:
-            raise EngineIOError("an open packet in a session", "engineio-v4-handshake-first")
+            raise EngineIOError(
+                "a second open packet: the session is open already", "engineio-v4-handshake-first"
+            )
         opened = decode_open(data)
         self._start(opened)
         return [opened]

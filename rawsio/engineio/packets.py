@@ -113,7 +113,10 @@ def encode_open(opened: Opened) -> str:
     '0{"sid":"kS9","upgrades":["websocket"],"pingInterval":300,"pingTimeout":20000,"maxPayload":1000000}'
     """
     if _SID.fullmatch(opened.sid) is None:
-        raise LocalProtocolError(f"{escaped(opened.sid)} cannot be a session id")
+        raise LocalProtocolError(
+            f"a session id is visible ASCII without quote and backslash, 512 at most, not "
+            f"{escaped(opened.sid)}"
+        )
     upgrades = ",".join(f'"{name}"' for name in opened.upgrades)
     interval, timeout = round(opened.ping_interval * 1000), round(opened.ping_timeout * 1000)
     return (

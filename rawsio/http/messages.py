@@ -222,7 +222,9 @@ def check_request(version: str, fields: dict[str, list[str]]) -> None:
     # 9112-3.2-host
     if hosts is None:
         if version == "1.1":
-            raise HTTPError("no Host", "9112-3.2-host")
+            raise HTTPError(
+                "a request of HTTP/1.1 has a Host field, this one has none", "9112-3.2-host"
+            )
     elif len(hosts) > 1:
         raise HTTPError("more than one Host", "9112-3.2-host")
     elif not AUTHORITY.fullmatch(hosts[0]):

@@ -172,7 +172,9 @@ class Receiver:
         elif status < 200:
             self._interim += 1
             if self._interim > self.limits.interim:
-                raise HTTPError("interim responses without end", "9110-15.2-interim-most")
+                raise HTTPError(
+                    f"more than {self.limits.interim} interim responses", "9110-15.2-interim-most"
+                )
             events.append(response)
         else:
             self._interim = 0

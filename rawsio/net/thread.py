@@ -34,6 +34,8 @@ else:
 
 __all__ = ["Waiting", "call", "LoopThread"]
 
+_HANGS = "waiting in the thread that runs the loop would never end: use a callback there"
+
 
 class Waiting(Generic[T]):
     """A result that another thread waits for.
@@ -66,7 +68,7 @@ class Waiting(Generic[T]):
         seconds.
         """
         if self._owned() and not self._event.is_set():
-            raise RuntimeError("waiting in the thread that runs the loop would never end")
+            raise RuntimeError(_HANGS)
         if not self._event.wait(timeout):
             raise TimeoutError(f"no result within {timeout} s")
         if self._error is not None:
@@ -81,7 +83,7 @@ def call(loop: Any, function: Callable[..., T], *arguments: Any, timeout: float 
     a function that timed out here may still be called there.
     """
     if loop.owned():
-        raise RuntimeError("waiting in the thread that runs the loop would never end")
+        raise RuntimeError(_HANGS)
     waiting: Waiting[T] = Waiting(loop.owned)
     loop.call_soon_threadsafe(waiting.run, function, arguments)
     return waiting.result(timeout)
@@ -124,7 +126,7 @@ class LoopThread:
         if thread is None:
             return
         if self.loop.owned() and thread.is_alive():
-            raise RuntimeError("waiting in the thread that runs the loop would never end")
+            raise RuntimeError(_HANGS)
         self.loop.stop()
         thread.join(timeout)
         if not thread.is_alive():

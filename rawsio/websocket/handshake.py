@@ -188,7 +188,9 @@ def _check_request(request: Request) -> None:
     # One name is what nearly everybody sends; anything else is read as a list.
     upgrade = headers.get("upgrade", "")
     if upgrade != "websocket" and "websocket" not in headers.tokens("upgrade"):
-        raise HTTPError("this is a WebSocket", "6455-4.2.1-upgrade", 426)
+        raise HTTPError(
+            "only a WebSocket is served here: Upgrade does not name it", "6455-4.2.1-upgrade", 426
+        )
     connection = headers.get("connection", "")
     if connection != "Upgrade" and "upgrade" not in headers.tokens("connection"):
         raise HTTPError("Connection does not name Upgrade", "6455-4.2.1-connection")
