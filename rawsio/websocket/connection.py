@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = ["WebSocketConnection"]
 
 _RULE_TIMEOUT = "6455-7.1.1-close-time"
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class WebSocketConnection:
@@ -203,9 +204,12 @@ class WebSocketConnection:
         elif isinstance(event, Closed):
             self._send_close(event)
         else:
-            if len(event.data) > 125:
+            if not isinstance(event.data, _BYTES):
+                raise TypeError(f"a ping or pong carries bytes, not {type(event.data).__name__}")
+            payload = bytes(event.data)
+            if len(payload) > 125:
                 raise LocalProtocolError("a ping or pong carries at most 125 bytes")
-            self._put(PING if kind is Ping else PONG, bytes(event.data))
+            self._put(PING if kind is Ping else PONG, payload)
 
     def send_prepared(self, prepared: Prepared) -> None:
         """Send what was encoded once for many: the same bytes, if all get the same.
@@ -264,7 +268,7 @@ class WebSocketConnection:
                 self._outbox.append(text_frame(payload))
                 return
             opcode = TEXT
-        elif isinstance(data, (bytes, bytearray, memoryview)):
+        elif isinstance(data, _BYTES):
             payload = bytes(data)
             opcode = BINARY
         else:
@@ -291,6 +295,8 @@ class WebSocketConnection:
     def _send_close(self, event: Closed) -> None:
         if not isinstance(event.reason, str):
             raise TypeError(f"a close reason is str, not {type(event.reason).__name__}")
+        if not isinstance(event.code, int):
+            raise TypeError(f"a close code is int, not {type(event.code).__name__}")
         if event.code == 1005:
             if event.reason:
                 raise LocalProtocolError("a close frame without a code has no reason either")
@@ -315,7 +321,10 @@ class WebSocketConnection:
     def _pong(self, data: bytes) -> None:
         if self._pongs >= self._limits.pongs:
             key = self._random_bytes(4) if self._role is Role.CLIENT else None
-            self._outbox[self._last_pong] = encode_frame(PONG, data, mask=key)
+            frame = encode_frame(PONG, data, mask=key)
+            if self._last_pong < self._measured:
+                self._waiting += len(frame) - len(self._outbox[self._last_pong])
+            self._outbox[self._last_pong] = frame
             return
         self._pongs += 1
         self._last_pong = len(self._outbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
@@ -47,6 +48,16 @@ def test_what_waits_in_the_outbox_is_counted_until_it_is_taken(role: Role) -> No
     assert waiting == len(b"".join(layer.data_to_send())) > 70_000
     assert layer.waiting == 0
     layer.send(Message("x"))
+    assert layer.waiting == len(b"".join(layer.data_to_send()))
+
+
+@both
+def test_a_pong_in_the_place_of_another_is_counted_by_its_own_length(role: Role) -> None:
+    layer = WebSocketConnection(role, Limits(pongs=1))
+    for data in (b"", bytes(125), b"short"):
+        layer.receive(frame(role, PING, data))
+        layer.send(Message("x"))
+        assert layer.waiting > 0
     assert layer.waiting == len(b"".join(layer.data_to_send()))
 
 
@@ -126,6 +137,7 @@ def test_bytes_in_other_clothes_are_sent_as_they_were(role: Role) -> None:
         Message("\ud800"),
         Ping(bytes(126)),
         Pong(bytes(126)),
+        Ping(memoryview(array("I", range(100)))),  # type: ignore[arg-type]
         Closed(1005, "a reason"),
         Closed(1000, "x" * 124),
         Closed(1000, "\u20ac" * 42),
@@ -151,7 +163,10 @@ def test_the_close_code_1010_is_a_clients() -> None:
 @both
 def test_wrong_types_are_type_errors_and_send_nothing(role: Role) -> None:
     layer = WebSocketConnection(role)
-    wrong: Any = (Message(None), Message(5), Closed(1000, b"x"), Closed(1000, 7), Ping("x"))  # type: ignore[arg-type]
+    wrong: tuple[Any, ...] = (
+        *(Message(None), Message(5), Ping("x"), Ping([1]), Pong(None)),  # type: ignore[arg-type]
+        *(Closed(1000, b"x"), Closed(1000, 7), Closed("1000"), Closed(1000.0), Closed(None)),  # type: ignore[arg-type]
+    )
     for event in wrong:
         with pytest.raises(TypeError):
             layer.send(event)
