@@ -62,6 +62,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = Pattern(r"[A-Za-z0-9+/]{22}==\Z")
 # What browsers offer: known to be well formed, and not worth reading unless it is wanted.
 _OF_BROWSERS = ["permessage-deflate; client_max_window_bits"]
+# A resource name or an absolute URI (section 4.1, item 3), without a fragment (section 3).
+_TARGET = Pattern(r"(?:/|https?://)[\x21\x22\x24-\x7e]*\Z")
 _VISIBLE = Pattern(r"[\x21-\x7e]+\Z")
 _OWN_FIELDS = (
     "host",
@@ -113,7 +115,7 @@ def accept_key(key: str) -> str:
     >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")
     's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
     """
-    digest: bytes = sha1(key.encode("ascii") + _GUID).digest()  # noqa: S324 - no secret
+    digest: bytes = sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
     return b2a_base64(digest, newline=False).decode("ascii")
 
 
@@ -135,10 +137,12 @@ def accept(
     values of ``Origin`` and ``Host`` that may come (compared without case; ``None``: any; a
     request without ``Origin`` is no browser's).  Raises ``HTTPError``; ``code`` is the status.
     """
+    _check_lists(protocols=protocols, origins=origins, hosts=hosts)
     _check_request(request)
     _check_policy(request.headers, origins, hosts)
     key = _read_key(request.headers)
-    protocol = _choose_protocol(request.headers, protocols)
+    named = _read_protocols(request.headers)
+    protocol = next((name for name in named if name in protocols), None)
     agreement, extensions = _choose_extensions(request.headers, deflate)
     fields = [
         ("Upgrade", "websocket"),
@@ -171,6 +175,13 @@ def refusal(error: HTTPError) -> tuple[Response, bytes]:
     elif error.code == 405:
         headers = [("Allow", "GET")]
     return answer(error.code, body, "text/plain", headers), body
+
+
+def _check_lists(**lists: Collection[str] | None) -> None:
+    # The characters of one string would be taken for its members.
+    for name, values in lists.items():
+        if isinstance(values, str):
+            raise TypeError(f"{name} is a list of strings, not one: [{values!r}]")
 
 
 def _check_request(request: Request) -> None:
@@ -251,10 +262,6 @@ def _are_distinct_tokens(names: Sequence[str]) -> bool:
     return len(set(names)) == len(names) and all(map(is_token, names))
 
 
-def _choose_protocol(headers: Headers, ours: Sequence[str]) -> str | None:
-    return next((name for name in _read_protocols(headers) if name in ours), None)
-
-
 def _choose_extensions(
     headers: Headers, settings: DeflateOptions | None
 ) -> tuple[Agreement | None, str]:
@@ -293,7 +300,8 @@ def offer(
     handshake itself may not be among them.  Raises ``LocalProtocolError`` for text that may not
     stand where it would have to.
     """
-    if _VISIBLE.match(target) is None or "#" in target:
+    _check_lists(protocols=protocols)
+    if _TARGET.match(target) is None:
         raise LocalProtocolError(f"not a request target: {escaped(target)}")
     if _VISIBLE.match(host) is None:
         raise LocalProtocolError(f"not a host: {escaped(host)}")
@@ -318,9 +326,8 @@ def offer(
         if name.lower() in _OWN_FIELDS:
             raise LocalProtocolError(f"{escaped(name)} belongs to the handshake")
         fields.append((name, value))
-    made = Headers(fields)
     # Writing the block now is what refuses control characters in the caller's fields.
-    return Request("GET", target, Headers.from_block(made.block))
+    return Request("GET", target, Headers.from_block(Headers(fields).block))
 
 
 def confirm(
@@ -387,8 +394,8 @@ def _confirm_extensions(
             f"the extensions {escaped(names)} were not asked for", "6455-4.1-extensions"
         )
     name, parameters = found[0]
+    options = settings or deflate.DeflateOptions()
     try:
-        options = settings or deflate.DeflateOptions()
         return deflate.confirm_answer(ours[name], parameters, options)
     except ValueError as error:
         raise HTTPError(f"{name}: {error}", "7692-7.1-answer") from error

@@ -317,6 +317,9 @@ def test_each_request_has_its_own_key() -> None:
         (("/a\r\nX: y", "h"), {}),
         (("", "h"), {}),
         (("/#f", "h"), {}),
+        (("chat", "h"), {}),
+        (("*", "h"), {}),
+        (("ws://h/chat", "h"), {}),
         (("/\u00e9", "h"), {}),
         (("/", "h\r\nX: y"), {}),
         (("/", ""), {}),
@@ -334,6 +337,21 @@ def test_each_request_has_its_own_key() -> None:
 def test_what_may_not_be_written_is_refused(arguments: Any, options: Any) -> None:
     with pytest.raises(LocalProtocolError):
         offer(*arguments, **options)
+
+
+def test_the_target_may_be_an_absolute_uri() -> None:
+    for target in ("/", "//a?b=%23", "http://h/chat", "https://h/chat"):
+        assert offer(target, "h").target == target
+
+
+def test_one_string_is_not_a_list() -> None:
+    """Its characters would be: a client that names ``h`` would speak ``chat``."""
+    one: Any = "chat"
+    with pytest.raises(TypeError, match="protocols"):
+        offer("/", "h", protocols=one)
+    for name in ("protocols", "origins", "hosts"):
+        with pytest.raises(TypeError, match=name):
+            accept(request(), **{name: one})
 
 
 def test_without_zlib_compression_is_neither_offered_nor_accepted(
