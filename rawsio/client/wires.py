@@ -343,8 +343,8 @@ def _nothing() -> None:
 
 
 def _deflate(option: Any) -> Any:
-    if not option:
+    if option is None or option is False:
         return None
-    from rawsio.websocket.deflate import DeflateOptions
+    from rawsio.websocket.deflate import chosen
 
-    return DeflateOptions() if option is True else option
+    return chosen(option)

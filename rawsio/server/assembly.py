@@ -145,11 +145,9 @@ def _recovery(option: Any) -> Any:
 def _deflate(option: Any) -> DeflateOptions | None:
     if option is None or option is False:
         return None
-    from rawsio.websocket.deflate import DeflateOptions, available
+    from rawsio.websocket.deflate import chosen
 
-    if not available():
-        return None
-    return DeflateOptions() if option is True else option
+    return chosen(option)
 
 
 def _application(app: Any, engine: EngineOptions | None) -> Application | None:

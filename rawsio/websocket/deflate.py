@@ -35,6 +35,7 @@ __all__ = [
     "DeflateOptions",
     "Agreement",
     "available",
+    "chosen",
     "accept_offer",
     "offer_text",
     "confirm_answer",
@@ -54,6 +55,7 @@ _FINAL_BLOCKS = 64  # each makes a new inflater, so their number in a message is
 _BITS = Pattern(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = ("server_max_window_bits", "client_max_window_bits")
+_RANGES = {_WINDOWS[0]: (8, 15), _WINDOWS[1]: (8, 15), "level": (-1, 9), "memory": (1, 9)}
 
 
 @record
@@ -78,6 +80,12 @@ class DeflateOptions:
     """How hard zlib tries, 1 to 9; -1 is its own choice."""
     memory: int = 8
     """How much memory it takes for that, 1 to 9."""
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for values that cannot work."""
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is from {least} to {most}, not {getattr(self, name)!r}")
 
 
 @record
@@ -115,6 +123,26 @@ def available() -> bool:
     return True
 
 
+def chosen(option: Any) -> DeflateOptions | None:
+    """Return what an option of a server or client stands for, or ``None`` without ``zlib``.
+
+    ``True`` is :class:`DeflateOptions` as they are by default.  Raises ``TypeError`` for what is
+    neither, and ``ValueError`` for options that cannot work.
+
+    >>> chosen(DeflateOptions(level=10))
+    Traceback (most recent call last):
+    ...
+    ValueError: level is from -1 to 9, not 10
+    """
+    options = DeflateOptions() if option is True else option
+    if not isinstance(options, DeflateOptions):
+        raise TypeError(
+            f"per_message_deflate is a bool or a DeflateOptions, not {type(option).__name__}"
+        )
+    options.check()
+    return options if available() else None
+
+
 # Negotiation
 
 
@@ -122,11 +150,13 @@ def accept_offer(parameters: Parameters, settings: DeflateOptions) -> tuple[Agre
     """Judge one offer of a client; return what is agreed and the answer, or ``None`` to decline.
 
     An offer is declined for an unknown, repeated or invalid parameter (RFC 7692 section 7.1); the
-    client may have offered something simpler after it.
+    client may have offered something simpler after it.  Raises ``ValueError`` for settings that
+    cannot work.
 
     >>> accept_offer([("server_max_window_bits", "10")], DeflateOptions())[1]
     'permessage-deflate; server_max_window_bits=10'
     """
+    settings.check()
     try:
         offered = _read_parameters(parameters, optional="client_max_window_bits")
     except ValueError:
@@ -163,10 +193,12 @@ def offer_text(settings: DeflateOptions) -> str:
     """Return the offer of a client as an element of ``Sec-WebSocket-Extensions``.
 
     ``client_max_window_bits`` is always in it, so that the server may ask for a smaller window.
+    Raises ``ValueError`` for settings that cannot work.
 
     >>> offer_text(DeflateOptions(server_max_window_bits=12))
     'permessage-deflate; server_max_window_bits=12; client_max_window_bits'
     """
+    settings.check()
     parts = [NAME, *(name for name in _FLAGS if getattr(settings, name))]
     if settings.server_max_window_bits < 15:
         parts.append(f"{_WINDOWS[0]}={settings.server_max_window_bits}")

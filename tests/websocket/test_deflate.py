@@ -22,6 +22,7 @@ from rawsio.websocket.deflate import (
     Inflater,
     accept_offer,
     available,
+    chosen,
     confirm_answer,
     offer_text,
 )
@@ -186,6 +187,51 @@ def test_what_our_server_answers_our_client_accepts(
     theirs, answer = accepted
     ours = confirm_answer(offer, parse_extensions([answer])[0][1], client)
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"server_max_window_bits": 7},
+        {"server_max_window_bits": 16},
+        {"client_max_window_bits": 7},
+        {"client_max_window_bits": 16},
+        {"level": -2},
+        {"level": 10},
+        {"memory": 0},
+        {"memory": 10},
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_agreed(wrong: Any) -> None:
+    options = DeflateOptions(**wrong)
+    for use in (options.check, lambda: offer_text(options), lambda: accept_offer([], options)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            use()
+
+
+def test_options_at_their_limits_work() -> None:
+    for options in (
+        DeflateOptions(server_max_window_bits=8, client_max_window_bits=8, level=-1, memory=1),
+        DeflateOptions(server_max_window_bits=15, client_max_window_bits=15, level=9, memory=9),
+        DeflateOptions(level=0),
+    ):
+        accepted = accept_offer(parameters("client_max_window_bits"), options)
+        assert accepted is not None
+        for role in Role:
+            packed = accepted[0].compressor(role).compress(b"Hello" * 300)
+            assert inflate(accepted[0].inflater(role.peer), packed) == b"Hello" * 300
+
+
+def test_what_an_option_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = DeflateOptions(threshold=5)
+    assert chosen(True) == DeflateOptions()
+    assert chosen(own) is own
+    with pytest.raises(TypeError, match="DeflateOptions, not dict"):
+        chosen({"threshold": 1024})
+    with pytest.raises(ValueError, match="level"):
+        chosen(DeflateOptions(level=10))
+    monkeypatch.setitem(sys.modules, "zlib", None)
+    assert chosen(True) is None
 
 
 def test_without_zlib_it_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
