@@ -143,19 +143,20 @@ class Conversation:
             self.heard += heard
             self.kit.run()
 
-    def do(self, step: Any) -> None:
-        if step == "silence":
-            self.wire.stalled = True
-        elif step == "before":
-            assert not self.peers
-        elif step == "listen":
-            self.wire.stalled = False
-            self.listen()
+    def do(self, step: bytes | str | float) -> None:
+        if isinstance(step, bytes):
+            self.say(step)
         elif isinstance(step, float):
             self.kit.advance(step)
             self.listen()
+        elif step == "silence":
+            self.wire.stalled = True
+        elif step == "listen":
+            self.wire.stalled = False
+            self.listen()
         else:
-            self.say(step)
+            assert step == "before"
+            assert not self.peers
 
     def state(self) -> Any:
         found: list[Any] = [self.io.stats()]
@@ -222,7 +223,7 @@ def both(steps: list[Any], backpressure: str) -> None:
     ways = [
         Conversation(SMALL, traced=traced, backpressure=backpressure) for traced in (False, True)
     ]
-    joined = [_masked("0")] if steps[:1] != ["before"] else []
+    joined = [] if isinstance(steps[0], str) and steps[0] == "before" else [_masked("0")]
     try:
         for step in [*joined, *steps]:
             for way in ways:
