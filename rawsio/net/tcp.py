@@ -296,31 +296,32 @@ class TCPStream:
         return units
 
     def _write(self, units: list[Any]) -> None:
-        if self._unsent is not None:
+        if self._unsent is None:
+            try:
+                self._unsent = self._send(units)
+            except OSError as error:
+                self._lost(error)
+                return
+            if self._unsent is not None:
+                self.driver.loop.add_writer(self._fd, self._send_unsent)
+                self._postpone(self.driver.limits.write_time)
+        else:
             self._unsent.extend(units)
+        if self._unsent is not None or self._high:
             self._check_high()
-            return
+
+    def _send(self, units: list[Any]) -> Unsent | None:
+        """Send what the kernel takes; return the rest."""
         if len(units) > 1 and sum(map(len, units)) > JOIN:
-            self._keep(units)
-            self._send_unsent()
-            return
+            unsent = Unsent(units)
+            unsent.send(self.sock)
+            return unsent if unsent.size else None
         data = units[0] if len(units) == 1 else b"".join(units)
         try:
             sent = self.sock.send(data)
         except _AGAIN:
             sent = 0
-        except OSError as error:
-            self._lost(error)
-            return
-        if sent < len(data):
-            self._keep([memoryview(data)[sent:]])
-        if self._unsent is not None or self._high:
-            self._check_high()
-
-    def _keep(self, units: list[Any]) -> None:
-        self._unsent = Unsent(units)
-        self.driver.loop.add_writer(self._fd, self._send_unsent)
-        self._postpone(self.driver.limits.write_time)
+        return None if sent == len(data) else Unsent([memoryview(data)[sent:]])
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds

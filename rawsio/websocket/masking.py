@@ -21,6 +21,7 @@ PIECE = 16384
 
 _BYTES = [(1 << 8 * n) - 1 for n in range(SHORT + 1)]
 _ONES = int.from_bytes(b"\1\0\0\0" * 32, "little")
+_PIECE_WORDS = int.from_bytes(b"\1\0\0\0" * (PIECE // 4), "little")
 _WORDS = [_ONES & ones for ones in _BYTES]
 """Times the key: the key repeated over so many bytes (the last repetition may go beyond)."""
 
@@ -38,7 +39,7 @@ def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
         pad = (key * (size // 4 + 1))[:size]
         number = int.from_bytes(data, "little") ^ int.from_bytes(pad, "little")
         return number.to_bytes(size, "little")
-    pad_number = int.from_bytes(key * (PIECE // 4), "little")
+    pad_number = int.from_bytes(key, "little") * _PIECE_WORDS
     view = memoryview(data)
     whole = size - size % PIECE
     pieces = [

@@ -116,6 +116,9 @@ class Reader:
                     events.append(Message(decode_utf8(unmask_short(data, at + 2, size))))
                     at = after
                     continue
+                if size == 126 and end - at > 8 and self._longer_text(data, at, end, events):
+                    at += 8 + (data[at + 2] << 8 | data[at + 3])
+                    continue
             header = decode_header(data, at, self._masked)
             if header is None:
                 self._pending = data[at:]
@@ -133,6 +136,14 @@ class Reader:
                 self._begin(first, size)
                 self._key = data[body - 4 : body] if self._masked else _NO_KEY
                 at = self._payload(data, body, events)
+
+    def _longer_text(self, data: bytes, at: int, end: int, events: list[Any]) -> bool:
+        """Take the fast path for a length of two bytes; ``False`` if it is not for this frame."""
+        size, body = data[at + 2] << 8 | data[at + 3], at + 8
+        if size <= SHORT or size > self._limit or body + size > end:
+            return False
+        events.append(Message(decode_utf8(mask(data[body : body + size], data[at + 4 : body]))))
+        return True
 
     # Control frames (section 5.5): whole, short, and between the fragments of a message
 
