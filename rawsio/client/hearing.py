@@ -136,6 +136,8 @@ class Hearing:
 
         ``TimeoutError`` after ``timeout`` seconds; ``ConnectionClosed`` when the socket ends.
         """
+        if self.client.closed:
+            raise ConnectionClosed("the client is closed")
         reply = Reply(self.client.host)
         self.client.host.call(self._take, reply)
         try:

@@ -118,7 +118,7 @@ class ClientSession:
             else:  # there is nobody to take leave of
                 self.abort()
 
-    def abort(self) -> None:
+    def abort(self, _reason: str = "") -> None:
         """Drop every connection."""
         self._over = True
         for stack in self.stacks:

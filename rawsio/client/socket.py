@@ -175,7 +175,8 @@ class Socket(Hearing):
 
     def disconnect(self) -> None:
         """Leave the namespace; the last one that leaves ends the connection."""
-        self.client.host.call(self.leave)
+        if not self.client.closed:
+            self.client.host.call(self.leave)
 
     def leave(self) -> None:
         """Do what ``disconnect`` asks for; on the loop's thread."""

@@ -186,15 +186,21 @@ class Wires:
 
     # Running
 
+    @property
+    def loop(self) -> Loop:
+        """Our own loop; raises ``RuntimeError`` where the client runs on somebody else's."""
+        loop = self.host.loop
+        if self._own_loop and isinstance(loop, Loop):
+            return loop
+        raise RuntimeError("the loop is somebody else's: it runs already")
+
     def start(self) -> None:
         """Run the loop in a thread."""
         if self._thread is not None:
             return
         from rawsio.net.thread import LoopThread
 
-        if not self._own_loop or not isinstance(self.host.loop, Loop):
-            raise RuntimeError("the loop is somebody else's: it runs already")
-        self._thread = LoopThread(self.host.loop).start()
+        self._thread = LoopThread(self.loop, self._end).start()
 
     def step(self, timeout: float | None) -> None:
         """Make one turn; the last one of a closed client frees the loop."""
@@ -225,16 +231,14 @@ class Wires:
         """Say goodbye, and end: see :meth:`rawsio.client.Client.close`."""
         if self.closed:
             return
-        if self._thread is None or self.host.on_loop():
+        try:
             self.host.call(self._begin_end, goodbye, timeout)
-            return
-        from rawsio.net.thread import Waiting
-
-        waiting: Waiting[None] = Waiting(self.host.on_loop)
-        self.host.call(self._begin_end, goodbye, timeout, partial(waiting.run, _nothing, ()))
-        waiting.result(timeout + 5.0)
-        self._thread.stop()
-        self._end()
+        except RuntimeError:
+            if not self.closed:  # else somebody else's close ended it just now
+                raise
+        # The thread ends with the last connection, so that a handler may close, too.
+        if self._thread is not None and not self.host.on_loop():
+            self._thread.join(timeout + 5.0)
 
     async def close_on_asyncio(self, goodbye: Callable[[], None], timeout: float) -> None:
         """Say goodbye, and wait for the end."""
@@ -269,7 +273,9 @@ class Wires:
             finished, self._finished = self._finished, []
             for callback in finished:
                 callback()
-            if not self._own_loop:
+            if self._thread is not None:
+                self.host.loop.stop()
+            elif not self._own_loop:
                 self.closed = True
 
     def _end(self) -> None:
@@ -297,6 +303,14 @@ class Runnable:
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
         self._wires.step(timeout)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``step(0)`` has something to do."""
+        return self._wires.loop.fileno()
+
+    def next_deadline(self) -> float | None:
+        """Return the time (of ``client.host.time()``) when ``step`` wants to be called."""
+        return self._wires.loop.next_deadline()
 
     @property
     def closed(self) -> bool:
@@ -327,6 +341,10 @@ class Runnable:
     async def __aenter__(self) -> Any:
         self._wires.move_to_asyncio()
         self.main.connect()
+        seconds, opening = self.options.timeout, self.main.opening
+        if seconds is not None:
+            late = TimeoutError(f"not connected within {seconds} s")
+            opening.set_timer(seconds, partial(opening.fail, late))
         try:
             await self.main.opening
         except BaseException:
@@ -336,10 +354,6 @@ class Runnable:
 
     async def __aexit__(self, *_error: object) -> None:
         await self._wires.close_on_asyncio(self.end, 1.0)
-
-
-def _nothing() -> None:
-    return
 
 
 def _deflate(option: Any) -> Any:

@@ -131,6 +131,8 @@ def connect_tcp(
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         text = _words(error)
+    except UnicodeError as error:  # a label of the name is empty, or longer than 63 bytes
+        text = str(error)
     return Connecting(loop, addresses, text, done, failed)
 
 

@@ -92,6 +92,8 @@ def call(loop: Any, function: Callable[..., T], *arguments: Any, timeout: float 
 class LoopThread:
     """Runs ``loop`` in a thread of its own from ``start`` to ``stop``; a context manager.
 
+    ``ended()`` is called in that thread when the loop has stopped, whoever stopped it.
+
     >>> from rawsio.net.loop import Loop
     >>> loop = Loop()
     >>> with LoopThread(loop):
@@ -100,10 +102,11 @@ class LoopThread:
     >>> loop.close()
     """
 
-    __slots__ = ("loop", "_thread")
+    __slots__ = ("loop", "_ended", "_thread")
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, ended: Callable[[], object] | None = None) -> None:
         self.loop = loop
+        self._ended = ended
         self._thread: Thread | None = None
 
     def start(self) -> LoopThread:
@@ -115,10 +118,25 @@ class LoopThread:
         started = Event()
         self.loop.call_soon_threadsafe(started.set)
         # A daemon: a program that ends without stop() must not hang in its exit.
-        self._thread = Thread(target=self.loop.run, name="rawsio", daemon=True)
+        self._thread = Thread(target=self._run, name="rawsio", daemon=True)
         self._thread.start()
         started.wait()
         return self
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        finally:
+            if self._ended is not None:
+                self._ended()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of a thread whose loop stops by itself; ``TimeoutError``."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+            if thread.is_alive():
+                raise TimeoutError(f"the loop did not end within {timeout} s: a handler blocks it")
 
     def stop(self, timeout: float | None = None) -> None:
         """Make the loop return, and wait for the end of the thread; idempotent."""

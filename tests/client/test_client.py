@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,5 +200,79 @@ def test_a_loop_of_somebody_else_is_not_run_in_a_thread() -> None:
             await client.__aenter__()
         with pytest.raises(RuntimeError, match="somebody else's"):
             client.start()
+
+    asyncio.run(main())
+
+
+def _threads() -> int:
+    return sum(thread.name == "rawsio" for thread in threading.enumerate())
+
+
+def test_a_client_that_its_handler_closed_leaves_no_thread_and_no_loop(server: Running) -> None:
+    before = _threads()
+    socket = rawsio.connect(server.url)
+    socket.on("echo back", socket.client.close)
+    socket.emit("echo")
+    # Closing from here, too, only waits for the end.
+    assert _ended(socket.client)
+    assert _threads() == before
+    socket.client.close()
+    socket.disconnect()
+    with pytest.raises(ConnectionClosed):
+        socket.receive(0)
+    with pytest.raises(ConnectionClosed):
+        socket.emit("echo")
+
+
+def _ended(client: Client) -> bool:
+    thread = next(t for t in threading.enumerate() if t.name == "rawsio")
+    thread.join(10)
+    return client.closed
+
+
+def test_a_client_may_be_closed_by_several_threads_at_once(server: Running) -> None:
+    socket = rawsio.connect(server.url)
+    with ThreadPoolExecutor(4) as pool:
+        for closing in [pool.submit(socket.client.close) for _ in range(4)]:
+            closing.result(10)
+    assert socket.client.closed
+
+
+def test_a_client_lives_in_a_foreign_poll_loop(server: Running) -> None:
+    client = Client(server.url)
+    client.main.connect()
+    reply = client.main.emit_with_ack("ack", 1)
+    while not reply.done():
+        due = client.next_deadline()
+        patience = None if due is None else max(0.0, due - client.host.time())
+        select.select([client.fileno()], [], [], patience)
+        client.step(0)
+    assert reply.result() == 1
+    client.close()
+    while not client.closed:
+        client.step()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", ".a"])
+def test_a_name_that_cannot_be_one_is_an_error_at_once(host: str) -> None:
+    with pytest.raises(ConnectionClosed, match="label"):
+        rawsio.connect(f"http://{host}:1", reconnection=False, timeout=None)
+
+
+def test_on_asyncio_a_server_that_never_lets_us_in_is_given_up() -> None:
+    async def main() -> None:
+        io = Server()
+
+        @io.use
+        async def think(_socket: Any) -> None:
+            await asyncio.get_running_loop().create_future()
+
+        url = f"http://127.0.0.1:{io.listen()[1]}"
+        serving = asyncio.ensure_future(io.serve())
+        with pytest.raises(TimeoutError):
+            async with Client(url, timeout=0.05, transports=["websocket"]):
+                raise AssertionError("it was let in")
+        io.close()
+        await serving
 
     asyncio.run(main())
