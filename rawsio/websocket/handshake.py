@@ -17,9 +17,8 @@ Confirmed(agreement=None, protocol=None)
 
 Only version 13 is spoken (rule 6455-4.2.2-version): drafts had rules of their own, and the holes
 to go with them.  Extensions and subprotocols are imported by the first handshake that has any.
-What is left out: ``Host`` and ``Origin`` are compared with lists that the caller
-gives, and otherwise the caller's business, as are cookies, redirects and credentials: a response
-that is no 101 comes back whole, in :class:`Rejected`.
+What is left out: ``Host`` and ``Origin`` are compared with lists, and otherwise the caller's; so are
+cookies, redirects and credentials: a response that is no 101 comes back whole, in `Rejected`.
 """
 
 from __future__ import annotations
@@ -220,7 +219,7 @@ def _check_policy(
     headers: Headers, origins: Collection[str] | None, hosts: Collection[str] | None
 ) -> None:
     if hosts is not None:
-        host = headers.get("host", "") or ""
+        host = headers.get("host") or ""
         if host.lower() not in {h.lower() for h in hosts}:
             raise HTTPError(f"{escaped(host)} is not served here", "6455-10.2-host", 421)
     if origins is not None and "origin" in headers:
@@ -359,7 +358,7 @@ def _check_response(request: Request, headers: Headers) -> None:
         raise HTTPError("Upgrade is not websocket", "6455-4.1-upgrade")
     if "upgrade" not in headers.tokens("connection"):
         raise HTTPError("Connection does not name Upgrade", "6455-4.1-connection")
-    key = request.headers.get("sec-websocket-key", "") or ""
+    key = request.headers.get("sec-websocket-key") or ""
     if headers.get_all("sec-websocket-accept") != [accept_key(key)]:
         raise HTTPError("Sec-WebSocket-Accept does not match the key", "6455-4.1-accept")
 
@@ -389,10 +388,8 @@ def _confirm_extensions(
     found = parse_extensions(lines)
     ours = dict(parse_extensions(offered.get_all("sec-websocket-extensions")))
     if len(found) > 1 or found[0][0] not in ours or found[0][0] != deflate.NAME:
-        names = ", ".join(name for name, _ in found)
-        raise HTTPError(
-            f"the extensions {escaped(names)} were not asked for", "6455-4.1-extensions"
-        )
+        names = escaped(", ".join(name for name, _ in found))
+        raise HTTPError(f"the extensions {names} were not asked for", "6455-4.1-extensions")
     name, parameters = found[0]
     options = settings or deflate.DeflateOptions()
     try:
