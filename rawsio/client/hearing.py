@@ -46,6 +46,8 @@ class Hearing:
         self.hooks: Hooks | None = None
         self.secret: str | None = None
         self.offset: str | None = None
+        # The server has said that every event without an id ends with an offset.
+        self.marked = False
         self._kept: deque[tuple[Stay, Event]] = deque()
         self._takers: deque[Reply] = deque()
 
@@ -160,8 +162,8 @@ class Hearing:
 
     def hear(self, stay: Stay, event: Event) -> None:
         """Take an event: for its handlers, for who waits in ``receive``, or to be kept."""
-        if self.secret is not None and isinstance(event.args[-1], str) and len(event.args) > 1:
-            self.offset = event.args[-1]
+        if self.secret is not None and event.id is None:
+            self._note_offset(event.args)
         queue = self.client.queue
         if handlers_of(stay, event.args[0]):
             queue.perform(run_event, queue, stay, event)
@@ -176,6 +178,11 @@ class Hearing:
         if len(self._kept) >= self.client.host.limits.kept_events:
             self._kept.popleft()
         self._kept.append((stay, event))
+
+    def _note_offset(self, args: list[Any]) -> None:
+        # Of other servers' events we take any text at the end for it, as official clients do.
+        if len(args) > 1 and isinstance(args[-1], str):
+            self.offset = args.pop() if self.marked else args[-1]
 
     def dismiss_takers(self, reason: str) -> None:
         """End the waiting of ``receive``, if no connection is to be expected any more."""

@@ -229,6 +229,10 @@ class Socket(Hearing):
         self.id = sid
         self.recovered = secret is not None and secret == self.secret
         self.secret = secret if isinstance(secret, str) else None
+        offset = data.get("offset")
+        self.marked = isinstance(offset, str)
+        if self.marked:
+            self.offset = offset
         stay = self._stay = Stay(self)
         early, self._early = self._early, []
         for event in early:

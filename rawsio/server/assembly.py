@@ -139,6 +139,8 @@ def _recovery(option: Any) -> Any:
         return None
     from rawsio.socketio.recovery import Recovery
 
+    if option is not True and not isinstance(option, Recovery):
+        raise TypeError(f"connection_state_recovery is True or a Recovery(...), not {option!r}")
     return Recovery() if option is True else option
 
 

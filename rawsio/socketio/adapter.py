@@ -252,9 +252,9 @@ class Adapter:
 
     # Recovery
 
-    def begin_session(self, _socket: Any) -> str | None:
-        """Return the secret by which an accepted socket may be recovered, if it may."""
-        return None
+    def begin_session(self, _socket: Any) -> dict[str, str]:
+        """Return what an accepted socket is told, besides its id, so that it may be recovered."""
+        return {}
 
     def persist_session(self, _socket: Any) -> None:
         """Keep a socket that lost its connection, so that it can be restored."""

@@ -189,8 +189,7 @@ class Namespace(Listening, Operators):
         self.adapter.connected(socket.id)
         # A client of Socket.IO v2 knows nothing of recovery: nothing is kept for it.
         old = socket._peer.base_id is not None
-        secret = None if old else self.adapter.begin_session(socket)
-        return {"sid": socket.id} if secret is None else {"sid": socket.id, "pid": secret}
+        return {"sid": socket.id, **({} if old else self.adapter.begin_session(socket))}
 
     def vacated(self) -> None:
         """Take note that a socket is gone for good, or was not made after all."""

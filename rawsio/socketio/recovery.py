@@ -16,6 +16,8 @@ What differs from the reference, on purpose:
   notices a dead connection before we do), so that no two sockets have one id;
 - the log and the sessions are bounded in number, bytes and time, and need no timer;
 - a client that has seen no offset yet gets everything since it entered: no first event is needed;
+- the answer to its CONNECT has an offset, too: by that our client knows that every event without an
+  id ends with one, and takes it off; official clients guess, and hand it to their handlers;
 - a packet counts as missed by who was in its rooms *when it was sent*, so what rooms a client has
   joined or left since makes no difference;
 - a volatile event carries the offset of the packet before it, because the official client takes any
@@ -199,8 +201,8 @@ class RecoveringAdapter(Adapter):
 
     # Sessions
 
-    def begin_session(self, socket: Any) -> str:
-        """Return the secret by which this socket can be recovered."""
+    def begin_session(self, socket: Any) -> dict[str, str]:
+        """Return the secret by which this socket can be recovered, and where it begins."""
         session = socket.session
         if session is None:
             host = self.namespace.host
@@ -208,7 +210,7 @@ class RecoveringAdapter(Adapter):
             session = Session(socket.id, secret, self.end, self.end)
             socket.session = session
         self._live[session.secret] = socket
-        return session.secret  # type: ignore[no-any-return]
+        return {"pid": session.secret, "offset": self.offset(self.end - 1)}
 
     def persist_session(self, socket: Any) -> None:
         """Keep what is needed to restore a socket that lost its connection."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rawsio import Server
 from rawsio.engineio.options import EngineOptions
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -40,6 +41,11 @@ def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) 
         parts(loop, pingInterval=1)
     for name in (*ServerOptions.__match_args__, *EngineOptions.__match_args__):
         assert name in str(caught.value)
+
+
+def test_recovery_has_options_of_its_own_record() -> None:
+    with pytest.raises(TypeError, match="True or a Recovery"):
+        Server(connection_state_recovery={"maxDisconnectionDuration": 1000})
 
 
 def test_no_name_is_an_option_of_both_records() -> None:

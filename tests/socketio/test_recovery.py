@@ -251,7 +251,7 @@ def test_two_sockets_never_have_one_id_even_if_the_old_one_is_busy() -> None:
 def test_a_secret_that_is_none_makes_a_new_session(auth: Any) -> None:
     world = world_with()
     client = world.client("/", auth)
-    assert set(client.take()[0].data) == {"sid", "pid"}
+    assert set(client.take()[0].data) == {"sid", "pid", "offset"}
     assert not client.socket().recovered
 
 
