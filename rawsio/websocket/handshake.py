@@ -17,8 +17,8 @@ Confirmed(agreement=None, protocol=None)
 
 Only version 13 is spoken (rule 6455-4.2.2-version): drafts had rules of their own, and the holes
 to go with them.  Extensions and subprotocols are imported by the first handshake that has any.
-What is left out: ``Host`` and ``Origin`` are compared with lists, and otherwise the caller's; so are
-cookies, redirects and credentials: a response that is no 101 comes back whole, in `Rejected`.
+What is left out: ``Host`` and ``Origin`` are compared with lists, no more; cookies, redirects and
+credentials are the caller's: a response that is no 101 comes back whole, in :class:`Rejected`.
 """
 
 from __future__ import annotations
