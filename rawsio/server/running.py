@@ -54,6 +54,7 @@ class Running:
         self.host = host
         self.closing = False
         self.closed = False
+        self._parting = False
         self._gateway = gateway
         self._pressure = pressure
         self._ticked = ticked
@@ -195,7 +196,8 @@ class Running:
     def _go_on_closing(self) -> None:
         # A session that is left waits for polls that take its last packets.  They come over
         # connections that are open already, nobody knows which.
-        if not self._gateway.registry.sessions:
+        if not self._parting and not self._gateway.registry.sessions:
+            self._parting = True  # once: each connection that ends comes here
             for stream in list(self.driver.streams):
                 stream.tag.close(_CLOSED_BY_SERVER)
                 stream.touch()

@@ -18,6 +18,7 @@ import pytest
 from rawsio import Limits, Server
 from rawsio.layer import Failed
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
+from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
 from tests.raw import Polling
 from tests.stack.joined import UPGRADE
@@ -326,6 +327,26 @@ def test_closing_waits_for_polls_no_longer_than_it_was_told(
     assert kit.io.stats()["connections"] == 2
     kit.advance(0.2)
     assert kit.io.stats()["connections"] == 0
+
+
+def test_closing_costs_each_connection_one_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    goodbyes = []
+    close = ServerStack.close
+
+    def counted(stack: ServerStack, code: int = 1005, reason: str = "") -> None:
+        goodbyes.append(code)
+        close(stack, code, reason)
+
+    with TestKit(Server()) as kit:
+        wires = [kit.dial() for _ in range(20)]
+        kit.run()
+        monkeypatch.setattr(ServerStack, "close", counted)
+        kit.io.close()
+        kit.run()
+        for wire in wires:
+            wire.close()
+            kit.run()
+        assert goodbyes == [1001] * 20
 
 
 def test_a_handler_may_close_the_server(world: World) -> None:
