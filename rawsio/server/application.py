@@ -16,6 +16,7 @@ from binascii import crc32
 
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Response, answer
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class File:
         if request.method not in ("GET", "HEAD"):
             return answer(405, headers=[("Allow", "GET, HEAD")]), b""
         fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag)]
-        if self.etag in (request.headers.get("if-none-match") or ""):
+        known = request.headers.get_all("if-none-match")
+        # 9110-13.1.2-none-match
+        if "*" in known or any(self.etag in tags for tags in known):
             return answer(304, headers=fields), b""
         return answer(200, self.data, self.content_type, fields), self.data
 
@@ -120,14 +123,25 @@ def _answer_of(value: Any) -> tuple[Response, bytes]:
         fields = rest[0] if rest else ()
     elif isinstance(value, int):
         status, value = value, b""
-    body = value.encode() if isinstance(value, str) else bytes(value)
-    named = Headers(fields).get("content-type")
-    kept = [(name, text) for name, text in fields if name.lower() != "content-type"]
-    return answer(status, body, named or "text/plain; charset=utf-8", kept), body
+    if isinstance(value, str):
+        body = value.encode()
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        body = bytes(value)
+    else:
+        raise TypeError(
+            "an application returns str, bytes, a status, or (status, text[, fields]), "
+            f"not {type(value).__name__}"
+        )
+    given = Headers(fields)
+    kept = [(n, v) for n, v in given if n.lower() not in _OURS and n.lower() != "content-type"]
+    return answer(status, body, given.get("content-type") or _PLAIN, kept), body
 
 
 def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
-    """Ask a WSGI application (PEP 3333) for an answer."""
+    """Ask a WSGI application (PEP 3333) for an answer.
+
+    Raises what the application raises, and ``RuntimeError`` if it does not keep to the PEP.
+    """
     started: list[Any] = []
 
     def start_response(
@@ -150,28 +164,42 @@ def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
     whole = b"".join(parts)
     code, _, reason = started[0].partition(" ")
     fields = [(n, v) for n, v in started[1] if n.lower() not in _OURS]
-    if int(code) not in (204, 304):
-        fields.append(("Content-Length", str(len(whole))))
+    length: str | None = str(len(whole))
+    if request.method == "HEAD" and not whole:
+        # 9110-8.6-head: the content was left out already, only the application knows its length.
+        length = Headers(started[1]).get("content-length")
+    if length is not None and int(code) not in (204, 304):
+        fields.append(("Content-Length", length))
     return Response(int(code), Headers(fields), reason), whole
 
 
-_OURS = ("content-length", "transfer-encoding", "connection")
-"""Fields that frame the message, which is not the application's business."""
+_OURS = ("connection", "content-length", "date", "transfer-encoding")
+"""Fields of an answer that are the server's business: they frame it, and say when it was made."""
+
+_PLAIN = "text/plain; charset=utf-8"
+
+_ESCAPE = Pattern("%([0-9A-Fa-f]{2})")
+
+_APART = ("content-length", "content-type", "host", "transfer-encoding")
+"""Fields of a request that WSGI has under other names, or that said how the body was framed."""
 
 
 def _environ(request: Request, body: bytes) -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     from io import BytesIO
 
-    host, _, port = (request.headers.get("host") or "localhost").rpartition(":")
+    host = request.host or "localhost"
+    name, _, port = host.rpartition(":")
+    if not name or port[-1:] == "]":  # no port; an IPv6 address ends in a bracket
+        name, port = host, ""
     variables: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": _unquoted(request.path),
+        "PATH_INFO": "" if request.path == "*" else _unquoted(request.path),
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
-        "SERVER_NAME": host or port,
-        "SERVER_PORT": port if host else "80",
+        "SERVER_NAME": name,
+        "SERVER_PORT": port or "80",
         "CONTENT_LENGTH": str(len(body)),
         "CONTENT_TYPE": request.headers.get("content-type") or "",
         "wsgi.version": (1, 0),
@@ -182,21 +210,17 @@ def _environ(request: Request, body: bytes) -> dict[str, Any]:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+    if request.host:
+        variables["HTTP_HOST"] = request.host
     for name, value in request.headers:
         # A name with an underscore would pass for one with a dash: such fields are left out.
-        if "_" not in name and name.lower() not in ("content-length", "content-type"):
+        if "_" not in name and name.lower() not in _APART:
             key = "HTTP_" + name.upper().replace("-", "_")
-            variables[key] = f"{variables[key]},{value}" if key in variables else value
+            joint = "; " if key == "HTTP_COOKIE" else ","
+            variables[key] = f"{variables[key]}{joint}{value}" if key in variables else value
     return variables
 
 
 def _unquoted(path: str) -> str:
-    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333)."""
-    first, *rest = path.split("%")
-    out = [first]
-    for part in rest:
-        try:
-            out.append(chr(int(part[:2], 16)) + part[2:])
-        except ValueError:
-            out.append("%" + part)
-    return "".join(out)
+    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333); the rest stays as it is."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), path)

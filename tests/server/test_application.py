@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 
@@ -12,6 +13,19 @@ from rawsio.http.messages import Request
 from rawsio.server.application import File, as_application, files, wsgi
 
 PAGE = File(b"<p>", "text/html")
+
+
+def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
+    """Return what a WSGI application is told about a request."""
+    seen: dict[str, Any] = {}
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        seen.update(environ)
+        start("200 OK", [])
+        return []
+
+    wsgi(app, request, body)
+    return seen
 
 
 def asked(target: str = "/", method: str = "GET", **fields: str) -> Request:
@@ -31,13 +45,17 @@ class TestFiles:
         serve = files({"/": PAGE}, as_application(lambda question: question.path))
         assert serve(asked("/other"), b"")[1] == b"/other"
 
+    @pytest.mark.rule("9110-13.1.2-none-match")
     def test_a_client_that_has_the_file_is_told_so(self) -> None:
         tag = PAGE.answer(asked())[0].headers.get("etag")
         assert tag is not None
-        for given in (tag, f"W/{tag}", f'"x", {tag}'):
+        for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
             response, body = PAGE.answer(asked(If_None_Match=given))
             assert (response.status, body, response.headers.get("etag")) == (304, b"", tag)
         assert File(b"<b>", "text/html").etag != tag
+        two = Headers([("If-None-Match", '"x"'), ("If-None-Match", tag)])
+        assert PAGE.answer(Request("GET", "/", two))[0].status == 304
+        assert PAGE.answer(asked(If_None_Match='"x"'))[0].status == 200
 
     def test_only_get_and_head_are_for_files(self) -> None:
         assert PAGE.answer(asked(method="HEAD"))[0].status == 200
@@ -66,6 +84,17 @@ class TestFunctions:
         application = as_application(lambda q: f"{q.method} {q.path} {q.query} {q.body!r}")
         assert application(asked("/a?b=1", "POST"), b"c")[1] == b"POST /a b=1 b'c'"
 
+    def test_fields_that_are_the_servers_are_not_taken_from_it(self) -> None:
+        given = [("Content-Length", "9"), ("Date", "never"), ("Connection", "x"), ("X-A", "1")]
+        response, _ = as_application(lambda _q: (200, "hi", iter(given)))(asked(), b"")
+        kind = ("Content-Type", "text/plain; charset=utf-8")
+        assert list(response.headers) == [kind, ("Content-Length", "2"), ("X-A", "1")]
+
+    @pytest.mark.parametrize("value", [None, (200, 5), {}, [104, 105]], ids=repr)
+    def test_what_is_no_answer_is_an_error_that_says_what_is(self, value: Any) -> None:
+        with pytest.raises(TypeError, match="returns str, bytes, a status"):
+            as_application(lambda _question: value)(asked(), b"")
+
     def test_a_bound_method_of_one_argument_is_a_plain_function(self) -> None:
         class Pages:
             def answer(self, question: Any) -> str:
@@ -91,16 +120,8 @@ class TestWSGI:
         assert (seen["wsgi.input"].read(), seen["HTTP_X_B"]) == (b"in", "2")
 
     def test_a_field_with_an_underscore_cannot_pass_for_another(self) -> None:
-        seen: dict[str, Any] = {}
         request = Request("GET", "/", Headers([("X-User", "a"), ("X_User", "b"), ("x-user", "c")]))
-
-        def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-            seen.update(environ)
-            start("200 OK", [])
-            return []
-
-        wsgi(app, request, b"")
-        assert seen["HTTP_X_USER"] == "a,c"
+        assert environ_of(request)["HTTP_X_USER"] == "a,c"
 
     def test_what_it_returns_is_closed_even_when_it_breaks(self) -> None:
         closed = []
@@ -124,3 +145,60 @@ class TestWSGI:
     def test_an_application_that_never_starts_is_an_error(self) -> None:
         with pytest.raises(RuntimeError, match="start_response"):
             wsgi(lambda _environ, _start: [], asked(), b"")
+
+    @pytest.mark.rule("9110-8.6-head")
+    def test_the_answer_to_head_has_the_length_that_get_would_have(self) -> None:
+        def app(parts: list[bytes], fields: list[tuple[str, str]]) -> Any:
+            def ask(_environ: dict[str, Any], start: Any) -> list[bytes]:
+                start("200 OK", fields)
+                return parts
+
+            return wsgi(ask, asked(method="HEAD"), b"")[0].headers.get("content-length")
+
+        assert app([], [("Content-Length", "7")]) == "7"
+        assert app([b"abc"], []) == "3"
+        assert app([], []) is None
+
+    @pytest.mark.rule("9112-3.2.2-absolute-form")
+    @pytest.mark.parametrize(
+        ("target", "host", "name", "port", "given"),
+        [
+            ("/", "a", "a", "80", "a"),
+            ("/", "a:", "a", "80", "a:"),
+            ("/", "[::1]", "[::1]", "80", "[::1]"),
+            ("/", "[::1]:81", "[::1]", "81", "[::1]:81"),
+            ("/", "", "localhost", "80", None),
+            ("http://b:81/", "a", "b", "81", "b:81"),
+        ],
+    )
+    def test_it_is_told_which_host_was_asked(
+        self, target: str, host: str, name: str, port: str, given: str | None
+    ) -> None:
+        seen = environ_of(Request("GET", target, Headers([("Host", host)])))
+        assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == (name, port)
+        assert seen.get("HTTP_HOST") == given
+
+    @pytest.mark.parametrize(
+        ("path", "info"),
+        [("/%41%c3%a9%2F%00", "/A\xc3\xa9/\0"), ("/%+1%-1% 1%1_%a%", "/%+1%-1% 1%1_%a%")],
+    )
+    def test_only_two_hexadecimal_digits_are_an_escape(self, path: str, info: str) -> None:
+        assert environ_of(asked(path))["PATH_INFO"] == info
+
+    def test_a_body_that_came_in_chunks_is_like_any_other(self) -> None:
+        seen = environ_of(asked(Transfer_Encoding="chunked", method="POST"), b"a=1")
+        assert (seen["CONTENT_LENGTH"], "HTTP_TRANSFER_ENCODING" in seen) == ("3", False)
+
+    def test_cookies_on_two_lines_are_one_list(self) -> None:
+        cookies = Headers([("Cookie", "a=1"), ("Cookie", "b=2; c=3")])
+        assert environ_of(Request("GET", "/", cookies))["HTTP_COOKIE"] == "a=1; b=2; c=3"
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+    def test_the_validator_of_the_standard_library_is_content(self, method: str) -> None:
+        def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+            start("200 OK", [("Content-Type", "text/plain")])
+            return [b"" if method == "HEAD" else environ["wsgi.input"].read(2)]
+
+        for request in (asked("/a?b", method), asked("http://b/", method)):
+            wsgi(validator(app), request, b"hi")
+        wsgi(validator(app), asked("*", "OPTIONS"), b"")
