@@ -11,6 +11,7 @@ WebSocket handshake below, and everything of Socket.IO above.
 from __future__ import annotations
 
 from rawsio.layer import record
+from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["Cookie", "Cors", "EngineOptions", "TRANSPORTS"]
 
 TRANSPORTS = ("polling", "websocket")
+
+_PATH = Pattern('/[!-"$->@-~]*')
+_TOKEN = Pattern("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ATTRIBUTE = Pattern("[ -:<-~]*")
+# As browsers write it: in lower case, and nothing behind the port.
+_ORIGIN = Pattern(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
+
+
+def _check_origin(origin: object) -> None:
+    if isinstance(origin, str):
+        if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(
+                f"cors: {origin!r} matches no origin: that is scheme://host[:port] in lower case,"
+                " without a slash at its end"
+            )
+    elif not (isinstance(origin, bool) or hasattr(origin, "fullmatch") or callable(origin)):
+        raise TypeError(f"cors: {origin!r} is no origin, pattern, function or list of them")
 
 
 @record
@@ -62,6 +80,18 @@ class Cookie:
         parts += ["Partitioned"] if self.partitioned else []
         parts += [f"SameSite={self.same_site}"] if self.same_site else []
         return "; ".join(parts)
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for what no browser would take (RFC 6265 section 4.1.1)."""
+        if _TOKEN.fullmatch(self.name) is None:
+            raise ValueError(f"cookie: {self.name!r} cannot be its name")
+        for name, value in (("path", self.path), ("domain", self.domain)):
+            if _ATTRIBUTE.fullmatch(value) is None:
+                raise ValueError(f"cookie: {value!r} cannot be its {name}")
+        if self.same_site not in ("Strict", "Lax", "None", ""):
+            raise ValueError(f"cookie: same_site is Strict, Lax or None, not {self.same_site!r}")
+        if not self.secure and (self.same_site == "None" or self.partitioned):
+            raise ValueError("cookie: one for other sites, or partitioned, has to be secure")
 
 
 @record
@@ -114,7 +144,7 @@ class EngineOptions:
     """Seconds that the probe of a WebSocket may take."""
     max_http_buffer_size: int = 1_000_000
     """Longest body of a post and longest WebSocket message."""
-    http_compression: int | None = 1024
+    http_compression: int | bool | None = 1024
     """Answers to polls from this size on are compressed if the client can; ``None``: none are."""
     cookie: Cookie | str | bool | None = None
     """``True`` and a string (its name) stand for a :class:`Cookie` with its defaults."""
@@ -127,11 +157,12 @@ class EngineOptions:
     only its Host gives it away.
     """
     allow_request: Callable[[Any], object] | None = None
-    """Asked with the first request of a session: ``False``, or a message, refuses it."""
+    """Asked with the first request of a session: ``False``, or a message, refuses it; ``None`` and
+    ``True`` let it pass."""
     middleware: tuple[Callable[[Any], Any], ...] = ()
     """Each is called with every request, and lets it pass with ``None`` or refuses it.
 
-    To refuse is to return ``(status, body)`` or to raise.
+    To refuse is to return ``(status, message)``, or to raise.
     """
     on_headers: Callable[[Pairs, Any], None] | None = None
     """Called with the list of header fields of each answer to change, and its request."""
@@ -148,19 +179,46 @@ class EngineOptions:
 
     def check(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` for values that cannot work."""
-        for name in self.transports:
+        for name in self.transports or ("none",):
             if name not in TRANSPORTS:
                 raise ValueError(f"transports: {name!r} is none of {TRANSPORTS}")
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout", "max_http_buffer_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not above zero")
-        if not self.path.startswith("/"):
-            raise ValueError(f"path: {self.path!r} does not begin with a slash")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not above zero, or endless")
+        if not isinstance(self.max_http_buffer_size, int):
+            raise TypeError(f"max_http_buffer_size: {self.max_http_buffer_size!r} is not an int")
+        if _PATH.fullmatch(self.path) is None:
+            raise ValueError(
+                f"path: {self.path!r} is not a slash and visible characters without ? and #"
+            )
+        self._check_listed()
+        self._check_cors()
+        cookie, first = self.session_cookie(), self.initial_packet
+        if cookie is not None:
+            cookie.check()
+        if first is not None and not isinstance(first, (str, bytes)):
+            raise TypeError(f"initial_packet: {first!r} is neither str nor bytes")
+        if isinstance(first, str) and "\x1e" in first:
+            raise ValueError("initial_packet: text with U+001E cannot travel by polling")
+
+    def _check_listed(self) -> None:
         if isinstance(self.allowed_hosts, str):
             raise TypeError("allowed_hosts: a tuple of names is expected, not one string")
+        if callable(self.middleware) or not all(map(callable, self.middleware)):
+            raise TypeError("middleware: a tuple of functions is expected")
+
+    def _check_cors(self) -> None:
         cors = self.cors_policy()
-        if cors is not None and cors.credentials and cors.origins == "*":
-            raise ValueError("cors: credentials need exact origins, not '*'")
+        if cors is None:
+            return
+        for name in ("methods", "allowed_headers", "exposed_headers"):
+            if isinstance(getattr(cors, name), str):
+                raise TypeError(f"cors: {name} is a tuple of names, not one string")
+        several = isinstance(cors.origins, (list, tuple, set, frozenset))
+        for origin in cors.origins if several else (cors.origins,):
+            _check_origin(origin)
+            if cors.credentials and (origin is True or origin == "*"):
+                raise ValueError(f"cors: credentials need exact origins, not {origin!r}")
 
     def cors_policy(self) -> Cors | None:
         """Return the option ``cors`` in its full form."""
@@ -172,9 +230,17 @@ class EngineOptions:
         """Return the option ``cookie`` in its full form."""
         if isinstance(self.cookie, str):
             return Cookie(self.cookie)
-        if isinstance(self.cookie, Cookie):
+        if self.cookie is None or isinstance(self.cookie, Cookie):
             return self.cookie
+        if not isinstance(self.cookie, bool):
+            raise TypeError(f"cookie: {self.cookie!r} is no Cookie, and no name for one")
         return Cookie() if self.cookie else None
+
+    def compression_size(self) -> int | None:
+        """Return the option ``http_compression`` in its full form."""
+        if isinstance(self.http_compression, bool):
+            return 1024 if self.http_compression else None
+        return self.http_compression
 
     def full_path(self) -> str:
         """Return the path that requests must have.

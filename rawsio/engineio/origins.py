@@ -24,6 +24,7 @@ from rawsio.patterns import Pattern
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from .options import Cors
 
@@ -113,10 +114,10 @@ class OriginPolicy:
         else:
             if origin is not None and self._named(origin):
                 fields.append(("Access-Control-Allow-Origin", origin))
+                if cors.credentials:
+                    fields.append(("Access-Control-Allow-Credentials", "true"))
             # Without this, a cache could give one origin's answer to another.
             fields.append(("Vary", "Origin"))
-        if cors.credentials:
-            fields.append(("Access-Control-Allow-Credentials", "true"))
         if cors.exposed_headers:
             fields.append(("Access-Control-Expose-Headers", ",".join(cors.exposed_headers)))
         return fields
@@ -141,7 +142,7 @@ class OriginPolicy:
         return fields
 
 
-def _matches(pattern: object, origin: str) -> bool:
+def _matches(pattern: Any, origin: str) -> bool:
     if isinstance(pattern, str):
         return pattern in ("*", origin)
     if isinstance(pattern, bool):
@@ -150,6 +151,4 @@ def _matches(pattern: object, origin: str) -> bool:
         return pattern.fullmatch(origin) is not None
     if callable(pattern):
         return bool(pattern(origin))
-    if isinstance(pattern, (list, tuple, set, frozenset)):
-        return any(_matches(item, origin) for item in pattern)
-    raise TypeError(f"cors: {pattern!r} is no origin, pattern, function or list of them")
+    return any(_matches(item, origin) for item in pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,24 @@ from rawsio.engineio.options import Cookie, Cors, EngineOptions
         ({"max_http_buffer_size": 0}, "max_http_buffer_size"),
         ({"path": "socket.io"}, "slash"),
         ({"cors": Cors("*", credentials=True)}, "credentials"),
+        ({"cors": Cors(["https://a.example", "*"], credentials=True)}, "credentials"),
+        ({"cors": Cors(True, credentials=True)}, "credentials"),
+        ({"cors": "https://a.example/"}, "slash at its end"),
+        ({"cors": ["https://A.example"]}, "lower case"),
+        ({"cors": "a.example"}, "no origin"),
+        ({"cors": "https://*.a.example"}, "no origin"),
+        ({"transports": ()}, "none of"),
+        ({"ping_interval": float("inf")}, "endless"),
+        ({"path": "/a b"}, "visible"),
+        ({"path": "/a?b"}, "visible"),
+        ({"path": "/a#b"}, "visible"),
+        ({"cookie": "a b"}, "name"),
+        ({"cookie": Cookie(path="/;")}, "path"),
+        ({"cookie": Cookie(domain="a\r\n")}, "domain"),
+        ({"cookie": Cookie(same_site="lax")}, "same_site"),
+        ({"cookie": Cookie(same_site="None")}, "secure"),
+        ({"cookie": Cookie(partitioned=True)}, "secure"),
+        ({"initial_packet": "a\x1eb"}, "U.001E"),
     ],
 )
 def test_what_cannot_work_is_said_at_set_up(options: dict[str, Any], complaint: str) -> None:
@@ -26,9 +45,50 @@ def test_what_cannot_work_is_said_at_set_up(options: dict[str, Any], complaint: 
         EngineOptions(**options).check()
 
 
-def test_one_name_is_not_a_list_of_hosts() -> None:
-    with pytest.raises(TypeError, match="allowed_hosts"):
-        EngineOptions(allowed_hosts="localhost").check()  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"allowed_hosts": "localhost"}, "allowed_hosts"),
+        ({"max_http_buffer_size": 1e6}, "max_http_buffer_size"),
+        ({"middleware": print}, "middleware"),
+        ({"middleware": ("print",)}, "middleware"),
+        ({"initial_packet": 5}, "initial_packet"),
+        ({"cookie": {"name": "io"}}, "Cookie"),
+        ({"cors": 5}, "cors"),
+        ({"cors": ["https://a.example", 5]}, "cors"),
+        ({"cors": Cors("*", methods="GET")}, "methods"),
+        ({"cors": Cors("*", allowed_headers="x")}, "allowed_headers"),
+        ({"cors": Cors("*", exposed_headers="x")}, "exposed_headers"),
+    ],
+)
+def test_what_is_of_a_wrong_type_is_said_at_set_up(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(TypeError, match=complaint):
+        EngineOptions(**options).check()
+
+
+@pytest.mark.parametrize(
+    "cors",
+    [
+        "*",
+        "null",
+        "http://[::1]:3000",
+        "capacitor://localhost",
+        {"https://a.example"},
+        re.compile("https://.*"),
+        [re.compile("https://.*"), len],
+        False,
+        Cors(["https://a.example"], credentials=True),
+    ],
+)
+def test_origins_have_many_forms(cors: Any) -> None:
+    EngineOptions(cors=cors).check()
+
+
+@pytest.mark.parametrize(
+    ("option", "size"), [(True, 1024), (False, None), (None, None), (0, 0), (99, 99)]
+)
+def test_compression_may_be_switched(option: Any, size: int | None) -> None:
+    assert EngineOptions(http_compression=option).compression_size() == size
 
 
 @pytest.mark.parametrize(
