@@ -227,6 +227,30 @@ def test_one_that_emits_what_json_has_not_harms_itself_alone(victim: Victim) -> 
     victim.check()
 
 
+@pytest.mark.parametrize(
+    ("body", "fields", "rule"),
+    [
+        (b"", (), "engineio-v4-packet-empty"),
+        (b"abc", (), "engineio-v4-packet-known"),
+        (b"\xff", (), "engineio-v4-payload-utf8"),
+        (b"bQ", (), "engineio-v4-payload-base64"),
+        (b"\x1e" * 100_000, (), "engineio-v4-payload-count"),
+        (b"2", (), "engineio-v4-heartbeat-direction"),
+        (b"40", ("Content-Type: application/octet-stream",), "engineio-v4-polling-content"),
+    ],
+)
+def test_a_bad_body_is_a_400_and_one_line(
+    victim: Victim, caplog: pytest.LogCaptureFixture, body: bytes, fields: Any, rule: str
+) -> None:
+    polling = Polling(victim.kit)
+    with caplog.at_level(logging.WARNING, "rawsio"):
+        assert polling.post(body, *fields) == b'{"code":3,"message":"Bad request"}'
+    assert [line.name for line in caplog.records] == ["rawsio.engineio"]
+    assert f"[{rule}]" in caplog.text
+    assert polling.sid not in caplog.text
+    victim.check()
+
+
 # The advisories that concern the whole server
 
 

@@ -17,6 +17,7 @@ Above the layer, where one session meets several TCP connections:
 ``options``          the options of a server
 ``polling``          requests and answers as values
 ``checks``           which requests are refused; ``origins`` which pages may ask
+``replies``          what goes with every answer, and refusals
 ``session``          one client; ``transports`` what carries it
 ``server``           the registry of all sessions
 ``client``           the client's half

@@ -88,21 +88,23 @@ def check_middleware(options: EngineOptions, request: Request) -> None:
     for middleware in options.middleware:
         try:
             answer = middleware(request)
-        except Exception as error:  # noqa: BLE001 - whatever it raises, the request is refused
-            raise RequestError(
-                3,
-                "engineio-v4-http-middleware",
-                {"name": "MIDDLEWARE_FAILURE", "error": error},
-            ) from None
-        if answer is not None:
-            status, message = answer
-            raise RequestError(
-                3,
-                "engineio-v4-http-middleware",
-                {"name": "MIDDLEWARE_FAILURE"},
-                status=status,
-                message=message,
-            )
+            if answer is None:
+                continue
+            error = _refusal(*answer)
+        except Exception as raised:  # noqa: BLE001 - whatever it raises, the request is refused
+            error = _refusal(400, MESSAGES[3])
+            error.context["error"] = raised
+        raise error
+
+
+def _refusal(status: int, message: str) -> RequestError:
+    if not isinstance(status, int) or not 400 <= status <= 599 or not isinstance(message, str):
+        raise TypeError(
+            f"middleware returns None, or a status from 400 to 599 and a message, not {status!r}"
+            f" and {message!r}"
+        )
+    context = {"name": "MIDDLEWARE_FAILURE"}
+    return RequestError(3, "engineio-v4-http-middleware", context, status=status, message=message)
 
 
 def check_query(options: EngineOptions, request: Request) -> Query:
@@ -156,19 +158,23 @@ def check_handshake(options: EngineOptions, request: Request, query: Query) -> i
 def _check_allowed(options: EngineOptions, request: Request) -> None:
     if options.allow_request is None:
         return
-    error: Exception | None = None
+    context: dict[str, Any] = {}
     try:
         answer = options.allow_request(request)
+        if answer is None or answer is True:
+            return
+        if answer is not False and not isinstance(answer, str):
+            # Above all the coroutine of an "async def", which nobody has asked yet.
+            raise TypeError(
+                f"allow_request returns None, a bool or a message, not {type(answer).__name__}"
+            )
     except Refused as refused:
         answer = refused.message
     except Exception as raised:  # noqa: BLE001 - a check that breaks lets nobody pass
-        answer, error = False, raised
-    if answer is False or isinstance(answer, str):
-        message = answer if isinstance(answer, str) else MESSAGES[4]
-        context: dict[str, Any] = {"message": message}
-        if error is not None:
-            context["error"] = error
-        raise RequestError(4, "engineio-v4-handshake-allowed", context, status=403, message=message)
+        answer, context["error"] = False, raised
+    message = answer if isinstance(answer, str) else MESSAGES[4]
+    context["message"] = message
+    raise RequestError(4, "engineio-v4-handshake-allowed", context, status=403, message=message)
 
 
 def check_revision(protocol: str | None) -> int:

@@ -51,6 +51,7 @@ __all__ = [
     "Message",
     "Probed",
     "Upgraded",
+    "check_sid",
     "encode_open",
     "decode_open",
     "encode_base64",
@@ -106,17 +107,22 @@ class Upgraded:
     """The session goes on over the candidate transport."""
 
 
+def check_sid(sid: str) -> None:
+    """Raise ``LocalProtocolError`` for a session id that cannot stand in the open packet."""
+    if not isinstance(sid, str) or _SID.fullmatch(sid) is None:
+        raise LocalProtocolError(
+            f"a session id is visible ASCII without quote and backslash, 512 at most, not "
+            f"{escaped(str(sid))}"
+        )
+
+
 def encode_open(opened: Opened) -> str:
     """Return the open packet; raises ``LocalProtocolError`` for an id that JSON would escape.
 
     >>> encode_open(Opened("kS9", ("websocket",), 0.3, 20, 1000000))
     '0{"sid":"kS9","upgrades":["websocket"],"pingInterval":300,"pingTimeout":20000,"maxPayload":1000000}'
     """
-    if _SID.fullmatch(opened.sid) is None:
-        raise LocalProtocolError(
-            f"a session id is visible ASCII without quote and backslash, 512 at most, not "
-            f"{escaped(opened.sid)}"
-        )
+    check_sid(opened.sid)
     upgrades = ",".join(f'"{name}"' for name in opened.upgrades)
     interval, timeout = round(opened.ping_interval * 1000), round(opened.ping_timeout * 1000)
     return (

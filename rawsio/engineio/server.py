@@ -17,9 +17,10 @@ from __future__ import annotations
 from binascii import b2a_base64
 from os import urandom
 
-from rawsio.errors import EngineIOError
+from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
+from rawsio.log import write
 
 from .admission import Admission
 from .checks import (
@@ -35,8 +36,7 @@ from .checks import (
 from .connection import EngineIOConnection
 from .links import BODY, RESPONDED, UPGRADE, WAITING, Verdict
 from .options import EngineOptions
-from .origins import OriginPolicy
-from .packets import Message, Opened, decode_payload
+from .packets import Message, Opened, check_sid, decode_payload
 from .payloads_v3 import decode_binary, decode_jsonp, decode_text
 from .polling import (
     accepts_gzip,
@@ -46,6 +46,7 @@ from .polling import (
     ok_answer,
     parameters,
 )
+from .replies import Replies
 from .session import Session
 from .states import State, Transport
 from .transports import Polling
@@ -72,11 +73,12 @@ class EngineIOServer:
 
     ``touched(session)`` is called when a session has something to flush, or when its deadline may
     have come nearer: the driver flushes it at the end of the turn, and looks at the deadline.
+    ``log`` is called as a :class:`rawsio.log.Log`.
     """
 
     __slots__ = (
-        *("options", "limits", "sessions", "policy"),
-        *("_admission", "_path", "_random_bytes", "_touched"),
+        *("options", "limits", "sessions"),
+        *("_admission", "_replies", "_path", "_random_bytes", "_touched"),
     )
 
     def __init__(
@@ -86,13 +88,14 @@ class EngineIOServer:
         *,
         random_bytes: Callable[[int], bytes] = urandom,
         touched: Callable[[Session], None] = lambda _session: None,
+        log: Callable[..., object] = write,
     ) -> None:
         self.options = options if options is not None else EngineOptions()
         self.options.check()
         self.limits = limits
         self.sessions: dict[str, Session] = {}
         """The sessions that are not over, by their ids."""
-        self.policy = OriginPolicy(self.options.cors_policy())
+        self._replies = Replies(self.options, log)
         self._admission = Admission(limits)
         self._path = self.options.full_path()
         self._random_bytes = random_bytes
@@ -109,19 +112,19 @@ class EngineIOServer:
         try:
             return self._request(link, request, now)
         except RequestError as error:
-            self._refuse(link, request, error)
+            self._replies.refuse(link, request, error)
             return RESPONDED, []
 
     def _request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
         options = self.options
         check_host(options, request)
         check_middleware(options, request)
-        if request.method == "OPTIONS" and self.policy.cors is not None:
-            check_origin(self.policy, request, secure=link.secure)
-            link.respond(*empty_answer(204, self._preflight(request)))
+        if request.method == "OPTIONS" and self._replies.policy.cors is not None:
+            check_origin(self._replies.policy, request, secure=link.secure)
+            link.respond(*empty_answer(204, self._replies.preflight(request)))
             return RESPONDED, []
         query = check_query(options, request)
-        check_origin(self.policy, request, secure=link.secure)
+        check_origin(self._replies.policy, request, secure=link.secure)
         if query.sid is None:
             return self._handshake(link, request, query, now)
         session = self._known(request, query)
@@ -133,10 +136,6 @@ class EngineIOServer:
         if request.method == "POST":
             return self._post(session, link, request)
         raise RequestError(2, "engineio-v4-polling-method", {"method": request.method})
-
-    def _preflight(self, request: Request) -> Pairs:
-        fields = self._fields(request)
-        return fields + self.policy.preflight(request.headers.get("access-control-request-headers"))
 
     def _known(self, request: Request, query: Query) -> Session:
         context: dict[str, Any]
@@ -166,31 +165,11 @@ class EngineIOServer:
             raise RequestError(3, "engineio-v4-http-upgrade", context)
         return session
 
-    def _report(self, request: Request, error: RequestError) -> None:
-        if self.options.on_connection_error is not None:
-            self.options.on_connection_error(request, error.code, error.message, error.context)
-
-    def _refuse(self, link: Link, request: Request, error: RequestError) -> None:
-        self._report(request, error)
-        fields = self._fields(request)
-        link.respond(*error_answer(error.status, error.code, error.message, fields))
-
-    def _fields(self, request: Request, new: Session | None = None) -> Pairs:
-        fields = self.policy.headers(request.headers.get("origin"))
-        cookie = None if new is None else self.options.session_cookie()
-        if new is not None and cookie is not None:
-            fields.append(("Set-Cookie", cookie.header(new.id)))
-        if new is not None and self.options.on_initial_headers is not None:
-            self.options.on_initial_headers(fields, request)
-        if self.options.on_headers is not None:
-            self.options.on_headers(fields, request)
-        return fields
-
     def upgrade_headers(self, link: Link, request: Request) -> Pairs:
         """Return the header fields that the 101 for this request should have besides its own."""
         session = link.session
-        initial = session is not None and session.state is State.OPENING
-        return self._fields(request, session if initial else None)
+        new = session is not None and session.state is State.OPENING
+        return self._replies.fields(request, session.id if session and new else None)
 
     # New sessions
 
@@ -210,11 +189,11 @@ class EngineIOServer:
             touched=self._touched,
             ended=self._forget,
         )
-        link.session = session
         if query.transport == "websocket":
+            link.session = session
             return UPGRADE, []
         session.polling = Polling(query.jsonp)
-        fields = self._fields(request, session)
+        fields = self._replies.fields(request, sid)
         upgrades = self.options.allow_upgrades and "websocket" in self.options.transports
         events = self._open(session, ("websocket",) if upgrades else ())
         session.park(link, fields, self._gzip_from(request))
@@ -222,14 +201,14 @@ class EngineIOServer:
 
     def _new_id(self, request: Request) -> str:
         make = self.options.generate_id
-        error: Exception | None = None
         try:
             sid = self._random_id() if make is None else make(request)
-        except Exception as raised:  # noqa: BLE001 - whatever it raises, there is no session
-            sid, error = "", raised
-        if not sid or sid in self.sessions:
+            check_sid(sid)
+            if sid in self.sessions:
+                raise LocalProtocolError("the id of a session was made a second time")
+        except Exception as error:  # noqa: BLE001 - whatever it raises, there is no session
             context = {"name": "ID_GENERATION_ERROR", "error": error}
-            raise RequestError(3, "engineio-v4-handshake-id", context)
+            raise RequestError(3, "engineio-v4-handshake-id", context) from None
         return sid
 
     def _random_id(self) -> str:
@@ -262,7 +241,7 @@ class EngineIOServer:
     # Polling
 
     def _gzip_from(self, request: Request) -> int | None:
-        size = self.options.http_compression
+        size = self.options.compression_size()
         return size if size is not None and accepts_gzip(request) else None
 
     def _poll(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:
@@ -270,7 +249,7 @@ class EngineIOServer:
         if polling is not None and polling.poll is not None:
             error = EngineIOError("two polls at a time", "engineio-v4-polling-overlap")
             return self._fail(session, link, request, error)
-        waits = session.park(link, self._fields(request), self._gzip_from(request))
+        waits = session.park(link, self._replies.fields(request), self._gzip_from(request))
         return (WAITING if waits else RESPONDED), []
 
     def _post(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:
@@ -286,9 +265,9 @@ class EngineIOServer:
         length = request.headers.get("content-length") or "0"
         if len(length) > 15 or int(length) > self.options.max_http_buffer_size:
             context = {"name": "TOO_LONG", "limit": self.options.max_http_buffer_size}
-            self._report(request, RequestError(3, "engineio-v4-polling-size", context))
-            return self._too_long(session, link, self._fields(request))
-        polling.post, polling.post_fields = link, self._fields(request)
+            self._replies.report(request, RequestError(3, "engineio-v4-polling-size", context))
+            return self._too_long(session, link, self._replies.fields(request))
+        polling.post, polling.post_fields = link, self._replies.fields(request)
         link.session = session
         return BODY, []
 
@@ -297,7 +276,8 @@ class EngineIOServer:
     ) -> tuple[Verdict, Events]:
         events = session.fail(error)
         context = {"name": "SESSION_FAILED", "message": error.message}
-        self._refuse(link, request, RequestError(3, error.rule, context))
+        self._replies.report(request, RequestError(3, error.rule, context))
+        link.respond(*error_answer(400, 3, fields=self._replies.fields(request)))
         return RESPONDED, [(session, event) for event in events]
 
     def _too_long(self, session: Session, link: Link, fields: Pairs) -> tuple[Verdict, Events]:

@@ -102,7 +102,7 @@ def build(
         recovery=_recovery(own.connection_state_recovery),
         encode=prepare if plugs.parser is None else preparer(plugs.parser),
     )
-    registry = EngineIOServer(engine, bounds, touched=touched)
+    registry = EngineIOServer(engine, bounds, touched=touched, log=log)
     gateway = Gateway(
         registry,
         on_event,

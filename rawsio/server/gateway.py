@@ -107,7 +107,11 @@ class Gateway:
         if not self.registry.serves(request):
             stack.body = bytearray()
             return
-        verdict, events = self.registry.receive_request(stack, request, self.clock())
+        try:
+            verdict, events = self.registry.receive_request(stack, request, self.clock())
+        except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
+            self._hook_failed(stack, request, error)
+            return
         if verdict is BODY:
             stack.body = bytearray()
         elif verdict is UPGRADE:
@@ -117,16 +121,26 @@ class Gateway:
     def _upgrade(self, stack: ServerStack, request: Request) -> None:
         try:
             accepted = accept(request, deflate=self.deflate)
+            fields = self.registry.upgrade_headers(stack, request)
         except HTTPError as error:
             self.log("http", WARNING, f"{stack.address}: {error.message} [{error.rule}]")
             self.registry.refused(stack)
             stack.respond(*refusal(error))
             return
-        fields = self.registry.upgrade_headers(stack, request)
+        except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
+            self.registry.refused(stack)
+            self._hook_failed(stack, request, error)
+            return
         if fields:
             accepted.response.headers = accepted.response.headers.plus(*fields)
         stack.upgrade(accepted)
         self._carry(self.registry.accept_websocket(stack, request, self.clock()))
+
+    def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
+        # The target has the session id in it, which no log should see.
+        message = f"a hook failed for a {escaped(request.method)} of {request.path}"
+        self.log("handler", ERROR, message, error)
+        stack.respond(answer(500), b"")
 
     def _body(self, stack: ServerStack, event: Body) -> None:
         if stack.body is not None:

@@ -31,6 +31,7 @@ from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.fused import Fused
 from rawsio.layer import Closed, Failed, Role
+from rawsio.log import DEBUG, WARNING
 from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.handlers import Handlers, Listening
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
     from rawsio.socketio.socket import Socket
 
 __all__ = ["Server"]
+
+_EVERYDAY = {
+    "engineio-v4-heartbeat-timeout",
+    "engineio-v4-polling-aborted",
+    "engineio-v4-transport-error",
+}
+"""Rules that clients break who just lose their network."""
 
 
 class Server(Listening, Operators):
@@ -147,8 +155,7 @@ class Server(Listening, Operators):
             self._fuse(session)
             session.user.moved()
         elif kind is Closed or kind is Failed:
-            session.user.ended(reason_of(event), getattr(event, "message", None))
-            self._running.driver.forget(session)
+            self._ended(session, event)
 
     def _opened(self, session: Session) -> None:
         parser, old = self._parser, session.revision == 3
@@ -173,6 +180,15 @@ class Server(Listening, Operators):
         if old:
             # A client of Socket.IO v2 is in the main namespace without asking.
             peer.receive(parser.encode(Connect("/"))[0])
+
+    def _ended(self, session: Session, event: Closed | Failed) -> None:
+        message = None
+        if event.__class__ is Failed:
+            message = event.message
+            level = DEBUG if event.rule in _EVERYDAY else WARNING
+            self.host.log("engineio", level, f"{session.address}: {message} [{event.rule}]")
+        session.user.ended(reason_of(event), message)
+        self._running.driver.forget(session)
 
     def _fuse(self, session: Session) -> None:
         stack: Any = session.link

@@ -66,6 +66,8 @@ SEAMS = {
     ("engineio.server", "http.headers"),
     # Parts of engineio.server that have a file of their own.
     ("engineio.checks", "http.messages"),
+    ("engineio.replies", "http.messages"),
+    ("engineio.replies", "http.headers"),
     ("engineio.links", "http.messages"),
     ("engineio.session", "http.messages"),
     ("engineio.client", "http.messages"),

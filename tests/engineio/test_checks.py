@@ -250,6 +250,9 @@ def _raise(error: Exception) -> Any:
         (lambda _r: "come back tomorrow", "come back tomorrow"),
         (lambda _r: _raise(Refused("not you")), "not you"),
         (lambda _r: _raise(RuntimeError("broken")), "Forbidden"),
+        # Whatever else it gives lets nobody pass: a coroutine is true, and nobody ran it.
+        (lambda _r: 0, "Forbidden"),
+        (lambda _r: object(), "Forbidden"),
     ],
 )
 @pytest.mark.parametrize("headers", [{}, WS])
@@ -292,6 +295,16 @@ def test_middleware_sees_each_request_and_may_refuse_it() -> None:
     assert b.request(b.q() + "&bad").answer() == (401, b'{"code":3,"message":"who are you?"}')
     assert b.request(b.q() + "&break").answer() == (400, b'{"code":3,"message":"Bad request"}')
     assert told.context["name"] == "MIDDLEWARE_FAILURE"
+
+
+@pytest.mark.rule("engineio-v4-http-middleware")
+@pytest.mark.parametrize(
+    "answer", [True, "no", (200, "ok"), (600, "no"), ("403", "no"), (403, None), (1, 2, 3)]
+)
+def test_middleware_that_answers_otherwise_refuses(answer: Any) -> None:
+    b, told = bench(middleware=(lambda _r: answer,))
+    assert b.request(b.q()).answer() == (400, b'{"code":3,"message":"Bad request"}')
+    assert isinstance(told.context["error"], TypeError)
 
 
 @pytest.mark.rule("engineio-v3-jsonp-index")

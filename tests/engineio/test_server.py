@@ -105,6 +105,20 @@ def test_an_id_of_ones_own_is_used_or_the_request_fails(transport: str) -> None:
     assert errors == ["ID_GENERATION_ERROR"] * 3
 
 
+@pytest.mark.rule("engineio-v4-handshake-id")
+@pytest.mark.parametrize(
+    "made", [5, b"bytes", ["list"], "a b", 'a"b', "a\\b", "x" * 513, "é", "\n"]
+)
+@pytest.mark.parametrize("headers", [{}, WS])
+def test_an_id_that_cannot_stand_in_the_open_packet_is_refused(
+    made: Any, headers: dict[str, str]
+) -> None:
+    b = Bench(EngineOptions(generate_id=lambda _request: made))
+    link = b.request(b.q(transport="websocket" if headers else "polling"), headers=headers)
+    assert link.answer() == BAD
+    assert not b.server.sessions
+
+
 @pytest.mark.rule("engineio-v4-handshake-secret")
 def test_an_id_that_the_client_chose_is_never_adopted() -> None:
     b = Bench()

@@ -35,7 +35,7 @@ class Server:
         log = Log(
             lambda: 0.0, lambda channel, level, message, _: self._note(channel, level, message)
         )
-        registry = EngineIOServer(EngineOptions(**options), DEFAULT, random_bytes=bytes)
+        registry = EngineIOServer(EngineOptions(**options), DEFAULT, random_bytes=bytes, log=log)
         self.gateway = Gateway(registry, self._event, log, lambda: 0.0, application=application)
 
     def _event(self, _session: Any, event: Any) -> None:
@@ -155,6 +155,27 @@ def test_an_application_that_fails_is_answered_with_500_and_logged() -> None:
     said = server.connection().say(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 500 ")
     assert ("handler", ERROR, "the application failed for GET '/x'") in server.logged
+
+
+def _broken(*_: Any) -> Any:
+    raise ValueError("mine")
+
+
+@pytest.mark.parametrize("hook", ["on_headers", "on_initial_headers", "cors"])
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_hook_that_fails_is_answered_with_500_and_logged(hook: str, transport: str) -> None:
+    server = Server(**{hook: _broken})
+    connection = server.connection()
+    head = UPGRADE.replace(b"Host: a\r\n", b"Host: a\r\nOrigin: http://b\r\n")
+    if transport == "polling":
+        head = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n"
+    if hook != "cors":
+        head = head.replace(b"http://b", b"http://a")
+    assert connection.say(head).startswith(b"HTTP/1.1 500 ")
+    assert server.logged == [("handler", ERROR, "a hook failed for a 'GET' of /socket.io/")]
+    assert not server.gateway.registry.sessions
+    assert not server.events
+    connection.end()
 
 
 class TestEnds:
