@@ -85,7 +85,7 @@ class Reader:
         self._opcode = 0
         self._fragments = 0
         self._message: bytearray | None = None
-        # The unfinished character at the end of a text so far.
+        # The unfinished character at the end of a text so far; a text that is whole has none.
         self._tail = b""
         # The payload so far of a compressed frame; None unless the message is compressed.
         self._deflated: bytearray | None = None
@@ -245,7 +245,6 @@ class Reader:
             events.append(Message(bytes(whole)))
         self._opcode = self._fragments = 0
         self._message = self._deflated = None
-        self._tail = b""
 
     def _too_long(self) -> WebSocketError:
         return WebSocketError(

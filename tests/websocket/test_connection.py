@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from typing import Any
 
@@ -91,7 +92,9 @@ def test_a_client_masks_each_frame_with_a_new_key() -> None:
     assert wire[6:8] == bytes((ord("a") ^ ord("a"), ord("b") ^ ord("b")))
 
 
+@pytest.mark.rule("6455-10.3-random-key", "6455-5.3-fresh-key")
 def test_by_default_keys_are_random() -> None:
+    assert WebSocketConnection.__init__.__kwdefaults__["random_bytes"] is os.urandom
     layer = WebSocketConnection(Role.CLIENT)
     for _ in range(20):
         layer.send(Ping())
@@ -191,6 +194,23 @@ def test_a_prepared_packet_is_sent_as_it_is_where_all_receivers_get_the_same(rol
         layer.send_prepared(packet)
 
 
+def test_a_wireis_put_only_where_a_server_sends_every_message_so() -> None:
+    wire = OneMessage("4hello").frame
+    layer = WebSocketConnection(Role.SERVER)
+    assert layer.put_frame(wire) is True
+    assert layer.data_to_send() == [wire]
+    layer.send(Closed(1000))
+    layer.data_to_send()
+    for other in (
+        layer,
+        WebSocketConnection(Role.CLIENT),
+        WebSocketConnection(Role.SERVER, deflate=Agreement()),
+        WebSocketConnection(Role.SERVER, fragment=10),
+    ):
+        assert other.put_frame(wire) is False
+        assert other.data_to_send() == []
+
+
 # Pings
 
 
@@ -201,6 +221,7 @@ def test_a_ping_is_answered_with_its_data(role: Role, data: bytes) -> None:
     outcome = feed(role, frame(role, PING, data))
     assert outcome.events == [Ping(data)]
     assert frames(role, outcome.output) == [Frame(PONG, data)]
+    assert outcome.layer.deadline is None
 
 
 @both
@@ -288,6 +309,22 @@ def test_we_close_and_the_peer_answers(role: Role) -> None:
         events = layer.receive_eof()
     assert events == [Closed(4000, "")]
     assert layer.closing is Closing.NOW
+
+
+@both
+@pytest.mark.rule("6455-7.1.2-start")
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        (Closed(1005), b""),
+        (Closed(1000), b"\x03\xe8"),
+        (Closed(1001, "x" * 123), b"\x03\xe9" + b"x" * 123),
+    ],
+)
+def test_a_close_frame_has_a_code_or_nothing(role: Role, event: Closed, body: bytes) -> None:
+    layer = WebSocketConnection(role)
+    layer.send(event)
+    assert sent(layer, role) == [Frame(CLOSE, body)]
 
 
 @both
