@@ -63,7 +63,7 @@ def test_a_pong_in_the_place_of_another_is_counted_by_its_own_length(role: Role)
 
 
 @both
-@pytest.mark.rule("6455-5.6-data", "6455-5.1-server-mask")
+@pytest.mark.rule("6455-6.1-frames", "6455-5.6-data", "6455-5.1-server-mask")
 def test_messages_pings_and_pongs_are_sent_as_frames(role: Role) -> None:
     layer = WebSocketConnection(role)
     for event in (Message("h\u00e9"), Message(b"\xff"), Ping(b"p"), Pong(b"q"), Message("")):
@@ -102,7 +102,7 @@ def test_by_default_keys_are_random() -> None:
 
 
 @both
-@pytest.mark.rule("6455-5.4-fragments")
+@pytest.mark.rule("6455-6.1-frames", "6455-5.4-fragments")
 def test_long_messages_are_fragmented_if_wanted(role: Role) -> None:
     layer = WebSocketConnection(role, fragment=4)
     layer.send(Message("abcdefghi"))
@@ -378,7 +378,9 @@ def test_what_follows_a_close_frame_is_ignored(role: Role) -> None:
 
 
 @both
-@pytest.mark.rule("6455-7.4-close-code", "6455-5.5.1-close-body", "6455-8.1-utf8")
+@pytest.mark.rule(
+    "6455-7.1.7-close", "6455-7.4-close-code", "6455-5.5.1-close-body", "6455-8.1-utf8"
+)
 @pytest.mark.parametrize(
     ("body", "rule", "code"),
     [
@@ -402,7 +404,7 @@ def test_a_bad_close_frame_is_a_failure(role: Role, body: bytes, rule: str, code
 
 
 @both
-@pytest.mark.rule("6455-7.1.7-fail")
+@pytest.mark.rule("6455-5.5.1-soon", "6455-7.1.7-close", "6455-7.1.7-fail")
 @pytest.mark.parametrize("end", ["mistake", "close"])
 def test_messages_before_an_end_can_still_be_answered(role: Role, end: str) -> None:
     layer = WebSocketConnection(role)

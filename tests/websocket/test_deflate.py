@@ -116,6 +116,7 @@ def test_a_server_declines_an_invalid_offer(offer: str) -> None:
 # What a client makes of an answer
 
 
+@pytest.mark.rule("6455-9.1-registered")
 def test_what_a_client_offers() -> None:
     everything = DeflateOptions(True, True, 9, 10)
     assert offer_text(PLAIN) == "permessage-deflate; client_max_window_bits"
@@ -537,7 +538,7 @@ def test_a_bomb_costs_at_most_twice_the_limit() -> None:
     assert peak < 2 * limits.message, peak
 
 
-@pytest.mark.rule("7692-8-threshold")
+@pytest.mark.rule("6455-9.1-agreed", "7692-8-threshold")
 def test_compression_is_off_unless_it_was_agreed() -> None:
     layer = WebSocketConnection(Role.SERVER)
     layer.send(Message("x" * 5000))

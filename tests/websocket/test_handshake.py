@@ -201,7 +201,9 @@ def test_protocols_are_distinct_tokens(values: list[str]) -> None:
     assert refused(message, protocols=["a"]) == ("6455-4.1-protocol-grammar", 400)
 
 
-@pytest.mark.rule("7692-7-first-acceptable", "7692-7.1-decline", "6455-4.2.2-extensions")
+@pytest.mark.rule(
+    "6455-9.1-agreed", "7692-7-first-acceptable", "7692-7.1-decline", "6455-4.2.2-extensions"
+)
 @pytest.mark.parametrize(
     ("offered", "answer"),
     [
@@ -230,7 +232,7 @@ def test_malformed_extensions_are_refused_even_if_none_is_wanted() -> None:
     assert refused(replaced("Sec-WebSocket-Extensions", "a=b")) == ("6455-9.1-grammar", 400)
 
 
-@pytest.mark.rule("6455-10.2-origin")
+@pytest.mark.rule("6455-4.2.1-no-origin", "6455-10.2-origin")
 def test_origins_are_compared_with_a_list() -> None:
     ours = ["https://example.com"]
     for origin in ("https://example.com", "HTTPS://Example.com"):
@@ -310,7 +312,9 @@ def test_each_request_has_its_own_key() -> None:
     assert len(keys) == 20
 
 
-@pytest.mark.rule("6455-4.1-request", "6455-3-fragment", "6455-4.1-protocol-grammar")
+@pytest.mark.rule(
+    "6455-11.1-ascii", "6455-4.1-request", "6455-3-fragment", "6455-4.1-protocol-grammar"
+)
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
