@@ -276,7 +276,6 @@ class Receiver:
         self._reader = None
         self._buffer.clear()
         self._expected = False
-        self._persists = False
         self.closing = closing
 
     def _overflow(self) -> list[Event]:

@@ -13,6 +13,7 @@ from rawsio.http.framing import (
     offered_protocols,
     persistent,
     request_framing,
+    response_framing,
     switches,
 )
 
@@ -45,6 +46,12 @@ def test_an_offer_to_upgrade_needs_http_1_1_and_the_connection_option() -> None:
     assert offered_protocols(offer, "1.1") == ["h2c", "websocket"]
     assert offered_protocols(offer, "1.0") == []
     assert offered_protocols({"upgrade": ["websocket"]}, "1.1") == []
+
+
+def test_only_an_accepted_connect_has_no_body_whatever_its_fields_say() -> None:
+    counted = {"content-length": ["5"]}
+    assert response_framing(counted, "1.1", "CONNECT", 299) == 0
+    assert response_framing(counted, "1.1", "CONNECT", 300) == 5
 
 
 def test_only_101_and_an_accepted_connect_switch() -> None:

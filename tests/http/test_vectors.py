@@ -305,6 +305,10 @@ def test_extensions_of_many_small_chunks_are_bounded_together() -> None:
     chunk = b"1;" + b"a" * 200 + b"\r\nx\r\n"
     got = outcome(CHUNKED + chunk * 90, splits=10)
     assert got.failed == ("9112-7.1.1-extensions", 400)
+    small = Limits(head=80)
+    chunk = b"1;aaaaaaa\r\nx\r\n"
+    assert outcome(CHUNKED + chunk * 10, limits=small).failed is None
+    assert outcome(CHUNKED + chunk * 11, limits=small).failed == ("9112-7.1.1-extensions", 400)
 
 
 def test_many_tiny_chunks_make_one_body_event_each_read() -> None:
