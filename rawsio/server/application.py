@@ -1,6 +1,6 @@
 """What answers the requests that are not Socket.IO's: files, a function, or a WSGI application.
 
-All three become one shape, an ``Application``: ``application(request, body) -> (response,
+All three become one shape, an ``Application``: ``application(request, body, peer) -> (response,
 body)``, called on the loop with the whole body, so it must be quick.  The one idea: whether a
 callable is a WSGI application is read from the number of its parameters (two: PEP 3333; one: a
 plain function of the request), so that ``Server(app=flask_app)`` and ``Server(app=hello)`` both
@@ -16,18 +16,37 @@ from binascii import crc32
 
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Response, answer
+from rawsio.layer import record
 from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.http.messages import Request
 
-    Application = Callable[[Request, bytes], tuple[Response, bytes]]
+    class Application(Protocol):
+        """What answers a request whose body is whole."""
 
-__all__ = ["File", "as_application", "files", "wsgi"]
+        def __call__(
+            self, request: Request, body: bytes, peer: Peer = ..., /
+        ) -> tuple[Response, bytes]: ...
+
+
+__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "wsgi"]
+
+
+@record
+class Peer:
+    """Who asks: the address at the other end of the connection, and whether TLS is below."""
+
+    address: str = ""
+    secure: bool = False
+
+
+NOBODY = Peer()
+"""The peer of a request that came over no connection."""
 
 
 class File:
@@ -75,11 +94,13 @@ def files(table: Mapping[str, File], otherwise: Application | None = None) -> Ap
     404
     """
 
-    def application(request: Request, body: bytes) -> tuple[Response, bytes]:
+    def application(
+        request: Request, body: bytes, peer: Peer = NOBODY, /
+    ) -> tuple[Response, bytes]:
         file = table.get(request.path)
         if file is not None:
             return file.answer(request)
-        return (answer(404), b"") if otherwise is None else otherwise(request, body)
+        return (answer(404), b"") if otherwise is None else otherwise(request, body, peer)
 
     return application
 
@@ -87,8 +108,9 @@ def files(table: Mapping[str, File], otherwise: Application | None = None) -> Ap
 def as_application(app: Any) -> Application:
     """Return an ``Application`` for what a user gave as ``app``.
 
-    A plain function takes the request (with the attribute ``body`` beside the record's own, see
-    below) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``.
+    A plain function takes the request (with the attributes ``body`` and ``peer``, a :class:`Peer`,
+    beside the record's own) and returns ``str``, ``bytes``, a status, or
+    ``(status, text[, fields])``.
 
     >>> from rawsio.http.messages import Request
     >>> application = as_application(lambda question: (200, f"you sent {question.body!r}"))
@@ -98,18 +120,19 @@ def as_application(app: Any) -> Application:
     code = getattr(app, "__code__", None)
     bound = 1 if hasattr(app, "__self__") else 0
     if code is not None and code.co_argcount - bound == 1:
-        return lambda request, body: _answer_of(app(_Question(request, body)))
-    return lambda request, body: wsgi(app, request, body)
+        return lambda request, body, peer=NOBODY, /: _answer_of(app(_Question(request, body, peer)))
+    return lambda request, body, peer=NOBODY, /: wsgi(app, request, body, peer)
 
 
 class _Question:
-    """A request and its body, for an application that is a plain function."""
+    """A request, its body and who asks, for an application that is a plain function."""
 
-    __slots__ = ("request", "body")
+    __slots__ = ("request", "body", "peer")
 
-    def __init__(self, request: Request, body: bytes) -> None:
+    def __init__(self, request: Request, body: bytes, peer: Peer) -> None:
         self.request = request
         self.body = body
+        self.peer = peer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.request, name)
@@ -137,7 +160,7 @@ def _answer_of(value: Any) -> tuple[Response, bytes]:
     return answer(status, body, given.get("content-type") or _PLAIN, kept), body
 
 
-def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
+def wsgi(app: Any, request: Request, body: bytes, peer: Peer = NOBODY) -> tuple[Response, bytes]:
     """Ask a WSGI application (PEP 3333) for an answer.
 
     Raises what the application raises, and ``RuntimeError`` if it does not keep to the PEP.
@@ -153,7 +176,7 @@ def wsgi(app: Any, request: Request, body: bytes) -> tuple[Response, bytes]:
         return parts.append
 
     parts: list[bytes] = []
-    result = app(_environ(request, body), start_response)
+    result = app(_environ(request, body, peer), start_response)
     try:
         parts += result
     finally:
@@ -184,7 +207,7 @@ _APART = ("content-length", "content-type", "host", "transfer-encoding")
 """Fields of a request that WSGI has under other names, or that said how the body was framed."""
 
 
-def _environ(request: Request, body: bytes) -> dict[str, Any]:
+def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     from io import BytesIO
 
@@ -199,17 +222,19 @@ def _environ(request: Request, body: bytes) -> dict[str, Any]:
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": name,
-        "SERVER_PORT": port or "80",
+        "SERVER_PORT": port or ("443" if peer.secure else "80"),
         "CONTENT_LENGTH": str(len(body)),
         "CONTENT_TYPE": request.headers.get("content-type") or "",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": "https" if peer.secure else "http",
         "wsgi.input": BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+    if peer.address:
+        variables["REMOTE_ADDR"] = peer.address
     if request.host:
         variables["HTTP_HOST"] = request.host
     for name, value in request.headers:

@@ -18,7 +18,7 @@ from rawsio.log import Log
 from rawsio.socketio.registry import Namespaces
 from rawsio.stack import prepare, preparer
 
-from .application import File, as_application, files
+from .application import NOBODY, File, Peer, as_application, files
 from .conn import BackPressure
 from .gateway import Gateway
 
@@ -161,12 +161,12 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
 
-    def serve(request: Any, body: bytes) -> Any:
+    def serve(request: Any, body: bytes, peer: Peer = NOBODY, /) -> Any:
         if request.path == path:
             if path not in cache:
                 cache[path] = client_file()
             return cache[path].answer(request)
-        return files({}, application)(request, body)
+        return files({}, application)(request, body, peer)
 
     return serve
 

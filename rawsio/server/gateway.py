@@ -22,6 +22,8 @@ from rawsio.stack import EndOfInput
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal
 
+from .application import Peer
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +164,7 @@ class Gateway:
         self, application: Application, stack: ServerStack, request: Request, body: bytes
     ) -> None:
         try:
-            stack.respond(*application(request, body))
+            stack.respond(*application(request, body, Peer(stack.address, stack.secure)))
         except Exception as error:  # noqa: BLE001 - it is the user's
             message = f"the application failed for {request.method} {escaped(request.target)}"
             self.log("handler", ERROR, message, error)

@@ -10,12 +10,12 @@ import pytest
 
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
-from rawsio.server.application import File, as_application, files, wsgi
+from rawsio.server.application import NOBODY, File, Peer, as_application, files, wsgi
 
 PAGE = File(b"<p>", "text/html")
 
 
-def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
+def environ_of(request: Request, body: bytes = b"", peer: Peer = NOBODY) -> dict[str, Any]:
     """Return what a WSGI application is told about a request."""
     seen: dict[str, Any] = {}
 
@@ -24,7 +24,7 @@ def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
         start("200 OK", [])
         return []
 
-    wsgi(app, request, body)
+    wsgi(app, request, body, peer)
     return seen
 
 
@@ -177,6 +177,13 @@ class TestWSGI:
         seen = environ_of(Request("GET", target, Headers([("Host", host)])))
         assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == (name, port)
         assert seen.get("HTTP_HOST") == given
+
+    def test_it_is_told_who_asks_and_whether_tls_is_below(self) -> None:
+        seen = environ_of(asked(Host="a"), peer=Peer("192.0.2.1", secure=True))
+        assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("192.0.2.1", "https")
+        bare = environ_of(Request("GET", "/", Headers([("Host", "a")])), peer=Peer("", secure=True))
+        assert (bare["SERVER_PORT"], "REMOTE_ADDR" in bare) == ("443", False)
+        assert environ_of(asked())["wsgi.url_scheme"] == "http"
 
     @pytest.mark.parametrize(
         ("path", "info"),

@@ -14,6 +14,7 @@ from rawsio.http.messages import answer
 from rawsio.layer import Closed, Failed
 from rawsio.limits import DEFAULT
 from rawsio.log import DEBUG, ERROR, WARNING, Log
+from rawsio.server.application import Peer
 from rawsio.server.gateway import Gateway
 from rawsio.stack import ServerStack
 from rawsio.websocket.frames import TEXT, encode_frame
@@ -139,7 +140,8 @@ def test_other_paths_are_not_found_without_an_application() -> None:
 
 
 def test_other_paths_are_the_applications_with_their_bodies() -> None:
-    def application(request: Any, body: bytes) -> Any:
+    def application(request: Any, body: bytes, peer: Peer) -> Any:
+        assert peer == Peer("192.0.2.1", secure=False)
         return answer(200, request.path.encode() + body), request.path.encode() + body
 
     connection = Server(application).connection()
@@ -148,7 +150,7 @@ def test_other_paths_are_the_applications_with_their_bodies() -> None:
 
 
 def test_an_application_that_fails_is_answered_with_500_and_logged() -> None:
-    def application(_request: Any, _body: bytes) -> Any:
+    def application(_request: Any, _body: bytes, _peer: Peer) -> Any:
         raise ValueError("mine")
 
     server = Server(application)
