@@ -217,7 +217,9 @@ class Conn:
             stream.abort("the peer takes too little")
 
     def close(self, reason: str = "forced close") -> None:
-        """End the session."""
+        """End the session, and with it every socket of the connection."""
+        if self.session.user is not None:
+            self.session.user.ended(reason)
         self.session.close(reason)
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag

@@ -221,3 +221,19 @@ def test_a_session_that_is_over_takes_everything_in_silence(act: Callable[[Any],
         conn.send(["2[]", b"x"])
         act(conn)
         assert conn.buffered_amount == 0
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_closing_a_connection_by_hand_ends_its_sockets(transport: str) -> None:
+    io = Server()
+    ended: list[Any] = []
+    io.on("connection", lambda socket: socket.conn.close())
+    io.on("disconnect", lambda socket, why: ended.append((socket.connected, why)))
+    with TestKit(io) as kit:
+        client = kit.client(transports=[transport], reconnection=False)
+        client.main.connect()
+        kit.advance(60.0)
+        assert ended == [(False, "forced close")]
+        assert not io.sockets
+        assert io.stats()["sessions"] == 0
+        assert not client.main.connected
