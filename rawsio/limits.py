@@ -46,7 +46,7 @@ class Limits:
     interim: int = 100
     """Most interim (1xx) responses before a final one: they would hold a client for ever."""
     pipeline: int = 16384
-    """Most bytes kept unparsed behind a request that is still in work."""
+    """Unparsed bytes behind a request in work at which reading pauses; one read may go beyond."""
     head_time: float = 10.0
     """A head must be whole this long after its first byte (slowloris)."""
     idle_time: float = 60.0

@@ -152,6 +152,21 @@ def _cut(wire: bytes, cuts: list[int]) -> list[bytes]:
     return [wire[a:b] for a, b in pairwise(edges) if a < b]
 
 
+def _flood(subject: Subject, units: list[Any], data: st.DataObject) -> list[Any]:
+    """Draw a wire that breaks off, and then the same again and again, beyond what may be held."""
+    wire = b"".join(units) if subject.bytewise else units
+    end = st.one_of(st.just(len(wire)), st.integers(0, len(wire)))
+    begun = wire[: data.draw(end, label="begun")]
+    if not subject.bytewise:
+        long = b"x" * (subject.bound + 1)
+        again = data.draw(st.sampled_from([long, *units]), label="again and again")
+        return [*begun, *[again] * 4]
+    filler = st.one_of(st.binary(min_size=1, max_size=4), st.just(begun or b"x"))
+    again = data.draw(filler, label="again and again")
+    piece = again * (subject.bound // 8 // len(again) + 1)
+    return [begun, *[piece] * 20]
+
+
 def _check_terminal(layer: Any, events: list[Any], attempt: Any) -> None:
     terminal = [n for n, event in enumerate(events) if isinstance(event, TERMINAL)]
     assert len(terminal) <= 1, events
@@ -218,8 +233,10 @@ def _input_laws(subject: Subject) -> dict[str, Any]:
         self: Any, data: st.DataObject, role: Role
     ) -> None:
         feeder = _Feeder(subject, role)
-        for unit in data.draw(subject.wire(role), label="wire"):
+        units = data.draw(subject.wire(role), label="wire")
+        for unit in _flood(subject, units, data):
             feeder.feed(unit)
+            feeder.layer.data_to_send()
             held = subject.buffered(feeder.layer)
             assert held <= subject.bound, f"{held} bytes are held, {subject.bound} allowed"
 

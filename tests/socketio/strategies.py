@@ -98,6 +98,8 @@ _texts = st.sampled_from(
      '2/toolong,["chat"]']
 )  # fmt: skip
 
+_WAITING = '52-["f",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+
 
 @st.composite
 def near_misses(draw: Any) -> str:
@@ -117,6 +119,6 @@ def wire(role: Role) -> st.SearchStrategy[list[Any]]:
     valid = events(role.peer).map(_units)
     one = st.one_of(_texts, near_misses(), st.text(max_size=12), _bytes).map(lambda unit: [unit])
     nested = st.integers(0, 30).map(lambda n: ["2" + json.dumps(["chat", "[" * n])])
-    return st.lists(st.one_of(valid, valid, valid, one, nested), max_size=12).map(
-        lambda lists: [unit for units in lists for unit in units]
-    )
+    lists = st.lists(st.one_of(valid, valid, valid, one, nested), max_size=12)
+    ends = st.sampled_from([[], [], [_WAITING]])
+    return st.builds(lambda lists, end: [u for units in [*lists, end] for u in units], lists, ends)

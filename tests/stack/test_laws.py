@@ -22,7 +22,15 @@ KEY = b"\x01\x02\x03\x04"
 
 _packets = st.sampled_from(["2", "3", "6", "1", "9", "", "5", "2probe", "bAQID", "b!", "40", "4"])
 _junk = st.sampled_from(
-    [b"\x81\x01", b"\x88\x00", b"\xc1\x80abcd", b"GET / HTTP/1.1\r\n\r\n", b"\0"]
+    [
+        b"\x81\x01",
+        b"\x82\xfe\xff\xff" + KEY,
+        b"\x82\x7e\xff\xff",
+        b"\x88\x00",
+        b"\xc1\x80abcd",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0",
+    ]
 )
 
 

@@ -110,13 +110,20 @@ def _broken(draw: st.DrawFn, role: Role) -> bytes:
     return bytes((first, bit | 126)) + (size & 0xFFFF).to_bytes(2, "big") + KEY + b"x"
 
 
+def _begun(role: Role) -> st.SearchStrategy[bytes]:
+    """Return the beginnings of frames that are long, but honest about it."""
+    bit, key = (0x80, KEY) if role is Role.SERVER else (0, b"")
+    lengths = [bytes((bit | 126, 0xFF, 0xFF)), bytes((bit | 127,)) + (900_000).to_bytes(8, "big")]
+    return st.sampled_from([b"\x82" + length + key for length in lengths])
+
+
 @st.composite
 def wire(draw: st.DrawFn, role: Role) -> list[bytes]:
     """Draw what reaches a layer of ``role``: mostly valid frames, then perhaps something else."""
     good = st.one_of(_message(role), _message(role), _control(role))
     units = draw(st.lists(good, max_size=6))
     if draw(st.booleans()):
-        units.append(draw(st.one_of(_broken(role), st.binary(max_size=20))))
+        units.append(draw(st.one_of(_broken(role), st.binary(max_size=20), _begun(role))))
         units += draw(st.lists(good, max_size=2))
     if units and draw(st.integers(0, 4)) == 0:
         units[-1] = units[-1][: draw(st.integers(0, len(units[-1])))]
