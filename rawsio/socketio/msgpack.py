@@ -234,8 +234,12 @@ def _key(key: Any) -> str:
         return key
     if key is None or isinstance(key, bool):
         return _WORDS[key]
-    if isinstance(key, (int, float)):
-        return repr(key)
+    if isinstance(key, int):
+        return int.__repr__(key)
+    if isinstance(key, float):
+        if key - key:
+            raise Unsendable("the value cannot be sent: a number is not finite")
+        return float.__repr__(key)
     raise Unsendable(f"a key is a string or a number, not {type(key).__name__}")
 
 

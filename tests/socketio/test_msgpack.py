@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -112,6 +113,7 @@ class TestValues:
         value = {1: 0, 1.5: 0, None: 0, False: 0, "a": 0}
         assert list(unpack(pack(value))) == ["1", "1.5", "null", "false", "a"]
         assert unpack(bytes.fromhex("810102")) == {"1": 2}
+        assert unpack(pack({IntEnum("Colour", "RED").RED: 0})) == {"1": 0}
 
     def test_tuples_become_arrays(self) -> None:
         assert unpack(pack((1, (2,)))) == [1, [2]]
@@ -121,7 +123,9 @@ class TestValues:
         assert unpack(pack("a\ud800b\U0001f600")) == "a\ufffdb\U0001f600"
 
     @pytest.mark.rule("socketio-v5-value-finite")
-    @pytest.mark.parametrize("value", [float("nan"), float("inf"), [-float("inf")]])
+    @pytest.mark.parametrize(
+        "value", [float("nan"), float("inf"), [-float("inf")], {float("inf"): 1}]
+    )
     def test_numbers_that_are_not_finite_are_refused(self, value: Any) -> None:
         with pytest.raises(Unsendable, match="finite"):
             pack(value)
