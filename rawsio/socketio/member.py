@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .handlers import Handlers
     from .handshake import Handshake, Opening
     from .host import Line, Prepared, Space
+    from .packets import Event
     from .reply import Reply
 
     AnyFunction = Callable[..., Any]
@@ -106,7 +107,7 @@ class Member:
         """Send an encoded event, unless the socket has ended."""
         if self.state is _OPEN or self.state is _OPENING:
             if self.hooks is not None and self.hooks.outgoing:
-                self._tell_listeners(prepared.event.args)
+                self._tell_listeners(prepared.event)
             self._peer.transmit(prepared)
 
     def deliver_volatile(self, prepared: Prepared) -> None:
@@ -126,8 +127,10 @@ class Member:
         if self.session is None or self.state is State.OPEN or targets.volatile:
             self.deliver(stamped)
 
-    def _tell_listeners(self, args: list[Any]) -> None:
-        hooks = self.hooks
+    def _tell_listeners(self, event: Event) -> None:
+        hooks, args = self.hooks, event.args
+        if event.id is None and self.namespace.adapter.recovers:
+            args = args[:-1]  # the last one is an offset, which is nobody's business
         for listener in hooks.outgoing if hooks is not None else ():
             try:
                 listener(*args)
