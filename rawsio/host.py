@@ -55,7 +55,7 @@ class ServerHost:
         self.recovery = recovery
         self.random_bytes = random_bytes
         self.log = log
-        self.prepare = encode
+        self._encode = encode
         self.wall = wall
         self._executor = executor
         # asyncio keeps only weak references to tasks.
@@ -68,6 +68,13 @@ class ServerHost:
         self.time: Callable[[], float] = loop.time
         self.on_loop: Callable[[], bool] = loop.owned
         self.call_later = loop.call_later
+
+    def prepare(self, event: Any, *, compress: bool = True) -> Prepared:
+        """Encode a packet; ``LocalProtocolError`` if it has no form, or one that peers refuse."""
+        prepared = self._encode(event, compress=compress)
+        if prepared.size > self.limits.json_depth or len(prepared.messages) > 1:
+            prepared.check(self.limits)
+        return prepared
 
     def call(self, fn: Callable[..., None], *args: Any) -> None:
         """Run ``fn`` now if this thread owns the loop, else there, in the order of the calls."""

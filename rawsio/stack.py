@@ -26,6 +26,7 @@ from rawsio.http.messages import Body, EndOfMessage, Response
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
 from rawsio.socketio.packets import encode_packet
+from rawsio.socketio.values import check_attachments, check_depth
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
 from rawsio.websocket.frames import BINARY, encode_frame, text_frame
@@ -89,6 +90,17 @@ class Prepared:
         self._old_packets: tuple[str | bytes, ...] | None = None
         self._payload: str | None = None
         self._frame: bytes | None = None
+
+    def check(self, limits: Limits) -> None:
+        """Refuse what peers with these limits would: raises ``LocalProtocolError``.
+
+        A connection does the same when the packet is sent; here it is the emit that fails.
+        """
+        text = self.messages[0]
+        if len(self.messages) > 1:
+            check_attachments(self.messages, limits)
+        if isinstance(text, str):
+            check_depth(text, limits)
 
     @property
     def namespace(self) -> str:

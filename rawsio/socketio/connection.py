@@ -43,7 +43,7 @@ from .packets import (
     encode_packet,
 )
 from .states import DROPPED, RECEIVED, SENT, State
-from .values import Unsendable, check_depth
+from .values import Unsendable, check_attachments, check_depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ class SocketIOConnection:
         # Checks everything, then moves the namespace: a refused packet changes nothing.
         limits, text = self._limits, messages[0]
         if len(messages) > 1:
-            self._check_attachments(messages)
+            check_attachments(messages, limits)
         if len(text) > limits.json_depth and text.__class__ is str:
             check_depth(text, limits)
         if type(packet) is Event or type(packet) is Ack:
@@ -309,14 +309,6 @@ class SocketIOConnection:
         elif kind is Disconnect and state is not _JOINED:
             self._count_cancelled(namespace, 1)
         self._move(namespace, after)
-
-    def _check_attachments(self, messages: tuple[str | bytes, ...]) -> None:
-        limits = self._limits
-        if len(messages) - 1 > limits.attachments:
-            most = limits.attachments
-            raise Unsendable(f"{len(messages) - 1} attachments: peers take {most} in a packet")
-        if sum(map(len, messages[1:])) > limits.attachment_bytes:
-            raise Unsendable(f"attachments of more than {limits.attachment_bytes} bytes")
 
     def _admit_connect(self, namespace: str) -> None:
         if self.role is Role.SERVER:

@@ -45,6 +45,7 @@ __all__ = [
     "MAX_DIGITS",
     "HasBinary",
     "Unsendable",
+    "check_attachments",
     "check_depth",
     "decode_value",
     "encode_binary",
@@ -278,6 +279,15 @@ def check_depth(text: str, limits: Limits) -> None:
     """Refuse to send JSON text that a peer with the same limits would not read."""
     if len(text) > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
         raise Unsendable(f"arrays and objects are nested deeper than {limits.json_depth}")
+
+
+def check_attachments(messages: tuple[str | bytes, ...], limits: Limits) -> None:
+    """Refuse to send a packet with more attachments than a peer with the same limits takes."""
+    if len(messages) - 1 > limits.attachments:
+        most = limits.attachments
+        raise Unsendable(f"{len(messages) - 1} attachments: peers take {most} in a packet")
+    if sum(map(len, messages[1:])) > limits.attachment_bytes:
+        raise Unsendable(f"attachments of more than {limits.attachment_bytes} bytes")
 
 
 def check_placeholders(count: int, limits: Limits) -> Hook:

@@ -187,6 +187,19 @@ def test_text_at_the_end_of_an_event_is_no_offset() -> None:
         assert socket.receive() == ["news", "more"]
 
 
+def test_no_listener_sees_an_offset() -> None:
+    room = Room(connection_state_recovery=True)
+    with room.kit as kit:
+        socket = kit.connect()
+        seen: list[tuple[Any, ...]] = []
+        socket.on_any(lambda *args: seen.append(args))
+        room.only.on_any_outgoing(lambda *args: seen.append(args))
+        room.io.emit("news", 1)
+        room.only.emit_with_ack("question", 2)
+        kit.run()
+        assert sorted(seen) == [("news", 1)] * 2 + [("question", 2)] * 2
+
+
 def test_a_session_without_any_event_is_recovered() -> None:
     room = Room(connection_state_recovery=True)
     with room.kit as kit:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from rawsio import Limits, Server
+from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from rawsio.stack import ServerStack
@@ -426,6 +427,19 @@ def _masked(text: str) -> bytes:
     from rawsio.websocket.frames import TEXT, encode_frame
 
     return encode_frame(TEXT, text.encode(), mask=b"\1\2\3\4")
+
+
+@pytest.mark.parametrize("value", [[b"1"] * 11, [[["deep"]]], [b"12345"]])
+def test_what_no_peer_would_take_is_refused_where_it_is_emitted(value: list[Any]) -> None:
+    io = Server(limits=Limits(json_depth=3, attachment_bytes=4), connection_state_recovery=True)
+    with TestKit(io) as kit:
+        client = kit.connect()
+        (socket,) = io.sockets.values()
+        for emit in (io.emit, io.emit_with_ack, socket.emit, socket.emit_with_ack):
+            with pytest.raises(LocalProtocolError):
+                emit("x", value)
+        io.emit("good")
+        assert client.receive() == ["good"]
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
