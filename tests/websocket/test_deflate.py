@@ -329,6 +329,28 @@ def test_without_takeover_equal_messages_are_equal() -> None:
         inflate(inflater, bytes.fromhex("f200110000"))
 
 
+@pytest.mark.rule("7692-7.1.1.1-server-no-takeover", "7692-7.1.1.2-client-obeys")
+@pytest.mark.rule("7692-7.1.2.1-server-bits", "7692-7.1.2.2-client-bits")
+@pytest.mark.parametrize("narrow", Role)
+def test_each_side_has_the_stream_that_was_agreed_for_it(narrow: Role) -> None:
+    server = narrow is Role.SERVER
+    agreed = Agreement(server, not server, 9 if server else 15, 15 if server else 9)
+    noise = b"".join(zlib.crc32(b"%d" % n).to_bytes(4, "big") for n in range(300))
+    back: dict[Role, int] = {}
+    for role in Role:
+        compressor, inflater = agreed.compressor(role), agreed.inflater(role.peer)
+        wire = compressor.compress(noise), compressor.compress(noise * 2)
+        back[role] = len(wire[1])
+        assert [inflate(inflater, part) for part in wire] == [noise, noise * 2]
+    # Only the other side may look back 1200 bytes, and into the message before.
+    assert back[narrow] > 2 * len(noise) > len(noise) > back[narrow.peer]
+    hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
+    shared, fresh = agreed.inflater(narrow), agreed.inflater(narrow.peer)
+    assert inflate(shared, hello) == inflate(shared, again) == inflate(fresh, hello) == b"Hello"
+    with pytest.raises(WebSocketError):
+        inflate(fresh, again)
+
+
 messages = st.lists(
     st.one_of(
         st.binary(max_size=100),

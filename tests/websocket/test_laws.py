@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from hypothesis import settings
@@ -30,7 +31,7 @@ class OneMessage:
     def packets(self) -> tuple[str | bytes, ...]:
         return (self.data,)
 
-    @property
+    @cached_property
     def frame(self) -> bytes:
         if isinstance(self.data, str):
             return text_frame(self.data.encode())
