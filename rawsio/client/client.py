@@ -83,10 +83,11 @@ class Client(Runnable):
 
     ``url`` is ``http(s)://host[:port][/namespace][?query]``.  ``auth`` is what each CONNECT
     carries, a dict or a function that returns one.  ``headers`` and ``query`` (mappings or pairs)
-    go with every request.  ``tls`` is an ``ssl.SSLContext``; without one the system's certificates
-    count.  ``executor`` runs handlers on threads.  ``world`` is for those who bring a loop and a
-    network of their own (:class:`rawsio.testing.TestKit` is one).  All further options, by name,
-    are the fields of :class:`~rawsio.client.options.ClientOptions`.
+    go with every request; ``headers`` may be a function, too, called before each attempt.  ``tls``
+    is an ``ssl.SSLContext``; without one the system's certificates count.  ``executor`` runs
+    handlers on threads.  ``world`` is for those who bring a loop and a network of their own
+    (:class:`rawsio.testing.TestKit` is one).  All further options, by name, are the fields of
+    :class:`~rawsio.client.options.ClientOptions`.
     """
 
     hooks = None
@@ -108,7 +109,7 @@ class Client(Runnable):
     ) -> None:
         self.options = make_options(options)
         self.address: Address = parse_url(url)
-        fields = check_headers(headers)
+        self._headers = headers if callable(headers) else check_headers(headers)
         self._query = escaped_query(self.address, query)
         self._parser = parser
         self._random_bytes = random_bytes
@@ -120,7 +121,7 @@ class Client(Runnable):
             random_bytes=random_bytes,
         )
         self._wires = Wires(self.host, self.address, self.options, self._take, world)
-        self._wires.headers, self._wires.tls = fields, tls
+        self._wires.tls = tls
         self.state = State.IDLE
         self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
         self.handlers = ClientHandlers()
@@ -230,6 +231,15 @@ class Client(Runnable):
     # Sessions
 
     def _open(self) -> None:
+        given = self._headers
+        try:
+            self._wires.headers = check_headers(given()) if callable(given) else given
+        except Exception as error:  # noqa: BLE001 - it is the user's function
+            self.state = State.IDLE
+            for socket in self._active():
+                socket.active = False
+                socket.failed(error)
+            return
         self.state = State.OPENING
         options = self.options
         engine = EngineIOClient(

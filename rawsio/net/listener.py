@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .driver import Driver
     from .handles import Cancellable
 
-__all__ = ["Listener", "listen_tcp", "listen_unix", "inherited"]
+__all__ = ["Listener", "listen_tcp", "listen_unix", "inherited", "connected"]
 
 _AT_A_TIME = 64
 """Most connections accepted for one event: those that are open want their turn too."""
@@ -218,6 +218,29 @@ def inherited(descriptor: int, *, backlog: int = BACKLOG) -> socket.socket:
         sock.detach()  # it is the caller's still
         raise
     return sock
+
+
+def connected(sock: socket.socket) -> bool:
+    """Return whether a socket is a connection; ``False`` for one that listens.
+
+    A socket that does neither would be readable for ever: ``ValueError``.
+
+    >>> here, there = socket.socketpair()
+    >>> connected(here)
+    True
+    >>> here.close(), there.close()
+    (None, None)
+    """
+    accepts = getattr(socket, "SO_ACCEPTCONN", None)
+    if accepts is not None and sock.getsockopt(socket.SOL_SOCKET, accepts):
+        return False
+    try:
+        sock.getpeername()
+    except OSError:
+        if accepts is None:  # a system that cannot be asked
+            return False
+        raise ValueError(f"the socket does not listen: call listen() of {sock!r} first") from None
+    return True
 
 
 def _listen(sock: socket.socket, backlog: int) -> None:

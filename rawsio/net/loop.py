@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from selectors import BaseSelector, SelectorKey
     from typing import Any
 
+    from .handles import AnyLoop
+
 __all__ = ["Loop"]
 
 _LONGEST_WAIT = 86400.0
@@ -349,6 +351,13 @@ class Loop:
     def wakeup_fd(self) -> int:
         """Return the descriptor to write a byte to, for ``signal.set_wakeup_fd``."""
         return self._wakeup.writable_fileno()
+
+    def hand_over(self, loop: AnyLoop) -> None:
+        """Close, and let another loop call what ``call_soon`` was given; not inside a turn."""
+        waiting = list(self._ready)
+        self.close()
+        for callback in waiting:
+            loop.call_soon(callback)
 
     def close(self) -> None:
         """Free the descriptors; what is still scheduled is not called.  Not inside a turn."""

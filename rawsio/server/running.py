@@ -15,7 +15,7 @@ from functools import partial
 from rawsio.layer import Role
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
-from rawsio.net.listener import Listener, listen_tcp, listen_unix
+from rawsio.net.listener import Listener, connected, listen_tcp, listen_unix
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.stack import ServerStack
@@ -122,6 +122,10 @@ class Running:
         """Listen, and return the address."""
         if sock is None:
             sock = listen_tcp(host, port) if path is None else listen_unix(path)
+        elif connected(sock):
+            address = sock.getsockname()
+            self.accept(tls, sock, sock.getpeername())
+            return address
         listener = Listener(self.driver, sock, partial(self.accept, tls), remove=path)
         self._listeners.append((listener, path, tls))
         return listener.address
@@ -159,14 +163,19 @@ class Running:
         self.move_to(AsyncioLoop())
 
     def move_to(self, loop: Any) -> None:
-        """Go on with everything that listens on another loop; nobody may be connected yet."""
+        """Go on with everything that listens on another loop; nobody may be connected yet.
+
+        What was asked of the server before, from other threads or by ``close``, is done there.
+        """
+        if self.driver.streams or self._gateway.registry.sessions:
+            raise RuntimeError("a server with clients cannot move to another loop: use step()")
         before = self.host.loop
         kept = [(listener.detach(), path, tls) for listener, path, tls in self._listeners]
         self._listeners.clear()
         self.host.use(loop)
         self.driver = self._new_driver()
         if isinstance(before, Loop):
-            before.close()
+            before.hand_over(loop)
         for sock, path, tls in kept:
             self.listen("", 0, sock, path, tls)
 

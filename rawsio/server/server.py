@@ -227,9 +227,10 @@ class Server(Listening, Operators):
     ) -> Any:
         """Listen, and return the address: ``(host, port)``, or the path of a unix socket.
 
-        Port 0 lets the system choose.  ``sock`` is a listening socket of your own, ``path`` makes a
-        unix socket, ``tls`` is an ``ssl.SSLContext`` of a server.  May be called several times.
-        Raises ``OSError``.
+        Port 0 lets the system choose.  ``sock`` is a listening socket of your own, or a
+        connection that somebody accepted for you; ``path`` makes a unix socket, ``tls`` is an
+        ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError``, and
+        ``ValueError`` for a socket that is neither.
         """
         return self._running.listen(host, port, sock, path, tls)
 
@@ -264,7 +265,8 @@ class Server(Listening, Operators):
     async def serve(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve on the running asyncio loop until :meth:`close` or cancellation.
 
-        There, handlers may be ``async def``.  What :meth:`listen` opened before goes on here.
+        There, handlers may be ``async def``.  What :meth:`listen` opened before goes on here;
+        ``RuntimeError`` if clients have connected by ``step`` already.
         """
         self._running.move_to_asyncio()
         self._running.listen_if_asked(host, port)

@@ -614,3 +614,19 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Client("http://a", headers={"A": "b\r\nC: d"})
     with pytest.raises(LocalProtocolError, match="Host"):
         Client("http://a", headers=[("Host", "b")])
+
+
+def test_headers_from_a_function_are_asked_for_at_every_attempt(room: Room) -> None:
+    tokens = iter(range(10))
+    socket = room.kit.connect(headers=lambda: {"X-Token": str(next(tokens))})
+    assert room.only.handshake.headers.get("x-token") == "0"
+    room.kit.cut(socket)
+    room.kit.advance(3.0)
+    assert room.only.handshake.headers.get("x-token") == "1"
+
+
+def test_a_function_of_headers_that_fails_is_a_connection_error(room: Room) -> None:
+    with pytest.raises(ZeroDivisionError):
+        room.kit.connect(headers=lambda: 1 / 0)
+    with pytest.raises(LocalProtocolError, match="belongs to the client"):
+        room.kit.connect(headers=lambda: {"Host": "elsewhere"})

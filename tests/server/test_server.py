@@ -455,3 +455,40 @@ def test_a_limit_of_the_servers_own_is_kept(world: World) -> None:
     client.send(_connect(None).__class__("/b"))
     client.wait_closed()
     assert isinstance(client.events[-1], Failed) or client.closed
+
+
+def test_a_connection_that_somebody_accepted_is_served(world: World) -> None:
+    io = world.server()
+    here, there = socket.socketpair()
+    io.listen(sock=there)
+    here.sendall(b"GET /elsewhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    turns_until(io, lambda: select.select([here], [], [], 0)[0])
+    assert here.recv(1000).startswith(b"HTTP/1.1 404 ")
+    here.close()
+
+
+def test_a_socket_that_does_not_listen_is_refused(world: World) -> None:
+    with socket.socket() as idle, pytest.raises(ValueError, match="does not listen"):
+        world.server().listen(sock=idle)
+
+
+def test_a_server_closed_before_it_serves_on_asyncio_ends_at_once() -> None:
+    async def main() -> None:
+        io = Server()
+        io.close()
+        await asyncio.wait_for(io.serve(port=0), 10)
+        assert io.closed
+
+    asyncio.run(main())
+
+
+def test_a_server_with_clients_does_not_move_to_asyncio(world: World) -> None:
+    io = world.server()
+    world.client(io).join()
+
+    async def main() -> None:
+        await io.serve()
+
+    with pytest.raises(RuntimeError, match="with clients"):
+        asyncio.run(main())
+    assert io.stats()["sockets"] == 1
