@@ -245,7 +245,8 @@ class Session:
         else:
             events = self.connection.fail(error)
         if events:
-            self._end()
+            # Not only the end of it: a poll may wait beside the POST that was cut off.
+            self.settle()
         return events
 
     def settle(self) -> None:

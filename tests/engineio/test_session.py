@@ -174,6 +174,15 @@ def test_a_request_that_is_cut_off_ends_the_session(which: str) -> None:
     assert b.taken() == []
 
 
+@pytest.mark.rule("engineio-v4-polling-aborted")
+def test_a_poll_that_waits_beside_a_post_that_is_cut_off_is_answered() -> None:
+    b, session = opened()
+    poll = b.parked(session)
+    b.lose(_begun_post(b, session)[0])
+    assert poll.answer() == (200, b"1")
+    assert poll.session is None
+
+
 def test_a_connection_without_a_request_in_work_may_go() -> None:
     b, session = opened()
     link = b.parked(session)
