@@ -54,6 +54,8 @@ ACCEPTED = [
     ("client_max_window_bits=9", PLAIN, "client_max_window_bits=9",
      Agreement(False, False, 15, 9)),
     # What the server wants by itself
+    ("client_max_window_bits", DeflateOptions(False, False, 14, 14),
+     "server_max_window_bits=14; client_max_window_bits=14", Agreement(False, False, 14, 14)),
     ("", DeflateOptions(True, True), "server_no_context_takeover; client_no_context_takeover",
      Agreement(True, True)),
     ("", DeflateOptions(server_max_window_bits=12), "server_max_window_bits=12",
@@ -120,6 +122,9 @@ def test_a_server_declines_an_invalid_offer(offer: str) -> None:
 def test_what_a_client_offers() -> None:
     everything = DeflateOptions(True, True, 9, 10)
     assert offer_text(PLAIN) == "permessage-deflate; client_max_window_bits"
+    assert offer_text(DeflateOptions(server_max_window_bits=14)) == (
+        "permessage-deflate; server_max_window_bits=14; client_max_window_bits"
+    )
     assert offer_text(everything) == (
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
         "server_max_window_bits=9; client_max_window_bits=10"
@@ -295,6 +300,13 @@ def test_the_whole_window_goes_on_after_a_final_block() -> None:
     wire = (sender.compress(far) + sender.flush(zlib.Z_SYNC_FLUSH))[:-4]
     assert len(wire) < 100
     assert inflate(inflater, wire) == far
+
+
+def test_what_is_kept_for_a_final_block_does_not_grow() -> None:
+    compressor, inflater = Compressor(15, False), Inflater(15, False)
+    for _ in range(20):
+        assert len(inflate(inflater, compressor.compress(bytes(100_000)))) == 100_000
+        assert len(inflater._window) <= 2 * 32_768
 
 
 @pytest.mark.rule("7692-7.2.3.4-window")
