@@ -12,22 +12,24 @@
  *   io(url)      finds or makes the Manager for a server, and the Socket for a namespace
  *   Socket       one namespace: events, acknowledgements, what to keep while it is not connected
  *   Manager      one connection for many namespaces, opened again with growing delays
- *   Decoder      Socket.IO packets: `52-["file",{"_placeholder":true,"num":0},...]` + attachments
+ *   parser       Socket.IO packets: `52-["file",{"_placeholder":true,"num":0},...]` + attachments
  *   Engine       one session: handshake, heartbeat, queue, the upgrade from polling to WebSocket
  *   transports   polling (GET to receive, POST to send) and WebSocket
  *
  * Two units pass between them.  An *Engine.IO packet* is a string whose first character is its type
  * ("0" open, "1" close, "2" ping, "3" pong, "4" message, "5" upgrade, "6" noop), or binary, which is
- * always a message.  A *Socket.IO packet* is an object {type, nsp, data, id}; `encode` makes a list
- * of messages of it (the text, then the attachments), the Decoder turns messages into packets.
+ * always a message.  A *Socket.IO packet* is an object {type, nsp, data, id}; the Encoder makes a
+ * list of messages of it (the text, then the attachments), the Decoder turns messages into packets.
  *
  * The one idea: everything is delivered in order and at once, in the task that received it.  What a
  * listener of the page throws is reported by the browser as an uncaught error, but neither
  * stops the packets behind it nor closes the connection (see `Transport.deliver`).
  *
  * Names, options, events and reasons are those of the reference client (4.8), so its documentation
- * is the reference for this file too.  Left out: WebTransport, JSONP, `retries`, custom parsers, and
- * talking to version 2 servers (which is noticed, and reported by `connect_error`).
+ * is the reference for this file too.  It is a script (which sets `io`), a CommonJS module, and
+ * served as `socket.io.esm.min.js` an ES module.  Left out: WebTransport, JSONP, transports as
+ * classes, and talking to version 2 servers (which is noticed, and reported by `connect_error`).
+ * One thing is done better than there: `retries` works without `ackTimeout`, too.
  *
  * In Node (for tests) it wants `fetch` (Node 18) and, to use WebSocket, `globalThis.WebSocket`.
  */
@@ -69,7 +71,7 @@ class Emitter {
   }
 
   hasListeners(name) {
-    return this.listeners(name).length > 0;
+    return (this._listeners.get(name) || []).length > 0;
   }
 
   /** Calls the listeners.  A name of its own, because on a Socket `emit` sends. */
@@ -79,9 +81,10 @@ class Emitter {
   }
 }
 Emitter.prototype.emit = Emitter.prototype.fire;
-Emitter.prototype.addListener = Emitter.prototype.on;
-Emitter.prototype.removeListener = Emitter.prototype.off;
-Emitter.prototype.removeAllListeners = Emitter.prototype.off;
+Emitter.prototype.addListener = Emitter.prototype.addEventListener = Emitter.prototype.on;
+for (const name of ["removeListener", "removeEventListener", "removeAllListeners"]) {
+  Emitter.prototype[name] = Emitter.prototype.off;
+}
 
 /** Listens, and returns the function that stops listening. */
 function subscribe(emitter, name, fn) {
@@ -120,17 +123,25 @@ function fromBase64(base64) {
   return bytes.buffer;
 }
 
-/** The polling body for some packets; a promise, because a Blob can be read only in time. */
-async function encodePayload(packets) {
+/** The texts of some packets; a promise, because a Blob can be read only in time. */
+function encodeTexts(packets) {
   const parts = packets.map(async (packet) => {
     if (typeof packet === "string") return packet;
     return "b" + toBase64(isBlob(packet) ? await packet.arrayBuffer() : packet);
   });
-  return (await Promise.all(parts)).join(SEPARATOR);
+  return Promise.all(parts);
 }
 
 function decodePacket(text) {
   return text[0] === "b" ? fromBase64(text.slice(1)) : text;
+}
+
+const PACKET_TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+/** A packet as listeners to the engine's `packet` and `packetCreate` get it. */
+function describe(packet) {
+  if (typeof packet !== "string") return { type: "message", data: packet };
+  return { type: PACKET_TYPES[packet[0]] || "error", data: packet.slice(1) || undefined };
 }
 
 /** How many bytes a packet takes in a polling body, roughly: base64 makes four out of three. */
@@ -153,9 +164,10 @@ function transportError(message, description, context) {
 class Transport {
   constructor(engine) {
     this.engine = engine;
-    this.opts = engine.opts;
+    this.opts = Object.assign({}, engine.opts, (engine.opts.transportOptions || {})[this.name]);
     this.query = Object.assign({}, engine.query, { EIO: 4, transport: this.name });
     if (engine.id) this.query.sid = engine.id;
+    if (this.opts.forceBase64) this.query.b64 = 1;
     this.writable = false;
     this.closed = false;
     this.discard();
@@ -168,6 +180,10 @@ class Transport {
 
   url(scheme) {
     const { secure, host, path } = this.engine;
+    if (this.stamped()) {
+      const random = Math.random().toString(36).slice(2, 5);
+      this.query[this.opts.timestampParam || "t"] = Date.now().toString(36).slice(-6) + random;
+    }
     const pairs = Object.keys(this.query).map(
       (key) => encodeURIComponent(key) + "=" + encodeURIComponent(this.query[key])
     );
@@ -207,6 +223,11 @@ class Polling extends Transport {
     this.poll();
   }
 
+  /** Polls all have an address of their own, or a cache between might answer them. */
+  stamped() {
+    return this.opts.timestampRequests !== false;
+  }
+
   async poll() {
     this.polling = true;
     let packets;
@@ -227,7 +248,7 @@ class Polling extends Transport {
     this.writable = false;
     this.posting = true;
     try {
-      await this.request("POST", await encodePayload(packets));
+      await this.request("POST", (await encodeTexts(packets)).join(SEPARATOR));
     } catch (error) {
       return this.fail("xhr post error", error);
     }
@@ -252,25 +273,26 @@ class Polling extends Transport {
   }
 
   async request(method, body) {
-    if (this.opts.timestampRequests !== false) {
-      const random = Math.random().toString(36).slice(2, 5);
-      this.query[this.opts.timestampParam || "t"] = Date.now().toString(36).slice(-6) + random;
-    }
     const headers = Object.assign({}, this.opts.extraHeaders);
     if (body !== undefined) headers["Content-Type"] = "text/plain;charset=UTF-8";
-    const response = await root.fetch(this.url("http"), {
-      method,
-      body,
-      headers,
-      cache: "no-store",
-      credentials: this.opts.withCredentials ? "include" : "same-origin",
-      signal: this.aborter.signal,
-    });
-    const text = await response.text();
-    if (response.status !== 200) {
-      throw Object.assign(new Error("status " + response.status), { status: response.status, text });
+    const { requestTimeout } = this.opts;
+    const timer = requestTimeout && setTimeout(() => this.aborter.abort(), requestTimeout);
+    try {
+      const response = await root.fetch(this.url("http"), {
+        method,
+        body,
+        headers,
+        cache: "no-store",
+        credentials: this.opts.withCredentials ? "include" : "same-origin",
+        signal: this.aborter.signal,
+      });
+      const text = await response.text();
+      const { status } = response;
+      if (status !== 200) throw Object.assign(new Error("status " + status), { status, text });
+      return text;
+    } finally {
+      clearTimeout(timer);
     }
-    return text;
   }
 
   fail(message, cause) {
@@ -298,6 +320,10 @@ class WebSocketTransport extends Transport {
     return "websocket";
   }
 
+  stamped() {
+    return this.opts.timestampRequests === true;
+  }
+
   open() {
     try {
       this.ws = new root.WebSocket(this.url("ws"), this.opts.protocols || []);
@@ -323,9 +349,11 @@ class WebSocketTransport extends Transport {
   /** "Writable" again after this turn, so that packets emitted together are queued together. */
   write(packets) {
     this.writable = false;
-    for (const packet of packets) this.ws.send(packet);
-    Promise.resolve().then(() => {
+    const encoded = this.opts.forceBase64 ? encodeTexts(packets) : Promise.resolve();
+    if (!this.opts.forceBase64) for (const packet of packets) this.ws.send(packet);
+    encoded.then((texts) => {
       if (this.closed) return;
+      for (const text of texts || []) this.ws.send(text);
       this.writable = true;
       this.ondrain();
     });
@@ -345,7 +373,12 @@ const TRANSPORTS = { polling: Polling, websocket: WebSocketTransport };
 
 // ---- Engine: one Engine.IO session ---------------------------------------------------------------
 
-/** Events: open, ping, message(data), drain, upgrade(transport), upgradeError, error, close. */
+let webSocketWorked = false; // what `rememberUpgrade` remembers
+
+/**
+ * Events: open, ping, message(data), packet({type, data}), packetCreate({type, data}), drain,
+ * upgrade(transport), upgradeError, error, close(reason, description).
+ */
 class Engine extends Emitter {
   constructor(address, opts) {
     super();
@@ -354,7 +387,7 @@ class Engine extends Emitter {
     this.host = address.host;
     this.path = (opts.path || "/socket.io").replace(/\/$/, "");
     if (opts.addTrailingSlash !== false) this.path += "/";
-    this.query = opts.query;
+    this.query = typeof opts.query === "string" ? parseQuery(opts.query) : opts.query;
     this.names = (opts.transports || ["polling", "websocket"]).filter(
       (name) => TRANSPORTS[name] && (name !== "websocket" || root.WebSocket)
     );
@@ -363,6 +396,7 @@ class Engine extends Emitter {
     this.upgrading = false;
     this.writeBuffer = [];
     this.probe = null;
+    this.pageEvents = {}; // what we listen to on the page: name -> listener
     this.start();
   }
 
@@ -371,13 +405,17 @@ class Engine extends Emitter {
       Promise.resolve().then(() => this.finish("transport error", new Error("No transports available")));
       return;
     }
-    this.adopt(this.create(this.names[0]));
+    const remembered = this.opts.rememberUpgrade && webSocketWorked && this.names.includes("websocket");
+    this.adopt(this.create(remembered ? "websocket" : this.names[0]));
     this.transport.open();
     // A laptop that lost its network learns of it only by the missing heartbeat; the browser knows.
-    this.onoffline = () => this.finish("transport close", { description: "network connection lost" });
-    if (typeof root.addEventListener === "function" && !/^(localhost|127\.|\[::1\])/.test(this.host)) {
-      root.addEventListener("offline", this.onoffline);
+    if (!/^(localhost|127\.|\[::1\])/.test(this.host)) {
+      this.pageEvents.offline = () =>
+        this.finish("transport close", { description: "network connection lost" });
     }
+    if (this.opts.closeOnBeforeunload) this.pageEvents.beforeunload = () => this.finish("forced close");
+    if (typeof root.addEventListener !== "function") return;
+    for (const name of Object.keys(this.pageEvents)) root.addEventListener(name, this.pageEvents[name]);
   }
 
   create(name) {
@@ -403,7 +441,7 @@ class Engine extends Emitter {
 
   receive(packet) {
     if (this.readyState === "closed") return;
-    this.fire("packet", packet);
+    if (this.hasListeners("packet")) this.fire("packet", describe(packet));
     const type = typeof packet === "string" ? packet[0] : "4";
     if (type === "4") this.fire("message", typeof packet === "string" ? packet.slice(1) : packet);
     else if (type === "2") this.beat();
@@ -425,6 +463,7 @@ class Engine extends Emitter {
     this.maxPayload = data.maxPayload;
     this.readyState = "open";
     this.transport.writable = true;
+    webSocketWorked = this.transport.name === "websocket";
     this.wait();
     this.fire("open");
     this.flush();
@@ -457,7 +496,7 @@ class Engine extends Emitter {
 
   write(packet) {
     if (this.readyState === "closing" || this.readyState === "closed") return;
-    this.fire("packetCreate", packet);
+    if (this.hasListeners("packetCreate")) this.fire("packetCreate", describe(packet));
     this.writeBuffer.push(packet);
     this.flush();
   }
@@ -519,6 +558,7 @@ class Engine extends Emitter {
     this.adopt(probe);
     probe.ws.send("5");
     this.upgrading = false;
+    webSocketWorked = true;
     this.fire("upgrade", probe);
     this.flush();
   }
@@ -547,7 +587,10 @@ class Engine extends Emitter {
     const failed = reason === "transport error";
     this.readyState = "closed";
     clearTimeout(this.timer);
-    if (typeof root.removeEventListener === "function") root.removeEventListener("offline", this.onoffline);
+    if (typeof root.removeEventListener === "function") {
+      for (const name of Object.keys(this.pageEvents)) root.removeEventListener(name, this.pageEvents[name]);
+    }
+    if (failed) webSocketWorked = false;
     for (const transport of [this.transport, this.probe]) {
       if (!transport) continue;
       transport.discard();
@@ -645,9 +688,16 @@ function restore(value, buffers) {
   return value;
 }
 
-/** Collects messages into packets: `add` gives a packet, or null while attachments are missing. */
-class Decoder {
+class Encoder {
+  encode(packet) {
+    return encode(packet);
+  }
+}
+
+/** Collects messages into packets: event `decoded` once a packet has all its attachments. */
+class Decoder extends Emitter {
   constructor() {
+    super();
     this.packet = null;
     this.buffers = [];
   }
@@ -656,20 +706,26 @@ class Decoder {
     if (typeof message === "string") {
       if (this.packet) throw new Error("got plaintext data when reconstructing a packet");
       const packet = decode(message);
-      if (!packet.attachments) return packet;
+      if (!packet.attachments) return this.fire("decoded", packet);
       this.packet = packet;
       this.buffers = [];
-      return null;
+      return this;
     }
     const packet = this.packet;
     if (!packet) throw new Error("got binary data when not reconstructing a packet");
     this.buffers.push(message);
-    if (this.buffers.length < packet.attachments) return null;
+    if (this.buffers.length < packet.attachments) return this;
     this.packet = null;
     packet.data = restore(packet.data, this.buffers);
-    return packet;
+    return this.fire("decoded", packet);
+  }
+
+  destroy() {
+    this.packet = null;
   }
 }
+
+const PARSER = { Encoder, Decoder }; // what the option `parser` may replace
 
 // ---- Socket: one namespace -----------------------------------------------------------------------
 
@@ -688,6 +744,7 @@ class Socket extends Emitter {
     this.acks = new Map();
     this.ids = 0;
     this.flags = {};
+    this.queue = []; // events that the option `retries` sends one after the other
     this.subs = null; // subscriptions to the manager: while there are some, we want a connection
     this._Any = [];
     this._AnyOutgoing = [];
@@ -756,19 +813,24 @@ class Socket extends Emitter {
   /** Sends an event; a function as last argument is called with the acknowledgement. */
   emit(name, ...args) {
     if (RESERVED.includes(name)) throw new Error('"' + name + '" is a reserved event name');
-    const packet = { type: EVENT, data: [name].concat(args) };
     const flags = this.flags;
     this.flags = {};
+    if (this.opts.retries && !flags.volatile) this.enqueue(name, args, flags);
+    else this.transmit(name, args, flags);
+    return this;
+  }
+
+  transmit(name, args, flags) {
+    const packet = { type: EVENT, data: [name].concat(args) };
     if (typeof args[args.length - 1] === "function") {
       packet.id = this.ids++;
       this.expectAck(packet, packet.data.pop(), flags);
     }
     const engine = this.io.engine;
     const writable = engine && engine.transport && engine.transport.writable;
-    if (flags.volatile && !writable) return this;
+    if (flags.volatile && !writable) return;
     if (this.connected && !engine.hasPingExpired()) this.sendEvent(packet);
     else this.sendBuffer.push(packet);
-    return this;
   }
 
   /** The same as a promise; it is rejected when the time is over or the connection lost. */
@@ -778,6 +840,34 @@ class Socket extends Emitter {
       settle.withError = true;
       this.emit(name, ...args, settle);
     });
+  }
+
+  // Retries: an event is sent again until it is acknowledged, and the next one only after it, so
+  // that they arrive in order.  The server may see one twice: it has no number that would tell.
+
+  enqueue(name, args, flags) {
+    const fn = typeof args[args.length - 1] === "function" ? args.pop() : () => {};
+    this.queue.push({ name, args, flags, fn, tries: 0, pending: false });
+    this.drain();
+  }
+
+  /** Sends the first of the queue; `again` because the connection is a new one. */
+  drain(again) {
+    const head = this.queue[0];
+    if (!head || !this.connected || (head.pending && !again)) return;
+    head.pending = true;
+    head.tries++;
+    const answered = (error, ...values) => {
+      if (head !== this.queue[0]) return;
+      head.pending = false;
+      if (!error || head.tries > this.opts.retries) {
+        this.queue.shift();
+        head.fn.call(this, error, ...values);
+      }
+      this.drain();
+    };
+    answered.withError = true;
+    this.transmit(head.name, head.args.concat(answered), head.flags);
   }
 
   sendEvent(packet) {
@@ -831,6 +921,7 @@ class Socket extends Emitter {
     this.connected = true;
     for (const args of this.receiveBuffer.splice(0)) this.dispatch(args);
     for (const packet of this.sendBuffer.splice(0)) this.sendEvent(packet);
+    this.drain(true);
     this.fire("connect");
   }
 
@@ -931,6 +1022,7 @@ class Manager extends Emitter {
       opts = uri;
       uri = undefined;
     }
+    this.uri = uri;
     this.address = parseAddress(uri);
     this.opts = Object.assign({ path: "/socket.io" }, opts);
     if (!this.opts.query && this.address.query) this.opts.query = this.address.query;
@@ -939,13 +1031,10 @@ class Manager extends Emitter {
     this.reconnecting = false;
     this.stopped = false; // closed on purpose: do not come back
     this.attempts = 0;
-    this.decoder = new Decoder();
+    this.parser = this.opts.parser || PARSER;
+    this.encoder = new this.parser.Encoder();
     this.subs = [];
     if (this.opts.autoConnect !== false) this.open();
-  }
-
-  option(name, preset) {
-    return this.opts[name] === undefined ? preset : this.opts[name];
   }
 
   socket(nsp, opts) {
@@ -961,7 +1050,7 @@ class Manager extends Emitter {
     const engine = (this.engine = new Engine(this.address, this.opts));
     this.readyState = "opening";
     this.stopped = false;
-    const limit = this.option("timeout", 20000);
+    const limit = this.timeout();
     const fail = (error) => {
       this.detach();
       this.readyState = "closed";
@@ -985,8 +1074,11 @@ class Manager extends Emitter {
   opened(engine) {
     this.detach();
     this.readyState = "open";
-    this.decoder = new Decoder();
+    this.decoder = new this.parser.Decoder();
+    this.decoded = [];
+    this.decoder.on("decoded", (packet) => this.decoded.push(packet));
     this.subs = [
+      () => this.decoder.destroy(),
       subscribe(engine, "ping", () => this.fire("ping")),
       subscribe(engine, "message", (data) => this.message(data)),
       subscribe(engine, "error", (error) => this.fire("error", error)),
@@ -1001,18 +1093,20 @@ class Manager extends Emitter {
   }
 
   message(data) {
-    let packet;
     try {
-      packet = this.decoder.add(data);
+      this.decoder.add(data);
     } catch (error) {
       return this.lost("parse error", error);
     }
-    if (packet) this.fire("packet", packet);
+    for (const packet of this.decoded.splice(0)) {
+      if (packet.type > CONNECT_ERROR) packet.type -= BINARY; // what other parsers may tell apart
+      this.fire("packet", packet);
+    }
   }
 
   write(packet) {
     if (this.readyState !== "open") return;
-    for (const message of encode(packet)) {
+    for (const message of this.encoder.encode(packet)) {
       this.engine.write(typeof message === "string" ? "4" + message : message);
     }
   }
@@ -1040,14 +1134,14 @@ class Manager extends Emitter {
 
   /** Doubles with every attempt, spread so that a thousand clients do not come in one instant. */
   delay() {
-    const spread = this.option("randomizationFactor", 0.5) * (2 * Math.random() - 1);
-    const delay = this.option("reconnectionDelay", 1000) * Math.pow(2, this.attempts++);
-    return Math.floor(Math.min(delay * (1 + spread), this.option("reconnectionDelayMax", 5000)));
+    const spread = this.randomizationFactor() * (2 * Math.random() - 1);
+    const delay = this.reconnectionDelay() * Math.pow(2, this.attempts++);
+    return Math.floor(Math.min(delay * (1 + spread), this.reconnectionDelayMax()));
   }
 
   reconnect() {
-    if (this.reconnecting || this.stopped || this.opts.reconnection === false) return;
-    if (this.attempts >= this.option("reconnectionAttempts", Infinity)) {
+    if (this.reconnecting || this.stopped || !this.reconnection()) return;
+    if (this.attempts >= this.reconnectionAttempts()) {
       this.attempts = 0;
       this.fire("reconnect_failed");
       return;
@@ -1071,6 +1165,22 @@ class Manager extends Emitter {
     this.fire("reconnect", attempts);
   }
 }
+// Options that may be changed later: manager.timeout() is the value, manager.timeout(5000) sets it.
+const PRESETS = {
+  reconnection: true,
+  reconnectionAttempts: Infinity,
+  reconnectionDelay: 1000,
+  reconnectionDelayMax: 5000,
+  randomizationFactor: 0.5,
+  timeout: 20000,
+};
+for (const name of Object.keys(PRESETS)) {
+  Manager.prototype[name] = function (value) {
+    if (!arguments.length) return this.opts[name] === undefined ? PRESETS[name] : this.opts[name];
+    this.opts[name] = value;
+    return this;
+  };
+}
 Manager.prototype.connect = Manager.prototype.open;
 Manager.prototype.disconnect = Manager.prototype.close;
 
@@ -1078,25 +1188,33 @@ Manager.prototype.disconnect = Manager.prototype.close;
 
 const ADDRESS = /^(?:(https?|wss?):)?\/\/([^/?#]+)(\/[^?#]*)?(?:\?([^#]*))?/i;
 
+function parseQuery(text) {
+  const query = {};
+  for (const pair of text.split("&").filter(Boolean)) {
+    const [key, value] = pair.split("=").map(decodeURIComponent);
+    query[key] = value === undefined ? "" : value;
+  }
+  return query;
+}
+
 /** The parts of an address.  Its path is the name of a namespace, its query goes with every request. */
 function parseAddress(uri) {
   const here = root.location;
+  if (!here && (uri === undefined || uri === null || /^\/(?!\/)/.test(uri))) {
+    throw new Error("outside a page, io() needs the address of a server, such as http://host:3000");
+  }
   let full = uri === undefined || uri === null ? "//" + here.host : String(uri);
   if (/^\/(?!\/)/.test(full)) full = "//" + here.host + full;
   else if (!/^([a-z]+:)?\/\//i.test(full)) full = "//" + full;
   const parts = ADDRESS.exec(full);
   if (!parts) throw new Error("not an address of a server: " + uri);
   const scheme = parts[1] || (here && here.protocol === "http:" ? "http" : "https");
-  const query = {};
-  for (const pair of (parts[4] || "").split("&").filter(Boolean)) {
-    const [key, value] = pair.split("=").map(decodeURIComponent);
-    query[key] = value === undefined ? "" : value;
-  }
+  const secure = /^(https|wss)$/i.test(scheme);
   return {
-    secure: /^(https|wss)$/i.test(scheme),
-    host: parts[2],
+    secure,
+    host: parts[2].toLowerCase().replace(secure ? /:443$/ : /:80$/, ""),
     nsp: parts[3] || "/",
-    query: parts[4] ? query : undefined,
+    query: parts[4] ? parseQuery(parts[4]) : undefined,
   };
 }
 

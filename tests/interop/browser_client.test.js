@@ -2,6 +2,8 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { once } = require("node:events");
+const http = require("node:http");
 const path = require("node:path");
 const { after, afterEach, before, describe, it } = require("node:test");
 const { next, startServer } = require("./harness");
@@ -233,6 +235,90 @@ suite("browser client, its connection", "client", () => {
     assert.equal(socket.io.engine.transport.name, "polling");
   });
 
+  it("starts with the WebSocket that worked before, if it is to remember", async () => {
+    const first = connect({ rememberUpgrade: true });
+    await next(first.io.engine, "upgrade");
+    const second = connect({ rememberUpgrade: true });
+    assert.equal(second.io.engine.transport.name, "websocket");
+    await next(second, "connect");
+    assert.equal(connect().io.engine.transport.name, "polling");
+  });
+
+  it("gives up on a request that takes too long", async () => {
+    const silent = http.createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    try {
+      const socket = io(`http://127.0.0.1:${silent.address().port}`, { forceNew: true, requestTimeout: 20 });
+      open.push(socket);
+      assert.equal((await next(socket, "connect_error"))[0].message, "xhr poll error");
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
+  });
+
+  it("sends binary as text if asked to, and what is set for one transport only there", async () => {
+    const transportOptions = { polling: { timestampParam: "stamp" } };
+    for (const transport of ["websocket", "polling"]) {
+      const socket = connect({ forceBase64: true, transports: [transport], transportOptions });
+      const back = await socket.emitWithAck("ack", new Blob(["blob"]), 1);
+      assert.deepEqual(bytes(back), [98, 108, 111, 98]);
+      assert.equal(socket.io.engine.transport.query.b64, 1);
+      assert.equal("stamp" in socket.io.engine.transport.query, transport === "polling");
+    }
+  });
+
+  it("takes its query from the address or the options, as an object or a text", () => {
+    const idle = { autoConnect: false, forceNew: true };
+    assert.deepEqual(io(server.url + "/?a=1&b=%20", idle).io.opts.query, { a: "1", b: " " });
+    const socket = connect({ query: "c=3&d" });
+    assert.deepEqual(socket.io.engine.query, { c: "3", d: "" });
+  });
+
+  it("tells of packets by type and data, as the reference does", async () => {
+    const socket = connect({ transports: ["websocket"] });
+    const seen = [];
+    const { engine } = socket.io;
+    engine.on("packet", ({ type, data }) => seen.push([type, typeof data]));
+    engine.on("packetCreate", ({ type, data }) => seen.push(["out", type, data]));
+    await next(socket, "connect");
+    assert.deepEqual(seen[0], ["open", "string"]);
+    assert.deepEqual(seen[1], ["out", "message", "0"]);
+    assert.deepEqual(seen[2], ["message", "string"]);
+  });
+
+  it("closes with the page, if asked to", async () => {
+    const page = new EventTarget();
+    globalThis.addEventListener = page.addEventListener.bind(page);
+    globalThis.removeEventListener = page.removeEventListener.bind(page);
+    try {
+      const socket = connect({ closeOnBeforeunload: true, reconnection: false });
+      await next(socket, "connect");
+      page.dispatchEvent(new Event("beforeunload"));
+      assert.equal(socket.connected, false);
+      assert.deepEqual(socket.io.engine.readyState, "closed");
+    } finally {
+      delete globalThis.addEventListener;
+      delete globalThis.removeEventListener;
+    }
+  });
+
+  it("has options that may be changed later", () => {
+    const { io: manager } = connect({ autoConnect: false });
+    assert.equal(manager.reconnectionDelayMax(), 5000);
+    assert.equal(manager.reconnection(false).reconnection(), false);
+    assert.equal(manager.timeout(1).timeout(), 1);
+  });
+
+  it("waits longer each time, within the spread, and never longer than the most", () => {
+    const { io: manager } = connect({ autoConnect: false, reconnectionDelay: 1000 });
+    const bounds = [[500, 1500], [1000, 3000], [2000, 5000], [4000, 5000], [5000, 5000]];
+    for (const [least, most] of bounds) {
+      const delay = manager.delay();
+      assert.ok(least <= delay && delay <= most, `${delay} is not in ${least}..${most}`);
+    }
+  });
+
   it("posts no more at once than the server takes", async () => {
     const socket = connect({ transports: ["polling"] });
     await next(socket, "connect");
@@ -357,6 +443,35 @@ suite("browser client, its sockets", "client", () => {
     assert.equal(await socket.emitWithAck("ack", 2), 2);
   });
 
+  it("sends an event again until it is acknowledged, and the next one only then", async () => {
+    const socket = connect({ retries: 2, ackTimeout: 40 });
+    const sent = [];
+    socket.onAnyOutgoing((name, value) => sent.push([name, value]));
+    const never = assert.rejects(socket.emitWithAck("never", 1), /operation has timed out/);
+    const answer = socket.emitWithAck("ack", 2);
+    await never;
+    assert.equal(await answer, 2);
+    assert.deepEqual(sent, [["never", 1], ["never", 1], ["never", 1], ["ack", 2]]);
+  });
+
+  it("does not send again what was acknowledged, whatever with", async () => {
+    const socket = connect({ retries: 3 });
+    const sent = [];
+    socket.onAnyOutgoing((name) => sent.push(name));
+    assert.equal(await socket.emitWithAck("ack", "ok"), "ok");
+    assert.deepEqual(sent, ["ack"]);
+  });
+
+  it("sends again what was not acknowledged when the connection was lost", async () => {
+    const socket = connect({ retries: 1 });
+    await next(socket, "connect");
+    const answer = socket.emitWithAck("ack", "kept");
+    socket.io.engine.finish("transport close");
+    socket.volatile.emit("echo", "dropped");
+    assert.equal(await answer, "kept");
+    assert.deepEqual(socket.queue, []);
+  });
+
   it("refuses reserved names", () => {
     assert.throws(() => connect().emit("connect"), /reserved/);
   });
@@ -374,6 +489,45 @@ suite("browser client, its sockets", "client", () => {
     socket.io.message('51-["a",{"_placeholder":true,"num":1}]');
     socket.io.message(new ArrayBuffer(1));
     assert.equal((await gone)[0], "parse error");
+  });
+});
+
+suite("browser client, with the parser for MessagePack", "features-msgpack", () => {
+  it("speaks through a parser of the page's choice", async () => {
+    const { Encoder, Decoder } = require("socket.io-msgpack-parser");
+    // In Node it reads a Buffer, where its edition for browsers reads an ArrayBuffer.
+    class BufferDecoder extends Decoder {
+      add(data) {
+        super.add(Buffer.from(data));
+      }
+    }
+    const socket = connect({ path: "/rt", parser: { Encoder, Decoder: BufferDecoder } });
+    await next(socket, "connect");
+    const [text, data] = await new Promise((resolve) => {
+      socket.emit("echo", "é", new Uint8Array([1, 2]), (...values) => resolve(values));
+    });
+    assert.equal(text, "é");
+    assert.deepEqual(Array.from(new Uint8Array(data)), [1, 2]);
+    socket.disconnect();
+  });
+});
+
+describe("browser client, how it is loaded", () => {
+  it("needs an address where there is no page", () => {
+    for (const address of [undefined, "/admin"]) assert.throws(() => io(address), /address of a server/);
+  });
+
+  it("knows one server by all the ways to write its address", () => {
+    const idle = { autoConnect: false };
+    const [first, ...others] = ["http://Host.example/a", "http://host.example:80/b", "ws://host.example/c"];
+    const { io: manager } = io(first, idle);
+    for (const other of others) assert.equal(io(other, idle).io, manager);
+    assert.notEqual(io("https://host.example/a", idle).io, manager);
+  });
+
+  it("is a function with the names of the reference", () => {
+    assert.deepEqual([io.io, io.connect, io.protocol], [io, io, 5]);
+    assert.ok(new io.Manager("http://a", { autoConnect: false }).socket("/x") instanceof io.Socket);
   });
 });
 
