@@ -6,7 +6,28 @@ archive as well.  What is left out: building anything; the files are served as t
 
 from __future__ import annotations
 
-__all__ = ["read"]
+__all__ = ["CLIENT_NAMES", "client", "read"]
+
+CLIENT_NAMES = ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js")
+"""Names under which pages written for the reference ask for the client."""
+
+_MODULE = b"""
+export const { io, connect, Manager, Socket, protocol } = globalThis.io;
+export default io;
+"""
+
+
+def client(name: str) -> bytes:
+    """Return the browser client for one of its names: a script, or an ES module.
+
+    Minified it is never; that name is only there so that such pages work.
+
+    >>> client("socket.io.min.js") == read("socket.io.js")
+    True
+    >>> client("socket.io.esm.min.js").endswith(b"export default io;\\n")
+    True
+    """
+    return read("socket.io.js") + (_MODULE if ".esm." in name else b"")
 
 
 def read(name: str) -> bytes:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from .application import Application
 
-__all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_file"]
+__all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_files"]
 
 
 @record
@@ -54,7 +54,7 @@ class ServerOptions:
     """What becomes of a client that takes less than it is sent: ``"pause"``, ``"drop-volatile"`` or
     ``"disconnect"``; see :mod:`rawsio.server.conn`."""
     serve_client: bool = True
-    """Serve our browser client at ``<path>/socket.io.js``."""
+    """Serve our browser client at ``<path>/socket.io.js``, ``.min.js`` and ``.esm.min.js``."""
 
 
 @record
@@ -156,23 +156,25 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
     application = None if app is None else as_application(app)
     if engine is None:
         return application
-    path = engine.path.rstrip("/") + "/socket.io.js"
+    folder = engine.path.rstrip("/") + "/"
     # The file is read when it is first asked for: a server that clients of other kinds use, or
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
 
     def serve(request: Any, body: bytes, peer: Peer = NOBODY, /) -> Any:
-        if request.path == path:
-            if path not in cache:
-                cache[path] = client_file()
+        path = request.path
+        if not cache and path.startswith(folder + "socket.io."):
+            cache.update(client_files(folder))
+        if path in cache:
             return cache[path].answer(request)
         return files({}, application)(request, body, peer)
 
     return serve
 
 
-def client_file() -> File:
-    """Return the browser client, as it is served."""
-    from rawsio.browser import read
+def client_files(folder: str) -> dict[str, File]:
+    """Return the browser client, as it is served: path -> file."""
+    from rawsio.browser import CLIENT_NAMES, client
 
-    return File(read("socket.io.js"), "application/javascript; charset=utf-8")
+    kind = "application/javascript; charset=utf-8"
+    return {folder + name: File(client(name), kind) for name in CLIENT_NAMES}

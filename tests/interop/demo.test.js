@@ -442,6 +442,17 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     for (const page of [ada, grace]) assert.deepEqual(await page.evaluate(faint), []);
   });
 
+  it("hands out the client as an ES module, too", async () => {
+    const answer = await ada.evaluate(async () => {
+      const { io, default: same, Manager, protocol } = await import("/socket.io/socket.io.esm.min.js");
+      const socket = io({ forceNew: true, auth: { name: "Module" } });
+      const joined = await socket.timeout(8000).emitWithAck("join", "modules");
+      socket.disconnect();
+      return [io === same, socket.io instanceof Manager, protocol, joined.room];
+    });
+    assert.deepEqual(answer, [true, true, 5, "modules"]);
+  });
+
   it("fits on a phone, as two tabs", async () => {
     const phone = await enter("Hedy", { viewport: { width: 390, height: 800 }, hasTouch: true });
     await phone.waitForSelector(".message:has-text('look at the bytes')");

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from rawsio import Server
+from rawsio.browser import client
 from rawsio.engineio.options import EngineOptions
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.limits import Limits
 from rawsio.net.loop import Loop
-from rawsio.server.assembly import Parts, Plugs, ServerOptions, build, client_file
+from rawsio.server.assembly import Parts, Plugs, ServerOptions, build
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.socketio.recovery import Recovery
@@ -99,9 +100,11 @@ def ask(made: Parts, path: str) -> Any:
 
 def test_our_client_is_served_beside_the_application(loop: Loop) -> None:
     made = parts(loop, app=lambda question: "mine " + question.path, path="/io")
-    response, body = ask(made, "/io/socket.io.js")
-    assert (response.status, body) == (200, client_file().data)
-    assert ask(made, "/other")[1] == b"mine /other"
+    for name in ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"):
+        response, body = ask(made, "/io/" + name)
+        assert (response.status, body) == (200, client(name))
+    for name in ("other", "io/socket.io.js.map", "io/socket.io.msgpack.min.js"):
+        assert ask(made, "/" + name)[1] == b"mine /" + name.encode()
 
 
 def test_without_it_there_may_be_no_application_at_all(loop: Loop) -> None:
