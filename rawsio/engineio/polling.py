@@ -165,7 +165,8 @@ def payload_answer(
 ) -> tuple[Response, bytes]:
     r"""Return the answer to a poll.
 
-    ``gzip_from`` is the size from which the body is compressed, ``None`` for never.
+    ``gzip_from`` is the size from which the body is compressed, ``None`` for never; nor is one
+    whose packets are all prepared with ``compress=False``.
 
     >>> response, body = payload_answer(["2", "4a"])
     >>> response.status, response.headers.get("content-type"), body
@@ -180,7 +181,8 @@ def payload_answer(
     if jsonp is not None:
         body = encode_jsonp(body, jsonp)
     pairs = [kind, NO_STORE, *fields]
-    if gzip_from is not None and len(body) >= gzip_from:
+    long = gzip_from is not None and len(body) >= gzip_from
+    if long and any(getattr(packet, "compress", True) for packet in packets):
         body = _gzip(body)
         pairs.append(("Content-Encoding", "gzip"))
     return _answer(200, body, pairs), body

@@ -11,6 +11,8 @@ from rawsio.engineio.polling import Query, parameters, read_query
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
+from rawsio.socketio.packets import Event
+from rawsio.stack import prepare
 
 
 def get(query: str, **fields: str) -> Request:
@@ -109,6 +111,14 @@ def test_long_answers_are_compressed_for_who_takes_gzip() -> None:
     assert zlib.decompress(body, 31) == b"4" + b"x" * 2000
     short, _ = polling.payload_answer(["4x"], gzip_from=1024)
     assert "content-encoding" not in short.headers
+
+
+@pytest.mark.rule("engineio-v4-polling-compression")
+def test_what_is_sent_with_compress_false_is_not_compressed() -> None:
+    plain, usual = (prepare(Event("/", ["x" * 2000]), compress=flag) for flag in (False, True))
+    for packets, compressed in (([plain], False), ([plain, usual], True), ([plain, "2"], True)):
+        response, _ = polling.payload_answer(packets, gzip_from=1024)
+        assert ("content-encoding" in response.headers) is compressed
 
 
 @pytest.mark.parametrize(
