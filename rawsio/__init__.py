@@ -8,6 +8,8 @@ importing one layer imports only that layer.
 
 from __future__ import annotations
 
+from .lazy import lazily
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .client import Client, connect
@@ -36,27 +38,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Server": "server",
-    "Client": "client",
-    "connect": "client",
-    "Limits": "limits",
-    "RawsioError": "errors",
-    "LocalProtocolError": "errors",
-    "RemoteProtocolError": "errors",
-    "ConnectionClosed": "errors",
-    "Refused": "errors",
+    "Server": "rawsio.server",
+    "Client": "rawsio.client",
+    "connect": "rawsio.client",
+    "Limits": "rawsio.limits",
+    "RawsioError": "rawsio.errors",
+    "LocalProtocolError": "rawsio.errors",
+    "RemoteProtocolError": "rawsio.errors",
+    "ConnectionClosed": "rawsio.errors",
+    "Refused": "rawsio.errors",
 }
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Not by importlib, which costs a millisecond that a device may wait for.
-    value: object = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazily(globals(), _HOMES)

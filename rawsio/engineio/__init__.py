@@ -23,9 +23,46 @@ Above the layer, where one session meets several TCP connections:
 ``client``           the client's half
 ===================  ====================================================================
 
-Nothing is imported here, so that asking for one module loads that module only.
+Importing this package imports none of its modules; the names below, those of the layer, are loaded
+on first use.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from rawsio.lazy import lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.layer import Closed, Closing, Failed, Role
+
+    from .connection import EngineIOConnection
+    from .packets import Message, Opened, Probed, Upgraded
+    from .probe import Probe
+
+__all__ = [
+    "EngineIOConnection",
+    "Probe",
+    "Opened",
+    "Message",
+    "Probed",
+    "Upgraded",
+    "Closed",
+    "Failed",
+    "Closing",
+    "Role",
+]
+
+_HOMES = {
+    "EngineIOConnection": "rawsio.engineio.connection",
+    "Probe": "rawsio.engineio.probe",
+    "Opened": "rawsio.engineio.packets",
+    "Message": "rawsio.engineio.packets",
+    "Probed": "rawsio.engineio.packets",
+    "Upgraded": "rawsio.engineio.packets",
+    "Closed": "rawsio.layer",
+    "Failed": "rawsio.layer",
+    "Closing": "rawsio.layer",
+    "Role": "rawsio.layer",
+}
+
+__getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -25,9 +25,45 @@ The objects above it, which users of a server see:
 ``host``         what all this needs of the world around it, as types
 ===============  ==========================================================================
 
-Nothing is imported here, so that asking for one module loads that module only.
+Importing this package imports none of its modules; the names below, those of the layer, are loaded
+on first use.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from rawsio.lazy import lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.layer import Closed, Closing, Failed, Role
+
+    from .connection import SocketIOConnection
+    from .packets import Ack, Connect, ConnectError, Disconnect, Event
+
+__all__ = [
+    "SocketIOConnection",
+    "Connect",
+    "ConnectError",
+    "Event",
+    "Ack",
+    "Disconnect",
+    "Closed",
+    "Failed",
+    "Closing",
+    "Role",
+]
+
+_HOMES = {
+    "SocketIOConnection": "rawsio.socketio.connection",
+    "Connect": "rawsio.socketio.packets",
+    "ConnectError": "rawsio.socketio.packets",
+    "Event": "rawsio.socketio.packets",
+    "Ack": "rawsio.socketio.packets",
+    "Disconnect": "rawsio.socketio.packets",
+    "Closed": "rawsio.layer",
+    "Failed": "rawsio.layer",
+    "Closing": "rawsio.layer",
+    "Role": "rawsio.layer",
+}
+
+__getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -18,6 +18,8 @@ of its modules; the names below are loaded on first use.
 
 from __future__ import annotations
 
+from rawsio.lazy import lazily
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.layer import Closed, Closing, Failed, Role
@@ -52,17 +54,4 @@ _HOMES = {
     "Agreement": "rawsio.websocket.deflate",
 }
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazily(globals(), _HOMES)

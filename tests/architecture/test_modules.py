@@ -109,6 +109,7 @@ def test_lazy_names_the_names_for_type_checkers_and_all_are_the_same(module: Mod
         if isinstance(value, ast.Dict):
             table = {key.value for key in value.keys if isinstance(key, ast.Constant)}
     eager = {i.symbol for i in module.imports if not i.typing and i.name.startswith("rawsio")}
+    eager.discard("lazily")
     assert table == for_checkers, f"only in one of them: {sorted(table ^ for_checkers)}"
     assert listed == table | eager, f"only in one of them: {sorted(listed ^ (table | eager))}"
 
