@@ -13,7 +13,8 @@ pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, 
 laws           full only: every ``test_laws.py`` with 20,000 random examples, two at a time
 autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protocol``, or all cases
 interop        the official client, the protocol suites' cases, our browser client, and the demo
-               page in Chromium (``tests/interop/run.py``)
+               page in Chromium (``tests/interop/run.py``); the HTTP vectors of the file that
+               ``HTTP_VECTORS`` names, if it does
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 =============  ================================================================================
 
@@ -261,6 +262,9 @@ def autobahn(ctx: Context) -> None:
 def interop(ctx: Context) -> None:
     """Let the official clients and a browser use the server."""
     ctx.run(Job("interop", [_suite_python(), "-m", "tests.interop.run"]))
+    vectors = os.environ.get("HTTP_VECTORS")
+    if vectors:
+        ctx.run(Job("http vectors", [_suite_python(), "-m", "tests.interop.http_vectors", vectors]))
 
 
 def soak(ctx: Context) -> None:
