@@ -918,6 +918,8 @@ class Socket extends Emitter {
     this.id = data.sid;
     this.recovered = data.pid !== undefined && data.pid === this.pid;
     this.pid = data.pid;
+    this.marked = typeof data.offset === "string"; // every event without an id ends with an offset
+    if (this.marked) this.offset = data.offset;
     this.connected = true;
     for (const args of this.receiveBuffer.splice(0)) this.dispatch(args);
     for (const packet of this.sendBuffer.splice(0)) this.sendEvent(packet);
@@ -940,10 +942,13 @@ class Socket extends Emitter {
   }
 
   dispatch(args) {
+    const last = args[args.length - 1];
+    if (this.pid && args.length > 1 && typeof last === "string") {
+      this.offset = last; // or any text: other servers do not say which events have one
+      if (this.marked) args.pop();
+    }
     for (const fn of this._Any.slice()) fn.apply(this, args);
     this.fire(...args);
-    const last = args[args.length - 1];
-    if (this.pid && typeof last === "string") this.offset = last;
   }
 
   /** The function that a listener calls to acknowledge; only the first call counts. */

@@ -208,11 +208,12 @@ def accepts_gzip(request: Request) -> bool:
     >>> accepts_gzip(Request("GET", "/", Headers([("Accept-Encoding", "br, gzip;q=0")])))
     False
     """
+    taken: dict[str, bool] = {}
     for token in request.headers.tokens("accept-encoding"):
         name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
-        if name == "gzip":
-            return not any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
-    return False
+        refused = any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
+        taken.setdefault(name, not refused)
+    return taken.get("gzip", taken.get("*", False))
 
 
 def freeze(request: Request) -> bytes:

@@ -69,11 +69,13 @@ class File:
         self.content_type = content_type
         self.etag = etag or f'"{_digest(data)}"'
 
-    def answer(self, request: Request) -> tuple[Response, bytes]:
-        """Answer a request for the file."""
+    def answer(
+        self, request: Request, more: Iterable[tuple[str, str]] = ()
+    ) -> tuple[Response, bytes]:
+        """Answer a request for the file; ``more`` are further header fields."""
         if request.method not in ("GET", "HEAD"):
             return answer(405, headers=[("Allow", "GET, HEAD")]), b""
-        fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag)]
+        fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag), *more]
         known = request.headers.get_all("if-none-match")
         # 9110-13.1.2-none-match
         if "*" in known or any(self.etag in tags for tags in known):

@@ -10,6 +10,7 @@ chooses.
 from __future__ import annotations
 
 from rawsio.engineio.options import EngineOptions
+from rawsio.engineio.origins import OriginPolicy
 from rawsio.engineio.server import EngineIOServer
 from rawsio.host import ServerHost
 from rawsio.layer import record
@@ -125,9 +126,8 @@ def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     own, engine = ServerOptions.__match_args__, EngineOptions.__match_args__
     for name in options:
         if name not in own and name not in engine:
-            raise TypeError(
-                f"Server() has no option {name!r}; there are: {', '.join((*own, *engine))}"
-            )
+            known = ", ".join(("limits", *Plugs.__match_args__, *own, *engine))
+            raise TypeError(f"Server() has no option {name!r}; there are: {known}")
     return (
         ServerOptions(**{name: options[name] for name in own if name in options}),
         EngineOptions(**{name: options[name] for name in engine if name in options}),
@@ -157,6 +157,7 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
     if engine is None:
         return application
     folder = engine.path.rstrip("/") + "/"
+    policy = OriginPolicy(engine.cors_policy())
     # The file is read when it is first asked for: a server that clients of other kinds use, or
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
@@ -166,7 +167,8 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
         if not cache and path.startswith(folder + "socket.io."):
             cache.update(client_files(folder))
         if path in cache:
-            return cache[path].answer(request)
+            # A module is loaded with CORS, unlike a script.
+            return cache[path].answer(request, policy.headers(request.headers.get("origin")))
         return files({}, application)(request, body, peer)
 
     return serve

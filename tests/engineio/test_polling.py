@@ -131,6 +131,10 @@ def test_what_is_sent_with_compress_false_is_not_compressed() -> None:
         ("gzip; q=0.000", False),
         ("br, identity", False),
         ("xgzip", False),
+        ("*", True),
+        ("identity, *;q=0.1", True),
+        ("gzip;q=0, *", False),
+        ("gzip, *;q=0", True),
     ],
 )
 def test_gzip_is_accepted_by_name_and_quality(field: str | None, accepted: bool) -> None:

@@ -549,3 +549,28 @@ suite("browser client, its heartbeat", "socketio", () => {
     await next(socket, "connect");
   });
 });
+
+if (process.env.REFERENCE !== "1") {
+  suite("browser client, a server that recovers sessions", "features-recovery", () => {
+    it("goes on where it was, and hands no offset to its listeners", async () => {
+      const [socket, other] = [1, 2].map(() => connect({ path: "/rt", transports: ["websocket"] }));
+      await Promise.all([next(socket, "connect"), next(other, "connect")]);
+      socket.emit("join", "r");
+      const heard = [];
+      const all = new Promise((resolve) => {
+        socket.on("news", (...args) => heard.push(args) === 3 && resolve());
+      });
+      const { id } = socket;
+      await other.emitWithAck("cast", { to: ["r"] }, 1, "text");
+      const back = next(socket, "connect");
+      socket.io.engine.close();
+      await other.emitWithAck("cast", { to: ["r"] }, 2);
+      await back;
+      assert.ok(socket.recovered);
+      assert.equal(socket.id, id);
+      await other.emitWithAck("cast", { to: ["r"] }, "text");
+      await all;
+      assert.deepEqual(heard, [[1, "text"], [2], ["text"]]);
+    });
+  });
+}

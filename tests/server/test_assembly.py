@@ -107,6 +107,20 @@ def test_our_client_is_served_beside_the_application(loop: Loop) -> None:
         assert ask(made, "/" + name)[1] == b"mine /" + name.encode()
 
 
+def test_our_client_is_for_the_pages_that_cors_names(loop: Loop) -> None:
+    application = parts(loop, cors="https://a.example").gateway.application
+    assert application is not None
+    for origin, allowed in (
+        ("https://a.example", "https://a.example"),
+        ("https://b.example", None),
+    ):
+        fields = Headers([("Host", "a"), ("Origin", origin)])
+        request = Request("GET", "/socket.io/socket.io.esm.min.js", fields)
+        response, _ = application(request, b"")
+        assert response.headers.get("access-control-allow-origin") == allowed
+        assert response.headers.get("vary") == "Origin"
+
+
 def test_without_it_there_may_be_no_application_at_all(loop: Loop) -> None:
     assert parts(loop, serve_client=False).gateway.application is None
     made = parts(loop, serve_client=False, app=lambda _question: "mine")
