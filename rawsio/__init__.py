@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from .limits import Limits
     from .server import Server
+    from .server.static import folder
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "Server",
     "Client",
     "connect",
+    "folder",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -41,6 +43,7 @@ _HOMES = {
     "Server": "rawsio.server",
     "Client": "rawsio.client",
     "connect": "rawsio.client",
+    "folder": "rawsio.server.static",
     "Limits": "rawsio.limits",
     "RawsioError": "rawsio.errors",
     "LocalProtocolError": "rawsio.errors",

@@ -2,7 +2,8 @@
 
 Read them in this order, which is that of the imports, from below:
 
-- ``application`` answers the requests that are not Socket.IO's: files, a function, WSGI;
+- ``application`` answers the requests that are not Socket.IO's: files, a function, WSGI; ``static``
+  is such a function for a folder;
 - ``gateway`` carries what TCP connections say to sessions, and back, still without sockets;
 - ``watchers`` and ``conn`` are a session as the Socket.IO side and the application see it;
 - ``running`` has the sockets: accepting, the loop, the end;

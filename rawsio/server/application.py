@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ) -> tuple[Response, bytes]: ...
 
 
-__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "wsgi"]
+__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "unquoted", "wsgi"]
 
 
 @record
@@ -220,7 +220,7 @@ def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": "" if request.path == "*" else _unquoted(request.path),
+        "PATH_INFO": "" if request.path == "*" else unquoted(request.path),
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": name,
@@ -248,6 +248,10 @@ def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
     return variables
 
 
-def _unquoted(path: str) -> str:
-    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333); the rest stays as it is."""
+def unquoted(path: str) -> str:
+    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333); the rest stays as it is.
+
+    >>> unquoted("/a%20b%zz")
+    '/a b%zz'
+    """
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), path)

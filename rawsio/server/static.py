@@ -1,0 +1,113 @@
+"""A folder of files, as an application: ``Server(app=folder("public"))``.
+
+The one idea: **a path is names, not text**.  The path of a request is cut at its slashes first,
+then each name is percent-decoded and judged by itself; what might lead elsewhere (``..``, a name
+with a slash in it, a link out of the folder) or is not meant for the public (a name that begins
+with a dot) is as if it were not there.
+
+What is left out: ranges, lists of what is in a folder, and large files: a file is read whole, on
+the loop, so this is for pages, scripts and pictures.
+"""
+
+from __future__ import annotations
+
+from .application import unquoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from rawsio.http.messages import Request
+
+__all__ = ["folder"]
+
+_NOT_FOUND = (404, b"not found")
+
+
+def folder(
+    path: Any, *, index: str = "index.html", largest: int = 16_000_000
+) -> Callable[[Request], Any]:
+    """Return an application that serves the files below a folder, which must exist.
+
+    ``index`` is the file that stands for a folder, ``largest`` the size in bytes above which a
+    file is not served (403).  Files have entity tags made of their times and sizes, so a browser
+    asks again and is told that nothing has changed (RFC 9110 section 13.1.2).
+
+    >>> import tempfile, pathlib
+    >>> from rawsio.http import Headers, Request
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     _ = pathlib.Path(name, "a b.html").write_text("<p>Hi</p>")
+    ...     serve = folder(name)
+    ...     serve(Request("GET", "/a%20b.html", Headers()))[:2]
+    ...     serve(Request("GET", "/../etc/passwd", Headers()))
+    (200, b'<p>Hi</p>')
+    (404, b'not found')
+    """
+    from pathlib import Path
+
+    root = Path(path).resolve(strict=True)
+
+    def serve(request: Request) -> Any:
+        if request.method not in ("GET", "HEAD"):
+            return 405, b"", [("Allow", "GET, HEAD")]
+        names = _names(request.path)
+        if names is None:
+            return _NOT_FOUND
+        try:
+            return _answer(root, names, request, index, largest)
+        except OSError:  # it vanished, or is not ours to read
+            return _NOT_FOUND
+
+    return serve
+
+
+def _answer(root: Path, names: list[str], request: Request, index: str, largest: int) -> Any:
+    file = root.joinpath(*names).resolve()
+    if file.is_dir() and not request.path.endswith("/"):
+        # Relative links in the index would lead elsewhere without the slash.
+        return 301, b"", [("Location", request.path + "/")]
+    if request.path.endswith("/"):
+        file = file.joinpath(index).resolve()
+    if not file.is_relative_to(root) or not file.is_file():
+        return _NOT_FOUND
+    found = file.stat()
+    if found.st_size > largest:
+        return 403, f"the file has more than {largest} bytes"
+    tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    fields = [("Content-Type", _kind(file.name)), ("Cache-Control", "no-cache"), ("ETag", tag)]
+    # 9110-13.1.2-none-match
+    known = request.headers.get_all("if-none-match")
+    if "*" in known or any(tag in tags for tags in known):
+        return 304, b"", fields
+    return 200, file.read_bytes(), fields
+
+
+def _names(path: str) -> list[str] | None:
+    """Return the names in a path, or ``None`` if one of them may not be asked for."""
+    first, *encoded = path.split("/")
+    if first:
+        return None
+    if encoded[-1:] == [""]:
+        encoded.pop()
+    names = []
+    for part in encoded:
+        try:
+            name = unquoted(part).encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if not name or name[0] == "." or any(sign in name for sign in "/\\:\0"):
+            return None
+        names.append(name)
+    return names
+
+
+def _kind(name: str) -> str:
+    from mimetypes import guess_type
+
+    kind, encoding = guess_type(name)
+    if kind is None or encoding is not None:
+        return "application/octet-stream"
+    text = kind.startswith("text/") or kind in ("application/javascript", "application/json")
+    return f"{kind}; charset=utf-8" if text else kind

@@ -1,0 +1,110 @@
+"""A folder of files, and all that must not get out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawsio import Server, folder
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
+from rawsio.testing import TestKit
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    root = tmp_path / "public"
+    (root / "docs").mkdir(parents=True)
+    (root / "index.html").write_text("home", "utf-8")
+    (root / "docs" / "index.html").write_text("docs", "utf-8")
+    (root / "docs" / "ärger.txt").write_text("ä", "utf-8")
+    (root / "picture.png").write_bytes(b"PNG")
+    (root / "data.tar.gz").write_bytes(b"x")
+    (root / ".secret").write_text("no", "utf-8")
+    (tmp_path / "outside.txt").write_text("no", "utf-8")
+    return root
+
+
+def get(public: Path, target: str, *fields: tuple[str, str], method: str = "GET") -> Any:
+    return folder(public, largest=1000)(Request(method, target, Headers(fields)))
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "kind"),
+    [
+        ("/", b"home", "text/html; charset=utf-8"),
+        ("/?x=1", b"home", "text/html; charset=utf-8"),
+        ("/index.html", b"home", "text/html; charset=utf-8"),
+        ("/docs/", b"docs", "text/html; charset=utf-8"),
+        ("/docs/%C3%A4rger.txt", "ä".encode(), "text/plain; charset=utf-8"),
+        ("/picture.png", b"PNG", "image/png"),
+        ("/data.tar.gz", b"x", "application/octet-stream"),
+    ],
+)
+def test_a_file_is_served_with_its_kind(public: Path, target: str, body: bytes, kind: str) -> None:
+    status, got, fields = get(public, target)
+    assert (status, got, dict(fields)["Content-Type"]) == (200, body, kind)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../outside.txt", "/%2e%2e/outside.txt", "/docs/..%2f..%2foutside.txt", "//outside.txt",
+        "/docs/../../outside.txt", "/..%5coutside.txt", "/.secret", "/%2esecret", "/index.html%00",
+        "/index.html/", "/no", "/docs//index.html", "/%ff", "/C:/x", "*", "/" + "x" * 5000,
+    ],
+)  # fmt: skip
+def test_nothing_else_is(public: Path, target: str) -> None:
+    assert get(public, target) == (404, b"not found")
+
+
+def test_a_link_out_of_the_folder_leads_nowhere(public: Path) -> None:
+    try:
+        (public / "out.txt").symlink_to(public.parent / "outside.txt")
+        (public / "in.html").symlink_to(public / "index.html")
+        (public / "up").symlink_to(public.parent)
+    except OSError:
+        pytest.skip("the system has no links")
+    assert get(public, "/out.txt")[0] == 404
+    assert get(public, "/up/outside.txt")[0] == 404
+    assert get(public, "/in.html")[:2] == (200, b"home")
+
+
+def test_a_folder_without_its_slash_is_redirected(public: Path) -> None:
+    assert get(public, "/docs") == (301, b"", [("Location", "/docs/")])
+
+
+@pytest.mark.rule("9110-13.1.2-none-match")
+def test_who_has_the_file_already_is_told_so(public: Path) -> None:
+    tag = dict(get(public, "/")[2])["ETag"]
+    assert get(public, "/", ("If-None-Match", f"W/{tag}"))[:2] == (304, b"")
+    assert get(public, "/", ("If-None-Match", "*"))[0] == 304
+    (public / "index.html").write_text("another", "utf-8")
+    assert get(public, "/", ("If-None-Match", tag))[:2] == (200, b"another")
+
+
+def test_files_can_only_be_read(public: Path) -> None:
+    assert get(public, "/", method="POST") == (405, b"", [("Allow", "GET, HEAD")])
+
+
+def test_a_file_that_is_too_large_is_refused(public: Path) -> None:
+    (public / "film").write_bytes(bytes(1001))
+    assert get(public, "/film")[0] == 403
+
+
+def test_a_folder_that_is_none_is_a_mistake_at_set_up(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        folder(tmp_path / "none")
+
+
+def test_a_server_serves_it_beside_socket_io(public: Path) -> None:
+    with TestKit(Server(app=folder(public))) as kit:
+        wire = kit.dial()
+        wire.send(b"HEAD /docs/ HTTP/1.1\r\nHost: a\r\n\r\nGET /docs/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        kit.run()
+        bodiless, _length, body = wire.recv(10_000).partition(b"Content-Length: 4\r\n")
+        assert b"docs" not in bodiless
+        assert body.endswith(b"docs")
+        assert kit.connect().connected
