@@ -555,7 +555,7 @@ if (process.env.REFERENCE !== "1") {
     it("goes on where it was, and hands no offset to its listeners", async () => {
       const [socket, other] = [1, 2].map(() => connect({ path: "/rt", transports: ["websocket"] }));
       await Promise.all([next(socket, "connect"), next(other, "connect")]);
-      socket.emit("join", "r");
+      await socket.emitWithAck("join", "r");
       const heard = [];
       const all = new Promise((resolve) => {
         socket.on("news", (...args) => heard.push(args) === 3 && resolve());
