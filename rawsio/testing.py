@@ -230,7 +230,7 @@ class TestKit:
             io.close(0.0)
         self.run()
         for io in self._servers:
-            io._running.closed = True
+            io._running.end()
         self.loop.close()
 
     def __enter__(self) -> TestKit:

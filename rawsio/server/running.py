@@ -10,6 +10,7 @@ when it was told to close and the last connection is gone.  What is left out: wh
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
 
 from rawsio.layer import Role
@@ -31,10 +32,21 @@ if TYPE_CHECKING:
     from .conn import BackPressure
     from .gateway import Gateway
 
-__all__ = ["Loop", "Running"]
+__all__ = ["Loop", "Running", "Stage"]
 
 _CLOSED_BY_SERVER = 1001
 """The close code of a WebSocket whose server goes away (RFC 6455 section 7.4.1)."""
+
+
+class Stage(Enum):
+    """How far the server is on its way to the end."""
+
+    SERVING = "serving"
+    CLOSING = "closing"
+    """Nobody is admitted; polls take the last packets of their sessions."""
+    PARTING = "parting"
+    """Every session is over, and every connection was told so."""
+    CLOSED = "closed"
 
 
 class Running:
@@ -52,9 +64,7 @@ class Running:
         trace: Any = None,
     ) -> None:
         self.host = host
-        self.closing = False
-        self.closed = False
-        self._parting = False
+        self._stage = Stage.SERVING
         self._gateway = gateway
         self._pressure = pressure
         self._ticked = ticked
@@ -62,6 +72,20 @@ class Running:
         self._listeners: list[tuple[Listener, str | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self.driver = self._new_driver()
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was told to close."""
+        return self._stage is not Stage.SERVING
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything is over."""
+        return self._stage is Stage.CLOSED
+
+    def end(self) -> None:
+        """Take note that everything is over."""
+        self._stage = Stage.CLOSED
 
     def _new_driver(self) -> Driver:
         return Driver(self.host.loop, self.host.limits, on_events=self._ticked)
@@ -143,7 +167,7 @@ class Running:
         self._finished.append(loop.stop)
         with Signals(loop, lambda _number: close()):
             loop.run()
-        self.closed = True
+        self.end()
         loop.close()
 
     def step(self, timeout: float | None) -> None:
@@ -153,7 +177,7 @@ class Running:
             return
         loop.step(timeout)
         if self.closing and not self.driver.streams:
-            self.closed = True
+            self.end()
             loop.close()
 
     def move_to_asyncio(self) -> None:
@@ -187,7 +211,7 @@ class Running:
             await ended
         finally:
             close()
-            self.closed = True
+            self.end()
             self.host.cancel_tasks()
 
     # The end
@@ -195,7 +219,7 @@ class Running:
     def close(self, timeout: float) -> None:
         """Stop listening, close every connection, and cut off who is left after ``timeout``."""
         if not self.closing:
-            self.closing = True
+            self._stage = Stage.CLOSING
             for listener, _path, _tls in self._listeners:
                 listener.close()
             if self.driver.streams:
@@ -205,8 +229,8 @@ class Running:
     def _go_on_closing(self) -> None:
         # A session that is left waits for polls that take its last packets.  They come over
         # connections that are open already, nobody knows which.
-        if not self._parting and not self._gateway.registry.sessions:
-            self._parting = True  # once: each connection that ends comes here
+        if self._stage is Stage.CLOSING and not self._gateway.registry.sessions:
+            self._stage = Stage.PARTING
             for stream in list(self.driver.streams):
                 stream.tag.close(_CLOSED_BY_SERVER)
                 stream.touch()
