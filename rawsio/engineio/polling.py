@@ -91,11 +91,10 @@ def parameters(query: str) -> list[tuple[str, str]]:
     >>> parameters("a=1&b=%E2%82%AC+x&c")
     [('a', '1'), ('b', '€ x'), ('c', '')]
     """
-    pairs = []
-    for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
-        pairs.append((_decoded(name), _decoded(value)))
-    return pairs
+    parts = [part.partition("=") for part in query.split("&")] if query else []
+    if "%" not in query and "+" not in query:
+        return [(name, value) for name, _, value in parts]
+    return [(_decoded(name), _decoded(value)) for name, _, value in parts]
 
 
 def _decoded(text: str) -> str:

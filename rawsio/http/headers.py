@@ -144,7 +144,8 @@ class Headers:
 
         Empty members are dropped (RFC 9110 section 5.6.1.2).
         """
-        return members(self.get_all(name))
+        values = self.get_all(name)
+        return members(values) if values else []
 
     def plus(self, *pairs: tuple[str, str]) -> Headers:
         """Return new headers with more lines at the end."""

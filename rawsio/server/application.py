@@ -213,14 +213,15 @@ def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
     """Return the WSGI environment of a request."""
     from io import BytesIO
 
-    host = request.host or "localhost"
+    given, path = request.host, request.path
+    host = given or "localhost"
     name, _, port = host.rpartition(":")
     if not name or port[-1:] == "]":  # no port; an IPv6 address ends in a bracket
         name, port = host, ""
     variables: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": "" if request.path == "*" else unquoted(request.path),
+        "PATH_INFO": "" if path == "*" else unquoted(path),
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": name,
@@ -237,8 +238,8 @@ def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
     }
     if peer.address:
         variables["REMOTE_ADDR"] = peer.address
-    if request.host:
-        variables["HTTP_HOST"] = request.host
+    if given:
+        variables["HTTP_HOST"] = given
     for name, value in request.headers:
         # A name with an underscore would pass for one with a dash: such fields are left out.
         if "_" not in name and name.lower() not in _APART:

@@ -161,6 +161,7 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
     # The file is read when it is first asked for: a server that clients of other kinds use, or
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
+    beside = files({}, application)
 
     def serve(request: Any, body: bytes, peer: Peer = NOBODY, /) -> Any:
         path = request.path
@@ -169,7 +170,7 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
         if path in cache:
             # A module is loaded with CORS, unlike a script.
             return cache[path].answer(request, policy.headers(request.headers.get("origin")))
-        return files({}, application)(request, body, peer)
+        return beside(request, body, peer)
 
     return serve
 
