@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Pairs = list[tuple[str, str]]
+    Compression = tuple[str, int]
 
 __all__ = [
     "Query",
@@ -48,7 +49,7 @@ __all__ = [
     "ok_answer",
     "empty_answer",
     "payload_answer",
-    "accepts_gzip",
+    "accepted_coding",
     "freeze",
     "thaw",
 ]
@@ -68,6 +69,9 @@ BINARY = ("Content-Type", "application/octet-stream")
 HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
+
+_WRAPPERS = {"gzip": 31, "deflate": 15}
+"""Content coding -> what zlib calls its window: the largest, in the wrapper of gzip, or of zlib."""
 
 _ESCAPE = Pattern(r"%([0-9A-Fa-f]{2})")
 
@@ -159,13 +163,13 @@ def payload_answer(
     revision: int = 4,
     base64: bool = False,
     jsonp: str | None = None,
-    gzip_from: int | None = None,
+    compression: Compression | None = None,
     fields: Iterable[tuple[str, str]] = (),
 ) -> tuple[Response, bytes]:
     r"""Return the answer to a poll.
 
-    ``gzip_from`` is the size from which the body is compressed, ``None`` for never; nor is one
-    whose packets are all prepared with ``compress=False``.
+    ``compression`` is the coding and the size from which it is applied, ``None`` for never; a body
+    whose packets are all prepared with ``compress=False`` stays as it is.
 
     >>> response, body = payload_answer(["2", "4a"])
     >>> response.status, response.headers.get("content-type"), body
@@ -180,10 +184,10 @@ def payload_answer(
     if jsonp is not None:
         body = encode_jsonp(body, jsonp)
     pairs = [kind, NO_STORE, *fields]
-    long = gzip_from is not None and len(body) >= gzip_from
-    if long and any(getattr(packet, "compress", True) for packet in packets):
-        body = _gzip(body)
-        pairs.append(("Content-Encoding", "gzip"))
+    coding, size = compression or ("", len(body) + 1)
+    if len(body) >= size and any(getattr(packet, "compress", True) for packet in packets):
+        body = _compressed(body, coding)
+        pairs.append(("Content-Encoding", coding))
     return _answer(200, body, pairs), body
 
 
@@ -193,26 +197,28 @@ def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
     return Response(status, Headers([*pairs, *length]))
 
 
-def _gzip(body: bytes) -> bytes:
+def _compressed(body: bytes, coding: str) -> bytes:
     import zlib
 
-    # 16 + 15: a gzip wrapper around the largest window.
-    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    compressor = zlib.compressobj(6, zlib.DEFLATED, _WRAPPERS[coding])
     return compressor.compress(body) + compressor.flush()
 
 
-def accepts_gzip(request: Request) -> bool:
-    """Return whether the client takes gzip (RFC 9110 section 12.5.3), quality zero excepted.
+def accepted_coding(request: Request) -> str | None:
+    """Return the content coding to use: gzip, deflate if the client takes only that, or ``None``.
 
-    >>> accepts_gzip(Request("GET", "/", Headers([("Accept-Encoding", "br, gzip;q=0")])))
-    False
+    A coding of quality zero is refused (RFC 9110 section 12.5.3); other qualities say nothing here.
+
+    >>> accepted_coding(Request("GET", "/", Headers([("Accept-Encoding", "gzip;q=0, deflate")])))
+    'deflate'
     """
     taken: dict[str, bool] = {}
     for token in request.headers.tokens("accept-encoding"):
         name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
         refused = any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
         taken.setdefault(name, not refused)
-    return taken.get("gzip", taken.get("*", False))
+    others = taken.get("*", False)
+    return next((coding for coding in _WRAPPERS if taken.get(coding, others)), None)
 
 
 def freeze(request: Request) -> bytes:

@@ -39,7 +39,7 @@ from .options import EngineOptions
 from .packets import Message, Opened, check_sid, decode_payload
 from .payloads_v3 import decode_binary, decode_jsonp, decode_text
 from .polling import (
-    accepts_gzip,
+    accepted_coding,
     empty_answer,
     error_answer,
     freeze,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
     from .links import Link
-    from .polling import Query
+    from .polling import Compression, Query
 
     Events = list[tuple[Session, Any]]
     Pairs = list[tuple[str, str]]
@@ -196,7 +196,7 @@ class EngineIOServer:
         fields = self._replies.fields(request, sid)
         upgrades = self.options.allow_upgrades and "websocket" in self.options.transports
         events = self._open(session, ("websocket",) if upgrades else ())
-        session.park(link, fields, self._gzip_from(request))
+        session.park(link, fields, self._compression(request))
         return RESPONDED, events
 
     def _new_id(self, request: Request) -> str:
@@ -240,16 +240,17 @@ class EngineIOServer:
 
     # Polling
 
-    def _gzip_from(self, request: Request) -> int | None:
+    def _compression(self, request: Request) -> Compression | None:
         size = self.options.compression_size()
-        return size if size is not None and accepts_gzip(request) else None
+        coding = None if size is None else accepted_coding(request)
+        return None if size is None or coding is None else (coding, size)
 
     def _poll(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:
         polling = session.polling
         if polling is not None and polling.poll is not None:
             error = EngineIOError("two polls at a time", "engineio-v4-polling-overlap")
             return self._fail(session, link, request, error)
-        waits = session.park(link, self._replies.fields(request), self._gzip_from(request))
+        waits = session.park(link, self._replies.fields(request), self._compression(request))
         return (WAITING if waits else RESPONDED), []
 
     def _post(self, session: Session, link: Link, request: Request) -> tuple[Verdict, Events]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
     from .links import Link
+    from .polling import Compression
 
     Told = Callable[["Session"], None]
     Pairs = list[tuple[str, str]]
@@ -296,12 +297,12 @@ class Session:
 
     # Polling
 
-    def park(self, link: Link, fields: Pairs, gzip_from: int | None) -> bool:
+    def park(self, link: Link, fields: Pairs, compression: Compression | None) -> bool:
         """Let a poll wait; ``False`` if it was answered at once."""
         polling = self.polling
         if polling is None:
             return False
-        polling.poll, polling.poll_fields, polling.gzip_from = link, fields, gzip_from
+        polling.poll, polling.poll_fields, polling.compression = link, fields, compression
         link.session = self
         if self.stage is Transport.LEAVING:
             self.settle()

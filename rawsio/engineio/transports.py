@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .links import Link
+    from .polling import Compression
     from .states import ProbeState
 
     Pairs = list[tuple[str, str]]
@@ -40,7 +41,7 @@ class Polling:
         "jsonp",
         "poll",
         "poll_fields",
-        "gzip_from",
+        "compression",
         "post",
         "post_fields",
         "binary",
@@ -56,8 +57,8 @@ class Polling:
         self.poll: Link | None = None
         """Where a GET waits for packets; and the header fields of its answer."""
         self.poll_fields: Pairs = []
-        self.gzip_from: int | None = None
-        """From which size on that answer is compressed; ``None`` for never."""
+        self.compression: Compression | None = None
+        """How that answer is compressed, and from which size on; ``None`` for never."""
         self.post: Link | None = None
         """Where a POST is being read; and the header fields of its answer."""
         self.post_fields: Pairs = []
@@ -106,7 +107,7 @@ class Polling:
             revision=revision,
             base64=base64,
             jsonp=self.jsonp,
-            gzip_from=self.gzip_from,
+            compression=self.compression,
             fields=self.poll_fields,
         )
         link.respond(response, body)

@@ -104,12 +104,13 @@ def test_a_poll_is_answered_as_text_that_nobody_stores() -> None:
 
 
 @pytest.mark.rule("engineio-v4-polling-compression")
-def test_long_answers_are_compressed_for_who_takes_gzip() -> None:
-    response, body = polling.payload_answer(["4" + "x" * 2000], gzip_from=1024)
-    assert response.headers.get("content-encoding") == "gzip"
+@pytest.mark.parametrize(("coding", "wrapper"), [("gzip", 31), ("deflate", 15)])
+def test_long_answers_are_compressed_as_the_client_takes_them(coding: str, wrapper: int) -> None:
+    response, body = polling.payload_answer(["4" + "x" * 2000], compression=(coding, 1024))
+    assert response.headers.get("content-encoding") == coding
     assert response.headers.get("content-length") == str(len(body))
-    assert zlib.decompress(body, 31) == b"4" + b"x" * 2000
-    short, _ = polling.payload_answer(["4x"], gzip_from=1024)
+    assert zlib.decompress(body, wrapper) == b"4" + b"x" * 2000
+    short, _ = polling.payload_answer(["4x"], compression=(coding, 1024))
     assert "content-encoding" not in short.headers
 
 
@@ -117,29 +118,32 @@ def test_long_answers_are_compressed_for_who_takes_gzip() -> None:
 def test_what_is_sent_with_compress_false_is_not_compressed() -> None:
     plain, usual = (prepare(Event("/", ["x" * 2000]), compress=flag) for flag in (False, True))
     for packets, compressed in (([plain], False), ([plain, usual], True), ([plain, "2"], True)):
-        response, _ = polling.payload_answer(packets, gzip_from=1024)
+        response, _ = polling.payload_answer(packets, compression=("gzip", 1024))
         assert ("content-encoding" in response.headers) is compressed
 
 
 @pytest.mark.parametrize(
-    ("field", "accepted"),
+    ("field", "coding"),
     [
-        (None, False),
-        ("gzip", True),
-        ("deflate, GZIP;q=0.5", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.000", False),
-        ("br, identity", False),
-        ("xgzip", False),
-        ("*", True),
-        ("identity, *;q=0.1", True),
-        ("gzip;q=0, *", False),
-        ("gzip, *;q=0", True),
+        (None, None),
+        ("gzip", "gzip"),
+        ("deflate, GZIP;q=0.5", "gzip"),
+        ("Deflate", "deflate"),
+        ("deflate;q=0", None),
+        ("gzip;q=0", None),
+        ("gzip; q=0.000", None),
+        ("br, identity", None),
+        ("xgzip", None),
+        ("*", "gzip"),
+        ("identity, *;q=0.1", "gzip"),
+        ("gzip;q=0, *", "deflate"),
+        ("gzip;q=0, deflate;q=0, *", None),
+        ("gzip, *;q=0", "gzip"),
     ],
 )
-def test_gzip_is_accepted_by_name_and_quality(field: str | None, accepted: bool) -> None:
+def test_a_coding_is_accepted_by_name_and_quality(field: str | None, coding: str | None) -> None:
     request = get("") if field is None else get("", accept_encoding=field)
-    assert polling.accepts_gzip(request) is accepted
+    assert polling.accepted_coding(request) == coding
 
 
 @pytest.mark.rule("engineio-v3-payload-binary", "engineio-v3-jsonp-answer")

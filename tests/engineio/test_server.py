@@ -310,6 +310,9 @@ def test_polls_are_compressed_for_who_asks() -> None:
     session.send(Message("x" * 100))
     link = b.request(b.q(session.id), headers={"Accept-Encoding": "gzip, br"})
     assert link.headers.get("content-encoding") == "gzip"
+    session.send(Message("x" * 100))
+    link = b.request(b.q(session.id), headers={"Accept-Encoding": "deflate"})
+    assert link.headers.get("content-encoding") == "deflate"
     b.server.options.http_compression = None
     session.send(Message("x" * 100))
     link = b.request(b.q(session.id), headers={"Accept-Encoding": "gzip, br"})
