@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .driver import Driver
     from .handles import Cancellable
 
-__all__ = ["Listener", "listen_tcp", "listen_unix", "inherited", "connected"]
+__all__ = ["Listener", "listen_tcp", "listen_unix", "connected"]
 
 _AT_A_TIME = 64
 """Most connections accepted for one event: those that are open want their turn too."""
@@ -200,22 +200,6 @@ def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:
         sock.listen(backlog)
     except BaseException:
         sock.close()
-        raise
-    return sock
-
-
-def inherited(descriptor: int, *, backlog: int = BACKLOG) -> socket.socket:
-    """Return the listening socket that a parent (systemd, inetd) left open as ``descriptor``.
-
-    Family and kind are asked of the system.  Raises ``OSError`` if it is no stream socket.
-    """
-    sock = socket.socket(fileno=descriptor)
-    try:
-        if sock.type != socket.SOCK_STREAM:
-            raise OSError(errno.EPROTOTYPE, "not a stream socket")
-        _listen(sock, backlog)
-    except BaseException:
-        sock.detach()  # it is the caller's still
         raise
     return sock
 

@@ -13,7 +13,7 @@ import pytest
 
 from rawsio.limits import Limits
 from rawsio.net.driver import Driver
-from rawsio.net.listener import Listener, inherited, listen_tcp, listen_unix
+from rawsio.net.listener import Listener, listen_tcp, listen_unix
 from rawsio.net.loop import Loop
 
 from .kit import Clock, CountingSelector, turn_until
@@ -278,18 +278,10 @@ def test_a_unix_socket_that_somebody_removed_already_is_no_problem(
 
 
 def test_a_socket_that_a_parent_left_open_is_taken_over(bench: Bench) -> None:
-    parent = socket.socket()
-    parent.bind(("127.0.0.1", 0))
-    listener = bench.listen(inherited(os.dup(parent.fileno())))
+    parent = socket.create_server(("127.0.0.1", 0))
+    listener = bench.listen(socket.socket(fileno=os.dup(parent.fileno())))
     bench.connect(parent.getsockname())
     turn_until(bench.loop, lambda: bench.accepted)
     assert bench.accepted[0][0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     listener.close()
     parent.close()
-
-
-def test_a_descriptor_that_is_no_stream_socket_is_refused_and_left_alone() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as parent:
-        with pytest.raises(OSError, match="not a stream socket"):
-            inherited(parent.fileno())
-        assert parent.getsockname()
