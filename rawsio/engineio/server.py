@@ -103,7 +103,9 @@ class EngineIOServer:
 
     def serves(self, request: Request) -> bool:
         """Return whether a request is ours, by its path."""
-        return request.path == self._path
+        target, ours = request.target, self._path
+        # What begins with another path need not be taken apart; a whole URL must.
+        return (target.startswith(ours) or target[:1] != "/") and request.path == ours
 
     # Requests
 

@@ -199,7 +199,7 @@ class HTTPConnection(Receiver):
         except HTTPError as error:
             raise LocalProtocolError(error.message) from None
         check_sent_request(request.method, fields, framing)
-        self._asked = Asked(request.method, request.version, fields)
+        self._asked = Asked(request, fields, framing)
         self._persists = self._asked.persists
         self._left = framing
         self._ours = state

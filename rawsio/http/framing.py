@@ -27,6 +27,8 @@ from .headers import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .messages import Request
+
     Fields = dict[str, list[str]]
 
 __all__ = [
@@ -86,19 +88,29 @@ SENT_TRAILERS = FORBIDDEN_TRAILERS | frozenset(
 class Asked:
     """What an exchange remembers of its request.
 
-    ``persists`` is whether the client wants to go on; ``expects`` whether it waits for a 100 before
-    it sends the body.
+    ``framing`` is where the request's body ends, ``persists`` whether the client wants to go on,
+    ``expects`` whether it waits for a 100 before it sends the body.
     """
 
-    __slots__ = ("method", "version", "offered", "persists", "expects")
+    __slots__ = ("method", "version", "headers", "framing", "offered", "persists", "expects")
 
-    def __init__(self, method: str, version: str, fields: Fields) -> None:
-        self.method = method
-        self.version = version
+    def __init__(self, request: Request, fields: Fields, framing: int) -> None:
+        self.method = method = request.method
+        self.version = version = request.version
+        self.headers = request.headers
+        self.framing = framing
         self.offered = offered_protocols(fields, version)
         # 9110-9.3.6-refused: what follows a refused CONNECT may not be HTTP.
         self.persists = method != "CONNECT" and persistent(fields, version)
-        self.expects = "expect" in fields and version == "1.1"
+        self.expects = framing != 0 and "expect" in fields and version == "1.1"
+
+    def repeated(self, request: Request) -> bool:
+        """Return whether all this is true of another request, too, as far as is known at once."""
+        return (
+            request.headers is self.headers
+            and request.method == self.method
+            and request.version == self.version
+        )
 
 
 def _declared(fields: Fields, version: str) -> int | None:

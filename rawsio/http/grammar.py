@@ -36,6 +36,7 @@ __all__ = [
     "REASON",
     "VALUE",
     "REQUEST_LINE",
+    "GOOD_REQUEST_LINE",
     "REQUEST_HEAD",
     "STATUS_LINE",
     "RESPONSE_HEAD",
@@ -95,9 +96,12 @@ STATUS_LINE = _bytes(_STATUS_LINE)
 FIELD_LINE = _bytes(_FIELD_LINE)
 FOLDED_LINE = _bytes(_FOLDED_LINE)
 
-REQUEST_HEAD = _bytes(
-    r"(" + _WORD + r") ([\x21-\x7e]+) HTTP/1\.([01])\r\n((?:" + _FIELD_LINE + r")*)"
-)
+_GOOD_LINE = r"(" + _WORD + r") ([\x21-\x7e]+) HTTP/1\.([01])\r\n"
+
+GOOD_REQUEST_LINE = _bytes(_GOOD_LINE)
+"""A request line of a version that is spoken here."""
+
+REQUEST_HEAD = _bytes(_GOOD_LINE + r"((?:" + _FIELD_LINE + r")*)")
 """A whole head that has nothing wrong with it, without its blank line, in one match."""
 
 RESPONSE_HEAD = _bytes(_STATUS_LINE + r"(?:" + _FIELD_LINE + r")*")

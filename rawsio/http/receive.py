@@ -28,7 +28,7 @@ from .framing import (
     response_framing,
     switches,
 )
-from .headers import members
+from .headers import EMPTY, members
 from .messages import Body, EndOfMessage, Request, Response, check_request, refusal
 from .sections import HeadReader
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, State
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Receiver"]
 
 
-_NOTHING = Asked("", "1.1", {})
+_NOTHING = Asked(Request("", "", EMPTY), {}, 0)
 
 
 class Receiver:
@@ -136,10 +136,12 @@ class Receiver:
         return True
 
     def _take_request(self, request: Request, events: list[Event]) -> None:
-        version = request.version
-        fields = request.headers.framing_fields()
-        check_request(version, fields)
-        framing = request_framing(fields, version)
+        asked = self._asked
+        if not asked.repeated(request):
+            fields = request.headers.framing_fields()
+            check_request(request.version, fields)
+            asked = Asked(request, fields, request_framing(fields, request.version))
+        framing = asked.framing
         if framing:
             try:
                 self._reader = reader_for(framing, self.limits, Role.CLIENT)
@@ -147,9 +149,9 @@ class Receiver:
                 # The head is whole: whoever keeps the session should know whose body is too long.
                 events.append(request)
                 raise
-        asked = self._asked = Asked(request.method, version, fields)
+        self._asked = asked
         self._persists = asked.persists
-        self._expected = asked.expects and framing != 0
+        self._expected = asked.expects
         self._theirs = BODY
         self._ours = WAITING
         self._since = self._now

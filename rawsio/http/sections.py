@@ -18,8 +18,16 @@ from __future__ import annotations
 from rawsio.errors import HTTPError, escaped
 from rawsio.layer import Role
 
-from .grammar import FIELD_LINE, FOLD, FOLDED_LINE, LINE_END, REQUEST_HEAD, RESPONSE_HEAD
-from .headers import Headers
+from .grammar import (
+    FIELD_LINE,
+    FOLD,
+    FOLDED_LINE,
+    GOOD_REQUEST_LINE,
+    LINE_END,
+    REQUEST_HEAD,
+    RESPONSE_HEAD,
+)
+from .headers import EMPTY, Headers
 from .messages import (
     Request,
     Response,
@@ -166,7 +174,7 @@ def _field_error(line: bytes) -> HTTPError:
 class HeadReader:
     """Reads heads of what ``sender`` sends, one after the other, off the front of a buffer."""
 
-    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast")
+    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "_before")
 
     BLANK_LINES = 4
     """Empty lines allowed before a request line (RFC 9112 section 2.2 asks for one at least)."""
@@ -177,6 +185,7 @@ class HeadReader:
         self._section: Section | None = None
         self._blank = 0
         self._fast = min(limits.head, limits.start_line, limits.field)
+        self._before = EMPTY  # the fields of the head before: who stays says the same again
 
     def read(self, buffer: bytearray) -> Request | Response | None:
         """Take a head off the buffer, or return ``None`` if it is not complete.
@@ -210,24 +219,31 @@ class HeadReader:
         # A field line has four bytes at least: counting them is rarely needed.
         if end > 4 * self._limits.fields and buffer.count(b"\n", 0, end) > self._limits.fields:
             return None
-        head: Request | Response
-        if self._sender is Role.SERVER:
-            if not RESPONSE_HEAD.fullmatch(buffer, 0, end + 2):
-                return None
+        head: Request | Response | None = None
+        if self._sender is Role.CLIENT:
+            head = self._request(buffer, end + 2)
+        elif RESPONSE_HEAD.fullmatch(buffer, 0, end + 2):
             head = decode_head(self._sender, bytes(memoryview(buffer)[: end + 2]))
-        else:
-            found = REQUEST_HEAD.fullmatch(buffer, 0, end + 2)
-            if not found:
-                return None
-            raw, target, minor, block = found.groups()
-            method = raw.decode("ascii")
-            text = target.decode("ascii")
-            version = "1.1" if minor == b"1" else "1.0"
-            check_request_line(method, text, version)
-            head = Request(method, text, Headers.from_block(bytes(block), checked=True), version)
+        if head is None:
+            return None
         del buffer[: end + 4]
         self._blank = 0
         return head
+
+    def _request(self, buffer: bytearray, end: int) -> Request | None:
+        headers, found = self._before, None
+        block = headers.block
+        if block and buffer.endswith(block, 0, end):
+            found = GOOD_REQUEST_LINE.fullmatch(buffer, 0, end - len(block))
+        if found is None:
+            found = REQUEST_HEAD.fullmatch(buffer, 0, end)
+            if found is None:
+                return None
+            headers = self._before = Headers.from_block(bytes(found[4]), checked=True)
+        method, target = found[1].decode("ascii"), found[2].decode("ascii")
+        version = "1.1" if found[3] == b"1" else "1.0"
+        check_request_line(method, target, version)
+        return Request(method, target, headers, version)
 
     def _skip_blank(self, buffer: bytearray) -> bool:
         """Drop empty lines; return whether the first byte of a request line is there."""

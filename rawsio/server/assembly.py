@@ -161,7 +161,7 @@ def _application(app: Any, engine: EngineOptions | None) -> Application | None:
     # The file is read when it is first asked for: a server that clients of other kinds use, or
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
-    beside = files({}, application)
+    beside = files({}) if application is None else application
 
     def serve(request: Any, body: bytes, peer: Peer = NOBODY, /) -> Any:
         path = request.path

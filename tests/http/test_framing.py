@@ -16,6 +16,8 @@ from rawsio.http.framing import (
     response_framing,
     switches,
 )
+from rawsio.http.headers import EMPTY, Headers
+from rawsio.http.messages import Request
 
 
 def test_a_request_without_framing_fields_has_no_body() -> None:
@@ -62,9 +64,20 @@ def test_only_101_and_an_accepted_connect_switch() -> None:
 
 
 def test_what_an_exchange_remembers() -> None:
-    asked = Asked("CONNECT", "1.1", {"expect": ["100-continue"]})
+    fields = {"expect": ["100-continue"]}
+    asked = Asked(Request("CONNECT", "a:1", EMPTY), fields, 5)
     assert (asked.persists, asked.expects, asked.offered) == (False, True, [])
-    assert not Asked("GET", "1.0", {"expect": ["100-continue"]}).expects
+    assert not Asked(Request("GET", "/", EMPTY), fields, 0).expects
+    assert not Asked(Request("GET", "/", EMPTY, "1.0"), fields, 5).expects
+
+
+def test_a_request_repeats_another_if_it_differs_in_its_target_alone() -> None:
+    headers = Headers([("Host", "a")])
+    asked = Asked(Request("GET", "/", headers), {"host": ["a"]}, 0)
+    assert asked.repeated(Request("GET", "/other", headers))
+    assert not asked.repeated(Request("POST", "/", headers))
+    assert not asked.repeated(Request("GET", "/", headers, "1.0"))
+    assert not asked.repeated(Request("GET", "/", Headers([("Host", "a")])))
 
 
 def test_we_send_fewer_trailers_than_we_take() -> None:

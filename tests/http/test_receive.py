@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Body, EndOfMessage, Request, Response
-from rawsio.layer import Failed, Role
+from rawsio.http.messages import Body, EndOfMessage, Request, Response, answer
+from rawsio.layer import Closing, Failed, Role
 from rawsio.limits import Limits
 
 from .feeding import client_that_asked
@@ -28,6 +32,56 @@ def test_nothing_is_parsed_behind_a_request_in_work() -> None:
     server = HTTPConnection(Role.SERVER)
     assert [type(e) for e in server.receive(POST + b"junk")] == [Request, Body, EndOfMessage]
     assert server.buffered == 4
+
+
+LINES = [
+    *(b"GET / HTTP/1.1", b"GET /other?x HTTP/1.1", b"POST /a HTTP/1.1", b"POST / HTTP/1.0"),
+    *(
+        b"GET / HTTP/1.2",
+        b"GET / HTTP/2.1",
+        b"GET x HTTP/1.1",
+        b"GET  / HTTP/1.1",
+        b"BY / HTTP/1.1",
+    ),
+    *(b"CONNECT a:1 HTTP/1.1", b"\r\nGET / HTTP/1.1", b"GET / HTTP/1.1\r\nX: y", b""),
+]
+GOOD = [b"Host: A", b"X: y", b"Content-Length: 2", b"Connection: upgrade", b"Upgrade: websocket"]
+BAD = [
+    b"X : y",
+    b"Host: a",
+    b"Content-Length: x",
+    b"Transfer-Encoding: chunked",
+    b"Connection: close",
+]
+
+
+@given(
+    st.sets(st.sampled_from(GOOD[1:]), max_size=2).map(sorted),
+    st.sampled_from(LINES),
+    st.just([]) | st.lists(st.sampled_from(GOOD + BAD), max_size=2),
+)
+def test_a_head_is_read_alike_whatever_head_came_before(
+    fields: list[bytes], line: bytes, more: list[bytes]
+) -> None:
+    """Fields that are those of the request before are not read again; nobody may notice."""
+    first = b"\r\n".join([b"POST / HTTP/1.1", b"Host: a", *fields, b"", b""])
+    second = b"\r\n".join([line, b"Host: a", *fields, *more, b"", b"2\r\nhi\r\n0\r\n\r\n"])
+    fresh, later = HTTPConnection(Role.SERVER), HTTPConnection(Role.SERVER)
+    later.receive(first + b"hi" if b"Content-Length: 2" in fields else first)
+    _answer(later)
+    assert later.closing is Closing.OPEN
+    assert _told(later, second) == _told(fresh, second)
+
+
+def _answer(server: HTTPConnection) -> None:
+    server.send(answer(200))
+    server.send(EndOfMessage())
+    server.data_to_send()
+
+
+def _told(server: HTTPConnection, wire: bytes) -> Any:
+    events = server.receive(wire)
+    return events, server.data_to_send(), server.closing, server.keep_alive, server.deadline
 
 
 def test_empty_input_is_no_input() -> None:
