@@ -26,7 +26,7 @@ Left out: what packets look like, and which may come when (:mod:`rawsio.socketio
 
 from __future__ import annotations
 
-from rawsio.errors import LocalProtocolError, Refused
+from rawsio.errors import LocalProtocolError, Refused, SocketIOError
 from rawsio.layer import Closed, Failed
 from rawsio.log import ERROR, WARNING
 
@@ -78,6 +78,7 @@ class Peer(InOrder):
         "fused",
         "_over",
         "_asked",
+        "_deciding",
         "_timer",
         "_allowance",
         "_window",
@@ -104,6 +105,8 @@ class Peer(InOrder):
         self._over = False
         # CONNECTs whose namespace is being looked for, by name.
         self._asked: dict[str, object] | None = None
+        # CONNECTs that functions of the application still judge, cancelled ones included.
+        self._deciding = 0
         self._timer: Handle | None = None
         self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
         self._window = host.time()
@@ -200,6 +203,9 @@ class Peer(InOrder):
         socket = self.sockets.get(packet.namespace)
         if socket is not None:
             socket.end("client namespace disconnect", None)
+        answer = self.protocol.data_to_send()  # to the CONNECT that this has cancelled
+        if answer:
+            self.sink.send(answer)
 
     def _failed(self, event: Failed) -> None:
         self.host.log("socketio", WARNING, f"{event.message} [{event.rule}]")
@@ -214,13 +220,19 @@ class Peer(InOrder):
     # Entering a namespace
 
     def _connect(self, packet: Connect) -> None:
-        name = packet.namespace
+        name, most = packet.namespace, self.host.limits.namespaces
+        if self._deciding >= most:
+            message = f"more than {most} namespaces that are still decided about"
+            self._failed(SocketIOError(message, "socketio-v5-limit-deciding").as_event())
+            return
         token = object()
+        self._deciding += 1
         if self._asked is None:
             self._asked = {}
         self._asked[name] = token
 
         def found(namespace: Namespace | None) -> None:
+            self._deciding -= 1
             if self._asked is None or self._asked.get(name) is not token:
                 if namespace is not None:  # perhaps made for this client, which is gone
                     namespace.vacated()
@@ -238,13 +250,18 @@ class Peer(InOrder):
     def _admit(self, namespace: Namespace, auth: Any) -> None:
         socket = namespace.admit(self, self.opening, auth)
         self.sockets[namespace.name] = socket
+        if self._over:  # by a handler of the connection that it took over
+            socket.end("forced close", None)
+            return
         recovery = self.host.recovery
         if not namespace.middleware or (socket.recovered and recovery.skip_middlewares):
             self._accept(socket)
             return
+        self._deciding += 1
         Judgement(self.host, socket, lambda error: self._judged(socket, error)).run()
 
     def _judged(self, socket: Socket, error: BaseException | None) -> None:
+        self._deciding -= 1
         if socket.state is not State.OPENING:
             return
         if error is None:

@@ -29,8 +29,10 @@ Left out: other servers; their adapters keep the log somewhere else.
 from __future__ import annotations
 
 from binascii import b2a_hex
+from bisect import bisect_right
 from collections import deque
 from itertools import islice
+from operator import itemgetter
 
 from rawsio.layer import record
 
@@ -50,6 +52,17 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST_OFFSET = 32
 _STILL = 1 << 62
 """The end of a stay that has not ended."""
+_NO_STAYS: list[list[int]] = []
+_BEGIN, _END = itemgetter(0), itemgetter(1)
+
+
+def _lies_in(position: int, stays: list[list[int]]) -> bool:
+    """Tell whether a position lies in one of the stays, which follow one another.
+
+    A client that joins and leaves without end has thousands of them: they are not all looked at.
+    """
+    before = bisect_right(stays, position, key=_BEGIN)
+    return before > 0 and position < stays[before - 1][1]
 
 
 @record
@@ -127,11 +140,11 @@ class RecoveringAdapter(Adapter):
         if room in self.sids.get(sid, ()):
             past = self._stays[sid][room]
             past[-1][1] = self.end
-            # What no packet in the log lies in tells nothing.
-            past = [stay for stay in past if max(stay[0], self._first) < stay[1]]
-            if past:
-                self._stays[sid][room] = past
-            else:
+            # What no packet in the log lies in tells nothing: the oldest, and perhaps the last.
+            if past[-1][0] == self.end:
+                past.pop()
+            del past[: bisect_right(past, self._first, key=_END)]
+            if not past:
                 del self._stays[sid][room]
         super().remove(sid, room)
 
@@ -233,7 +246,9 @@ class RecoveringAdapter(Adapter):
     def restore_session(self, secret: str, offset: str | None) -> Session | None:
         """Return the lost session with this secret, once, if what it missed is all here."""
         alive = self._live.get(secret)
-        if alive is not None:
+        # One that has left is still here until its handlers have had their turn.  Its connection
+        # may live on, and even be the one that asks.
+        if alive is not None and alive.connected:
             alive.drop("transport close")
         self._prune()
         session = self._lost.pop(secret, None)
@@ -257,7 +272,7 @@ class RecoveringAdapter(Adapter):
         for position, kept in enumerate(unseen, session.resume):
             here = {session.sid}
             for room in (*kept.targets.rooms, *kept.targets.excluded):
-                if any(begin <= position < end for begin, end in stays.get(room, ())):
+                if _lies_in(position, stays.get(room, _NO_STAYS)):
                     here.add(room)
             rooms = kept.targets.rooms
             if not (rooms and here.isdisjoint(rooms)) and here.isdisjoint(kept.targets.excluded):

@@ -443,3 +443,55 @@ def test_ten_thousand_ends_leave_nothing_behind() -> None:
     assert not world.io.adapter.rooms
     assert not world.io.adapter.sids
     assert world.timers() == 0
+
+
+@pytest.mark.rule("socketio-v5-connect-cancel")
+@pytest.mark.parametrize("judge", ["middleware", "a function for names"])
+def test_a_connect_that_is_cancelled_is_answered_at_once(judge: str) -> None:
+    world = World(policy="deferred")
+    if judge == "middleware":
+        world.io.use(lambda socket: None)
+    else:
+        world.namespaces.of(lambda name, auth: True)
+    name = "/" if judge == "middleware" else "/x"
+    client = Client(world)
+    client.send(Connect(name))
+    client.leave(name)
+    assert client.sent == [f'4{"" if name == "/" else name + ","}{{"message":"cancelled"}}']
+
+
+@pytest.mark.rule("socketio-v5-limit-deciding")
+@pytest.mark.parametrize("judge", ["middleware", "a function for names"])
+def test_who_cancels_to_ask_again_keeps_few_functions_running(judge: str) -> None:
+    world = World(policy="deferred", limits=Limits(namespaces=3))
+    if judge == "middleware":
+        world.io.use(lambda socket: None)
+    else:
+        world.namespaces.of(lambda name, auth: False)
+    client = Client(world)
+    for number in range(3):
+        name = "/" if judge == "middleware" else f"/{number}"
+        client.send(Connect(name))
+        client.leave(name)
+    while world.started:
+        world.finish()
+    assert client.closed is None
+    for number in range(4):
+        name = "/" if judge == "middleware" else f"/{number}"
+        client.send(Connect(name))
+        client.leave(name)
+    assert client.closed == "forced close"
+    assert len(world.started) == 3
+    assert "[socketio-v5-limit-deciding]" in world.lines[-1][2]
+
+
+@pytest.mark.rule("socketio-v5-limit-deciding")
+def test_namespaces_that_were_decided_about_count_no_more() -> None:
+    world = World(limits=Limits(namespaces=2))
+    world.io.use(lambda socket: None)
+    client = world.client()
+    for _ in range(10):
+        client.leave()
+        client.send(Connect("/"), Connect("/unknown"))
+    assert client.closed is None
+    assert client.socket().connected

@@ -236,6 +236,83 @@ def test_two_sockets_never_have_one_id_even_if_the_old_one_is_busy() -> None:
     assert third.take()[0].data["pid"] == pid
 
 
+def test_who_leaves_and_comes_back_while_a_handler_runs_keeps_its_connection() -> None:
+    world = World(policy="deferred", recovery=Recovery())
+    world.io.on("slow", lambda socket: None)
+    client = world.client()
+    pid = client.take()[0].data["pid"]
+    client.emit("slow")
+    client.leave()
+    client.send(Connect("/", {"pid": pid}))
+    assert client.closed is None
+    assert client.take()[0].data["pid"] != pid
+    while world.started:
+        world.finish()
+    client.cut()
+    assert not world.io.sockets
+    assert not world.io.adapter.sids
+
+
+def test_a_client_that_is_cut_off_by_its_own_recovery_leaves_nothing_behind() -> None:
+    world = world_with()
+    clients: list[Client] = []
+    world.io.on("disconnect", lambda socket: [client.cut() for client in clients])
+    pid = world.client().take()[0].data["pid"]
+    clients.append(Client(world))
+    clients[0].send(Connect("/", {"pid": pid}))
+    assert not world.io.sockets
+    assert not world.io.adapter.sids
+    assert world.io.opening == 0
+
+
+def test_what_was_missed_is_found_in_a_time_that_does_not_grow_with_joining_and_leaving() -> None:
+    world = world_with()
+    browser = Browser(world)
+    socket, room = browser.socket, world.io.to("room")
+    for number in range(2000):
+        socket.join("room")
+        room.emit("e", number)
+        socket.leave("room")
+        room.emit("e", "too late")
+    seen: list[int] = []
+
+    class Stay(list[int]):
+        """One that notes when it is looked at."""
+
+        def __getitem__(self, index: Any) -> Any:
+            seen.append(1)
+            return super().__getitem__(index)
+
+        def __iter__(self) -> Any:
+            seen.append(1)
+            return super().__iter__()
+
+    stays = world.io.adapter._stays[browser.sid]["room"]
+    assert len(stays) == 2000
+    stays[:] = [Stay(stay) for stay in stays]
+    browser.client.cut()
+    browser.connect()
+    assert browser.seen == list(range(2000))
+    assert len(seen) < 4000 * 20
+
+
+def test_stays_that_no_packet_of_the_log_lies_in_are_forgotten() -> None:
+    world = World(recovery=Recovery(), limits=Limits(recovery_packets=4))
+    browser = Browser(world)
+    for _ in range(10):
+        browser.socket.join("room")
+        world.io.to("room").emit("e")
+        browser.socket.leave("room")
+        browser.socket.join("room")
+        browser.socket.leave("room")
+    assert len(world.io.adapter._stays[browser.sid]["room"]) == 4
+    for _ in range(4):
+        world.io.emit("e")
+    browser.socket.join("room")
+    browser.socket.leave("room")
+    assert world.io.adapter._stays[browser.sid] == {}
+
+
 @pytest.mark.parametrize(
     "auth",
     [
