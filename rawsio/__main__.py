@@ -38,7 +38,7 @@ def _serve(host: str, port: int) -> int:
         server.close()
         while not server.closed:
             server.step(0.0)
-        print(f"rawsio: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        print(f"rawsio: {error.strerror}", file=sys.stderr)
         return 1
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     line = f"rawsio chat: http://{shown}:{address[1]}  (Ctrl-C to stop)"

@@ -10,6 +10,8 @@ Sockets are accepted without waiting, up to 64 for each event, and small writes 
 (``TCP_NODELAY`` is set on the listening socket, whose children inherit it on most systems; the
 first child is asked, and where they do not, each one is told).
 
+A failure to listen says where, and what to do about it: the system's own words name neither.
+
 What is left out: names.  ``listen_tcp`` resolves one address before the loop runs.
 """
 
@@ -41,6 +43,13 @@ BACKLOG = 4096
 """Asked of the system (which has a maximum of its own): a server that restarts meets them all."""
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_ADVICE = {
+    errno.EADDRINUSE: "it is in use: stop who listens there, or choose another (port 0: any free)",
+    errno.EACCES: "that is not allowed to this user: choose a port above 1023",
+    errno.EADDRNOTAVAIL: "this machine has no such address (0.0.0.0: all that it has)",
+}
+"""What to do when the system refuses to listen."""
 
 _IP = tuple(getattr(socket, name) for name in ("AF_INET", "AF_INET6") if hasattr(socket, name))
 
@@ -157,13 +166,32 @@ def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG
     """Return a socket that listens; port 0 lets the system choose one.
 
     ``host`` is a name or address; ``""`` and ``"::"`` are all addresses of both families where
-    the system can.  Raises ``OSError`` (``socket.gaierror`` for a name that has no address).
+    the system can.  Raises ``OSError`` (``socket.gaierror`` for a name that has no address), and
+    ``TypeError`` or ``ValueError`` for what is no address at all.
 
     >>> sock = listen_tcp()
     >>> sock.getsockname()[0]
     '127.0.0.1'
     >>> sock.close()
     """
+    _check_address(host, port)
+    try:
+        return _listen_tcp(host, port, backlog)
+    except OSError as error:
+        name = f"[{host}]" if ":" in host else host or "all addresses"
+        raise _explained(error, f"{name}:{port}") from None
+
+
+def _check_address(host: Any, port: Any) -> None:
+    if not isinstance(host, str):
+        raise TypeError(f"the host is a str, not {host!r} (listen(port=3000) names a port alone)")
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise TypeError(f"the port is an int, not {port!r}")
+    if not 0 <= port < 65536:
+        raise ValueError(f"a port is from 0 (any that is free) to 65535, not {port}")
+
+
+def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
     both = host in ("", "::") and socket.has_dualstack_ipv6()
     name = "::" if both else host or "0.0.0.0"
     found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -182,6 +210,14 @@ def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG
     return sock
 
 
+def _explained(error: OSError, where: str) -> OSError:
+    """Return the same error, but one that says where it was and what to do."""
+    number = error.errno or 0
+    kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
+    advice = _ADVICE.get(number) if kind is OSError else f"it is unknown ({error.strerror})"
+    return kind(number, f"cannot listen on {where}: {advice or error.strerror or error}")
+
+
 def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:
     """Return a unix socket that listens at ``path``.
 
@@ -190,18 +226,24 @@ def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        try:
-            sock.bind(path)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or _answers(path):
-                raise
-            os.unlink(path)
-            sock.bind(path)
+        _bind_unix(sock, path)
         sock.listen(backlog)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, OSError):
+            raise _explained(error, repr(path)) from None
         raise
     return sock
+
+
+def _bind_unix(sock: socket.socket, path: str) -> None:
+    try:
+        sock.bind(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or _answers(path):
+            raise
+        os.unlink(path)
+        sock.bind(path)
 
 
 def connected(sock: socket.socket) -> bool:

@@ -144,6 +144,8 @@ class Running:
 
     def listen(self, host: str, port: int, sock: Any, path: str | None, tls: Any) -> Any:
         """Listen, and return the address."""
+        if tls is not None and not hasattr(tls, "wrap_bio"):
+            raise TypeError(f"tls is an ssl.SSLContext of a server, or None, not {tls!r}")
         if sock is None:
             sock = listen_tcp(host, port) if path is None else listen_unix(path)
         elif connected(sock):

@@ -229,8 +229,8 @@ class Server(Listening, Operators):
 
         Port 0 lets the system choose.  ``sock`` is a listening socket of your own, or a
         connection that somebody accepted for you; ``path`` makes a unix socket, ``tls`` is an
-        ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError``, and
-        ``ValueError`` for a socket that is neither.
+        ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError`` that
+        says where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
         """
         return self._running.listen(host, port, sock, path, tls)
 

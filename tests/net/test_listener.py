@@ -224,9 +224,41 @@ def test_the_same_port_can_be_listened_at_again_at_once(bench: Bench) -> None:
 
 def test_a_port_that_is_taken_is_an_error(bench: Bench) -> None:
     listener = bench.listen(listen_tcp())
-    with pytest.raises(OSError, match="in use"):
-        listen_tcp(*listener.address)
+    host, port = listener.address
+    with pytest.raises(OSError, match=f"cannot listen on {host}:{port}: .*another") as raised:
+        listen_tcp(host, port)
+    assert raised.value.errno == errno.EADDRINUSE
     listener.close()
+
+
+def test_a_name_without_an_address_is_named_in_the_error() -> None:
+    with pytest.raises(
+        socket.gaierror, match=r"cannot listen on nowhere.invalid:80: it is unknown"
+    ):
+        listen_tcp("nowhere.invalid", 80)
+
+
+def test_an_address_of_somebody_else_is_named_in_the_error() -> None:
+    with pytest.raises(OSError, match=r"cannot listen on 192.0.2.1:0: .*no such address"):
+        listen_tcp("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "error", "complaint"),
+    [
+        (3000, 0, TypeError, r"host is a str, not 3000 \(listen\(port=3000\)"),
+        (None, 0, TypeError, "host is a str, not None"),
+        ("127.0.0.1", "80", TypeError, "port is an int, not '80'"),
+        ("127.0.0.1", True, TypeError, "port is an int, not True"),
+        ("127.0.0.1", 99999, ValueError, "from 0 .* to 65535, not 99999"),
+        ("127.0.0.1", -1, ValueError, "from 0 .* to 65535, not -1"),
+    ],
+)
+def test_what_is_no_address_is_refused_before_the_system_is_asked(
+    host: Any, port: Any, error: type[Exception], complaint: str
+) -> None:
+    with pytest.raises(error, match=complaint):
+        listen_tcp(host, port)
 
 
 def has_ipv6() -> bool:
@@ -259,13 +291,20 @@ def test_a_unix_socket_is_listened_at_replaced_when_dead_and_removed(
     listen_unix(path).close()  # a program that died leaves it behind
     listener = bench.listen(listen_unix(path), remove=path)
     assert listener.address == path
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match=f"cannot listen on '{path}': it is in use"):
         listen_unix(path)
     bench.connect(path, socket.AF_UNIX)
     turn_until(bench.loop, lambda: bench.accepted)
     assert bench.accepted[0][1] == ""
     listener.close()
     assert not os.path.exists(path)
+
+
+def test_a_unix_socket_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"cannot listen on '.*/none/s': No such file"):
+        listen_unix(str(tmp_path / "none" / "s"))
+    with pytest.raises(OSError, match=r"cannot listen on '/x*': .*too long"):
+        listen_unix("/" + "x" * 500)
 
 
 def test_a_unix_socket_that_somebody_removed_already_is_no_problem(

@@ -472,6 +472,19 @@ def test_a_socket_that_does_not_listen_is_refused(world: World) -> None:
         world.server().listen(sock=idle)
 
 
+def test_what_is_no_tls_context_is_refused_before_anybody_connects(world: World) -> None:
+    with pytest.raises(TypeError, match=r"tls is an ssl.SSLContext .*, not True"):
+        world.server().listen(tls=True)
+
+
+@pytest.mark.parametrize("start", ["listen", "run"])
+def test_a_port_in_place_of_the_host_is_refused_with_the_way_to_say_it(
+    world: World, start: str
+) -> None:
+    with pytest.raises(TypeError, match=r"host is a str, not 3000 .*port=3000"):
+        getattr(world.server(), start)(3000)
+
+
 def test_a_server_closed_before_it_serves_on_asyncio_ends_at_once() -> None:
     async def main() -> None:
         io = Server()
