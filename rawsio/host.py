@@ -125,15 +125,16 @@ class ServerHost:
 
     def _take(self, result: Any, done: Done) -> None:
         if hasattr(result, "cr_code"):
-            self._start_task(result, done)
+            self.drive(result, done)
         else:
             done(result, None)
 
-    def _start_task(self, coroutine: Any, done: Done) -> None:
+    def drive(self, coroutine: Any, done: Done) -> None:
+        """Run a coroutine as a task; ``done(result, error)`` follows on the loop, once."""
         asyncio_loop = getattr(self.loop, "asyncio_loop", None)
         if asyncio_loop is None:
             coroutine.close()
-            message = "an `async def` handler needs asyncio: run the server by `await io.serve()`"
+            message = "an `async def` function needs asyncio: run the server by `await io.serve()`"
             done(None, RuntimeError(message))
             return
         task = asyncio_loop.create_task(coroutine)

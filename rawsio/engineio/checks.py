@@ -21,6 +21,7 @@ from .polling import MESSAGES, read_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from rawsio.http.messages import Request
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from .polling import Query
 
 __all__ = [
+    "Answers",
     "RequestError",
+    "Unanswered",
     "asks_for_websocket",
     "check_host",
     "check_middleware",
@@ -63,6 +66,49 @@ class RequestError(EngineIOError):
         self.context = context
 
 
+class Unanswered(Exception):
+    """A hook gave a coroutine: let it run, tell ``answers`` what came of it, and judge anew."""
+
+    def __init__(self, answers: Answers, coroutine: Any) -> None:
+        super().__init__()
+        self.answers = answers
+        self.coroutine = coroutine
+
+
+class Answers:
+    """What the application's hooks have said about one request, in the order of asking.
+
+    >>> answers = Answers()
+    >>> answers.ask(len, "abc")
+    3
+    """
+
+    __slots__ = ("_given", "_next")
+
+    def __init__(self) -> None:
+        self._given: list[tuple[Any, BaseException | None]] = []
+        self._next = 0
+
+    def ask(self, hook: Callable[[Any], Any], request: Request) -> Any:
+        """Return what a hook says, or has said; raises what it raised, or ``Unanswered``."""
+        at = self._next
+        if at == len(self._given):
+            answer = hook(request)
+            if hasattr(answer, "cr_code"):
+                raise Unanswered(self, answer)
+            self._given.append((answer, None))
+        self._next += 1
+        answer, error = self._given[at]
+        if error is not None:
+            raise error
+        return answer
+
+    def took(self, answer: Any, error: BaseException | None) -> None:
+        """Take what came of a coroutine; the next judgement begins with the first hook."""
+        self._given.append((answer, error))
+        self._next = 0
+
+
 def asks_for_websocket(request: Request) -> bool:
     """Return whether a request wants to become a WebSocket."""
     return "websocket" in request.headers.tokens("upgrade")
@@ -83,14 +129,16 @@ def check_host(options: EngineOptions, request: Request) -> None:
         )
 
 
-def check_middleware(options: EngineOptions, request: Request) -> None:
+def check_middleware(options: EngineOptions, request: Request, answers: Answers) -> None:
     """Call the application's middleware; it refuses with ``(status, message)`` or an exception."""
     for middleware in options.middleware:
         try:
-            answer = middleware(request)
+            answer = answers.ask(middleware, request)
             if answer is None:
                 continue
             error = _refusal(*answer)
+        except Unanswered:
+            raise
         except Exception as raised:  # noqa: BLE001 - whatever it raises, the request is refused
             error = _refusal(400, MESSAGES[3])
             error.context["error"] = raised
@@ -141,13 +189,15 @@ def check_origin(policy: OriginPolicy, request: Request, *, secure: bool) -> Non
         )
 
 
-def check_handshake(options: EngineOptions, request: Request, query: Query) -> int:
+def check_handshake(
+    options: EngineOptions, request: Request, query: Query, answers: Answers
+) -> int:
     """Check the first request of a session; return the protocol that it speaks."""
     if request.method != "GET":
         raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
     if query.transport == "websocket" and not asks_for_websocket(request):
         raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
-    _check_allowed(options, request)
+    _check_allowed(options, request, answers)
     revision = check_revision(query.protocol)
     if revision != 4 and not (revision == 3 and options.allow_eio3):
         raise RequestError(5, "engineio-v4-handshake-protocol", {"protocol": query.protocol})
@@ -155,19 +205,20 @@ def check_handshake(options: EngineOptions, request: Request, query: Query) -> i
     return revision
 
 
-def _check_allowed(options: EngineOptions, request: Request) -> None:
+def _check_allowed(options: EngineOptions, request: Request, answers: Answers) -> None:
     if options.allow_request is None:
         return
     context: dict[str, Any] = {}
     try:
-        answer = options.allow_request(request)
+        answer = answers.ask(options.allow_request, request)
         if answer is None or answer is True:
             return
         if answer is not False and not isinstance(answer, str):
-            # Above all the coroutine of an "async def", which nobody has asked yet.
             raise TypeError(
                 f"allow_request returns None, a bool or a message, not {type(answer).__name__}"
             )
+    except Unanswered:
+        raise
     except Refused as refused:
         answer = refused.message
     except Exception as raised:  # noqa: BLE001 - a check that breaks lets nobody pass

@@ -158,11 +158,11 @@ class EngineOptions:
     """
     allow_request: Callable[[Any], object] | None = None
     """Asked with the first request of a session: ``False``, or a message, refuses it; ``None`` and
-    ``True`` let it pass."""
+    ``True`` let it pass.  On asyncio it may be ``async def``."""
     middleware: tuple[Callable[[Any], Any], ...] = ()
     """Each is called with every request, and lets it pass with ``None`` or refuses it.
 
-    To refuse is to return ``(status, message)``, or to raise.
+    To refuse is to return ``(status, message)``, or to raise.  On asyncio it may be ``async def``.
     """
     on_headers: Callable[[Pairs, Any], None] | None = None
     """Called with the list of header fields of each answer to change, and its request."""
@@ -170,8 +170,9 @@ class EngineOptions:
     """The same, for the first answer of a session only."""
     on_connection_error: Callable[[Any, int, str, dict[str, Any]], None] | None = None
     """Told of each refused request: ``(request, code, message, context)``."""
-    generate_id: Callable[[Any], str] | None = None
-    """Makes the session id from the first request; it is a secret, and must not be guessable."""
+    generate_id: Callable[[Any], Any] | None = None
+    """Makes the session id from the first request; it is a secret, and must not be guessable.
+    On asyncio it may be ``async def``."""
     initial_packet: str | bytes | None = None
     """A message that follows the open packet at once."""
     allow_eio3: bool = False

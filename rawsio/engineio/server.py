@@ -24,7 +24,9 @@ from rawsio.log import write
 
 from .admission import Admission
 from .checks import (
+    Answers,
     RequestError,
+    Unanswered,
     asks_for_websocket,
     check_handshake,
     check_host,
@@ -109,18 +111,26 @@ class EngineIOServer:
 
     # Requests
 
-    def receive_request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
-        """Take the head of a request."""
+    def receive_request(
+        self, link: Link, request: Request, now: float, answers: Answers | None = None
+    ) -> tuple[Verdict, Events]:
+        """Take the head of a request.
+
+        Raises ``Unanswered`` if a hook is a coroutine function: nothing has happened then, and the
+        same request is to be given again with its ``answers``.
+        """
         try:
-            return self._request(link, request, now)
+            return self._request(link, request, now, Answers() if answers is None else answers)
         except RequestError as error:
             self._replies.refuse(link, request, error)
             return RESPONDED, []
 
-    def _request(self, link: Link, request: Request, now: float) -> tuple[Verdict, Events]:
+    def _request(
+        self, link: Link, request: Request, now: float, answers: Answers
+    ) -> tuple[Verdict, Events]:
         options = self.options
         check_host(options, request)
-        check_middleware(options, request)
+        check_middleware(options, request, answers)
         if request.method == "OPTIONS" and self._replies.policy.cors is not None:
             check_origin(self._replies.policy, request, secure=link.secure)
             link.respond(*empty_answer(204, self._replies.preflight(request)))
@@ -128,7 +138,7 @@ class EngineIOServer:
         query = check_query(options, request)
         check_origin(self._replies.policy, request, secure=link.secure)
         if query.sid is None:
-            return self._handshake(link, request, query, now)
+            return self._handshake(link, request, query, now, answers)
         session = self._known(request, query)
         if asks_for_websocket(request):
             link.session = session
@@ -176,11 +186,12 @@ class EngineIOServer:
     # New sessions
 
     def _handshake(
-        self, link: Link, request: Request, query: Query, now: float
+        self, link: Link, request: Request, query: Query, now: float, answers: Answers
     ) -> tuple[Verdict, Events]:
-        revision = check_handshake(self.options, request, query)
+        revision = check_handshake(self.options, request, query, answers)
+        # The id before the admission, which counts: whoever makes it may be waited for.
+        sid = self._new_id(request, answers)
         self._admission.check(link.address, len(self.sessions), now)
-        sid = self._new_id(request)
         session = Session(
             sid,
             EngineIOConnection(Role.SERVER, self.limits, revision=revision, base64=query.base64),
@@ -201,13 +212,15 @@ class EngineIOServer:
         session.park(link, fields, self._compression(request))
         return RESPONDED, events
 
-    def _new_id(self, request: Request) -> str:
+    def _new_id(self, request: Request, answers: Answers) -> str:
         make = self.options.generate_id
         try:
-            sid = self._random_id() if make is None else make(request)
+            sid = self._random_id() if make is None else answers.ask(make, request)
             check_sid(sid)
             if sid in self.sessions:
                 raise LocalProtocolError("the id of a session was made a second time")
+        except Unanswered:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it raises, there is no session
             context = {"name": "ID_GENERATION_ERROR", "error": error}
             raise RequestError(3, "engineio-v4-handshake-id", context) from None

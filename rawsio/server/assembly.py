@@ -111,6 +111,7 @@ def build(
         _clock(host),
         application=_application(plugs.app, engine if own.serve_client else None),
         deflate=_deflate(own.per_message_deflate),
+        drive=host.drive,
     )
     namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
     pressure = BackPressure(host, own.backpressure)

@@ -8,11 +8,18 @@ to it, and carries events up.
 
 The one idea: it is still sans-IO.  ``receive(stack, events)`` is told what a stack gave,
 ``lost(stack)`` that a connection is gone; everything that results is in the outboxes.  The server
-adds sockets and a clock, a test adds neither.  What is left out: Socket.IO, which is above.
+adds sockets and a clock, a test adds neither.  A hook that is ``async def`` is run by ``drive``,
+which the server has from its loop; its request is judged again when it has answered, and the body
+is collected meanwhile.
+
+What is left out: Socket.IO, which is above.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
+from rawsio.engineio.checks import Answers, Unanswered
 from rawsio.engineio.links import BODY, UPGRADE
 from rawsio.errors import HTTPError, escaped
 from rawsio.http.messages import Body, EndOfMessage, Request, answer
@@ -37,6 +44,8 @@ if TYPE_CHECKING:
 
     from .application import Application
 
+    Done = Callable[[Any, BaseException | None], None]
+
 __all__ = ["Gateway"]
 
 
@@ -45,7 +54,8 @@ class Gateway:
 
     ``on_event(session, event)`` receives each event of :mod:`rawsio.engineio`; ``clock`` gives
     seconds; ``application`` answers what is not Engine.IO's; ``deflate`` is what compression a
-    WebSocket may have.
+    WebSocket may have; ``drive(coroutine, done)`` runs a coroutine and calls ``done(result,
+    error)``.
     """
 
     def __init__(
@@ -57,6 +67,7 @@ class Gateway:
         *,
         application: Application | None = None,
         deflate: DeflateOptions | None = None,
+        drive: Callable[[Any, Done], None] | None = None,
     ) -> None:
         self.registry = registry
         self.on_event = on_event
@@ -64,6 +75,9 @@ class Gateway:
         self.clock = clock
         self.application = application
         self.deflate = deflate
+        self.drive = drive
+        # Requests about which a hook is being asked: stack -> whether the body is whole.
+        self._asking: dict[ServerStack, bool] = {}
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
@@ -83,6 +97,7 @@ class Gateway:
         if stack.session is not None:
             self._carry(self.registry.link_lost(stack, reason, self.clock()))
         stack.body = stack.request = None
+        self._asking.pop(stack, None)
 
     # WebSocket
 
@@ -109,16 +124,51 @@ class Gateway:
         if not self.registry.serves(request):
             stack.body = bytearray()
             return
+        self._judge(stack, request)
+
+    def _judge(self, stack: ServerStack, request: Request, answers: Answers | None = None) -> None:
+        whole = self._asking.pop(stack, False)
         try:
-            verdict, events = self.registry.receive_request(stack, request, self.clock())
+            verdict, events = self.registry.receive_request(stack, request, self.clock(), answers)
+        except Unanswered as question:
+            self._wait(stack, request, question, whole=whole)
+            return
         except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
             self._hook_failed(stack, request, error)
             return
         if verdict is BODY:
-            stack.body = bytearray()
-        elif verdict is UPGRADE:
+            stack.body = stack.body or bytearray()
+        else:
+            stack.body = None
+        if verdict is UPGRADE:
             self._upgrade(stack, request)
         self._carry(events)
+        if whole and verdict is BODY:
+            self._end(stack)
+
+    def _wait(
+        self, stack: ServerStack, request: Request, question: Unanswered, *, whole: bool
+    ) -> None:
+        stack.body = stack.body or bytearray()
+        self._asking[stack] = whole
+        answered = partial(self._answered, stack, request, question.answers)
+        if self.drive is not None:
+            self.drive(question.coroutine, answered)
+            return
+        question.coroutine.close()
+        answered(None, RuntimeError("nobody runs coroutines here"))
+
+    def _answered(
+        self,
+        stack: ServerStack,
+        request: Request,
+        answers: Answers,
+        answer: Any,
+        error: BaseException | None,
+    ) -> None:
+        if stack.request is request:  # else the client is gone
+            answers.took(answer, error)
+            self._judge(stack, request, answers)
 
     def _upgrade(self, stack: ServerStack, request: Request) -> None:
         try:
@@ -148,9 +198,12 @@ class Gateway:
         if stack.body is not None:
             stack.body += event.data
 
-    def _end(self, stack: ServerStack, _event: EndOfMessage) -> None:
+    def _end(self, stack: ServerStack, _event: EndOfMessage | None = None) -> None:
         request, collected = stack.request, stack.body
         if request is None or collected is None:
+            return
+        if stack in self._asking:
+            self._asking[stack] = True
             return
         stack.body = None
         if self.registry.serves(request):
@@ -174,7 +227,7 @@ class Gateway:
 
     def _end_of_input(self, stack: ServerStack, _event: EndOfInput) -> None:
         # A client that gives up a poll ends like this.  Applications answer at once, so the request
-        # in work is a poll, which nobody will answer now.
+        # in work is a poll, or one that a hook is asked about, which nobody will answer now.
         self.lost(stack)
         stack.close()
 

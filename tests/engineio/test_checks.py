@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rawsio.engineio.checks import RequestError
+from rawsio.engineio.checks import Answers, RequestError, Unanswered
 from rawsio.engineio.options import Cors, EngineOptions
 from rawsio.engineio.server import RESPONDED
 from rawsio.errors import Refused
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
+from rawsio.limits import Limits
 
 from .links import Bench, RecordingLink
 
@@ -250,7 +251,7 @@ def _raise(error: Exception) -> Any:
         (lambda _r: "come back tomorrow", "come back tomorrow"),
         (lambda _r: _raise(Refused("not you")), "not you"),
         (lambda _r: _raise(RuntimeError("broken")), "Forbidden"),
-        # Whatever else it gives lets nobody pass: a coroutine is true, and nobody ran it.
+        # Whatever else it gives lets nobody pass.
         (lambda _r: 0, "Forbidden"),
         (lambda _r: object(), "Forbidden"),
     ],
@@ -305,6 +306,54 @@ def test_middleware_that_answers_otherwise_refuses(answer: Any) -> None:
     b, told = bench(middleware=(lambda _r: answer,))
     assert b.request(b.q()).answer() == (400, b'{"code":3,"message":"Bad request"}')
     assert isinstance(told.context["error"], TypeError)
+
+
+async def _later(_request: Any) -> None:
+    """Its result is given by the test."""
+
+
+def _ask(b: Bench, link: RecordingLink, answers: Answers | None) -> Answers:
+    request = Request("GET", f"/socket.io/?{b.q()}", Headers([("Host", "a")]))
+    with pytest.raises(Unanswered) as question:
+        b.server.receive_request(link, request, b.now, answers)
+    question.value.coroutine.close()
+    return question.value.answers
+
+
+def test_a_hook_that_takes_its_time_is_asked_once_and_the_request_judged_again() -> None:
+    seen: list[str] = []
+    hooks = (_later, lambda _r: seen.append("second"))
+    limits = Limits(handshakes_per_second=0.1)  # one in ten seconds
+    options = EngineOptions(middleware=hooks, allow_request=_later, generate_id=_later)
+    b, link = Bench(options, limits), RecordingLink()
+    answers = None
+    for result in (None, True, "my-id"):
+        answers = _ask(b, link, answers)
+        assert (link.responses, b.server.sessions) == ([], {})
+        answers.took(result, None)
+    request = Request("GET", f"/socket.io/?{b.q()}", Headers([("Host", "a")]))
+    assert b.server.receive_request(link, request, b.now, answers)[0] is RESPONDED
+    assert list(b.server.sessions) == ["my-id"]
+    assert seen == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("option", "status", "error"),
+    [
+        ("middleware", 400, b'3,"message":"Bad request"'),
+        ("allow_request", 403, b'4,"message":"no"'),
+    ],
+)
+def test_what_a_hook_raises_later_refuses_as_if_it_had_raised_at_once(
+    option: str, status: int, error: bytes
+) -> None:
+    b, _ = bench(**{option: (_later,) if option == "middleware" else _later})
+    link = RecordingLink()
+    answers = _ask(b, link, None)
+    answers.took(None, Refused("no"))
+    request = Request("GET", f"/socket.io/?{b.q()}", Headers([("Host", "a")]))
+    b.server.receive_request(link, request, b.now, answers)
+    assert link.answer() == (status, b'{"code":' + error + b"}")
 
 
 @pytest.mark.rule("engineio-v3-jsonp-index")

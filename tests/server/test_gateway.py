@@ -37,7 +37,15 @@ class Server:
             lambda: 0.0, lambda channel, level, message, _: self._note(channel, level, message)
         )
         registry = EngineIOServer(EngineOptions(**options), DEFAULT, random_bytes=bytes, log=log)
-        self.gateway = Gateway(registry, self._event, log, lambda: 0.0, application=application)
+        self.asked: list[tuple[Any, Any]] = []
+        self.gateway = Gateway(
+            registry,
+            self._event,
+            log,
+            lambda: 0.0,
+            application=application,
+            drive=lambda *question: self.asked.append(question),
+        )
 
     def _event(self, _session: Any, event: Any) -> None:
         self.events.append(event)
@@ -47,6 +55,12 @@ class Server:
 
     def connection(self) -> Connection:
         return Connection(self)
+
+    def answer(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Let the hook that is being asked come to its end."""
+        coroutine, done = self.asked.pop(0)
+        coroutine.close()
+        done(value, error)
 
 
 class Connection:
@@ -231,3 +245,66 @@ def test_packets_of_a_websocket_that_no_session_has_reach_nobody(packet: str) ->
     candidate.say(UPGRADE.replace(b"websocket HTTP", f"websocket&sid={SID} HTTP".encode()))
     candidate.say(frame(packet.encode()))
     assert [type(e) for e in server.events] == [Opened]
+
+
+async def _later(_request: Any) -> None:
+    """Its result is given by the test."""
+
+
+def test_a_request_waits_for_its_hook_and_its_body_is_kept() -> None:
+    server = Server(middleware=(_later,))
+    polls, posts = server.connection(), server.connection()
+    assert polls.request("GET", "transport=polling") == b""
+    server.answer()
+    assert b'0{"sid":"' in polls.sent()
+    head = f"POST /socket.io/?EIO=4&transport=polling&sid={SID} HTTP/1.1\r\nHost: a\r\n"
+    assert posts.say(f"{head}Content-Length: 6\r\n\r\n4he".encode()) == b""
+    server.answer()
+    assert posts.say(b"llo").endswith(b"ok")
+    assert posts.say(f"{head}Content-Length: 6\r\n\r\n4again".encode()) == b""
+    assert server.events[1:] == [Message("hello")]
+    server.answer()
+    assert posts.sent().endswith(b"ok")
+    assert server.events[1:] == [Message("hello"), Message("again")]
+
+
+def test_a_websocket_waits_for_its_hooks_one_after_the_other() -> None:
+    server = Server(middleware=(_later,), allow_request=_later)
+    connection = server.connection()
+    assert connection.say(UPGRADE) == b""
+    server.answer()
+    assert connection.sent() == b""
+    server.answer(value=True)
+    assert connection.sent().startswith(b"HTTP/1.1 101 ")
+    assert [type(event) for event in server.events] == [Opened]
+
+
+def test_a_hook_that_refuses_later_is_as_one_that_refuses_at_once() -> None:
+    server = Server(allow_request=_later)
+    connection = server.connection()
+    connection.say(UPGRADE)
+    server.answer(value="not you")
+    assert connection.sent().endswith(b'{"code":4,"message":"not you"}')
+    assert server.events == []
+
+
+@pytest.mark.parametrize("end", ["input", "connection"])
+def test_a_client_that_is_gone_when_its_hook_answers_leaves_nothing(end: str) -> None:
+    server = Server(allow_request=_later)
+    connection = server.connection()
+    connection.request("GET", "transport=polling")
+    if end == "input":
+        connection.end()
+    else:
+        server.gateway.lost(connection.stack)
+    server.answer(value=True)
+    assert connection.sent() == b""
+    assert server.events == []
+    assert not server.gateway.registry.sessions
+
+
+def test_without_anybody_who_runs_coroutines_such_a_hook_lets_nobody_pass() -> None:
+    server = Server(allow_request=_later)
+    server.gateway.drive = None
+    said = server.connection().request("GET", "transport=polling")
+    assert said.endswith(b'{"code":4,"message":"Forbidden"}')

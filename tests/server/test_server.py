@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rawsio import Limits, Server
+from rawsio import ConnectionClosed, Limits, Server
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
@@ -421,6 +421,40 @@ def test_on_asyncio_handlers_may_be_coroutines() -> None:
         return answer
 
     assert asyncio.run(main()).endswith(b"4317[2]")
+
+
+def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def allow(request: Any) -> str | None:
+        await asyncio.sleep(0)
+        return "who are you?" if "token=x" not in request.query else None
+
+    async def ask(query: str, io: Server, host: str, port: int) -> bytes:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"GET /socket.io/?EIO=4&transport=polling%b HTTP/1.1\r\nHost: a\r\n" % query.encode()
+        )
+        writer.write(b"Connection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer.partition(b"\r\n\r\n")[2]
+
+    async def main() -> list[bytes]:
+        io = Server(allow_request=allow)
+        address = io.listen()
+        serving = asyncio.create_task(io.serve())
+        answers = [await ask(query, io, *address) for query in ("", "&token=x")]
+        io.close()
+        await asyncio.wait_for(serving, 10)
+        return answers
+
+    refused, opened = asyncio.run(main())
+    assert refused == b'{"code":4,"message":"who are you?"}'
+    assert opened.startswith(b'0{"sid":')
+    with TestKit(Server(allow_request=allow)) as kit, pytest.raises(ConnectionClosed):
+        kit.connect()
+    assert "`async def` function needs asyncio" in caplog.text
 
 
 def _masked(text: str) -> bytes:
