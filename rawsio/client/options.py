@@ -39,6 +39,7 @@ _URL = Pattern(
     r"(?:(https?|wss?)://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?"
     r"(/[^?#,]*)?(?:\?([^#]*))?(?:#.*)?"
 )
+_PATH = Pattern(r"/(?:[-A-Za-z0-9._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _SECURE = ("https", "wss")
 _OWN_FIELDS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 
@@ -140,6 +141,11 @@ class ClientOptions:
 
     def check(self) -> None:
         """Raise ``ValueError`` for values that make no sense."""
+        if _PATH.fullmatch(self.path) is None:
+            raise ValueError(
+                f"path: {self.path!r} is not a slash and what a URL has before ? and #"
+                " (percent-encode other characters)"
+            )
         if isinstance(self.transports, str) or not self.transports:
             raise ValueError("transports is a list of names, and one at least")
         for name in self.transports:

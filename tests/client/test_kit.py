@@ -10,6 +10,7 @@ import pytest
 
 from rawsio import Client, ConnectionClosed, Limits, LocalProtocolError, Refused, Server
 from rawsio.client.client import State
+from rawsio.client.options import Backoff, ClientOptions
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
 
@@ -73,6 +74,7 @@ def test_a_lost_connection_comes_back_with_what_was_emitted_meanwhile(
     assert socket.id != before
 
 
+@pytest.mark.rule("6455-7.2.3-backoff")
 def test_attempts_follow_the_formula_and_are_counted(room: Room) -> None:
     kit = room.kit
     client = kit.client(randomization_factor=0.0, reconnection_attempts=4, transports=["websocket"])
@@ -104,6 +106,15 @@ def test_attempts_follow_the_formula_and_are_counted(room: Room) -> None:
     kit.advance(1.0)
     assert seen == [(31.0, "reconnect_attempt", 1), (31.0, "reconnect", 1)]
     assert client.connected
+
+
+@pytest.mark.rule("6455-7.2.3-backoff")
+def test_the_wait_before_each_attempt_is_random_and_grows() -> None:
+    options = ClientOptions(reconnection_delay_max=60.0)
+    waits = [[backoff.next() for _ in range(4)] for backoff in map(Backoff, [options] * 50)]
+    for number, attempts in enumerate(zip(*waits, strict=True)):
+        assert len(set(attempts)) > 10
+        assert 0.5 * 2**number <= min(attempts) < max(attempts) <= 1.5 * 2**number
 
 
 def test_without_reconnection_a_loss_is_final(room: Room) -> None:
@@ -592,9 +603,13 @@ def test_a_socket_shows_what_it_is(room: Room) -> None:
     assert socket.client.transport is None
 
 
+@pytest.mark.rule("6455-4.1-uri")
 @pytest.mark.parametrize(
     ("url", "text"),
-    [("localhost:3000", "scheme"), ("http://a:99999", "port"), ("http://", "URL")],
+    [
+        *(("localhost:3000", "scheme"), ("http://a:99999", "port"), ("ws://a:0", "port")),
+        *((url, "URL") for url in ("http://", "ws://a b", "wss://\u00e9", "ws:/a", "ftp://a")),
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
@@ -614,6 +629,16 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Client("http://a", headers={"A": "b\r\nC: d"})
     with pytest.raises(LocalProtocolError, match="Host"):
         Client("http://a", headers=[("Host", "b")])
+
+
+@pytest.mark.parametrize(
+    "path", ["", "a", "/a b/", "/a|b/", "/\u00e9", "/a?b", "/a#b", "/%4", "/\n"]
+)
+@pytest.mark.rule("6455-4.1-uri")
+def test_a_path_that_no_url_has_is_refused(path: str) -> None:
+    """Found out only when the request is written, it would end in a log line and a time-out."""
+    with pytest.raises(ValueError, match="path"):
+        Client("http://a", path=path)
 
 
 def test_headers_from_a_function_are_asked_for_at_every_attempt(room: Room) -> None:
