@@ -61,19 +61,14 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = Pattern(r"[A-Za-z0-9+/]{22}==\Z")
 # What browsers offer: known to be well formed, and not worth reading unless it is wanted.
 _OF_BROWSERS = ["permessage-deflate; client_max_window_bits"]
-# A resource name or an absolute URI (section 4.1, item 3), without a fragment (section 3).
-_TARGET = Pattern(r"(?:/|https?://)[\x21\x22\x24-\x7e]*\Z")
-_VISIBLE = Pattern(r"[\x21-\x7e]+\Z")
+# RFC 3986: host [ ":" port ]; and a resource name (path, "?", query) or an absolute URI
+# (RFC 6455 section 4.1, item 3), without a fragment (section 3).
+_REG_NAME = r"-A-Za-z0-9._~!$&'()*+,;="
+_HOST = Pattern(rf"(?:\[[0-9A-Fa-f:.]+\]|[{_REG_NAME}%]+)(?::[0-9]{{1,5}})?\Z")
+_TARGET = Pattern(rf"(?:https?://([^/?]+)|(?=/))(?:[{_REG_NAME}:@/?]|%[0-9A-Fa-f]{{2}})*\Z")
 _OWN_FIELDS = (
-    "host",
-    "upgrade",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-protocol",
-    "sec-websocket-extensions",
+    *("host", "upgrade", "connection", "content-length", "transfer-encoding"),
+    *(f"sec-websocket-{name}" for name in ("key", "version", "protocol", "extensions")),
 )
 
 
@@ -300,9 +295,10 @@ def offer(
     stand where it would have to.
     """
     _check_lists(protocols=protocols)
-    if _TARGET.match(target) is None:
-        raise LocalProtocolError(f"not a request target: {escaped(target)}")
-    if _VISIBLE.match(host) is None:
+    found = _TARGET.match(target)
+    if found is None or (found[1] or host).lower() != host.lower():
+        raise LocalProtocolError(f"not a request target of {escaped(host)}: {escaped(target)}")
+    if _HOST.match(host) is None:
         raise LocalProtocolError(f"not a host: {escaped(host)}")
     if protocols and not _are_distinct_tokens(protocols):
         raise LocalProtocolError(f"not distinct tokens: {escaped(', '.join(protocols))}")
@@ -345,7 +341,7 @@ def confirm(
             response,
         )
     try:
-        _check_response(request, response.headers)
+        _check_response(request, response)
         protocol = _confirm_protocol(request.headers, response.headers)
         agreement = _confirm_extensions(request.headers, response.headers, deflate)
     except HTTPError as error:
@@ -353,7 +349,10 @@ def confirm(
     return Confirmed(agreement, protocol)
 
 
-def _check_response(request: Request, headers: Headers) -> None:
+def _check_response(request: Request, response: Response) -> None:
+    headers = response.headers
+    if response.version != "1.1":
+        raise HTTPError("HTTP/1.0 has no 101", "6455-4.1-http-version")
     if headers.tokens("upgrade") != ["websocket"]:
         raise HTTPError("Upgrade is not websocket", "6455-4.1-upgrade")
     if "upgrade" not in headers.tokens("connection"):

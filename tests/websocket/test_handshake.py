@@ -202,8 +202,9 @@ def test_protocols_are_distinct_tokens(values: list[str]) -> None:
 
 
 @pytest.mark.rule(
-    "6455-9.1-agreed", "7692-7-first-acceptable", "7692-7.1-decline", "6455-4.2.2-extensions"
-)
+    "6455-9.1-agreed", "7692-7-first-acceptable", "7692-7.1-decline", "6455-4.2.2-extensions",
+    "7692-6-conflict",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("offered", "answer"),
     [
@@ -212,6 +213,10 @@ def test_protocols_are_distinct_tokens(values: list[str]) -> None:
          "permessage-deflate"),
         (["permessage-deflate; unknown", "permessage-deflate; server_max_window_bits=10"],
          "permessage-deflate; server_max_window_bits=10"),
+        (["x-webkit-deflate-frame", "permessage-deflate", "permessage-deflate; unknown, mux"],
+         "permessage-deflate"),
+        (["permessage-deflate; client_no_context_takeover, permessage-deflate"],
+         "permessage-deflate; client_no_context_takeover"),
         (["permessage-deflate; server_max_window_bits=7"], None),
         (["constructor, __proto__; a=b"], None),
         ([], None),
@@ -313,8 +318,9 @@ def test_each_request_has_its_own_key() -> None:
 
 
 @pytest.mark.rule(
-    "6455-11.1-ascii", "6455-4.1-request", "6455-3-fragment", "6455-4.1-protocol-grammar"
-)
+    "6455-11.1-ascii", "6455-4.1-request", "6455-3-fragment", "6455-4.1-protocol-grammar",
+    "6455-4.1-target",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -326,8 +332,25 @@ def test_each_request_has_its_own_key() -> None:
         (("*", "h"), {}),
         (("ws://h/chat", "h"), {}),
         (("/\u00e9", "h"), {}),
+        *[((f"/{c}", "h"), {}) for c in '"<>\\^`{|}\x7f'],
+        (("/%", "h"), {}),
+        (("/%4", "h"), {}),
+        (("/%4g", "h"), {}),
+        (("/?%zz", "h"), {}),
+        (("http://other/chat", "h"), {}),
+        (("http://h:81/chat", "h"), {}),
+        (("http://hh/chat", "h"), {}),
+        (("http://user@h/chat", "h"), {}),
+        (("http:///chat", "h"), {}),
+        (("http:///chat", ""), {}),
         (("/", "h\r\nX: y"), {}),
         (("/", ""), {}),
+        (("/", ":80"), {}),
+        (("/", "a/b"), {}),
+        (("/", "user@h"), {}),
+        (("/", "a:b:c"), {}),
+        (("/", "::1"), {}),
+        (("/", "h:123456"), {}),
         (("/", "h"), {"protocols": ["a b"]}),
         (("/", "h"), {"protocols": ["a", "a"]}),
         (("/", "h"), {"protocols": ["a\r\n"]}),
@@ -344,9 +367,14 @@ def test_what_may_not_be_written_is_refused(arguments: Any, options: Any) -> Non
         offer(*arguments, **options)
 
 
+@pytest.mark.rule("6455-4.1-target", "6455-3-hash")
 def test_the_target_may_be_an_absolute_uri() -> None:
-    for target in ("/", "//a?b=%23", "http://h/chat", "https://h/chat"):
+    for target in ("/", "//a?b=%23", "http://h/chat", "https://H?x=1", "http://h"):
         assert offer(target, "h").target == target
+    every = "/-._~!$&'()*+,;=:@/aZ09%C3%a9?x=/?:@"
+    assert offer(every, "h").target == every
+    for host in ("h", "h:80", "a-b.example:3000", "127.0.0.1:1", "[::1]", "[::1]:3000", "a_b"):
+        assert offer(f"http://{host}/", host).headers.get("host") == host
 
 
 def test_one_string_is_not_a_list() -> None:
@@ -427,8 +455,9 @@ def test_any_other_status_is_surfaced_with_its_response(status: int) -> None:
         (answered(("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", "chat")),
          "6455-4.1-protocol"),
         (answered(("Sec-WebSocket-Extensions", "other")), "6455-4.1-extensions"),
-        (answered(("Sec-WebSocket-Extensions", "permessage-deflate, permessage-deflate")),
-         "6455-4.1-extensions"),
+        *[(answered(("Sec-WebSocket-Extensions", both)), "6455-4.1-extensions")
+          for both in ("permessage-deflate, permessage-deflate", "permessage-deflate, other",
+                       "other, permessage-deflate")],
         (answered(("Sec-WebSocket-Extensions", "permessage-deflate; x=")), "6455-9.1-grammar"),
         (answered(("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=16")),
          "7692-7.1-answer"),
@@ -441,10 +470,22 @@ def test_any_other_status_is_surfaced_with_its_response(status: int) -> None:
     "6455-4.1-protocol",
     "6455-4.1-extensions",
     "6455-9.1-grammar",
+    "7692-6-conflict-answer",
     "7692-7.1-answer",
 )
 def test_a_101_that_breaks_a_rule_is_rejected(response: Response, rule: str) -> None:
     assert rejected(ASKED, response) == rule
+
+
+@pytest.mark.rule("6455-4.1-http-version")
+def test_http_1_0_cannot_switch_protocols() -> None:
+    """It knows no 1xx (RFC 9110 section 15.2), so this 101 is not what RFC 9110 calls one."""
+    response = answered()
+    response.version = "1.0"
+    assert rejected(PLAIN, response) == "6455-4.1-http-version"
+    response = answered(status=404)
+    response.version = "1.0"
+    assert rejected(PLAIN, response) == "6455-4.1-status"
 
 
 @pytest.mark.rule("6455-11.3.2-once")
