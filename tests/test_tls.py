@@ -350,6 +350,7 @@ def test_a_stream_drives_a_pile_against_a_real_ssl_socket(contexts: Contexts) ->
     loop.close()
 
 
+@pytest.mark.rule("6455-4.2.2-tls", "6455-10.6-tls")
 def test_a_server_answers_on_a_listener_with_tls(contexts: Contexts) -> None:
     theirs, ours = contexts
     server = Server(app=lambda question: f"over {question.request.headers.get('host')}")

@@ -112,6 +112,7 @@ def test_the_client_runs_on_asyncio(server: Running) -> None:
     assert asyncio.run(main()) == ("hi", ("x",))
 
 
+@pytest.mark.rule("6455-4.1-open")
 def test_a_server_that_cannot_be_reached_is_named() -> None:
     with listen_tcp() as sock:
         port = sock.getsockname()[1]
@@ -125,17 +126,23 @@ def test_a_refusal_is_raised_with_what_the_server_said(server: Running) -> None:
     assert caught.value.data == {"retry": False}
 
 
-def test_https_checks_the_certificate(contexts: Contexts) -> None:
+@pytest.mark.rule("6455-4.1-tls", "6455-4.2.2-tls", "6455-10.6-tls")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_https_checks_the_certificate(contexts: Contexts, transport: str) -> None:
     theirs, ours = contexts
+    names: list[str | None] = []
+    ours.sni_callback = lambda _wire, name, _context: names.append(name)
     io = Server()
     port = io.listen(tls=ours)[1]
     thread = threading.Thread(target=io.run)
     thread.start()
     try:
-        with rawsio.connect(f"https://localhost:{port}", tls=theirs) as socket:
+        url, transports = f"https://localhost:{port}", [transport]
+        with rawsio.connect(url, tls=theirs, transports=transports) as socket:
             assert socket.connected
         with pytest.raises(ConnectionClosed, match="CERTIFICATE_VERIFY_FAILED"):
-            rawsio.connect(f"https://localhost:{port}")
+            rawsio.connect(url, transports=transports)
+        assert set(names) == {"localhost"}
     finally:
         io.close(0.2)
         thread.join(10)

@@ -113,6 +113,20 @@ def test_a_websocket_takes_over_with_what_came_behind_the_101() -> None:
         made.begin(POLL)
 
 
+@pytest.mark.rule("6455-4.1-wait")
+def test_nothing_is_sent_before_the_101_has_come() -> None:
+    made = stack()
+    made.begin(WEBSOCKET)
+    made.data_to_send()
+    made.receive(SWITCH[:-2])
+    with pytest.raises(LocalProtocolError):
+        made.send("4x")
+    assert made.data_to_send() == []
+    assert made.receive(SWITCH[-2:]) == [Ready()]
+    made.send("4x")
+    assert made.data_to_send()
+
+
 def test_closing_a_websocket_sends_a_close_frame_once() -> None:
     made = opened()
     made.close()

@@ -42,6 +42,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+@pytest.mark.rule("6455-4.1-direct")
 def test_a_connection_is_made_and_small_writes_are_not_delayed(ends: Ends) -> None:
     with listen_tcp() as server:
         ends.connect(*server.getsockname())
@@ -50,6 +51,7 @@ def test_a_connection_is_made_and_small_writes_are_not_delayed(ends: Ends) -> No
         assert ends.made[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@pytest.mark.rule("6455-4.1-open")
 def test_a_refused_connection_is_reported_with_the_reason(ends: Ends) -> None:
     ends.connect("127.0.0.1", free_port())
     turn_until(ends.loop, lambda: ends.texts)

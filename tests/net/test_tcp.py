@@ -355,7 +355,7 @@ def test_closing_now_closes_when_the_outbox_is_empty() -> None:
         assert t.owner.closed == ["closed"]
 
 
-@pytest.mark.rule("layers-contract-closing", "layers-driver-discard")
+@pytest.mark.rule("layers-contract-closing", "layers-driver-discard", "6455-7.1.1-clean")
 def test_closing_half_ends_our_direction_and_goes_on_receiving() -> None:
     with joined() as t:
         t.layer.closing = Closing.HALF

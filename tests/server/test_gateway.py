@@ -153,6 +153,12 @@ def test_other_paths_are_not_found_without_an_application() -> None:
     assert said.startswith(b"HTTP/1.1 404 ")
 
 
+@pytest.mark.rule("6455-4.2.2-resource")
+def test_there_is_no_websocket_at_other_paths() -> None:
+    request = UPGRADE.replace(b"/socket.io/", b"/other/")
+    assert Server().connection().say(request).startswith(b"HTTP/1.1 404 ")
+
+
 def test_other_paths_are_the_applications_with_their_bodies() -> None:
     def application(request: Any, body: bytes, peer: Peer) -> Any:
         assert peer == Peer("192.0.2.1", secure=False)

@@ -63,7 +63,7 @@ def test_a_pong_in_the_place_of_another_is_counted_by_its_own_length(role: Role)
 
 
 @both
-@pytest.mark.rule("6455-6.1-frames", "6455-5.6-data", "6455-5.1-server-mask")
+@pytest.mark.rule("6455-6.1-frames", "6455-5.6-data", "6455-5.1-server-mask", "6455-6.1-transmit")
 def test_messages_pings_and_pongs_are_sent_as_frames(role: Role) -> None:
     layer = WebSocketConnection(role)
     for event in (Message("h\u00e9"), Message(b"\xff"), Ping(b"p"), Pong(b"q"), Message("")):
@@ -102,7 +102,7 @@ def test_by_default_keys_are_random() -> None:
 
 
 @both
-@pytest.mark.rule("6455-6.1-frames", "6455-5.4-fragments")
+@pytest.mark.rule("6455-6.1-frames", "6455-5.4-fragments", "6455-5.4-order")
 def test_long_messages_are_fragmented_if_wanted(role: Role) -> None:
     layer = WebSocketConnection(role, fragment=4)
     layer.send(Message("abcdefghi"))
@@ -249,7 +249,10 @@ def test_a_flood_of_pings_is_answered_by_few_pongs_the_last_of_them_the_latest(r
 # The closing handshake
 
 
-@pytest.mark.rule("6455-5.5.1-answer", "6455-7.1.1-server-first", "6455-7.1.5-code")
+@pytest.mark.rule(
+    "6455-5.5.1-answer", "6455-7.1.1-server-first", "6455-7.1.5-code", "6455-7.1.6-reason",
+    "6455-5.5.1-close-tcp",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, "bye"), (1001, ""), (1005, ""), (3000, "\u20ac"), (1010, "")]
 )
@@ -278,7 +281,7 @@ def test_a_client_answers_a_close_frame_and_waits_for_the_server_to_close() -> N
     assert layer.deadline is None
 
 
-@pytest.mark.rule("6455-7.1.1-client-waits")
+@pytest.mark.rule("6455-7.1.1-client-waits", "6455-5.5.1-close-tcp")
 def test_a_client_waits_for_the_end_of_tcp_only_for_a_while() -> None:
     layer = WebSocketConnection(Role.CLIENT, Limits(close_time=10.0))
     layer.receive(frame(Role.CLIENT, CLOSE))
@@ -289,7 +292,9 @@ def test_a_client_waits_for_the_end_of_tcp_only_for_a_while() -> None:
 
 
 @both
-@pytest.mark.rule("6455-7.1.2-start", "6455-7.1.5-code", "6455-5.5.1-no-data-after-close")
+@pytest.mark.rule(
+    "6455-7.1.2-start", "6455-7.1.5-code", "6455-7.1.6-reason", "6455-5.5.1-no-data-after-close"
+)
 def test_we_close_and_the_peer_answers(role: Role) -> None:
     layer = WebSocketConnection(role)
     layer.send(Message("last"))
@@ -346,7 +351,7 @@ def test_a_peer_that_does_not_answer_our_close_frame_is_left(role: Role) -> None
 
 
 @both
-@pytest.mark.rule("6455-7.1.5-eof")
+@pytest.mark.rule("6455-7.1.5-eof", "6455-7.2.1-lost")
 @pytest.mark.parametrize("closing", [False, True])
 def test_an_end_without_a_close_frame_is_a_failure(role: Role, closing: bool) -> None:
     layer = WebSocketConnection(role)

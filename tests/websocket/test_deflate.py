@@ -73,6 +73,7 @@ ACCEPTED = [
 
 @pytest.mark.rule(
     "7692-7.1.1.1-server-no-takeover",
+    "7692-7.1.1.1-supported",
     "7692-7.1.1.2-client-no-takeover",
     "7692-7.1.2.1-server-bits",
     "7692-7.1.2.2-client-bits",
@@ -145,7 +146,7 @@ CONFIRMED = [
 ]  # fmt: skip
 
 
-@pytest.mark.rule("7692-7.1.1.2-client-obeys")
+@pytest.mark.rule("7692-7.1.1.2-client-obeys", "7692-7.1.1.2-supported")
 @pytest.mark.parametrize(("settings", "answer", "agreed"), CONFIRMED)
 def test_a_client_accepts_a_valid_answer(
     settings: DeflateOptions, answer: str, agreed: Agreement
@@ -195,6 +196,7 @@ def test_what_our_server_answers_our_client_accepts(
     assert ours == theirs
 
 
+@pytest.mark.rule("7692-7.2.1-window")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -275,6 +277,33 @@ def test_the_samples_of_the_rfc() -> None:
     assert inflate(shared, bytes.fromhex("f248050000 00ffff cac9c90700")) == b"Hello"
     # 7.2.3.6: an empty message
     assert inflate(shared, b"\x00") == b""
+
+
+@pytest.mark.rule("7692-7.2.2-window")
+@pytest.mark.parametrize("role", Role)
+def test_without_smaller_windows_the_receiver_can_look_back_32768_bytes(role: Role) -> None:
+    noise = b"".join(zlib.crc32(b"%d" % n).to_bytes(4, "big") for n in range(8192))
+    # RFC 1951: a block with fixed codes, of a match (three bytes, 32768 back) and its end, and the
+    # bits that begin the empty block.  zlib itself never looks back so far.
+    bits = "0" + "10" + "0000001" + "11101" + "1" * 13 + "0000000" + "000"
+    far = int(bits[::-1], 2).to_bytes(5, "little")
+    # What a client says of its own window changes nothing for what it receives.
+    own = DeflateOptions(client_max_window_bits=9, client_no_context_takeover=True)
+    answered = confirm_answer(parameters("client_max_window_bits=9"), [], own)
+    for agreed in (Agreement(), answered if role is Role.CLIENT else Agreement()):
+        inflater = agreed.inflater(role)
+        assert inflate(inflater, Compressor(15, True).compress(noise)) == noise
+        assert inflate(inflater, far) == noise[:3]
+
+
+@pytest.mark.rule("7692-7.2.1-window")
+@pytest.mark.parametrize("bits", [*range(8, 16)])
+def test_a_compressor_never_looks_back_further_than_its_window(bits: int) -> None:
+    noise = b"".join(zlib.crc32(b"%d" % n).to_bytes(4, "big") for n in range(20_000))
+    for size in (1 << bits, (1 << bits) + 1000, 40_000):
+        compressor, inflater = Compressor(bits, False), Inflater(bits, False)
+        for part in (noise[:size], noise[:size]):
+            assert inflate(inflater, compressor.compress(part)) == part
 
 
 @pytest.mark.rule("7692-7.2.3.4-window")
@@ -466,15 +495,39 @@ def test_rsv1_is_for_the_first_frame_of_a_message(role: Role) -> None:
     assert failed(role, bad) == ("6455-5.2-rsv1", 1002)
 
 
-@pytest.mark.rule("7692-6.1-whole", "7692-6.2-joined")
+@pytest.mark.rule("7692-6.1-whole", "7692-6.2-joined", "7692-6.1-opcode", "7692-7.2.1-fragments")
 @pytest.mark.parametrize("role", Role)
-def test_a_message_is_compressed_whole_and_then_cut(role: Role) -> None:
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_a_message_is_compressed_whole_and_then_cut(role: Role, opcode: int) -> None:
     sender = WebSocketConnection(role.peer, deflate=AGREED, fragment=5)
     text = "a text that is long enough for some fragments"
-    sender.send(Message(text))
+    message = Message(text if opcode == TEXT else text.encode())
+    sender.send(message)
     wire = b"".join(sender.data_to_send())
-    assert [f.rsv1 for f in frames(role.peer, wire)][:2] == [True, False]
-    assert WebSocketConnection(role, deflate=AGREED).receive(wire) == [Message(text)]
+    sent = frames(role.peer, wire)
+    assert [f.rsv1 for f in sent] == [True] + [False] * (len(sent) - 1)
+    assert [f.opcode for f in sent] == [opcode] + [CONTINUATION] * (len(sent) - 1)
+    whole = b"".join(f.payload for f in sent)
+    assert zlib.decompress(whole + b"\x00\x00\xff\xff\x03\x00", -15) == text.encode()
+    assert WebSocketConnection(role, deflate=AGREED).receive(wire) == [message]
+
+
+@pytest.mark.rule("7692-7.2.1-fragments")
+@pytest.mark.parametrize("role", Role)
+def test_fragments_that_were_compressed_one_by_one_are_one_message(role: Role) -> None:
+    """Each ends at a byte, with its four bytes; only the last one's are left out."""
+    stream = zlib.compressobj(wbits=-15)
+    parts = [stream.compress(p) + stream.flush(zlib.Z_SYNC_FLUSH) for p in (b"one ", b"", b"two")]
+    wire = (
+        frame(role, TEXT, parts[0], rsv1=True, fin=False)
+        + frame(role, CONTINUATION, parts[1], fin=False)
+        + frame(role, CONTINUATION, parts[2][:-4])
+    )
+    assert feed(role, wire, deflate=AGREED).events == [Message("one two")]
+    # Without the four bytes in the middle, what follows is no stream any more.
+    bad = frame(role, TEXT, parts[0][:-4], rsv1=True, fin=False)
+    bad += frame(role, CONTINUATION, parts[2][:-4])
+    assert failed(role, bad, deflate=AGREED)[1] == 1007
 
 
 @pytest.mark.rule("7692-6-any-message")

@@ -39,7 +39,7 @@ SAMPLES = [
 ]
 
 
-@pytest.mark.rule("6455-5.2-format")
+@pytest.mark.rule("6455-5.2-format", "6455-5.3-bit")
 @pytest.mark.parametrize(("wire", "frame", "key"), SAMPLES)
 def test_the_samples_of_the_rfc(wire: str, frame: Frame, key: bytes | None) -> None:
     data = bytes.fromhex(wire)
@@ -65,13 +65,16 @@ def test_what_is_encoded_is_decoded(frame: Frame, key: bytes | None) -> None:
         assert decode_frame(wire[:size], 0, key is not None) is None
 
 
-@pytest.mark.rule("6455-5.2-length-minimal")
+@pytest.mark.rule("6455-5.2-length-minimal", "6455-5.3-bit")
 @pytest.mark.parametrize(
     ("size", "header"),
     [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)],
 )
 def test_a_length_is_written_in_its_shortest_form(size: int, header: int) -> None:
     assert len(encode_frame(BINARY, bytes(size))) == header + size
+    masked = encode_frame(BINARY, bytes(size), mask=KEY)
+    assert len(masked) == header + 4 + size
+    assert masked[1] == encode_frame(BINARY, bytes(size))[1] | 0x80
     assert text_frame(bytes(size)) == encode_frame(TEXT, bytes(size))
 
 

@@ -53,7 +53,9 @@ def test_messages_of_every_length_encoding_arrive(role: Role, size: int) -> None
 
 
 @both
-@pytest.mark.rule("6455-5.4-fragments", "6455-5.4-control-between", "6455-5.5.2-pong")
+@pytest.mark.rule(
+    "6455-5.4-fragments", "6455-5.4-control-between", "6455-5.5.2-pong", "6455-5.4-order"
+)
 def test_fragments_are_joined_and_control_frames_pass_between(role: Role) -> None:
     wire = (
         frame(role, TEXT, b"Hel", fin=False)
@@ -95,6 +97,22 @@ def test_a_character_may_be_cut_by_fragments(role: Role) -> None:
         for n, octet in enumerate(text.encode())
     )
     assert feed(role, wire).events == [Message(text)]
+
+
+@both
+@pytest.mark.rule("6455-5.4-boundaries", "6455-5.4-order")
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_a_message_is_the_same_whatever_frames_it_comes_in(role: Role, opcode: int) -> None:
+    data = "a\u00e9\u20ac\U0001f600z".encode()
+    message = Message(data.decode() if opcode == TEXT else data)
+    for first in range(len(data) + 1):
+        for second in range(first, len(data) + 1):
+            wire = (
+                frame(role, opcode, data[:first], fin=False)
+                + frame(role, CONTINUATION, data[first:second], fin=False)
+                + frame(role, CONTINUATION, data[second:])
+            )
+            assert WebSocketConnection(role).receive(wire) == [message]
 
 
 @both
