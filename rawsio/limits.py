@@ -74,7 +74,8 @@ class Limits:
     poll_grace: float = 30.0
     """How long a closed polling session waits for the poll that takes its last packets."""
     unpolled: int = 100_000
-    """Most packets that wait for a poll: who posts but never polls is cut off."""
+    """Most packets that wait for a poll: who posts but never polls is cut off.  A client with as
+    many that wait to be posted begins no poll."""
     sessions: int = 65536
     """Most sessions at a time."""
     sessions_per_address: int = 65536

@@ -104,7 +104,7 @@ class ClientStack:
         self._layer: AnyLayer = self._traced(HTTPConnection(Role.CLIENT, limits), "http")
         self._request: Request | None = None
         self._response: Response | None = None
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._now = self._since = 0.0
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
@@ -230,7 +230,7 @@ class ClientStack:
             if kind is Response:
                 given += self._responded(event)
             elif kind is Body:
-                self._body.append(event.data)
+                self._body += event.data
             elif kind is EndOfMessage:
                 given += self._ended()
             else:
@@ -242,16 +242,16 @@ class ClientStack:
             return self._switch(response)
         if response.status >= 200:
             self._response = response
-            self._body = []
+            self._body = bytearray()
         return []
 
     def _ended(self) -> list[Any]:
         response, exchange = self._response, self.exchange
         if response is None or exchange is None:  # a 408 that nobody asked for
             return []
-        body = b"".join(self._body)
+        body = bytes(self._body)
         self._response = None
-        self._body = []
+        self._body = bytearray()
         if exchange.kind == "websocket":
             return [self._rejected(response, body)]
         self.exchange = None

@@ -198,7 +198,9 @@ class EngineIOClient:
         if self.probe is not None and self.probe.state is ProbeState.PROBED:
             self._pause(self.probe)
             return
-        if self.state is State.OPEN and "poll" not in self._running:
+        # A server that goes on asking and takes no answers is not listened to, until it does.
+        crowded = len(self._queue) >= self._limits.unpolled
+        if self.state is State.OPEN and "poll" not in self._running and not crowded:
             self._begin("poll", "GET", "polling")
         if self._queue and self._sid is not None and "post" not in self._running:
             self._begin("post", "POST", "polling", self._batch())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -64,6 +65,22 @@ def test_a_body_in_pieces_is_given_whole() -> None:
     assert made.receive(b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n") == []
     (answered,) = made.receive(b"0\r\n\r\n")
     assert answered.body == b"abc"
+
+
+@pytest.mark.parametrize("piece", [b"ab", b"2\r\nab\r\n"], ids=["by its length", "chunked"])
+def test_a_body_in_tiny_pieces_costs_what_it_is_long(piece: bytes) -> None:
+    made, count = stack(), 50_000
+    made.begin(POLL)
+    framed = b"Transfer-Encoding: chunked" if len(piece) > 2 else b"Content-Length: 100000"
+    tracemalloc.start()
+    try:
+        made.receive(b"HTTP/1.1 200 OK\r\n" + framed + b"\r\n\r\n")
+        for _ in range(count):
+            made.receive(piece)
+        held, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 * count
 
 
 def test_one_exchange_at_a_time() -> None:

@@ -93,6 +93,24 @@ def test_the_answer_to_a_ping_is_posted() -> None:
     assert client.closing is Closing.NOW
 
 
+@pytest.mark.rule("engineio-v4-client-crowded")
+def test_a_server_that_asks_on_and_takes_no_answers_is_not_polled() -> None:
+    client = opened(upgrade=False, limits=Limits(unpolled=5))
+    asked = b"\x1e".join([b"2"] * 4)
+    assert client.exchanges() == [POLL]
+    client.receive_response(POLL, OK, asked)
+    first = post(b"\x1e".join([b"3"] * 4))
+    assert client.exchanges() == [POLL, first]
+    client.receive_response(POLL, OK, asked)
+    assert client.exchanges() == [POLL]
+    client.receive_response(POLL, OK, asked)
+    assert client.exchanges() == []
+    client.receive_response(first, OK, b"ok")
+    (second,) = client.exchanges()
+    assert second == post(b"\x1e".join([b"3"] * 8))
+    assert client.exchanges() == [POLL]
+
+
 @pytest.mark.rule("engineio-v4-client-status")
 @pytest.mark.parametrize("which", ["poll", "post"])
 def test_an_answer_other_than_200_ends_the_session(which: str) -> None:
