@@ -96,6 +96,8 @@ class Limits:
     """Deepest nesting of arrays and objects: checked before parsing, so nothing recurses."""
     packet_id: int = 2**53 - 1
     """Highest acknowledgement id: the largest integer that every peer represents exactly."""
+    credentials: int = 65_536
+    """Longest payload of a CONNECT, which is kept for as long as its socket lives."""
     namespaces: int = 16
     """Most namespaces that one connection may have joined or be joining."""
     namespace_name: int = 512
@@ -116,6 +118,8 @@ class Limits:
     """Most sessions of clients that were cut off, for each namespace."""
     queued_events: int = 1000
     """Most events of one connection that wait for their handler; reading pauses above it."""
+    queued_bytes: int = 16_000_000
+    """The same in bytes, as they came; what is made of them may be larger."""
     events_per_second: int = 50_000
     """Most packets a second of one connection, averaged over ten seconds."""
 

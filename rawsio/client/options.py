@@ -32,7 +32,7 @@ __all__ = [
     "parse_url",
 ]
 
-CLIENT_LIMITS = Limits(body=16_000_000, message=16_000_000)
+CLIENT_LIMITS = Limits(body=16_000_000, message=16_000_000, credentials=16_000_000)
 """The bounds of a client: it chose its server, so it takes more from it than a server takes."""
 
 _URL = Pattern(

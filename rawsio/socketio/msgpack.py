@@ -33,7 +33,7 @@ from struct import Struct
 from rawsio.errors import SocketIOError, escaped
 from rawsio.limits import DEFAULT
 
-from .packets import MISSING, build_packet, take_apart
+from .packets import MISSING, build_packet, take_apart, too_long
 from .values import Unsendable
 
 TYPE_CHECKING = False
@@ -103,6 +103,8 @@ class MsgpackParser:
         if len(namespace) > limits.namespace_name:
             message = f"a namespace of more than {limits.namespace_name} characters"
             raise SocketIOError(message, "socketio-v5-limit-name")
+        if kind == 0 and len(message) - len(namespace) > limits.credentials:
+            raise too_long(limits)
         number = fields.get("id", 0)
         if number.__class__ is not int or not 0 <= number <= limits.packet_id:
             message = f"an acknowledgement id is an integer from 0 to {limits.packet_id}"

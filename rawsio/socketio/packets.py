@@ -66,6 +66,7 @@ __all__ = [
     "decode_packet",
     "encode_packet",
     "take_apart",
+    "too_long",
 ]
 
 MAX_ID = 2**53 - 1
@@ -297,6 +298,8 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
     elif len(namespace) > limits.namespace_name:
         message = f"a namespace of more than {limits.namespace_name} characters"
         raise SocketIOError(message, "socketio-v5-limit-name")
+    if kind == "0" and len(text) - start > limits.credentials:
+        raise too_long(limits)
     number = _read_id(digits, limits) if digits else None
     if kind in "56":
         count = _read_count(attachments, limits)
@@ -307,6 +310,12 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
         raise SocketIOError("only types 5 and 6 count attachments", "socketio-v5-binary-count")
     data = decode_value(text, start, limits) if start < len(text) else MISSING
     return build_packet(kind, namespace, number, data)  # type: ignore[no-any-return]
+
+
+def too_long(limits: Limits) -> SocketIOError:
+    """Return the error for a CONNECT that is longer than what is kept of one."""
+    message = f"a CONNECT with more than {limits.credentials} bytes"
+    return SocketIOError(message, "socketio-v5-limit-credentials")
 
 
 def _read_id(digits: str, limits: Limits) -> int:

@@ -116,7 +116,7 @@ class Peer(InOrder):
 
     def receive(self, message: str | bytes) -> None:
         """Take one Engine.IO message."""
-        if not self.counts():
+        if not self.counts(len(message)):
             return
         protocol = self.protocol
         if message.__class__ is str and message[:1] in _HEADS:
@@ -130,10 +130,12 @@ class Peer(InOrder):
         if self._timer is None and protocol.deadline is not None:
             self._tick()
 
-    def counts(self) -> bool:
+    def counts(self, size: int) -> bool:
         """Count a message; ``False`` if it is one too many, or the session is over."""
         if self._over:
             return False
+        if self.busy:
+            self.arriving += size
         self._allowance -= 1
         return self._allowance >= 0 or not self._too_fast()
 
@@ -193,6 +195,7 @@ class Peer(InOrder):
 
     def take_ack(self, packet: Ack) -> None:
         """Take an acknowledgement that the protocol let through."""
+        self.arriving = 0
         socket = self.sockets.get(packet.namespace)
         if socket is not None:
             socket.answered(packet)
@@ -227,9 +230,7 @@ class Peer(InOrder):
             return
         token = object()
         self._deciding += 1
-        if self._asked is None:
-            self._asked = {}
-        self._asked[name] = token
+        self._asked = {**(self._asked or {}), name: token}
 
         def found(namespace: Namespace | None) -> None:
             self._deciding -= 1
@@ -238,8 +239,7 @@ class Peer(InOrder):
                     namespace.vacated()
                 return
             del self._asked[name]
-            if not self._asked:
-                self._asked = None
+            self._asked = self._asked or None
             if namespace is None:
                 self.send(ConnectError(name, {"message": "Invalid namespace"}))
             else:

@@ -115,18 +115,21 @@ class InOrder:
     """The queue of one connection: jobs start in order, each when the last one has ended.
 
     A job is ``fn(*args) -> bool``: ``True`` if it has ended, else it will call :meth:`proceed`.
-    More than ``limits.queued_events`` waiting jobs make the queue ``paused``, and the sink stops
-    reading until half of them are done.
+    More than ``limits.queued_events`` waiting jobs, or ``limits.queued_bytes`` of the messages that
+    they are made of, make the queue ``paused``, and the sink stops reading until half of that is
+    done.  ``arriving`` is how long the message is that is being taken, as far as it has come.
     """
 
-    __slots__ = ("host", "sink", "paused", "busy", "_jobs")
+    __slots__ = ("host", "sink", "paused", "busy", "arriving", "_jobs", "_held")
 
     def __init__(self, host: Host, sink: Sink) -> None:
         self.host = host
         self.sink = sink
         self.paused = False
         self.busy = False
-        self._jobs: deque[tuple[Callable[..., bool], tuple[Any, ...]]] | None = None
+        self.arriving = 0
+        self._jobs: deque[tuple[Callable[..., bool], tuple[Any, ...], int]] | None = None
+        self._held = 0
 
     def perform(self, job: Callable[..., bool], *args: Any) -> None:
         """Run a job now, or when its turn comes."""
@@ -139,8 +142,12 @@ class InOrder:
             from collections import deque
 
             self._jobs = deque()
-        self._jobs.append((job, args))
-        if not self.paused and len(self._jobs) > self.host.limits.queued_events:
+        self._jobs.append((job, args, self.arriving))
+        self._held += self.arriving
+        self.arriving = 0
+        limits = self.host.limits
+        many = len(self._jobs) > limits.queued_events or self._held > limits.queued_bytes
+        if many and not self.paused:
             self.paused = True
             self.sink.pause(True)
 
@@ -148,8 +155,9 @@ class InOrder:
         """The job has ended: run those that wait."""
         jobs = self._jobs
         while jobs:
-            job, args = jobs.popleft()
-            if self.paused and len(jobs) <= self.host.limits.queued_events // 2:
+            job, args, size = jobs.popleft()
+            self._held -= size
+            if self.paused and self._has_room(len(jobs)):
                 self.paused = False
                 self.sink.pause(False)
             if not self._start(job, args):
@@ -165,6 +173,10 @@ class InOrder:
             # the connection does, too.
             self.busy = False
             raise
+
+    def _has_room(self, waiting: int) -> bool:
+        limits = self.host.limits
+        return waiting <= limits.queued_events // 2 and self._held <= limits.queued_bytes // 2
 
     @property
     def queued(self) -> int:

@@ -251,6 +251,15 @@ class TestParser:
     ) -> None:
         assert self.refused(fields) == f"socketio-v5-{rule}"
 
+    @pytest.mark.rule("socketio-v5-limit-credentials")
+    def test_what_a_connect_brings_along_is_bounded_because_it_is_kept(self) -> None:
+        parser, limits = MsgpackParser(), Limits(credentials=60)
+        (short,) = parser.encode(Connect("/" + "x" * 50, {"token": "x" * 20}))
+        assert parser.decode(short, limits).data == {"token": "x" * 20}
+        (long,) = parser.encode(Connect("/", {"token": "x" * 40}))
+        with pytest.raises(SocketIOError, match="more than 60 bytes"):
+            parser.decode(long, limits)
+
     @pytest.mark.rule("socketio-v5-msgpack-binary")
     def test_text_is_no_packet(self) -> None:
         layer = SocketIOConnection(Role.SERVER, parser=MsgpackParser())

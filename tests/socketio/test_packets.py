@@ -298,6 +298,14 @@ class TestIn:
         for text in (f"0{longest}x,", f"0{longest}x", f'2{longest}x,["a"]', f"1{longest}x,"):
             assert refused(text) == "socketio-v5-limit-name"
 
+    @pytest.mark.rule("socketio-v5-limit-credentials")
+    def test_what_a_connect_brings_along_is_bounded_because_it_is_kept(self) -> None:
+        limits = Limits(credentials=20)
+        assert decode('0/a,{"token":"12345678"}', limits=limits).data == {"token": "12345678"}
+        for text in ('0{"token":"123456789"}', '0/a,{"token":"123456789"}', "0{" + "[" * 20):
+            assert refused(text, limits) == "socketio-v5-limit-credentials"
+        assert decode('2["a long event that nobody keeps"]', limits=limits).args
+
     @pytest.mark.rule("socketio-v5-binary-placeholder")
     def test_a_placeholder_of_no_attachment_is_refused_before_any_arrives(self) -> None:
         assert refused(f'51-["x",{P1}]') == "socketio-v5-binary-placeholder"

@@ -280,6 +280,39 @@ def test_a_full_queue_stops_reading_until_it_is_half_empty() -> None:
     assert not client.peer.paused
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_queue_of_many_bytes_stops_reading_until_half_of_them_are_done(binary: bool) -> None:
+    world = World(policy="deferred", limits=Limits(queued_bytes=4000))
+    world.io.on("e", lambda socket, data: None)
+    client = world.client()
+    data = bytes(500) if binary else "x" * 1000
+    client.emit("e", data)
+    for _ in range(3):
+        client.emit("e", data, data) if binary else client.emit("e", data)
+    assert not client.paused
+    client.emit("e", data, data) if binary else client.emit("e", data)
+    assert client.paused
+    world.finish()
+    world.finish()
+    assert client.paused
+    world.finish()
+    assert not client.paused
+    while world.started:
+        world.finish()
+    assert client.peer._held == 0
+
+
+def test_answers_that_a_handler_waits_for_do_not_fill_the_queue() -> None:
+    world = World(policy="deferred", limits=Limits(queued_bytes=4000))
+    world.io.on("e", lambda socket: None)
+    client = world.client()
+    client.emit("e")
+    for number in range(8):
+        client.raw(f'3{number}["{"x" * 1000}"]')
+    client.emit("e")
+    assert not client.paused
+
+
 def test_a_handler_that_ends_its_own_connection_is_followed_by_disconnect() -> None:
     world = World()
     order: list[str] = []
