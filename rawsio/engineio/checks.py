@@ -34,7 +34,6 @@ __all__ = [
     "Answers",
     "RequestError",
     "Unanswered",
-    "asks_for_websocket",
     "check_host",
     "check_middleware",
     "check_query",
@@ -109,11 +108,6 @@ class Answers:
         self._next = 0
 
 
-def asks_for_websocket(request: Request) -> bool:
-    """Return whether a request wants to become a WebSocket."""
-    return "websocket" in request.headers.tokens("upgrade")
-
-
 def check_host(options: EngineOptions, request: Request) -> None:
     """Refuse a Host that is not one of ``allowed_hosts``."""
     if options.allowed_hosts is None:
@@ -164,7 +158,7 @@ def check_query(options: EngineOptions, request: Request) -> Query:
         raise RequestError(3, error.rule, context) from None
     if query.transport not in options.transports:
         raise RequestError(0, "engineio-v4-http-transport", {"transport": query.transport})
-    if query.transport == "polling" and asks_for_websocket(request):
+    if query.transport == "polling" and query.upgrade:
         # The reference answers 101 and closes at once, which no client understands.
         raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
     return query
@@ -195,7 +189,7 @@ def check_handshake(
     """Check the first request of a session; return the protocol that it speaks."""
     if request.method != "GET":
         raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
-    if query.transport == "websocket" and not asks_for_websocket(request):
+    if query.transport == "websocket" and not query.upgrade:
         raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
     _check_allowed(options, request, answers)
     revision = check_revision(query.protocol)

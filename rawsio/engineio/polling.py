@@ -12,7 +12,7 @@ stands in its query::
 >>> from rawsio.http.messages import Request
 >>> from rawsio.http.headers import Headers
 >>> read_query(Request("GET", "/socket.io/?EIO=4&transport=polling&sid=kS9", Headers()))
-Query(protocol='4', transport='polling', sid='kS9', base64=False, jsonp=None)
+Query(protocol='4', transport='polling', sid='kS9', base64=False, jsonp=None, upgrade=False)
 
 The one idea: values in, values out.  Sessions, and who may ask for what, are elsewhere
 (:mod:`rawsio.engineio.server`).
@@ -78,13 +78,17 @@ _ESCAPE = Pattern(r"%([0-9A-Fa-f]{2})")
 
 @record
 class Query:
-    """What the query of a request says to Engine.IO; ``None`` where it says nothing."""
+    """What a request says to Engine.IO: its query, ``None`` where that says nothing.
+
+    ``upgrade`` is whether it wants to become a WebSocket.
+    """
 
     protocol: str | None
     transport: str | None
     sid: str | None
     base64: bool
     jsonp: str | None
+    upgrade: bool = False
 
 
 def parameters(query: str) -> list[tuple[str, str]]:
@@ -129,6 +133,7 @@ def read_query(request: Request) -> Query:
         found.get("sid"),
         bool(found.get("b64")),
         found.get("j"),
+        "websocket" in request.headers.tokens("upgrade"),
     )
 
 

@@ -27,7 +27,6 @@ from .checks import (
     Answers,
     RequestError,
     Unanswered,
-    asks_for_websocket,
     check_handshake,
     check_host,
     check_middleware,
@@ -140,7 +139,7 @@ class EngineIOServer:
         if query.sid is None:
             return self._handshake(link, request, query, now, answers)
         session = self._known(request, query)
-        if asks_for_websocket(request):
+        if query.upgrade:
             link.session = session
             return UPGRADE, []
         if request.method == "GET":
@@ -154,8 +153,9 @@ class EngineIOServer:
         session = self.sessions.get(query.sid or "")
         if session is None:
             raise RequestError(1, "engineio-v4-http-session", {"sid": query.sid})
-        upgrade = asks_for_websocket(request)
-        allowed = self.options.allow_upgrades if upgrade else query.transport == session.transport
+        allowed = (
+            self.options.allow_upgrades if query.upgrade else query.transport == session.transport
+        )
         if not allowed:
             context = {
                 "name": "TRANSPORT_MISMATCH",
@@ -170,9 +170,9 @@ class EngineIOServer:
                 "previousProtocol": session.revision,
             }
             raise RequestError(3, "engineio-v4-http-protocol", context)
-        if upgrade and request.method != "GET":
+        if query.upgrade and request.method != "GET":
             raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
-        if query.transport == "websocket" and not upgrade:
+        if query.transport == "websocket" and not query.upgrade:
             context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
             raise RequestError(3, "engineio-v4-http-upgrade", context)
         return session
