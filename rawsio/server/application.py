@@ -157,6 +157,8 @@ def _answer_of(value: Any) -> tuple[Response, bytes]:
             "an application returns str, bytes, a status, or (status, text[, fields]), "
             f"not {type(value).__name__}"
         )
+    if not fields:
+        return answer(status, body, _PLAIN), body
     given = Headers(fields)
     kept = [(n, v) for n, v in given if n.lower() not in _OURS and n.lower() != "content-type"]
     return answer(status, body, given.get("content-type") or _PLAIN, kept), body

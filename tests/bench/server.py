@@ -14,13 +14,9 @@ from rawsio import Server
 __all__ = ["main", "make_server"]
 
 
-def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Answer ``GET /hello`` with ``hello``, as a WSGI application."""
-    if environ["PATH_INFO"] != "/hello":
-        start_response("404 Not Found", [("Content-Length", "0")])
-        return [b""]
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
-    return [b"hello"]
+def hello(request: Any) -> Any:
+    """Answer ``GET /hello`` with ``hello``."""
+    return "hello" if request.path == "/hello" else 404
 
 
 def make_server() -> Server:
