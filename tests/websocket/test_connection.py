@@ -454,6 +454,17 @@ def test_an_end_that_waits_crosses_with_our_own(role: Role) -> None:
 
 
 @both
+def test_a_close_frame_says_what_was_wrong_but_for_what_is_too_long(role: Role) -> None:
+    for data, body in (
+        (b"\xff", encode_close(1007, "a text is not valid UTF-8")),
+        (b"long", encode_close(1009)),
+    ):
+        layer = WebSocketConnection(role, Limits(message=3))
+        layer.receive(frame(role, TEXT, data))
+        assert [f.payload for f in sent(layer, role)] == [body]
+
+
+@both
 @pytest.mark.rule("6455-7.1.7-fail")
 def test_a_failure_after_our_close_frame_sends_no_second_one(role: Role) -> None:
     layer = WebSocketConnection(role)
