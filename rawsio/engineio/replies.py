@@ -85,14 +85,16 @@ class Replies:
         except Exception as raised:  # noqa: BLE001 - it is the user's
             self._log("handler", ERROR, "on_connection_error failed", raised)
 
-    def refuse(self, link: Link, request: Request, error: RequestError) -> None:
-        """Answer a request with an error, and tell the operator."""
+    def refuse(
+        self, link: Link, request: Request, error: RequestError, more: Pairs | None = None
+    ) -> None:
+        """Answer a request with an error, and tell the operator; ``more`` are further fields."""
         # A client whose session is over asks for it once more: everyday life.
         level = DEBUG if error.code == 1 else WARNING
         cause: Any = error.context.get("error")
         self._log("engineio", level, f"{link.address}: {_told(request, error)}", cause)
         self.report(request, error)
-        fields = self.fields(request)
+        fields = self.fields(request) + (more or [])
         link.respond(*error_answer(error.status, error.code, error.message, fields))
 
 

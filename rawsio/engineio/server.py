@@ -37,15 +37,13 @@ from .checks import (
 from .connection import EngineIOConnection
 from .links import BODY, RESPONDED, UPGRADE, WAITING, Verdict
 from .options import EngineOptions
-from .packets import Message, Opened, check_sid, decode_payload
-from .payloads_v3 import decode_binary, decode_jsonp, decode_text
+from .packets import Message, Opened, check_sid
 from .polling import (
     accepted_coding,
     empty_answer,
     error_answer,
     freeze,
     ok_answer,
-    parameters,
 )
 from .replies import Replies
 from .session import Session
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from rawsio.errors import HTTPError
     from rawsio.http.messages import Request
     from rawsio.limits import Limits
 
@@ -316,7 +315,7 @@ class EngineIOServer:
             return self._too_long(session, link, fields)[1]
         events: Events = []
         try:
-            packets = self._packets(polling, session.revision, body)
+            packets = polling.packets(session.revision, body, self.limits.payload_packets)
         except EngineIOError as error:
             events += [(session, event) for event in session.fail(error)]
             link.respond(*error_answer(400, 3, fields=fields))
@@ -330,17 +329,6 @@ class EngineIOServer:
         else:
             link.respond(*ok_answer(fields))
         return events
-
-    def _packets(self, polling: Polling, revision: int, body: bytes) -> list[Any]:
-        most = self.limits.payload_packets
-        if revision == 4:
-            return list(decode_payload(body, most))
-        if polling.jsonp is not None:
-            form = dict(parameters(body.decode("latin-1"))).get("d")
-            return decode_text(decode_jsonp(form), most)
-        if polling.binary:
-            return decode_binary(body, most)
-        return decode_text(body, most)
 
     # WebSockets
 
@@ -363,6 +351,13 @@ class EngineIOServer:
     def refused(self, link: Link) -> None:
         """Take note that the WebSocket handshake failed after the verdict ``UPGRADE``."""
         link.session = None
+
+    def refuse(self, link: Link, request: Request, error: HTTPError, fields: Pairs) -> None:
+        """Answer a WebSocket handshake that failed after the verdict ``UPGRADE``."""
+        link.session = None
+        context = {"name": "TRANSPORT_HANDSHAKE_ERROR", "message": error.message}
+        refusal = RequestError(3, error.rule, context, status=error.code, message=error.message)
+        self._replies.refuse(link, request, refusal, fields)
 
     def receive_packet(self, link: Link, packet: str | bytes, now: float) -> Events:
         """Take one WebSocket message: of a session, or of a candidate for one."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from rawsio.layer import Role
 
-from .packets import Probed
-from .polling import ok_answer, payload_answer
+from .packets import Probed, decode_payload
+from .payloads_v3 import decode_binary, decode_jsonp, decode_text
+from .polling import ok_answer, parameters, payload_answer
 from .probe import Probe
 
 TYPE_CHECKING = False
@@ -89,6 +90,17 @@ class Polling:
         if self.post is not None:
             self.post.session = None
             self.post = None
+
+    def packets(self, revision: int, body: bytes, most: int) -> list[Any]:
+        """Return the packets of a post, ``most`` of them; raises ``EngineIOError``."""
+        if revision == 4:
+            return list(decode_payload(body, most))
+        if self.jsonp is not None:
+            form = dict(parameters(body.decode("latin-1"))).get("d")
+            return decode_text(decode_jsonp(form), most)
+        if self.binary:
+            return decode_binary(body, most)
+        return decode_text(body, most)
 
     def take(self) -> None:
         """Tell who waits for it that the queue was taken."""

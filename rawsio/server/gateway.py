@@ -27,7 +27,7 @@ from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
 from rawsio.stack import EndOfInput
 from rawsio.websocket.events import Message
-from rawsio.websocket.handshake import accept, refusal
+from rawsio.websocket.handshake import accept, refusal_fields
 
 from .application import Peer
 
@@ -175,9 +175,8 @@ class Gateway:
             accepted = accept(request, deflate=self.deflate)
             fields = self.registry.upgrade_headers(stack, request)
         except HTTPError as error:
-            self.log("http", WARNING, f"{stack.address}: {error.message} [{error.rule}]")
-            self.registry.refused(stack)
-            stack.respond(*refusal(error))
+            stack.session = None
+            self.registry.refuse(stack, request, error, refusal_fields(error))
             return
         except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
             self.registry.refused(stack)
@@ -242,7 +241,7 @@ class Gateway:
             self.lost(stack)
         else:
             self.log(event.layer, WARNING, message)
-            self.lost(stack, "transport error")
+            self.lost(stack, event.message)
 
     _HANDLERS: dict[type, Callable[[Gateway, ServerStack, Any], None]] = {
         Request: _request,

@@ -51,6 +51,7 @@ __all__ = [
     "accept_key",
     "accept",
     "refusal",
+    "refusal_fields",
     "offer",
     "confirm",
 ]
@@ -159,16 +160,15 @@ def refusal(error: HTTPError) -> tuple[Response, bytes]:
     (426, '13')
     """
     body = error.message.encode("ascii", "replace") + b"\n"
-    headers: list[tuple[str, str]] = []
+    return answer(error.code, body, "text/plain", refusal_fields(error)), body
+
+
+def refusal_fields(error: HTTPError) -> list[tuple[str, str]]:
+    """Return the header fields of that response which say what would be accepted."""
     if error.code == 426:
-        headers = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Version", VERSION),
-        ]
-    elif error.code == 405:
-        headers = [("Allow", "GET")]
-    return answer(error.code, body, "text/plain", headers), body
+        upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+        return [*upgrade, ("Sec-WebSocket-Version", VERSION)]
+    return [("Allow", "GET")] if error.code == 405 else []
 
 
 def _check_lists(**lists: Collection[str] | None) -> None:

@@ -128,15 +128,21 @@ def test_a_body_in_pieces_is_collected() -> None:
     assert server.events[-1] == Message("hello")
 
 
-def test_a_bad_websocket_handshake_is_answered_and_logged_and_leaves_no_session() -> None:
-    server = Server()
+def test_a_bad_websocket_handshake_is_answered_and_told_and_leaves_no_session() -> None:
+    told: list[tuple[Any, ...]] = []
+    server = Server(on_connection_error=lambda *values: told.append(values))
     connection = server.connection()
     said = connection.say(UPGRADE.replace(b"Version: 13", b"Version: 8"))
     assert said.startswith(b"HTTP/1.1 426 ")
+    assert b"Sec-WebSocket-Version: 13\r\n" in said
+    assert said.endswith(b'{"code":3,"message":"Sec-WebSocket-Version is 13, not \'8\'"}')
+    assert [(code, context["name"]) for _, code, _, context in told] == [
+        (3, "TRANSPORT_HANDSHAKE_ERROR")
+    ]
     assert not connection.stack.upgraded
     assert not server.gateway.registry.sessions
     assert not server.events
-    assert [(channel, level) for channel, level, _ in server.logged] == [("http", WARNING)]
+    assert [(channel, level) for channel, level, _ in server.logged] == [("engineio", WARNING)]
 
 
 def test_nobody_is_a_tunnel() -> None:
