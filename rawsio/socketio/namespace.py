@@ -50,6 +50,16 @@ def new_id(random_bytes: Callable[[int], bytes]) -> str:
     return text.replace("+", "-").replace("/", "_")
 
 
+_NOT_BETWEEN_SERVERS = ("connect", "connection", "new_namespace")
+
+
+def _check_server_event(name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an event between servers is a str, not {name!r}")
+    if name in _NOT_BETWEEN_SERVERS:
+        raise ValueError(f"no event between servers can be named {name!r}: choose another name")
+
+
 class Namespace(Listening, Operators):
     """One namespace of a server.
 
@@ -57,7 +67,9 @@ class Namespace(Listening, Operators):
     ``(socket, *args)``.  Its words (``emit``, ``to``, ...) address everybody inside.
 
     ``connection`` (socket), ``disconnecting`` and ``disconnect`` (socket, reason, description) are
-    raised by the library, as are ``error`` and ``drain`` (socket).
+    raised by the library, as are ``error`` (socket, exception) and ``drain`` (socket); in the main
+    namespace also ``new_namespace`` (namespace) and ``connection_error`` (request, code, message,
+    context).
     """
 
     __slots__ = (
@@ -111,8 +123,11 @@ class Namespace(Listening, Operators):
         return middleware
 
     def on_server(self, name: str, handler: AnyFunction | None = None) -> Any:
-        """Call a function for each ``server_side_emit`` of another server; also a decorator."""
+        """Call a function for each ``server_side_emit`` of another server; also a decorator.
 
+        ``ValueError`` for a name that :meth:`server_side_emit` refuses.
+        """
+        _check_server_event(name)
         if handler is None:
             return partial(self._hear_servers, name)
         return self._hear_servers(name, handler)
@@ -140,8 +155,11 @@ class Namespace(Listening, Operators):
     def server_side_emit(self, name: str, *args: Any) -> Reply:
         """Send an event to the other servers of the cluster; the reply is their list of answers.
 
-        Without a cluster there are none, and the reply is an empty list at once.
+        Without a cluster there are none, and the reply is an empty list at once.  ``ValueError``
+        for ``connect``, ``connection`` and ``new_namespace``: on an official server of the cluster
+        these would reach handlers that expect a client.
         """
+        _check_server_event(name)
         reply = Reply(self.host)
         self.host.call(self.adapter.server_side_emit, [name, *args], reply)
         return reply

@@ -249,6 +249,17 @@ def test_a_parents_handlers_for_other_servers_count_for_every_child() -> None:
     assert heard == ["/before", "/after"]
 
 
+@pytest.mark.parametrize("name", ["connect", "connection", "new_namespace"])
+def test_events_between_servers_have_no_name_that_official_servers_raise(name: str) -> None:
+    world = World()
+    with pytest.raises(ValueError, match=f"can be named '{name}': choose another"):
+        world.io.server_side_emit(name)
+    with pytest.raises(ValueError, match=f"can be named '{name}': choose another"):
+        world.io.on_server(name, print)
+    with pytest.raises(TypeError, match="is a str, not 5"):
+        world.io.server_side_emit(5)
+
+
 def test_clients_cannot_reach_handlers_for_servers() -> None:
     world = World()
     called: list[Any] = []
