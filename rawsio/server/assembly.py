@@ -16,6 +16,7 @@ from rawsio.host import ServerHost
 from rawsio.layer import record
 from rawsio.limits import DEFAULT
 from rawsio.log import Log
+from rawsio.socketio.library import raise_namespace_event
 from rawsio.socketio.registry import Namespaces
 from rawsio.stack import prepare, preparer
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.session import Session
     from rawsio.limits import Limits
+    from rawsio.socketio.namespace import Namespace
     from rawsio.websocket.deflate import DeflateOptions
 
     from .application import Application
@@ -114,6 +116,7 @@ def build(
         drive=host.drive,
     )
     namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
+    engine.on_connection_error = _telling(namespaces.main, engine.on_connection_error)
     pressure = BackPressure(host, own.backpressure)
     return Parts(bounds, host, registry, gateway, namespaces, pressure)
 
@@ -121,6 +124,17 @@ def build(
 def _clock(host: ServerHost) -> Callable[[], float]:
     # Not `host.time` itself: it is another function once the host runs on another loop.
     return lambda: host.time()  # noqa: PLW0108
+
+
+def _telling(main: Namespace, hook: Callable[..., object] | None) -> Callable[..., None]:
+    """Return a hook that tells handlers of ``connection_error``, too."""
+
+    def tell(*values: Any) -> None:
+        raise_namespace_event(main, "connection_error", *values)
+        if hook is not None:
+            hook(*values)
+
+    return tell
 
 
 def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:

@@ -290,6 +290,7 @@ class Server(Listening, Operators):
             reason = "server shutting down"
             for session in list(self.engine.sessions.values()):
                 session.user.ended(reason)
+            self.namespaces.close()
             self.engine.close(reason)
         self._running.close(timeout)
 

@@ -14,7 +14,7 @@ are made by parents at a time, and empty ones give way first.  Left out: what ha
 
 from __future__ import annotations
 
-from rawsio.log import WARNING
+from rawsio.log import ERROR, WARNING
 
 from .adapter import Adapter
 from .library import raise_namespace_event
@@ -176,4 +176,8 @@ class Namespaces:
     def close(self) -> None:
         """End every adapter."""
         for namespace in self.named.values():
-            namespace.adapter.close()
+            try:
+                namespace.adapter.close()
+            except Exception as error:  # noqa: BLE001 - it may be the user's, and the others end, too
+                message = f"the adapter of {namespace.name!r} could not be closed"
+                self._host.log("socketio", ERROR, message, error)

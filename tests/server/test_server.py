@@ -18,10 +18,11 @@ import pytest
 from rawsio import ConnectionClosed, Limits, Server
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
+from rawsio.socketio.adapter import Adapter
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
-from tests.raw import Polling
+from tests.raw import Polling, RawWebSocket
 from tests.stack.joined import UPGRADE
 from tests.stack.kit import Client, turns_until
 
@@ -348,6 +349,54 @@ def test_closing_costs_each_connection_one_goodbye(monkeypatch: pytest.MonkeyPat
             wire.close()
             kit.run()
         assert goodbyes == [1001] * 20
+
+
+def test_a_refused_request_is_told_to_handlers_of_connection_error() -> None:
+    heard: list[Any] = []
+    hooked: list[Any] = []
+    io = Server(on_connection_error=lambda _request, code, *_: hooked.append(code))
+    io.on("connection_error", lambda *values: heard.append(values))
+    with TestKit(io) as kit:
+        wire = kit.dial()
+        wire.send(b"GET /socket.io/?EIO=4&transport=pigeon HTTP/1.1\r\nHost: a\r\n\r\n")
+        kit.run()
+    ((request, *values),) = heard
+    assert request.query == "EIO=4&transport=pigeon"
+    assert values == [0, "Transport unknown", {"transport": "pigeon"}]
+    assert hooked == [0]
+
+
+def test_a_message_that_is_too_long_ends_the_socket_with_words_about_it() -> None:
+    ends: list[Any] = []
+    io = Server(max_http_buffer_size=200)
+    io.on("disconnect", lambda _socket, *why: ends.append(why))
+    with TestKit(io) as kit:
+        RawWebSocket(kit).say("40", '42["' + "x" * 200 + '"]')
+    words = "the WebSocket broke: a message has more than 200 bytes"
+    assert ends == [("transport error", words)]
+
+
+def test_closing_ends_the_adapters_once_when_every_socket_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[str] = []
+
+    class Noting(Adapter):
+        def close(self) -> None:
+            seen.append(self.namespace.name)
+            if self.namespace.name == "/":
+                raise RuntimeError("broken")
+
+    io = Server(adapter=Noting)
+    io.of("/b")
+    io.on("disconnect", lambda _socket, reason: seen.append(reason))
+    with TestKit(io) as kit:
+        kit.connect(reconnection=False)
+        io.close()
+        io.close()
+        kit.run()
+    assert seen == ["server shutting down", "/", "/b"]
+    assert "the adapter of '/' could not be closed" in caplog.text
 
 
 def test_a_handler_may_close_the_server(world: World) -> None:
