@@ -66,7 +66,9 @@ _OF_BROWSERS = ["permessage-deflate; client_max_window_bits"]
 # (RFC 6455 section 4.1, item 3), without a fragment (section 3).
 _REG_NAME = r"-A-Za-z0-9._~!$&'()*+,;="
 _HOST = Pattern(rf"(?:\[[0-9A-Fa-f:.]+\]|[{_REG_NAME}%]+)(?::[0-9]{{1,5}})?\Z")
-_TARGET = Pattern(rf"(?:https?://([^/?]+)|(?=/))(?:[{_REG_NAME}:@/?]|%[0-9A-Fa-f]{{2}})*\Z")
+_TARGET = Pattern(
+    rf"(?:https?://([^/?]+)(?![^/?])|(?=/))(?:[{_REG_NAME}:@/?]|%[0-9A-Fa-f]{{2}})*\Z"
+)
 _OWN_FIELDS = (
     *("host", "upgrade", "connection", "content-length", "transfer-encoding"),
     *(f"sec-websocket-{name}" for name in ("key", "version", "protocol", "extensions")),

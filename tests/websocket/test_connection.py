@@ -377,10 +377,19 @@ def test_an_end_within_a_frame_is_a_failure(role: Role) -> None:
 @both
 @pytest.mark.rule("6455-1.4-data-after-close")
 def test_what_follows_a_close_frame_is_ignored(role: Role) -> None:
-    wire = frame(role, CLOSE, encode_close(1000)) + b"\xff\xff\xff" + frame(role, PING, b"x")
-    outcome = feed(role, wire, eof=True)
-    assert outcome.events == [Closed(1000, "")]
-    assert [f.opcode for f in frames(role, outcome.output)] == [CLOSE]
+    for rest in (
+        b"\xff\xff\xff" + frame(role, PING, b"x"),
+        frame(role, PING, b"x"),
+        frame(role, TEXT, b"x") + frame(role, PONG),
+        frame(role, CLOSE, encode_close(4000)),
+        frame(role, TEXT, b"\xff"),
+        frame(role, BINARY, bytes(200))[:5],
+    ):
+        outcome = feed(role, frame(role, CLOSE, encode_close(1000, "first")) + rest, eof=True)
+        assert outcome.events == [Closed(1000, "first")]
+        (answer,) = frames(role, outcome.output)
+        assert (answer.opcode, answer.payload) == (CLOSE, encode_close(1000))
+        assert outcome.layer.buffered == 0
 
 
 @both

@@ -530,6 +530,15 @@ def test_fragments_that_were_compressed_one_by_one_are_one_message(role: Role) -
     assert failed(role, bad, deflate=AGREED)[1] == 1007
 
 
+@pytest.mark.parametrize("role", Role)
+def test_what_waits_to_be_inflated_is_counted(role: Role) -> None:
+    layer = WebSocketConnection(role, deflate=AGREED)
+    layer.receive(frame(role, BINARY, packed(bytes(100)), rsv1=True, fin=False))
+    assert layer.buffered == 100
+    layer.receive(frame(role, CONTINUATION, bytes(500))[:-1])
+    assert layer.buffered == 100 + 499
+
+
 @pytest.mark.rule("7692-6-any-message")
 @pytest.mark.parametrize("role", Role)
 def test_compressed_and_plain_messages_may_alternate(role: Role) -> None:
@@ -596,6 +605,8 @@ def test_data_that_cannot_be_compressed_may_have_the_full_length(role: Role) -> 
     wire = frame(role, BINARY, packed(noise), rsv1=True)
     assert len(packed(noise)) > 1000
     assert feed(role, wire, limits=SMALL, deflate=AGREED).events == [Message(noise)]
+    header = frame(role, BINARY, bytes(1000 + 62 + 64), rsv1=True)[:8]
+    assert feed(role, header, limits=SMALL, deflate=AGREED).events == []
     header = frame(role, BINARY, bytes(1000 + 62 + 65), rsv1=True)[:8]
     assert failed(role, header, limits=SMALL, deflate=AGREED) == ("6455-10.4-message", 1009)
 

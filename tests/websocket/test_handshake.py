@@ -170,6 +170,8 @@ def test_a_refusal_says_what_helps() -> None:
     assert response.headers.get("allow") == "GET"
     response, body = refusal(HTTPError("caf\u00e9", "6455-4.2.1-key"))
     assert (response.status, body) == (400, b"caf?\n")
+    assert "allow" not in response.headers
+    assert "upgrade" not in response.headers
 
 
 @pytest.mark.rule("6455-4.2.2-protocol", "6455-4.1-protocol-grammar")
@@ -377,6 +379,16 @@ def test_the_target_may_be_an_absolute_uri() -> None:
         assert offer(f"http://{host}/", host).headers.get("host") == host
 
 
+def test_a_hostile_target_takes_linear_time() -> None:
+    for target in (
+        "http://" + "h" * 50_000 + "\x7f",
+        "/" + "%41" * 20_000 + "%",
+        "/" * 50_000 + "|",
+    ):
+        with pytest.raises(LocalProtocolError):
+            offer(target, "h")
+
+
 def test_one_string_is_not_a_list() -> None:
     """Its characters would be: a client that names ``h`` would speak ``chat``."""
     one: Any = "chat"
@@ -410,7 +422,8 @@ PLAIN = offer("/", "h", random_bytes=nonce)
 
 @pytest.mark.rule("6455-4.1-accept", "6455-4.1-protocol", "6455-4.1-extensions")
 def test_a_good_response_is_confirmed() -> None:
-    assert confirm(PLAIN, answered()) == Confirmed(None, None)
+    for asked in (PLAIN, ASKED):
+        assert confirm(asked, answered()) == Confirmed(None, None)
     response = answered(
         ("Sec-WebSocket-Protocol", "superchat"),
         ("Sec-WebSocket-Extensions", "permessage-deflate; server_no_context_takeover"),

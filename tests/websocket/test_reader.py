@@ -150,10 +150,11 @@ def test_a_long_message_is_refused_at_its_header(role: Role) -> None:
     for size in (2**40, 2**63 - 1):
         header = bytes((0x82, 0x7F | mask[0])) + size.to_bytes(8, "big") + KEY
         assert failed(role, header) == ("6455-10.4-message", 1009)
-    # The fast path has the limit too.
-    tiny = Limits(message=10)
-    assert len(feed(role, frame(role, TEXT, b"x" * 10), limits=tiny).events) == 1
-    assert failed(role, frame(role, TEXT, b"x" * 11), limits=tiny)[1] == 1009
+    # The fast paths have the limit too.
+    for most in (0, 10, 124, 125, 126, 300):
+        limits = Limits(message=most)
+        assert len(feed(role, frame(role, TEXT, b"x" * most), limits=limits).events) == 1
+        assert failed(role, frame(role, TEXT, b"x" * (most + 1)), limits=limits)[1] == 1009
 
 
 @both
@@ -172,6 +173,21 @@ def test_fragments_are_added_up(role: Role) -> None:
     ):
         header = bytes((0x80, 0x7F | mask)) + size.to_bytes(8, "big") + KEY
         assert failed(role, started + header, limits=SMALL)[0] == rule
+
+
+@both
+@pytest.mark.rule("6455-5.2-length-minimal")
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("size", [0, 1, 5, 124, 125])
+def test_a_whole_frame_whose_length_is_not_in_its_shortest_form_is_refused(
+    role: Role, opcode: int, size: int
+) -> None:
+    """The fast paths have this rule too."""
+    mask, key = (0x80, KEY) if role is Role.SERVER else (0, b"")
+    for field in (b"\x7e" + size.to_bytes(2, "big"), b"\x7f" + size.to_bytes(8, "big")):
+        wire = bytes((0x80 | opcode, field[0] | mask)) + field[1:] + key + bytes(size)
+        wire += frame(role, TEXT, b"next")
+        assert failed(role, wire) == ("6455-5.2-length-minimal", 1002)
 
 
 @both
