@@ -211,6 +211,7 @@ def test_protocols_are_distinct_tokens(values: list[str]) -> None:
     ("offered", "answer"),
     [
         (["permessage-deflate"], "permessage-deflate"),
+        (["permessage-deflate; client_max_window_bits"], "permessage-deflate"),
         (["x-webkit-deflate-frame, permessage-deflate; client_max_window_bits"],
          "permessage-deflate"),
         (["permessage-deflate; unknown", "permessage-deflate; server_max_window_bits=10"],
