@@ -217,7 +217,7 @@ class ServerStack:
         self._head: list[bytes] | None = None
         self._rest: bytes | None = None
         self._now = 0.0
-        self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits), "http")
+        self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
         if self.trace is None:

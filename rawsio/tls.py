@@ -291,9 +291,13 @@ class Secured:
     def _up(self, plain: list[Any]) -> list[Any]:
         events: list[Any] = []
         for item in plain:
-            if isinstance(item, Closed) or (isinstance(item, Failed) and item.rule == _TRUNCATED):
+            cut_off = isinstance(item, Failed) and item.rule == _TRUNCATED
+            if cut_off and getattr(self.upper, "until_close", False):
+                # 9112-9.7-tls: only the alert says that this message is whole.
+                events += self._pass([item])
+            elif cut_off or isinstance(item, Closed):
                 # Programs that just exit send no alert: whether something is missing is for the
-                # upper layer to see, which knows where its messages end (RFC 9112 section 9.8).
+                # upper layer to see, which knows where its messages end.
                 events += self._pass([*self.upper.receive_eof(), item])
             elif isinstance(item, Failed):
                 rest = self.upper.receive_eof()

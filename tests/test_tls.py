@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio import Server
+from rawsio.client.stack import Answered, ClientStack
+from rawsio.engineio.client import Exchange
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
@@ -155,9 +157,13 @@ def test_plain_http_on_a_tls_port_is_refused(contexts: Contexts) -> None:
     assert server.closing is Closing.HALF
 
 
-@pytest.mark.rule("layers-tls-handshake")
-def test_a_certificate_for_another_name_is_refused_by_the_client(contexts: Contexts) -> None:
-    ends = Ends(contexts, name="example.com").settle()
+@pytest.mark.rule("layers-tls-handshake", "9110-4.3.4-identity", "9110-4.3.4-refuse")
+@pytest.mark.rule("9110-4.3.4-reference")
+@pytest.mark.parametrize("name", ["example.com", "127.0.0.1", "::1"])
+def test_a_certificate_for_another_name_is_refused_by_the_client(
+    contexts: Contexts, name: str
+) -> None:
+    ends = Ends(contexts, name).settle()
     assert [e.rule for e in ends.got[Role.CLIENT]] == ["layers-tls-handshake"]
     assert "CERTIFICATE_VERIFY_FAILED" in ends.got[Role.CLIENT][0].message
     assert [type(e) for e in ends.got[Role.SERVER]] == [Failed]
@@ -273,6 +279,7 @@ def shuttle(client: Secured, server: Secured, to_client: list[Any], to_server: l
             to_client += client.receive(wire)
 
 
+@pytest.mark.rule("9112-9.7-application-data")
 def test_a_pile_has_the_upper_layers_events_and_attributes(contexts: Contexts) -> None:
     client, server, to_client, to_server = joined(contexts)
     client.send(b"hello")
@@ -283,6 +290,7 @@ def test_a_pile_has_the_upper_layers_events_and_attributes(contexts: Contexts) -
     assert (server.reading, server.closing, server.deadline) == (True, Closing.OPEN, None)
 
 
+@pytest.mark.rule("9112-9.8-alert")
 def test_when_the_upper_layer_ends_tls_ends_and_the_peers_upper_layer_too(
     contexts: Contexts,
 ) -> None:
@@ -295,6 +303,7 @@ def test_when_the_upper_layer_ends_tls_ends_and_the_peers_upper_layer_too(
     assert server.closing is Closing.NOW
 
 
+@pytest.mark.rule("9112-9.8-incomplete-close")
 def test_a_truncation_is_judged_by_the_upper_layer_and_a_broken_record_is_not(
     contexts: Contexts,
 ) -> None:
@@ -305,6 +314,33 @@ def test_a_truncation_is_judged_by_the_upper_layer_and_a_broken_record_is_not(
     assert event.rule == "layers-tls-record"
     assert client.upper.eof == 1
     assert client.receive(b"x") == []
+
+
+@pytest.mark.rule("layers-tls-truncated", "9112-9.7-tls", "9112-9.8-framed", "9112-9.8-recover")
+@pytest.mark.parametrize(
+    ("head", "complete"),
+    [("", False), ("Content-Length: 5\r\n", True), ("Content-Length: 9\r\n", False)],
+)
+def test_a_response_that_only_the_end_completes_needs_the_closing_alert(
+    contexts: Contexts, head: str, *, complete: bool
+) -> None:
+    wire = f"HTTP/1.1 200 OK\r\n{head}\r\nhello".encode()
+    for alert in (False, True):
+        tls = TLSConnection(contexts[0], Role.CLIENT, server_hostname="localhost")
+        server = secured(contexts, Role.SERVER)
+        stack = ClientStack("localhost")
+        client = Secured(tls, stack)
+        got: list[Any] = []
+        stack.begin(Exchange("poll", "GET", "/"))
+        shuttle(client, server, got, [])
+        server.upper.send(wire)
+        server.upper.closing = Closing.HALF if alert else Closing.OPEN
+        shuttle(client, server, got, [])
+        got += client.receive_eof()
+        answered = [event.body for event in got if isinstance(event, Answered)]
+        assert answered == ([b"hello"] if complete or (alert and not head) else [])
+        failed = [event for event in got if isinstance(event, Failed)]
+        assert bool(failed) is (not complete and not (alert and not head))
 
 
 def test_deadlines_and_ticks_of_both_count(contexts: Contexts) -> None:

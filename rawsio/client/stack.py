@@ -131,6 +131,11 @@ class ClientStack:
         """Whether more input is of use."""
         return self._layer.reading
 
+    @property
+    def until_close(self) -> bool:
+        """Whether nothing but the end of the connection will complete the response in work."""
+        return not self.websocket and self._layer.until_close  # type: ignore[attr-defined]
+
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
         return self._up(self._layer.receive(data))

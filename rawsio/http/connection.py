@@ -25,7 +25,8 @@ What it does by itself
 * It keeps the bytes of the next request until the answer to this one is complete, so answers are
   in order; the next request then comes from ``tick``.
 
-It adds no field to what is sent.  Whether the connection goes on is in :attr:`keep_alive`: a
+It adds no field to what is sent; its own answers have a ``Date`` if it was given a clock
+(``date``).  Whether the connection goes on is in :attr:`keep_alive`: a
 response to HTTP/1.0 that should keep the connection needs ``Connection: keep-alive``, the last
 one to HTTP/1.1 ``Connection: close``.
 
@@ -58,6 +59,7 @@ from .messages import (
     Request,
     Response,
     check_request,
+    check_sent_target,
     check_target,
     encode_head,
 )
@@ -198,6 +200,7 @@ class HTTPConnection(Receiver):
             framing = request_framing(fields, request.version)
         except HTTPError as error:
             raise LocalProtocolError(error.message) from None
+        check_sent_target(request.target)
         check_sent_request(request.method, fields, framing)
         self._asked = Asked(request, fields, framing)
         self._persists = self._asked.persists
@@ -212,6 +215,9 @@ class HTTPConnection(Receiver):
         asked, status, version = self._asked, response.status, response.version
         try:
             framing = response_framing(fields, version, asked.method, status)
+            if not framing:
+                # 9112-6.1-length-and-coding: where no body follows, too (HEAD, 304).
+                request_framing(fields, version)
         except HTTPError as error:
             raise LocalProtocolError(error.message) from None
         persists = self._goes_on(version, fields)

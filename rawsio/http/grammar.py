@@ -121,14 +121,24 @@ REASON = Pattern(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x
 VALUE = Pattern(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
 # RFC 9110, 7.2 and RFC 3986, 3.2
-# Host       = uri-host [ ":" port ]
-# host       = IP-literal / IPv4address / reg-name
-# reg-name   = *( unreserved / pct-encoded / sub-delims )
-# IP-literal = "[" ( IPv6address / IPvFuture ) "]"   (its inside is not parsed here)
-_HOST = r"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=\-]+\]|[0-9A-Za-z\-._~%!$&'()*+,;=]{})"
+# Host        = uri-host [ ":" port ]
+# host        = IP-literal / IPv4address / reg-name
+# reg-name    = *( unreserved / pct-encoded / sub-delims )
+# pct-encoded = "%" HEXDIG HEXDIG
+# IP-literal  = "[" ( IPv6address / IPvFuture ) "]"
+#   (a zone, "%" and a name, may follow an address; where its colons are is not judged)
+# IPvFuture   = "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
+_PLAIN = r"0-9A-Za-z\-._~!$&'()*+,;="
+_ENCODED = r"%[0-9A-Fa-f]{2}"
+_REG_NAME = rf"[{_PLAIN}]*(?:{_ENCODED}[{_PLAIN}]*)*"
+_LITERAL = (
+    r"\[(?:[0-9A-Fa-f:.]+(?:%[0-9A-Za-z\-._~%]+)?"
+    rf"|[Vv][0-9A-Fa-f]+\.[{_PLAIN}:]+)\]"
+)
+_HOST = rf"(?:{_LITERAL}|(?:[{_PLAIN}]|{_ENCODED}){_REG_NAME})"
 _PORT = r"(?::[0-9]{0,5})?"
 
-AUTHORITY = Pattern(_HOST.format("*") + _PORT)
+AUTHORITY = Pattern(rf"(?:{_HOST})?{_PORT}")
 """A ``Host`` field's value; it may be empty (RFC 9110, 7.2)."""
 
 # RFC 9112, 3.2.2
@@ -136,14 +146,14 @@ AUTHORITY = Pattern(_HOST.format("*") + _PORT)
 # (userinfo is parsed, and dropped: section 4.2.4)
 ABSOLUTE = Pattern(
     r"[Hh][Tt][Tt][Pp][Ss]?://(?:[0-9A-Za-z\-._~%!$&'()*+,;=:]*@)?("
-    + _HOST.format("+")
+    + _HOST
     + _PORT
     + r")((?:[/?#].*)?)"
 )
 
 # RFC 9112, 3.2.3
 # authority-form = uri-host ":" port
-CONNECT_TARGET = Pattern(_HOST.format("+") + r":[0-9]{1,5}")
+CONNECT_TARGET = Pattern(_HOST + r":([0-9]{1,5})")
 
 # RFC 9110, 8.6: Content-Length = 1*DIGIT
 CONTENT_LENGTH = Pattern(r"[0-9]{1,19}")

@@ -48,6 +48,7 @@ __all__ = [
     "encode_head",
     "check_request_line",
     "check_target",
+    "check_sent_target",
     "check_request",
     "answer",
     "refusal",
@@ -166,7 +167,8 @@ def check_request_line(method: str, target: str, version: str) -> None:
 def check_target(method: str, target: str) -> None:
     """Raise ``HTTPError`` if a target is in none of the forms that go with the method."""
     if method == "CONNECT":
-        if not CONNECT_TARGET.fullmatch(target):
+        found = CONNECT_TARGET.fullmatch(target)
+        if not found or not 1 <= int(found[1]) <= 65535:
             message = f"the target of CONNECT is not host:port: {escaped(target)}"
             raise HTTPError(message, "9112-3.2.3-authority-form")
     elif target[0] != "/" and not (target == "*" and method == "OPTIONS"):
@@ -174,6 +176,19 @@ def check_target(method: str, target: str) -> None:
             raise HTTPError(f"the target * is not for {method}", "9112-3.2.4-asterisk-form")
         if not ABSOLUTE.fullmatch(target):
             raise HTTPError(f"not a request target: {escaped(target)}", "9112-3.2-target")
+
+
+def check_sent_target(target: str) -> None:
+    """Raise ``LocalProtocolError`` for what servers take, and nobody may send."""
+    # 9112-3.2.1-origin-form
+    if "#" in target:
+        message = f"a target is sent without its fragment, this is {escaped(target)}"
+        raise LocalProtocolError(message)
+    # 9110-4.2.4-userinfo-sent
+    absolute = ABSOLUTE.fullmatch(target)
+    if absolute and "@" in target[: absolute.start(1)]:
+        message = "a target names no user: send Authorization, and the target without what is "
+        raise LocalProtocolError(f"{message}before the @ of {escaped(target)}")
 
 
 def decode_status_line(line: bytes) -> tuple[int, str, str]:
@@ -292,12 +307,13 @@ def answer(
     return Response(status, Headers([*fields, *headers]), REASONS.get(status, ""))
 
 
-def refusal(status: int) -> bytes:
+def refusal(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:
     r"""Return the whole answer to a request that broke a rule; its connection is closed.
 
-    It has no body, so that it is the same for HEAD.
+    It has no body, so that it is the same for HEAD.  ``fields`` come first.
 
     >>> refusal(400)
     b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
     """
-    return encode_head(answer(status, headers=[("Connection", "close")]))
+    head = answer(status, headers=[("Connection", "close")])
+    return encode_head(Response(status, Headers([*fields, *head.headers]), head.reason))

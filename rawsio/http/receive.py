@@ -19,7 +19,7 @@ from rawsio.errors import HTTPError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import DEFAULT
 
-from .bodies import reader_for
+from .bodies import UntilClose, reader_for
 from .framing import (
     UNTIL_CLOSE,
     Asked,
@@ -35,9 +35,11 @@ from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, St
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rawsio.limits import Limits
 
-    from .bodies import Chunked, Counted, UntilClose
+    from .bodies import Chunked, Counted
 
     Event = Request | Response | Body | EndOfMessage | Closed | Failed
 
@@ -68,6 +70,7 @@ class Receiver:
         "_expected",
         "_ended",
         "_farewell",
+        "_date",
         "_due",
         "_now",
         "_since",
@@ -75,7 +78,9 @@ class Receiver:
         "_interim",
     )
 
-    def __init__(self, role: Role, limits: Limits = DEFAULT) -> None:
+    def __init__(
+        self, role: Role, limits: Limits = DEFAULT, *, date: Callable[[], str] | None = None
+    ) -> None:
         self.role = role
         self.limits = limits
         self.closing = Closing.OPEN
@@ -93,6 +98,7 @@ class Receiver:
         self._persists = True
         self._expected = False  # the client waits for a 100 that nobody has sent
         # The end, and time:
+        self._date = date
         self._ended = False  # the peer sends no more
         self._farewell: Closed | None = None  # still to be returned
         self._due = False  # events may be waiting for the next tick
@@ -100,6 +106,15 @@ class Receiver:
         self._since: float | None = None  # when the present wait began
         self._received = 0
         self._interim = 0  # responses before the final one
+
+    @property
+    def until_close(self) -> bool:
+        """Whether nothing but the end of the connection will complete the message in work.
+
+        It may also cut it off.  Who can tell the two apart (TLS can) says ``receive_eof`` only if
+        this is the end (RFC 9112 section 9.8).
+        """
+        return self._reader.__class__ is UntilClose
 
     # --- Receiving ---
 
@@ -268,7 +283,9 @@ class Receiver:
         """Answer once, unless an answer is under way, and end everything."""
         serving = self._serving
         if serving and (self._ours is IDLE or self._ours is WAITING):
-            self._outbox.append(refusal(error.code))
+            # 9110-6.6.1-date
+            fields = [] if self._date is None else [("Date", self._date())]
+            self._outbox.append(refusal(error.code, fields))
         self._finish(self._goodbye())
         code = error.code if serving else 0
         events.append(Failed(error.layer, error.rule, code, error.message))

@@ -87,13 +87,12 @@ class Section:
     ``buffer`` begins with the section each time; nothing is removed from it.
     """
 
-    __slots__ = ("_sender", "_limits", "_line", "_fields", "_trailers", "_folded")
+    __slots__ = ("_sender", "_limits", "_line", "_fields", "_folded")
 
     def __init__(self, sender: Role, limits: Limits, *, trailers: bool = False) -> None:
         self._sender = sender
         self._limits = limits
         self._line = Line()
-        self._trailers = trailers
         self._fields = 0 if trailers else -1  # the start line is none
         self._folded = False
 
@@ -153,7 +152,7 @@ class Section:
         if self._fields == 1:
             message = "white space before the first field"
             raise HTTPError(message, "9112-2.2-space-before-field")
-        if self._sender is Role.CLIENT or self._trailers or not FOLDED_LINE.fullmatch(line):
+        if self._sender is Role.CLIENT or not FOLDED_LINE.fullmatch(line):
             raise HTTPError(f"a folded field line: {escaped(line)}", "9112-5.2-fold")
         self._folded = True
 

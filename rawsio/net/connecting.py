@@ -137,7 +137,15 @@ def connect_tcp(
 
 
 def default_tls() -> Any:
-    """Return an ``ssl.SSLContext`` that trusts whom the system trusts."""
-    from ssl import create_default_context
+    """Return an ``ssl.SSLContext`` that trusts whom the system trusts.
 
-    return create_default_context()
+    A certificate counts for the names and addresses that it lists as such, never for its common
+    name (RFC 9110 section 4.3.4).
+    """
+    from ssl import HAS_NEVER_CHECK_COMMON_NAME, create_default_context
+
+    context = create_default_context()
+    if HAS_NEVER_CHECK_COMMON_NAME:
+        # 9110-4.3.4-no-common-name
+        context.hostname_checks_common_name = False
+    return context

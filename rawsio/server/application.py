@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ) -> tuple[Response, bytes]: ...
 
 
-__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "unquoted", "wsgi"]
+__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "is_known", "unquoted", "wsgi"]
 
 
 @record
@@ -52,7 +52,8 @@ NOBODY = Peer()
 class File:
     """A file that is served, with the entity tag that lets a client keep it.
 
-    A request that names the tag in ``If-None-Match`` gets a 304 (RFC 9110 section 13.1.2).
+    A request that names the tag in ``If-None-Match`` gets a 304 (RFC 9110 section 13.1.2).  A tag
+    of our own making is weak: another content might have the same checksum.
 
     >>> from rawsio.http.messages import Request
     >>> file = File(b"x = 1", "text/javascript", '"1.0"')
@@ -67,7 +68,7 @@ class File:
     def __init__(self, data: bytes, content_type: str, etag: str = "") -> None:
         self.data = data
         self.content_type = content_type
-        self.etag = etag or f'"{_digest(data)}"'
+        self.etag = etag or f'W/"{_digest(data)}"'
 
     def answer(
         self, request: Request, more: Iterable[tuple[str, str]] = ()
@@ -76,11 +77,22 @@ class File:
         if request.method not in ("GET", "HEAD"):
             return answer(405, headers=[("Allow", "GET, HEAD")]), b""
         fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag), *more]
-        known = request.headers.get_all("if-none-match")
-        # 9110-13.1.2-none-match
-        if "*" in known or any(self.etag in tags for tags in known):
+        if is_known(self.etag, request):
             return answer(304, headers=fields), b""
         return answer(200, self.data, self.content_type, fields), self.data
+
+
+def is_known(etag: str, request: Request) -> bool:
+    """Return whether the client says that it has what the entity tag stands for.
+
+    >>> from rawsio.http.messages import Request
+    >>> is_known('W/"1"', Request("GET", "/", Headers([("If-None-Match", '"0", "1"')])))
+    True
+    """
+    known = request.headers.get_all("if-none-match")
+    # 9110-13.1.2-none-match, 9110-13.1.2-weak: tags are compared without their W/.
+    opaque = etag.removeprefix("W/")
+    return "*" in known or any(opaque in tags for tags in known)
 
 
 def _digest(data: bytes) -> str:

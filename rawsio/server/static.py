@@ -11,7 +11,7 @@ the loop, so this is for pages, scripts and pictures.
 
 from __future__ import annotations
 
-from .application import unquoted
+from .application import is_known, unquoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,11 +75,10 @@ def _answer(root: Path, names: list[str], request: Request, index: str, largest:
     found = file.stat()
     if found.st_size > largest:
         return 403, f"the file has more than {largest} bytes"
-    tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    # Weak: a file may be written twice between two ticks of the clock that marks it.
+    tag = f'W/"{found.st_mtime_ns:x}-{found.st_size:x}"'
     fields = [("Content-Type", _kind(file.name)), ("Cache-Control", "no-cache"), ("ETag", tag)]
-    # 9110-13.1.2-none-match
-    known = request.headers.get_all("if-none-match")
-    if "*" in known or any(tag in tags for tags in known):
+    if is_known(tag, request):
         return 304, b"", fields
     return 200, file.read_bytes(), fields
 

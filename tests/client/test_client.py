@@ -126,6 +126,27 @@ def test_a_refusal_is_raised_with_what_the_server_said(server: Running) -> None:
     assert caught.value.data == {"retry": False}
 
 
+@pytest.mark.rule("9110-4.2.2-secured")
+def test_a_client_says_nothing_to_an_https_server_but_tls() -> None:
+    with listen_tcp() as sock:
+        client = Client(f"https://localhost:{sock.getsockname()[1]}", reconnection=False)
+        client.start()
+        try:
+            client.main.connect()
+            sock.settimeout(10)
+            wire, _ = sock.accept()
+            with wire:
+                wire.settimeout(10)
+                assert wire.recv(1 << 16)[:2] == b"\x16\x03"
+                wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                said = b"".join(iter(lambda: wire.recv(1 << 16), b""))
+                assert said[:2] in (b"\x15\x03", b"")
+            assert not client.connected
+        finally:
+            client.close(0.1)
+
+
+@pytest.mark.rule("9110-4.3.4-setting", "9110-4.3.4-identity")
 @pytest.mark.rule("6455-4.1-tls", "6455-4.2.2-tls", "6455-10.6-tls")
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 def test_https_checks_the_certificate(contexts: Contexts, transport: str) -> None:

@@ -41,6 +41,8 @@ def opened(rest: bytes = b"") -> ClientStack:
     return made
 
 
+@pytest.mark.rule("9110-7.1-target", "9110-7.2-host-first", "9110-8.6-request-length")
+@pytest.mark.rule("9110-8.3-type", "9112-3.2-host-sent", "9112-6.3-length-first")
 def test_a_post_says_how_long_it_is_and_the_next_exchange_uses_the_same_connection() -> None:
     made = stack()
     made.begin(POST)
@@ -56,6 +58,13 @@ def test_a_post_says_how_long_it_is_and_the_next_exchange_uses_the_same_connecti
     assert made.free
     made.begin(POLL)
     assert made.exchange is POLL
+
+
+@pytest.mark.rule("9110-8.6-no-request-length")
+def test_a_poll_has_no_length() -> None:
+    made = stack()
+    made.begin(POLL)
+    assert b"ontent" not in b"".join(made.data_to_send())
 
 
 def test_a_body_in_pieces_is_given_whole() -> None:

@@ -304,6 +304,7 @@ def test_a_body_that_nobody_waits_for_is_refused() -> None:
     assert link.answer() == BAD
 
 
+@pytest.mark.rule("9110-8.4-coding", "9110-8.4-identity", "9110-12.5.1-q", "9110-12.5.3-none")
 def test_polls_are_compressed_for_who_asks() -> None:
     b = Bench(EngineOptions(http_compression=10))
     session = b.open()
@@ -313,6 +314,10 @@ def test_polls_are_compressed_for_who_asks() -> None:
     session.send(Message("x" * 100))
     link = b.request(b.q(session.id), headers={"Accept-Encoding": "deflate"})
     assert link.headers.get("content-encoding") == "deflate"
+    for taken in ("", "br", "gzip;q=0, deflate;q=0.0, *", "gzip;a=b;q=0;c=d", "identity"):
+        session.send(Message("x" * 100))
+        link = b.request(b.q(session.id), headers={"Accept-Encoding": taken})
+        assert "content-encoding" not in link.headers
     b.server.options.http_compression = None
     session.send(Message("x" * 100))
     link = b.request(b.q(session.id), headers={"Accept-Encoding": "gzip, br"})

@@ -38,7 +38,7 @@ def test_a_body_until_the_end_is_taken_up_to_the_limit() -> None:
     assert (caught.value.code, pieces) == (413, [b"12345"])
 
 
-@pytest.mark.rule("9112-6.3-no-body")
+@pytest.mark.rule("9112-6.3-no-body", "9112-6.3-connect")
 def test_the_length_of_a_response_depends_on_the_request() -> None:
     five = {"content-length": ["5"]}
     assert response_framing(five, "1.1", "GET", 200) == 5

@@ -72,7 +72,7 @@ class TestExchanges:
         assert server.tick(1.0) == []
         assert [type(e) for e in server.receive(b"\n")] == [Request, EndOfMessage]
 
-    @pytest.mark.rule("9112-9.3.2-pipeline")
+    @pytest.mark.rule("9112-9.3.2-pipeline", "9112-9.5-sustain")
     def test_bytes_behind_a_request_in_work_are_bounded(self) -> None:
         server = served(limits=Limits(pipeline=10))
         assert server.reading
@@ -101,7 +101,7 @@ class TestExchanges:
             ),
         ],
     )
-    @pytest.mark.rule("9112-9.6-linger")
+    @pytest.mark.rule("9112-9.6-linger", "9112-9.3-support")
     def test_a_connection_persists_if_both_sides_want_it(
         self, wire: bytes, fields: list[tuple[str, str]], *, persists: bool
     ) -> None:
@@ -119,7 +119,7 @@ class TestExchanges:
             refuses(server, answer(200))
 
     @pytest.mark.rule("9112-9.6-early-response")
-    @pytest.mark.rule("9112-6-read-body", "9112-9.3-read-all")
+    @pytest.mark.rule("9112-6-read-body", "9112-9.3-read-all", "9110-7.5-continue")
     def test_a_final_response_may_come_before_the_request_is_complete(self) -> None:
         server = served(POST + b"Content-Length: 4\r\n\r\nab")
         respond(server, answer(403))
@@ -132,18 +132,61 @@ class TestExchanges:
         client.send(EndOfMessage())
         client.send(Request("GET", "/", Headers([("Host", "a")])))
 
-    @pytest.mark.rule("9112-9.6-early-response")
+    @pytest.mark.rule("9112-9.6-early-response", "9112-9.5-cease")
     def test_a_final_response_that_closes_ends_an_unfinished_request(self) -> None:
         server = served(POST + b"Content-Length: 4\r\n\r\nab")
         respond(server, answer(413, headers=[CLOSE]))
         assert server.tick(0.0)[0] == Closed(0, "the last response is complete")
         assert (server.closing, server.receive(b"cd")) == (Closing.HALF, [])
+        client = HTTPConnection(Role.CLIENT)
+        client.send(Request("POST", "/", Headers([("Host", "a"), CHUNKED])))
+        client.send(Body(b"ab"))
+        _, *rest = client.receive(refusal(413))
+        assert rest == [EndOfMessage(), Closed(0, "the last response is complete")]
+        assert client.closing is Closing.NOW
+        refuses(client, Body(b"cd"))
+
+    @pytest.mark.rule("9112-9.6-close", "9112-9.3-persist")
+    @pytest.mark.parametrize(
+        ("asked_for", "response", "persists"),
+        [
+            ([], b"HTTP/1.1 204 x\r\n\r\n", True),
+            ([CLOSE], b"HTTP/1.1 204 x\r\n\r\n", False),
+            ([], b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n", False),
+            ([], b"HTTP/1.0 204 x\r\n\r\n", False),
+            ([], b"HTTP/1.0 204 x\r\nConnection: keep-alive\r\n\r\n", True),
+        ],
+    )
+    def test_a_client_sends_nothing_more_where_one_side_closes(
+        self, asked_for: list[tuple[str, str]], response: bytes, *, persists: bool
+    ) -> None:
+        client = client_that_asked(DEFAULT, "GET", *asked_for)
+        events = client.receive(response)
+        assert [type(e) for e in events[2:]] == ([] if persists else [Closed])
+        assert client.closing is (Closing.OPEN if persists else Closing.NOW)
+        again = Request("GET", "/", Headers([("Host", "a")]))
+        if persists:
+            client.send(again)
+        else:
+            refuses(client, again)
+
+    @pytest.mark.rule("9110-3.3-stateless")
+    def test_nothing_of_a_request_counts_for_the_next(self) -> None:
+        fields = b"Connection: upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n"
+        server = served(POST + fields + b"Content-Length: 2\r\n\r\nhi")
+        respond(server, answer(204))
+        server.receive(POST + b"Content-Length: 2\r\n\r\n")
+        assert CONTINUE not in wire_of(server)
+        server.receive(b"hi")
+        refuses(server, Response(101, Headers(UPGRADE)))
+        respond(server, answer(204))
+        assert server.keep_alive
 
 
 class TestWhatALayerDoesByItself:
     EXPECT = POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
 
-    @pytest.mark.rule("9110-10.1.1-continue")
+    @pytest.mark.rule("9110-10.1.1-continue", "9110-10.1.1-no-wait")
     def test_100_is_sent_when_nobody_answered_and_no_body_came(self) -> None:
         server = served(self.EXPECT)
         assert wire_of(server) == CONTINUE
@@ -185,6 +228,20 @@ class TestWhatALayerDoesByItself:
         assert wire_of(server) == b""
         assert server.closing is Closing.HALF
 
+    @pytest.mark.rule("9110-6.6.1-date")
+    def test_the_answer_to_a_mistake_is_dated_if_there_is_a_clock(self) -> None:
+        server = HTTPConnection(Role.SERVER, date=lambda: "today")
+        server.receive(b"\n")
+        assert wire_of(server) == (
+            b"HTTP/1.1 400 Bad Request\r\nDate: today\r\nContent-Length: 0\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        server = HTTPConnection(Role.SERVER, date=lambda: "today")
+        server.tick(0.0)
+        server.receive(b"G")
+        server.tick(99.0)
+        assert b" 408 Request Timeout\r\nDate: today\r\n" in wire_of(server)
+
     def test_nothing_is_received_or_sent_after_a_failure(self) -> None:
         server = served(b"\n")
         wire_of(server)
@@ -223,7 +280,15 @@ class TestOtherProtocols:
         body = self.ASK[:-2] + b"Content-Length: 2\r\n\r\nh"
         refuses(served(body), Response(101, Headers(UPGRADE)))
 
-    @pytest.mark.rule("9110-9.3.6-accepted", "9110-9.3.6-refused")
+    @pytest.mark.rule("9110-7.8-case")
+    def test_names_of_protocols_are_compared_without_case(self) -> None:
+        server = served(self.ASK.replace(b"websocket", b"WebSocket"))
+        server.send(Response(101, Headers([UPGRADE[0], ("Upgrade", "WEBSOCKET")])))
+        client = asked(*UPGRADE)
+        (response,) = client.receive(wire_of(server))
+        assert response.status == 101
+
+    @pytest.mark.rule("9110-9.3.6-accepted", "9110-9.3.6-refused", "9112-6.3-connect")
     def test_connect_switches_when_accepted_and_closes_when_refused(self) -> None:
         ask = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\nhello"
         server = served(ask)
@@ -286,6 +351,23 @@ class TestTime:
         assert server.tick(11.9) == []
         assert [(e.rule, e.code) for e in server.tick(12.0)] == [("9110-15.5.9-body-rate", 408)]
 
+    def test_each_body_has_a_rate_of_its_own(self) -> None:
+        server = served(POST + b"Content-Length: 5000\r\n\r\n" + b"x" * 5000)
+        respond(server, answer(204))
+        server.receive(POST + b"Content-Length: 2\r\n\r\n")
+        assert server.deadline == 10.0
+
+    @pytest.mark.rule("9110-15.5.9-body-rate")
+    def test_the_time_of_a_body_begins_with_the_end_of_its_head(self) -> None:
+        server = served(POST)
+        server.tick(8.0)
+        server.receive(b"Content-Length: 2\r\n\r\n")
+        assert server.deadline == 18.0
+        server.tick(17.0)
+        server.receive(b"h")
+        assert server.tick(17.9) == []
+        assert [e.code for e in server.tick(18.1)] == [408]
+
     def test_a_head_before_the_first_tick_is_timed_from_that_tick(self) -> None:
         server = HTTPConnection(Role.SERVER)
         server.receive(b"G")
@@ -308,6 +390,14 @@ class TestTheEnd:
         respond(server, answer(204))
         assert server.receive_eof() == [Closed(0, "the peer closed the connection")]
         assert (server.closing, server.receive_eof()) == (Closing.NOW, [])
+
+    @pytest.mark.rule("9112-9.5-monitor")
+    def test_the_end_behind_an_early_response_closes_a_client_that_still_sends(self) -> None:
+        client = HTTPConnection(Role.CLIENT)
+        client.send(Request("POST", "/", Headers([("Host", "a"), CHUNKED])))
+        assert [type(e) for e in client.receive(OK)] == [Response, Body, EndOfMessage]
+        assert client.receive_eof() == [Closed(0, "the peer closed the connection")]
+        refuses(client, Body(b"x"))
 
     @pytest.mark.rule("9112-9.6-half-closed")
     @pytest.mark.rule("9112-9.5-monitor")
@@ -354,11 +444,24 @@ class TestClient:
         assert got.events[-1] == Closed(0, "the last response is complete")
         assert outcome(wire, make=asked).complete == 0
 
+    @pytest.mark.rule("9112-9.7-tls", "9112-6.3-until-close")
+    def test_a_client_knows_that_only_the_end_will_complete_a_response(self) -> None:
+        client = asked()
+        assert not client.until_close
+        client.receive(b"HTTP/1.1 200 OK\r\n\r\nhel")
+        assert client.until_close
+        client.receive_eof()
+        assert not client.until_close
+        for head in (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"):
+            client = asked()
+            client.receive(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+            assert not client.until_close
+
     @pytest.mark.rule("9112-6.3-no-body", "9110-15.2-interim")
     @pytest.mark.parametrize(
         ("method", "status"), [("HEAD", b"200"), ("GET", b"204"), ("GET", b"304")]
     )
-    @pytest.mark.rule("9110-6.4.1-no-content")
+    @pytest.mark.rule("9110-6.4.1-no-content", "9110-6-remember")
     def test_some_responses_have_no_body_whatever_they_say(
         self, method: str, status: bytes
     ) -> None:
@@ -368,14 +471,15 @@ class TestClient:
         assert [type(e) for e in got.events] == [Response, Response, Response, EndOfMessage]
 
     @pytest.mark.rule("9112-9.2-unsolicited", "9112-9.5-408")
-    @pytest.mark.rule("9112-6.3-extra")
+    @pytest.mark.rule("9112-6.3-extra", "9112-9.2-close")
     def test_a_response_that_nobody_asked_for_is_refused_unless_it_is_408(self) -> None:
         got = outcome(OK, make=lambda: HTTPConnection(Role.CLIENT))
-        assert got.failed == ("9112-9.2-unsolicited", 0)
+        assert (got.failed, got.closing) == (("9112-9.2-unsolicited", 0), Closing.NOW)
         got = outcome(OK + OK, make=asked)
         assert (got.failed, got.complete) == (("9112-9.2-unsolicited", 0), 1)
-        got = outcome(refusal(408), make=lambda: HTTPConnection(Role.CLIENT))
-        assert [type(e) for e in got.events] == [Response, EndOfMessage, Closed]
+        for late in (refusal(408), b"HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n"):
+            got = outcome(late, make=lambda: HTTPConnection(Role.CLIENT))
+            assert [type(e) for e in got.events] == [Response, EndOfMessage, Closed]
 
     BAD = (
         (b"HTTP/1.1 200 OK\nX: a\r\n\r\n", "9112-2.2-bare-lf"),
@@ -419,7 +523,7 @@ class TestClient:
         assert (got.output, got.closing) == (b"", Closing.NOW)
 
     @pytest.mark.rule("9112-5.2-fold", "9112-4-status-line", "9110-2.5-version")
-    @pytest.mark.rule("9112-4-reason")
+    @pytest.mark.rule("9112-4-reason", "9110-6.2-later-minor")
     def test_folded_lines_and_lean_status_lines_are_read(self) -> None:
         wire = b"HTTP/1.1 404\r\nX: a \r\n\t b\r\n  c\r\nY:\r\n d\r\nContent-Length: 0\r\n\r\n"
         got = outcome(wire, make=asked)
@@ -430,17 +534,30 @@ class TestClient:
         later = outcome(b"HTTP/1.7 200 OK\r\nContent-Length: 0\r\n\r\n", make=asked).events[0]
         assert later.version == "1.1"
 
+    @pytest.mark.rule("9112-5.2-fold")
+    def test_folded_trailers_of_a_response_are_read(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        got = outcome(head + b"X-Sum: 1\r\n \t2\r\nY: 3\r\n\r\n", make=asked)
+        assert list(got.events[1].trailers) == [("X-Sum", "1 2"), ("Y", "3")]
+        got = outcome(head + b" X-Sum: 1\r\n\r\n", make=asked)
+        assert got.failed == ("9112-2.2-space-before-field", 0)
+        got = outcome(head + b"X: 1\r\n a\0\r\n\r\n", make=asked)
+        assert got.failed == ("9112-5.2-fold", 0)
+
     @pytest.mark.rule("9112-8-incomplete")
     def test_the_end_before_a_response_is_an_error(self) -> None:
         for wire in (b"", OK[:9], OK[:-1], CONTINUE):
             got = outcome(wire, make=asked, eof=True)
             assert got.failed == ("9112-8-incomplete", 0)
 
+    @pytest.mark.rule("9112-9.2-order", "9112-9.3-read-response")
     def test_a_second_request_waits_for_the_first_response(self) -> None:
         client = asked()
         request = Request("GET", "/", Headers([("Host", "a")]))
         refuses(client, request)
-        client.receive(OK)
+        client.receive(OK[:-1])
+        refuses(client, request)
+        client.receive(OK[-1:])
         client.send(request)
         client = HTTPConnection(Role.CLIENT)
         client.receive(b"H")
@@ -456,7 +573,13 @@ class TestWhatWeWriteIsChecked:
         Request("GET", "x", Headers([("Host", "a")])),
         Request("GET", "*", Headers([("Host", "a")])),
         Request("CONNECT", "/", Headers([("Host", "a")])),
+        Request("CONNECT", "a:70000", Headers([("Host", "a")])),
+        Request("GET", "/a#b", Headers([("Host", "a")])),
+        Request("GET", "http://a/b#c", Headers([("Host", "a")])),
+        Request("GET", "http://me:you@a/b", Headers([("Host", "a")])),
+        Request("GET", "http://@a?b@c", Headers([("Host", "a")])),
         Request("GET", "/", Headers()),
+        Request("GET", "http://a/", Headers()),
         Request("GET", "/", Headers([("Host", "a"), ("Host", "a")])),
         Request("GET", "/", Headers([("Host", "a b")])),
         Request("GET", "/", Headers([("Host", "a")]), "2.0"),
@@ -468,15 +591,25 @@ class TestWhatWeWriteIsChecked:
         Request("TRACE", "/", Headers([("Host", "a"), CHUNKED])),
         Request("GET", "/", Headers([("Host", "a"), ("Upgrade", "websocket")])),
         Request("GET", "/", Headers([("Host", "a"), CHUNKED, NONE])),
+        Request("GET", "/", Headers([("Host", "a"), ("Transfer-Encoding", "gzip")])),
+        Request("GET", "/", Headers([("Host", "a"), ("Transfer-Encoding", "gzip, chunked")])),
         Request("GET", "/", Headers([("Host", "a"), CHUNKED]), "1.0"),
     )
 
     @pytest.mark.rule("9110-5.5-value", "9110-5.1-name", "9110-9.3.8-trace", "9112-3.2-host")
     @pytest.mark.rule("9110-10.1.1-expect-content", "9110-7.8-connection")
     @pytest.mark.parametrize("request_", BAD_REQUESTS, ids=repr)
-    @pytest.mark.rule("9110-7.2-host", "9110-9.3.6-target")
+    @pytest.mark.rule("9110-7.2-host", "9110-9.3.6-target", "9112-3.2.1-origin-form")
+    @pytest.mark.rule("9110-4.2.4-userinfo-sent", "9110-6.2-own-version", "9110-7.1-forms")
+    @pytest.mark.rule("9112-3.2.2-host-sent", "9112-6.1-other-codings")
     def test_a_request_that_no_server_should_see_is_not_sent(self, request_: Request) -> None:
         refuses(HTTPConnection(Role.CLIENT), request_)
+
+    @pytest.mark.rule("9112-3.2.1-origin-form", "9110-4.2.4-userinfo-sent")
+    def test_a_target_may_hold_the_signs_of_a_user_where_none_is_meant(self) -> None:
+        for target in ("/a@b:c", "/?a@b", "http://a/b@c", "http://a?b@c"):
+            client = HTTPConnection(Role.CLIENT)
+            client.send(Request("GET", target, Headers([("Host", "a")])))
 
     BAD_RESPONSES = (
         Response(200, Headers([NONE]), "O\r\nK"),
@@ -487,6 +620,7 @@ class TestWhatWeWriteIsChecked:
         Response(200, Headers()),
         Response(200, Headers([NONE, CHUNKED])),
         Response(200, Headers([NONE, NONE])),
+        Response(200, Headers([("Transfer-Encoding", "gzip"), CLOSE])),
         Response(200, Headers([("Content-Length", "-1")])),
         Response(204, Headers([NONE])),
         Response(204, Headers([CHUNKED])),
@@ -500,11 +634,48 @@ class TestWhatWeWriteIsChecked:
     )
 
     @pytest.mark.rule("9110-8.6-no-length", "9112-6.1-no-coding", "9110-15.3.6-reset")
-    @pytest.mark.rule("9112-6.3-settled", "9112-4-status-line")
+    @pytest.mark.rule("9112-6.3-settled", "9112-4-status-line", "9112-6.1-other-codings")
     @pytest.mark.parametrize("event", BAD_RESPONSES, ids=repr)
     @pytest.mark.rule("9110-9.3.7-options-length")
     def test_a_response_that_no_client_should_see_is_not_sent(self, event: object) -> None:
         refuses(served(), event)
+
+    @pytest.mark.rule("9110-15.3.6-reset", "9110-9.3.8-trace", "9110-9.3.7-options-length")
+    def test_what_has_no_content_is_sent_where_it_may_have_none(self) -> None:
+        respond(served(), Response(205, Headers([NONE])))
+        client = HTTPConnection(Role.CLIENT)
+        client.send(Request("TRACE", "/", Headers([("Host", "a")])))
+        client.send(EndOfMessage())
+        options = GET.replace(b"GET", b"OPTIONS")
+        refuses(served(options), Response(200, Headers()))
+        respond(served(options), Response(200, Headers([NONE])))
+
+    @pytest.mark.rule("9110-8.6-no-length", "9112-6.1-no-coding")
+    @pytest.mark.parametrize("field", [NONE, ("Content-Length", "5"), CHUNKED])
+    def test_an_accepted_connect_and_interim_responses_have_no_length(
+        self, field: tuple[str, str]
+    ) -> None:
+        connect = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"
+        for status in (200, 299):
+            refuses(served(connect), Response(status, Headers([field])))
+        for status in (100, 199):
+            refuses(served(), Response(status, Headers([field])))
+            served().send(Response(status, Headers()))
+            refuses(served(b"GET / HTTP/1.0\r\n\r\n"), Response(status, Headers()))
+        served(connect).send(Response(300, Headers([field])))
+
+    @pytest.mark.rule("9112-6.1-length-and-coding", "9112-6.3-one-length")
+    @pytest.mark.parametrize(
+        "fields", [[NONE, CHUNKED], [NONE, NONE], [("Content-Length", "x")], [CHUNKED, CHUNKED]]
+    )
+    def test_a_length_is_written_right_where_no_body_follows_too(
+        self, fields: list[tuple[str, str]]
+    ) -> None:
+        refuses(served(GET.replace(b"GET", b"HEAD")), Response(200, Headers(fields)))
+        refuses(served(), Response(304, Headers(fields)))
+        for right in ([NONE], [CHUNKED], []):
+            served(GET.replace(b"GET", b"HEAD")).send(Response(200, Headers(right)))
+            served().send(Response(304, Headers(right)))
 
     @pytest.mark.rule("9112-6.1-coding-to-old", "9110-15.2-interim-old")
     def test_http_1_0_gets_nothing_that_it_does_not_know(self) -> None:
@@ -539,7 +710,16 @@ class TestWhatWeWriteIsChecked:
         refuses(client, Body(b"x"))
         client.send(EndOfMessage())
 
+    @pytest.mark.rule("9112-2.2-counted-crlf")
+    def test_a_line_ending_behind_a_body_is_part_of_it_or_is_not_sent(self) -> None:
+        client = HTTPConnection(Role.CLIENT)
+        client.send(Request("POST", "/", Headers([("Host", "a"), ("Content-Length", "2")])))
+        refuses(client, Body(b"hi\r\n"))
+        client.send(Body(b"hi"))
+        refuses(client, Body(b"\r\n"))
+
     @pytest.mark.rule("9110-6.5.1-trailers", "9110-6.5.1-chunked", "9112-7.1-encode")
+    @pytest.mark.rule("9110-5.6.3-no-bws")
     def test_trailers_follow_a_chunked_body_only(self) -> None:
         server = served()
         server.send(Response(200, Headers([CHUNKED])))

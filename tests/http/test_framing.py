@@ -40,6 +40,7 @@ def test_close_wins_and_http_1_0_must_ask_to_go_on() -> None:
     assert persistent({"connection": ["keep-alive"]}, "1.0")
     assert not persistent({"connection": ["keep-alive", "close"]}, "1.1")
     assert not persistent({"connection": ["x"]}, "1.0")
+    assert persistent({"connection": ["x, keep-alive"]}, "1.0")
 
 
 @pytest.mark.rule("9110-7.8-old", "9110-7.8-connection")
@@ -56,10 +57,18 @@ def test_only_an_accepted_connect_has_no_body_whatever_its_fields_say() -> None:
     assert response_framing(counted, "1.1", "CONNECT", 300) == 5
 
 
+def test_interim_responses_have_no_body_whatever_their_fields_say() -> None:
+    counted = {"content-length": ["5"]}
+    assert [response_framing(counted, "1.1", "GET", status) for status in (100, 199)] == [0, 0]
+    assert response_framing(counted, "1.1", "GET", 200) == 5
+
+
 def test_only_101_and_an_accepted_connect_switch() -> None:
     assert switches("GET", 101)
-    assert switches("CONNECT", 200)
-    assert not switches("CONNECT", 300)
+    assert [switches("CONNECT", status) for status in (199, 200, 299, 300)] == [
+        *(False, True),
+        *(True, False),
+    ]
     assert not switches("GET", 200)
 
 

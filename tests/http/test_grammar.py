@@ -44,7 +44,25 @@ def test_no_character_outside_latin_1_and_no_control_is_text_of_ours(char: str) 
 
 
 def test_hosts_of_every_kind_match() -> None:
-    for host in ("", "a", "a.b:80", "127.0.0.1", "[::1]", "[::1]:8080", "a_b", "%41", "a:", "x=y"):
-        assert grammar.AUTHORITY.fullmatch(host), host
-    for host in ("a b", "a:b", "[::1", "::1", "a/b", "a@b", "a?", "a#", "\xe9", "a:123456"):
+    names = ["a", "a.b", "127.0.0.1", "a_b", "%41", "a%c3%A9b", "x=y"]
+    names += ["[::1]", "[::ffff:1.2.3.4]", "[fe80::1%25eth0]", "[v1.a:b]"]
+    for host in names:
+        for port in ("", ":", ":80"):
+            assert grammar.AUTHORITY.fullmatch(host + port), host
+            found = grammar.ABSOLUTE.fullmatch(f"http://{host}{port}/")
+            assert found, host
+            assert found[1] == host + port
+        assert grammar.CONNECT_TARGET.fullmatch(host + ":80"), host
+    assert grammar.AUTHORITY.fullmatch("")
+    assert not grammar.ABSOLUTE.fullmatch("http:///")
+    assert not grammar.CONNECT_TARGET.fullmatch(":80")
+
+
+def test_what_is_no_host_does_not_match() -> None:
+    names = ["a b", "::1", "a/b", "a@b", "a?", "a#", "\xe9", "%", "%4", "a%4g", "%%41"]
+    names += ["[::1", "[]", "[g]", "[::1%]", "[v1]", "[vg.a]", "[[::1]]"]
+    for host in names:
         assert not grammar.AUTHORITY.fullmatch(host), host
+        assert not grammar.CONNECT_TARGET.fullmatch(host + ":80"), host
+    for port in (":b", ":123456", "::", ":80:"):
+        assert not grammar.AUTHORITY.fullmatch("a" + port), port

@@ -11,7 +11,7 @@ PAIRS = [("Host", "a"), ("Accept", "x, Y"), ("accept", ""), ("ACCEPT", ",z"), ("
 BLOCK = b"Host: a\r\nAccept: x, Y\r\naccept: \r\nACCEPT: ,z\r\nE: \xe9 \tb\r\n"
 
 
-@pytest.mark.rule("9110-5.1-case", "9110-5.3-order")
+@pytest.mark.rule("9110-5.1-case", "9110-5.3-order", "9110-5.5-opaque")
 @pytest.mark.parametrize("headers", [Headers(PAIRS), Headers.from_block(BLOCK)])
 def test_lines_are_found_without_case_and_kept_in_order(headers: Headers) -> None:
     assert (list(headers), len(headers)) == (PAIRS, 5)

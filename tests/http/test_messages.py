@@ -74,7 +74,7 @@ _TEXT = st.text(st.characters(max_codepoint=255), max_size=8)
 
 
 @given(st.lists(st.tuples(_TEXT, _TEXT), max_size=4), _TEXT, _TEXT)
-@pytest.mark.rule("9110-17-injection", "9110-2.2-role")
+@pytest.mark.rule("9110-17-injection", "9110-2.2-role", "9112-2.2-no-bare-cr")
 def test_nothing_that_we_write_can_add_a_line(
     pairs: list[tuple[str, str]], text: str, reason: str
 ) -> None:
@@ -94,10 +94,12 @@ def test_nothing_that_we_write_can_add_a_line(
 
 
 @pytest.mark.rule("9112-4-status-line")
-@pytest.mark.rule("9112-5.1-no-space", "9112-2.2-no-crlf")
+@pytest.mark.rule("9112-5.1-no-space", "9112-2.2-no-crlf", "9112-2.2-no-space-sent")
+@pytest.mark.rule("9110-2.5-own", "9110-5.6.3-ows", "9112-2.3-downgrade")
 def test_heads_are_written_exactly() -> None:
     headers = Headers([("Host", "a"), ("x", "")])
     assert encode_head(Request("GET", "/", headers)) == b"GET / HTTP/1.1\r\nHost: a\r\nx: \r\n\r\n"
+    assert encode_head(Response(204, headers)) == b"HTTP/1.1 204 \r\nHost: a\r\nx: \r\n\r\n"
     assert encode_head(Response(404, headers, "No \xe9", "1.0")) == (
         b"HTTP/1.0 404 No \xe9\r\nHost: a\r\nx: \r\n\r\n"
     )
@@ -110,7 +112,7 @@ def test_a_whole_head_is_decoded() -> None:
         decode_head(Role.CLIENT, b"GET\r\n")
 
 
-@pytest.mark.rule("9110-8.6-no-length")
+@pytest.mark.rule("9110-8.6-no-length", "9110-8.6-known", "9110-8.3-type")
 def test_answers_have_a_length_if_they_may() -> None:
     assert list(answer(200, b"abc").headers) == [
         ("Content-Type", "text/plain; charset=utf-8"),

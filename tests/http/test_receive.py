@@ -107,6 +107,19 @@ def test_interim_responses_come_before_the_final_one() -> None:
     assert [e.status for e in client.receive(wire) if isinstance(e, Response)] == [103] * 3 + [204]
 
 
+@pytest.mark.rule("9110-15.2-interim-most", "9110-15.2-interim")
+def test_so_many_interim_responses_are_taken_for_each_request() -> None:
+    client = client_that_asked(Limits(interim=3))
+    early, final = b"HTTP/1.1 103 Early\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n"
+    for _ in range(2):
+        events = client.receive(early * 3 + final)
+        assert [e.status for e in events if isinstance(e, Response)] == [103, 103, 103, 204]
+        client.send(Request("GET", "/", Headers([("Host", "a")])))
+        client.send(EndOfMessage())
+    *_, failed = client.receive(early * 4 + final)
+    assert (failed.rule, failed.code) == ("9110-15.2-interim-most", 0)
+
+
 @pytest.mark.rule("9110-15.5.14-body")
 def test_a_head_whose_body_is_too_long_is_told_before_the_failure() -> None:
     server = HTTPConnection(Role.SERVER, Limits(body=10))

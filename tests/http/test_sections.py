@@ -27,7 +27,7 @@ def test_the_fast_path_and_line_by_line_give_the_same_heads() -> None:
         assert (head, one) == (lines.read(two), two)
 
 
-@pytest.mark.rule("9110-5.4-fields")
+@pytest.mark.rule("9110-5.4-fields", "9110-2.3-defensive")
 def test_a_flood_of_fields_costs_no_more_than_the_limits() -> None:
     flood = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-Name: some value\r\n" * 5_000
     tracemalloc.start()
@@ -59,7 +59,7 @@ def test_every_byte_of_a_slow_head_is_searched_once() -> None:
 CHUNKED_ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.mark.rule("9110-15.2-interim-most")
+@pytest.mark.rule("9110-15.2-interim-most", "9110-2.3-defensive")
 @pytest.mark.parametrize(
     ("start", "more"),
     [

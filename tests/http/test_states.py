@@ -55,6 +55,7 @@ def connection(role: Role, state: State) -> HTTPConnection:
     return layer
 
 
+@pytest.mark.rule("9110-2.2-other-role")
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("kind", list(EVENTS))
 def test_what_is_in_the_table_is_legal_and_nothing_else(role: Role, kind: type) -> None:

@@ -78,6 +78,7 @@ CODINGS = [
     (b'"chunked"', "9112-6.1-coding", 400),
     (b"\xa0chunked", "9112-6.1-coding", 400),
     (b"chunked;q=1", "9112-6.1-coding", 400),
+    (b"gzip;level=1, chunked", "9112-6.1-coding", 400),
     (b"", "9112-6.1-coding", 400),
     (b"\x0bchunked", "9110-5.5-value", 400),
     (b"identity", "9112-6.3-chunked-last", 400),
@@ -94,6 +95,7 @@ CODINGS = [
 @pytest.mark.rule(
     "9112-6.1-coding", "9112-6.3-chunked-last", "9112-6.1-unknown-coding", "9112-6.1-one-coding"
 )
+@pytest.mark.rule("9112-7.1-parameters", "9112-7.2-parameters")
 @pytest.mark.parametrize(("value", "rule", "status"), CODINGS, ids=lambda v: repr(v)[:24])
 def test_every_transfer_encoding_but_one_chunked_is_refused(
     value: bytes, rule: str, status: int
@@ -183,13 +185,17 @@ REQUEST_LINES = [
     (b"CONNECT a HTTP/1.1", "9112-3.2.3-authority-form", 400),
     (b"CONNECT a: HTTP/1.1", "9112-3.2.3-authority-form", 400),
     (b"CONNECT http://a:80/ HTTP/1.1", "9112-3.2.3-authority-form", 400),
+    (b"CONNECT a:0 HTTP/1.1", "9112-3.2.3-authority-form", 400),
+    (b"CONNECT a:65536 HTTP/1.1", "9112-3.2.3-authority-form", 400),
+    (b"CONNECT a%:80 HTTP/1.1", "9112-3.2.3-authority-form", 400),
+    (b"GET http://%zz/ HTTP/1.1", "9112-3.2-target", 400),
 ]
 
 
 @pytest.mark.rule("9112-3-request-line", "9110-2.5-version", "9110-9.1-method", "9112-3.2-target")
 @pytest.mark.rule("9112-3.2.4-asterisk-form", "9112-3.2.3-authority-form", "9112-2.3-name")
 @pytest.mark.parametrize(("line", "rule", "status"), REQUEST_LINES, ids=lambda v: repr(v)[:30])
-@pytest.mark.rule("9110-4.2.3-host", "9110-9.3.6-target")
+@pytest.mark.rule("9110-4.2.3-host", "9110-9.3.6-target", "9110-7.1-forms")
 def test_a_request_line_with_a_mistake_is_refused(line: bytes, rule: str, status: int) -> None:
     refused(line + b"\r\nHost: a\r\n\r\n", rule, status)
 
@@ -208,6 +214,8 @@ def test_a_request_line_with_a_mistake_is_refused(line: bytes, rule: str, status
         (b"GET http://me:you@b/ HTTP/1.1", "/", "", "b"),
         (b"OPTIONS * HTTP/1.1", "*", "", "a"),
         (b"CONNECT b:443 HTTP/1.1", "", "", "b:443"),
+        (b"CONNECT [::1]:65535 HTTP/1.1", "", "", "[::1]:65535"),
+        (b"CONNECT b:1 HTTP/1.1", "", "", "b:1"),
     ],
 )
 @pytest.mark.rule("9112-3.3-path")
@@ -220,13 +228,13 @@ def test_every_form_of_target_is_taken_apart(line: bytes, path: str, query: str,
 @pytest.mark.parametrize(
     "fields",
     [b"", b"Host: a\r\nHost: a\r\n", b"Host: a,b\r\nhost: a\r\n"]
-    + [b"Host: %b\r\n" % bad for bad in (b"a b", b"a/", b"a:x", b"a@b", b"[::1", b"\xe9")],
+    + [b"Host: %b\r\n" % bad for bad in (b"a b", b"a/", b"a:x", b"a@b", b"[::1", b"\xe9", b"%")],
 )
 def test_a_request_needs_one_good_host(fields: bytes) -> None:
     refused(b"GET / HTTP/1.1\r\n" + fields + b"\r\n", "9112-3.2-host")
 
 
-@pytest.mark.rule("9112-3.2-host", "9112-2.2-empty-lines")
+@pytest.mark.rule("9112-3.2-host", "9112-2.2-empty-lines", "9110-5.1-unknown")
 def test_what_is_odd_but_right_is_taken() -> None:
     taken(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + NEXT)
     taken(b"GET / HTTP/1.1\r\nHost:\r\n\r\n" + NEXT)
@@ -280,6 +288,7 @@ CHUNKS = [
 
 
 @pytest.mark.rule("9112-7.1-chunk-end", "9112-7.1-chunk-line", "9110-15.5.14-body")
+@pytest.mark.rule("9112-7.1-large")
 @pytest.mark.rule("9110-6.5.1-trailers", "9110-5.4-fields", "9110-5.4-field", "9110-5.4-head")
 @pytest.mark.parametrize(("body", "rule", "status"), CHUNKS, ids=lambda v: repr(v)[:26])
 def test_a_chunked_body_with_a_mistake_is_refused(body: bytes, rule: str, status: int) -> None:
@@ -289,7 +298,7 @@ def test_a_chunked_body_with_a_mistake_is_refused(body: bytes, rule: str, status
 
 
 @pytest.mark.rule("9112-7.1-decode", "9112-7.1.1-ignored", "9112-7.1.2-trailers")
-@pytest.mark.rule("9110-5.6.3-bws", "9112-7-chunked")
+@pytest.mark.rule("9110-5.6.3-bws", "9112-7-chunked", "9112-7.1.2-apart", "9110-5.1-unknown")
 def test_chunks_extensions_and_trailers_are_read() -> None:
     taken(CHUNKED + b"5\r\nhello\r\n000006\r\n world\r\n000\r\n\r\n" + NEXT, b"hello world")
     taken(CHUNKED + b'2;a;b=c ; d = "e;\\"\r"\r\nhi\r\n0\r\n\r\n'.replace(b'\r"', b'"'), b"hi")
@@ -376,12 +385,27 @@ def test_a_body_is_refused_where_its_length_is_announced() -> None:
     assert got.bodies == [b"12345678"]
 
 
-@pytest.mark.rule("9110-5.4-head", "9110-5.4-fields")
+@pytest.mark.rule("9110-5.4-head", "9110-5.4-fields", "9112-3-target-length")
 def test_the_defaults_stop_long_heads() -> None:
     assert outcome(GET + b"X: a\r\n" * 1000, splits=20).failed == ("9110-5.4-fields", 431)
     assert outcome(GET + b"X: " + b"a" * 70_000, splits=20).failed == ("9110-5.4-field", 431)
     wire = b"GET /" + b"a" * 100_000
     assert outcome(wire, splits=20).failed == ("9112-3-start-line", 414)
+
+
+@pytest.mark.rule("9110-4.1-length", "9112-3-start-line")
+def test_targets_and_fields_of_eight_thousand_bytes_are_taken() -> None:
+    long = b"/" + b"a" * 7999
+    target = b"VERSION-CONTROL " + long + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    field = GET + b"Referer: http://a" + long + b"\r\n\r\n"
+    for wire in (target, field):
+        got = outcome(wire, splits=20)
+        assert (got.failed, got.complete) == (None, 1)
+
+
+@pytest.mark.rule("9112-3-long-method")
+def test_a_method_longer_than_any_other_is_501() -> None:
+    refused(b"M" * 8000 + b" / HTTP/1.1\r\nHost: a\r\n\r\n", "9110-9.1-method", 501)
 
 
 @pytest.mark.rule("9110-10.1.1-expect")

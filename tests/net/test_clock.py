@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from rawsio.net.clock import http_date, wall
 
 
-@pytest.mark.rule("9110-6.6.1-date")
+@pytest.mark.rule("9110-6.6.1-date", "9110-5.6.7-date", "9110-5.6.7-no-space")
 @given(st.integers(0, 2**33))
 def test_the_date_is_what_the_mail_library_makes_of_the_time(second: int) -> None:
     assert http_date(second) == formatdate(second, usegmt=True)
 
 
+@pytest.mark.rule("9110-6.6.1-approximation")
 def test_without_a_time_it_is_now() -> None:
     before = int(wall())
     date = http_date()

@@ -89,7 +89,9 @@ def test_who_gives_up_hears_nothing_more(ends: Ends) -> None:
     assert not ends.texts
 
 
+@pytest.mark.rule("9110-4.3.4-identity", "9110-4.3.4-no-common-name")
 def test_the_context_of_the_system_checks_names() -> None:
     context = default_tls()
     assert context.check_hostname
+    assert context.hostname_checks_common_name is not ssl.HAS_NEVER_CHECK_COMMON_NAME
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -45,20 +45,42 @@ class TestFiles:
         serve = files({"/": PAGE}, as_application(lambda question: question.path))
         assert serve(asked("/other"), b"")[1] == b"/other"
 
-    @pytest.mark.rule("9110-13.1.2-none-match")
+    @pytest.mark.rule("9110-13.1.2-none-match", "9110-13.1.2-weak", "9110-8.8.3-weak")
+    @pytest.mark.rule("9110-15.4.5-fields", "9110-15.4.5-no-more", "9110-8.8.1-weak-changes")
+    @pytest.mark.rule("9110-8.8.3-send", "9110-15.3.1-validators")
     def test_a_client_that_has_the_file_is_told_so(self) -> None:
         tag = PAGE.answer(asked())[0].headers.get("etag")
         assert tag is not None
-        for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        assert tag.startswith('W/"')
+        for given in (tag, tag[2:], f'"x", {tag}', f'{tag}, W/"x"', "*"):
             response, body = PAGE.answer(asked(If_None_Match=given))
             assert (response.status, body, response.headers.get("etag")) == (304, b"", tag)
+            assert [name for name, _ in response.headers] == ["Cache-Control", "ETag"]
         assert File(b"<b>", "text/html").etag != tag
         two = Headers([("If-None-Match", '"x"'), ("If-None-Match", tag)])
         assert PAGE.answer(Request("GET", "/", two))[0].status == 304
-        assert PAGE.answer(asked(If_None_Match='"x"'))[0].status == 200
+        for given in ('"x"', tag[2:-1], f'"x{tag[3:]}', '"*"'):
+            assert PAGE.answer(asked(If_None_Match=given))[0].status == 200
+        strong = File(b"<p>", "text/html", '"1"')
+        for given in ('"1"', 'W/"1"'):
+            assert strong.answer(asked(If_None_Match=given))[0].status == 304
 
+    @pytest.mark.rule("9110-13.1.3-modified", "9110-13.1.4-unmodified", "9110-13.1.5-if-range")
+    @pytest.mark.rule("9110-14.2-unknown")
+    def test_dates_and_ranges_are_ignored(self) -> None:
+        for fields in (
+            {"If_Modified_Since": "Sat, 29 Oct 2094 19:43:31 GMT"},
+            {"If_Unmodified_Since": "Sat, 29 Oct 1994 19:43:31 GMT"},
+            {"If_Range": '"x"'},
+            {"Range": "bytes=0-0"},
+            {"Range": "lines=1", "If_Range": '"x"'},
+        ):
+            assert PAGE.answer(asked(**fields)) == PAGE.answer(asked())
+
+    @pytest.mark.rule("9110-9.1-allow", "9110-9.1-405", "9110-9.3.2-fields", "9110-13.2.1-first")
     def test_only_get_and_head_are_for_files(self) -> None:
-        assert PAGE.answer(asked(method="HEAD"))[0].status == 200
+        assert PAGE.answer(asked(method="HEAD"))[0] == PAGE.answer(asked())[0]
+        assert PAGE.answer(asked(method="POST", If_None_Match="*"))[0].status == 405
         response, _ = PAGE.answer(asked(method="POST"))
         assert (response.status, response.headers.get("allow")) == (405, "GET, HEAD")
 

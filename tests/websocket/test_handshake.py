@@ -142,7 +142,7 @@ def test_the_key_is_16_bytes_in_base64_and_comes_once(values: list[str]) -> None
     assert refused(replaced("Sec-WebSocket-Key", *values)) == ("6455-4.2.1-key", 400)
 
 
-@pytest.mark.rule("6455-4.2.2-version")
+@pytest.mark.rule("6455-4.2.2-version", "9110-7.8-required")
 @pytest.mark.parametrize(
     "values", [[], ["8"], ["14"], ["013"], ["13 "], ["13", "13"], ["13, 8"], ["x"], [""]]
 )
