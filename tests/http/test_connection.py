@@ -53,6 +53,10 @@ def respond(layer: HTTPConnection, response: Response, body: bytes = b"") -> Non
 
 
 class TestExchanges:
+    def test_a_connection_goes_on_until_somebody_says_otherwise(self) -> None:
+        assert HTTPConnection(Role.SERVER).keep_alive
+        assert HTTPConnection(Role.CLIENT).keep_alive
+
     def test_a_request_and_its_answer(self) -> None:
         server = served()
         respond(server, Response(200, Headers([("Content-Length", "2")]), "OK"), b"ok")
@@ -269,6 +273,13 @@ class TestOtherProtocols:
         assert got.rest == b"\x81\x00"
         assert client.keep_alive
 
+    @pytest.mark.rule("9110-7.8-switch")
+    def test_a_client_takes_no_101_that_does_not_say_what_it_offered(self) -> None:
+        for fields in (b"", b"Upgrade: \r\n", b"Upgrade: x\r\n", b"Upgrade: websocket, x\r\n"):
+            wire = b"HTTP/1.1 101 x\r\nConnection: upgrade\r\n" + fields + b"\r\n"
+            got = outcome(wire, make=lambda: asked(*UPGRADE))
+            assert got.failed == ("9110-7.8-switch", 0)
+
     @pytest.mark.rule("9110-7.8-switch", "9110-7.8-old", "9110-7.8-connection")
     def test_a_server_switches_only_to_what_was_offered_and_when_all_was_read(self) -> None:
         refuses(served(GET), Response(101, Headers(UPGRADE)))
@@ -480,6 +491,11 @@ class TestClient:
         for late in (refusal(408), b"HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n"):
             got = outcome(late, make=lambda: HTTPConnection(Role.CLIENT))
             assert [type(e) for e in got.events] == [Response, EndOfMessage, Closed]
+        client = client_that_asked(DEFAULT, "HEAD")
+        client.receive(OK[:-2])
+        assert client.keep_alive
+        events = client.receive(OK.replace(b"200", b"408"))
+        assert [type(e) for e in events] == [Response, Body, EndOfMessage, Closed]
 
     BAD = (
         (b"HTTP/1.1 200 OK\nX: a\r\n\r\n", "9112-2.2-bare-lf"),
