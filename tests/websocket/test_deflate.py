@@ -91,6 +91,9 @@ def test_a_server_answers_an_offer(
 
 INVALID = [
     "unknown",
+    "unknown=10",
+    "server_no_context_takeover=10",
+    "client_no_context_takeover=8",
     "server_no_context_takeover=1",
     "client_no_context_takeover=true",
     "server_no_context_takeover; server_no_context_takeover",
@@ -456,9 +459,14 @@ def test_final_blocks_are_counted() -> None:
     assert inflate(Inflater(15, False), b"\x03\x00" * 64 + b"\x00") == b""
     assert failure(b"\x03\x00" * 65 + b"\x00") == ("7692-7.2.3.4-final-blocks", 1009)
     assert failure(*[b"\x03\x00"] * 65, b"\x00") == ("7692-7.2.3.4-final-blocks", 1009)
-    inflater = Inflater(15, False)
-    for _ in range(100):
-        assert inflate(inflater, b"\x03\x00\x00") == b""
+    for fresh in (False, True):
+        inflater = Inflater(15, fresh)
+        for _ in range(70):
+            assert inflate(inflater, b"\x03\x00\x00") == b""
+        for _ in range(2):
+            # Each message begins to count anew.
+            assert inflate(inflater, b"\x03\x00" * 64 + b"\x00") == b""
+            assert inflate(inflater, packed(b"Hello")) == b"Hello"
 
 
 # In a connection
