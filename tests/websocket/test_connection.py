@@ -60,6 +60,12 @@ def test_a_pong_in_the_place_of_another_is_counted_by_its_own_length(role: Role)
         layer.send(Message("x"))
         assert layer.waiting > 0
     assert layer.waiting == len(b"".join(layer.data_to_send()))
+    # Replaced before anybody asked.
+    layer.send(Message("x"))
+    assert layer.waiting > 0
+    layer.receive(frame(role, PING, b""))
+    layer.receive(frame(role, PING, bytes(125)))
+    assert layer.waiting == len(b"".join(layer.data_to_send()))
 
 
 @both
@@ -154,6 +160,15 @@ def test_what_the_peer_would_refuse_is_refused_here(role: Role, event: Any) -> N
         layer.send(event)
     assert layer.data_to_send() == []
     layer.send(Message("still open"))
+
+
+@both
+@pytest.mark.rule("6455-5.5-control-length")
+def test_the_longest_control_frames_are_sent(role: Role) -> None:
+    layer = WebSocketConnection(role)
+    for event in (Ping(bytes(125)), Pong(bytes(125)), Closed(1000, "x" * 123)):
+        layer.send(event)
+    assert [len(f.payload) for f in sent(layer, role)] == [125, 125, 125]
 
 
 @pytest.mark.rule("6455-7.4.1-1010")
