@@ -155,6 +155,8 @@ class Limits:
     :mod:`rawsio.server.conn`.  One packet may go beyond it, of any size."""
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
+    write_rate: int = 500
+    """And so is one that takes less than this many bytes a second meanwhile."""
 
     def but(self, **changes: Any) -> Limits:
         """Return a copy with these fields changed; ``TypeError`` for a name that is none."""

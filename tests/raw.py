@@ -65,8 +65,9 @@ class _Wire:
 class Polling:
     """A polling session: one connection for the polls, one for the posts."""
 
-    def __init__(self, kit: TestKit, query: str = "EIO=4") -> None:
+    def __init__(self, kit: TestKit, query: str = "EIO=4", *fields: str) -> None:
         self.kit = kit
+        self.fields = fields
         self.query = f"{query}&transport=polling"
         self.polls, self.posts = _Wire(kit), _Wire(kit)
         self.response: Response | None = None
@@ -78,7 +79,9 @@ class Polling:
 
     def get(self, *, more: str = "") -> bytes:
         """Poll, and return the body of the answer; empty if there is none yet."""
-        return self._answer(self.polls.exchange(request(self.query + more)))
+        return self._answer(
+            self.polls.exchange(request(self.query + more, "GET", b"", *self.fields))
+        )
 
     def answer(self) -> bytes:
         """Return the body of the answer of a poll that waited."""

@@ -2,7 +2,7 @@
 
 The order decides which error a wrong request gets, and clients and tests know it by heart:
 transport, origin; then, with a session id: session, transport, protocol; without one: method,
-WebSocket or not, the application's ``allow_request``, protocol.
+WebSocket or not, the application's ``allow_request``, protocol, and for JSONP its index and page.
 
 The one idea: a check returns what it found or raises :class:`RequestError`, which carries all that
 the refusal needs: status, code, message, and the *context*, a few named values that tell the
@@ -46,6 +46,7 @@ __all__ = [
 
 # It becomes part of a program in the client's page: digits, and nothing else.
 _INDEX = Pattern("[0-9]{1,10}")
+_PAGE = Pattern("([A-Za-z][A-Za-z0-9+.-]*://[^/?#]+)[/?#]?.*")
 
 
 class RequestError(EngineIOError):
@@ -164,9 +165,17 @@ def check_query(options: EngineOptions, request: Request) -> Query:
     return query
 
 
-def check_origin(policy: OriginPolicy, request: Request, *, secure: bool) -> None:
-    """Refuse pages from elsewhere; see :mod:`rawsio.engineio.origins`."""
+def check_origin(
+    policy: OriginPolicy, request: Request, *, secure: bool, script: bool = False
+) -> None:
+    """Refuse pages from elsewhere; see :mod:`rawsio.engineio.origins`.
+
+    With ``script`` the answer will be one, which any page could have run, cookies and all, and
+    browsers name no Origin for it: then the page that Referer tells has to be allowed.
+    """
     origins = request.headers.get_all("origin")
+    if not origins and script:
+        origins = _page(request)
     if not origins:
         return
     shown = ", ".join(origins)
@@ -181,6 +190,14 @@ def check_origin(policy: OriginPolicy, request: Request, *, secure: bool) -> Non
             status=403,
             message=policy.explain(shown),
         )
+
+
+def _page(request: Request) -> list[str]:
+    if request.headers.get("sec-fetch-site") == "same-origin":
+        return []
+    page = _PAGE.fullmatch(request.headers.get("referer") or "")
+    # Who hides where it is from gets the origin that browsers have for that.
+    return ["null" if page is None else page[1]]
 
 
 def check_handshake(

@@ -46,6 +46,7 @@ __all__ = [
     "parameters",
     "MESSAGES",
     "error_answer",
+    "form_field",
     "ok_answer",
     "empty_answer",
     "payload_answer",
@@ -111,6 +112,17 @@ def _decoded(text: str) -> str:
         return text
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
     return raw.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def form_field(body: bytes, name: str, most: int) -> str | None:
+    """Return a field of a form, ``None`` if it has none; ``EngineIOError`` for more than ``most``.
+
+    >>> form_field(b"d=1%3A6", "d", 10)
+    '1:6'
+    """
+    if body.count(b"&") >= most:
+        raise EngineIOError("a form has too many fields", "engineio-v3-jsonp-body")
+    return dict(parameters(body.decode("latin-1"))).get(name)
 
 
 def read_query(request: Request) -> Query:

@@ -188,6 +188,8 @@ class EngineIOServer:
         self, link: Link, request: Request, query: Query, now: float, answers: Answers
     ) -> tuple[Verdict, Events]:
         revision = check_handshake(self.options, request, query, answers)
+        if query.jsonp is not None:
+            check_origin(self._replies.policy, request, secure=link.secure, script=True)
         # The id before the admission, which counts: whoever makes it may be waited for.
         sid = self._new_id(request, answers)
         self._admission.check(link.address, len(self.sessions), now)

@@ -15,7 +15,7 @@ from rawsio.layer import Role
 
 from .packets import Probed, decode_payload
 from .payloads_v3 import decode_binary, decode_jsonp, decode_text
-from .polling import ok_answer, parameters, payload_answer
+from .polling import form_field, ok_answer, payload_answer
 from .probe import Probe
 
 TYPE_CHECKING = False
@@ -96,8 +96,7 @@ class Polling:
         if revision == 4:
             return list(decode_payload(body, most))
         if self.jsonp is not None:
-            form = dict(parameters(body.decode("latin-1"))).get("d")
-            return decode_text(decode_jsonp(form), most)
+            return decode_text(decode_jsonp(form_field(body, "d", most)), most)
         if self.binary:
             return decode_binary(body, most)
         return decode_text(body, most)

@@ -328,19 +328,19 @@ class TCPStream:
         self.driver.timers.watch_until(self, self._cutoff)
 
     def _send_unsent(self) -> None:
-        unsent = self._unsent
+        unsent, limits = self._unsent, self.driver.limits
         if unsent is None:
             return
         try:
-            progress = unsent.send(self.sock)
+            unsent.send(self.sock)
         except OSError as error:
             self._lost(error)
             return
         if not unsent.size:
             self._unsent = self._cutoff = None
             self.driver.loop.remove_writer(self._fd)
-        elif progress:
-            self._postpone(self.driver.limits.write_time)
+        elif unsent.took(limits.write_rate * limits.write_time):
+            self._postpone(limits.write_time)
         self._check_high()
         if self._unsent is None and self.state is not _CLOSED and self.layer.closing is not _OPEN:
             self._end()

@@ -46,10 +46,10 @@ class Unsent:
     (None, None)
     """
 
-    __slots__ = ("size", "_parts")
+    __slots__ = ("size", "_parts", "_taken")
 
     def __init__(self, parts: Iterable[Part]) -> None:
-        self.size = 0
+        self.size = self._taken = 0
         self._parts: deque[Part] = deque()
         self.extend(parts)
 
@@ -73,6 +73,13 @@ class Unsent:
             return self.size < before
         return self.size < before
 
+    def took(self, count: float) -> bool:
+        """Return whether so many bytes were taken since the last time that this was so."""
+        enough = self._taken >= count
+        if enough:
+            self._taken = 0
+        return enough
+
     def _send_once(self, sock: socket.socket) -> bool:
         """Make one system call; return whether the kernel took all that it was given."""
         parts = list(islice(self._parts, _PARTS))
@@ -93,6 +100,7 @@ class Unsent:
     def _drop(self, count: int) -> None:
         parts = self._parts
         self.size -= count
+        self._taken += count
         while parts and len(parts[0]) <= count:
             count -= len(parts.popleft())
         if count:

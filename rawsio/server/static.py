@@ -5,11 +5,16 @@ then each name is percent-decoded and judged by itself; what might lead elsewher
 with a slash in it, a link out of the folder) or is not meant for the public (a name that begins
 with a dot) is as if it were not there.
 
-What is left out: ranges, lists of what is in a folder, and large files: a file is read whole, on
-the loop, so this is for pages, scripts and pictures.
+A file is read whole, on the loop, and those that were asked for last are kept: a thousand clients
+that read slowly share one copy of it.
+
+What is left out: ranges, lists of what is in a folder, and large files: this is for pages, scripts
+and pictures.
 """
 
 from __future__ import annotations
+
+from rawsio.net.clock import wall
 
 from .application import is_known, unquoted
 
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["folder"]
 
 _NOT_FOUND = (404, b"not found")
+_SETTLED = 2.0
+"""Seconds without a change after which a file's time is trusted to tell of the next one."""
 
 
 def folder(
@@ -32,8 +39,9 @@ def folder(
     """Return an application that serves the files below a folder, which must exist.
 
     ``index`` is the file that stands for a folder, ``largest`` the size in bytes above which a
-    file is not served (403).  Files have entity tags made of their times and sizes, so a browser
-    asks again and is told that nothing has changed (RFC 9110 section 13.1.2).
+    file is not served (403), and the most that is kept of the last ones.  Files have entity tags
+    made of their times and sizes, so a browser asks again and is told that nothing has changed
+    (RFC 9110 section 13.1.2).
 
     >>> import tempfile, pathlib
     >>> from rawsio.http import Headers, Request
@@ -48,6 +56,7 @@ def folder(
     from pathlib import Path
 
     root = Path(path).resolve(strict=True)
+    shelf = _Shelf(largest)
 
     def serve(request: Request) -> Any:
         if request.method not in ("GET", "HEAD"):
@@ -56,15 +65,39 @@ def folder(
         if names is None:
             return _NOT_FOUND
         try:
-            return _answer(root, names, request, index, largest)
-        except OSError:  # it vanished, or is not ours to read
+            return _answer(root, names, request, index, shelf)
+        except (OSError, RuntimeError):  # it vanished, is not ours to read, or leads to itself
             return _NOT_FOUND
 
     return serve
 
 
-def _answer(root: Path, names: list[str], request: Request, index: str, largest: int) -> Any:
+class _Shelf:
+    """The files that were asked for last, together no more than ``most`` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._files: dict[Path, tuple[str, bytes]] = {}
+        self._size = 0
+
+    def read(self, file: Path, tag: str, changed: float) -> bytes:
+        """Return the content of a file, whose ``tag`` is another one once it has changed."""
+        known, data = self._files.pop(file, ("", b""))
+        self._size -= len(data)
+        if known != tag:
+            data = file.read_bytes()
+        # The tag of a file that was written just now may be that of what is written next.
+        self._files[file] = tag if wall() - changed > _SETTLED else "", data
+        self._size += len(data)
+        while self._size > self.most:
+            self._size -= len(self._files.pop(next(iter(self._files)))[1])
+        return data
+
+
+def _answer(root: Path, names: list[str], request: Request, index: str, shelf: _Shelf) -> Any:
     file = root.joinpath(*names).resolve()
+    if not file.is_relative_to(root):
+        return _NOT_FOUND
     if file.is_dir() and not request.path.endswith("/"):
         # Relative links in the index would lead elsewhere without the slash.
         return 301, b"", [("Location", request.path + "/")]
@@ -73,14 +106,14 @@ def _answer(root: Path, names: list[str], request: Request, index: str, largest:
     if not file.is_relative_to(root) or not file.is_file():
         return _NOT_FOUND
     found = file.stat()
-    if found.st_size > largest:
-        return 403, f"the file has more than {largest} bytes"
+    if found.st_size > shelf.most:
+        return 403, f"the file has more than {shelf.most} bytes"
     # Weak: a file may be written twice between two ticks of the clock that marks it.
     tag = f'W/"{found.st_mtime_ns:x}-{found.st_size:x}"'
     fields = [("Content-Type", _kind(file.name)), ("Cache-Control", "no-cache"), ("ETag", tag)]
     if is_known(tag, request):
         return 304, b"", fields
-    return 200, file.read_bytes(), fields
+    return 200, shelf.read(file, tag, found.st_mtime), fields
 
 
 def _names(path: str) -> list[str] | None:

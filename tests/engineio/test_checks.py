@@ -367,6 +367,46 @@ def test_jsonp_is_for_protocol_3_and_its_index_a_short_number(index: str, eio3: 
     assert told.context["name"] == "INVALID_JSONP_INDEX"
 
 
+SCRIPT = "EIO=3&transport=polling&j=0"
+OWN_PAGE = {"Referer": "http://localhost:3000/page?x#y"}
+CORS_PAGE = {"Referer": "https://a.example", "Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.rule("engineio-v3-jsonp-page")
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"Referer": ""}, 403),
+        ({"Referer": "https://evil.example/"}, 403),
+        ({"Referer": "https://evil.example/http://localhost:3000/"}, 403),
+        ({"Referer": "http://localhost:3000@evil.example/"}, 403),
+        ({"Referer": "http://localhost:3000.evil.example/"}, 403),
+        ({"Referer": "localhost:3000"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "https://evil.example", **OWN_PAGE}, 403),
+        (OWN_PAGE, 200),
+        ({"Referer": "http://localhost:3000"}, 200),
+        (CORS_PAGE, 200),
+    ],
+)
+def test_a_script_is_only_for_pages_that_may_use_the_server(
+    headers: dict[str, str], status: int
+) -> None:
+    b, _ = bench(allow_eio3=True, cors="https://a.example")
+    assert b.request(SCRIPT, headers=headers).status == status
+    assert len(b.server.sessions) == (status == 200)
+
+
+@pytest.mark.rule("engineio-v3-jsonp-page")
+def test_a_script_is_for_every_page_if_the_server_is() -> None:
+    b, _ = bench(allow_eio3=True, cors="*")
+    assert b.request(SCRIPT).status == 200
+
+
 def test_an_error_carries_its_rule_and_code() -> None:
     error = RequestError(2, "engineio-v4-handshake-method", {})
     assert (error.code, error.status, error.message) == (2, 400, "Bad handshake method")

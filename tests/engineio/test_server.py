@@ -15,7 +15,7 @@ from rawsio.engineio.states import State, Transport
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Closed
-from rawsio.limits import Limits
+from rawsio.limits import DEFAULT, Limits
 
 from .links import Bench, RecordingLink
 
@@ -351,8 +351,8 @@ def test_touched_is_told_of_all_that_the_driver_has_to_do() -> None:
 # Protocol 3
 
 
-def old() -> Bench:
-    return Bench(EngineOptions(allow_eio3=True, ping_interval=0.3, ping_timeout=0.2))
+def old(limits: Limits = DEFAULT) -> Bench:
+    return Bench(EngineOptions(allow_eio3=True, ping_interval=0.3, ping_timeout=0.2), limits)
 
 
 @pytest.mark.rule("engineio-v3-handshake-length")
@@ -456,7 +456,8 @@ def test_an_upgrade_of_protocol_3() -> None:
 @pytest.mark.rule("engineio-v3-jsonp-answer", "engineio-v3-jsonp-body")
 def test_a_session_by_jsonp() -> None:
     b = old()
-    link = b.request(b.q(eio=3) + "&j=2&b64=1")
+    page = {"Referer": "http://localhost:3000/"}
+    link = b.request(b.q(eio=3) + "&j=2&b64=1", headers=page)
     session = b.events[0][0]
     assert link.body.startswith(b'___eio[2]("')
     assert link.headers.get("content-type") == "text/plain; charset=UTF-8"
@@ -468,6 +469,15 @@ def test_a_session_by_jsonp() -> None:
     link = b.poll(session)
     assert link.body == b'___eio[2]("3:4a\\u20286:b4AQ==");'
     assert b.post(session, b"e=1", headers=form).answer() == BAD
+
+
+@pytest.mark.rule("engineio-v3-jsonp-body")
+def test_a_form_of_separators_is_refused_before_it_is_cut() -> None:
+    b = old(Limits(payload_packets=3))
+    for body, answer in ((b"&&d=2%3A4x", (200, b"ok")), (b"&&&d=2%3A4x", BAD)):
+        page = {"Referer": "http://localhost:3000/"}
+        b.request(b.q(eio=3) + "&j=2", headers=page)
+        assert b.post(b.events[-1][0], body).answer() == answer
 
 
 def test_old_clients_are_served_only_if_that_is_allowed() -> None:

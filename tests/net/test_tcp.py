@@ -277,7 +277,7 @@ def test_the_owner_can_pause_and_resume_reading() -> None:
 @pytest.mark.rule("layers-driver-write-time")
 def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
     clock = Clock()
-    with joined(Limits(write_time=30.0), clock, small=True) as t:
+    with joined(Limits(write_time=30.0, write_rate=1), clock, small=True) as t:
         t.say(b"x" * 500_000)
         t.loop.step(0)
         clock.now += 20
@@ -290,6 +290,20 @@ def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
         t.loop.step(0)
         assert t.owner.closed == ["the peer takes no data"]
         assert t.owner.events == [Closed()]
+
+
+@pytest.mark.parametrize(("rate", "outcome"), [(1, State.OPEN), (100_000, State.CLOSED)])
+def test_a_peer_that_takes_next_to_nothing_is_cut_off(rate: int, outcome: State) -> None:
+    clock = Clock()
+    with joined(Limits(write_time=30.0, write_rate=rate), clock, small=True) as t:
+        t.say(b"x" * 2_000_000)
+        t.loop.step(0)
+        for _ in range(4):
+            t.peer_reads(100_000)
+            t.turns(3)
+            clock.now += 20
+            t.turns(3)
+        assert t.stream.state is outcome
 
 
 def test_who_took_everything_is_not_cut_off_later() -> None:

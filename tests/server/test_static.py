@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,46 @@ def test_a_link_out_of_the_folder_leads_nowhere(public: Path) -> None:
         pytest.skip("the system has no links")
     assert get(public, "/out.txt")[0] == 404
     assert get(public, "/up/outside.txt")[0] == 404
+    assert get(public, "/up")[0] == 404
     assert get(public, "/in.html")[:2] == (200, b"home")
+
+
+def test_a_link_to_itself_leads_nowhere(public: Path) -> None:
+    try:
+        (public / "loop").symlink_to("loop")
+    except OSError:
+        pytest.skip("the system has no links")
+    for target in ("/loop", "/loop/", "/loop/x"):
+        assert get(public, target) == (404, b"not found")
+
+
+def test_who_asks_for_the_same_file_shares_one_copy_of_it(public: Path) -> None:
+    serve = folder(public, largest=1000)
+    for name in ("a", "b"):
+        (public / name).write_bytes(name.encode() * 600)
+        os.utime(public / name, (1e9, 1e9))
+
+    def read(name: str) -> bytes:
+        data = serve(Request("GET", f"/{name}", Headers()))[1]
+        assert isinstance(data, bytes)
+        return data
+
+    first = read("a")
+    assert read("a") is first
+    assert read("b") == b"b" * 600  # which takes its place
+    assert read("a") == first
+    assert read("a") is not first
+    (public / "a").write_bytes(b"1" * 600)
+    assert read("a") == b"1" * 600
+
+
+def test_a_file_that_changes_within_one_tick_of_the_clock_is_read_anew(public: Path) -> None:
+    serve = folder(public)
+    now = time.time()
+    for text in (b"one", b"two"):
+        (public / "new").write_bytes(text)
+        os.utime(public / "new", (now, now))
+        assert serve(Request("GET", "/new", Headers()))[1] == text
 
 
 @pytest.mark.rule("9110-15.4.2-location")
