@@ -21,6 +21,9 @@ __all__ = ["Admission"]
 WINDOW = 10.0
 """Seconds over which handshakes are counted."""
 
+_NOBODY = ("", "unix")
+"""What stands for an address where there is none: several clients would share it."""
+
 
 class Admission:
     """Counts the sessions of each address, and refuses what is too much.
@@ -58,7 +61,7 @@ class Admission:
         ):
             context = {"name": "TOO_MANY_SESSIONS", "address": address}
             raise RequestError(3, "engineio-v4-handshake-sessions", context, status=503)
-        if not address:
+        if address in _NOBODY:
             return
         if not 0.0 <= now - self._since < WINDOW:
             self._since = now
@@ -70,7 +73,7 @@ class Admission:
 
     def opened(self, address: str) -> None:
         """Take note of a session."""
-        if address:
+        if address not in _NOBODY:
             self._sessions[address] = self._sessions.get(address, 0) + 1
 
     def closed(self, address: str) -> None:

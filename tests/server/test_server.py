@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def world() -> Iterator[World]:
     made = World()
     with made.stack:
         yield made
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="the system has no unix sockets")
+def test_clients_over_a_unix_socket_do_not_count_as_one_address(
+    world: World, tmp_path: Path
+) -> None:
+    io = world.server(limits=Limits(sessions_per_address=1))
+    io.listen(path=str(tmp_path / "s"))
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.connect(str(tmp_path / "s"))
+            wire.sendall(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n")
+            turns_until(io, lambda wire=wire: select.select([wire], [], [], 0)[0])
+            assert wire.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_an_event_is_handled_and_acknowledged(world: World) -> None:
