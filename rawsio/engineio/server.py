@@ -73,12 +73,13 @@ class EngineIOServer:
 
     ``touched(session)`` is called when a session has something to flush, or when its deadline may
     have come nearer: the driver flushes it at the end of the turn, and looks at the deadline.
+    ``gone(session)`` is called once when it is over, from whichever side: the driver forgets it.
     ``log`` is called as a :class:`rawsio.log.Log`.
     """
 
     __slots__ = (
         *("options", "limits", "sessions"),
-        *("_admission", "_replies", "_path", "_random_bytes", "_touched"),
+        *("_admission", "_replies", "_path", "_random_bytes", "_touched", "_gone"),
     )
 
     def __init__(
@@ -88,6 +89,7 @@ class EngineIOServer:
         *,
         random_bytes: Callable[[int], bytes] = urandom,
         touched: Callable[[Session], None] = lambda _session: None,
+        gone: Callable[[Session], None] = lambda _session: None,
         log: Callable[..., object] = write,
     ) -> None:
         self.options = options if options is not None else EngineOptions()
@@ -100,6 +102,7 @@ class EngineIOServer:
         self._path = self.options.full_path()
         self._random_bytes = random_bytes
         self._touched = touched
+        self._gone = gone
 
     def serves(self, request: Request) -> bool:
         """Return whether a request is ours, by its path."""
@@ -253,6 +256,7 @@ class EngineIOServer:
     def _forget(self, session: Session) -> None:
         if self.sessions.pop(session.id, None) is not None:
             self._admission.closed(session.address)
+            self._gone(session)
 
     # Polling
 

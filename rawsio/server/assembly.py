@@ -85,6 +85,7 @@ class Plugs:
 def build(
     loop: Any,
     touched: Callable[[Session], None],
+    gone: Callable[[Session], None],
     on_event: Callable[[Session, Any], None],
     plugs: Plugs,
     limits: Limits | None,
@@ -105,7 +106,7 @@ def build(
         recovery=_recovery(own.connection_state_recovery),
         encode=prepare if plugs.parser is None else preparer(plugs.parser),
     )
-    registry = EngineIOServer(engine, bounds, touched=touched, log=log)
+    registry = EngineIOServer(engine, bounds, touched=touched, gone=gone, log=log)
     gateway = Gateway(
         registry,
         on_event,

@@ -94,7 +94,7 @@ class Server(Listening, Operators):
         plugs = Plugs(app, executor, adapter, parser)
         loop = Loop()
         try:
-            parts = build(loop, self._touched, self._event, plugs, limits, options)
+            parts = build(loop, self._touched, self._gone, self._event, plugs, limits, options)
         except BaseException:
             loop.close()
             raise
@@ -188,7 +188,6 @@ class Server(Listening, Operators):
             level = DEBUG if event.rule in _EVERYDAY else WARNING
             self.host.log("engineio", level, f"{session.address}: {message} [{event.rule}]")
         session.user.ended(reason_of(event), message)
-        self._running.driver.forget(session)
 
     def _fuse(self, session: Session) -> None:
         stack: Any = session.link
@@ -213,6 +212,10 @@ class Server(Listening, Operators):
     def _touched(self, session: Session) -> None:
         self._running.driver.touch(session)
         self._running.driver.watch(session)
+
+    def _gone(self, session: Session) -> None:
+        # Its timer may be due only in a minute, and would keep all of it until then.
+        self._running.driver.forget(session)
 
     # Running
 

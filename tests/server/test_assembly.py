@@ -34,7 +34,7 @@ def nothing(*_: Any) -> None:
 
 def parts(loop: Loop, limits: Limits | None = None, **options: Any) -> Parts:
     named = {name: options.pop(name) for name in Plugs.__match_args__ if name in options}
-    return build(loop, nothing, nothing, Plugs(**named), limits, options)
+    return build(loop, nothing, nothing, nothing, Plugs(**named), limits, options)
 
 
 def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) -> None:

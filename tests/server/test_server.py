@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed, Limits, Server
+from rawsio.engineio.session import Session
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
 from rawsio.socketio.adapter import Adapter
@@ -55,6 +56,24 @@ def world() -> Iterator[World]:
     made = World()
     with made.stack:
         yield made
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+@pytest.mark.parametrize("end", ["a bad packet", "the application"])
+def test_no_timer_keeps_a_session_that_we_ended(transport: str, end: str) -> None:
+    io = Server(ping_interval=3600.0)
+    with TestKit(io) as kit:
+        io.on("connection", lambda socket: socket.disconnect(close=end == "the application"))
+        for _ in range(3):
+            client: Any = RawWebSocket(kit) if transport == "websocket" else Polling(kit)
+            say = client.say if transport == "websocket" else client.post
+            packet = "4nonsense" if end == "a bad packet" else "40"
+            say(packet if transport == "websocket" else packet.encode())
+            for _poll in range(2 if transport == "polling" else 0):
+                client.get()
+            kit.run()
+        assert not io.engine.sessions
+        assert not [t for t in io._running.driver.timers._entries if isinstance(t, Session)]
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="the system has no unix sockets")
