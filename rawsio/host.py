@@ -129,17 +129,21 @@ class ServerHost:
         else:
             done(result, None)
 
-    def drive(self, coroutine: Any, done: Done) -> None:
-        """Run a coroutine as a task; ``done(result, error)`` follows on the loop, once."""
+    def drive(self, coroutine: Any, done: Done) -> Any:
+        """Run a coroutine as a task; ``done(result, error)`` follows on the loop, once.
+
+        Returns the task, which may be cancelled, or ``None`` if nothing can run it.
+        """
         asyncio_loop = getattr(self.loop, "asyncio_loop", None)
         if asyncio_loop is None:
             coroutine.close()
             message = "an `async def` function needs asyncio: run the server by `await io.serve()`"
             done(None, RuntimeError(message))
-            return
+            return None
         task = asyncio_loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._task_ended(ended, done))
+        return task
 
     def _task_ended(self, task: Any, done: Done) -> None:
         self._tasks.discard(task)

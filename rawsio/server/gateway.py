@@ -67,7 +67,7 @@ class Gateway:
         *,
         application: Application | None = None,
         deflate: DeflateOptions | None = None,
-        drive: Callable[[Any, Done], None] | None = None,
+        drive: Callable[[Any, Done], Any] | None = None,
     ) -> None:
         self.registry = registry
         self.on_event = on_event
@@ -78,6 +78,8 @@ class Gateway:
         self.drive = drive
         # Requests about which a hook is being asked: stack -> whether the body is whole.
         self._asking: dict[ServerStack, bool] = {}
+        # The hooks that are being asked, to be cancelled if nobody waits for their answer any more.
+        self._hooks: dict[ServerStack, Any] = {}
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
@@ -98,6 +100,9 @@ class Gateway:
             self._carry(self.registry.link_lost(stack, reason, self.clock()))
         stack.body = stack.request = None
         self._asking.pop(stack, None)
+        hook = self._hooks.pop(stack, None)
+        if hook is not None:
+            hook.cancel()
 
     # WebSocket
 
@@ -153,7 +158,9 @@ class Gateway:
         self._asking[stack] = whole
         answered = partial(self._answered, stack, request, question.answers)
         if self.drive is not None:
-            self.drive(question.coroutine, answered)
+            hook = self.drive(question.coroutine, answered)
+            if hook is not None:
+                self._hooks[stack] = hook
             return
         question.coroutine.close()
         answered(None, RuntimeError("nobody runs coroutines here"))
@@ -166,6 +173,7 @@ class Gateway:
         answer: Any,
         error: BaseException | None,
     ) -> None:
+        self._hooks.pop(stack, None)
         if stack.request is request:  # else the client is gone
             answers.took(answer, error)
             self._judge(stack, request, answers)

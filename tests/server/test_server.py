@@ -540,6 +540,37 @@ def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
     assert "`async def` function needs asyncio" in caplog.text
 
 
+def test_hooks_that_nobody_waits_for_any_more_are_cancelled() -> None:
+    outcomes: list[str] = []
+
+    async def allow(_request: Any) -> None:
+        outcomes.append("asked")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            outcomes.append("cancelled")
+            raise
+
+    async def main() -> None:
+        io = Server(allow_request=allow)
+        address = io.listen()
+        serving = asyncio.create_task(io.serve())
+        for number in range(3):
+            _reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n")
+            while len(outcomes) < 2 * number + 1:
+                await asyncio.sleep(0.01)
+            writer.close()
+            while len(outcomes) < 2 * number + 2:
+                await asyncio.sleep(0.01)
+        assert not io._running._gateway._hooks
+        io.close()
+        await asyncio.wait_for(serving, 10)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert outcomes == ["asked", "cancelled"] * 3
+
+
 def _masked(text: str) -> bytes:
     from rawsio.websocket.frames import TEXT, encode_frame
 
