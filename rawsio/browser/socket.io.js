@@ -373,6 +373,15 @@ const TRANSPORTS = { polling: Polling, websocket: WebSocketTransport };
 
 // ---- Engine: one Engine.IO session ---------------------------------------------------------------
 
+const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds; one that is set to more is due at once
+
+/** Whether an open packet says what a session needs. */
+function isHandshake(data) {
+  if (!isObject(data) || typeof data.sid !== "string") return false;
+  const times = [data.pingInterval, data.pingTimeout];
+  return Array.isArray(data.upgrades || []) && times.every((time) => typeof time === "number" && time >= 0);
+}
+
 let webSocketWorked = false; // what `rememberUpgrade` remembers
 
 /**
@@ -443,23 +452,24 @@ class Engine extends Emitter {
     if (this.readyState === "closed") return;
     if (this.hasListeners("packet")) this.fire("packet", describe(packet));
     const type = typeof packet === "string" ? packet[0] : "4";
-    if (type === "4") this.fire("message", typeof packet === "string" ? packet.slice(1) : packet);
+    if (this.readyState === "opening") this.handshake(packet, type);
+    else if (type === "4") this.fire("message", typeof packet === "string" ? packet.slice(1) : packet);
     else if (type === "2") this.beat();
-    else if (type === "0" && this.readyState === "opening") this.handshake(packet);
     else if (type === "1") this.finish("transport close", { description: "closed by the server" });
     else if (type !== "6") this.finish("transport error", new Error("server error"));
   }
 
-  handshake(packet) {
+  handshake(packet, type) {
     let data;
     try {
-      data = JSON.parse(packet.slice(1));
+      data = type === "0" ? JSON.parse(packet.slice(1)) : null;
     } catch (error) {
-      return this.finish("transport error", new Error("server error"));
+      data = null;
     }
+    if (!isHandshake(data)) return this.finish("transport error", new Error("server error"));
     this.id = this.transport.query.sid = data.sid;
     this.upgrades = (data.upgrades || []).filter((name) => this.names.includes(name));
-    this.patience = data.pingInterval + data.pingTimeout;
+    this.patience = Math.min(data.pingInterval + data.pingTimeout, LONGEST_TIMER);
     this.maxPayload = data.maxPayload;
     this.readyState = "open";
     this.transport.writable = true;

@@ -257,6 +257,53 @@ suite("browser client, its connection", "client", () => {
     }
   });
 
+  const TIMES = '"pingInterval":25000,"pingTimeout":20000';
+  for (const first of [
+    "0null", "0[]", "0{}", "0{", "6", "40", "2", "1",
+    `0{"sid":5,"upgrades":[],${TIMES}}`,
+    `0{"sid":"x","upgrades":"websocket",${TIMES}}`,
+    '0{"sid":"x","upgrades":[],"pingInterval":"1","pingTimeout":1}',
+  ]) {
+    it(`asks once, and says so, if a session begins with ${first}`, async () => {
+      let asked = 0;
+      const strange = http.createServer((request, response) => {
+        asked += 1;
+        response.end(first);
+      });
+      await once(strange.listen(0, "127.0.0.1"), "listening");
+      try {
+        const address = `http://127.0.0.1:${strange.address().port}`;
+        const socket = io(address, { forceNew: true, reconnection: false, transports: ["polling"] });
+        open.push(socket);
+        assert.equal((await next(socket, "connect_error"))[0].message, "server error");
+        assert.equal(asked, 1);
+      } finally {
+        strange.closeAllConnections();
+        strange.close();
+      }
+    });
+  }
+
+  it("stays with a server that pings once a month", async () => {
+    const patient = http.createServer((request, response) => {
+      if (request.method === "POST") response.end("ok");
+      else if (!request.url.includes("sid=")) {
+        response.end('0{"sid":"x","upgrades":[],"pingInterval":2592000000,"pingTimeout":20000}');
+      } else setTimeout(() => response.end('40{"sid":"y"}'), 100);
+    });
+    await once(patient.listen(0, "127.0.0.1"), "listening");
+    try {
+      const address = `http://127.0.0.1:${patient.address().port}`;
+      const socket = io(address, { forceNew: true, reconnection: false, transports: ["polling"] });
+      open.push(socket);
+      await next(socket, "connect");
+      assert.equal(socket.id, "y");
+    } finally {
+      patient.closeAllConnections();
+      patient.close();
+    }
+  });
+
   it("sends binary as text if asked to, and what is set for one transport only there", async () => {
     const transportOptions = { polling: { timestampParam: "stamp" } };
     for (const transport of ["websocket", "polling"]) {
