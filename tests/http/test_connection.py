@@ -325,6 +325,14 @@ class TestTime:
         assert HTTPConnection(Role.CLIENT).deadline is None
 
     @pytest.mark.rule("9112-9.5-idle")
+    def test_nothing_received_is_no_sign_of_life(self) -> None:
+        server = HTTPConnection(Role.SERVER)
+        server.tick(0.0)
+        server.tick(50.0)
+        assert server.receive(b"") == []
+        assert server.deadline == 60.0
+
+    @pytest.mark.rule("9112-9.5-idle")
     def test_an_idle_connection_is_closed_without_a_word(self) -> None:
         server = HTTPConnection(Role.SERVER)
         server.tick(5.0)

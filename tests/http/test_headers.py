@@ -33,7 +33,10 @@ def test_lines_are_found_without_case_and_kept_in_order(headers: Headers) -> Non
 @pytest.mark.parametrize(
     "pair",
     [("", "a"), ("a b", "c"), ("a:", "b"), ("\xe9", "a"), ("a\n", "b")]
-    + [("a", value) for value in ("\r\nb: c", "\0", "\x7f", " b", "b\t", "\u0100", "\x1b[2J")],
+    + [
+        ("a", value)
+        for value in ("\r\nb: c", "\0", "\x7f", " b", "\tb", "b ", "b\t", " ", "\u0100", "\x1b[2J")
+    ],
 )
 def test_what_may_not_be_written_is_refused(pair: tuple[str, str]) -> None:
     with pytest.raises(LocalProtocolError):

@@ -385,6 +385,20 @@ def test_a_body_is_refused_where_its_length_is_announced() -> None:
     assert got.bodies == [b"12345678"]
 
 
+@pytest.mark.rule("9110-15.5.14-body", "9112-7.1-chunk-line")
+def test_what_is_exactly_as_long_as_it_may_be_is_taken() -> None:
+    limits = Limits(body=10, chunk_line=3)
+    counted = outcome(POST + b"Content-Length: 10\r\n\r\n1234567890", limits=limits)
+    one = outcome(CHUNKED + b"a\r\n1234567890\r\n0\r\n\r\n", limits=limits)
+    two = outcome(CHUNKED + b"003\r\n123\r\n7\r\n4567890\r\n0\r\n\r\n", limits=limits)
+    for got in (counted, one, two):
+        assert (got.failed, got.bodies, got.complete) == (None, [b"1234567890"], 1)
+    long = outcome(CHUNKED + b"0003\r\n123\r\n0\r\n\r\n", limits=limits)
+    assert long.failed == ("9112-7.1-chunk-line", 400)
+    more = outcome(CHUNKED + b"a\r\n1234567890\r\n1\r\n", limits=limits)
+    assert more.failed == ("9110-15.5.14-body", 413)
+
+
 @pytest.mark.rule("9110-5.4-head", "9110-5.4-fields", "9112-3-target-length")
 def test_the_defaults_stop_long_heads() -> None:
     assert outcome(GET + b"X: a\r\n" * 1000, splits=20).failed == ("9110-5.4-fields", 431)
