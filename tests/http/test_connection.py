@@ -688,6 +688,11 @@ class TestWhatWeWriteIsChecked:
             refuses(served(b"GET / HTTP/1.0\r\n\r\n"), Response(status, Headers()))
         served(connect).send(Response(300, Headers([field])))
 
+    @pytest.mark.rule("9110-15-status")
+    def test_the_first_and_the_last_status_are_sent(self) -> None:
+        for status, fields in ((100, []), (199, []), (200, [NONE]), (599, [NONE])):
+            served().send(Response(status, Headers(fields)))
+
     @pytest.mark.rule("9112-6.1-length-and-coding", "9112-6.3-one-length")
     @pytest.mark.parametrize(
         "fields", [[NONE, CHUNKED], [NONE, NONE], [("Content-Length", "x")], [CHUNKED, CHUNKED]]

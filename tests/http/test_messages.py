@@ -105,6 +105,11 @@ def test_heads_are_written_exactly() -> None:
     )
 
 
+def test_a_request_that_names_no_host_is_for_none() -> None:
+    for target in ("/", "*", "/a?b"):
+        assert Request("OPTIONS", target, Headers(), "1.0").host == ""
+
+
 def test_a_whole_head_is_decoded() -> None:
     head = decode_head(Role.SERVER, b"HTTP/1.0 200 \t OK \r\nX: a\r\n")
     assert head == Response(200, Headers([("X", "a")]), "OK", "1.0")
