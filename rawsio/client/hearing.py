@@ -16,7 +16,7 @@ from functools import partial
 
 from rawsio.errors import ConnectionClosed
 from rawsio.socketio.dispatch import handlers_of, run_event
-from rawsio.socketio.handlers import Handler
+from rawsio.socketio.handlers import Handler, check_function
 from rawsio.socketio.member import Hooks
 from rawsio.socketio.reply import Reply
 
@@ -113,6 +113,7 @@ class Hearing:
 
     def on_any(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.incoming = (*hooks.incoming, listener)
         return listener
@@ -124,6 +125,7 @@ class Hearing:
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent, when it is sent."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.outgoing = (*hooks.outgoing, listener)
         return listener

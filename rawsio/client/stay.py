@@ -15,6 +15,7 @@ from rawsio.socketio.adapter import EVERYONE, Targets
 from rawsio.socketio.handlers import Handlers
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import RESERVED
+from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Flags:
 
     def timeout(self, seconds: float) -> Flags:
         """Set how long ``emit_with_ack`` waits for the answer."""
+        check_seconds(seconds)
         return self._with(timeout=seconds)
 
     def emit(self, name: str | int, *args: Any) -> None:

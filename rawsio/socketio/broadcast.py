@@ -18,7 +18,7 @@ from functools import partial
 
 from .adapter import EVERYONE, Targets, snapshot
 from .packets import Event
-from .reply import Gathering, Reply
+from .reply import Gathering, Reply, check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Operators:
 
     def timeout(self, seconds: float) -> Broadcast:
         """Set how long ``emit_with_ack`` waits for answers."""
+        check_seconds(seconds)
         return self._operator().flagged(timeout=seconds)
 
     def emit(self, name: str | int, *args: Any) -> None:
@@ -289,6 +290,7 @@ class Direct:
 
     def timeout(self, seconds: float) -> Direct:
         """Set how long ``emit_with_ack`` waits for the answer."""
+        check_seconds(seconds)
         return self._with(timeout=seconds)
 
     @property

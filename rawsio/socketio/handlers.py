@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
     AnyFunction = Callable[..., Any]
 
-__all__ = ["LIBRARY", "Handler", "Handlers", "Listening", "check_listenable", "shape", "take_off"]
+__all__ = [
+    "LIBRARY",
+    "Handler",
+    "Handlers",
+    "Listening",
+    "check_function",
+    "check_listenable",
+    "shape",
+    "take_off",
+]
 
 LIBRARY = frozenset(
     (
@@ -102,6 +111,7 @@ class Handler:
         concurrent: bool = False,
         once: bool = False,
     ) -> None:
+        check_function(fn, "a handler")
         least, most, is_async = shape(fn)
         # A namespace's handler that takes nothing at all is called with nothing at all.
         takes_socket = takes_socket and most != 0
@@ -219,6 +229,17 @@ class Listening:
         return handler
 
 
+def check_function(fn: Any, what: str) -> None:
+    """Refuse what cannot be called where it is registered, not when an event comes.
+
+    >>> check_function(5, "a handler")
+    Traceback (most recent call last):
+    TypeError: a handler is a function, not 5
+    """
+    if not callable(fn):
+        raise TypeError(f"{what} is a function, not {fn!r}")
+
+
 def check_listenable(name: str | int) -> None:
     """Refuse names that the protocol keeps to itself: such a handler would never be called."""
     if isinstance(name, str):
@@ -228,7 +249,8 @@ def check_listenable(name: str | int) -> None:
             hint = ' (the event of a new client is "connection")' if name == "connect" else ""
             raise ValueError(f"no event can be named {name!r}{hint}")
     elif not isinstance(name, int) or isinstance(name, bool):
-        raise TypeError(f"the name of an event is a str or an int, not {name!r}")
+        hint = ' (write @socket.on("name"))' if callable(name) else ""
+        raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
 
 
 def take_off(socket: Any, name: Any, handler: Handler) -> bool:

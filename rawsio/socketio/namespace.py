@@ -22,7 +22,7 @@ from itertools import count
 
 from .adapter import Adapter
 from .broadcast import Broadcast, Operators
-from .handlers import Handler, Handlers, Listening
+from .handlers import Handler, Handlers, Listening, check_function
 from .library import ServerEventRun
 from .reply import Reply
 from .socket import Socket
@@ -119,6 +119,7 @@ class Namespace(Listening, Operators):
         It refuses by raising :class:`~rawsio.errors.Refused`; any other exception refuses, too,
         and is logged.  All run in the order of registration.
         """
+        check_function(middleware, "middleware")
         self.middleware = (*self.middleware, middleware)
         return middleware
 
@@ -252,6 +253,7 @@ class ParentNamespace(Namespace):
 
     def use(self, middleware: AnyFunction) -> AnyFunction:
         """Call ``middleware(socket)`` for every client that asks to enter any child."""
+        check_function(middleware, "middleware")
         for child in self.children.values():
             child.use(middleware)
         return super().use(middleware)

@@ -74,12 +74,13 @@ class Namespaces:
         """Return the namespace of a name, or the parent of a pattern or function; made if new.
 
         A pattern is anything with ``fullmatch(name)``, as ``re.compile`` gives; a function is
-        called with ``(name, auth)`` and says yes with a true value.
+        called with ``(name, auth)`` and says yes with a true value.  ``ValueError`` for a name that
+        no client could ask for.
         """
         if isinstance(name, str):
             name = normalise(name)
             found = self.named.get(name)
-            return self._make(name) if found is None else found
+            return self._make_asked(name) if found is None else found
         if not hasattr(name, "fullmatch") and not callable(name):
             raise TypeError(f"a namespace is a name, a pattern or a function, not {name!r}")
         for welcome, parent in self._parents:
@@ -88,6 +89,14 @@ class Namespaces:
         parent = ParentNamespace(self._host, f"parent-{len(self._parents)}")
         self._parents.append((name, parent))
         return parent
+
+    def _make_asked(self, name: str) -> Namespace:
+        most = self._host.limits.namespace_name
+        if "," in name:
+            raise ValueError(f"the name of a namespace has no comma, where it would end: {name!r}")
+        if len(name) > most:
+            raise ValueError(f"the name of a namespace has {most} characters at most: {name!r}")
+        return self._make(name)
 
     def _make(self, name: str) -> Namespace:
         parent = None

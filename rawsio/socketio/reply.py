@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .host import Handle, Host
 
-__all__ = ["Reply", "Responses", "Gathering", "as_values", "value_of"]
+__all__ = ["Reply", "Responses", "Gathering", "as_values", "check_seconds", "value_of"]
 
 _PENDING = 0
 _DONE = 1
@@ -54,6 +54,21 @@ def as_values(result: Any) -> list[Any]:
     if result is None:
         return []
     return list(result) if isinstance(result, tuple) else [result]
+
+
+def check_seconds(seconds: Any) -> None:
+    """Refuse a time to wait that is none; ``None`` is the default.
+
+    >>> check_seconds("5")
+    Traceback (most recent call last):
+    TypeError: a timeout is a number of seconds, not '5'
+    """
+    if seconds is None:
+        return
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise TypeError(f"a timeout is a number of seconds, not {seconds!r}")
+    if not seconds >= 0:
+        raise ValueError(f"a timeout is not below zero seconds, as {seconds!r} is")
 
 
 class Reply:

@@ -18,7 +18,7 @@ from rawsio.errors import LocalProtocolError
 
 from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, Direct, room_names
-from .handlers import Handlers, Listening
+from .handlers import Handlers, Listening, check_function
 from .handshake import Handshake
 from .member import Hooks, Member, State
 from .packets import Event
@@ -102,18 +102,21 @@ class Socket(Listening, Member):
         ``error`` are called with the exception; without any it is logged, unless it is
         :class:`~rawsio.errors.Refused`.  ``args`` is a list, and may be changed in place.
         """
+        check_function(middleware, "middleware")
         hooks = self._own_hooks()
         hooks.middleware = (*hooks.middleware, middleware)
         return middleware
 
     def on_any(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.incoming = (*hooks.incoming, listener)
         return listener
 
     def prepend_any(self, listener: AnyFunction) -> AnyFunction:
         """As :meth:`on_any`, before the listeners that are there."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.incoming = (listener, *hooks.incoming)
         return listener
@@ -130,12 +133,14 @@ class Socket(Listening, Member):
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent to this socket."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.outgoing = (*hooks.outgoing, listener)
         return listener
 
     def prepend_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """As :meth:`on_any_outgoing`, before the listeners that are there."""
+        check_function(listener, "a listener")
         hooks = self._own_hooks()
         hooks.outgoing = (listener, *hooks.outgoing)
         return listener

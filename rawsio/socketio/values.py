@@ -157,7 +157,18 @@ def encode_binary(value: Any) -> tuple[str, tuple[bytes, ...]]:
 def _unsendable(error: Exception) -> Unsendable:
     if isinstance(error, RecursionError):
         return Unsendable("the value contains itself, or is nested too deeply")
-    return Unsendable(f"the value cannot be sent: {error}")
+    text = str(error)
+    for beginning, words in _CLEARER.items():
+        if text.startswith(beginning):
+            text = words
+    return Unsendable(f"the value cannot be sent: {text}")
+
+
+_CLEARER = {
+    "Out of range": "NaN and infinities have no form in JSON: send None, or text",
+    "Exceeds the limit": f"an integer has more than {MAX_DIGITS} digits: send it as text",
+}
+"""What the standard library says, by its first words, and what it means here."""
 
 
 def _in_reach_of_utf8(text: str) -> str:
@@ -285,7 +296,10 @@ def check_attachments(messages: tuple[str | bytes, ...], limits: Limits) -> None
     """Refuse to send a packet with more attachments than a peer with the same limits takes."""
     if len(messages) - 1 > limits.attachments:
         most = limits.attachments
-        raise Unsendable(f"{len(messages) - 1} attachments: peers take {most} in a packet")
+        raise Unsendable(
+            f"{len(messages) - 1} attachments: peers take {most} in a packet; send several of them,"
+            " or raise limits.attachments at both ends"
+        )
     if sum(map(len, messages[1:])) > limits.attachment_bytes:
         raise Unsendable(f"attachments of more than {limits.attachment_bytes} bytes")
 

@@ -253,6 +253,17 @@ def test_a_room_is_named_by_text(bad: Any) -> None:
         room_names((bad,))
 
 
+@pytest.mark.parametrize("wrong", ["5", True, [1]])
+def test_a_time_to_wait_is_a_number_of_seconds(wrong: Any) -> None:
+    world = World()
+    socket = world.client().socket()
+    for asker in (world.io, world.io.to("a"), socket, socket.volatile):
+        with pytest.raises(TypeError, match="number of seconds, not"):
+            asker.timeout(wrong)
+        with pytest.raises(ValueError, match="below zero seconds, as -1 is"):
+            asker.timeout(-1)
+
+
 def test_flags_for_one_socket() -> None:
     world = World()
     a, b, _ = three(world)

@@ -123,6 +123,34 @@ def test_a_handler_that_could_never_be_called_is_refused(name: str) -> None:
             io.on(wrong)
 
 
+def test_what_is_no_function_is_refused_where_it_is_registered() -> None:
+    world = World()
+    parent = world.namespaces.of(lambda *_: False)
+    socket = world.client().socket()
+    wrong: Any = "print"
+    for register in (
+        lambda: world.io.on("x", wrong),
+        lambda: world.io.on("x")(wrong),
+        lambda: world.io.once("x", wrong),
+        lambda: world.io.on_server("x", wrong),
+        lambda: world.io.use(wrong),
+        lambda: parent.use(wrong),
+        lambda: socket.use(wrong),
+        lambda: socket.on_any(wrong),
+        lambda: socket.prepend_any(wrong),
+        lambda: socket.on_any_outgoing(wrong),
+        lambda: socket.prepend_any_outgoing(wrong),
+    ):
+        with pytest.raises(TypeError, match="is a function, not 'print'"):
+            register()
+    assert socket.hooks is None
+
+
+def test_a_decorator_without_a_name_is_refused_with_the_way_to_write_it() -> None:
+    with pytest.raises(TypeError, match=r"not <built-in function print> \(write @socket.on\("):
+        World().io.on(print)  # type: ignore[arg-type]
+
+
 def test_a_handler_for_one_event_is_taken_off_once() -> None:
     world = World()
     socket = world.client().socket() if world.client() else None

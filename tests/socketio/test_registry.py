@@ -24,6 +24,14 @@ def test_the_same_name_is_the_same_namespace() -> None:
         spaces.of(5)
 
 
+def test_a_name_that_no_client_could_ask_for_is_refused() -> None:
+    world = World(limits=Limits(namespace_name=5))
+    for name, complaint in (("/a,b", "no comma"), ("/abcde", "5 characters at most: '/abcde'")):
+        with pytest.raises(ValueError, match=complaint):
+            world.namespaces.of(name)
+    assert list(world.namespaces.named) == ["/"]
+
+
 def test_a_name_of_yours_that_a_pattern_welcomes_is_its_child() -> None:
     world = World()
     parent = world.namespaces.of(re.compile("/ws-.*"))
