@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     UnitT = TypeVar("UnitT")
     EventT = TypeVar("EventT")
 
-__all__ = ["Role", "Closing", "Closed", "Failed", "record", "Layer"]
+__all__ = ["Role", "Closing", "Closed", "Failed", "record", "check_fields", "Layer"]
 
 
 class Role(Enum):
@@ -148,6 +148,34 @@ else:
     def _shown(self):
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
         return f"{type(self).__qualname__}({fields})"
+
+
+def check_fields(made: Any, *free: str) -> None:
+    """Check the fields of a record of options against their defaults, except those in ``free``.
+
+    Where the default is a bool or a number the value has to be one, and a number not below zero.
+
+    >>> @record
+    ... class Options:
+    ...     seconds: float = 1.0
+    ...     loud: bool = False
+    >>> check_fields(Options(seconds=3))
+    >>> check_fields(Options(loud="no"))
+    Traceback (most recent call last):
+    TypeError: loud: True or False is expected, not 'no'
+    """
+    plain = type(made)()
+    for name in made.__match_args__:
+        value, default = getattr(made, name), getattr(plain, name)
+        if name in free or default.__class__ not in (bool, int, float):
+            continue
+        if default.__class__ is bool:
+            if value.__class__ is not bool:
+                raise TypeError(f"{name}: True or False is expected, not {value!r}")
+        elif not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{name}: a number is expected, not {value!r}")
+        elif not value >= 0:
+            raise ValueError(f"{name}: a number not below zero is expected, not {value!r}")
 
 
 @record

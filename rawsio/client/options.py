@@ -12,7 +12,7 @@ from os import urandom
 
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
-from rawsio.layer import record
+from rawsio.layer import check_fields, record
 from rawsio.limits import Limits
 from rawsio.patterns import Pattern
 
@@ -151,6 +151,7 @@ class ClientOptions:
         for name in self.transports:
             if name not in ("polling", "websocket"):
                 raise ValueError(f"there is no transport {name!r}: polling, websocket")
+        check_fields(self, "timeout")
         if not 0 <= self.randomization_factor <= 1:
             raise ValueError("randomization_factor is from 0 to 1")
 

@@ -10,7 +10,7 @@ WebSocket handshake below, and everything of Socket.IO above.
 
 from __future__ import annotations
 
-from rawsio.layer import record
+from rawsio.layer import check_fields, record
 from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Cookie", "Cors", "EngineOptions", "TRANSPORTS"]
 
 TRANSPORTS = ("polling", "websocket")
+
+_HOOKS = (
+    *("allow_request", "generate_id"),
+    *("on_headers", "on_initial_headers", "on_connection_error"),
+)
 
 _PATH = Pattern('/[!-"$->@-~]*')
 _TOKEN = Pattern("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -180,19 +185,18 @@ class EngineOptions:
 
     def check(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` for values that cannot work."""
-        for name in self.transports or ("none",):
-            if name not in TRANSPORTS:
-                raise ValueError(f"transports: {name!r} is none of {TRANSPORTS}")
+        check_fields(self, "http_compression")
+        self._check_functions()
+        self._check_listed()
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout", "max_http_buffer_size"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not above zero, or endless")
         if not isinstance(self.max_http_buffer_size, int):
             raise TypeError(f"max_http_buffer_size: {self.max_http_buffer_size!r} is not an int")
-        if _PATH.fullmatch(self.path) is None:
+        if not isinstance(self.path, str) or _PATH.fullmatch(self.path) is None:
             raise ValueError(
                 f"path: {self.path!r} is not a slash and visible characters without ? and #"
             )
-        self._check_listed()
         self._check_cors()
         cookie, first = self.session_cookie(), self.initial_packet
         if cookie is not None:
@@ -202,11 +206,30 @@ class EngineOptions:
         if isinstance(first, str) and "\x1e" in first:
             raise ValueError("initial_packet: text with U+001E cannot travel by polling")
 
+    def _check_functions(self) -> None:
+        for name in _HOOKS:
+            hook = getattr(self, name)
+            if hook is not None and not callable(hook):
+                raise TypeError(f"{name}: a function is expected, not {hook!r}")
+        several = isinstance(self.middleware, (list, tuple))
+        if not several or not all(map(callable, self.middleware)):
+            raise TypeError(
+                f"middleware: a tuple of functions is expected, not {self.middleware!r}"
+            )
+
     def _check_listed(self) -> None:
-        if isinstance(self.allowed_hosts, str):
-            raise TypeError("allowed_hosts: a tuple of names is expected, not one string")
-        if callable(self.middleware) or not all(map(callable, self.middleware)):
-            raise TypeError("middleware: a tuple of functions is expected")
+        for name in ("transports", "allowed_hosts"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (list, tuple, set, frozenset)):
+                raise TypeError(f"{name}: a tuple of names is expected, not {value!r}")
+        if not self.transports:
+            raise ValueError(f"transports: one at least of {TRANSPORTS} is expected")
+        for transport in self.transports:
+            if transport not in TRANSPORTS:
+                raise ValueError(f"transports: {transport!r} is none of {TRANSPORTS}")
+        size = self.http_compression
+        if size is not None and not (isinstance(size, int) and size >= 0):
+            raise TypeError(f"http_compression: a size, a bool or None is expected, not {size!r}")
 
     def _check_cors(self) -> None:
         cors = self.cors_policy()

@@ -212,10 +212,13 @@ def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
 
 def _explained(error: OSError, where: str) -> OSError:
     """Return the same error, but one that says where it was and what to do."""
-    number = error.errno or 0
+    if error.errno is None:  # not the system's: a path that is too long
+        return OSError(f"cannot listen on {where}: {error}")
     kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
-    advice = _ADVICE.get(number) if kind is OSError else f"it is unknown ({error.strerror})"
-    return kind(number, f"cannot listen on {where}: {advice or error.strerror or error}")
+    advice = _ADVICE.get(error.errno, error.strerror)
+    if kind is socket.gaierror:
+        advice = f"it is unknown ({error.strerror})"
+    return kind(error.errno, f"cannot listen on {where}: {advice}")
 
 
 def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:

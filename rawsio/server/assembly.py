@@ -13,8 +13,8 @@ from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.origins import OriginPolicy
 from rawsio.engineio.server import EngineIOServer
 from rawsio.host import ServerHost
-from rawsio.layer import record
-from rawsio.limits import DEFAULT
+from rawsio.layer import check_fields, record
+from rawsio.limits import DEFAULT, Limits
 from rawsio.log import Log
 from rawsio.socketio.library import raise_namespace_event
 from rawsio.socketio.registry import Namespaces
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.session import Session
-    from rawsio.limits import Limits
     from rawsio.socketio.namespace import Namespace
     from rawsio.websocket.deflate import DeflateOptions
 
@@ -72,6 +71,22 @@ class Parts:
     pressure: BackPressure
 
 
+_NEEDED = {
+    "app": ("__call__",),
+    "executor": ("submit",),
+    "adapter": ("__call__",),
+    "parser": ("encode", "decode", "standard"),
+}
+"""What each plug has to have."""
+
+_WORDS = {
+    "app": "a WSGI application or a function of the request",
+    "executor": "a concurrent.futures.Executor",
+    "adapter": "a subclass of Adapter, or a function that makes one",
+    "parser": "a parser, for instance a MsgpackParser()",
+}
+
+
 @record
 class Plugs:
     """What the user plugs in: objects of their own, rather than values."""
@@ -80,6 +95,17 @@ class Plugs:
     executor: Executor | None = None
     adapter: Any = None
     parser: Any = None
+
+    def check(self) -> None:
+        """Raise ``TypeError`` for what cannot do what it is there for."""
+        for plug, names in _NEEDED.items():
+            value = getattr(self, plug)
+            fits = all(hasattr(value, name) for name in names)
+            # A class has the methods of its objects, but only what is called may be one.
+            if isinstance(value, type) and names != ("__call__",):
+                fits = False
+            if value is not None and not fits:
+                raise TypeError(f"{plug}: {_WORDS[plug]} is expected, not {value!r}")
 
 
 def build(
@@ -93,10 +119,10 @@ def build(
 ) -> Parts:
     """Make the parts of a server; ``options`` are those of both records, by name."""
     own, engine = _sorted(options)
-    size = engine.max_http_buffer_size
-    bounds = (DEFAULT if limits is None else limits).but(
-        connect_time=own.connect_timeout, body=size, message=size
-    )
+    check_fields(own)
+    engine.check()
+    plugs.check()
+    bounds = _bounds(limits, own.connect_timeout, engine.max_http_buffer_size)
     log = Log(loop.time)
     host = ServerHost(
         loop,
@@ -122,6 +148,16 @@ def build(
     return Parts(bounds, host, registry, gateway, namespaces, pressure)
 
 
+def _bounds(limits: Limits | None, connect_time: float, size: int) -> Limits:
+    """Return the limits with the options that are limits, too."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"limits: a Limits(...) is expected, not {limits!r}")
+    given = DEFAULT if limits is None else limits
+    bounds = given.but(connect_time=connect_time, body=size, message=size)
+    check_fields(bounds)
+    return bounds
+
+
 def _clock(host: ServerHost) -> Callable[[], float]:
     # Not `host.time` itself: it is another function once the host runs on another loop.
     return lambda: host.time()  # noqa: PLW0108
@@ -142,12 +178,20 @@ def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     own, engine = ServerOptions.__match_args__, EngineOptions.__match_args__
     for name in options:
         if name not in own and name not in engine:
-            known = ", ".join(("limits", *Plugs.__match_args__, *own, *engine))
-            raise TypeError(f"Server() has no option {name!r}; there are: {known}")
+            known = ("limits", "trace", *Plugs.__match_args__, *own, *engine)
+            raise TypeError(f"Server() has no option {name!r}{_meant(name, known)}")
     return (
         ServerOptions(**{name: options[name] for name in own if name in options}),
         EngineOptions(**{name: options[name] for name in engine if name in options}),
     )
+
+
+def _meant(name: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), known, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{hint}; there are: {', '.join(known)}"
 
 
 def _recovery(option: Any) -> Any:
@@ -157,7 +201,9 @@ def _recovery(option: Any) -> Any:
 
     if option is not True and not isinstance(option, Recovery):
         raise TypeError(f"connection_state_recovery is True or a Recovery(...), not {option!r}")
-    return Recovery() if option is True else option
+    recovery = Recovery() if option is True else option
+    check_fields(recovery)
+    return recovery
 
 
 def _deflate(option: Any) -> DeflateOptions | None:

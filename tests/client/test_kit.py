@@ -332,6 +332,17 @@ def test_listeners_hear_everything_once_whoever_handles_it(room: Room) -> None:
     assert (len(heard), len(sent)) == (1, 1)
 
 
+def test_what_is_no_function_or_no_time_is_refused_where_it_is_given(room: Room) -> None:
+    socket = room.kit.connect()
+    wrong: Any = "5"
+    for register in (socket.on_any, socket.on_any_outgoing, lambda fn: socket.on("x", fn)):
+        with pytest.raises(TypeError, match="is a function, not '5'"):
+            register(wrong)
+    for asker in (socket, socket.volatile):
+        with pytest.raises(TypeError, match="a timeout is a number of seconds, not '5'"):
+            asker.timeout(wrong)
+
+
 def test_what_is_kept_is_bounded(room: Room) -> None:
     limits = Limits(kept_events=2, kept_emits=2)
     client = room.kit.client(limits=limits)
@@ -625,6 +636,10 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Client("http://a", transports="polling")
     with pytest.raises(ValueError, match="0 to 1"):
         Client("http://a", randomization_factor=2.0)
+    with pytest.raises(TypeError, match="reconnection: True or False is expected, not 'no'"):
+        Client("http://a", reconnection="no")
+    with pytest.raises(TypeError, match="reconnection_delay: a number is expected, not '1'"):
+        Client("http://a", reconnection_delay="1")
     with pytest.raises(LocalProtocolError):
         Client("http://a", headers={"A": "b\r\nC: d"})
     with pytest.raises(LocalProtocolError, match="Host"):

@@ -44,6 +44,46 @@ def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) 
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("pingInterval", "ping_interval"), ("allowEIO3", "allow_eio3"), ("max_bufer", None)],
+)
+def test_an_option_of_the_reference_is_refused_with_its_name_here(
+    loop: Loop, wrong: str, meant: str | None
+) -> None:
+    with pytest.raises(TypeError, match=f"no option '{wrong}'") as caught:
+        parts(loop, **{wrong: 1})
+    assert (f"(did you mean {meant}?)" in str(caught.value)) is (meant is not None)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("max_http_buffer_size", "1", "max_http_buffer_size: a number is expected, not '1'"),
+        ("connect_timeout", "45", "connect_timeout: a number is expected, not '45'"),
+        ("serve_client", "no", "serve_client: True or False is expected, not 'no'"),
+        ("limits", {"rooms": 1}, r"limits: a Limits\(...\) is expected, not {'rooms': 1}"),
+        ("limits", Limits(rooms="5"), "rooms: a number is expected, not '5'"),  # type: ignore[arg-type]
+        ("connection_state_recovery", Recovery("60"), "duration: a number is expected, not '60'"),  # type: ignore[arg-type]
+        ("adapter", "redis", "adapter: a subclass of Adapter, .* expected, not 'redis'"),
+        ("parser", "msgpack", "parser: a parser, .* expected, not 'msgpack'"),
+        ("parser", MsgpackParser, "parser: a parser, .* expected, not <class"),
+        ("executor", 8, "executor: a concurrent.futures.Executor is expected, not 8"),
+        ("app", "public", "app: a WSGI application .* expected, not 'public'"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_at_set_up(
+    option: str, value: Any, complaint: str
+) -> None:
+    with pytest.raises(TypeError, match=complaint):
+        Server(**{option: value})
+
+
+def test_a_bound_below_zero_is_refused_at_set_up() -> None:
+    with pytest.raises(ValueError, match="rooms: a number not below zero is expected, not -1"):
+        Server(limits=Limits(rooms=-1))
+
+
 def test_recovery_has_options_of_its_own_record() -> None:
     with pytest.raises(TypeError, match="True or a Recovery"):
         Server(connection_state_recovery={"maxDisconnectionDuration": 1000})
