@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Request, Response
+from rawsio.http.messages import Request, Response, compressed
 from rawsio.layer import record
 from rawsio.patterns import Pattern
 
@@ -50,7 +50,6 @@ __all__ = [
     "ok_answer",
     "empty_answer",
     "payload_answer",
-    "accepted_coding",
     "freeze",
     "thaw",
 ]
@@ -70,9 +69,6 @@ BINARY = ("Content-Type", "application/octet-stream")
 HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
-
-_WRAPPERS = {"gzip": 31, "deflate": 15}
-"""Content coding -> what zlib calls its window: the largest, in the wrapper of gzip, or of zlib."""
 
 _ESCAPE = Pattern(r"%([0-9A-Fa-f]{2})")
 
@@ -203,7 +199,7 @@ def payload_answer(
     pairs = [kind, NO_STORE, *fields]
     coding, size = compression or ("", len(body) + 1)
     if len(body) >= size and any(getattr(packet, "compress", True) for packet in packets):
-        body = _compressed(body, coding)
+        body = compressed(body, coding)
         pairs.append(("Content-Encoding", coding))
     return _answer(200, body, pairs), body
 
@@ -212,30 +208,6 @@ def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
     length = [] if status == 204 else [("Content-Length", str(len(body)))]
     return Response(status, Headers([*pairs, *length]))
-
-
-def _compressed(body: bytes, coding: str) -> bytes:
-    import zlib
-
-    compressor = zlib.compressobj(6, zlib.DEFLATED, _WRAPPERS[coding])
-    return compressor.compress(body) + compressor.flush()
-
-
-def accepted_coding(request: Request) -> str | None:
-    """Return the content coding to use: gzip, deflate if the client takes only that, or ``None``.
-
-    A coding of quality zero is refused (RFC 9110 section 12.5.3); other qualities say nothing here.
-
-    >>> accepted_coding(Request("GET", "/", Headers([("Accept-Encoding", "gzip;q=0, deflate")])))
-    'deflate'
-    """
-    taken: dict[str, bool] = {}
-    for token in request.headers.tokens("accept-encoding"):
-        name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
-        refused = any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
-        taken.setdefault(name, not refused)
-    others = taken.get("*", False)
-    return next((coding for coding in _WRAPPERS if taken.get(coding, others)), None)
 
 
 def freeze(request: Request) -> bytes:

@@ -18,6 +18,7 @@ from binascii import b2a_base64
 from os import urandom
 
 from rawsio.errors import EngineIOError, LocalProtocolError
+from rawsio.http.messages import accepted_coding
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
 from rawsio.log import write
@@ -39,7 +40,6 @@ from .links import BODY, RESPONDED, UPGRADE, WAITING, Verdict
 from .options import EngineOptions
 from .packets import Message, Opened, check_sid
 from .polling import (
-    accepted_coding,
     empty_answer,
     error_answer,
     freeze,

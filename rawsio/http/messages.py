@@ -51,6 +51,8 @@ __all__ = [
     "check_sent_target",
     "check_request",
     "answer",
+    "accepted_coding",
+    "compressed",
     "refusal",
 ]
 
@@ -305,6 +307,39 @@ def answer(
     if status >= 200 and status not in (204, 304):
         fields.append(("Content-Length", str(len(body))))
     return Response(status, Headers([*fields, *headers]), REASONS.get(status, ""))
+
+
+_WRAPPERS = {"gzip": 31, "deflate": 15}
+"""Content coding -> what zlib calls its window: the largest, in the wrapper of gzip, or of zlib."""
+
+
+def accepted_coding(request: Request) -> str | None:
+    """Return the content coding to use: gzip, deflate if the client takes only that, or ``None``.
+
+    A coding of quality zero is refused (RFC 9110 section 12.5.3); other qualities say nothing here.
+
+    >>> accepted_coding(Request("GET", "/", Headers([("Accept-Encoding", "gzip;q=0, deflate")])))
+    'deflate'
+    """
+    taken: dict[str, bool] = {}
+    for token in request.headers.tokens("accept-encoding"):
+        name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
+        refused = any(a in ("q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000") for a in attributes)
+        taken.setdefault(name, not refused)
+    others = taken.get("*", False)
+    return next((coding for coding in _WRAPPERS if taken.get(coding, others)), None)
+
+
+def compressed(body: bytes, coding: str) -> bytes:
+    """Return a body in the content coding that :func:`accepted_coding` gave.
+
+    >>> len(compressed(bytes(1000), "gzip"))
+    29
+    """
+    import zlib
+
+    compressor = zlib.compressobj(6, zlib.DEFLATED, _WRAPPERS[coding])
+    return compressor.compress(body) + compressor.flush()
 
 
 def refusal(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:

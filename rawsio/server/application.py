@@ -15,7 +15,7 @@ import sys
 from binascii import crc32
 
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Response, answer
+from rawsio.http.messages import Response, accepted_coding, answer, compressed
 from rawsio.layer import record
 from rawsio.patterns import Pattern
 
@@ -49,11 +49,16 @@ NOBODY = Peer()
 """The peer of a request that came over no connection."""
 
 
+_WORTH_IT = 1024
+"""Bytes from which on a file is compressed."""
+
+
 class File:
     """A file that is served, with the entity tag that lets a client keep it.
 
     A request that names the tag in ``If-None-Match`` gets a 304 (RFC 9110 section 13.1.2).  A tag
-    of our own making is weak: another content might have the same checksum.
+    of our own making is weak: another content might have the same checksum.  Who takes gzip or
+    deflate gets a file of some size compressed, under a tag of its own; each form is made once.
 
     >>> from rawsio.http.messages import Request
     >>> file = File(b"x = 1", "text/javascript", '"1.0"')
@@ -63,12 +68,13 @@ class File:
     (304, b'')
     """
 
-    __slots__ = ("data", "content_type", "etag")
+    __slots__ = ("data", "content_type", "etag", "_coded")
 
     def __init__(self, data: bytes, content_type: str, etag: str = "") -> None:
         self.data = data
         self.content_type = content_type
         self.etag = etag or f'W/"{_digest(data)}"'
+        self._coded: dict[str, bytes] = {}
 
     def answer(
         self, request: Request, more: Iterable[tuple[str, str]] = ()
@@ -76,10 +82,26 @@ class File:
         """Answer a request for the file; ``more`` are further header fields."""
         if request.method not in ("GET", "HEAD"):
             return answer(405, headers=[("Allow", "GET, HEAD")]), b""
-        fields = [("Cache-Control", "public, max-age=0"), ("ETag", self.etag), *more]
-        if is_known(self.etag, request):
+        coding = accepted_coding(request) if len(self.data) >= _WORTH_IT else None
+        etag, data = self.etag, self.data
+        fields = [("Cache-Control", "public, max-age=0"), *more]
+        if len(self.data) >= _WORTH_IT:
+            fields.append(("Vary", "Accept-Encoding"))
+        if coding is not None:
+            # 9110-8.8.3.3: each form has a tag of its own.
+            etag = f'{etag[:-1]}-{coding}"'
+        fields.append(("ETag", etag))
+        if is_known(etag, request):
             return answer(304, headers=fields), b""
-        return answer(200, self.data, self.content_type, fields), self.data
+        if coding is not None:
+            data = self._in(coding)
+            fields.append(("Content-Encoding", coding))
+        return answer(200, data, self.content_type, fields), data
+
+    def _in(self, coding: str) -> bytes:
+        if coding not in self._coded:
+            self._coded[coding] = compressed(self.data, coding)
+        return self._coded[coding]
 
 
 def is_known(etag: str, request: Request) -> bool:

@@ -102,7 +102,7 @@ NAMED_EXCEPTIONS = {
 }
 """(module, module of the standard library) -> why it may import it."""
 
-ZLIB = {"websocket.deflate", "engineio.polling"}
+ZLIB = {"websocket.deflate", "http.messages"}
 """Who may import zlib, inside the function that compresses."""
 
 

@@ -122,30 +122,6 @@ def test_what_is_sent_with_compress_false_is_not_compressed() -> None:
         assert ("content-encoding" in response.headers) is compressed
 
 
-@pytest.mark.parametrize(
-    ("field", "coding"),
-    [
-        (None, None),
-        ("gzip", "gzip"),
-        ("deflate, GZIP;q=0.5", "gzip"),
-        ("Deflate", "deflate"),
-        ("deflate;q=0", None),
-        ("gzip;q=0", None),
-        ("gzip; q=0.000", None),
-        ("br, identity", None),
-        ("xgzip", None),
-        ("*", "gzip"),
-        ("identity, *;q=0.1", "gzip"),
-        ("gzip;q=0, *", "deflate"),
-        ("gzip;q=0, deflate;q=0, *", None),
-        ("gzip, *;q=0", "gzip"),
-    ],
-)
-def test_a_coding_is_accepted_by_name_and_quality(field: str | None, coding: str | None) -> None:
-    request = get("") if field is None else get("", accept_encoding=field)
-    assert polling.accepted_coding(request) == coding
-
-
 @pytest.mark.rule("engineio-v3-payload-binary", "engineio-v3-jsonp-answer")
 def test_polls_of_protocol_3_have_their_own_forms() -> None:
     packets = ["4a", b"\x04\x01"]

@@ -18,6 +18,7 @@ from rawsio.http.messages import (
     EndOfMessage,
     Request,
     Response,
+    accepted_coding,
     answer,
     decode_head,
     encode_head,
@@ -127,6 +128,30 @@ def test_answers_have_a_length_if_they_may() -> None:
     assert [len(answer(status).headers) for status in (101, 204, 404)] == [0, 0, 1]
     assert answer(299).reason == ""
     assert refusal(431).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+@pytest.mark.parametrize(
+    ("field", "coding"),
+    [
+        (None, None),
+        ("gzip", "gzip"),
+        ("deflate, GZIP;q=0.5", "gzip"),
+        ("Deflate", "deflate"),
+        ("deflate;q=0", None),
+        ("gzip;q=0", None),
+        ("gzip; q=0.000", None),
+        ("br, identity", None),
+        ("xgzip", None),
+        ("*", "gzip"),
+        ("identity, *;q=0.1", "gzip"),
+        ("gzip;q=0, *", "deflate"),
+        ("gzip;q=0, deflate;q=0, *", None),
+        ("gzip, *;q=0", "gzip"),
+    ],
+)
+def test_a_coding_is_accepted_by_name_and_quality(field: str | None, coding: str | None) -> None:
+    fields = [] if field is None else [("Accept-Encoding", field)]
+    assert accepted_coding(Request("GET", "/", Headers(fields))) == coding
 
 
 def test_events_are_equal_by_value() -> None:

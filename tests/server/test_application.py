@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from typing import Any
 from wsgiref.validate import validator
@@ -64,6 +66,26 @@ class TestFiles:
         strong = File(b"<p>", "text/html", '"1"')
         for given in ('"1"', 'W/"1"'):
             assert strong.answer(asked(If_None_Match=given))[0].status == 304
+
+    def test_a_long_file_is_compressed_for_who_asks_and_each_form_has_its_tag(self) -> None:
+        file = File(b"x" * 5000, "text/javascript")
+        plain, body = file.answer(asked())
+        assert (plain.headers.get("content-encoding"), len(body)) == (None, 5000)
+        tags = {plain.headers.get("etag")}
+        for coding, inflate in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
+            response, body = file.answer(asked(Accept_Encoding=coding))
+            assert response.headers.get("content-encoding") == coding
+            assert response.headers.get("content-length") == str(len(body))
+            assert inflate(body) == file.data
+            assert file.answer(asked(Accept_Encoding=coding))[1] is body
+            tag = response.headers.get("etag") or ""
+            again, nothing = file.answer(asked(Accept_Encoding=coding, If_None_Match=tag))
+            assert (again.status, nothing, again.headers.get("etag")) == (304, b"", tag)
+            assert file.answer(asked(If_None_Match=tag))[0].status == 200
+            assert response.headers.get("vary") == "Accept-Encoding"
+            tags.add(tag)
+        assert len(tags) == 3
+        assert PAGE.answer(asked(Accept_Encoding="gzip"))[0].headers.get("vary") is None
 
     @pytest.mark.rule("9110-13.1.3-modified", "9110-13.1.4-unmodified", "9110-13.1.5-if-range")
     @pytest.mark.rule("9110-14.2-unknown")
