@@ -17,8 +17,9 @@ Changes of membership are told to ``on_event(kind, room, sid)`` in the reference
 
 from __future__ import annotations
 
+from rawsio.errors import LocalProtocolError
 from rawsio.layer import record
-from rawsio.log import DEBUG
+from rawsio.log import DEBUG, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,9 +230,13 @@ class Adapter:
         reply.resolve(self.selected(targets))
 
     def add_sockets(self, targets: Targets, rooms: Collection[str]) -> None:
-        """Put all of them into rooms."""
+        """Put all of them into rooms; who would be in too many joins none, and the log says so."""
         for socket in self.selected(targets):
-            socket.join(*rooms)
+            try:
+                socket.join(*rooms)
+            except LocalProtocolError as error:
+                message = f"the socket {socket.id} joined no room: {error}"
+                self.namespace.host.log("socketio", WARNING, message)
 
     def remove_sockets(self, targets: Targets, rooms: Collection[str]) -> None:
         """Take all of them out of rooms."""

@@ -124,7 +124,7 @@ class Operators:
         return self._operator().fetch()
 
     def sockets_join(self, *rooms: Any) -> None:
-        """Make all of them join rooms."""
+        """Make all of them join rooms, but for who would be in more than ``limits.rooms``."""
         names = room_names(rooms)
         for adapter, targets in self._operator().addressed():
             adapter.namespace.host.call(adapter.add_sockets, targets, names)

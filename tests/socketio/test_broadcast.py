@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rawsio.errors import LocalProtocolError
+from rawsio.limits import Limits
 from rawsio.socketio.broadcast import room_names
 from rawsio.socketio.packets import Event
 
@@ -144,6 +145,16 @@ def test_operators_act_on_many_sockets() -> None:
     world.io.disconnect_sockets(close=True)
     assert not world.io.sockets
     assert c.closed == "server namespace disconnect"
+
+
+def test_a_socket_that_is_in_all_the_rooms_it_may_be_in_keeps_nobody_else_out() -> None:
+    world = World(limits=Limits(rooms=2))
+    full, other = (world.client().socket() for _ in range(2))
+    full.join("a", "b")
+    world.io.sockets_join("c")
+    assert full.rooms == {full.id, "a", "b"}
+    assert other.rooms == {other.id, "c"}
+    assert "joined no room: a socket may be in 2 rooms at most" in str(world.lines)
 
 
 def test_a_broadcast_gathers_all_answers() -> None:
