@@ -36,6 +36,11 @@ _ATTRIBUTE = Pattern("[ -:<-~]*")
 _ORIGIN = Pattern(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
 
 
+def _is_async(hook: Any) -> bool:
+    code = getattr(hook, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x80)  # inspect.CO_COROUTINE
+
+
 def _check_origin(origin: object) -> None:
     if isinstance(origin, str):
         if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
@@ -211,6 +216,8 @@ class EngineOptions:
             hook = getattr(self, name)
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name}: a function is expected, not {hook!r}")
+            if name[:3] == "on_" and _is_async(hook):
+                raise TypeError(f"{name}: nobody waits for it, so it cannot be `async def`")
         several = isinstance(self.middleware, (list, tuple))
         if not several or not all(map(callable, self.middleware)):
             raise TypeError(

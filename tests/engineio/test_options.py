@@ -10,6 +10,14 @@ import pytest
 from rawsio.engineio.options import Cookie, Cors, EngineOptions
 
 
+async def later(*_: Any) -> None:
+    """Be awaited by nobody."""
+
+
+def test_hooks_that_are_waited_for_may_be_coroutine_functions() -> None:
+    EngineOptions(allow_request=later, generate_id=later, middleware=(later,)).check()
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -64,6 +72,9 @@ def test_what_cannot_work_is_said_at_set_up(options: dict[str, Any], complaint: 
         ({"on_headers": {}}, "on_headers: a function"),
         ({"on_initial_headers": 1}, "on_initial_headers: a function"),
         ({"on_connection_error": 1}, "on_connection_error: a function"),
+        ({"on_connection_error": later}, "on_connection_error: nobody waits for it"),
+        ({"on_headers": later}, "on_headers: nobody waits for it"),
+        ({"on_initial_headers": later}, "on_initial_headers: nobody waits for it"),
         ({"middleware": 5}, "middleware: a tuple of functions is expected, not 5"),
         ({"max_http_buffer_size": 1e6}, "max_http_buffer_size"),
         ({"middleware": print}, "middleware"),
