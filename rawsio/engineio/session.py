@@ -238,7 +238,8 @@ class Session:
                 polling.poll = None
             else:
                 polling.post = None
-            error = EngineIOError("a request was cut off", "engineio-v4-polling-aborted")
+            words = "was cut off" if reason == "transport close" else f"failed: {reason}"
+            error = EngineIOError(f"a request {words}", "engineio-v4-polling-aborted")
         else:
             return []
         if polling is None and reason == "transport close":

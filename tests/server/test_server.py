@@ -24,7 +24,7 @@ from rawsio.socketio.adapter import Adapter
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
-from tests.raw import Polling, RawWebSocket
+from tests.raw import Polling, RawWebSocket, request
 from tests.stack.joined import UPGRADE
 from tests.stack.kit import Client, turns_until
 
@@ -406,8 +406,14 @@ def test_a_message_that_is_too_long_ends_the_socket_with_words_about_it() -> Non
     io.on("disconnect", lambda _socket, *why: ends.append(why))
     with TestKit(io) as kit:
         RawWebSocket(kit).say("40", '42["' + "x" * 200 + '"]')
-    words = "the WebSocket broke: a message has more than 200 bytes"
-    assert ends == [("transport error", words)]
+        polling = Polling(kit)
+        polling.post(b"40")
+        chunk = b"12c\r\n" + bytes(300) + b"\r\n0\r\n\r\n"
+        head = request(polling.query, "PUT", b"", "Transfer-Encoding: chunked")
+        assert polling.posts.exchange(head.replace(b"PUT", b"POST") + chunk)[9:13] == b"413 "
+    assert [reason for reason, _ in ends] == ["transport error"] * 2
+    assert ends[0][1] == "the WebSocket broke: a message has more than 200 bytes"
+    assert ends[1][1].startswith("a request failed: ")
 
 
 def test_closing_ends_the_adapters_once_when_every_socket_is_told(
