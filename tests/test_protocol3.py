@@ -87,7 +87,7 @@ def test_one_broadcast_reaches_every_kind_of_client_in_its_own_form(world: World
     new_poll.get()
     old_socket, old_poll = RawWebSocket(kit, WEBSOCKET), Polling(kit, "EIO=3")
     text_poll = Polling(kit, "EIO=3&b64=1")
-    jsonp = Polling(kit, "EIO=3&j=0", "Referer: http://testkit/")
+    jsonp = Polling(kit, "EIO=3&j=0")
     for poll in (old_poll, text_poll, jsonp):
         poll.get()
     kit.io.emit("pic", b"\x01\x02")
@@ -110,7 +110,7 @@ def test_events_of_a_v2_client_come_in_the_three_forms_of_payloads(world: World)
     head = b'451-["e",{"_placeholder":true,"num":0}]'
     binary = b"\x00\x03\x09\xff" + head + b"\x01\x03\xff\x04ab"
     assert polling.post(binary, "Content-Type: application/octet-stream") == b"ok"
-    jsonp = Polling(kit, "EIO=3&j=7", "Referer: http://testkit/")
+    jsonp = Polling(kit, "EIO=3&j=7")
     form = "d=" + "".join(f"%{ord(c):02X}" for c in '9:42["e",2]')
     jsonp.post(form.encode(), "Content-Type: application/x-www-form-urlencoded")
     assert seen == [1, "€", b"ab", 2]

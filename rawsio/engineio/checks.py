@@ -46,6 +46,7 @@ __all__ = [
 
 # It becomes part of a program in the client's page: digits, and nothing else.
 _INDEX = Pattern("[0-9]{1,10}")
+_BROWSER = Pattern("(?:Mozilla|Opera)/.*")
 _PAGE = Pattern("([A-Za-z][A-Za-z0-9+.-]*://[^/?#]+)[/?#]?.*")
 
 
@@ -193,10 +194,14 @@ def check_origin(
 
 
 def _page(request: Request) -> list[str]:
-    if request.headers.get("sec-fetch-site") == "same-origin":
+    headers = request.headers
+    site, referer = headers.get("sec-fetch-site"), headers.get("referer")
+    if site == "same-origin":
         return []
-    page = _PAGE.fullmatch(request.headers.get("referer") or "")
-    # Who hides where it is from gets the origin that browsers have for that.
+    if site is referer is None and not _BROWSER.fullmatch(headers.get("user-agent") or ""):
+        return []  # a program, which runs no scripts and has nobody's cookies
+    page = _PAGE.fullmatch(referer or "")
+    # A page that hides where it is from gets the origin that browsers have for that.
     return ["null" if page is None else page[1]]
 
 

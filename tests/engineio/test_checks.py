@@ -369,6 +369,7 @@ def test_jsonp_is_for_protocol_3_and_its_index_a_short_number(index: str, eio3: 
 
 SCRIPT = "EIO=3&transport=polling&j=0"
 OWN_PAGE = {"Referer": "http://localhost:3000/page?x#y"}
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux)"}
 CORS_PAGE = {"Referer": "https://a.example", "Sec-Fetch-Site": "cross-site"}
 
 
@@ -376,7 +377,8 @@ CORS_PAGE = {"Referer": "https://a.example", "Sec-Fetch-Site": "cross-site"}
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({}, 403),
+        (BROWSER, 403),
+        ({"User-Agent": "Opera/9.80 (X11; Linux)"}, 403),
         ({"Referer": ""}, 403),
         ({"Referer": "https://evil.example/"}, 403),
         ({"Referer": "https://evil.example/http://localhost:3000/"}, 403),
@@ -391,6 +393,9 @@ CORS_PAGE = {"Referer": "https://a.example", "Sec-Fetch-Site": "cross-site"}
         (OWN_PAGE, 200),
         ({"Referer": "http://localhost:3000"}, 200),
         (CORS_PAGE, 200),
+        ({**BROWSER, **OWN_PAGE}, 200),
+        ({}, 200),
+        ({"User-Agent": "curl/8.0 (like Mozilla/5.0)"}, 200),
     ],
 )
 def test_a_script_is_only_for_pages_that_may_use_the_server(
@@ -404,7 +409,7 @@ def test_a_script_is_only_for_pages_that_may_use_the_server(
 @pytest.mark.rule("engineio-v3-jsonp-page")
 def test_a_script_is_for_every_page_if_the_server_is() -> None:
     b, _ = bench(allow_eio3=True, cors="*")
-    assert b.request(SCRIPT).status == 200
+    assert b.request(SCRIPT, headers=BROWSER).status == 200
 
 
 def test_an_error_carries_its_rule_and_code() -> None:
