@@ -56,6 +56,17 @@ def test_every_byte_of_a_slow_head_is_searched_once() -> None:
     assert searched == list(range(19, 120))
 
 
+def test_a_mistake_is_seen_at_the_end_of_its_line() -> None:
+    for make, lines, rule in (
+        (lambda: HTTPConnection(Role.SERVER), b"GET /\r\n", "9112-3-request-line"),
+        (lambda: HTTPConnection(Role.SERVER), b"GET / HTTP/1.1\r\na\r\n", "9112-5-field-line"),
+        (client_that_asked, b"HTTP/1.1 20 OK\r\n", "9112-4-status-line"),
+    ):
+        layer = make()
+        assert layer.receive(lines[:-1]) == []
+        assert [event.rule for event in layer.receive(lines[-1:])] == [rule]
+
+
 CHUNKED_ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
