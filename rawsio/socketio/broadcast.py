@@ -154,8 +154,11 @@ class Broadcast(Operators):
         return self
 
     def including(self, rooms: tuple[str, ...]) -> Broadcast:
-        """Return an operator that addresses these rooms, too."""
+        """Return an operator that addresses these rooms, too; ``ValueError`` if there is none."""
         t = self._targets
+        if not (rooms or t.rooms):
+            # With the reference that is everybody: a list that happens to be empty tells them all.
+            raise ValueError("to() got no room: name one, or leave to() out to address everybody")
         return Broadcast(
             self._space,
             Targets(t.rooms.union(rooms), t.excluded, t.volatile, t.compress, t.local, t.timeout),

@@ -229,8 +229,7 @@ class Socket(Listening, Member):
 
     def to(self, *rooms: Any) -> Broadcast:
         """Address the members of these rooms but this socket."""
-        targets = Targets(frozenset(room_names(rooms)), frozenset((self.id,)))
-        return Broadcast(self.namespace, targets)
+        return self.broadcast.to(*rooms)
 
     def in_(self, *rooms: Any) -> Broadcast:
         """Address the members of these rooms but this socket: another word for :meth:`to`."""

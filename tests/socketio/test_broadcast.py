@@ -45,6 +45,19 @@ def test_rooms_are_united_and_each_socket_gets_it_once() -> None:
     assert received(*clients) == [[["x"], ["y"], ["z"]]] * 3
 
 
+def test_no_room_at_all_is_nobody_by_mistake_and_not_everybody() -> None:
+    world = World()
+    clients = three(world)
+    for begin in (world.io, world.io.except_("red"), clients[0].socket()):
+        for word in (begin.to, begin.in_):
+            with pytest.raises(ValueError, match="leave to"):
+                word()
+            with pytest.raises(ValueError, match="leave to"):
+                word([])
+    world.io.to("red").to([]).except_().emit("x")
+    assert received(*clients) == [[["x"]], [["x"]], []]
+
+
 def test_except_takes_rooms_and_ids_away() -> None:
     world = World()
     a, b, c = three(world)
