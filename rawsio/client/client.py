@@ -120,8 +120,7 @@ class Client(Runnable):
             encode=prepare if parser is None else preparer(parser),
             random_bytes=random_bytes,
         )
-        self._wires = Wires(self.host, self.address, self.options, self._take, world)
-        self._wires.tls = tls
+        self._wires = Wires(self.host, self.address, self.options, self._take, tls=tls, world=world)
         self.state = State.IDLE
         self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
         self.handlers = ClientHandlers()

@@ -76,13 +76,15 @@ class Wires:
         address: Address,
         options: ClientOptions,
         take: Take,
+        *,
+        tls: Any = None,
         world: Any = None,
     ) -> None:
         self.host = host
         self.headers: tuple[tuple[str, str], ...] = ()
-        self.tls: Any = None
         self.closed = False
         self._address = address
+        self._tls = tls
         self._deflate = _deflate(options.per_message_deflate)
         self._take = take
         self._network = connect_tcp if world is None else world.connect_tcp
@@ -158,10 +160,10 @@ class Wires:
     def _secured(self, stack: ClientStack) -> AnyLayer:
         from rawsio.tls import Secured, TLSConnection
 
-        if self.tls is None:
-            self.tls = default_tls()
+        if self._tls is None:
+            self._tls = default_tls()
         name = self._address.host
-        tls = TLSConnection(self.tls, Role.CLIENT, self.host.limits, server_hostname=name)
+        tls = TLSConnection(self._tls, Role.CLIENT, self.host.limits, server_hostname=name)
         return Secured(tls, stack)
 
     def _failed(self, session: ClientSession, stack: ClientStack, text: str) -> None:

@@ -58,19 +58,9 @@ class Session:
     """
 
     __slots__ = (
-        "id",
-        "address",
-        "secure",
-        "connection",
-        "link",
-        "polling",
-        "candidate",
-        "stage",
-        "user",
-        "_head",
-        "_limits",
-        "_touched",
-        "_ended",
+        *("id", "address", "secure", "connection", "link", "polling", "candidate"),
+        *("stage", "user"),
+        *("_head", "_limits", "_touched", "_ended"),
     )
 
     def __init__(

@@ -57,7 +57,6 @@ _AGAIN = (BlockingIOError, InterruptedError)
 _LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
 
 _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
-
 _OPEN = Closing.OPEN
 
 

@@ -70,18 +70,8 @@ class Peer(InOrder):
     """
 
     __slots__ = (
-        "namespaces",
-        "protocol",
-        "opening",
-        "base_id",
-        "sockets",
-        "fused",
-        "_over",
-        "_asked",
-        "_deciding",
-        "_timer",
-        "_allowance",
-        "_window",
+        *("namespaces", "protocol", "opening", "base_id", "sockets", "fused"),
+        *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window"),
     )
 
     def __init__(
