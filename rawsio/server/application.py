@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ) -> tuple[Response, bytes]: ...
 
 
-__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "is_known", "unquoted", "wsgi"]
+__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "precondition", "unquoted", "wsgi"]
 
 
 @record
@@ -91,8 +91,9 @@ class File:
             # 9110-8.8.3.3: each form has a tag of its own.
             etag = f'{etag[:-1]}-{coding}"'
         fields.append(("ETag", etag))
-        if is_known(etag, request):
-            return answer(304, headers=fields), b""
+        status = precondition(etag, request)
+        if status is not None:
+            return answer(status, headers=fields), b""
         if coding is not None:
             data = self._in(coding)
             fields.append(("Content-Encoding", coding))
@@ -104,17 +105,27 @@ class File:
         return self._coded[coding]
 
 
-def is_known(etag: str, request: Request) -> bool:
-    """Return whether the client says that it has what the entity tag stands for.
+def precondition(etag: str, request: Request) -> int | None:
+    """Return the status that a condition of the request asks for instead of a 200, or ``None``.
+
+    412 if ``If-Match`` names another content than that of this entity tag, 304 if
+    ``If-None-Match`` names it: the client has it (RFC 9110 section 13.2.2).
 
     >>> from rawsio.http.messages import Request
-    >>> is_known('W/"1"', Request("GET", "/", Headers([("If-None-Match", '"0", "1"')])))
-    True
+    >>> precondition('W/"1"', Request("GET", "/", Headers([("If-None-Match", '"0", "1"')])))
+    304
     """
+    wanted = request.headers.get_all("if-match")
+    # 9110-13.1.1-match, 9110-13.1.1-strong: a weak tag, ours or theirs, matches nothing.
+    if wanted and "*" not in wanted and ("", etag) not in _TAG.findall(", ".join(wanted)):
+        return 412
     known = request.headers.get_all("if-none-match")
     # 9110-13.1.2-none-match, 9110-13.1.2-weak: tags are compared without their W/.
     opaque = etag.removeprefix("W/")
-    return "*" in known or any(opaque in tags for tags in known)
+    return 304 if "*" in known or any(opaque in tags for tags in known) else None
+
+
+_TAG = Pattern('(W/)?("[^"]*")')
 
 
 def _digest(data: bytes) -> str:

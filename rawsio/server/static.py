@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from rawsio.net.clock import wall
 
-from .application import is_known, unquoted
+from .application import precondition, unquoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def _answer(root: Path, names: list[str], request: Request, index: str, shelf: _
     # Weak: a file may be written twice between two ticks of the clock that marks it.
     tag = f'W/"{found.st_mtime_ns:x}-{found.st_size:x}"'
     fields = [("Content-Type", _kind(file.name)), ("Cache-Control", "no-cache"), ("ETag", tag)]
-    if is_known(tag, request):
-        return 304, b"", fields
+    status = precondition(tag, request)
+    if status is not None:
+        return status, b"", fields
     return 200, shelf.read(file, tag, found.st_mtime), fields
 
 

@@ -67,6 +67,19 @@ class TestFiles:
         for given in ('"1"', 'W/"1"'):
             assert strong.answer(asked(If_None_Match=given))[0].status == 304
 
+    @pytest.mark.rule("9110-13.1.1-match", "9110-13.1.1-strong")
+    def test_a_client_that_wants_another_content_gets_none(self) -> None:
+        strong = File(b"<p>", "text/html", '"1"')
+        for given in ('"1"', 'W/"2", "1"', '"a,b","1"', "*"):
+            assert strong.answer(asked(If_Match=given))[0].status == 200
+        for given in ('"2"', 'W/"1"', '"11"', '"*"', "1", ""):
+            response, body = strong.answer(asked(If_Match=given))
+            assert (response.status, body) == (412, b"")
+        both = asked(If_Match='"2"', If_None_Match='"1"')
+        assert strong.answer(both)[0].status == 412
+        tag = PAGE.answer(asked())[0].headers.get("etag")  # a weak one is equal to none
+        assert PAGE.answer(asked(If_Match=tag))[0].status == 412
+
     def test_a_long_file_is_compressed_for_who_asks_and_each_form_has_its_tag(self) -> None:
         file = File(b"x" * 5000, "text/javascript")
         plain, body = file.answer(asked())

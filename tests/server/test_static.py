@@ -130,6 +130,12 @@ def test_who_has_the_file_already_is_told_so(public: Path) -> None:
     assert get(public, "/", ("If-None-Match", tag))[:2] == (200, b"another")
 
 
+@pytest.mark.rule("9110-13.1.1-match")
+def test_who_wants_a_content_of_its_own_choice_gets_no_other(public: Path) -> None:
+    assert get(public, "/", ("If-Match", '"x"'))[:2] == (412, b"")
+    assert get(public, "/", ("If-Match", "*"))[0] == 200
+
+
 @pytest.mark.rule("9110-13.1.3-modified", "9110-13.1.4-unmodified", "9110-13.1.5-if-range")
 @pytest.mark.rule("9110-14.2-unknown")
 @pytest.mark.parametrize(
