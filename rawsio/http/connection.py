@@ -229,7 +229,6 @@ class HTTPConnection(Receiver):
         elif state is BODY:
             self._left = framing
             self._persists = persists and framing != UNTIL_CLOSE
-            self._expected = False
         elif status == 100:
             self._expected = False
         self._ours = state

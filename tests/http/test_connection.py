@@ -770,3 +770,39 @@ def test_every_status_of_an_error_answer_is_the_same_small_message() -> None:
     for status, version in itertools.product((400, 413, 505), (b"1.1",)):
         assert refusal(status).startswith(b"HTTP/%b %d " % (version, status))
         assert refusal(status).endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+def test_a_body_may_be_changed_once_it_was_sent() -> None:
+    server = HTTPConnection(Role.SERVER)
+    server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    server.send(answer(200, b"abcd"))
+    data = bytearray(b"ab")
+    server.send(Body(data))  # type: ignore[arg-type]
+    server.send(Body(memoryview(data)))  # type: ignore[arg-type]
+    data[:] = b"xx"
+    assert server.data_to_send()[1:] == [b"ab", b"ab"]
+
+
+def test_what_comes_after_the_end_is_not_kept() -> None:
+    server = HTTPConnection(Role.SERVER)
+    assert isinstance(server.receive(b"junk\r\n")[-1], Failed)
+    assert server.receive(b"GET / HTTP/1.1\r\n") == []
+    assert server.buffered == 0
+
+
+def test_a_connection_reads_unless_a_request_in_work_has_enough_behind_it() -> None:
+    server = HTTPConnection(Role.SERVER, Limits(pipeline=3))
+    assert server.reading is True
+    server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGE")
+    assert server.reading is True
+    server.receive(b"T")
+    assert server.reading is False
+
+
+def test_a_199_is_an_interim_response_and_a_200_the_answer() -> None:
+    server = HTTPConnection(Role.SERVER)
+    server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    server.send(Response(199, Headers()))
+    server.send(answer(200))
+    with pytest.raises(LocalProtocolError):
+        server.send(answer(200))
