@@ -336,6 +336,18 @@ def test_who_should_send_no_more_waits_for_the_answer_to_its_post() -> None:
     assert link.answer() == (200, b"ok")
 
 
+def test_a_post_whose_answer_waits_gets_it_when_the_session_goes_over_to_a_websocket() -> None:
+    b, session = opened()
+    assert session.polling is not None
+    session.polling.paused = True
+    post = b.post(session, "4one")
+    assert post.responses == []
+    upgraded_to = b.websocket(session.id)
+    b.packet(upgraded_to, "2probe", "5")
+    assert post.answer() == (200, b"ok")
+    assert (post.session, session.link) == (None, upgraded_to)
+
+
 def test_a_post_whose_answer_waits_is_still_the_only_one() -> None:
     b = Bench()
     session = b.open()

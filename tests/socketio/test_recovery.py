@@ -332,6 +332,12 @@ def test_a_secret_that_is_none_makes_a_new_session(auth: Any) -> None:
     assert not client.socket().recovered
 
 
+def test_an_offset_leads_to_the_position_behind_its_packet() -> None:
+    adapter: Any = world_with().io.adapter
+    for number in (*range(1300), 36**3, 2**53):
+        assert adapter.position(adapter.offset(number)) == number + 1
+
+
 @pytest.mark.parametrize(
     "offset",
     [
@@ -396,6 +402,9 @@ def test_the_log_and_the_sessions_are_bounded() -> None:
     world.pass_time(200)
     world.io.emit("e", 1)
     assert len(adapter._log) == 1
+    world.pass_time(200)
+    world.io.emit("e", 2)
+    assert [kept.prepared.event.args[1] for kept in adapter._log] == [2]
     assert not adapter._lost
     assert adapter._bytes == sum(kept.size for kept in adapter._log)
 
