@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rawsio.limits import Limits
 from rawsio.socketio.sequence import InOrder, Sequence, Step, log_failure
 
@@ -106,6 +108,21 @@ def test_jobs_start_in_order_each_when_the_last_one_has_ended() -> None:
     assert done[-1] == 7
     assert not queue.busy
     assert queue.queued == 0
+
+
+def test_a_job_that_stops_the_program_leaves_the_queue_free() -> None:
+    sink: Any = Sink()
+    queue = InOrder(World(), sink)
+    done: list[str] = []
+
+    def stop() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.perform(stop)
+    assert not queue.busy
+    queue.perform(lambda: done.append("next") is None)
+    assert (done, queue.busy) == (["next"], False)
 
 
 def test_what_a_peer_wrote_is_escaped_in_the_log() -> None:
