@@ -225,6 +225,15 @@ def test_a_body_that_is_too_long_is_a_bare_413_and_ends_the_session(declared: st
     assert b.poll(session).answer() == UNKNOWN
 
 
+@pytest.mark.rule("engineio-v4-polling-size")
+@pytest.mark.parametrize("declared", ["10", "0"])
+def test_a_body_may_be_as_long_as_is_announced(declared: str) -> None:
+    b, session = opened(max_http_buffer_size=10)
+    link = b.post(session, "4" + "x" * 9, headers={"Content-Length": declared})
+    assert link.answer() == (200, b"ok")
+    assert b.taken() == [Message("x" * 9)]
+
+
 @pytest.mark.rule("engineio-v4-polling-method")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
 def test_another_method_is_code_2_and_leaves_the_session(method: str) -> None:
