@@ -49,6 +49,19 @@ if TYPE_CHECKING:
 __all__ = ["Gateway"]
 
 
+class _Asking:
+    """A request that a hook is asked about: whether its body is whole, and the hook's task.
+
+    The task is cancelled when nobody waits for its answer any more.
+    """
+
+    __slots__ = ("whole", "task")
+
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        self.task: Any = None
+
+
 class Gateway:
     """Joins connections and the registry of sessions.
 
@@ -76,10 +89,7 @@ class Gateway:
         self.application = application
         self.deflate = deflate
         self.drive = drive
-        # Requests about which a hook is being asked: stack -> whether the body is whole.
-        self._asking: dict[ServerStack, bool] = {}
-        # The hooks that are being asked, to be cancelled if nobody waits for their answer any more.
-        self._hooks: dict[ServerStack, Any] = {}
+        self._asking: dict[ServerStack, _Asking] = {}
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
@@ -99,10 +109,9 @@ class Gateway:
         if stack.session is not None:
             self._carry(self.registry.link_lost(stack, reason, self.clock()))
         stack.body = stack.request = None
-        self._asking.pop(stack, None)
-        hook = self._hooks.pop(stack, None)
-        if hook is not None:
-            hook.cancel()
+        asking = self._asking.pop(stack, None)
+        if asking is not None and asking.task is not None:
+            asking.task.cancel()
 
     # WebSocket
 
@@ -132,7 +141,8 @@ class Gateway:
         self._judge(stack, request)
 
     def _judge(self, stack: ServerStack, request: Request, answers: Answers | None = None) -> None:
-        whole = self._asking.pop(stack, False)
+        asking = self._asking.pop(stack, None)
+        whole = asking is not None and asking.whole
         try:
             verdict, events = self.registry.receive_request(stack, request, self.clock(), answers)
         except Unanswered as question:
@@ -155,12 +165,10 @@ class Gateway:
         self, stack: ServerStack, request: Request, question: Unanswered, *, whole: bool
     ) -> None:
         stack.body = stack.body or bytearray()
-        self._asking[stack] = whole
+        asking = self._asking[stack] = _Asking(whole=whole)
         answered = partial(self._answered, stack, request, question.answers)
         if self.drive is not None:
-            hook = self.drive(question.coroutine, answered)
-            if hook is not None:
-                self._hooks[stack] = hook
+            asking.task = self.drive(question.coroutine, answered)
             return
         question.coroutine.close()
         answered(None, RuntimeError("nobody runs coroutines here"))
@@ -173,7 +181,6 @@ class Gateway:
         answer: Any,
         error: BaseException | None,
     ) -> None:
-        self._hooks.pop(stack, None)
         if stack.request is request:  # else the client is gone
             answers.took(answer, error)
             self._judge(stack, request, answers)
@@ -209,8 +216,9 @@ class Gateway:
         request, collected = stack.request, stack.body
         if request is None or collected is None:
             return
-        if stack in self._asking:
-            self._asking[stack] = True
+        asking = self._asking.get(stack)
+        if asking is not None:
+            asking.whole = True
             return
         stack.body = None
         if self.registry.serves(request):

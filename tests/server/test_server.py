@@ -569,7 +569,7 @@ def test_hooks_that_nobody_waits_for_any_more_are_cancelled() -> None:
             writer.close()
             while len(outcomes) < 2 * number + 2:
                 await asyncio.sleep(0.01)
-        assert not io._running._gateway._hooks
+        assert not io._running._gateway._asking
         io.close()
         await asyncio.wait_for(serving, 10)
 
