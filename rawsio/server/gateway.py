@@ -190,7 +190,6 @@ class Gateway:
             accepted = accept(request, deflate=self.deflate)
             fields = self.registry.upgrade_headers(stack, request)
         except HTTPError as error:
-            stack.session = None
             self.registry.refuse(stack, request, error, refusal_fields(error))
             return
         except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's

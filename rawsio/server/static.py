@@ -14,8 +14,6 @@ and pictures.
 
 from __future__ import annotations
 
-from rawsio.net.clock import wall
-
 from .application import precondition, unquoted
 
 TYPE_CHECKING = False
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["folder"]
 
 _NOT_FOUND = (404, b"not found")
-_SETTLED = 2.0
-"""Seconds without a change after which a file's time is trusted to tell of the next one."""
 
 
 def folder(
@@ -77,20 +73,17 @@ class _Shelf:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._files: dict[Path, tuple[str, bytes]] = {}
+        self._files: dict[Path, bytes] = {}
         self._size = 0
 
-    def read(self, file: Path, tag: str, changed: float) -> bytes:
-        """Return the content of a file, whose ``tag`` is another one once it has changed."""
-        known, data = self._files.pop(file, ("", b""))
-        self._size -= len(data)
-        if known != tag:
-            data = file.read_bytes()
-        # The tag of a file that was written just now may be that of what is written next.
-        self._files[file] = tag if wall() - changed > _SETTLED else "", data
-        self._size += len(data)
+    def read(self, file: Path) -> bytes:
+        """Return the content of a file: the copy that others have, if it is still the same."""
+        # A tag or a time would not tell: a file may be written twice between two ticks.
+        data, known = file.read_bytes(), self._files.pop(file, b"")
+        self._size += len(data) - len(known)
+        self._files[file] = data = known if known == data else data
         while self._size > self.most:
-            self._size -= len(self._files.pop(next(iter(self._files)))[1])
+            self._size -= len(self._files.pop(next(iter(self._files))))
         return data
 
 
@@ -114,7 +107,7 @@ def _answer(root: Path, names: list[str], request: Request, index: str, shelf: _
     status = precondition(tag, request)
     if status is not None:
         return status, b"", fields
-    return 200, shelf.read(file, tag, found.st_mtime), fields
+    return 200, shelf.read(file), fields
 
 
 def _names(path: str) -> list[str] | None:

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "fused": BASE | PROTOCOLS | {"stack"},
     "host": BASE | {"stack", "net"},
     "server.application": BASE | {"http"},
-    "server.static": BASE | {"http", "server.application", "net"},
+    "server.static": BASE | {"http", "server.application"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
     "server.watchers": BASE | {"engineio", "trace"},
     "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},

@@ -82,7 +82,7 @@ def test_every_file_is_shorter_than_400_lines(module: Module) -> None:
 
 
 @for_every_module
-def test_no_function_is_longer_than_40_lines(module: Module) -> None:
+def test_every_function_is_shorter_than_40_lines(module: Module) -> None:
     long = [
         f"{module.where(f.lineno)}: {f.name} has {length(f)} lines"
         for f in functions(module.tree)

@@ -40,15 +40,15 @@ MESSAGE = PACKET[1:]
 GET = b"GET /hello HTTP/1.1\r\nHost: localhost:3000\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n"
 
 BUDGETS = {
-    "websocket in": 3.5,
+    "websocket in": 3.0,
     "websocket out": 1.2,
-    "engineio in": 1.2,
+    "engineio in": 1.0,
     "engineio out": 1.0,
-    "socketio in": 5.5,
-    "socketio out": 4.0,
-    "prepare": 7.5,
-    "whole in": 11.0,
-    "whole out": 7.0,
+    "socketio in": 2.5,
+    "socketio out": 3.0,
+    "prepare": 5.0,
+    "whole in": 6.0,
+    "whole out": 5.0,
     "http request and answer": 24.0,
 }
 """Row -> the most that it may cost, in units of the calibration loop."""
