@@ -1,7 +1,9 @@
 """``.ci/run`` and ``.ci/full``: every check, one after the other, and one summary.
 
 ``python3 -m tests.ci run`` is what must hold before a change is shared, in under 15 minutes;
-``full`` has no limit.  ``--only NAME`` runs some sections, ``--list`` names them.  Sections:
+``full`` takes two hours and more.  ``--only NAME`` runs some sections, ``--list`` names them with
+their budgets: a section that takes more seconds is killed and has failed; ``--seconds N`` sets
+another budget.  ``--examples N`` has the laws run with fewer examples than 20,000.  Sections:
 
 =============  ================================================================================
 prepare        environments under ``.interop``, node, npm packages, Chromium (run and full)
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -37,10 +40,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from tests.__main__ import ROOT, EnvironmentFailed, environment
 from tests.skips import unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["SECTIONS", "Job", "main"]
 
@@ -48,8 +55,8 @@ FOLDER = ROOT / ".interop"
 LOGS = FOLDER / "logs"
 LINT = ["ruff==0.17.6", "mypy==2.4.1"]
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-MINUTES = {"run": 14, "full": 24 * 60}
-"""What one job may take before it is killed."""
+RUN_SECONDS = 840.0
+"""What the sections of ``run`` may take together; a job that is not done by then is killed."""
 
 
 @dataclass
@@ -67,12 +74,15 @@ class Context:
     """Which script runs, and what its sections found wrong."""
 
     script: str
+    examples: int = 20_000
+    deadline: float = math.inf
+    """When the section must be done, by ``time.monotonic()``."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def run(self, job: Job, output: int | None = None) -> bool:
-        """Run a job to its end or its time limit; note what went wrong."""
-        limit = MINUTES[self.script] * 60
+        """Run a job to its end, or to the section's deadline; note what went wrong."""
+        started = time.monotonic()
         child = subprocess.Popen(
             job.command,
             cwd=ROOT,
@@ -83,9 +93,10 @@ class Context:
             start_new_session=True,
         )
         try:
-            code = child.wait(limit)
+            code = child.wait(max(0.0, self.deadline - started))
         except subprocess.TimeoutExpired:
-            self.problems.append(f"{job.name}: no end after {limit} s, killed")
+            seconds = time.monotonic() - started
+            self.problems.append(f"{job.name}: killed after {seconds:.0f} s, its budget is used up")
             code = None
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -242,12 +253,14 @@ def _laws() -> list[Path]:
 
 
 def laws(ctx: Context) -> None:
-    """Run the laws of every layer with 20,000 examples."""
+    """Run the laws of every layer with 20,000 examples, or as many as were asked for."""
     jobs = []
     for path in _laws():
         name = path.relative_to(ROOT).as_posix()
         python = _suite_python()
-        jobs.append(_pytest(f"laws {name}", python, [], "--hypothesis-profile=deep", name))
+        job = _pytest(f"laws {name}", python, [], "--hypothesis-profile=deep", name)
+        job.env["RAWSIO_EXAMPLES"] = str(ctx.examples)
+        jobs.append(job)
     if not jobs:
         ctx.problems.append("laws: there is no test_laws.py")
     ctx.run_two_at_a_time(jobs)
@@ -273,25 +286,29 @@ def soak(ctx: Context) -> None:
         ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
 
 
-SECTIONS = {
-    "prepare": prepare,
-    "lint": lint,
-    "types": types,
-    "suite": suite,
-    "pythons": pythons,
-    "laws": laws,
-    "autobahn": autobahn,
-    "interop": interop,
-    "soak": soak,
+SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
+    "prepare": (prepare, 900),
+    "lint": (lint, 120),
+    "types": (types, 300),
+    "suite": (suite, 600),
+    "pythons": (pythons, 900),
+    "laws": (laws, 9000),
+    "autobahn": (autobahn, 2700),
+    "interop": (interop, 600),
+    "soak": (soak, 600),
 }
+"""Name -> what it does, and the seconds that it may take in ``full``."""
 ONLY_IN_FULL = {"laws", "soak"}
 
 
-def _section(ctx: Context, name: str) -> str:
+def _section(ctx: Context, name: str, seconds: float | None) -> str:
     print(f"\n=== {name} {'=' * (74 - len(name))}", flush=True)
     started, before = time.monotonic(), len(ctx.problems)
+    check, budget = SECTIONS[name]
+    if ctx.script == "full":
+        ctx.deadline = started + (budget if seconds is None else seconds)
     try:
-        SECTIONS[name](ctx)
+        check(ctx)
     except (EnvironmentFailed, OSError) as error:
         ctx.problems.append(f"{name}: {error}")
     seconds = time.monotonic() - started
@@ -305,18 +322,20 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.ci")
     parser.add_argument("script", choices=["run", "full"])
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), metavar="SECTION")
-    parser.add_argument("--list", action="store_true", help="name the sections")
+    parser.add_argument("--list", action="store_true", help="name the sections and their budgets")
+    parser.add_argument("--seconds", type=float, help="the budget of each section of full")
+    parser.add_argument("--examples", type=int, default=20_000, help="examples for each law")
     given = parser.parse_args(arguments)
     names = given.only or [n for n in SECTIONS if given.script == "full" or n not in ONLY_IN_FULL]
     if given.list:
-        print("\n".join(names))
+        print("\n".join(f"{name:<10} {SECTIONS[name][1]:6.0f} s" for name in names))
         return 0
     # Whoever ends this program means everything that it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     LOGS.mkdir(parents=True, exist_ok=True)
-    ctx = Context(given.script)
     started = time.monotonic()
-    lines = [_section(ctx, name) for name in names]
+    ctx = Context(given.script, given.examples, started + RUN_SECONDS)
+    lines = [_section(ctx, name, given.seconds) for name in names]
     print(f"\n=== summary of {given.script}: {time.monotonic() - started:.1f} s")
     print("\n".join([*lines, *ctx.notes]))
     print("\n".join(f"  wrong: {problem}" for problem in ctx.problems) or "nothing is wrong")

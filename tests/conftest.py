@@ -1,10 +1,13 @@
 """Hypothesis profiles: ``--hypothesis-profile`` dev (default), ci, deep.
 
+``deep`` runs 20,000 examples, or as many as ``RAWSIO_EXAMPLES`` says.
+
 Assertions count under ``python -O`` too: pytest rewrites those of every module in this folder,
 the laws and other helpers included, which it would otherwise leave to the interpreter.
 """
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,11 @@ settings.register_profile(
     suppress_health_check=_QUIET,
 )
 settings.register_profile(
-    "deep", max_examples=20_000, deadline=None, print_blob=True, suppress_health_check=_QUIET
+    "deep",
+    max_examples=int(os.environ.get("RAWSIO_EXAMPLES", "20000")),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=_QUIET,
 )
 settings.load_profile("dev")
 
