@@ -1,14 +1,15 @@
-"""The command line: ``python3 -m rawsio serve``.
+"""The command line: ``python3 -m rawsio COMMAND``, one module of :mod:`rawsio.commands` each.
 
-With nothing installed it opens a chat and, beside it, a live view of the layers that each of its
-messages goes through.  The one idea of this module: every command is a few lines over the public
-interface, so that it doubles as an example.
+``main`` builds the parser, loads the module of the one command that is called, and turns what
+stops it into one line on standard error and an exit status.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+
+from .commands import COMMANDS, Stop, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,34 +19,46 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="rawsio", description="Socket.IO in pure Python.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="serve the chat and the view of the layers")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument("--port", type=int, default=3000, help="port to listen on (%(default)s)")
-    options = parser.parse_args(arguments)
-    return _serve(options.host, options.port)
+    """Run one command; returns the exit status.
 
-
-def _serve(host: str, port: int) -> int:
-    from rawsio.browser.chat import make_server
-
-    server = make_server()
+    0 done, 1 failed (one line on standard error says why), 2 wrong usage, 130 interrupted; a
+    command may define more.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
     try:
-        address = server.listen(host, port)
-    except OSError as error:
-        server.close()
-        while not server.closed:
-            server.step(0.0)
-        print(f"rawsio: {error.strerror}", file=sys.stderr)
+        status = load(options.command).run(options)
+        sys.stdout.flush()
+    except Stop as stopped:
+        print(f"rawsio: {stopped.message}", file=sys.stderr)
+        return stopped.status
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`).  Nothing more is written, at the exit neither.
+        sys.stdout = None
         return 1
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    line = f"rawsio chat: http://{shown}:{address[1]}  (Ctrl-C to stop)"
-    # In the first turn: whoever reads the line may send a signal, and run() takes care of those.
-    server.host.call_later(0.0, lambda: print(line, flush=True))
-    server.run()
-    return 0
+    except OSError as error:
+        print(f"rawsio: {_told(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rawsio", description="Socket.IO in pure Python.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Options of the program itself are only --help: the command is the first word without a dash.
+    called = next((word for word in given if not word.startswith("-")), "")
+    for name, line in COMMANDS.items():
+        command = commands.add_parser(name, help=line, description=line)
+        if name == called:
+            load(name).add_arguments(command)
+    return parser
+
+
+def _told(error: OSError) -> str:
+    words = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {words}" if error.filename else words
 
 
 if __name__ == "__main__":

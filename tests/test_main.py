@@ -1,39 +1,75 @@
-"""The command line."""
+"""The command line: one command is loaded, and what stops it is told in one line."""
 
 from __future__ import annotations
 
-import signal
-import socket
 import subprocess
 import sys
-from urllib.request import urlopen
 
 import pytest
 
+from rawsio import commands
 from rawsio.__main__ import main
-
-
-def test_serve_serves_the_chat_until_a_signal() -> None:
-    command = [sys.executable, "-m", "rawsio", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
-        assert serving.stdout is not None
-        line = serving.stdout.readline()
-        url = line.split()[2]
-        with urlopen(url, timeout=30) as page:
-            assert b"rawsio" in page.read()
-        serving.send_signal(signal.SIGTERM)
-        assert serving.wait(30) == 0
-
-
-def test_a_port_that_is_taken_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert main(["serve", "--port", str(port)]) == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+from rawsio.commands import serve
 
 
 def test_without_a_command_the_usage_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2
-    assert "serve" in capsys.readouterr().err
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_every_command_is_listed_with_a_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, line in commands.COMMANDS.items():
+        assert f"{name} {line}" in shown
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"rawsio {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("stopped", "status", "said"),
+    [
+        (commands.Stop("the file is no capture"), 1, "rawsio: the file is no capture\n"),
+        (commands.Stop("5 rules broken", 3), 3, "rawsio: 5 rules broken\n"),
+        (FileNotFoundError(2, "No such file", "a.pcap"), 1, "rawsio: a.pcap: No such file\n"),
+        (OSError("no words of the system"), 1, "rawsio: no words of the system\n"),
+        (BrokenPipeError(), 1, ""),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_stops_a_command_is_one_line_and_a_status(
+    stopped: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(options: object) -> int:
+        raise stopped
+
+    monkeypatch.setattr(serve, "run", run)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    assert main(["serve"]) == status
+    assert capsys.readouterr().err == said
+
+
+def test_only_the_module_of_the_command_is_loaded() -> None:
+    program = (
+        "import sys; from rawsio.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print([m for m in sys.modules if m.startswith('rawsio.commands.')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[]\n")

@@ -77,7 +77,7 @@ SEAMS = {
 }
 """Where a protocol speaks in the values of another, named one by one."""
 
-FREE = {"", "__main__", "testing"}
+FREE = {"", "__main__", "testing", "commands"}
 """Modules that may import all of rawsio: they stand above everything."""
 
 DEMO = {"browser.chat", "browser.tracing"}
@@ -112,7 +112,12 @@ def _part(name: str) -> str:
 
 def _in_net(module: Module) -> bool:
     above = (FREE - {""}) | DEMO
-    return module.name == "net" or module.name.startswith("net.") or module.name in above
+    return (
+        module.name == "net"
+        or module.name.startswith("net.")
+        or _part(module.name) in above
+        or module.name in above
+    )
 
 
 @for_every_module

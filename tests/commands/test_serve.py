@@ -1,0 +1,32 @@
+"""`rawsio serve`, as a process and as a function."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from urllib.request import urlopen
+
+import pytest
+
+from rawsio.__main__ import main
+
+
+def test_serve_serves_the_chat_until_a_signal() -> None:
+    command = [sys.executable, "-m", "rawsio", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        line = serving.stdout.readline()
+        url = line.split()[2]
+        with urlopen(url, timeout=30) as page:
+            assert b"rawsio" in page.read()
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(30) == 0
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
