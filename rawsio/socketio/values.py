@@ -222,13 +222,38 @@ def _decode_first(text: str, start: int) -> tuple[Any, int]:
     from json import JSONDecoder
 
     global _decode_short  # noqa: PLW0603 - as in _encode_first
-    # Reading an integer through a hook costs more than reading it; short text has no long one.
+    # Reading an integer through a hook costs four times what reading it does.
     _decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
     return _decode_short(text, start)
 
 
 _decode_short: Decode = _decode_first
+
+# Each digit becomes "1", everything else a blank: a number that is too long is then easy to find.
+_DIGITS = bytes(49 if 48 <= byte <= 57 else 32 for byte in range(256))
+_TOO_MANY = b"1" * (MAX_DIGITS + 1)
+
+
+def _has_long_integer(text: str) -> bool:
+    """Return whether there are more digits in a row than an integer may have (or in a string)."""
+    return _TOO_MANY in text.encode("utf-8", "replace").translate(_DIGITS)
+
+
 _BLANK = Pattern("[ \t\n\r]*")
+_LONG = 65536
+
+
+def _undisturbed(decode: Decode, text: str, start: int) -> tuple[Any, int]:
+    """Decode without a look for garbage every few hundred lists, which takes as long again."""
+    import gc
+
+    if not gc.isenabled():
+        return decode(text, start)
+    gc.disable()
+    try:
+        return decode(text, start)
+    finally:
+        gc.enable()
 
 
 def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None) -> Any:
@@ -248,9 +273,10 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     if hook is not None:
         decode = _decoder(hook)
     else:
-        decode = _decode_short if length <= MAX_DIGITS else _decoder()
+        long = length > MAX_DIGITS and _has_long_integer(text)
+        decode = _decoder() if long else _decode_short
     try:
-        value, end = decode(text, start)
+        value, end = decode(text, start) if length < _LONG else _undisturbed(decode, text, start)
     except (ValueError, RecursionError):
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None
@@ -261,12 +287,9 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     return value
 
 
-_STEPS = [0] * 256
-for _opening in b"[{":
-    _STEPS[_opening] = 1
-for _ending in b"]}":
-    _STEPS[_ending] = -1
-_NO_BRACKETS = bytes(byte for byte, step in enumerate(_STEPS) if not step)
+_STEPS = {ord("["): 1, ord("]"): -1}
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def nesting(text: str, enough: int = 0) -> int:
@@ -282,8 +305,15 @@ def nesting(text: str, enough: int = 0) -> int:
         return most
     # Without escapes each quote begins or ends a string: every other piece is outside of strings.
     pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
-    brackets = "".join(pieces[::2]).encode("ascii", "ignore").translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    brackets = "".join(pieces[::2]).encode("ascii", "ignore").translate(_BRACKETS, _NO_BRACKETS)
+    depth, before = 0, 2 * len(brackets)
+    # Taking out what is innermost takes one level off.  That is the cheapest way for as long as
+    # most of the brackets go, and many small objects have few levels.
+    while brackets and 2 * len(brackets) <= before:
+        before = len(brackets)
+        brackets = brackets.replace(b"[]", b"")
+        depth += 1
+    return depth + max(accumulate(map(_STEPS.__getitem__, brackets), initial=0))
 
 
 def check_depth(text: str, limits: Limits) -> None:

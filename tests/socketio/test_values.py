@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import sys
 from typing import Any
@@ -307,6 +309,45 @@ class TestCost:
         finally:
             sys.setprofile(None)
         assert steps < 50 * len(hostile)
+
+    @pytest.mark.parametrize("unit", ["0,", "[],", "{},", "[[]],", '{"a":1},', '"1",'])
+    def test_reading_many_small_values_runs_no_python_for_each(self, unit: str) -> None:
+        steps = 0
+
+        def count(*_args: Any) -> None:
+            nonlocal steps
+            steps += 1
+
+        decode_value("[1]", 0, DEFAULT)
+        sys.setprofile(count)
+        try:
+            decode_value("[" + unit * (400_000 // len(unit)) + "0]", 0, DEFAULT)
+        finally:
+            sys.setprofile(None)
+        assert steps < 200
+
+    def test_reading_a_long_text_leaves_the_garbage_collector_as_it_was(self) -> None:
+        long = "[" + "[]," * 50_000 + "0]"
+        before = gc.get_stats()
+        for text in (long, long + "x"):
+            with contextlib.suppress(SocketIOError):
+                decode_value(text, 0, DEFAULT)
+            assert gc.isenabled()
+        made = sum(
+            now["collections"] - old["collections"]
+            for now, old in zip(gc.get_stats(), before, strict=True)
+        )
+        assert made < 10
+        gc.disable()
+        try:
+            decode_value(long, 0, DEFAULT)
+            assert not gc.isenabled()
+        finally:
+            gc.enable()
+
+    def test_digits_within_a_long_string_are_no_integer(self) -> None:
+        text = "9" * (MAX_DIGITS + 1)
+        assert decode_value(f'["{text}",7]', 0, DEFAULT) == [text, 7]
 
     def test_a_payload_is_not_copied_to_be_read(self) -> None:
         class Whole(str):
