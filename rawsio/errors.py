@@ -36,6 +36,8 @@ __all__ = [
     "ConnectionClosed",
     "Refused",
     "escaped",
+    "refusal_in",
+    "welcomed_by",
 ]
 
 
@@ -108,6 +110,10 @@ class Refused(RawsioError):
 
     The client receives CONNECT_ERROR ``{"message": ..., "data": ...}`` (Socket.IO protocol v5).
 
+    Elsewhere it means: in ``socket.use``, the event stops there; in a handler of ``connection``,
+    the client is disconnected (it was in already, and its data stays here); in a handler of an
+    event, the event is not acknowledged.  The log has one line about it, without a traceback.
+
     >>> Refused("not authorized", {"retry": False}).data
     {'retry': False}
     """
@@ -116,6 +122,47 @@ class Refused(RawsioError):
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+def refusal_in(value: object, hook: str) -> Refused | None:
+    """Return the refusal that the returned value of a hook means, or ``None`` for agreement.
+
+    ``None`` and ``True`` agree, ``False`` and a :class:`Refused` refuse.  ``hook`` names it.
+
+    Raises:
+        TypeError: it is anything else, which is no judgement; the caller refuses.
+
+    >>> refusal_in(True, "use"), refusal_in(False, "use")
+    (None, Refused('Forbidden'))
+    >>> refusal_in("no", "a middleware")
+    Traceback (most recent call last):
+    TypeError: a middleware returned 'no': None and True agree, False and a Refused refuse
+    """
+    if value is None or value is True:
+        return None
+    if value is False:
+        return Refused("Forbidden")
+    if isinstance(value, Refused):
+        return value
+    shown = escaped(value) if isinstance(value, str) else type(value).__name__
+    raise TypeError(f"{hook} returned {shown}: None and True agree, False and a Refused refuse")
+
+
+def welcomed_by(value: object, hook: str) -> bool:
+    """Tell whether the returned value of a hook that names whom it welcomes says yes.
+
+    Only ``True`` does; ``False``, ``None`` and a :class:`Refused` say no.
+
+    Raises:
+        TypeError: it is anything else; the caller refuses.
+
+    >>> welcomed_by(True, "a function of cors"), welcomed_by(None, "a function of cors")
+    (True, False)
+    """
+    if value is None or isinstance(value, (bool, Refused)):
+        return value is True
+    kind = type(value).__name__
+    raise TypeError(f"{hook} returned {kind}: it says yes with True, and no with False or None")
 
 
 def escaped(wire: bytes | str, limit: int = 40) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rawsio.limits import Limits
     from rawsio.log import Log
+    from rawsio.socketio.handlers import Handler
     from rawsio.stack import Prepared
 
     Done = Callable[[Any, BaseException | None], None]
@@ -53,6 +54,7 @@ class ServerHost:
         self.limits = limits
         self.inline = executor is None
         self.recovery = recovery
+        self.error_handlers: tuple[Handler, ...] = ()
         self.random_bytes = random_bytes
         self.log = log
         self._encode = encode

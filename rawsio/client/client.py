@@ -164,6 +164,14 @@ class Client(Runnable):
         self.host.call(self.handlers.add, name, Handler(handler))
         return handler
 
+    def on_error(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call ``fn(error, socket, event, args)`` when a handler fails; also a decorator.
+
+        It may take fewer parameters.  The log has its line in any case.
+        """
+        self.host.error_handlers = (*self.host.error_handlers, Handler(fn))
+        return fn
+
     def _announce(self, name: str, *values: Any) -> None:
         self.queue.perform(announce, self.queue, Stay(self), name, *values)
 

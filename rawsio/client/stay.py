@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from rawsio.errors import ConnectionClosed, Refused
 from rawsio.socketio.adapter import EVERYONE, Targets
-from rawsio.socketio.handlers import Handlers
+from rawsio.socketio.handlers import Handlers, check_catch_all
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import RESERVED
 from rawsio.socketio.reply import check_seconds
@@ -47,7 +47,8 @@ def check_client_name(name: Any, *, managed: bool = False) -> None:
         if name not in MANAGED:
             raise ValueError(f"a client has no event {name!r}: {', '.join(sorted(MANAGED))}")
     elif isinstance(name, str):
-        if name not in RAISED and (name in RESERVED or name.startswith("__")):
+        check_catch_all(name)
+        if name not in RAISED and name in RESERVED:
             hint = ' (it is "connect" here)' if name == "connection" else ""
             raise ValueError(f"no event can be named {name!r}{hint}")
     elif not isinstance(name, int) or isinstance(name, bool):

@@ -13,7 +13,7 @@ What is left out: sessions, which the registry knows (:mod:`rawsio.engineio.serv
 
 from __future__ import annotations
 
-from rawsio.errors import EngineIOError, Refused, escaped
+from rawsio.errors import EngineIOError, Refused, escaped, refusal_in
 from rawsio.patterns import Pattern
 
 from .origins import host_name
@@ -126,19 +126,29 @@ def check_host(options: EngineOptions, request: Request) -> None:
 
 
 def check_middleware(options: EngineOptions, request: Request, answers: Answers) -> None:
-    """Call the application's middleware; it refuses with ``(status, message)`` or an exception."""
+    """Call the application's middleware; it refuses by what it returns or raises.
+
+    That is ``(status, message)``, ``False``, or :class:`~rawsio.errors.Refused`.
+    """
     for middleware in options.middleware:
         try:
-            answer = answers.ask(middleware, request)
-            if answer is None:
-                continue
-            error = _refusal(*answer)
+            error = _objection(answers.ask(middleware, request))
         except Unanswered:
             raise
+        except Refused as refused:
+            error = _refusal(403, refused.message)
         except Exception as raised:  # noqa: BLE001 - whatever it raises, the request is refused
             error = _refusal(400, MESSAGES[3])
             error.context["error"] = raised
-        raise error
+        if error is not None:
+            raise error
+
+
+def _objection(answer: Any) -> RequestError | None:
+    if isinstance(answer, tuple):
+        return _refusal(*answer)
+    refused = refusal_in(answer, "middleware (which also returns (status, message))")
+    return None if refused is None else _refusal(403, refused.message)
 
 
 def _refusal(status: int, message: str) -> RequestError:
@@ -227,21 +237,22 @@ def _check_allowed(options: EngineOptions, request: Request, answers: Answers) -
     context: dict[str, Any] = {}
     try:
         answer = answers.ask(options.allow_request, request)
-        if answer is None or answer is True:
+        refused = Refused(answer) if isinstance(answer, str) else _refused_by_value(answer)
+        if refused is None:
             return
-        if answer is not False and not isinstance(answer, str):
-            raise TypeError(
-                f"allow_request returns None, a bool or a message, not {type(answer).__name__}"
-            )
+        message = refused.message
     except Unanswered:
         raise
-    except Refused as refused:
-        answer = refused.message
+    except Refused as raised:
+        message = raised.message
     except Exception as raised:  # noqa: BLE001 - a check that breaks lets nobody pass
-        answer, context["error"] = False, raised
-    message = answer if isinstance(answer, str) else MESSAGES[4]
+        message, context["error"] = MESSAGES[4], raised
     context["message"] = message
     raise RequestError(4, "engineio-v4-handshake-allowed", context, status=403, message=message)
+
+
+def _refused_by_value(answer: Any) -> Refused | None:
+    return refusal_in(answer, "allow_request (which also returns a message)")
 
 
 def check_revision(protocol: str | None) -> int:

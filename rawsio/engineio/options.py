@@ -42,6 +42,8 @@ def _is_async(hook: Any) -> bool:
 
 
 def _check_origin(origin: object) -> None:
+    if _is_async(origin):
+        raise TypeError("cors: nobody waits for a function of cors, so it cannot be `async def`")
     if isinstance(origin, str):
         if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
             raise ValueError(
@@ -167,12 +169,14 @@ class EngineOptions:
     only its Host gives it away.
     """
     allow_request: Callable[[Any], object] | None = None
-    """Asked with the first request of a session: ``False``, or a message, refuses it; ``None`` and
-    ``True`` let it pass.  On asyncio it may be ``async def``."""
+    """Asked with the first request of a session: ``False``, a message or a
+    :class:`~rawsio.errors.Refused`, returned or raised, refuses it; ``None`` and ``True`` let it
+    pass.  On asyncio it may be ``async def``."""
     middleware: tuple[Callable[[Any], Any], ...] = ()
-    """Each is called with every request, and lets it pass with ``None`` or refuses it.
+    """Each is called with every request, and lets it pass with ``None`` or ``True``.
 
-    To refuse is to return ``(status, message)``, or to raise.  On asyncio it may be ``async def``.
+    It refuses with ``(status, message)``, with ``False`` or a :class:`~rawsio.errors.Refused`
+    (403), or by raising.  On asyncio it may be ``async def``.
     """
     on_headers: Callable[[Pairs, Any], None] | None = None
     """Called with the list of header fields of each answer to change, and its request."""

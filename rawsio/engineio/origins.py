@@ -19,6 +19,7 @@ What is left out: authentication.  A client that is no browser says what it like
 
 from __future__ import annotations
 
+from rawsio.errors import welcomed_by
 from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
@@ -150,5 +151,5 @@ def _matches(pattern: Any, origin: str) -> bool:
     if hasattr(pattern, "fullmatch"):
         return pattern.fullmatch(origin) is not None
     if callable(pattern):
-        return bool(pattern(origin))
+        return welcomed_by(pattern(origin), "a function of cors")
     return any(_matches(item, origin) for item in pattern)

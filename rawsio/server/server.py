@@ -34,7 +34,7 @@ from rawsio.layer import Closed, Failed, Role
 from rawsio.log import DEBUG, WARNING
 from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.handlers import Handlers, Listening
+from rawsio.socketio.handlers import Handler, Handlers, Listening
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.peer import Peer
@@ -128,6 +128,16 @@ class Server(Listening, Operators):
         To refuse a client, raise :class:`rawsio.Refused`.
         """
         return self.namespaces.main.use(middleware)
+
+    def on_error(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call ``fn(error, socket, event, args)`` when a function of yours fails; a decorator, too.
+
+        These are handlers, listeners, middleware, namespace functions and timers, in every
+        namespace; ``socket`` is ``None`` and ``args`` empty where there are none.  It may take
+        fewer parameters.  The log has its line in any case.
+        """
+        self.host.error_handlers = (*self.host.error_handlers, Handler(fn))
+        return fn
 
     def on_server(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
         """Call a function for each ``server_side_emit`` of another server; also a decorator."""

@@ -7,21 +7,23 @@ name               the function is called with
 ``packet_create``  each Engine.IO packet that is sent
 ``message``        the data of each message that arrives
 ``heartbeat``      nothing; a ping or pong of the client is there
-``upgrade``        nothing; the session goes on over a WebSocket
+``upgrade``        the transport that the session goes on with: ``"websocket"``
 ``drain``          nothing; what waited to be sent has been taken
 ``close``          the reason; the session is over
 =================  ==========================================================================
 
-The one idea: nobody pays who does not look.  The first function wraps the session's connection in
-:class:`rawsio.trace.Traced`; until then there is nothing here at all.
+A function may take fewer parameters, as a handler may.  It cannot change what passes; one that
+raises is logged.
 
-What is left out: changing what passes.  A function that raises is logged.
+The first function wraps the session's connection in :class:`rawsio.trace.Traced`; a session that
+nobody looks at pays nothing.
 """
 
 from __future__ import annotations
 
 from rawsio.engineio.packets import Message
 from rawsio.log import ERROR
+from rawsio.socketio.handlers import Handler
 from rawsio.trace import Traced
 
 TYPE_CHECKING = False
@@ -45,7 +47,7 @@ class Watchers:
     def __init__(self, session: Session, log: Log) -> None:
         self._session = session
         self._log = log
-        self._functions: dict[str, list[Callable[..., object]]] = {}
+        self._functions: dict[str, list[Handler]] = {}
         session.connection = Traced(session.connection, "engineio", self._report)  # type: ignore[assignment]
 
     def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
@@ -55,16 +57,19 @@ class Watchers:
         functions = self._functions.setdefault(name, [])
 
         def add(function: Callable[..., object]) -> Callable[..., object]:
-            functions.append(function)
+            handler = Handler(function)
+            if handler.is_async:
+                raise TypeError(f"conn.on({name!r}) calls a plain function, not an `async def` one")
+            functions.append(handler)
             return function
 
         return add if fn is None else add(fn)
 
     def tell(self, name: str, *values: Any) -> None:
         """Call the functions of this name."""
-        for function in self._functions.get(name, ()):
+        for handler in self._functions.get(name, ()):
             try:
-                function(*values)
+                handler.fn(*handler.arguments(None, list(values)))
             except Exception as error:  # noqa: BLE001 - it is the user's
                 self._log("handler", ERROR, f"a function for {name!r} of a session failed", error)
 

@@ -15,14 +15,14 @@ for the commonest case (:mod:`rawsio.socketio.peer`).
 
 from __future__ import annotations
 
-from rawsio.errors import LocalProtocolError, Refused
+from rawsio.errors import LocalProtocolError, Refused, refusal_in
 
 from .handlers import Handler, take_off
 from .library import raise_library_event
 from .member import Acknowledge, State
 from .packets import Event
 from .reply import as_values
-from .sequence import Sequence, Step, log_failure, too_few
+from .sequence import Sequence, Step, log_event_failure, too_few
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,24 +121,29 @@ class _EventRun(Sequence):
         self._steps = [(Step.CALL, _given, (coroutine,))]
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
-        name, space = self._event.args[0], self._socket.namespace.name
         if self._ran:
             if error is not None:
                 self._failed = True
-                log_failure(self.host, "a handler of", name, space, error)
+                self._report("a handler of", error)
             elif result is not None and (self._at < 0 or position < self._at):
                 self._value, self._at = result, position
             return True
-        if error is None:
-            return True
         if position < self._guards:
-            log_failure(self.host, "a listener of", name, space, error)
+            if error is not None:
+                self._report("a listener of", error)
+            return True
+        if error is None:
+            error = _objection(result)
+        if error is None:
             return True
         self._failed = True
         heard = raise_library_event(self.host, self._socket, "error", error)
         if not heard and not isinstance(error, Refused):
-            log_failure(self.host, "middleware of", name, space, error)
+            self._report("middleware of", error)
         return False
+
+    def _report(self, what: str, error: BaseException) -> None:
+        log_event_failure(self.host, what, self._socket, self._event, error)
 
     def finished(self) -> None:
         packet_id = self._event.id
@@ -154,11 +159,18 @@ class _EventRun(Sequence):
         try:
             ack(*as_values(self._value))
         except LocalProtocolError as error:
-            args, space = self._event.args, self._socket.namespace.name
-            log_failure(self.host, "the acknowledgement of", args[0], space, error)
+            self._report("the acknowledgement of", error)
 
     def proceeded(self) -> None:
         self._peer.proceed()
+
+
+def _objection(result: Any) -> BaseException | None:
+    """Return why an event stops at a middleware that returned this."""
+    try:
+        return refusal_in(result, "a middleware of events")
+    except TypeError as error:
+        return error
 
 
 def _given(value: Any) -> Any:

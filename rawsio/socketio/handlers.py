@@ -35,6 +35,7 @@ __all__ = [
     "Handler",
     "Handlers",
     "Listening",
+    "check_catch_all",
     "check_function",
     "check_listenable",
     "shape",
@@ -100,7 +101,9 @@ class Handler:
     ``plain`` means that the peer's short cut may call it: synchronous, no options.
     """
 
-    __slots__ = ("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain")
+    __slots__ = (
+        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "is_async", "plain"),
+    )
 
     def __init__(
         self,
@@ -123,6 +126,7 @@ class Handler:
         self.concurrent = concurrent
         self.once = once
         self.takes_socket = takes_socket
+        self.is_async = is_async
         self.plain = not (is_async or ack or concurrent or once)
 
     def arguments(self, socket: Any, values: list[Any], ack: Any = None) -> tuple[Any, ...]:
@@ -245,12 +249,26 @@ def check_listenable(name: str | int) -> None:
     if isinstance(name, str):
         if name in LIBRARY:
             return
-        if name in RESERVED or name.startswith("__"):
+        if name in RESERVED:
             hint = ' (the event of a new client is "connection")' if name == "connect" else ""
             raise ValueError(f"no event can be named {name!r}{hint}")
+        check_catch_all(name)
     elif not isinstance(name, int) or isinstance(name, bool):
         hint = ' (write @socket.on("name"))' if callable(name) else ""
         raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
+
+
+def check_catch_all(name: str) -> None:
+    """Refuse ``*``, which other libraries have for every event.
+
+    >>> check_catch_all("*")
+    Traceback (most recent call last):
+    ValueError: '*' does not stand for every event here: register with socket.on_any(listener)
+    """
+    if name == "*":
+        raise ValueError(
+            "'*' does not stand for every event here: register with socket.on_any(listener)"
+        )
 
 
 def take_off(socket: Any, name: Any, handler: Handler) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from rawsio.limits import Limits
 
+    from .handlers import Handler
+
     Done = Callable[[Any, BaseException | None], None]
 
 __all__ = ["Handle", "Prepared", "Host", "Sink", "Space", "Line"]
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
         """Handlers that are no coroutine functions run at once, on the loop thread."""
         recovery: Any
         """A :class:`~rawsio.socketio.recovery.Recovery`, or ``None``: no state is kept."""
+        error_handlers: tuple[Handler, ...]
+        """Who is told of errors in the application's functions (``on_error``)."""
         random_bytes: Callable[[int], bytes]
         """Unpredictable bytes (``os.urandom``), for ids."""
 

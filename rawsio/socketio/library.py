@@ -14,7 +14,7 @@ Left out: events of clients (:mod:`rawsio.socketio.dispatch`).
 
 from __future__ import annotations
 
-from rawsio.errors import Refused
+from rawsio.errors import Refused, refusal_in
 
 from .handlers import take_off
 from .member import State
@@ -74,8 +74,18 @@ class _LibraryRun(Sequence):
         self._steps.append((Step.HERE, fn, args))
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
+        name, socket = self._name, self._socket
+        beginning, meaning = name == "connection", "it has no meaning there"
+        if beginning and error is None and (result is False or isinstance(result, Refused)):
+            error = Refused("Forbidden") if result is False else result
+        if beginning and isinstance(error, Refused):
+            meaning = "the client, which was in already, is disconnected (middleware keeps it out)"
+            socket.disconnect()
         if error is not None:
-            log_failure(self.host, "a handler of", self._name, self._socket.namespace.name, error)
+            who = getattr(socket, "owner", socket)
+            where = socket.namespace.name
+            what = "a handler of"
+            log_failure(self.host, what, name, where, error, socket=who, meaning=meaning)
         return True
 
     def proceeded(self) -> None:
@@ -221,7 +231,12 @@ class Judgement(Sequence):
         self._error: BaseException | None = None
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
-        """Stop at the first that raised, or when the client is gone."""
+        """Stop at the first that refused, or when the client is gone."""
+        if error is None:
+            try:
+                error = refusal_in(result, "a middleware (use)")
+            except TypeError as wrong:
+                error = wrong
         self._error = error
         return error is None and self._socket.state is State.OPENING
 

@@ -80,10 +80,9 @@ RESERVED = frozenset(
         "disconnecting",
         "newListener",
         "removeListener",
-        "*",
     )
 )
-"""Names of events that never travel; those that begin with two underscores do not, either."""
+"""The names that the protocol reserves: no event has one of them, in either direction."""
 
 
 @record
@@ -137,7 +136,7 @@ def check_name(name: Any) -> None:
     (None, None)
     """
     if isinstance(name, str):
-        if name in RESERVED or name[:2] == "__":
+        if name in RESERVED:
             raise Unsendable(f"the event name {escaped(name)} is reserved")
     elif not isinstance(name, (int, float)) or isinstance(name, bool):
         raise Unsendable(f"an event name is a string or a number, not {type(name).__name__}")
@@ -385,7 +384,7 @@ def event_args(args: Any) -> Any:
         raise SocketIOError(message, "socketio-v5-event-array")
     name = args[0]
     if name.__class__ is str:
-        if name in RESERVED or name[:2] == "__":
+        if name in RESERVED:
             message = f"the event name {escaped(name)} is reserved"
             raise SocketIOError(message, "socketio-v5-event-reserved")
     elif name.__class__ is not int and name.__class__ is not float:

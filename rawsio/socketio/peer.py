@@ -35,7 +35,7 @@ from .library import Judgement, farewell, greet, raise_library_event, refusal
 from .member import State
 from .packets import Ack, Connect, ConnectError, Disconnect, Event
 from .reply import as_values
-from .sequence import InOrder, log_failure, log_slow
+from .sequence import InOrder, log_event_failure, log_failure, log_slow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Peer(InOrder):
             if event.id is not None and socket.state is _OPEN:
                 self._answer(event.namespace, as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-            log_failure(host, "a handler of", args[0], event.namespace, error)
+            log_event_failure(host, "a handler of", socket, event, error)
         except BaseException:
             # The program is being stopped; should it go on, this connection does, too.
             self.busy = False
@@ -259,7 +259,8 @@ class Peer(InOrder):
             return
         namespace = socket.namespace
         if not isinstance(error, Refused):
-            log_failure(self.host, "middleware for", socket.id, namespace.name, error)
+            where = namespace.name
+            log_failure(self.host, "middleware for", socket.id, where, error, socket=socket)
         self.send(ConnectError(namespace.name, refusal(error)))
         socket.end("refused", None)
 
@@ -354,7 +355,7 @@ class Peer(InOrder):
         """The session goes on over a WebSocket."""
         if self.paused:
             self.sink.pause(True)
-        self.sink.told("upgrade")
+        self.sink.told("upgrade", "websocket")
 
     # Time
 

@@ -14,6 +14,7 @@ are made by parents at a time, and empty ones give way first.  Left out: what ha
 
 from __future__ import annotations
 
+from rawsio.errors import Refused, welcomed_by
 from rawsio.log import ERROR, WARNING
 
 from .adapter import Adapter
@@ -74,8 +75,8 @@ class Namespaces:
         """Return the namespace of a name, or the parent of a pattern or function; made if new.
 
         A pattern is anything with ``fullmatch(name)``, as ``re.compile`` gives; a function is
-        called with ``(name, auth)`` and says yes with a true value.  ``ValueError`` for a name that
-        no client could ask for.
+        called with ``(name, auth)`` and welcomes the client with ``True``.  ``ValueError`` for a
+        name that no client could ask for.
         """
         if isinstance(name, str):
             name = normalise(name)
@@ -161,9 +162,7 @@ class Namespaces:
                 parent: ParentNamespace = parent,
                 following: int = position,
             ) -> None:
-                if error is not None:
-                    log_failure(self._host, "the namespace function for", name, name, error)
-                if error is None and result:
+                if self._welcomes(name, result, error):
                     found(self._welcomed(name, parent))
                 else:
                     self._ask(name, auth, found, following)
@@ -171,6 +170,16 @@ class Namespaces:
             self._host.start(welcome, (name, auth), answered)
             return
         found(None)
+
+    def _welcomes(self, name: str, result: Any, error: BaseException | None) -> bool:
+        try:
+            if error is None:
+                return welcomed_by(result, "a namespace function")
+        except TypeError as unclear:
+            error = unclear
+        if error is not None and not isinstance(error, Refused):
+            log_failure(self._host, "the namespace function for", name, name, error)
+        return False
 
     def _welcomed(self, name: str, parent: ParentNamespace) -> Namespace | None:
         # Another client may have had it made while a function was being asked.

@@ -17,21 +17,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.errors import escaped
+from rawsio.errors import Refused, escaped
 from rawsio.log import ERROR, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .handlers import Handler
     from .host import Host, Sink
+    from .packets import Event
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
 
-__all__ = ["InOrder", "Sequence", "Step", "log_failure", "log_slow", "too_few"]
+__all__ = ["InOrder", "Sequence", "Step", "log_event_failure", "log_failure", "log_slow", "too_few"]
 
 
 class Step:
@@ -184,10 +185,51 @@ class InOrder:
         return 0 if self._jobs is None else len(self._jobs)
 
 
-def log_failure(host: Host, what: str, name: Any, space: str, error: BaseException | None) -> None:
-    """Write the line about a function of the user's that failed."""
+def log_failure(
+    host: Host,
+    what: str,
+    name: Any,
+    space: str,
+    error: BaseException,
+    *,
+    socket: Any = None,
+    args: Iterable[Any] = (),
+    meaning: str = "it has no meaning there",
+) -> None:
+    """Write the line about a function of the user's that failed, and tell ``on_error``.
+
+    ``socket`` and ``args`` are for those handlers.  A :class:`~rawsio.errors.Refused` is no
+    mistake: ``meaning`` says what comes of it.
+    """
     shown = escaped(name) if isinstance(name, str) else str(name)
-    host.log("handler", ERROR, f"{what} {shown} in {escaped(space)} failed: {error!r}", error)
+    where = f"{what} {shown} in {escaped(space)}"
+    if isinstance(error, Refused):
+        line = f"{where} raised Refused({escaped(error.message, 200)}): {meaning}"
+        host.log("handler", WARNING, line)
+    else:
+        host.log("handler", ERROR, f"{where} failed: {error!r}", error)
+    for handler in host.error_handlers:
+        values = handler.arguments(None, [error, socket, name, list(args)])
+        host.start(handler.fn, values, partial(_error_told, host))
+
+
+def log_event_failure(
+    host: Host, what: str, socket: Any, event: Event, error: BaseException
+) -> None:
+    """Write the line about a function that failed at an event, which is not acknowledged."""
+    name, *args = event.args
+    log_failure(
+        *(host, what, name, socket.namespace.name, error),
+        # A client's handlers run in a stay, and its socket is the owner of that.
+        socket=getattr(socket, "owner", socket),
+        args=args,
+        meaning="the event is not acknowledged",
+    )
+
+
+def _error_told(host: Host, _result: Any, error: BaseException | None) -> None:
+    if error is not None:
+        host.log("handler", ERROR, f"a handler of errors (on_error) failed: {error!r}", error)
 
 
 def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> None:

@@ -26,11 +26,11 @@ MAY_IMPORT = {
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "fused": BASE | PROTOCOLS | {"stack"},
-    "host": BASE | {"stack", "net"},
+    "host": BASE | {"stack", "net", "socketio"},
     "server.application": BASE | {"http"},
     "server.static": BASE | {"http", "server.application"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
-    "server.watchers": BASE | {"engineio", "trace"},
+    "server.watchers": BASE | {"engineio", "socketio", "trace"},
     "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},
     "server.running": BASE | {"tls", "stack", "host", "net", "server.gateway", "server.conn"},
     "server.assembly": BASE

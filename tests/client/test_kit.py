@@ -415,8 +415,8 @@ def test_what_is_longer_than_the_server_takes_is_refused_before_it_is_sent(trans
 
 def test_names_that_no_event_can_have_are_refused(room: Room) -> None:
     socket = room.kit.connect()
-    with pytest.raises(ValueError, match="__x"):
-        socket.on("__x")
+    with pytest.raises(ValueError, match="on_any"):
+        socket.on("*")
     with pytest.raises(TypeError):
         socket.once(1.5)
     with pytest.raises(LocalProtocolError):

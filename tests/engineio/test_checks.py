@@ -250,6 +250,7 @@ def _raise(error: Exception) -> Any:
         (lambda _r: False, "Forbidden"),
         (lambda _r: "come back tomorrow", "come back tomorrow"),
         (lambda _r: _raise(Refused("not you")), "not you"),
+        (lambda _r: Refused("nor you"), "nor you"),
         (lambda _r: _raise(RuntimeError("broken")), "Forbidden"),
         # Whatever else it gives lets nobody pass.
         (lambda _r: 0, "Forbidden"),
@@ -300,12 +301,31 @@ def test_middleware_sees_each_request_and_may_refuse_it() -> None:
 
 @pytest.mark.rule("engineio-v4-http-middleware")
 @pytest.mark.parametrize(
-    "answer", [True, "no", (200, "ok"), (600, "no"), ("403", "no"), (403, None), (1, 2, 3)]
+    "answer", [0, 1, "no", (200, "ok"), (600, "no"), ("403", "no"), (403, None), (1, 2, 3)]
 )
 def test_middleware_that_answers_otherwise_refuses(answer: Any) -> None:
     b, told = bench(middleware=(lambda _r: answer,))
     assert b.request(b.q()).answer() == (400, b'{"code":3,"message":"Bad request"}')
     assert isinstance(told.context["error"], TypeError)
+
+
+@pytest.mark.rule("engineio-v4-http-middleware")
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(False, "Forbidden"), (Refused("not you"), "not you"), (RuntimeError, None)],
+)
+def test_middleware_refuses_with_false_and_with_a_refusal_raised_or_returned(
+    answer: Any, message: str | None
+) -> None:
+    b, told = bench(middleware=(lambda _r: answer,))
+    if message is not None:
+        body = f'{{"code":3,"message":"{message}"}}'.encode()
+        assert b.request(b.q()).answer() == (403, body)
+        b, told = bench(middleware=(lambda _r: _raise(Refused("raised")),))
+        assert b.request(b.q()).answer()[0] == 403
+        assert "error" not in told.context
+    else:
+        assert b.request(b.q()).answer()[0] == 400
 
 
 async def _later(_request: Any) -> None:
@@ -340,7 +360,7 @@ def test_a_hook_that_takes_its_time_is_asked_once_and_the_request_judged_again()
 @pytest.mark.parametrize(
     ("option", "status", "error"),
     [
-        ("middleware", 400, b'3,"message":"Bad request"'),
+        ("middleware", 403, b'3,"message":"no"'),
         ("allow_request", 403, b'4,"message":"no"'),
     ],
 )

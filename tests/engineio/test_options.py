@@ -82,6 +82,8 @@ def test_what_cannot_work_is_said_at_set_up(options: dict[str, Any], complaint: 
         ({"initial_packet": 5}, "initial_packet"),
         ({"cookie": {"name": "io"}}, "Cookie"),
         ({"cors": 5}, "cors"),
+        ({"cors": later}, "cors: nobody waits for"),
+        ({"cors": [later]}, "cors: nobody waits for"),
         ({"cors": ["https://a.example", 5]}, "cors"),
         ({"cors": Cors("*", methods="GET")}, "methods"),
         ({"cors": Cors("*", allowed_headers="x")}, "allowed_headers"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rawsio import Refused
 from rawsio.engineio.options import Cors
 from rawsio.engineio.origins import OriginPolicy, host_name, same_origin
 
@@ -74,6 +75,17 @@ def test_cors_names_further_origins(origins: Any, origin: str, allowed: bool) ->
     assert policy.allows(["http://server.example"], "server.example", secure=False)
     echoed = dict(policy.headers(origin)).get("Access-Control-Allow-Origin")
     assert echoed == (("*" if origins == "*" else origin) if allowed else None)
+
+
+@pytest.mark.rule("engineio-v4-http-origin")
+@pytest.mark.parametrize("value", [None, Refused("no"), 0, 1, "yes", re.match("a", "a")])
+def test_a_function_of_cors_says_yes_with_true_alone(value: Any) -> None:
+    policy = OriginPolicy(Cors(lambda _origin: value))
+    if value is None or isinstance(value, Refused):
+        assert not policy.allows(["https://a.example"], "server.example", secure=False)
+    else:
+        with pytest.raises(TypeError, match="it says yes with True"):
+            policy.allows(["https://a.example"], "server.example", secure=False)
 
 
 @pytest.mark.rule("engineio-v4-http-origin-missing")

@@ -64,7 +64,7 @@ def test_heartbeats_an_upgrade_and_the_end_are_told() -> None:
         assert kit.take() == [("packet", "3"), ("heartbeat",)]
         candidate = RawWebSocket(kit, f"EIO=4&transport=websocket&sid={polling.sid}")
         candidate.say("2probe", "5")
-        assert ("upgrade",) in kit.take()
+        assert ("upgrade", "websocket") in kit.take()
         candidate.end.wire.close()
         kit.run()
         assert kit.take() == [("close", "transport close")]
@@ -94,6 +94,23 @@ def test_a_function_that_fails_is_logged_and_harms_nobody(
             client.say('42["x"]')
         assert "'packet'" in caplog.text
         assert client.closed is None
+
+
+def test_functions_are_called_with_as_much_as_they_take() -> None:
+    told: list[Any] = []
+    with TestKit(Server()) as kit:
+        client = RawWebSocket(kit)
+        client.say("40")
+        (socket,) = kit.io.sockets.values()
+        socket.conn.on("packet", lambda: told.append("packet"))
+        with pytest.raises(TypeError, match=r"conn.on\('packet'\) calls a plain function"):
+            socket.conn.on("packet", _later)
+        client.say('42["x"]')
+        assert told == ["packet"]
+
+
+async def _later(_packet: Any) -> None:
+    raise AssertionError("nobody awaits it")
 
 
 def test_a_name_that_is_none_is_refused_and_on_is_a_decorator() -> None:

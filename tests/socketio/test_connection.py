@@ -118,7 +118,7 @@ class TestNamespaces:
         assert set(layer._states) == {"/"}
 
     @pytest.mark.rule("socketio-v5-event-reserved")
-    @pytest.mark.parametrize("name", ["connect", "disconnect", "disconnecting", "__init__", "*"])
+    @pytest.mark.parametrize("name", ["connect", "disconnect", "disconnecting"])
     def test_an_event_with_the_name_of_a_library_event_fails(self, name: str) -> None:
         unit = json.dumps([name, {"environ": 1}])
         assert failure(server("/"), "2" + unit) == "socketio-v5-event-reserved"

@@ -94,12 +94,15 @@ def test_what_is_encoded_decodes_to_the_same(packet: Any) -> None:
 
 class TestOut:
     @pytest.mark.rule("socketio-v5-event-reserved")
-    @pytest.mark.parametrize("name", [*sorted(RESERVED), "__init__", "__"])
+    @pytest.mark.parametrize("name", sorted(RESERVED))
     def test_a_reserved_name_is_refused(self, name: str) -> None:
         with pytest.raises(Unsendable, match="reserved"):
             encode_packet(Event("/", [name]))
 
-    @pytest.mark.parametrize("name", ["error", "_x", "connected", "emit", "on_x", "constructor"])
+    @pytest.mark.parametrize(
+        "name",
+        ["error", "_x", "connected", "emit", "on_x", "constructor", "*", "__ping", "__proto__"],
+    )
     def test_a_name_that_only_looks_special_travels(self, name: str) -> None:
         assert decode(*encode_packet(Event("/", [name]))) == Event("/", [name])
 
@@ -186,7 +189,7 @@ class TestIn:
     @pytest.mark.parametrize(
         "name",
         ["connect", "connect_error", "disconnect", "disconnecting", "newListener",
-         "removeListener", "*", "__init__", "__proto__", "\\u0063onnect"],
+         "removeListener", "\\u0063onnect"],
     )  # fmt: skip
     def test_a_name_that_libraries_use_is_refused(self, name: str) -> None:
         for text in (f'2["{name}",{{}}]', f'2/a,1["{name}"]', f'51-["{name}",{P0}]'):
@@ -334,7 +337,7 @@ class TestIn:
             decode_packet(text, DEFAULT)
 
     def test_messages_of_errors_are_short_and_escaped(self) -> None:
-        for text in ("\x1b[2J" * 1000, '2["' + "\x1b" * 1000, f'2["__{"x" * 10_000}"]'):
+        for text in ("\x1b[2J" * 1000, '2["' + "\x1b" * 1000, f"2[{'x' * 10_000}]"):
             with pytest.raises(SocketIOError) as caught:
                 decode_packet(text, DEFAULT)
             assert "\x1b" not in caught.value.message

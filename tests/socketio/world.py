@@ -15,6 +15,7 @@ from typing import Any
 from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
+from rawsio.socketio.handlers import Handler
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
 from rawsio.socketio.peer import Peer
@@ -59,6 +60,7 @@ class World:
         self.limits = limits or Limits()
         self.inline = policy == "inline"
         self.recovery = recovery
+        self.error_handlers: tuple[Handler, ...] = ()
         self.random_bytes = os.urandom
         self.now = 1000.0
         self.owned = True
