@@ -9,6 +9,7 @@
         WebSocketError         code is the close code
         EngineIOError          code is the one in the JSON error body
         SocketIOError          code is 0: the connection is closed
+        RESPError              code is 0: the connection is closed
       ConnectionClosed         you used something that is over; carries the reason
       Refused                  raised by middleware: this client may not connect
 
@@ -33,6 +34,7 @@ __all__ = [
     "WebSocketError",
     "EngineIOError",
     "SocketIOError",
+    "RESPError",
     "ConnectionClosed",
     "Refused",
     "escaped",
@@ -99,6 +101,12 @@ class SocketIOError(RemoteProtocolError):
     """A packet that breaks Socket.IO; the connection is closed ("parse error")."""
 
     layer = "socketio"
+
+
+class RESPError(RemoteProtocolError):
+    """Bytes that are not RESP, or a reply that nobody asked for; the connection is closed."""
+
+    layer = "redis"
 
 
 class ConnectionClosed(RawsioError):

@@ -132,6 +132,22 @@ class Limits:
     kept_emits: int = 1000
     """Most events that a client keeps to be sent once it is connected."""
 
+    # Redis
+    resp_line: int = 65_536
+    """Longest line of a reply: simple strings and errors are short, Redis itself stops at 64 KB."""
+    resp_value: int = 64_000_000
+    """Most bytes of one reply or push: Redis cuts subscribers at 32 MB of output."""
+    resp_elements: int = 1_000_000
+    """Most elements of one reply, those of nested arrays included."""
+    resp_depth: int = 32
+    """Deepest nesting of arrays in a reply: Redis answers with six at most."""
+    resp_pending: int = 10_000
+    """Most commands that wait for their replies on one connection."""
+    resp_ping: float = 5.0
+    """A connection that was silent for this long is asked whether it lives (``PING``)."""
+    resp_reply_time: float = 5.0
+    """How long the oldest command may wait for its reply before the connection counts as dead."""
+
     # TLS
     tls_time: float = 10.0
     """A handshake must be done this long after its connection was made."""

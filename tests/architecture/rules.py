@@ -21,6 +21,7 @@ DOCUMENTS = (
     "engineio-v3",
     "socketio-v5",
     "layers",
+    "resp",
 )
 ID = re.compile(rf"(?:{'|'.join(map(re.escape, DOCUMENTS))})-[a-zA-Z0-9.]+(?:-[a-z0-9]+)+")
 _ERRORS = {
@@ -29,6 +30,7 @@ _ERRORS = {
     "WebSocketError",
     "EngineIOError",
     "SocketIOError",
+    "RESPError",
     "Failed",
 }
 

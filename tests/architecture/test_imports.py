@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "websocket": BASE,
     "engineio": BASE,
     "socketio": BASE,
+    "redis": BASE,
     "net": BASE,
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
