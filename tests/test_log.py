@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import subprocess
 import sys
 
@@ -98,3 +100,87 @@ def test_without_logging_warnings_go_to_standard_error_and_logging_stays_out() -
     assert done.stderr.startswith("rawsio.http warning: a warning\nrawsio.handler error: broken\n")
     assert "ValueError: why" in done.stderr
     assert "unheard" not in done.stderr
+
+
+# What cannot be written is lost, and nobody waits for it
+
+_UNWRITABLE = {
+    "the reader of a pipe is gone": "r, w = os.pipe(); os.dup2(w, 2); os.close(w); os.close(r)",
+    "the disk is full": "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)",
+    "the descriptor is closed": "os.close(2)",
+    "the stream is closed": "sys.stderr.close()",
+    "there is none": "sys.stderr = None",
+    "a pipe that nobody reads is full": (
+        "r, w = os.pipe(); os.dup2(w, 2); os.set_blocking(w, False)\n"
+        "try:\n"
+        "    while True: os.write(w, bytes(512))\n"
+        "except BlockingIOError: os.set_blocking(w, True)"
+    ),
+    "a pipe that does not block is full": (
+        "r, w = os.pipe(); os.dup2(w, 2); os.set_blocking(w, False)\n"
+        "try:\n"
+        "    while True: os.write(w, bytes(512))\n"
+        "except BlockingIOError: pass"
+    ),
+    "a stream raises": "sys.stderr = type('S', (), {'write': lambda self, text: 1 / 0})()",
+    "logging without a handler and a full pipe": (
+        "import logging; r, w = os.pipe(); os.dup2(w, 2); os.set_blocking(w, False)\n"
+        "try:\n"
+        "    while True: os.write(w, bytes(512))\n"
+        "except BlockingIOError: os.set_blocking(w, True)"
+    ),
+    "a handler of logging raises": (
+        "import logging\n"
+        "class Broken(logging.Handler):\n"
+        "    def emit(self, record): raise OSError('full')\n"
+        "logging.getLogger().addHandler(Broken())"
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the ways to break a stream are POSIX's")
+def test_a_line_that_cannot_be_written_is_lost_and_the_program_goes_on() -> None:
+    names = list(_UNWRITABLE)
+    program = "import os, sys; from rawsio import log\n{}\n" + (
+        "for number in range(100):\n"
+        "    log.write('http', log.WARNING, 'x' * 2000, ValueError('why'))\n"
+        "os.write(1, b'went on')\n"
+        "os._exit(0)"
+    )
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", program.format(_UNWRITABLE[name])],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for name in names
+    ]
+    said = [child.communicate(timeout=30)[0] for child in children]
+    assert dict(zip(names, said, strict=True)) == dict.fromkeys(names, b"went on")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no poll for pipes")
+def test_the_next_line_that_can_be_written_says_how_many_could_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "logging", None)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with open(writing, "w") as stream, open(reading, "rb") as reader:
+        monkeypatch.setattr(sys, "stderr", stream)
+        log.write("http", WARNING, "first")
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(512))
+        os.set_blocking(writing, True)
+        log.write("http", WARNING, "second")
+        log.write("http", WARNING, "third")
+        log.write("http", INFO, "for nobody")
+        reader.read1(1 << 20)
+        log.write("http", WARNING, "fourth")
+        log.write("http", WARNING, "fifth")
+        lines = reader.read1(1 << 20).decode().splitlines()
+    assert lines == [
+        "rawsio.http warning: fourth (and 2 lines could not be written)",
+        "rawsio.http warning: fifth",
+    ]
