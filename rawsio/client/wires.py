@@ -196,13 +196,15 @@ class Wires:
             return loop
         raise RuntimeError("the loop is somebody else's: it runs already")
 
-    def start(self) -> None:
-        """Run the loop in a thread."""
+    def start(self, goodbye: Callable[[], None]) -> None:
+        """Run the loop in a thread; ``goodbye()`` is said when a handler ends it (SystemExit)."""
         if self._thread is not None:
             return
         from rawsio.net.thread import LoopThread
 
-        self._thread = LoopThread(self.loop, self._end).start()
+        loop = self.loop
+        end = partial(loop.call_soon, self._begin_end, goodbye, 1.0)
+        self._thread = LoopThread(loop, self._end, end).start()
 
     def step(self, timeout: float | None) -> None:
         """Make one turn; the last one of a closed client frees the loop."""
@@ -282,6 +284,8 @@ class Wires:
 
     def _end(self) -> None:
         self.closed = True
+        for stream in self._driver.streams:  # none, but after a failure of the loop
+            stream.sock.close()
         if self._own_loop:
             self.host.loop.close()
 
@@ -299,7 +303,7 @@ class Runnable:
 
     def start(self) -> Any:
         """Run the loop in a thread of its own, until ``close``."""
-        self._wires.start()
+        self._wires.start(self.end)
         return self
 
     def step(self, timeout: float | None = None) -> None:

@@ -1,17 +1,21 @@
 """Calls into a loop from other threads, and a loop in a thread of its own.
 
-The one idea: **one thread owns the loop**, and the others give it work by
-``call_soon_threadsafe``, in order.  Nothing in this library takes a lock for that: a deque's
-``append`` is atomic, and the wake-up socket does the rest.
+**One thread owns the loop**, and the others give it work by ``call_soon_threadsafe``, in order.
+Nothing in this library takes a lock for that: a deque's ``append`` is atomic, and the wake-up
+socket does the rest.
 
 Who waits for a result waits in its own thread.  The owner's thread must not: it would wait for
 itself, so it gets a ``RuntimeError`` at once instead of a hang.
 
-``threading`` is imported here and when needed only.  What is left out: pools of threads for
-handlers; ``concurrent.futures`` has them.
+``sys.exit()`` in a handler would end the loop's thread without a word.  It is logged instead, and
+whoever has the loop is asked to come to an end (``interrupted``), for which the loop runs on.
+
+``threading`` is imported here and when needed only.
 """
 
 from __future__ import annotations
+
+from rawsio import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +97,8 @@ class LoopThread:
     """Runs ``loop`` in a thread of its own from ``start`` to ``stop``; a context manager.
 
     ``ended()`` is called in that thread when the loop has stopped, whoever stopped it.
+    ``interrupted()`` is called there when something that is no ``Exception`` (``SystemExit``) left
+    the loop, which then runs on until it is stopped; without it, that is its end.
 
     >>> from rawsio.net.loop import Loop
     >>> loop = Loop()
@@ -102,11 +108,17 @@ class LoopThread:
     >>> loop.close()
     """
 
-    __slots__ = ("loop", "_ended", "_thread")
+    __slots__ = ("loop", "_ended", "_interrupted", "_thread")
 
-    def __init__(self, loop: Loop, ended: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        ended: Callable[[], object] | None = None,
+        interrupted: Callable[[], object] | None = None,
+    ) -> None:
         self.loop = loop
         self._ended = ended
+        self._interrupted = interrupted
         self._thread: Thread | None = None
 
     def start(self) -> LoopThread:
@@ -118,17 +130,33 @@ class LoopThread:
         started = Event()
         self.loop.call_soon_threadsafe(started.set)
         # A daemon: a program that ends without stop() must not hang in its exit.
-        self._thread = Thread(target=self._run, name="rawsio", daemon=True)
+        self._thread = Thread(target=self._run, args=(started,), name="rawsio", daemon=True)
         self._thread.start()
         started.wait()
         return self
 
-    def _run(self) -> None:
+    def _run(self, started: Event) -> None:
         try:
-            self.loop.run()
+            while not self._ran():
+                if self._interrupted is None:
+                    return
+                self._interrupted()
         finally:
+            started.set()  # if it failed in its first turn
             if self._ended is not None:
                 self._ended()
+
+    def _ran(self) -> bool:
+        """Run the loop; return whether that ended as it should, or cannot go on."""
+        try:
+            self.loop.run()
+        except Exception as error:  # noqa: BLE001 - the selector's: there is nobody to raise it to
+            log.write("net", log.ERROR, "the loop failed, and its thread ends", error)
+        except BaseException as error:  # noqa: BLE001 - the same
+            message = f"a handler raised {type(error).__name__} in the loop's thread, which ends"
+            log.write("handler", log.ERROR, message, error)
+            return False
+        return True
 
     def join(self, timeout: float) -> None:
         """Wait for the end of a thread whose loop stops by itself; ``TimeoutError``."""

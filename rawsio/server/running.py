@@ -14,6 +14,7 @@ from enum import Enum
 from functools import partial
 
 from rawsio.layer import Role
+from rawsio.log import ERROR
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, connected, listen_tcp, listen_unix
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 __all__ = ["Loop", "Running", "Stage"]
+
+_EXIT_IN_THREAD = "a handler raised SystemExit: the server is closed, and its thread ends"
 
 _CLOSED_BY_SERVER = 1001
 """The close code of a WebSocket whose server goes away (RFC 6455 section 7.4.1)."""
@@ -162,15 +165,37 @@ class Running:
             self.listen(host, 3000 if port is None else port, None, None, None)
 
     def run(self, close: Callable[[], None]) -> None:
-        """Make turns until the server is closed; SIGINT and SIGTERM call ``close``."""
+        """Make turns until the server is closed; SIGINT and SIGTERM call ``close``.
+
+        ``SystemExit`` out of the application's code closes the server, and then leaves.  Any other
+        exception that leaves the loop (``KeyboardInterrupt``) drops the connections as they are.
+        """
         from rawsio.net.signals import Signals
 
         loop = self.loop
         self._finished.append(loop.stop)
-        with Signals(loop, lambda _number: close()):
-            loop.run()
+        try:
+            with Signals(loop, lambda _number: close()) as signals:
+                try:
+                    loop.run()
+                except SystemExit as error:
+                    if not signals.installed:  # a thread that ends by it says nothing
+                        self.driver.log("handler", ERROR, _EXIT_IN_THREAD, error)
+                    self._finished.append(loop.stop)  # the first may have been in vain
+                    close()
+                    loop.run()
+                    raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Free the descriptors that are left, without a word to anybody."""
+        for listener, _path, _tls in self._listeners:
+            listener.close()
+        for stream in self.driver.streams:
+            stream.sock.close()
         self.end()
-        loop.close()
+        self.loop.close()
 
     def step(self, timeout: float | None) -> None:
         """Make one turn; the one after the last connection of a closed server frees the loop."""
@@ -224,8 +249,9 @@ class Running:
             self._stage = Stage.CLOSING
             for listener, _path, _tls in self._listeners:
                 listener.close()
-            if self.driver.streams:
-                self.host.call_later(timeout, self._abort)
+        # Asked again, it may be for less time than the first time.
+        if self.driver.streams:
+            self.host.call_later(timeout, self._abort)
         self._go_on_closing()
 
     def _go_on_closing(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +83,22 @@ def test_a_handler_that_comes_late_gets_what_was_kept(server: Running) -> None:
         socket.on("echo back", seen.append)
         socket.emit_with_ack("ack").result(5)
         assert seen == [0, 1, 2]
+
+
+def test_a_handler_that_exits_closes_the_client_and_the_program_learns_of_it(
+    server: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends: list[str] = []
+    with rawsio.connect(server.url) as socket:
+        socket.on("disconnect", lambda reason, _description: ends.append(reason))
+        socket.on("echo back", lambda: sys.exit(1))
+        waiting = socket.emit_with_ack("never answered")
+        socket.emit("echo")
+        with pytest.raises(ConnectionClosed):
+            waiting.result(10)
+    assert socket.client.closed
+    assert ends == ["io client disconnect"]
+    assert "a handler raised SystemExit in the loop's thread, which ends" in caplog.text
 
 
 def test_who_steps_needs_no_thread(server: Running) -> None:

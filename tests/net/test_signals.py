@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from rawsio.net.loop import Loop
-from rawsio.net.signals import Signals
+from rawsio.net.signals import TOGETHER, Signals
+
+from .kit import Clock
 
 
 @pytest.fixture
@@ -50,6 +52,34 @@ def test_two_signals_are_two_callbacks(loop: Loop) -> None:
         loop.step(1)
         loop.step(0)
     assert sorted(got) == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_a_signal_that_finds_an_earlier_one_waiting_interrupts_the_handler_that_blocks() -> None:
+    clock = Clock()
+    loop = Loop(clock=clock)
+    got: list[int] = []
+    reached: list[str] = []
+
+    def hang() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # as of one press of a key
+            os.kill(os.getpid(), number)
+        reached.append("both")
+        clock.now += TOGETHER
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append("a third")
+
+    with Signals(loop, got.append):
+        loop.call_soon(hang)
+        with pytest.raises(KeyboardInterrupt):
+            loop.step(0)
+        loop.step(0)
+        # Their callbacks have been called, so the next signal is a callback again.
+        clock.now += TOGETHER
+        os.kill(os.getpid(), signal.SIGINT)
+        loop.step(0)
+    loop.close()
+    assert reached == ["both"]
+    assert got == [signal.SIGINT, signal.SIGTERM, signal.SIGINT]
 
 
 def test_handlers_and_the_wakeup_descriptor_come_back(loop: Loop) -> None:

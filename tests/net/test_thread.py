@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
+import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -93,3 +96,39 @@ def test_many_threads_call_at_the_same_time(loop: Loop) -> None:
         for thread in threads:
             thread.join()
     assert sorted(results) == list(range(50))
+
+
+def test_what_ends_the_thread_is_logged_and_its_owner_may_come_to_an_end(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("rawsio.log.write", lambda *line: lines.append(line[2]))
+    said: list[str] = []
+
+    def goodbye() -> None:
+        said.append("goodbye")
+        loop.call_soon(loop.stop)
+
+    thread = LoopThread(loop, lambda: said.append("ended"), goodbye).start()
+    loop.call_soon_threadsafe(sys.exit)
+    thread.join(10)
+    assert said == ["goodbye", "ended"]
+    assert lines == ["a handler raised SystemExit in the loop's thread, which ends"]
+
+
+def test_a_loop_that_fails_ends_its_thread_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("rawsio.log.write", lambda *line: lines.append(line[2]))
+
+    class Broken(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            raise OSError("no selector any more")
+
+    loop = Loop(Broken())
+    said: list[str] = []
+    thread = LoopThread(loop, lambda: said.append("ended"), lambda: said.append("interrupted"))
+    thread.start()
+    thread.join(10)
+    assert said == ["ended"]
+    assert lines == ["the loop failed, and its thread ends"]
+    loop.close()

@@ -478,6 +478,63 @@ def test_a_signal_ends_a_running_server_in_order(number: str) -> None:
     assert (done.returncode, done.stdout) == (0, "ended 0\n"), done.stderr
 
 
+@pytest.mark.parametrize("where", ["main thread", "another thread"])
+def test_a_handler_that_exits_closes_the_server_and_leaves_it(where: str) -> None:
+    program = (
+        "import sys, threading, rawsio\n"
+        "io = rawsio.Server()\n"
+        "io.on('exit', lambda socket: sys.exit(7))\n"
+        "io.on('disconnect', lambda socket, reason: print('server:', reason))\n"
+        "port = io.listen()[1]\n"
+        "def client():\n"
+        "    with rawsio.connect(f'http://127.0.0.1:{port}', reconnection=False) as socket:\n"
+        "        socket.on('disconnect', lambda reason, _: print('client:', reason))\n"
+        "        try: socket.emit_with_ack('exit').result(20)\n"
+        "        except rawsio.ConnectionClosed: pass\n"
+        "if sys.argv[1] == 'main thread':\n"
+        "    threading.Thread(target=client).start()\n"
+        "    io.run()\n"
+        "thread = threading.Thread(target=io.run)\n"
+        "thread.start()\n"
+        "client()\n"
+        "thread.join()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, where],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert sorted(done.stdout.split("\n")) == [
+        "",
+        "client: transport close",
+        "server: server shutting down",
+    ]
+    assert done.returncode == (7 if where == "main thread" else 0)
+    assert ("its thread ends" in done.stderr) == (where == "another thread")
+
+
+def test_a_handler_that_never_returns_is_ended_by_the_second_signal() -> None:
+    program = (
+        "import os, signal, threading, time, rawsio\n"
+        "io = rawsio.Server()\n"
+        "def hang():\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.25)\n"
+        "    while True: time.sleep(1)\n"
+        "io.host.call_later(0, hang)\n"
+        "io.listen()\n"
+        "try: io.run()\n"
+        "except KeyboardInterrupt: print('interrupted', io.closed)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted True\n"), done.stderr
+
+
 def test_a_server_in_a_thread_is_closed_from_another() -> None:
     io = Server()
     io.listen()
