@@ -15,7 +15,7 @@ from functools import partial
 from rawsio.host import ServerHost
 from rawsio.layer import Role
 from rawsio.log import Log
-from rawsio.net.connecting import connect_tcp, default_tls
+from rawsio.net.connecting import check_ssl, connect_tcp, default_tls
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
@@ -95,6 +95,8 @@ class Wires:
         self._paused = False
         self._finished: list[Callable[[], object]] = []
         self._driver = self._new_driver()
+        if address.secure and tls is None:
+            check_ssl()
 
     @property
     def streams(self) -> tuple[TCPStream, ...]:
@@ -149,8 +151,14 @@ class Wires:
             self._check_finished()
             return
         layer: AnyLayer = stack
-        if self._address.secure:
-            layer = self._secured(stack)
+        try:
+            if self._address.secure:
+                layer = self._secured(stack)
+        except Exception as error:  # noqa: BLE001 - a context or certificates that do not fit
+            sock.close()
+            self._take(session, session.lost(stack, f"TLS cannot begin: {error}"))
+            self._check_finished()
+            return
         stream = TCPStream(self._driver, sock, layer, self._received, self._lost)
         stream.tag = (session, stack)
         stack.stream = stream

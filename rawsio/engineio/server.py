@@ -126,6 +126,18 @@ class EngineIOServer:
             self._replies.refuse(link, request, error)
             return RESPONDED, []
 
+    def refuses_host(self, link: Link, request: Request) -> bool:
+        """Answer a request whose Host is not allowed, and tell whether that was so.
+
+        :meth:`receive_request` does so by itself; this is for requests that others answer.
+        """
+        try:
+            check_host(self.options, request)
+        except RequestError as error:
+            self._replies.refuse(link, request, error)
+            return True
+        return False
+
     def _request(
         self, link: Link, request: Request, now: float, answers: Answers
     ) -> tuple[Verdict, Events]:

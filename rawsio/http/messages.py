@@ -317,10 +317,13 @@ def accepted_coding(request: Request) -> str | None:
     """Return the content coding to use: gzip, deflate if the client takes only that, or ``None``.
 
     A coding of quality zero is refused (RFC 9110 section 12.5.3); other qualities say nothing here.
+    Always ``None`` where Python was built without ``zlib``.
 
     >>> accepted_coding(Request("GET", "/", Headers([("Accept-Encoding", "gzip;q=0, deflate")])))
     'deflate'
     """
+    if not _can_compress():
+        return None
     taken: dict[str, bool] = {}
     for token in request.headers.tokens("accept-encoding"):
         name, *attributes = token.replace(" ", "").replace("\t", "").split(";")
@@ -328,6 +331,14 @@ def accepted_coding(request: Request) -> str | None:
         taken.setdefault(name, not refused)
     others = taken.get("*", False)
     return next((coding for coding in _WRAPPERS if taken.get(coding, others)), None)
+
+
+def _can_compress() -> bool:
+    try:
+        import zlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def compressed(body: bytes, coding: str) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .handles import AnyLoop
 
-__all__ = ["Connecting", "connect_tcp", "default_tls"]
+__all__ = ["Connecting", "check_ssl", "connect_tcp", "default_tls"]
 
 _PENDING = (BlockingIOError, InterruptedError)
 
@@ -134,6 +134,15 @@ def connect_tcp(
     except UnicodeError as error:  # a label of the name is empty, or longer than 63 bytes
         text = str(error)
     return Connecting(loop, addresses, text, done, failed)
+
+
+def check_ssl() -> None:
+    """Raise ``RuntimeError`` where Python was built without ``ssl``."""
+    try:
+        import ssl  # noqa: F401
+    except ImportError:
+        message = "https needs the module ssl, which this Python was built without"
+        raise RuntimeError(message) from None
 
 
 def default_tls() -> Any:

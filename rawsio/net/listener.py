@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .driver import Driver
     from .handles import Cancellable
 
-__all__ = ["Listener", "listen_tcp", "listen_unix", "connected"]
+__all__ = ["BACKLOG", "Listener", "connected", "explained", "listen_tcp", "shown"]
 
 _AT_A_TIME = 64
 """Most connections accepted for one event: those that are open want their turn too."""
@@ -59,7 +59,8 @@ class Listener:
 
     ``listening`` becomes non-blocking and belongs to the listener; the accepted ``sock`` is
     non-blocking and belongs to ``on_accept``.  ``address`` is what the socket family has: for a
-    unix socket an empty string.
+    unix socket an empty string.  ``remove()`` is called in the end:
+    it removes the file of a unix socket.
     """
 
     __slots__ = ("driver", "on_accept", "_listening", "_fd", "_delayed", "_retry", "_remove")
@@ -70,7 +71,7 @@ class Listener:
         listening: socket.socket,
         on_accept: Callable[[socket.socket, Any], object],
         *,
-        remove: str | None = None,
+        remove: Callable[[], object] | None = None,
     ) -> None:
         self.driver = driver
         self.on_accept = on_accept
@@ -85,8 +86,8 @@ class Listener:
 
     @property
     def address(self) -> Any:
-        """Where it listens: ``(host, port, ...)``, or the path of a unix socket."""
-        return self._listening.getsockname()
+        """Where it listens: ``(host, port)``, or the path of a unix socket."""
+        return shown(self._listening)
 
     def detach(self) -> socket.socket:
         """Give the listening socket back, still open: for a listener on another loop.
@@ -105,7 +106,7 @@ class Listener:
         self.detach().close()
         if self._remove is not None:
             try:
-                os.unlink(self._remove)
+                self._remove()
             except OSError as error:
                 self.driver.log("net", log.INFO, f"the unix socket stays behind: {error}")
 
@@ -179,7 +180,7 @@ def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG
         return _listen_tcp(host, port, backlog)
     except OSError as error:
         name = f"[{host}]" if ":" in host else host or "all addresses"
-        raise _explained(error, f"{name}:{port}") from None
+        raise explained(error, f"{name}:{port}") from None
 
 
 def _check_address(host: Any, port: Any) -> None:
@@ -210,8 +211,8 @@ def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
-def _explained(error: OSError, where: str) -> OSError:
-    """Return the same error, but one that says where it was and what to do."""
+def explained(error: OSError, where: str) -> OSError:
+    """Return the same failure to listen, saying where it was and what to do."""
     if error.errno is None:  # not the system's: a path that is too long
         return OSError(f"cannot listen on {where}: {error}")
     kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
@@ -221,38 +222,17 @@ def _explained(error: OSError, where: str) -> OSError:
     return kind(error.errno, f"cannot listen on {where}: {advice}")
 
 
-def listen_unix(path: str, *, backlog: int = BACKLOG) -> socket.socket:
-    """Return a unix socket that listens at ``path``.
-
-    A socket that was left behind there, and that nobody answers, is replaced.  Give the path to
-    ``Listener(remove=...)`` to have it removed in the end.  Raises ``OSError``.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _bind_unix(sock, path)
-        sock.listen(backlog)
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, OSError):
-            raise _explained(error, repr(path)) from None
-        raise
-    return sock
+def shown(sock: socket.socket) -> Any:
+    """Return where a socket is: ``(host, port)`` for IPv4 and IPv6 alike, or a path."""
+    address = sock.getsockname()
+    return address[:2] if sock.family in _IP else address
 
 
-def _bind_unix(sock: socket.socket, path: str) -> None:
-    try:
-        sock.bind(path)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE or _answers(path):
-            raise
-        os.unlink(path)
-        sock.bind(path)
-
-
-def connected(sock: socket.socket) -> bool:
+def connected(sock: Any) -> bool:
     """Return whether a socket is a connection; ``False`` for one that listens.
 
-    A socket that does neither would be readable for ever: ``ValueError``.
+    Raises ``TypeError`` for what is no plain socket, and ``ValueError`` for a socket that is no
+    stream, or neither listens nor is connected: it would be readable for ever.
 
     >>> here, there = socket.socketpair()
     >>> connected(here)
@@ -260,6 +240,7 @@ def connected(sock: socket.socket) -> bool:
     >>> here.close(), there.close()
     (None, None)
     """
+    _check_stream(sock)
     accepts = getattr(socket, "SO_ACCEPTCONN", None)
     if accepts is not None and sock.getsockopt(socket.SOL_SOCKET, accepts):
         return False
@@ -272,16 +253,20 @@ def connected(sock: socket.socket) -> bool:
     return True
 
 
+def _check_stream(sock: Any) -> None:
+    if isinstance(sock, int) and not isinstance(sock, bool):
+        raise TypeError(f"sock: a socket is expected, not {sock} (socket.socket(fileno={sock}))")
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f"sock: a socket that listens, or is connected, is expected, not {sock!r}")
+    if hasattr(sock, "getpeercert"):
+        raise TypeError("sock: a plain socket is expected, and the ssl.SSLContext as tls=")
+    if sock.fileno() < 0:
+        raise ValueError("sock: the socket is closed; one that listens is expected")
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"sock: a stream socket (SOCK_STREAM) is expected, not {sock!r}")
+
+
 def _listen(sock: socket.socket, backlog: int) -> None:
     if sock.family in _IP:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(backlog)
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return False
-    return True

@@ -122,7 +122,7 @@ def build(
     check_fields(own)
     engine.check()
     plugs.check()
-    bounds = _bounds(limits, own.connect_timeout, engine.max_http_buffer_size)
+    bounds = _bounds(limits, own, engine, options)
     log = Log(loop.time)
     host = ServerHost(
         loop,
@@ -148,13 +148,30 @@ def build(
     return Parts(bounds, host, registry, gateway, namespaces, pressure)
 
 
-def _bounds(limits: Limits | None, connect_time: float, size: int) -> Limits:
-    """Return the limits with the options that are limits, too."""
+_OPTION_OF_LIMIT = {
+    "connect_time": "connect_timeout",
+    "upgrade_time": "upgrade_timeout",
+    "message": "max_http_buffer_size",
+    "body": "max_http_buffer_size",
+}
+"""Limits that are options of the reference as well, by other names."""
+
+
+def _bounds(
+    limits: Limits | None, own: ServerOptions, engine: EngineOptions, given: dict[str, Any]
+) -> Limits:
+    """Make limits and options agree: an option that was given counts, else the limit does."""
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"limits: a Limits(...) is expected, not {limits!r}")
-    given = DEFAULT if limits is None else limits
-    bounds = given.but(connect_time=connect_time, body=size, message=size)
+    bounds = DEFAULT if limits is None else limits
     check_fields(bounds)
+    for limit, option in _OPTION_OF_LIMIT.items():
+        options = own if option in own.__match_args__ else engine
+        if option in given:
+            bounds = bounds.but(**{limit: getattr(options, option)})
+        else:
+            setattr(options, option, getattr(bounds, limit))
+    engine.check()
     return bounds
 
 

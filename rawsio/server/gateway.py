@@ -136,7 +136,9 @@ class Gateway:
             stack.respond(answer(501), b"")
             return
         if not self.registry.serves(request):
-            stack.body = bytearray()
+            # engineio-v4-http-host: a page that a name leads here would be of our origin.
+            if not self.registry.refuses_host(stack, request):
+                stack.body = bytearray()
             return
         self._judge(stack, request)
 

@@ -17,7 +17,7 @@ from rawsio.layer import Role
 from rawsio.log import ERROR
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
-from rawsio.net.listener import Listener, connected, listen_tcp, listen_unix
+from rawsio.net.listener import Listener, connected, listen_tcp, shown
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.stack import ServerStack
@@ -72,7 +72,7 @@ class Running:
         self._pressure = pressure
         self._ticked = ticked
         self._trace = trace
-        self._listeners: list[tuple[Listener, str | None, Any]] = []
+        self._listeners: list[tuple[Listener, Callable[[], object] | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self.driver = self._new_driver()
 
@@ -145,18 +145,29 @@ class Running:
 
     # Running
 
-    def listen(self, host: str, port: int, sock: Any, path: str | None, tls: Any) -> Any:
+    def listen(self, host: str, port: int, sock: Any, path: Any, tls: Any) -> Any:
         """Listen, and return the address."""
         if tls is not None and not hasattr(tls, "wrap_bio"):
             raise TypeError(f"tls is an ssl.SSLContext of a server, or None, not {tls!r}")
-        if sock is None:
-            sock = listen_tcp(host, port) if path is None else listen_unix(path)
+        if (sock is not None) + (path is not None) + ((host, port) != ("127.0.0.1", 0)) > 1:
+            raise TypeError("listen() takes a host and port, or sock=, or path=: one of the three")
+        remove = None
+        if path is not None:
+            from rawsio.net.unix import listen_unix
+
+            sock, file = listen_unix(path)
+            remove = file.remove
+        elif sock is None:
+            sock = listen_tcp(host, port)
         elif connected(sock):
-            address = sock.getsockname()
+            address = shown(sock)
             self.accept(tls, sock, sock.getpeername())
             return address
-        listener = Listener(self.driver, sock, partial(self.accept, tls), remove=path)
-        self._listeners.append((listener, path, tls))
+        return self._add_listener(sock, remove, tls)
+
+    def _add_listener(self, sock: Any, remove: Callable[[], object] | None, tls: Any) -> Any:
+        listener = Listener(self.driver, sock, partial(self.accept, tls), remove=remove)
+        self._listeners.append((listener, remove, tls))
         return listener.address
 
     def listen_if_asked(self, host: str, port: int | None) -> None:
@@ -176,21 +187,24 @@ class Running:
         self._finished.append(loop.stop)
         try:
             with Signals(loop, lambda _number: close()) as signals:
-                try:
-                    loop.run()
-                except SystemExit as error:
-                    if not signals.installed:  # a thread that ends by it says nothing
-                        self.driver.log("handler", ERROR, _EXIT_IN_THREAD, error)
-                    self._finished.append(loop.stop)  # the first may have been in vain
-                    close()
-                    loop.run()
-                    raise
+                self._turns(loop, close, told=signals.installed)
         finally:
             self._release()
 
+    def _turns(self, loop: Loop, close: Callable[[], None], *, told: bool) -> None:
+        try:
+            loop.run()
+        except SystemExit as error:
+            if not told:  # outside the main thread it would end the thread without a word
+                self.driver.log("handler", ERROR, _EXIT_IN_THREAD, error)
+            self._finished.append(loop.stop)  # the first may have been in vain
+            close()
+            loop.run()
+            raise
+
     def _release(self) -> None:
         """Free the descriptors that are left, without a word to anybody."""
-        for listener, _path, _tls in self._listeners:
+        for listener, _remove, _tls in self._listeners:
             listener.close()
         for stream in self.driver.streams:
             stream.sock.close()
@@ -221,14 +235,14 @@ class Running:
         if self.driver.streams or self._gateway.registry.sessions:
             raise RuntimeError("a server with clients cannot move to another loop: use step()")
         before = self.host.loop
-        kept = [(listener.detach(), path, tls) for listener, path, tls in self._listeners]
+        kept = [(listener.detach(), remove, tls) for listener, remove, tls in self._listeners]
         self._listeners.clear()
         self.host.use(loop)
         self.driver = self._new_driver()
         if isinstance(before, Loop):
             before.hand_over(loop)
-        for sock, path, tls in kept:
-            self.listen("", 0, sock, path, tls)
+        for sock, remove, tls in kept:
+            self._add_listener(sock, remove, tls)
 
     async def serve(self, close: Callable[[], None]) -> None:
         """Wait until the server is closed; if the task is cancelled, close it."""
@@ -247,7 +261,7 @@ class Running:
         """Stop listening, close every connection, and cut off who is left after ``timeout``."""
         if not self.closing:
             self._stage = Stage.CLOSING
-            for listener, _path, _tls in self._listeners:
+            for listener, _remove, _tls in self._listeners:
                 listener.close()
         # Asked again, it may be for less time than the first time.
         if self.driver.streams:

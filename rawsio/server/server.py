@@ -235,15 +235,17 @@ class Server(Listening, Operators):
         port: int = 0,
         *,
         sock: Any = None,
-        path: str | None = None,
+        path: Any = None,
         tls: Any = None,
     ) -> Any:
         """Listen, and return the address: ``(host, port)``, or the path of a unix socket.
 
-        Port 0 lets the system choose.  ``sock`` is a listening socket of your own, or a
-        connection that somebody accepted for you; ``path`` makes a unix socket, ``tls`` is an
-        ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError`` that
-        says where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
+        Port 0 lets the system choose; ``host="::"`` is all addresses, of IPv4 and IPv6.  ``sock``
+        is a listening stream socket of your own, or a connection that somebody accepted for you.
+        ``path`` (``str`` or ``pathlib.Path``) makes a unix socket: it replaces one that a dead
+        server left behind, and nothing else; the end of the server removes it.  ``tls`` is an
+        ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError`` that says
+        where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
         """
         return self._running.listen(host, port, sock, path, tls)
 

@@ -130,8 +130,10 @@ def _names(path: str) -> list[str] | None:
 
 
 def _kind(name: str) -> str:
-    from mimetypes import guess_type
-
+    try:
+        from mimetypes import guess_type
+    except ImportError:  # small systems leave it out
+        return "application/octet-stream"
     kind, encoding = guess_type(name)
     if kind is None or encoding is not None:
         return "application/octet-stream"

@@ -123,11 +123,11 @@ def available() -> bool:
     return True
 
 
-def chosen(option: Any) -> DeflateOptions | None:
-    """Return what an option of a server or client stands for, or ``None`` without ``zlib``.
+def chosen(option: Any) -> DeflateOptions:
+    """Return what an option of a server or client stands for.
 
     ``True`` is :class:`DeflateOptions` as they are by default.  Raises ``TypeError`` for what is
-    neither, and ``ValueError`` for options that cannot work.
+    neither, ``ValueError`` for options that cannot work, and ``RuntimeError`` without ``zlib``.
 
     >>> chosen(DeflateOptions(level=10))
     Traceback (most recent call last):
@@ -140,7 +140,12 @@ def chosen(option: Any) -> DeflateOptions | None:
             f"per_message_deflate is a bool or a DeflateOptions, not {type(option).__name__}"
         )
     options.check()
-    return options if available() else None
+    if not available():
+        raise RuntimeError(
+            "per_message_deflate needs the module zlib, which this Python was built without:"
+            " leave the option out"
+        )
+    return options
 
 
 # Negotiation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -158,3 +159,10 @@ def test_events_are_equal_by_value() -> None:
     assert EndOfMessage() == EndOfMessage(Headers())
     assert Body(b"a") != Body(b"b")
     assert Request("GET", "/", Headers()) != Response(200, Headers())
+
+
+def test_without_zlib_no_coding_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Request("GET", "/", Headers([("Accept-Encoding", "gzip")]))
+    assert accepted_coding(asked) == "gzip"
+    monkeypatch.setitem(sys.modules, "zlib", None)
+    assert accepted_coding(asked) is None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rawsio.limits import Limits
 from rawsio.net.driver import Driver
-from rawsio.net.listener import Listener, listen_tcp, listen_unix
+from rawsio.net.listener import Listener, connected, listen_tcp
 from rawsio.net.loop import Loop
 
 from .kit import Clock, CountingSelector, turn_until
@@ -284,38 +284,6 @@ def test_ipv6_alone_and_both_families_together(bench: Bench) -> None:
     both.close()
 
 
-def test_a_unix_socket_is_listened_at_replaced_when_dead_and_removed(
-    bench: Bench, tmp_path: Path
-) -> None:
-    path = str(tmp_path / "s")
-    listen_unix(path).close()  # a program that died leaves it behind
-    listener = bench.listen(listen_unix(path), remove=path)
-    assert listener.address == path
-    with pytest.raises(OSError, match=f"cannot listen on '{path}': it is in use"):
-        listen_unix(path)
-    bench.connect(path, socket.AF_UNIX)
-    turn_until(bench.loop, lambda: bench.accepted)
-    assert bench.accepted[0][1] == ""
-    listener.close()
-    assert not os.path.exists(path)
-
-
-def test_a_unix_socket_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"cannot listen on '.*/none/s': No such file"):
-        listen_unix(str(tmp_path / "none" / "s"))
-    with pytest.raises(OSError, match=r"cannot listen on '/x*': .*too long"):
-        listen_unix("/" + "x" * 500)
-
-
-def test_a_unix_socket_that_somebody_removed_already_is_no_problem(
-    bench: Bench, tmp_path: Path
-) -> None:
-    path = str(tmp_path / "s")
-    listener = bench.listen(listen_unix(path), remove=path)
-    os.unlink(path)
-    listener.close()
-
-
 def test_a_socket_that_a_parent_left_open_is_taken_over(bench: Bench) -> None:
     parent = socket.create_server(("127.0.0.1", 0))
     listener = bench.listen(socket.socket(fileno=os.dup(parent.fileno())))
@@ -324,3 +292,20 @@ def test_a_socket_that_a_parent_left_open_is_taken_over(bench: Bench) -> None:
     assert bench.accepted[0][0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     listener.close()
     parent.close()
+
+
+def test_what_is_no_stream_socket_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match=r"not 0 \(socket.socket\(fileno=0\)\)"):
+        connected(0)
+    with pytest.raises(TypeError, match="a socket that listens, or is connected, is expected"):
+        connected("127.0.0.1")
+    datagrams = socket.socket(type=socket.SOCK_DGRAM)
+    with datagrams, pytest.raises(ValueError, match="a stream socket"):
+        connected(datagrams)
+    with pytest.raises(ValueError, match="the socket is closed"):
+        connected(datagrams)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    wrapped = context.wrap_socket(socket.socket())
+    with wrapped, pytest.raises(TypeError, match="as tls="):
+        connected(wrapped)

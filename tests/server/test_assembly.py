@@ -165,3 +165,42 @@ def test_without_it_there_may_be_no_application_at_all(loop: Loop) -> None:
     assert parts(loop, serve_client=False).gateway.application is None
     made = parts(loop, serve_client=False, app=lambda _question: "mine")
     assert ask(made, "/socket.io/socket.io.js")[1] == b"mine"
+
+
+PAIRS = {
+    ("connect_timeout", "connect_time"): 7.0,
+    ("upgrade_timeout", "upgrade_time"): 8.0,
+    ("max_http_buffer_size", "body"): 5_000_000,
+    ("max_http_buffer_size", "message"): 6_000_000,
+}
+"""Options of the reference and the limits that they set, with another value."""
+
+
+@pytest.mark.parametrize("limit", Limits.__match_args__)  # type: ignore[attr-defined]
+def test_every_limit_that_is_given_counts(loop: Loop, limit: str) -> None:
+    value = getattr(Limits(), limit) + 1
+    made = parts(loop, Limits().but(**{limit: value}))
+    assert made.limits == Limits().but(**{limit: value})
+    assert made.host.limits is made.registry.limits is made.limits
+
+
+@pytest.mark.parametrize(("pair", "value"), PAIRS.items())
+def test_an_option_that_is_a_limit_counts_when_it_is_given_and_else_the_limit(
+    loop: Loop, pair: tuple[str, str], value: float
+) -> None:
+    option, limit = pair
+    by_limit = parts(loop, Limits().but(**{limit: value}))
+    assert getattr(by_limit.limits, limit) == value
+    if option != "connect_timeout" and limit != "message":
+        assert getattr(by_limit.registry.options, option) == value
+    by_option = parts(loop, **{option: value})
+    both = parts(loop, Limits().but(**{limit: value * 2}), **{option: value})
+    for made in (by_option, both):
+        assert getattr(made.limits, limit) == value
+        if option != "connect_timeout":
+            assert getattr(made.registry.options, option) == value
+
+
+def test_a_limit_is_checked_like_the_option_that_it_is(loop: Loop) -> None:
+    with pytest.raises(ValueError, match="upgrade_timeout: 0 is not above zero"):
+        parts(loop, Limits(upgrade_time=0))

@@ -688,6 +688,26 @@ def test_what_is_no_tls_context_is_refused_before_anybody_connects(world: World)
         world.server().listen(tls=True)
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="the system has no unix sockets")
+def test_listening_takes_one_place_at_a_time(world: World, tmp_path: Path) -> None:
+    io = world.server()
+    with socket.socket() as sock:
+        for more in (
+            {"sock": sock, "path": "s"},
+            {"port": 80, "path": "s"},
+            {"sock": sock, "host": ""},
+        ):
+            with pytest.raises(TypeError, match="one of the three"):
+                io.listen(**more)
+    assert io.listen(path=tmp_path / "s") == str(tmp_path / "s")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the system has no IPv6")
+def test_an_address_of_ipv6_is_a_host_and_a_port_as_well(world: World) -> None:
+    host, port = world.server().listen("::")
+    assert (host, port > 0) == ("::", True)
+
+
 @pytest.mark.parametrize("start", ["listen", "run"])
 def test_a_port_in_place_of_the_host_is_refused_with_the_way_to_say_it(
     world: World, start: str

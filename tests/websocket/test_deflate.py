@@ -242,7 +242,8 @@ def test_what_an_option_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="level"):
         chosen(DeflateOptions(level=10))
     monkeypatch.setitem(sys.modules, "zlib", None)
-    assert chosen(True) is None
+    with pytest.raises(RuntimeError, match="needs the module zlib"):
+        chosen(True)
 
 
 def test_without_zlib_it_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,135 @@
+"""Unix sockets: what is at the path before, and what is left there afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawsio.net.driver import Driver
+from rawsio.net.listener import Listener
+from rawsio.net.loop import Loop
+from rawsio.net.unix import SocketFile, listen_unix
+
+from .kit import turn_until
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(socket, "AF_UNIX"), reason="the system has no unix sockets"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "s")
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    loop = Loop()
+    yield Driver(loop)
+    loop.close()
+
+
+def left_behind(path: str) -> None:
+    """Leave a socket at the path, as a program that died does."""
+    listen_unix(path)[0].close()
+
+
+def test_it_is_listened_at_replaced_when_dead_and_removed(driver: Driver, path: str) -> None:
+    left_behind(path)
+    accepted: list[tuple[Any, Any]] = []
+    sock, file = listen_unix(Path(path))
+    listener = Listener(
+        driver, sock, lambda *connection: accepted.append(connection), remove=file.remove
+    )
+    assert listener.address == path
+    with pytest.raises(OSError, match=f"cannot listen on '{path}': it is in use"):
+        listen_unix(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        turn_until(driver.loop, lambda: len(accepted) == 2)  # who asked whether it is live, too
+    for connection, address in accepted:
+        connection.close()
+        assert address == ""
+    listener.close()
+    assert not os.path.exists(path)
+
+
+def test_one_whose_queue_is_full_is_live(path: str) -> None:
+    listening, _ = listen_unix(path, backlog=0)
+    fillers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(path)
+    with pytest.raises(OSError, match="it is in use"):
+        listen_unix(path)
+    for sock in (listening, *fillers):
+        sock.close()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder", "a link to a file", "a link to a socket"])
+def test_what_is_no_socket_is_left_alone(path: str, kind: str) -> None:
+    if kind == "a folder":
+        os.mkdir(path)
+    elif kind == "a link to a socket":
+        left_behind(path + "1")
+        os.symlink(path + "1", path)
+    else:
+        Path(path if kind == "a file" else path + "1").write_text("precious")
+        if kind != "a file":
+            os.symlink(path + "1", path)
+    before = os.lstat(path)
+    with pytest.raises(FileExistsError, match="a file is there that is no socket: choose another"):
+        listen_unix(path)
+    assert os.lstat(path) == before
+
+
+def test_one_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"cannot listen on '.*/none/s': No such file"):
+        listen_unix(tmp_path / "none" / "s")
+    with pytest.raises(OSError, match=r"cannot listen on '/x*': .*too long"):
+        listen_unix("/" + "x" * 500)
+    with pytest.raises(TypeError, match=r"path: a str or pathlib.Path is expected, not b'/x'"):
+        listen_unix(b"/x")
+
+
+def test_one_that_somebody_removed_or_replaced_is_not_ours_to_remove(path: str) -> None:
+    sock, file = listen_unix(path)
+    os.unlink(path)
+    file.remove()
+    other, others = listen_unix(path)
+    file.remove()
+    assert os.path.exists(path)
+    others.remove()
+    assert not os.path.exists(path)
+    sock.close()
+    other.close()
+
+
+def test_a_child_does_not_remove_what_its_parent_listens_at(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sock, file = listen_unix(path)
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    file.remove()
+    assert os.path.exists(path)
+    monkeypatch.undo()
+    file.remove()
+    assert not os.path.exists(path)
+    sock.close()
+
+
+@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="only Linux has abstract names")
+def test_a_name_that_is_no_file_needs_no_removal() -> None:
+    name = f"\0rawsio-{os.getpid()}"
+    sock, file = listen_unix(name)
+    with pytest.raises(OSError, match="it is in use"):
+        listen_unix(name)
+    file.remove()
+    sock.close()
+    assert SocketFile(name).path == name
