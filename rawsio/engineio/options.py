@@ -255,6 +255,11 @@ class EngineOptions:
             if cors.credentials and (origin is True or origin == "*"):
                 raise ValueError(f"cors: credentials need exact origins, not {origin!r}")
 
+    def hooked(self) -> bool:
+        """Tell whether the application sees the first request of a session."""
+        hooks = (self.allow_request, self.generate_id, self.on_headers, self.on_initial_headers)
+        return bool(self.middleware) or any(hook is not None for hook in hooks)
+
     def cors_policy(self) -> Cors | None:
         """Return the option ``cors`` in its full form."""
         if self.cors is None or isinstance(self.cors, Cors):

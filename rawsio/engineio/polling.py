@@ -127,7 +127,7 @@ def read_query(request: Request) -> Query:
     Of two values one would be believed by us and the other perhaps by a proxy or a log.
     """
     found: dict[str, str] = {}
-    for name, value in parameters(request.query):
+    for name, value in parameters(request.query_string):
         if name not in ("EIO", "transport", "sid", "b64", "j"):
             continue
         if name in found:

@@ -211,7 +211,8 @@ class EngineIOServer:
         session = Session(
             sid,
             EngineIOConnection(Role.SERVER, self.limits, revision=revision, base64=query.base64),
-            head=freeze(request),
+            # A hook may have left something in it, or keep it to do so later.
+            first=request if self.options.hooked() else freeze(request),
             address=link.address,
             secure=link.secure,
             limits=self.limits,

@@ -60,7 +60,7 @@ class Session:
     __slots__ = (
         *("id", "address", "secure", "connection", "link", "polling", "candidate"),
         *("stage", "user"),
-        *("_head", "_limits", "_touched", "_ended"),
+        *("_first", "_limits", "_touched", "_ended"),
     )
 
     def __init__(
@@ -68,7 +68,7 @@ class Session:
         sid: str,
         connection: EngineIOConnection,
         *,
-        head: bytes = b"",
+        first: bytes | Request = b"",
         address: str = "",
         secure: bool = False,
         limits: Limits = DEFAULT,
@@ -84,7 +84,7 @@ class Session:
         self.candidate: Candidate | None = None
         self.stage = Transport.NONE
         self.user: Any = None
-        self._head = head
+        self._first = first
         self._limits = limits
         self._touched = touched
         self._ended = ended
@@ -108,8 +108,16 @@ class Session:
 
     @property
     def request(self) -> Request:
-        """The first request of the session, made anew of its bytes."""
-        return thaw(self._head)
+        """The first request of the session; from now on it is kept as an object."""
+        first = self._first
+        if isinstance(first, bytes):
+            first = self._first = thaw(first)
+        return first
+
+    def glance(self) -> Request:
+        """Return the first request for who looks at it once: it is kept as it is."""
+        first = self._first
+        return thaw(first) if isinstance(first, bytes) else first
 
     @property
     def buffered_amount(self) -> int:

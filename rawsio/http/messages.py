@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from rawsio.errors import HTTPError, LocalProtocolError, escaped
 from rawsio.layer import Role, record
+from rawsio.uri import parse_cookies, parse_query
 
 from .grammar import (
     ABSOLUTE,
@@ -36,6 +37,7 @@ from .headers import EMPTY, Headers, members
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 __all__ = [
     "Request",
@@ -59,16 +61,33 @@ __all__ = [
 _VERSIONS = ("1.0", "1.1")
 
 
+class _Carrier:
+    """What carries ``data``, which is made when it is first asked for."""
+
+    __slots__ = ("_data",)
+
+    _data: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A dict for whatever is found out about the request; nothing in it goes on the wire."""
+        try:
+            return self._data
+        except AttributeError:
+            self._data = {}
+            return self._data
+
+
 @record
-class Request:
+class Request(_Carrier):
     """The head of a request.
 
     ``target`` is as it stood in the request line, in any of the four forms of RFC 9112 section
     3.2; the properties take it apart.
 
-    >>> request = Request("GET", "http://example.com/a?b=1?c#d", Headers([("Host", "other")]))
-    >>> request.path, request.query, request.host
-    ('/a', 'b=1?c', 'example.com')
+    >>> request = Request("GET", "http://example.com/a?b=1%3F&c#d", Headers([("Host", "other")]))
+    >>> request.path, request.query_string, request.query, request.host
+    ('/a', 'b=1%3F&c', {'b': '1?', 'c': ''}, 'example.com')
     """
 
     method: str
@@ -94,9 +113,19 @@ class Request:
         return self._parts()[0]
 
     @property
-    def query(self) -> str:
+    def query_string(self) -> str:
         """What follows the first ``?``, still percent-encoded."""
         return self._parts()[1]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the query, percent-decoded; of equal names the last counts."""
+        return parse_query(self.query_string)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name, as they were sent; of equal names the first counts."""
+        return parse_cookies(self.headers.get_all("cookie"))
 
     @property
     def host(self) -> str:

@@ -269,7 +269,7 @@ def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": "" if path == "*" else unquoted(path),
-        "QUERY_STRING": request.query,
+        "QUERY_STRING": request.query_string,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": name,
         "SERVER_PORT": port or ("443" if peer.secure else "80"),

@@ -206,7 +206,7 @@ class Server(Listening, Operators):
             stack.fused = session.user.fused = Fused(session, self.limits)
 
     def _opening(self, session: Session) -> Opening:
-        first = session.request
+        first = session.glance()
         return Opening(
             first.target,
             first.headers.block,

@@ -12,15 +12,13 @@ they claim is the client's word.
 
 from __future__ import annotations
 
-from rawsio.patterns import Pattern
+from rawsio.uri import parse_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Opening", "Handshake", "parse_query"]
-
-_ESCAPE = Pattern(rb"%([0-9A-Fa-f]{2})")
+__all__ = ["Opening", "Handshake"]
 
 
 class Opening:
@@ -52,6 +50,8 @@ class Handshake:
     """What a client said when it connected.
 
     ========== =================================================================
+    request    the first request: the object that ``middleware`` and ``allow_request`` got, with
+               its ``cookies`` and what they left in its ``data``
     headers    of the first request, names in lower case, repeated ones joined by ``, ``
     query      of the first request, as a dict (the last of equal names counts)
     auth       what the client gave with its CONNECT to this namespace (``{}`` if nothing)
@@ -68,13 +68,19 @@ class Handshake:
     ('x', 'Jörg', True, {'token': 1})
     """
 
-    __slots__ = ("auth", "_opening", "_headers", "_query")
+    __slots__ = ("auth", "_opening", "_sink", "_headers", "_query")
 
-    def __init__(self, opening: Opening, auth: Any = None) -> None:
+    def __init__(self, opening: Opening, auth: Any = None, sink: Any = None) -> None:
         self.auth: Any = {} if auth is None else auth
         self._opening = opening
+        self._sink = sink
         self._headers: dict[str, str] | None = None
         self._query: dict[str, str] | None = None
+
+    @property
+    def request(self) -> Any:
+        """The first request of the session (:class:`rawsio.http.Request`)."""
+        return self._sink.request
 
     @property
     def headers(self) -> dict[str, str]:
@@ -136,22 +142,3 @@ def _parse_fields(head: bytes) -> dict[str, str]:
         text = value.strip(b" \t").decode("latin-1")
         fields[key] = f"{fields[key]}, {text}" if key in fields else text
     return fields
-
-
-def parse_query(query: str) -> dict[str, str]:
-    """Return the parameters of a query string; bytes that are no UTF-8 become U+FFFD.
-
-    >>> parse_query("a=1&b=x+y&a=%32&c")
-    {'a': '2', 'b': 'x y', 'c': ''}
-    """
-    found: dict[str, str] = {}
-    for part in query.split("&"):
-        if part:
-            name, _, value = part.partition("=")
-            found[_unescape(name)] = _unescape(value)
-    return found
-
-
-def _unescape(text: str) -> str:
-    raw = text.replace("+", " ").encode("utf-8", "replace")
-    return _ESCAPE.sub(lambda m: bytes((int(m[1], 16),)), raw).decode("utf-8", "replace")

@@ -62,8 +62,13 @@ class Socket(Listening, Member):
     def handshake(self) -> Handshake:
         """How the client introduced itself."""
         if self._handshake is None:
-            self._handshake = Handshake(self._opening, self._auth)
+            self._handshake = Handshake(self._opening, self._auth, self._peer.sink)
         return self._handshake
+
+    @property
+    def request(self) -> Any:
+        """The first request of the session, the same as ``handshake.request``."""
+        return self.handshake.request
 
     @property
     def data(self) -> Any:

@@ -6,7 +6,7 @@ import ast
 
 from .source import Module, for_every_module, modules, names
 
-BASE = {"layer", "errors", "limits", "log", "patterns", "lazy"}
+BASE = {"layer", "errors", "limits", "log", "patterns", "lazy", "uri"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 
 MAY_IMPORT = {
@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "limits": {"layer"},
     "log": set(),
     "patterns": set(),
+    "uri": {"patterns"},
     "lazy": set(),
     "trace": BASE,
     "tls": BASE,

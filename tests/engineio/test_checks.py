@@ -272,7 +272,7 @@ def test_the_application_is_asked_once_for_a_session(answer: bool | None) -> Non
     asked: list[str] = []
 
     def allow(request: Any) -> bool | None:
-        asked.append(request.query)
+        asked.append(request.query_string)
         return answer
 
     b, _ = bench(allow_request=allow)
@@ -287,9 +287,9 @@ def test_middleware_sees_each_request_and_may_refuse_it() -> None:
 
     def look(request: Any) -> tuple[int, str] | None:
         seen.append(request.method)
-        if "bad" in request.query:
+        if "bad" in request.query_string:
             return 401, "who are you?"
-        return _raise(RuntimeError("broken")) if "break" in request.query else None
+        return _raise(RuntimeError("broken")) if "break" in request.query_string else None
 
     b, told = bench(middleware=(look,))
     b.post(b.open(), "4x")

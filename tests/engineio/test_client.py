@@ -353,5 +353,5 @@ def test_our_client_and_our_server_upgrade_and_understand_each_other() -> None:
 def test_an_exchange_is_a_request_for_the_driver_to_complete() -> None:
     (first,) = EngineIOClient().exchanges()
     request = Request(first.method, first.target, Headers([("Host", "a")]))
-    assert (request.path, request.query) == ("/socket.io/", "EIO=4&transport=polling")
+    assert (request.path, request.query_string) == ("/socket.io/", "EIO=4&transport=polling")
     assert Upgraded() == Upgraded()

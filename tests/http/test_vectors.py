@@ -221,7 +221,7 @@ def test_a_request_line_with_a_mistake_is_refused(line: bytes, rule: str, status
 @pytest.mark.rule("9112-3.3-path")
 def test_every_form_of_target_is_taken_apart(line: bytes, path: str, query: str, host: str) -> None:
     request = outcome(line + b"\r\n" + HOST + b"\r\n").requests[0]
-    assert (request.path, request.query, request.host) == (path, query, host)
+    assert (request.path, request.query_string, request.host) == (path, query, host)
 
 
 @pytest.mark.rule("9112-3.2-host")

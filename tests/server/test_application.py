@@ -138,7 +138,7 @@ class TestFunctions:
         assert (response.status, got, response.headers.get("content-type")) == (status, body, kind)
 
     def test_it_sees_the_request_and_its_body(self) -> None:
-        application = as_application(lambda q: f"{q.method} {q.path} {q.query} {q.body!r}")
+        application = as_application(lambda q: f"{q.method} {q.path} {q.query_string} {q.body!r}")
         assert application(asked("/a?b=1", "POST"), b"c")[1] == b"POST /a b=1 b'c'"
 
     def test_fields_that_are_the_servers_are_not_taken_from_it(self) -> None:

@@ -395,7 +395,7 @@ def test_a_refused_request_is_told_to_handlers_of_connection_error() -> None:
         wire.send(b"GET /socket.io/?EIO=4&transport=pigeon HTTP/1.1\r\nHost: a\r\n\r\n")
         kit.run()
     ((request, *values),) = heard
-    assert request.query == "EIO=4&transport=pigeon"
+    assert request.query_string == "EIO=4&transport=pigeon"
     assert values == [0, "Transport unknown", {"transport": "pigeon"}]
     assert hooked == [0]
 
@@ -574,7 +574,7 @@ def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
 ) -> None:
     async def allow(request: Any) -> str | None:
         await asyncio.sleep(0)
-        return "who are you?" if "token=x" not in request.query else None
+        return "who are you?" if "token=x" not in request.query_string else None
 
     async def ask(query: str, io: Server, host: str, port: int) -> bytes:
         reader, writer = await asyncio.open_connection(host, port)
