@@ -56,6 +56,7 @@ __all__ = [
     "Event",
     "Ack",
     "Disconnect",
+    "HEAD",
     "MAX_ID",
     "MISSING",
     "event_args",
@@ -231,9 +232,11 @@ def _check_id(number: Any) -> None:
 
 # In
 
-# One match reads the head; each part can be told from the next by its first character.  ASCII only,
-# and linear: no part can begin with what ends the one before.
-_HEAD = Pattern("([0-6])(?:([0-9]*)-)?(?:(/[^,]*),?)?([0-9]*)")
+HEAD = Pattern("([0-6])(?:([0-9]*)-)?(?:(/[^,]*),?)?([0-9]*)")
+"""The head of a packet: type, count of attachments, namespace, id.
+
+Each part can be told from the next by its first character.  ASCII only, and linear: no part can
+begin with what ends the one before."""
 
 
 class Partial:
@@ -286,7 +289,7 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
     text: str = message
     if text[:2] == "2[":  # the commonest head by far
         return Event("/", event_args(decode_value(text, 1, limits)))
-    head = _HEAD.match(text)
+    head = HEAD.match(text)
     if head is None:
         message = f"a packet begins with its type, 0 to 6, not {escaped(text[:1])}"
         raise SocketIOError(message, "socketio-v5-format-type")

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "fused": BASE | PROTOCOLS | {"stack"},
+    "explain": BASE | PROTOCOLS,
     "host": BASE | {"stack", "net", "socketio"},
     "server.application": BASE | {"http"},
     "server.static": BASE | {"http", "server.application"},

@@ -9,7 +9,9 @@ import pytest
 from rawsio.engineio.connection import EngineIOConnection, reason_of
 from rawsio.engineio.packets import Message, Opened, encode_open
 from rawsio.errors import EngineIOError, LocalProtocolError
+from rawsio.explain import explain_engineio
 from rawsio.layer import Closed, Closing, Failed, Role
+from tests.explain.agreement import agrees
 
 INTERVAL, TIMEOUT = 25.0, 20.0
 OPENED = Opened("a", (), INTERVAL, TIMEOUT, 10**6)
@@ -81,6 +83,8 @@ def test_a_peer_that_asked_for_base64_gets_no_bytes() -> None:
 def test_an_unknown_packet_ends_the_session(packet: str) -> None:
     server = open_server()
     expected = "engineio-v4-packet-known" if packet else "engineio-v4-packet-empty"
+    # "5" is no packet of a session, but of the probe before it.
+    agrees(explain_engineio(packet, sender=Role.CLIENT), expected if packet != "5" else None)
     assert failure(server.receive(packet)) == expected
     assert server.receive("4more") == []
     assert server.data_to_send() == ["1"]
@@ -184,6 +188,8 @@ def test_pongs_that_nobody_asked_for_start_no_timer() -> None:
 def test_heartbeats_from_the_wrong_side_fail() -> None:
     rule = "engineio-v4-heartbeat-direction"
     assert failure(open_server().receive("2")) == rule
+    agrees(explain_engineio("2", sender=Role.CLIENT), rule)
+    agrees(explain_engineio("2"), None)
     assert failure(open_client().receive("3")) == rule
     assert failure(open_server(revision=3).receive("3")) == rule
     assert failure(open_client(revision=3).receive("2")) == rule
@@ -234,6 +240,7 @@ def test_in_protocol_3_a_binary_packet_begins_with_its_type() -> None:
     assert server.receive("b4AQ==") == [Message(b"\x01")]
     for wrong in (b"\x02\x01", "b2AQ==", "b"):
         assert failure(open_server(revision=3).receive(wrong)) == "engineio-v3-packet-binary"
+        agrees(explain_engineio(wrong, revision=3), "engineio-v3-packet-binary")
     assert failure(open_server(revision=3).receive(b"")) == "engineio-v4-packet-empty"
 
 

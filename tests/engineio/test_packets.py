@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from rawsio.engineio import packets as p
 from rawsio.errors import EngineIOError, LocalProtocolError
+from rawsio.explain import explain_engineio, explain_payload
+from rawsio.layer import Role
+from tests.explain.agreement import agrees
 
 from .strategies import binaries, opened, texts_for_polling
 
@@ -77,6 +80,7 @@ def test_an_open_packet_that_is_wrong_is_refused(text: str) -> None:
     with pytest.raises(EngineIOError) as caught:
         p.decode_open(text)
     assert caught.value.rule == "engineio-v4-handshake-open"
+    agrees(explain_engineio("0" + text, sender=Role.SERVER), caught.value.rule)
 
 
 def test_upgrades_and_keys_that_nobody_knows_are_passed_over() -> None:
@@ -110,6 +114,7 @@ def test_a_payload_of_separators_is_refused_before_it_is_cut() -> None:
     with pytest.raises(EngineIOError) as caught:
         p.decode_payload(b"\x1e" * 100_000, 1000)
     assert caught.value.rule == "engineio-v4-payload-count"
+    agrees(explain_payload(b"\x1e" * 100_000), caught.value.rule)
     assert len(p.decode_payload(b"\x1e" * 999, 1000)) == 1000
 
 
@@ -119,6 +124,7 @@ def test_a_payload_that_is_not_utf_8_is_refused(body: bytes) -> None:
     with pytest.raises(EngineIOError) as caught:
         p.decode_payload(body, 10)
     assert caught.value.rule == "engineio-v4-payload-utf8"
+    agrees(explain_payload(body), caught.value.rule)
 
 
 @pytest.mark.rule("engineio-v4-payload-base64")
@@ -127,6 +133,7 @@ def test_junk_is_not_taken_for_base64(text: str) -> None:
     with pytest.raises(EngineIOError) as caught:
         p.decode_base64(text)
     assert caught.value.rule == "engineio-v4-payload-base64"
+    agrees(explain_engineio("b" + text), caught.value.rule)
 
 
 @given(binaries)

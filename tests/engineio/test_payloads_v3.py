@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from rawsio.engineio import payloads_v3 as v3
 from rawsio.errors import EngineIOError
+from rawsio.explain import explain_payload
+from tests.explain.agreement import agrees, well_formed
 
 from .strategies import binaries, texts
 
@@ -79,6 +81,7 @@ def test_a_length_that_is_wrong_is_refused(body: bytes) -> None:
     with pytest.raises(EngineIOError) as caught:
         v3.decode_text(body, 10)
     assert caught.value.rule == "engineio-v3-payload-length"
+    agrees(explain_payload(body, revision=3, binary=False), caught.value.rule)
 
 
 @pytest.mark.rule("engineio-v3-payload-binary")
@@ -89,6 +92,7 @@ def test_a_binary_payload_that_is_wrong_is_refused(body: str) -> None:
     with pytest.raises(EngineIOError) as caught:
         v3.decode_binary(bytes.fromhex(body), 10)
     assert caught.value.rule == "engineio-v3-payload-binary"
+    agrees(explain_payload(bytes.fromhex(body), revision=3, binary=True), caught.value.rule)
 
 
 @pytest.mark.parametrize("decode", [v3.decode_text, v3.decode_binary])
@@ -115,6 +119,8 @@ def test_packets_come_back_from_either_form(packets: list[Any]) -> None:
 
 @given(st.binary(max_size=30))
 def test_any_body_is_read_or_refused(body: bytes) -> None:
+    for binary in (True, False, None):
+        well_formed(explain_payload(body, revision=3, binary=binary))
     for decode in (v3.decode_text, v3.decode_binary):
         try:
             assert isinstance(decode(body, 5), list)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from rawsio.errors import LocalProtocolError
+from rawsio.explain import explain_http
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, Response, answer
 from rawsio.http.states import BODY
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import DEFAULT, Limits
+from tests.explain.agreement import agrees
 
 __all__ = ["Outcome", "outcome", "run", "reply", "joined", "client_that_asked", "HOST"]
 
@@ -152,4 +154,14 @@ def outcome(
         assert parts.comparable() == whole.comparable(), f"split at {cut}"
     ends = [e for e in whole.events if isinstance(e, (Closed, Failed))]
     assert ends in ([], whole.events[-1:])
+    if make is None:
+        _explained(wire, whole, limits, eof=eof)
     return whole
+
+
+def _explained(wire: bytes, whole: Outcome, limits: Limits, *, eof: bool) -> None:
+    """Check that the explanation of the wire has the same verdict, unless HTTP was left."""
+    offers = any("upgrade" in request.headers for request in whole.requests)
+    if not offers and not any(request.method == "CONNECT" for request in whole.requests):
+        tree = explain_http(wire, ended=eof, limits=limits)
+        agrees(tree, whole.failed[0] if whole.failed else None)

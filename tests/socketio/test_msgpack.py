@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.errors import SocketIOError
+from rawsio.explain import explain_msgpack
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT, Limits
 from rawsio.socketio import msgpack
@@ -18,6 +19,7 @@ from rawsio.socketio.msgpack import UNDEFINED, MsgpackParser, pack, unpack
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import Unsendable
 from rawsio.stack import prepare, preparer
+from tests.explain.agreement import agrees
 from tests.laws import Subject, laws_for
 
 from . import strategies
@@ -211,6 +213,7 @@ class TestParser:
     def refused(self, fields: Any, limits: Limits = DEFAULT) -> str:
         with pytest.raises(SocketIOError) as caught:
             MsgpackParser().decode(pack(fields), limits)
+        agrees(explain_msgpack(pack(fields), limits=limits), caught.value.rule)
         return caught.value.rule
 
     @pytest.mark.rule("socketio-v5-msgpack-fields")

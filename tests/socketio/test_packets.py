@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from rawsio.errors import SocketIOError
+from rawsio.explain import explain_socketio
 from rawsio.limits import DEFAULT, Limits
 from rawsio.socketio.packets import (
     MAX_ID,
@@ -23,6 +24,7 @@ from rawsio.socketio.packets import (
     encode_packet,
 )
 from rawsio.socketio.values import Unsendable
+from tests.explain.agreement import agrees
 
 from . import strategies
 
@@ -61,6 +63,7 @@ CANONICAL: list[tuple[Any, tuple[str | bytes, ...]]] = [
 
 def decode(message: Any, *attachments: bytes, limits: Limits = DEFAULT) -> Any:
     packet: Any = decode_packet(message, limits)
+    agrees(explain_socketio(message, attachments, limits=limits), None)
     if not attachments:
         return packet
     assert isinstance(packet, Partial)
@@ -72,6 +75,7 @@ def decode(message: Any, *attachments: bytes, limits: Limits = DEFAULT) -> Any:
 def refused(message: Any, limits: Limits = DEFAULT) -> str:
     with pytest.raises(SocketIOError) as caught:
         decode_packet(message, limits)
+    agrees(explain_socketio(message, limits=limits), caught.value.rule)
     return caught.value.rule
 
 

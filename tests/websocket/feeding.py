@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from rawsio.layer import Closing, Role
+from rawsio.explain import explain_websocket
+from rawsio.layer import Closing, Failed, Role
 from rawsio.limits import DEFAULT, Limits
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import CLOSE, Frame, decode_close, decode_frame, encode_frame
+from tests.explain.agreement import agrees
 
 __all__ = ["KEY", "Outcome", "feed", "frame", "frames", "close_sent"]
 
 KEY = bytes.fromhex("37fa213d")
+
+_NOT_OF_BYTES = ("6455-7.1.5-eof", "6455-7.1.1-close-time")
 
 
 class Outcome:
@@ -65,6 +69,9 @@ def feed(
     for pieces in cuts:
         other = _run(role, pieces, limits, deflate, eof=eof)
         assert other.facts() == whole.facts(), [len(piece) for piece in pieces]
+    last = whole.events[-1] if whole.events else None
+    rule = last.rule if isinstance(last, Failed) and last.rule not in _NOT_OF_BYTES else None
+    agrees(explain_websocket(wire, role.peer, deflate=deflate, limits=limits), rule)
     return whole
 
 

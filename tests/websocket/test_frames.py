@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.errors import WebSocketError
+from rawsio.explain import explain_websocket
+from rawsio.layer import Role
 from rawsio.websocket.frames import (
     BINARY,
     CLOSE,
@@ -23,6 +25,7 @@ from rawsio.websocket.frames import (
     encode_frame,
     text_frame,
 )
+from tests.explain.agreement import agrees
 
 KEY = bytes.fromhex("37fa213d")
 
@@ -89,6 +92,8 @@ def refused(wire: bytes, masked: bool = False) -> str:
     with pytest.raises(WebSocketError) as caught:
         decode_header(wire, 0, masked)
     assert caught.value.code == 1002
+    sender = Role.CLIENT if masked else Role.SERVER
+    agrees(explain_websocket(wire, sender), caught.value.rule)
     return caught.value.rule
 
 
