@@ -77,9 +77,10 @@ class Limits:
     """Most packets that wait for a poll: who posts but never polls is cut off.  A client with as
     many that wait to be posted begins no poll."""
     sessions: int = 65536
-    """Most sessions at a time."""
-    sessions_per_address: int = 65536
-    """Most sessions at a time of one address; behind a proxy all clients have the same."""
+    """Most sessions at a time; above, the oldest that has joined no namespace makes room."""
+    sessions_per_address: int = 0
+    """Most sessions at a time of one address; 0: as many as there may be in all, because behind a
+    proxy all clients have the same address."""
     handshakes_per_second: int = 10_000
     """Most new sessions a second of one address, averaged over ten seconds."""
 

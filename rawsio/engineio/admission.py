@@ -1,11 +1,15 @@
-"""How much one address may take: sessions at a time, and handshakes in a while.
+"""Who gets a place in the table of sessions: how many there may be, and who makes room.
 
-The one idea: counters by address, nothing else.  Handshakes are counted in windows of ten seconds,
-and all forgotten when a window is over, so an attacker with many addresses fills a dictionary for
-ten seconds at most.
+A handshake costs its sender a hundred bytes, so a full table must not keep newcomers out.  A new
+session is a *guest* until the layer above confirms it (for Socket.IO: until it has joined a
+namespace).  When the table is full, or the share of one address, the oldest guest makes room; a
+confirmed session never does.  A handshake is refused only if there is no guest left.
 
-What is left out: who stands behind an address.  Behind a proxy everybody has the proxy's, over a
-unix socket there is none (nothing is counted then); the defaults allow for that.
+Handshakes are counted by address in windows of ten seconds, and all forgotten when a window is
+over, so an attacker with many addresses fills a dictionary for ten seconds at most.
+
+This module does not know who stands behind an address.  Behind a proxy everybody has the proxy's,
+over a unix socket there is none (nothing is counted then); the defaults allow for that.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from .checks import RequestError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.limits import Limits
+
+    from .session import Session
 
 __all__ = ["Admission"]
 
@@ -26,58 +32,82 @@ _NOBODY = ("", "unix")
 
 
 class Admission:
-    """Counts the sessions of each address, and refuses what is too much.
+    """Counts sessions and handshakes, and refuses what is too much; see the module."""
 
-    >>> from rawsio.limits import Limits
-    >>> door = Admission(Limits(sessions_per_address=1))
-    >>> door.check("192.0.2.1", 0, now=0.0); door.opened("192.0.2.1")
-    >>> door.check("192.0.2.1", 1, now=0.0)
-    Traceback (most recent call last):
-    rawsio.engineio.checks.RequestError: Bad request
-    >>> door.closed("192.0.2.1")
-    >>> door.check("192.0.2.1", 0, now=0.0)
-    """
-
-    __slots__ = ("shut", "_limits", "_sessions", "_handshakes", "_since")
+    __slots__ = ("shut", "_limits", "_share", "_guests", "_sessions", "_handshakes", "_since")
 
     def __init__(self, limits: Limits) -> None:
         self.shut = False
         self._limits = limits
+        share = limits.sessions_per_address
+        self._share = share if share < limits.sessions else 0
+        # In the order of their arrival, for each address and (under None) for all together.
+        self._guests: dict[str | None, dict[Session, None]] = {None: {}}
         self._sessions: dict[str, int] = {}
         self._handshakes: dict[str, int] = {}
         self._since = 0.0
 
-    def check(self, address: str, sessions: int, now: float) -> None:
-        """Count a handshake; raise ``RequestError`` if it is one too many.
+    def check(self, address: str, sessions: int, now: float) -> Session | None:
+        """Count a handshake; return the guest that has to make room for it, if one has to.
 
-        ``sessions`` is how many there are in all.
+        ``sessions`` is how many there are in all.  Raises ``RequestError`` for a handshake that is
+        one too many.
         """
-        limits = self._limits
         if self.shut:
             context = {"name": "SHUTTING_DOWN"}
             raise RequestError(3, "engineio-v4-handshake-shut", context, status=503)
-        if sessions >= limits.sessions or (
-            self._sessions.get(address, 0) >= limits.sessions_per_address
-        ):
+        # First of all: who is too fast must not push others out.
+        self._count(address, now)
+        full: str | None
+        if self._share and self._sessions.get(address, 0) >= self._share:
+            full = address
+        elif sessions >= self._limits.sessions:
+            full = None
+        else:
+            return None
+        oldest = next(iter(self._guests.get(full, ())), None)
+        if oldest is None:
             context = {"name": "TOO_MANY_SESSIONS", "address": address}
             raise RequestError(3, "engineio-v4-handshake-sessions", context, status=503)
+        return oldest
+
+    def _count(self, address: str, now: float) -> None:
         if address in _NOBODY:
             return
         if not 0.0 <= now - self._since < WINDOW:
             self._since = now
             self._handshakes.clear()
         count = self._handshakes[address] = self._handshakes.get(address, 0) + 1
-        if count > limits.handshakes_per_second * WINDOW:
+        if count > self._limits.handshakes_per_second * WINDOW:
             context = {"name": "TOO_MANY_HANDSHAKES", "address": address}
             raise RequestError(3, "engineio-v4-handshake-rate", context, status=429)
 
-    def opened(self, address: str) -> None:
+    def opened(self, session: Session) -> None:
         """Take note of a session."""
+        address = session.address
+        if session.guest:
+            for key in self._keys(session):
+                self._guests.setdefault(key, {})[session] = None
         if address not in _NOBODY:
             self._sessions[address] = self._sessions.get(address, 0) + 1
 
-    def closed(self, address: str) -> None:
+    def confirmed(self, session: Session) -> None:
+        """Take note that a session has a place of its own."""
+        for key in self._keys(session):
+            guests = self._guests.get(key)
+            if guests is not None:
+                guests.pop(session, None)
+                if not guests and key is not None:
+                    del self._guests[key]
+
+    def _keys(self, session: Session) -> tuple[str | None, ...]:
+        nobody = not self._share or session.address in _NOBODY
+        return (None,) if nobody else (None, session.address)
+
+    def closed(self, session: Session) -> None:
         """Take note of the end of a session."""
+        self.confirmed(session)
+        address = session.address
         count = self._sessions.get(address, 0) - 1
         if count > 0:
             self._sessions[address] = count

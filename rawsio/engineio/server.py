@@ -74,12 +74,13 @@ class EngineIOServer:
     ``touched(session)`` is called when a session has something to flush, or when its deadline may
     have come nearer: the driver flushes it at the end of the turn, and looks at the deadline.
     ``gone(session)`` is called once when it is over, from whichever side: the driver forgets it.
-    ``log`` is called as a :class:`rawsio.log.Log`.
+    ``log`` is called as a :class:`rawsio.log.Log`.  With ``guests`` every session is a guest, which
+    may have to make room for another one, until :meth:`Session.confirm` is called.
     """
 
     __slots__ = (
         *("options", "limits", "sessions"),
-        *("_admission", "_replies", "_path", "_random_bytes", "_touched", "_gone"),
+        *("_admission", "_replies", "_path", "_random_bytes", "_touched", "_gone", "_guest"),
     )
 
     def __init__(
@@ -91,6 +92,7 @@ class EngineIOServer:
         touched: Callable[[Session], None] = lambda _session: None,
         gone: Callable[[Session], None] = lambda _session: None,
         log: Callable[..., object] = write,
+        guests: bool = False,
     ) -> None:
         self.options = options if options is not None else EngineOptions()
         self.options.check()
@@ -99,6 +101,7 @@ class EngineIOServer:
         """The sessions that are not over, by their ids."""
         self._replies = Replies(self.options, log)
         self._admission = Admission(limits)
+        self._guest = self._admission.confirmed if guests else None
         self._path = self.options.full_path()
         self._random_bytes = random_bytes
         self._touched = touched
@@ -207,7 +210,8 @@ class EngineIOServer:
             check_origin(self._replies.policy, request, secure=link.secure, script=True)
         # The id before the admission, which counts: whoever makes it may be waited for.
         sid = self._new_id(request, answers)
-        self._admission.check(link.address, len(self.sessions), now)
+        oldest = self._admission.check(link.address, len(self.sessions), now)
+        evicted = [] if oldest is None else self._evict(oldest)
         session = Session(
             sid,
             EngineIOConnection(Role.SERVER, self.limits, revision=revision, base64=query.base64),
@@ -218,16 +222,22 @@ class EngineIOServer:
             limits=self.limits,
             touched=self._touched,
             ended=self._forget,
+            guest=self._guest,
         )
         if query.transport == "websocket":
             link.session = session
-            return UPGRADE, []
+            return UPGRADE, evicted
         session.polling = Polling(query.jsonp)
         fields = self._replies.fields(request, sid)
         upgrades = self.options.allow_upgrades and "websocket" in self.options.transports
         events = self._open(session, ("websocket",) if upgrades else ())
         session.park(link, fields, self._compression(request))
-        return RESPONDED, events
+        return RESPONDED, evicted + events
+
+    def _evict(self, session: Session) -> Events:
+        message = "the table of sessions is full, and this one has joined no namespace"
+        events = session.fail(EngineIOError(message, "engineio-v4-handshake-evicted"))
+        return [(session, event) for event in events]
 
     def _new_id(self, request: Request, answers: Answers) -> str:
         make = self.options.generate_id
@@ -260,7 +270,7 @@ class EngineIOServer:
         session.connection.send(opened)
         session.stage = Transport.POLLING if session.polling is not None else Transport.WEBSOCKET
         self.sessions[session.id] = session
-        self._admission.opened(session.address)
+        self._admission.opened(session)
         if options.initial_packet is not None:
             session.connection.send(Message(options.initial_packet))
         self._touched(session)
@@ -268,7 +278,7 @@ class EngineIOServer:
 
     def _forget(self, session: Session) -> None:
         if self.sessions.pop(session.id, None) is not None:
-            self._admission.closed(session.address)
+            self._admission.closed(session)
             self._gone(session)
 
     # Polling

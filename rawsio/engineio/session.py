@@ -54,13 +54,14 @@ class Session:
     """One client; made by the registry, told of its transport's doings by it.
 
     ``id`` is a secret: whoever knows it can speak for the client.  ``link`` is the session's
-    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.
+    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.  ``guest`` is called
+    by the first ``confirm``; without it the session is confirmed from the start.
     """
 
     __slots__ = (
         *("id", "address", "secure", "connection", "link", "polling", "candidate"),
         *("stage", "user"),
-        *("_first", "_limits", "_touched", "_ended"),
+        *("_first", "_limits", "_touched", "_ended", "_guest"),
     )
 
     def __init__(
@@ -74,6 +75,7 @@ class Session:
         limits: Limits = DEFAULT,
         touched: Told,
         ended: Told,
+        guest: Told | None = None,
     ) -> None:
         self.id = sid
         self.address = address
@@ -88,8 +90,20 @@ class Session:
         self._limits = limits
         self._touched = touched
         self._ended = ended
+        self._guest = guest
 
     # What the layer above asks
+
+    @property
+    def guest(self) -> bool:
+        """Whether nobody has confirmed the session: it may have to make room for another one."""
+        return self._guest is not None
+
+    def confirm(self) -> None:
+        """Give the session a place of its own: the layer above has taken the client in."""
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest(self)
 
     @property
     def transport(self) -> str:
@@ -187,12 +201,14 @@ class Session:
         """End the session from our side; it gives no further events.
 
         Over polling, what is queued waits for one more poll, for ``limits.poll_grace`` seconds;
-        ``discard`` drops it.  A session that is over stays so.
+        ``discard`` drops it, and a guest gets no such time.  A session that is over stays so.
         """
         if self.connection.state is State.CLOSED:
             return
         self._drop_candidate()
         polling = self.polling
+        if polling is not None and polling.poll is None and self.guest:
+            discard = True
         if discard:
             self.connection.data_to_send()
         elif polling is not None and self.connection.pending:

@@ -132,7 +132,7 @@ def build(
         recovery=_recovery(own.connection_state_recovery),
         encode=prepare if plugs.parser is None else preparer(plugs.parser),
     )
-    registry = EngineIOServer(engine, bounds, touched=touched, gone=gone, log=log)
+    registry = EngineIOServer(engine, bounds, touched=touched, gone=gone, log=log, guests=True)
     gateway = Gateway(
         registry,
         on_event,

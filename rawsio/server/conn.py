@@ -246,6 +246,10 @@ class Conn:
             self._watchers = Watchers(self.session, self._pressure.host.log)
         return self._watchers.on(name, fn)
 
+    def joined(self) -> None:
+        """Take note that the client is in a namespace: it has a place of its own from now on."""
+        self.session.confirm()
+
     def told(self, name: str, *values: Any) -> None:
         """Hear of the session."""
         if self._watchers is not None:

@@ -126,6 +126,9 @@ if TYPE_CHECKING:
         def pause(self, paused: bool, /) -> None:  # noqa: FBT001
             """Stop or go on reading: the queue of events is over its limit, or no longer."""
 
+        def joined(self) -> None:
+            """Take note that the client has joined a namespace."""
+
         def told(self, name: str, /, *values: Any) -> None:
             """Hear of the session: ``upgrade``, ``drain``, ``close`` with the reason."""
 

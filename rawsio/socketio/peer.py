@@ -266,6 +266,7 @@ class Peer(InOrder):
 
     def _accept(self, socket: Socket) -> None:
         namespace: Any = socket.namespace
+        self.sink.joined()
         data = namespace.enter(socket)
         self.send(Connect(socket.namespace.name, data))
         if self._timer is not None and self.protocol.deadline is None:

@@ -209,6 +209,9 @@ class Client:
     def pause(self, paused: bool) -> None:
         self.paused = paused
 
+    def joined(self) -> None:
+        self.place = True
+
     def told(self, name: str, *values: Any) -> None:
         self.tidings.append((name, *values))
 

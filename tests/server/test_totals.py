@@ -1,0 +1,51 @@
+"""What all clients together may take: places in the table of sessions, and memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rawsio import Server
+from rawsio.limits import Limits
+from rawsio.testing import TestKit
+
+POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost:a\r\n\r\n"
+
+
+def dial(kit: TestKit, address: str) -> Any:
+    """Return the client's end of a connection from this address."""
+    here, there = kit.board.pair()
+    kit.io._running.accept(None, there, (address, 1))
+    return here
+
+
+def answer(kit: TestKit, wire: Any, data: bytes) -> bytes:
+    wire.send(data)
+    kit.run()
+    heard: bytes = wire.recv(65536)
+    return heard
+
+
+@pytest.mark.rule("engineio-v4-handshake-evicted")
+def test_an_address_that_fills_the_table_keeps_no_newcomer_out_and_pushes_nobody_out() -> None:
+    io = Server(limits=Limits(sessions=50))
+    heard = []
+    io.on("hi", lambda socket: heard.append(socket.id))
+    with TestKit(io) as kit:
+        honest = kit.connect()
+        polling = kit.client(transports=["polling"]).main
+        polling.connect().opening.result(60)
+        for _ in range(200):
+            wire = dial(kit, "203.0.113.9")
+            assert answer(kit, wire, POLL)[9:12] == b"200"
+            wire.reset()
+        kit.run()
+        assert io.stats()["sessions"] == 50
+        assert answer(kit, dial(kit, "198.51.100.7"), POLL)[9:12] == b"200"
+        newcomer = kit.connect()
+        for socket in (honest, polling, newcomer):
+            assert socket.connected
+            socket.emit("hi")
+        kit.run()
+        assert len(heard) == 3
