@@ -222,8 +222,9 @@ class EngineIOServer:
             limits=self.limits,
             touched=self._touched,
             ended=self._forget,
-            guest=self._guest,
         )
+        if self._guest is not None:
+            session.be_guest(self._guest)
         if query.transport == "websocket":
             link.session = session
             return UPGRADE, evicted

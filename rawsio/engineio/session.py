@@ -54,8 +54,7 @@ class Session:
     """One client; made by the registry, told of its transport's doings by it.
 
     ``id`` is a secret: whoever knows it can speak for the client.  ``link`` is the session's
-    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.  ``guest`` is called
-    by the first ``confirm``; without it the session is confirmed from the start.
+    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.
     """
 
     __slots__ = (
@@ -75,7 +74,6 @@ class Session:
         limits: Limits = DEFAULT,
         touched: Told,
         ended: Told,
-        guest: Told | None = None,
     ) -> None:
         self.id = sid
         self.address = address
@@ -90,7 +88,7 @@ class Session:
         self._limits = limits
         self._touched = touched
         self._ended = ended
-        self._guest = guest
+        self._guest: Told | None = None
 
     # What the layer above asks
 
@@ -98,6 +96,10 @@ class Session:
     def guest(self) -> bool:
         """Whether nobody has confirmed the session: it may have to make room for another one."""
         return self._guest is not None
+
+    def be_guest(self, confirmed: Told) -> None:
+        """Make a new session a guest until ``confirm``, which calls ``confirmed`` once."""
+        self._guest = confirmed
 
     def confirm(self) -> None:
         """Give the session a place of its own: the layer above has taken the client in."""
