@@ -78,9 +78,9 @@ class Limits:
     many that wait to be posted begins no poll."""
     sessions: int = 65536
     """Most sessions at a time; above, the oldest that has joined no namespace makes room."""
-    sessions_per_address: int = 0
-    """Most sessions at a time of one address; 0: as many as there may be in all, because behind a
-    proxy all clients have the same address."""
+    sessions_per_address: int = 1_000_000_000
+    """Most sessions at a time of one address.  Only a number below ``sessions`` has an effect, and
+    the default has none: behind a proxy all clients have the same address."""
     handshakes_per_second: int = 10_000
     """Most new sessions a second of one address, averaged over ten seconds."""
 

@@ -315,7 +315,7 @@ def test_sessions_are_bounded_and_the_rest_is_told_so() -> None:
     victim = Victim(limits=Limits(sessions=3))
     with victim.kit:
         for _ in range(2):
-            Polling(victim.kit)
+            Polling(victim.kit).post(b"40")
         wire = victim.kit.dial()
         wire.send(request("EIO=4&transport=polling"))
         victim.kit.run()
