@@ -148,6 +148,14 @@ class Limits:
     """A connection that was silent for this long is asked whether it lives (``PING``)."""
     resp_reply_time: float = 5.0
     """How long the oldest command may wait for its reply before the connection counts as dead."""
+    redis_connect_time: float = 5.0
+    """A connection must be made, greeted and subscribed this long after it was begun."""
+    redis_retry_time: float = 1.0
+    """The longest pause between two attempts to connect."""
+    redis_queue: int = 10_000
+    """Most commands that wait for a connection to Redis."""
+    redis_queue_bytes: int = 16_000_000
+    """The same in bytes."""
 
     # TLS
     tls_time: float = 10.0

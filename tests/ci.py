@@ -6,7 +6,7 @@ their budgets: a section that takes more seconds is killed and has failed; ``--s
 another budget.  ``--examples N`` has the laws run with fewer examples than 20,000.  Sections:
 
 =============  ================================================================================
-prepare        environments under ``.interop``, node, npm packages, Chromium (run and full)
+prepare        environments under ``.interop``, node, npm packages, Chromium, Redis (run and full)
 lint           ruff check, ruff format --check
 types          mypy --strict
 suite          the whole suite, 500 derandomised examples for each property, in two halves
@@ -196,7 +196,10 @@ def _apt_get(ctx: Context, packages: list[str]) -> None:
 
 def prepare(ctx: Context) -> None:
     """Make the environments and install what the sections below need."""
-    wanted = {"node": "nodejs", "npm": "npm", "chromium": "chromium"}
+    wanted = {
+        **{"node": "nodejs", "npm": "npm", "chromium": "chromium"},
+        **{"redis-server": "redis-server", "openssl": "openssl"},
+    }
     missing = [package for program, package in wanted.items() if shutil.which(program) is None]
     if find_spec("ensurepip") is None:  # Debian keeps it apart from its Python
         missing.append("python3-venv")

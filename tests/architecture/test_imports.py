@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "websocket": BASE,
     "engineio": BASE,
     "socketio": BASE,
-    "redis": BASE,
+    "redis": BASE | {"net", "tls"},
     "net": BASE,
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},

@@ -3,9 +3,10 @@
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
 official clients, ``browser_client`` judges our browser client,
-``demo`` uses the demo page in Chromium.  ``python_client`` is a program in Python: our client
-against the official server.  Their npm packages go into ``.interop/npm``, in the
-versions of ``package.json``; ``NODE_MODULES`` names a folder that has them already.
+``demo`` uses the demo page in Chromium.  Two are programs in Python: ``python_client`` tries our
+client against the official server, ``redis_client`` our client of Redis against ``redis-server``.
+Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
+names a folder that has them already.
 
 ``--reference`` runs the suites against the official server instead of ours, to judge the judges.
 What the suites write (screenshots) goes into ``.interop/results``.  The exit code is 0 if
@@ -34,7 +35,10 @@ __all__ = ["SUITES", "Result", "install", "main", "run_suite"]
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
-SUITES = ("official_client", "features", "protocol", "browser_client", "demo", "python_client")
+SUITES = (
+    *("official_client", "features", "protocol", "browser_client", "demo", "python_client"),
+    "redis_client",
+)
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""

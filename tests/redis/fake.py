@@ -1,0 +1,209 @@
+"""A Redis in memory: the server's end of our RESP layer, and the commands that clusters use.
+
+Time and the wires are those of :mod:`rawsio.net.memory`, so a test moves the clock, cuts
+connections and stops the server, and everything happens in the same order each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rawsio.layer import Role
+from rawsio.limits import DEFAULT, Limits
+from rawsio.net.driver import Driver
+from rawsio.net.loop import Loop
+from rawsio.net.memory import START, Switchboard
+from rawsio.net.tcp import TCPStream
+from rawsio.redis import Command, ErrorReply, Push, Reply, RESPConnection
+
+__all__ = ["Bench", "FakeRedis"]
+
+
+class _Client:
+    """One connection of the server."""
+
+    def __init__(self, redis: FakeRedis, driver: Driver, sock: Any) -> None:
+        self.redis = redis
+        self.layer = RESPConnection(Role.SERVER)
+        self.known = not redis.password
+        self.seen: list[list[bytes]] = []
+        self.stream = TCPStream(driver, sock, self.layer, self._received, self._closed)
+
+    def _received(self, _stream: TCPStream, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Command) and not self.redis.silent:
+                self.redis.run(self, list(event.args))
+        self.stream.touch()
+
+    def _closed(self, _stream: TCPStream, _reason: str) -> None:
+        self.redis.clients.remove(self)
+
+    def reply(self, value: Any) -> None:
+        self.layer.send(Reply(value))
+        self.stream.touch()
+
+    def push(self, kind: str, items: list[Any]) -> None:
+        self.layer.send(Push(kind, items))
+        self.stream.touch()
+
+
+class FakeRedis:
+    """A server with pub/sub and strings; ``version`` 6 has ``HELLO``, 5 has not.
+
+    While ``silent`` it takes commands and does nothing.  ``refuse`` maps a word to the error with
+    which such commands are answered.
+    """
+
+    def __init__(self, *, version: int = 7, password: str = "") -> None:
+        self.version = version
+        self.password = password
+        self.silent = False
+        self.refuse: dict[str, ErrorReply] = {}
+        self.clients: list[_Client] = []
+        self.values: dict[bytes, bytes] = {}
+        self.ran: list[list[bytes]] = []
+
+    def run(self, client: _Client, args: list[bytes]) -> None:
+        self.ran.append(args)
+        name = args[0].decode().lower()
+        if name in self.refuse:
+            client.reply(self.refuse[name])
+        elif not client.known and name not in ("hello", "auth"):
+            client.reply(ErrorReply("NOAUTH", "Authentication required."))
+        else:
+            method: Callable[..., None] | None = getattr(self, f"do_{name}", None)
+            if method is None or (name == "hello" and self.version < 6):
+                client.reply(ErrorReply("ERR", f"unknown command '{name}'"))
+            else:
+                method(client, *args[1:])
+
+    def do_hello(self, client: _Client, version: bytes, *more: bytes) -> None:
+        if more[:1] == (b"AUTH",):
+            client.known = more[2].decode() == self.password
+        if not client.known:
+            client.reply(ErrorReply("WRONGPASS", "invalid username-password pair"))
+        else:
+            client.reply({b"server": b"redis", b"proto": int(version)})
+
+    def do_auth(self, client: _Client, *words: bytes) -> None:
+        client.known = words[-1].decode() == self.password
+        client.reply("OK" if client.known else ErrorReply("WRONGPASS", "invalid password"))
+
+    def do_select(self, client: _Client, _database: bytes) -> None:
+        client.reply("OK")
+
+    def do_ping(self, client: _Client) -> None:
+        subscribed = client.layer.version == 2 and any(client.layer.subscriptions.values())
+        client.reply([b"pong", b""] if subscribed else "PONG")
+
+    def do_get(self, client: _Client, key: bytes) -> None:
+        client.reply(self.values.get(key))
+
+    def do_set(self, client: _Client, key: bytes, value: bytes) -> None:
+        self.values[key] = value
+        client.reply("OK")
+
+    def do_publish(self, client: _Client, channel: bytes, payload: bytes) -> None:
+        heard = 0
+        for other in list(self.clients):
+            named = other.layer.subscriptions
+            if channel in named["subscribe"]:
+                other.push("message", [channel, payload])
+                heard += 1
+            for pattern in named["psubscribe"]:
+                if fnmatchcase(channel.decode(), pattern.decode()):
+                    other.push("pmessage", [pattern, channel, payload])
+                    heard += 1
+        client.reply(heard)
+
+    def _confirm(self, client: _Client, kind: str, names: tuple[bytes, ...]) -> None:
+        for number, name in enumerate(names, 1):
+            client.push(kind, [name, number])
+
+    def do_subscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "subscribe", names)
+
+    def do_psubscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "psubscribe", names)
+
+    def do_ssubscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "ssubscribe", names)
+
+    def do_unsubscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "unsubscribe", names)
+
+
+class Bench:
+    """A loop in memory, a Redis on it, and what clients need to reach it."""
+
+    def __init__(self, redis: FakeRedis | None = None, limits: Limits = DEFAULT) -> None:
+        self.board = Switchboard()
+        self.loop = Loop(self.board, self.board.time)  # type: ignore[arg-type]
+        self.redis = FakeRedis() if redis is None else redis
+        self.driver = Driver(self.loop, limits)
+        self.refusing = False
+        self.vanished = False
+        self.dialled = 0
+
+    def connect(
+        self,
+        _loop: Any,
+        _host: str,
+        _port: int,
+        done: Callable[[Any], object],
+        failed: Callable[[str], object],
+    ) -> Any:
+        """Connect a client to the server: what ``RedisClient(connect=...)`` takes."""
+        call = _Call()
+        self.dialled += 1
+        self.loop.call_soon(self._join, call, done, failed)
+        return call
+
+    def _join(self, call: _Call, done: Callable[[Any], object], failed: Any) -> None:
+        if call.cancelled or self.vanished:
+            return
+        if self.refusing:
+            failed("connection refused")
+            return
+        here, there = self.board.pair()
+        self.redis.clients.append(_Client(self.redis, self.driver, there))
+        done(here)
+
+    def cut(self) -> None:
+        """Break every connection, as the end of the server does."""
+        for client in list(self.redis.clients):
+            client.stream.sock.reset()  # type: ignore[attr-defined]
+        self.run()
+
+    def run(self) -> None:
+        """Let everything happen that can happen now; time does not pass."""
+        self.board.waited = 0.0
+        while True:
+            self.loop.step(0)
+            due = self.loop.next_deadline()
+            if not self.board.ready() and (due is None or due > self.board.now):
+                return
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass, and everything happen that happens meanwhile, in its order."""
+        end = self.board.now + seconds
+        self.run()
+        while (due := self.loop.next_deadline()) is not None and due <= end:
+            self.board.now = due
+            self.run()
+        self.board.now = end
+        self.run()
+
+    @property
+    def time(self) -> float:
+        return self.board.now - START
+
+
+class _Call:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
