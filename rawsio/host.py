@@ -14,6 +14,7 @@ import os
 
 from rawsio.log import DEBUG, WARNING
 from rawsio.net.clock import wall
+from rawsio.socketio.handlers import shape
 from rawsio.stack import prepare
 
 TYPE_CHECKING = False
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from rawsio.limits import Limits
     from rawsio.log import Log
-    from rawsio.socketio.handlers import Handler
+    from rawsio.schedule import Schedule
+    from rawsio.socketio.host import Told
     from rawsio.stack import Prepared
 
     Done = Callable[[Any, BaseException | None], None]
@@ -54,7 +56,11 @@ class ServerHost:
         self.limits = limits
         self.inline = executor is None
         self.recovery = recovery
-        self.error_handlers: tuple[Handler, ...] = ()
+        self.error_handlers: tuple[Told, ...] = ()
+        self._schedule: Schedule | None = None
+        # Names of `async def` functions, until it is clear whether asyncio will run them.
+        self._coroutines: dict[str, None] = {}
+        self._turning = False
         self.random_bytes = random_bytes
         self.log = log
         self._encode = encode
@@ -65,11 +71,51 @@ class ServerHost:
         self.use(loop)
 
     def use(self, loop: Any) -> None:
-        """Run on this loop from now on."""
+        """Run on this loop from now on, with the timers that were set."""
+        before = self.time() if self._schedule is not None else 0.0
         self.loop = loop
         self.time: Callable[[], float] = loop.time
         self.on_loop: Callable[[], bool] = loop.owned
         self.call_later = loop.call_later
+        if self._schedule is not None:
+            self._schedule.move(before)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The application's timers, made when the first is set."""
+        if self._schedule is None:
+            from rawsio.schedule import Schedule
+
+            self._schedule = Schedule(self)
+        return self._schedule
+
+    def end_timers(self) -> None:
+        """Call no timer of the application any more."""
+        if self._schedule is not None:
+            self._schedule.close()
+
+    def expect(self, fn: Any) -> None:
+        """Take note of a function that will be called.
+
+        ``TypeError`` if it is ``async def`` and runs where there is no asyncio.
+        """
+        if shape(fn)[2]:
+            name = getattr(fn, "__qualname__", repr(fn))
+            if self._turning:
+                raise TypeError(f"{name} is `async def`, and {_NO_ASYNCIO}")
+            if not hasattr(self.loop, "asyncio_loop"):
+                self._coroutines[name] = None
+
+    def begin_turns(self, instead: str) -> None:
+        """Take note that this loop is ours: ``RuntimeError`` if functions need asyncio's.
+
+        ``instead`` is what to write to run there.
+        """
+        if not self._turning and not hasattr(self.loop, "asyncio_loop"):
+            if self._coroutines:
+                names = ", ".join(self._coroutines)
+                raise RuntimeError(f"{names}: `async def`, and {_NO_ASYNCIO}: write {instead}")
+            self._turning = True
 
     def prepare(self, event: Any, *, compress: bool = True) -> Prepared:
         """Encode a packet; ``LocalProtocolError`` if it has no form, or one that peers refuse."""
@@ -87,7 +133,7 @@ class ServerHost:
 
     def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Run the application's function; ``done(result, error)`` follows on the loop, once."""
-        if self._executor is not None and not _is_coroutine_function(fn):
+        if self._executor is not None and not shape(fn)[2]:
             self._submit(self._executor, fn, args, done)
             return
         began = self.time()
@@ -139,7 +185,8 @@ class ServerHost:
         asyncio_loop = getattr(self.loop, "asyncio_loop", None)
         if asyncio_loop is None:
             coroutine.close()
-            message = "an `async def` function needs asyncio: run the server by `await io.serve()`"
+            name = getattr(coroutine, "__qualname__", "a function")
+            message = f"{name} is `async def`, and {_NO_ASYNCIO}: run by `await io.serve()`"
             done(None, RuntimeError(message))
             return None
         task = asyncio_loop.create_task(coroutine)
@@ -169,10 +216,8 @@ class ServerHost:
         waiting.result(timeout)
 
 
+_NO_ASYNCIO = "nobody awaits it on a loop that is not asyncio's"
+
+
 def _nothing() -> None:
     return
-
-
-def _is_coroutine_function(fn: Any) -> bool:
-    code = getattr(fn, "__code__", None)
-    return code is not None and bool(code.co_flags & 0x80)  # inspect.CO_COROUTINE

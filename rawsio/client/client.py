@@ -161,7 +161,9 @@ class Client(Runnable):
         check_client_name(name, managed=True)
         if handler is None:
             return partial(self.on, name)
-        self.host.call(self.handlers.add, name, Handler(handler))
+        made = Handler(handler)
+        self.host.expect(handler)
+        self.host.call(self.handlers.add, name, made)
         return handler
 
     def on_error(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,7 +171,9 @@ class Client(Runnable):
 
         It may take fewer parameters.  The log has its line in any case.
         """
-        self.host.error_handlers = (*self.host.error_handlers, Handler(fn))
+        made = Handler(fn)
+        self.host.expect(fn)
+        self.host.error_handlers = (*self.host.error_handlers, made)
         return fn
 
     def _announce(self, name: str, *values: Any) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 
 from rawsio.errors import ConnectionClosed
 from rawsio.socketio.dispatch import handlers_of, run_event
-from rawsio.socketio.handlers import Handler, check_function
+from rawsio.socketio.handlers import Handler, check_function, check_plain
 from rawsio.socketio.member import Hooks
 from rawsio.socketio.reply import Reply
 
@@ -88,7 +88,9 @@ class Hearing:
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         # On the loop's thread, where kept events can be delivered before any that comes later.
-        self.client.host.call(self._add, name, Handler(handler, **options))
+        made = Handler(handler, **options)
+        self.client.host.expect(handler)
+        self.client.host.call(self._add, name, made)
         return handler
 
     def _add(self, name: str | int, handler: Handler) -> None:
@@ -114,6 +116,7 @@ class Hearing:
     def on_any(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
         check_function(listener, "a listener")
+        self.client.host.expect(listener)
         hooks = self._own_hooks()
         hooks.incoming = (*hooks.incoming, listener)
         return listener
@@ -125,7 +128,7 @@ class Hearing:
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent, when it is sent."""
-        check_function(listener, "a listener")
+        check_plain(listener, "a listener of outgoing events")
         hooks = self._own_hooks()
         hooks.outgoing = (*hooks.outgoing, listener)
         return listener

@@ -83,6 +83,7 @@ class Wires:
         self.host = host
         self.headers: tuple[tuple[str, str], ...] = ()
         self.closed = False
+        self.leaving = False
         self._address = address
         self._tls = tls
         self._deflate = _deflate(options.per_message_deflate)
@@ -241,6 +242,7 @@ class Wires:
 
     def close(self, goodbye: Callable[[], None], timeout: float) -> None:
         """Say goodbye, and end: see :meth:`rawsio.client.Client.close`."""
+        self.leaving = True
         if self.closed:
             return
         try:
@@ -311,11 +313,14 @@ class Runnable:
 
     def start(self) -> Any:
         """Run the loop in a thread of its own, until ``close``."""
+        self._wires.host.begin_turns("`async with Client(url) as socket` instead")
         self._wires.start(self.end)
         return self
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
+        if not self._wires.leaving:
+            self._wires.host.begin_turns("`async with Client(url) as socket` instead")
         self._wires.step(timeout)
 
     def fileno(self) -> int:

@@ -255,10 +255,15 @@ class EngineOptions:
             if cors.credentials and (origin is True or origin == "*"):
                 raise ValueError(f"cors: credentials need exact origins, not {origin!r}")
 
+    def judges(self) -> tuple[Callable[[Any], Any], ...]:
+        """Return the functions that are asked about a request, and waited for."""
+        asked = (self.allow_request, self.generate_id)
+        return (*self.middleware, *[hook for hook in asked if hook is not None])
+
     def hooked(self) -> bool:
         """Tell whether the application sees the first request of a session."""
-        hooks = (self.allow_request, self.generate_id, self.on_headers, self.on_initial_headers)
-        return bool(self.middleware) or any(hook is not None for hook in hooks)
+        told = (self.on_headers, self.on_initial_headers)
+        return bool(self.judges()) or any(hook is not None for hook in told)
 
     def cors_policy(self) -> Cors | None:
         """Return the option ``cors`` in its full form."""

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
+from rawsio.errors import ConnectionClosed
 from rawsio.fused import Fused
 from rawsio.layer import Closed, Failed, Role
 from rawsio.log import DEBUG, WARNING
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.session import Session
+    from rawsio.host import ServerHost
     from rawsio.limits import Limits
+    from rawsio.schedule import Timer
     from rawsio.socketio.namespace import Namespace
     from rawsio.socketio.reply import Reply
     from rawsio.socketio.socket import Socket
@@ -105,6 +108,9 @@ class Server(Listening, Operators):
         self._parser = parser
         self._pressure = parts.pressure
         self._trace = trace
+        self._leaving = False
+        for hook in parts.registry.options.judges():
+            self.host.expect(hook)
         self._running = Running(parts.host, parts.gateway, parts.pressure, self._ticked, trace)
 
     # The main namespace
@@ -136,8 +142,43 @@ class Server(Listening, Operators):
         namespace; ``socket`` is ``None`` and ``args`` empty where there are none.  It may take
         fewer parameters.  The log has its line in any case.
         """
-        self.host.error_handlers = (*self.host.error_handlers, Handler(fn))
+        made = Handler(fn)
+        self.host.expect(fn)
+        self.host.error_handlers = (*self.host.error_handlers, made)
         return fn
+
+    # Timers
+
+    def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Timer:
+        """Call ``fn(*args)`` after so many seconds, as a handler is called; from any thread.
+
+        It needs no thread, runs on whatever loop the server runs on, and may be ``async def``
+        where handlers may.  The returned timer has ``cancel()``; closing the server cancels it.
+        """
+        self._check_open("calls no more timers")
+        return self.host.schedule.add(seconds, fn, args, again=False)
+
+    def every(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Timer:
+        """Call ``fn(*args)`` every so many seconds, first after that time; see :meth:`call_later`.
+
+        The next call waits until the one before has ended; those that were missed meanwhile are
+        left out, and the others keep their times.
+
+        >>> from rawsio import Server
+        >>> from rawsio.testing import TestKit
+        >>> io = Server()
+        >>> timer = io.every(0.5, print, "tick")
+        >>> with TestKit(io) as kit:
+        ...     kit.advance(1.0)
+        tick
+        tick
+        """
+        self._check_open("calls no more timers")
+        return self.host.schedule.add(seconds, fn, args, again=True)
+
+    def _check_open(self, otherwise: str) -> None:
+        if self._running.closing:
+            raise ConnectionClosed(f"the server is closed: it {otherwise}")
 
     def on_server(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
         """Call a function for each ``server_side_emit`` of another server; also a decorator."""
@@ -152,6 +193,9 @@ class Server(Listening, Operators):
 
     def _own_handlers(self) -> Handlers:
         return self.namespaces.main.handlers
+
+    def _own_host(self) -> ServerHost:
+        return self.host
 
     # Sessions
 
@@ -254,6 +298,7 @@ class Server(Listening, Operators):
 
         Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).
         """
+        self.host.begin_turns("`await io.serve()` instead of `io.run()`")
         self._running.listen_if_asked(host, port)
         self._running.run(self.close)
 
@@ -262,6 +307,8 @@ class Server(Listening, Operators):
 
         After :meth:`close`, go on until :attr:`closed`; then it does nothing.
         """
+        if not self._leaving:
+            self.host.begin_turns("`await io.serve()` instead of `io.step()`")
         self._running.step(timeout)
 
     @property
@@ -296,6 +343,7 @@ class Server(Listening, Operators):
         ``timeout`` seconds.  From any thread, from handlers and signal handlers, any number of
         times.
         """
+        self._leaving = True
         if not self._running.closed:
             # Queued even on the loop's thread: before run() that may still become another one.
             self.host.loop.call_soon_threadsafe(self._close, timeout)
@@ -305,6 +353,7 @@ class Server(Listening, Operators):
             reason = "server shutting down"
             for session in list(self.engine.sessions.values()):
                 session.user.ended(reason)
+            self.host.end_timers()
             self.namespaces.close()
             self.engine.close(reason)
         self._running.close(timeout)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from rawsio.engineio.packets import Message
 from rawsio.log import ERROR
-from rawsio.socketio.handlers import Handler
+from rawsio.socketio.handlers import Handler, check_plain
 from rawsio.trace import Traced
 
 TYPE_CHECKING = False
@@ -57,10 +57,8 @@ class Watchers:
         functions = self._functions.setdefault(name, [])
 
         def add(function: Callable[..., object]) -> Callable[..., object]:
-            handler = Handler(function)
-            if handler.is_async:
-                raise TypeError(f"conn.on({name!r}) calls a plain function, not an `async def` one")
-            functions.append(handler)
+            check_plain(function, f"a function of conn.on({name!r})")
+            functions.append(Handler(function))
             return function
 
         return add if fn is None else add(fn)

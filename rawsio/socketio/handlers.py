@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .host import Host
+
     AnyFunction = Callable[..., Any]
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "check_catch_all",
     "check_function",
     "check_listenable",
+    "check_plain",
     "shape",
     "take_off",
 ]
@@ -101,9 +104,7 @@ class Handler:
     ``plain`` means that the peer's short cut may call it: synchronous, no options.
     """
 
-    __slots__ = (
-        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "is_async", "plain"),
-    )
+    __slots__ = (*("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain"),)
 
     def __init__(
         self,
@@ -126,7 +127,6 @@ class Handler:
         self.concurrent = concurrent
         self.once = once
         self.takes_socket = takes_socket
-        self.is_async = is_async
         self.plain = not (is_async or ack or concurrent or once)
 
     def arguments(self, socket: Any, values: list[Any], ack: Any = None) -> tuple[Any, ...]:
@@ -193,6 +193,9 @@ class Listening:
     def _own_handlers(self) -> Handlers:
         raise NotImplementedError
 
+    def _own_host(self) -> Host:
+        raise NotImplementedError
+
     def on(
         self,
         name: str | int,
@@ -229,6 +232,7 @@ class Listening:
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         made = Handler(handler, takes_socket=self._takes_socket, **options)
+        self._own_host().expect(handler)
         self._own_handlers().add(name, made)
         return handler
 
@@ -242,6 +246,20 @@ def check_function(fn: Any, what: str) -> None:
     """
     if not callable(fn):
         raise TypeError(f"{what} is a function, not {fn!r}")
+
+
+def check_plain(fn: Any, what: str) -> None:
+    """Refuse what cannot be called, and ``async def`` where nobody waits for the function.
+
+    >>> async def later(): ...
+    >>> check_plain(later, "a listener")
+    Traceback (most recent call last):
+    TypeError: a listener is called without waiting for it: later cannot be `async def`
+    """
+    check_function(fn, what)
+    if shape(fn)[2]:
+        name = getattr(fn, "__qualname__", repr(fn))
+        raise TypeError(f"{what} is called without waiting for it: {name} cannot be `async def`")
 
 
 def check_listenable(name: str | int) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from rawsio.limits import Limits
 
-    from .handlers import Handler
-
     Done = Callable[[Any, BaseException | None], None]
 
 __all__ = ["Handle", "Prepared", "Host", "Sink", "Space", "Line"]
@@ -52,6 +50,16 @@ if TYPE_CHECKING:
         def parser(self) -> Any:
             """Whose form they have; ``None``: the standard form."""
 
+    class Told(Protocol):
+        """A function that is told of errors (``rawsio.socketio.handlers.Handler``)."""
+
+        @property
+        def fn(self) -> Callable[..., Any]:
+            """The function."""
+
+        def arguments(self, socket: Any, values: list[Any], /) -> tuple[Any, ...]:
+            """Return as many of the values as it takes."""
+
     class Host(Protocol):
         """The server (or client) around the model: clock, loop, threads, encoder, log."""
 
@@ -61,10 +69,13 @@ if TYPE_CHECKING:
         """Handlers that are no coroutine functions run at once, on the loop thread."""
         recovery: Any
         """A :class:`~rawsio.socketio.recovery.Recovery`, or ``None``: no state is kept."""
-        error_handlers: tuple[Handler, ...]
+        error_handlers: tuple[Told, ...]
         """Who is told of errors in the application's functions (``on_error``)."""
         random_bytes: Callable[[int], bytes]
         """Unpredictable bytes (``os.urandom``), for ids."""
+
+        def expect(self, fn: Any, /) -> None:
+            """Take note of a function; ``TypeError`` if nobody could await it."""
 
         def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
             """Encode a packet; raises ``LocalProtocolError`` if it cannot be.  Any thread."""

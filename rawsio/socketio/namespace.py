@@ -113,13 +113,18 @@ class Namespace(Listening, Operators):
     def _own_handlers(self) -> Handlers:
         return self.handlers
 
+    def _own_host(self) -> Host:
+        return self.host
+
     def use(self, middleware: AnyFunction) -> AnyFunction:
         """Call ``middleware(socket)`` for every client that asks to enter; also a decorator.
 
-        It refuses by raising :class:`~rawsio.errors.Refused`; any other exception refuses, too,
+        It refuses by raising (or returning) :class:`~rawsio.errors.Refused`, or by returning
+        ``False``, and agrees with ``None`` or ``True``.  Any other exception or value refuses, too,
         and is logged.  All run in the order of registration.
         """
         check_function(middleware, "middleware")
+        self.host.expect(middleware)
         self.middleware = (*self.middleware, middleware)
         return middleware
 
@@ -134,8 +139,9 @@ class Namespace(Listening, Operators):
         return self._hear_servers(name, handler)
 
     def _hear_servers(self, name: str, fn: AnyFunction) -> AnyFunction:
-        handlers = self._server_handlers.get(name, ())
-        self._server_handlers[name] = (*handlers, Handler(fn))
+        handlers, made = self._server_handlers.get(name, ()), Handler(fn)
+        self.host.expect(fn)
+        self._server_handlers[name] = (*handlers, made)
         return fn
 
     # What operators need

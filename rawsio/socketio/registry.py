@@ -87,6 +87,8 @@ class Namespaces:
         for welcome, parent in self._parents:
             if welcome is name:
                 return parent
+        if callable(name):
+            self._host.expect(name)
         parent = ParentNamespace(self._host, f"parent-{len(self._parents)}")
         self._parents.append((name, parent))
         return parent

@@ -33,6 +33,9 @@ _PENDING = 0
 _DONE = 1
 _CANCELLED = 2
 
+_COROUTINE = 0x80
+"""``inspect.CO_COROUTINE``."""
+
 
 def value_of(args: list[Any]) -> Any:
     """Return what an acknowledgement means: none is ``None``, one itself, several a tuple.
@@ -120,6 +123,10 @@ class Reply:
 
     def add_done_callback(self, callback: Callable[[Reply], None]) -> None:
         """Call ``callback(reply)`` when it is over: on the loop thread, or now if it is."""
+        code = getattr(callback, "__code__", None)
+        if code is not None and code.co_flags & _COROUTINE:
+            name = getattr(callback, "__qualname__", "a callback")
+            raise TypeError(f"{name} is `async def`, and nobody awaits a callback: await the reply")
         self._callbacks.append(callback)
         if self._state != _PENDING:
             self._run_callbacks()

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
 
-__all__ = ["InOrder", "Sequence", "Step", "log_event_failure", "log_failure", "log_slow", "too_few"]
+__all__ = [
+    "InOrder",
+    "Sequence",
+    "Step",
+    "log_event_failure",
+    "log_failure",
+    "log_slow",
+    "report_failure",
+    "too_few",
+]
 
 
 class Step:
@@ -196,13 +205,27 @@ def log_failure(
     args: Iterable[Any] = (),
     meaning: str = "it has no meaning there",
 ) -> None:
-    """Write the line about a function of the user's that failed, and tell ``on_error``.
-
-    ``socket`` and ``args`` are for those handlers.  A :class:`~rawsio.errors.Refused` is no
-    mistake: ``meaning`` says what comes of it.
-    """
+    """Write the line about a function that failed at something with a name in a namespace."""
     shown = escaped(name) if isinstance(name, str) else str(name)
     where = f"{what} {shown} in {escaped(space)}"
+    report_failure(host, where, error, socket=socket, name=name, args=args, meaning=meaning)
+
+
+def report_failure(
+    host: Host,
+    where: str,
+    error: BaseException,
+    *,
+    socket: Any = None,
+    name: Any = None,
+    args: Iterable[Any] = (),
+    meaning: str = "it has no meaning there",
+) -> None:
+    """Write the line about a function of the user's that failed, and tell ``on_error``.
+
+    ``socket``, ``name`` and ``args`` are for those handlers.  A :class:`~rawsio.errors.Refused` is
+    no mistake: ``meaning`` says what comes of it.
+    """
     if isinstance(error, Refused):
         line = f"{where} raised Refused({escaped(error.message, 200)}): {meaning}"
         host.log("handler", WARNING, line)

@@ -18,7 +18,7 @@ from rawsio.errors import LocalProtocolError
 
 from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, Direct, room_names
-from .handlers import Handlers, Listening, check_function
+from .handlers import Handlers, Listening, check_function, check_plain
 from .handshake import Handshake
 from .member import Hooks, Member, State
 from .packets import Event
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .host import Sink
+    from .host import Host, Sink
 
     AnyFunction = Callable[..., Any]
 
@@ -95,6 +95,9 @@ class Socket(Listening, Member):
             self.handlers = Handlers()
         return self.handlers
 
+    def _own_host(self) -> Host:
+        return self.namespace.host
+
     def _own_hooks(self) -> Hooks:
         if self.hooks is None:
             self.hooks = Hooks()
@@ -103,11 +106,13 @@ class Socket(Listening, Member):
     def use(self, middleware: AnyFunction) -> AnyFunction:
         """Call ``middleware(name, args)`` before the handlers of each incoming event.
 
-        Whatever it raises stops the event: nobody handles or acknowledges it, and handlers of
-        ``error`` are called with the exception; without any it is logged, unless it is
-        :class:`~rawsio.errors.Refused`.  ``args`` is a list, and may be changed in place.
+        Whatever it raises stops the event, and so does whatever it returns but ``None`` and
+        ``True``: nobody handles or acknowledges it, and handlers of ``error`` are called with the
+        exception; without any it is logged, unless it is :class:`~rawsio.errors.Refused` (or
+        ``False``, which means that).  ``args`` is a list, and may be changed in place.
         """
         check_function(middleware, "middleware")
+        self._own_host().expect(middleware)
         hooks = self._own_hooks()
         hooks.middleware = (*hooks.middleware, middleware)
         return middleware
@@ -115,6 +120,7 @@ class Socket(Listening, Member):
     def on_any(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
         check_function(listener, "a listener")
+        self._own_host().expect(listener)
         hooks = self._own_hooks()
         hooks.incoming = (*hooks.incoming, listener)
         return listener
@@ -122,6 +128,7 @@ class Socket(Listening, Member):
     def prepend_any(self, listener: AnyFunction) -> AnyFunction:
         """As :meth:`on_any`, before the listeners that are there."""
         check_function(listener, "a listener")
+        self._own_host().expect(listener)
         hooks = self._own_hooks()
         hooks.incoming = (listener, *hooks.incoming)
         return listener
@@ -138,14 +145,14 @@ class Socket(Listening, Member):
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent to this socket."""
-        check_function(listener, "a listener")
+        check_plain(listener, "a listener of outgoing events")
         hooks = self._own_hooks()
         hooks.outgoing = (*hooks.outgoing, listener)
         return listener
 
     def prepend_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """As :meth:`on_any_outgoing`, before the listeners that are there."""
-        check_function(listener, "a listener")
+        check_plain(listener, "a listener of outgoing events")
         hooks = self._own_hooks()
         hooks.outgoing = (listener, *hooks.outgoing)
         return listener

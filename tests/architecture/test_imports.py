@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "fused": BASE | PROTOCOLS | {"stack"},
     "explain": BASE | PROTOCOLS,
-    "host": BASE | {"stack", "net", "socketio"},
+    "schedule": BASE | {"socketio"},
+    "host": BASE | {"schedule", "stack", "net", "socketio"},
     "server.application": BASE | {"http"},
     "server.static": BASE | {"http", "server.application"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
@@ -41,7 +42,8 @@ MAY_IMPORT = {
     | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"},
     "server.server": BASE
     | PROTOCOLS
-    | {"trace", "fused", "server.assembly", "server.conn", "server.running"},
+    | {"trace", "fused", "host", "schedule"}
+    | {"server.assembly", "server.conn", "server.running"},
     "server": {"server.server"},
     "client.options": BASE | {"http"},
     "client.stack": BASE | PROTOCOLS | {"trace", "stack"},

@@ -600,7 +600,12 @@ def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
     assert opened.startswith(b'0{"sid":')
     with TestKit(Server(allow_request=allow)) as kit, pytest.raises(ConnectionClosed):
         kit.connect()
-    assert "`async def` function needs asyncio" in caplog.text
+    assert "nobody awaits it on a loop that is not asyncio's" in caplog.text
+    io = Server(allow_request=allow)
+    with pytest.raises(RuntimeError, match=r"allow: `async def`.*`await io.serve\(\)` instead"):
+        io.run(port=0)
+    io.close()
+    io.step(0)
 
 
 def test_hooks_that_nobody_waits_for_any_more_are_cancelled() -> None:

@@ -15,13 +15,16 @@ from typing import Any
 from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.handlers import Handler
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
 from rawsio.socketio.peer import Peer
 from rawsio.socketio.recovery import Recovery
 from rawsio.socketio.registry import Namespaces
 from rawsio.stack import Prepared, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.socketio.host import Told
 
 __all__ = ["Client", "World", "drive"]
 
@@ -60,7 +63,7 @@ class World:
         self.limits = limits or Limits()
         self.inline = policy == "inline"
         self.recovery = recovery
-        self.error_handlers: tuple[Handler, ...] = ()
+        self.error_handlers: tuple[Told, ...] = ()
         self.random_bytes = os.urandom
         self.now = 1000.0
         self.owned = True
@@ -74,6 +77,9 @@ class World:
         self.io = self.namespaces.main
 
     # The host
+
+    def expect(self, fn: Any, /) -> None:
+        """Coroutines are driven here: every function can be called."""
 
     def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
         made = prepare(event, compress=compress)
