@@ -18,13 +18,13 @@ from rawsio.errors import ConnectionClosed
 from rawsio.socketio.dispatch import handlers_of, run_event
 from rawsio.socketio.handlers import Handler, check_function, check_plain
 from rawsio.socketio.member import Hooks
-from rawsio.socketio.reply import Reply
+from rawsio.socketio.reply import Reply, check_seconds
 
 from .stay import ClientHandlers, check_client_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import Any
 
     from rawsio.socketio.packets import Event
@@ -34,6 +34,34 @@ if TYPE_CHECKING:
     AnyFunction = Callable[..., Any]
 
 __all__ = ["Hearing"]
+
+
+class _Taking(Reply):
+    """A ``receive`` that waits: its event goes back if nobody gets it."""
+
+    __slots__ = ("_entry", "_hearing")
+
+    def __init__(self, hearing: Hearing) -> None:
+        super().__init__(hearing.client.host)
+        self._hearing = hearing
+        self._entry: tuple[Stay, Event] | None = None
+
+    def take(self, entry: tuple[Stay, Event]) -> None:
+        """End with this event."""
+        self._entry = entry
+        self.resolve(entry[1].args)
+
+    def _expire(self) -> None:
+        self.fail(TimeoutError("no event arrived in time"))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        try:
+            return (yield from super().__await__())
+        except BaseException:
+            # The task was cancelled when the event had come already.
+            if self._entry is not None:
+                self._hearing.put_back(self._entry)
+            raise
 
 
 class Hearing:
@@ -49,7 +77,7 @@ class Hearing:
         # The server has said that every event without an id ends with an offset.
         self.marked = False
         self._kept: deque[tuple[Stay, Event]] = deque()
-        self._takers: deque[Reply] = deque()
+        self._takers: deque[_Taking] = deque()
 
     # Handlers
 
@@ -138,15 +166,24 @@ class Hearing:
         hooks = self._own_hooks()
         hooks.outgoing = tuple(fn for fn in hooks.outgoing if listener and fn != listener)
 
-    def receive(self, timeout: float | None = None) -> list[Any]:
+    def receive(self, timeout: float | None = None) -> Any:
         """Return the next event that no handler takes, ``[name, *args]``; wait for it.
 
-        ``TimeoutError`` after ``timeout`` seconds; ``ConnectionClosed`` when the socket ends.
+        On asyncio's loop write ``await socket.receive()``: there it returns at once, with a
+        :class:`~rawsio.socketio.reply.Reply`.  ``TimeoutError`` after ``timeout`` seconds;
+        ``ConnectionClosed`` when the socket ends.
         """
+        check_seconds(timeout)
         if self.client.closed:
             raise ConnectionClosed("the client is closed")
-        reply = Reply(self.client.host)
-        self.client.host.call(self._take, reply)
+        host = self.client.host
+        reply = _Taking(self)
+        if host.on_loop() and hasattr(host.loop, "asyncio_loop"):
+            if timeout is not None:
+                reply.expire_after(timeout)
+            self._take(reply)
+            return reply
+        host.call(self._take, reply)
         try:
             found: list[Any] = reply.result(timeout)
         except TimeoutError:
@@ -155,9 +192,9 @@ class Hearing:
             found = reply.result()  # it came just now
         return found
 
-    def _take(self, reply: Reply) -> None:
+    def _take(self, reply: _Taking) -> None:
         if self._kept:
-            reply.resolve(self._kept.popleft()[1].args)
+            reply.take(self._kept.popleft())
         elif not self.active:
             reply.fail(ConnectionClosed("the socket is not connected"))
         else:
@@ -175,14 +212,24 @@ class Hearing:
             return
         if self.hooks is not None and self.hooks.incoming:
             queue.perform(run_event, queue, stay, event)
-        while self._takers:
-            taker = self._takers.popleft()
-            if not taker.done():
-                taker.resolve(event.args)
-                return
+        if self._give((stay, event)):
+            return
         if len(self._kept) >= self.client.host.limits.kept_events:
             self._kept.popleft()
         self._kept.append((stay, event))
+
+    def put_back(self, entry: tuple[Stay, Event]) -> None:
+        """Give an event to the next who waits, or keep it again, before all others."""
+        if not self._give(entry):
+            self._kept.appendleft(entry)
+
+    def _give(self, entry: tuple[Stay, Event]) -> bool:
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.take(entry)
+                return True
+        return False
 
     def _note_offset(self, args: list[Any]) -> None:
         # Of other servers' events we take any text at the end for it, as official clients do.

@@ -38,7 +38,10 @@ else:
 
 __all__ = ["Waiting", "call", "LoopThread"]
 
-_HANGS = "waiting in the thread that runs the loop would never end: use a callback there"
+_HANGS = (
+    "waiting in the thread that runs the loop would never end: use `await` there, on asyncio,"
+    " or a callback"
+)
 
 
 class Waiting(Generic[T]):
