@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from .limits import Limits
     from .server import Server
+    from .server.mounts import files
     from .server.static import folder
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "Client",
     "connect",
     "folder",
+    "files",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -44,6 +46,7 @@ _HOMES = {
     "Client": "rawsio.client",
     "connect": "rawsio.client",
     "folder": "rawsio.server.static",
+    "files": "rawsio.server.mounts",
     "Limits": "rawsio.limits",
     "RawsioError": "rawsio.errors",
     "LocalProtocolError": "rawsio.errors",

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "host": BASE | {"schedule", "stack", "net", "socketio"},
     "server.application": BASE | {"http"},
     "server.static": BASE | {"http", "server.application"},
+    "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
     "server.watchers": BASE | {"engineio", "socketio", "trace"},
     "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},
