@@ -375,6 +375,7 @@ class Client(Runnable):
         """Do what ``close`` asks for, on the loop's thread."""
         for socket in list(self.sockets.values()):
             socket.leave()
+            socket.abandon("the client is closed")
         self._stop_timer()
         self.state = State.CLOSED
         self._end_session()

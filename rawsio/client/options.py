@@ -15,6 +15,7 @@ from rawsio.http.headers import Headers
 from rawsio.layer import check_fields, record
 from rawsio.limits import Limits
 from rawsio.patterns import Pattern
+from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ class ClientOptions:
     """By how much the wait varies, up and down: many clients must not come back at once."""
     timeout: float | None = 20.0
     """Seconds that opening a connection may take."""
+    ack_timeout: float | None = None
+    """Seconds that ``emit_with_ack`` waits, unless ``timeout(seconds)`` says otherwise."""
+    retries: int = 0
+    """How often an event that was not acknowledged is sent again; see
+    :mod:`rawsio.client.retries`."""
     retry: bool = False
     """Whether waiting for the first connection goes on when an attempt fails."""
     per_message_deflate: Any = None
@@ -152,6 +158,13 @@ class ClientOptions:
             if name not in ("polling", "websocket"):
                 raise ValueError(f"there is no transport {name!r}: polling, websocket")
         check_fields(self, "timeout")
+        if self.ack_timeout is not None:
+            try:
+                check_seconds(self.ack_timeout)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"ack_timeout: {error}") from None
+        if not isinstance(self.retries, int):
+            raise TypeError(f"retries: a whole number is expected, not {self.retries!r}")
         if not 0 <= self.randomization_factor <= 1:
             raise ValueError("randomization_factor is from 0 to 1")
 

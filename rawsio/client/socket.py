@@ -19,20 +19,20 @@ from itertools import count
 
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.log import ERROR, WARNING
-from rawsio.socketio.adapter import EVERYONE
+from rawsio.socketio.adapter import EVERYONE, Targets, snapshot
 from rawsio.socketio.library import announce
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.reply import Reply, value_of
 
 from .hearing import Hearing
+from .retries import Attempt, Retries
 from .stay import Flags, Space, Stay, as_refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rawsio.socketio.adapter import Targets
     from rawsio.stack import Prepared
 
 __all__ = ["Socket"]
@@ -60,6 +60,9 @@ class Socket(Hearing):
         self._unsent: deque[Prepared] = deque()
         self._pending: dict[int, Reply] = {}
         self._early: list[Event] = []
+        self._retries: Any = None
+        if client.options.retries:
+            self._retries = Retries(host, client.options.retries, self._try, lambda: self.connected)
 
     @property
     def connected(self) -> bool:
@@ -90,16 +93,51 @@ class Socket(Hearing):
 
     def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
         """Send an event with flags."""
+        if self._retries is not None and not targets.volatile:
+            self._send_again(name, args, targets)
+            return
         prepared = self._prepare(Event(self.namespace, [name, *args]), targets)
         self.client.host.call(self._deliver, prepared, targets.volatile)
 
     def emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
         """Send an event that asks for an acknowledgement, with flags."""
         host = self.client.host
+        targets = self._timed(targets)
+        if self._retries is not None and not targets.volatile:
+            return self._send_again(name, args, targets)
         prepared = self._prepare(Event(self.namespace, [name, *args], next(self._ids)), targets)
         reply = Reply(host)
         host.call(self._ask, prepared, reply, targets)
         return reply
+
+    def _timed(self, targets: Targets) -> Targets:
+        seconds = self.client.options.ack_timeout
+        if seconds is None or targets.timeout is not None:
+            return targets
+        return Targets(volatile=targets.volatile, compress=targets.compress, timeout=seconds)
+
+    def _send_again(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
+        """Send an event until it is acknowledged, in its turn."""
+        client, retries = self.client, self._retries
+        targets = self._timed(targets)
+        self._prepare(Event(self.namespace, [name, *args], 0), targets)
+        most = client.host.limits.kept_emits
+        if len(retries) >= most:
+            raise ConnectionClosed(f"{most} events wait to be acknowledged already")
+        reply = Reply(client.host)
+        client.host.call(retries.add, Attempt(name, tuple(snapshot(args)), targets, reply))
+        return reply
+
+    def _try(self, attempt: Attempt, reply: Reply) -> None:
+        number = next(self._ids)
+        event = Event(self.namespace, [attempt.name, *attempt.args], number)
+        try:
+            prepared = self.client.host.prepare(event, compress=attempt.targets.compress)
+            self.client.check_size(prepared)
+        except LocalProtocolError as error:  # a new connection may allow less
+            reply.fail(error)
+            return
+        self._ask(prepared, reply, attempt.targets)
 
     def _prepare(self, event: Event, targets: Targets) -> Prepared:
         client = self.client
@@ -240,6 +278,8 @@ class Socket(Hearing):
         unsent, self._unsent = self._unsent, deque()
         for prepared in unsent:
             self._send_kept(prepared)
+        if self._retries is not None:
+            self._retries.proceed()
         self.opening.resolve(self)
         self.client.queue.perform(announce, self.client.queue, stay, "connect")
 
@@ -282,6 +322,12 @@ class Socket(Hearing):
         text = "the connection is lost, and will not be made again"
         self.opening.fail(ConnectionClosed(text))
         self.dismiss_takers(text)
+        self.abandon(text)
+
+    def abandon(self, text: str) -> None:
+        """Give up the events that would be sent again."""
+        if self._retries is not None:
+            self._retries.close(ConnectionClosed(text))
 
     # As a context
 

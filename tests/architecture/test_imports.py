@@ -46,12 +46,14 @@ MAY_IMPORT = {
     | {"trace", "fused", "host", "schedule"}
     | {"server.assembly", "server.conn", "server.running"},
     "server": {"server.server"},
-    "client.options": BASE | {"http"},
+    "client.options": BASE | {"http", "socketio"},
     "client.stack": BASE | PROTOCOLS | {"trace", "stack"},
     "client.session": BASE | PROTOCOLS | {"client.stack"},
     "client.stay": BASE | {"socketio", "stack"},
     "client.hearing": BASE | {"socketio", "client.stay"},
-    "client.socket": BASE | {"socketio", "stack", "client.stay", "client.hearing"},
+    "client.retries": BASE | {"host", "socketio"},
+    "client.socket": BASE
+    | {"socketio", "stack", "client.stay", "client.hearing", "client.retries"},
     "client.wires": BASE
     | {"tls", "websocket", "host", "net", "stack"}
     | {"client.options", "client.session", "client.stack"},
