@@ -140,13 +140,17 @@ class ServerHost:
         try:
             result = fn(*args)
         except Exception as error:  # noqa: BLE001 - the application's; `done` reports it
+            self._check_slow(fn, began)
             done(None, error)
             return
+        self._check_slow(fn, began)
+        self._take(result, done)
+
+    def _check_slow(self, fn: Callable[..., Any], began: float) -> None:
         seconds = self.time() - began
         if seconds > self.limits.slow_handler:
             name = getattr(fn, "__qualname__", repr(fn))
             self.log("handler", WARNING, f"{name} blocked the loop for {seconds:.2f} s")
-        self._take(result, done)
 
     def _submit(
         self, executor: Executor, fn: Callable[..., Any], args: tuple[Any, ...], done: Done

@@ -43,6 +43,9 @@ class Limits:
     """Longest chunk-size line: extensions are legal and ignored, so they must be cheap."""
     body: int = 1_000_000
     """Longest request or response body (``max_http_buffer_size``)."""
+    written: int = 16_000_000
+    """Most bytes that a WSGI application may give to ``write`` at a time; what it returns is sent
+    piece by piece, without an end."""
     interim: int = 100
     """Most interim (1xx) responses before a final one: they would hold a client for ever."""
     pipeline: int = 16384
@@ -125,7 +128,7 @@ class Limits:
     """Most packets a second of one connection, averaged over ten seconds."""
 
     slow_handler: float = 0.25
-    """A handler that blocks the loop for longer is named in the log."""
+    """A handler or application that blocks the loop for longer is named in the log."""
 
     # A client
     kept_events: int = 1000

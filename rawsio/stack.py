@@ -171,7 +171,7 @@ class ServerStack:
     event.  ``stream`` carries the bytes: it is touched whenever there is something to send.
     ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
     to the Engine.IO registry, ``body`` to the collector of request bodies, ``fused`` to
-    :mod:`rawsio.fused`.  ``date`` gives the
+    :mod:`rawsio.fused`; ``last`` makes the next answer the connection's last.  ``date`` gives the
     ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
     :class:`rawsio.trace.Traced` does, for each layer.
     """
@@ -186,6 +186,7 @@ class ServerStack:
         "trace",
         "upgraded",
         "fused",
+        "last",
         "_date",
         "_layer",
         "_limits",
@@ -213,6 +214,7 @@ class ServerStack:
         self._date = date
         self.upgraded = False
         self.fused: Any = None
+        self.last = False
         self._limits = limits
         self._head: list[bytes] | None = None
         self._rest: bytes | None = None
@@ -282,20 +284,46 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
+        request = self.request
+        if not self.begin(response):
+            return
+        bodiless = request is not None and request.method == "HEAD"
+        if body and not bodiless and response.status not in (204, 304):
+            self._layer.send(Body(body))
+        self.finish()
+
+    def begin(self, response: Response) -> bool:
+        """Send the head of an answer; ``False`` if the HTTP layer has answered already.
+
+        Its content follows by :meth:`send_content`, and then :meth:`finish`.  Where the head has
+        no ``Content-Length``, the content is chunked, or ends with the connection.
+        """
         http, request = self._layer, self.request
         if http.closing is not Closing.OPEN:
-            return
+            return False
+        old = request is not None and request.version == "1.0"
         fields = [("Date", self._date())] if self._date is not None else []
-        if not http.keep_alive:  # type: ignore[attr-defined]
+        last = self.last or not http.keep_alive  # type: ignore[attr-defined]
+        if response.headers.get("content-length") is None and response.status not in (204, 304):
+            last = last or old
+            fields += [] if old else [("Transfer-Encoding", "chunked")]
+        if last:
             fields.append(("Connection", "close"))
-        elif request is not None and request.version == "1.0":
+        elif old:
             fields.append(("Connection", "keep-alive"))
         reason = response.reason or REASONS.get(response.status, "")
         http.send(Response(response.status, response.headers.plus(*fields), reason))
-        bodiless = request is not None and request.method == "HEAD"
-        if body and not bodiless and response.status not in (204, 304):
-            http.send(Body(body))
-        http.send(EndOfMessage())
+        self._touch()
+        return True
+
+    def send_content(self, data: bytes) -> None:
+        """Send more of the content of the answer that was begun."""
+        self._layer.send(Body(data))
+        self._touch()
+
+    def finish(self) -> None:
+        """End the answer that was begun."""
+        self._layer.send(EndOfMessage())
         self.request = None
         self._touch()
 

@@ -1,17 +1,14 @@
 """What answers the requests that are not Socket.IO's: files, a function, or a WSGI application.
 
-All three become one shape, an ``Application``: ``application(request, body, peer) -> (response,
-body)``, called on the loop with the whole body, so it must be quick.  The one idea: whether a
-callable is a WSGI application is read from the number of its parameters (two: PEP 3333; one: a
-plain function of the request), so that ``Server(app=flask_app)`` and ``Server(app=hello)`` both
-mean what they say.
-
-What is left out: streaming in either direction, and threads.
+All three become one shape, an ``Application``: ``application(request, body, peer)`` is called with
+the whole body of the request, and returns the head of the response and its content: bytes, or a
+:class:`~rawsio.server.streaming.Streaming` that makes it piece by piece.  It runs on the loop, or
+on the threads of the server's executor (:mod:`rawsio.server.answering`).  Which of the three a
+user gave is for :mod:`rawsio.server.applications` to tell.
 """
 
 from __future__ import annotations
 
-import sys
 from binascii import crc32
 
 from rawsio.http.headers import Headers
@@ -21,20 +18,30 @@ from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     from rawsio.http.messages import Request
 
+    from .streaming import Streaming
+
+    Answer = tuple[Response, bytes] | Streaming
+
     class Application(Protocol):
-        """What answers a request whose body is whole."""
+        """What answers a request whose body is whole; it may block."""
 
-        def __call__(
-            self, request: Request, body: bytes, peer: Peer = ..., /
-        ) -> tuple[Response, bytes]: ...
+        def __call__(self, request: Request, body: bytes, peer: Peer = ..., /) -> Answer: ...
 
 
-__all__ = ["File", "NOBODY", "Peer", "as_application", "files", "precondition", "unquoted", "wsgi"]
+__all__ = [
+    "File",
+    "NOBODY",
+    "OURS",
+    "Peer",
+    "function",
+    "precondition",
+    "unquoted",
+]
 
 
 @record
@@ -132,43 +139,19 @@ def _digest(data: bytes) -> str:
     return f"{crc32(data):08x}-{len(data):x}"
 
 
-def files(table: Mapping[str, File], otherwise: Application | None = None) -> Application:
-    """Serve files by their exact paths, and leave the rest to another application.
+def function(fn: Callable[[Any], Any]) -> Application:
+    """Return the application that a function of the request is.
+
+    It takes the request (with the attributes ``body`` and ``peer``, a :class:`Peer`, beside the
+    record's own) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``; in
+    place of the text there may be an iterator of ``bytes``, which are sent one after another.
 
     >>> from rawsio.http.messages import Request
-    >>> application = files({"/x.js": File(b"x = 1", "text/javascript")})
-    >>> application(Request("GET", "/y.js", Headers()), b"")[0].status
-    404
-    """
-
-    def application(
-        request: Request, body: bytes, peer: Peer = NOBODY, /
-    ) -> tuple[Response, bytes]:
-        file = table.get(request.path)
-        if file is not None:
-            return file.answer(request)
-        return (answer(404), b"") if otherwise is None else otherwise(request, body, peer)
-
-    return application
-
-
-def as_application(app: Any) -> Application:
-    """Return an ``Application`` for what a user gave as ``app``.
-
-    A plain function takes the request (with the attributes ``body`` and ``peer``, a :class:`Peer`,
-    beside the record's own) and returns ``str``, ``bytes``, a status, or
-    ``(status, text[, fields])``.
-
-    >>> from rawsio.http.messages import Request
-    >>> application = as_application(lambda question: (200, f"you sent {question.body!r}"))
+    >>> application = function(lambda question: (200, f"you sent {question.body!r}"))
     >>> application(Request("POST", "/", Headers()), b"hi")[1]
     b"you sent b'hi'"
     """
-    code = getattr(app, "__code__", None)
-    bound = 1 if hasattr(app, "__self__") else 0
-    if code is not None and code.co_argcount - bound == 1:
-        return lambda request, body, peer=NOBODY, /: _answer_of(app(_Question(request, body, peer)))
-    return lambda request, body, peer=NOBODY, /: wsgi(app, request, body, peer)
+    return lambda request, body, peer=NOBODY, /: _answer_of(fn(_Question(request, body, peer)))
 
 
 class _Question:
@@ -185,7 +168,7 @@ class _Question:
         return getattr(self.request, name)
 
 
-def _answer_of(value: Any) -> tuple[Response, bytes]:
+def _answer_of(value: Any) -> Answer:
     status = 200
     fields: Iterable[tuple[str, str]] = ()
     if isinstance(value, tuple):
@@ -193,107 +176,32 @@ def _answer_of(value: Any) -> tuple[Response, bytes]:
         fields = rest[0] if rest else ()
     elif isinstance(value, int):
         status, value = value, b""
+    given = Headers(fields)
+    kept = [(n, v) for n, v in given if n.lower() not in OURS and n.lower() != "content-type"]
+    kind = given.get("content-type") or _PLAIN
+    if hasattr(value, "__next__"):
+        from .streaming import Streaming
+
+        head = Response(status, Headers([("Content-Type", kind), *kept]))
+        return Streaming(value, head)
     if isinstance(value, str):
         body = value.encode()
     elif isinstance(value, (bytes, bytearray, memoryview)):
         body = bytes(value)
     else:
         raise TypeError(
-            "an application returns str, bytes, a status, or (status, text[, fields]), "
-            f"not {type(value).__name__}"
+            "an application returns str, bytes, a status, or (status, text[, fields]), or an"
+            f" iterator of bytes for the text, not {type(value).__name__}"
         )
-    if not fields:
-        return answer(status, body, _PLAIN), body
-    given = Headers(fields)
-    kept = [(n, v) for n, v in given if n.lower() not in _OURS and n.lower() != "content-type"]
-    return answer(status, body, given.get("content-type") or _PLAIN, kept), body
+    return answer(status, body, kind, kept), body
 
 
-def wsgi(app: Any, request: Request, body: bytes, peer: Peer = NOBODY) -> tuple[Response, bytes]:
-    """Ask a WSGI application (PEP 3333) for an answer.
-
-    Raises what the application raises, and ``RuntimeError`` if it does not keep to the PEP.
-    """
-    started: list[Any] = []
-
-    def start_response(
-        status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], object]:
-        if started and exc_info is None:
-            raise RuntimeError("start_response was called twice")
-        started[:] = [status, headers]
-        return parts.append
-
-    parts: list[bytes] = []
-    result = app(_environ(request, body, peer), start_response)
-    try:
-        parts += result
-    finally:
-        if hasattr(result, "close"):
-            result.close()
-    if not started:
-        raise RuntimeError("the WSGI application never called start_response")
-    whole = b"".join(parts)
-    code, _, reason = started[0].partition(" ")
-    fields = [(n, v) for n, v in started[1] if n.lower() not in _OURS]
-    length: str | None = str(len(whole))
-    if request.method == "HEAD" and not whole:
-        # 9110-8.6-head: the content was left out already, only the application knows its length.
-        length = Headers(started[1]).get("content-length")
-    if length is not None and int(code) not in (204, 304):
-        fields.append(("Content-Length", length))
-    return Response(int(code), Headers(fields), reason), whole
-
-
-_OURS = ("connection", "content-length", "date", "transfer-encoding")
+OURS = ("connection", "content-length", "date", "transfer-encoding")
 """Fields of an answer that are the server's business: they frame it, and say when it was made."""
 
 _PLAIN = "text/plain; charset=utf-8"
 
 _ESCAPE = Pattern("%([0-9A-Fa-f]{2})")
-
-_APART = ("content-length", "content-type", "host", "transfer-encoding")
-"""Fields of a request that WSGI has under other names, or that said how the body was framed."""
-
-
-def _environ(request: Request, body: bytes, peer: Peer) -> dict[str, Any]:
-    """Return the WSGI environment of a request."""
-    from io import BytesIO
-
-    given, path = request.host, request.path
-    host = given or "localhost"
-    name, _, port = host.rpartition(":")
-    if not name or port[-1:] == "]":  # no port; an IPv6 address ends in a bracket
-        name, port = host, ""
-    variables: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": "" if path == "*" else unquoted(path),
-        "QUERY_STRING": request.query_string,
-        "SERVER_PROTOCOL": f"HTTP/{request.version}",
-        "SERVER_NAME": name,
-        "SERVER_PORT": port or ("443" if peer.secure else "80"),
-        "CONTENT_LENGTH": str(len(body)),
-        "CONTENT_TYPE": request.headers.get("content-type") or "",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "https" if peer.secure else "http",
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    if peer.address:
-        variables["REMOTE_ADDR"] = peer.address
-    if given:
-        variables["HTTP_HOST"] = given
-    for name, value in request.headers:
-        # A name with an underscore would pass for one with a dash: such fields are left out.
-        if "_" not in name and name.lower() not in _APART:
-            key = "HTTP_" + name.upper().replace("-", "_")
-            joint = "; " if key == "HTTP_COOKIE" else ","
-            variables[key] = f"{variables[key]}{joint}{value}" if key in variables else value
-    return variables
 
 
 def unquoted(path: str) -> str:

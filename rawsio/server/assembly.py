@@ -20,7 +20,7 @@ from rawsio.socketio.library import raise_namespace_event
 from rawsio.socketio.registry import Namespaces
 from rawsio.stack import prepare, preparer
 
-from .application import NOBODY, File, Peer, as_application, files
+from .application import File
 from .conn import BackPressure
 from .gateway import Gateway
 
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.session import Session
+    from rawsio.http.messages import Request, Response
     from rawsio.socketio.namespace import Namespace
     from rawsio.websocket.deflate import DeflateOptions
 
-    from .application import Application
+    from .answering import Answering
 
 __all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_files"]
 
@@ -138,7 +139,8 @@ def build(
         on_event,
         log,
         _clock(host),
-        application=_application(plugs.app, engine if own.serve_client else None),
+        files=_client(engine) if own.serve_client else None,
+        application=_application(plugs, host, bounds),
         deflate=_deflate(own.per_message_deflate),
         drive=host.drive,
     )
@@ -231,27 +233,41 @@ def _deflate(option: Any) -> DeflateOptions | None:
     return chosen(option)
 
 
-def _application(app: Any, engine: EngineOptions | None) -> Application | None:
-    application = None if app is None else as_application(app)
-    if engine is None:
-        return application
+def _application(plugs: Plugs, host: ServerHost, limits: Limits) -> Answering | None:
+    if plugs.app is None:
+        return None
+    from .answering import Answering
+    from .applications import as_application, name_of
+
+    return Answering(
+        as_application(plugs.app, limits, threads=plugs.executor is not None),
+        name_of(plugs.app),
+        start=host.start,
+        later=lambda seconds, fn: host.call_later(seconds, fn),  # noqa: PLW0108 - as in _clock
+        clock=_clock(host),
+        limits=limits,
+        log=host.log,
+    )
+
+
+def _client(engine: EngineOptions) -> Callable[[Request], tuple[Response, bytes] | None]:
+    """Return what serves the browser client."""
     folder = engine.path.rstrip("/") + "/"
     policy = OriginPolicy(engine.cors_policy())
     # The file is read when it is first asked for: a server that clients of other kinds use, or
     # one that runs from an archive, never opens it.
     cache: dict[str, File] = {}
-    beside = files({}) if application is None else application
 
-    def serve(request: Any, body: bytes, peer: Peer = NOBODY, /) -> Any:
+    def find(request: Request) -> tuple[Response, bytes] | None:
         path = request.path
         if not cache and path.startswith(folder + "socket.io."):
             cache.update(client_files(folder))
-        if path in cache:
-            # A module is loaded with CORS, unlike a script.
-            return cache[path].answer(request, policy.headers(request.headers.get("origin")))
-        return beside(request, body, peer)
+        if path not in cache:
+            return None
+        # A module is loaded with CORS, unlike a script.
+        return cache[path].answer(request, policy.headers(request.headers.get("origin")))
 
-    return serve
+    return find
 
 
 def client_files(folder: str) -> dict[str, File]:

@@ -29,8 +29,6 @@ from rawsio.stack import EndOfInput
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal_fields
 
-from .application import Peer
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +36,12 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.server import EngineIOServer
     from rawsio.engineio.session import Session
+    from rawsio.http.messages import Response
     from rawsio.log import Log
     from rawsio.stack import ServerStack
     from rawsio.websocket.deflate import DeflateOptions
 
-    from .application import Application
+    from .answering import Answering
 
     Done = Callable[[Any, BaseException | None], None]
 
@@ -66,9 +65,9 @@ class Gateway:
     """Joins connections and the registry of sessions.
 
     ``on_event(session, event)`` receives each event of :mod:`rawsio.engineio`; ``clock`` gives
-    seconds; ``application`` answers what is not Engine.IO's; ``deflate`` is what compression a
-    WebSocket may have; ``drive(coroutine, done)`` runs a coroutine and calls ``done(result,
-    error)``.
+    seconds; ``files(request)`` gives an answer that needs no asking, ``application`` answers what
+    else is not Engine.IO's; ``deflate`` is what compression a WebSocket may have;
+    ``drive(coroutine, done)`` runs a coroutine and calls ``done(result, error)``.
     """
 
     def __init__(
@@ -78,7 +77,8 @@ class Gateway:
         log: Log,
         clock: Callable[[], float],
         *,
-        application: Application | None = None,
+        files: Callable[[Request], tuple[Response, bytes] | None] | None = None,
+        application: Answering | None = None,
         deflate: DeflateOptions | None = None,
         drive: Callable[[Any, Done], Any] | None = None,
     ) -> None:
@@ -86,6 +86,7 @@ class Gateway:
         self.on_event = on_event
         self.log = log
         self.clock = clock
+        self.files = files
         self.application = application
         self.deflate = deflate
         self.drive = drive
@@ -109,6 +110,8 @@ class Gateway:
         if stack.session is not None:
             self._carry(self.registry.link_lost(stack, reason, self.clock()))
         stack.body = stack.request = None
+        if self.application is not None:
+            self.application.lost(stack)
         asking = self._asking.pop(stack, None)
         if asking is not None and asking.task is not None:
             asking.task.cancel()
@@ -224,26 +227,25 @@ class Gateway:
         stack.body = None
         if self.registry.serves(request):
             self._carry(self.registry.receive_body(stack, bytes(collected), self.clock()))
+        else:
+            self._ask(stack, request, bytes(collected))
+
+    def _ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
+        found = None if self.files is None else self.files(request)
+        if found is not None:
+            stack.respond(*found)
         elif self.application is None:
             stack.respond(answer(404), b"")
         else:
-            self._ask(self.application, stack, request, bytes(collected))
-
-    def _ask(
-        self, application: Application, stack: ServerStack, request: Request, body: bytes
-    ) -> None:
-        try:
-            stack.respond(*application(request, body, Peer(stack.address, stack.secure)))
-        except Exception as error:  # noqa: BLE001 - it is the user's
-            message = f"the application failed for {request.method} {escaped(request.target)}"
-            self.log("handler", ERROR, message, error)
-            stack.respond(answer(500), b"")
+            self.application.ask(stack, request, body)
 
     # Ends
 
     def _end_of_input(self, stack: ServerStack, _event: EndOfInput) -> None:
-        # A client that gives up a poll ends like this.  Applications answer at once, so the request
-        # in work is a poll, or one that a hook is asked about, which nobody will answer now.
+        # A client that gives up a poll, or content without an end, ends like this.  One that only
+        # has no more questions gets its answer.
+        if self.application is not None and self.application.waiting(stack):
+            return
         self.lost(stack)
         stack.close()
 

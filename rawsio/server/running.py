@@ -139,6 +139,8 @@ class Running:
             stream.read_on()
 
     def _drained(self, stream: TCPStream) -> None:
+        if self._gateway.application is not None:
+            self._gateway.application.drained(stream.tag)
         session = stream.tag.session
         if session is not None and session.user is not None:
             session.user.drained()
@@ -274,12 +276,19 @@ class Running:
         if self._stage is Stage.CLOSING and not self._gateway.registry.sessions:
             self._stage = Stage.PARTING
             for stream in list(self.driver.streams):
-                stream.tag.close(_CLOSED_BY_SERVER)
-                stream.touch()
+                self._part(stream)
         if not self.driver.streams:
             finished, self._finished = self._finished, []
             for callback in finished:
                 callback()
+
+    def _part(self, stream: TCPStream) -> None:
+        application = self._gateway.application
+        if application is not None and application.waiting(stream.tag):
+            stream.tag.last = True  # it ends with the answer
+            return
+        stream.tag.close(_CLOSED_BY_SERVER)
+        stream.touch()
 
     def _abort(self) -> None:
         for stream in list(self.driver.streams):

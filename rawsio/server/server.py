@@ -71,11 +71,12 @@ class Server(Listening, Operators):
     """A Socket.IO server, and an HTTP server for what is beside it.
 
     ``app`` answers all other requests: a WSGI application, or a function of the request.
-    ``executor`` runs handlers on threads.  ``limits`` holds every bound that the reference server
-    has no option for.  ``adapter`` makes the adapter of each namespace, ``parser`` the form
-    of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in); ``trace`` is told
-    what passes through the layers (as the demo's :class:`~rawsio.browser.tracing.TraceHub`).  All
-    further options, by name, are the fields of :class:`~rawsio.server.assembly.ServerOptions` and
+    ``executor`` runs handlers and the application on threads.  ``limits`` holds every bound that
+    the reference server has no option for.  ``adapter`` makes the adapter of each namespace,
+    ``parser`` the form of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in);
+    ``trace`` is told what passes through the layers (as the demo's
+    :class:`~rawsio.browser.tracing.TraceHub`).  All further options, by name, are the fields of
+    :class:`~rawsio.server.assembly.ServerOptions` and
     :class:`~rawsio.engineio.options.EngineOptions`.
     """
 

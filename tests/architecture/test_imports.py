@@ -31,16 +31,21 @@ MAY_IMPORT = {
     "explain": BASE | PROTOCOLS,
     "schedule": BASE | {"socketio"},
     "host": BASE | {"schedule", "stack", "net", "socketio"},
-    "server.application": BASE | {"http"},
+    "server.streaming": BASE | {"http"},
+    "server.application": BASE | {"http", "server.streaming"},
+    "server.wsgi": BASE | {"http", "server.application", "server.streaming"},
+    "server.applications": BASE | {"server.application", "server.wsgi"},
+    "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
     "server.static": BASE | {"http", "server.application"},
     "server.mounts": BASE | {"http", "server.static"},
-    "server.gateway": BASE | PROTOCOLS | {"stack", "server.application"},
+    "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
     "server.watchers": BASE | {"engineio", "socketio", "trace"},
     "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},
     "server.running": BASE | {"tls", "stack", "host", "net", "server.gateway", "server.conn"},
     "server.assembly": BASE
     | PROTOCOLS
-    | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"},
+    | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"}
+    | {"server.answering", "server.applications"},
     "server.server": BASE
     | PROTOCOLS
     | {"trace", "fused", "host", "schedule"}

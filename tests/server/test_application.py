@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from typing import Any
-from wsgiref.validate import validator
 
 import pytest
 
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Request
-from rawsio.server.application import NOBODY, File, Peer, as_application, files, wsgi
+from rawsio.http.messages import Request, Response
+from rawsio.server.application import File, function
+from rawsio.server.streaming import Streaming
 
 PAGE = File(b"<p>", "text/html")
-
-
-def environ_of(request: Request, body: bytes = b"", peer: Peer = NOBODY) -> dict[str, Any]:
-    """Return what a WSGI application is told about a request."""
-    seen: dict[str, Any] = {}
-
-    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-        seen.update(environ)
-        start("200 OK", [])
-        return []
-
-    wsgi(app, request, body, peer)
-    return seen
 
 
 def asked(target: str = "/", method: str = "GET", **fields: str) -> Request:
@@ -36,17 +22,6 @@ def asked(target: str = "/", method: str = "GET", **fields: str) -> Request:
 
 
 class TestFiles:
-    def test_a_file_is_served_by_its_exact_path_whatever_the_query(self) -> None:
-        serve = files({"/": PAGE})
-        response, body = serve(asked("/?x=1"), b"")
-        assert (response.status, body) == (200, b"<p>")
-        assert response.headers.get("content-type") == "text/html"
-        assert serve(asked("/other"), b"")[0].status == 404
-
-    def test_what_is_no_file_is_left_to_the_application(self) -> None:
-        serve = files({"/": PAGE}, as_application(lambda question: question.path))
-        assert serve(asked("/other"), b"")[1] == b"/other"
-
     @pytest.mark.rule("9110-13.1.2-none-match", "9110-13.1.2-weak", "9110-8.8.3-weak")
     @pytest.mark.rule("9110-15.4.5-fields", "9110-15.4.5-no-more", "9110-8.8.1-weak-changes")
     @pytest.mark.rule("9110-8.8.3-send", "9110-15.3.1-validators")
@@ -134,135 +109,35 @@ class TestFunctions:
     def test_a_function_may_return_several_things(
         self, value: Any, status: int, body: bytes, kind: str | None
     ) -> None:
-        response, got = as_application(lambda _question: value)(asked(), b"")
+        response, got = function(lambda _question: value)(asked(), b"")
         assert (response.status, got, response.headers.get("content-type")) == (status, body, kind)
 
     def test_it_sees_the_request_and_its_body(self) -> None:
-        application = as_application(lambda q: f"{q.method} {q.path} {q.query_string} {q.body!r}")
+        application = function(lambda q: f"{q.method} {q.path} {q.query_string} {q.body!r}")
         assert application(asked("/a?b=1", "POST"), b"c")[1] == b"POST /a b=1 b'c'"
 
     def test_fields_that_are_the_servers_are_not_taken_from_it(self) -> None:
         given = [("Content-Length", "9"), ("Date", "never"), ("Connection", "x"), ("X-A", "1")]
-        response, _ = as_application(lambda _q: (200, "hi", iter(given)))(asked(), b"")
+        response, _ = function(lambda _q: (200, "hi", iter(given)))(asked(), b"")
         kind = ("Content-Type", "text/plain; charset=utf-8")
         assert list(response.headers) == [kind, ("Content-Length", "2"), ("X-A", "1")]
 
     @pytest.mark.parametrize("value", [None, (200, 5), {}, [104, 105]], ids=repr)
     def test_what_is_no_answer_is_an_error_that_says_what_is(self, value: Any) -> None:
         with pytest.raises(TypeError, match="returns str, bytes, a status"):
-            as_application(lambda _question: value)(asked(), b"")
+            function(lambda _question: value)(asked(), b"")
+
+    def test_an_iterator_is_content_that_is_made_as_it_is_sent(self) -> None:
+        fields = [("Content-Type", "video/x"), ("Content-Length", "9")]
+        made = function(lambda _question: (201, iter([b"a", b"b"]), fields))(asked(), b"")
+        assert isinstance(made, Streaming)
+        assert made.head() == Response(201, Headers([("Content-Type", "video/x")]))
+        made.fetch(lambda: 0.0)
+        assert (made.take(), made.ended) == ([b"a", b"b"], True)
 
     def test_a_bound_method_of_one_argument_is_a_plain_function(self) -> None:
         class Pages:
             def answer(self, question: Any) -> str:
                 return str(question.path)
 
-        assert as_application(Pages().answer)(asked("/p"), b"")[1] == b"/p"
-
-
-class TestWSGI:
-    def test_an_application_gets_its_environment_and_gives_an_answer(self) -> None:
-        seen: dict[str, Any] = {}
-
-        def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-            seen.update(environ)
-            start("201 Made", [("X-A", "1"), ("Content-Length", "99"), ("Connection", "close")])
-            return [b"a", b"b"]
-
-        response, body = as_application(app)(asked("/p%20q%zz?x=1", "POST", X_B="2"), b"in")
-        assert (response.status, response.reason, body) == (201, "Made", b"ab")
-        assert list(response.headers) == [("X-A", "1"), ("Content-Length", "2")]
-        assert (seen["PATH_INFO"], seen["QUERY_STRING"]) == ("/p q%zz", "x=1")
-        assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == ("a.example", "8080")
-        assert (seen["wsgi.input"].read(), seen["HTTP_X_B"]) == (b"in", "2")
-
-    def test_a_field_with_an_underscore_cannot_pass_for_another(self) -> None:
-        request = Request("GET", "/", Headers([("X-User", "a"), ("X_User", "b"), ("x-user", "c")]))
-        assert environ_of(request)["HTTP_X_USER"] == "a,c"
-
-    def test_what_it_returns_is_closed_even_when_it_breaks(self) -> None:
-        closed = []
-
-        class Parts:
-            def __iter__(self) -> Iterator[bytes]:
-                yield b"a"
-                raise RuntimeError("broken")
-
-            def close(self) -> None:
-                closed.append(True)
-
-        def app(_environ: dict[str, Any], start: Any) -> Parts:
-            start("200 OK", [])
-            return Parts()
-
-        with pytest.raises(RuntimeError, match="broken"):
-            wsgi(app, asked(), b"")
-        assert closed == [True]
-
-    def test_an_application_that_never_starts_is_an_error(self) -> None:
-        with pytest.raises(RuntimeError, match="start_response"):
-            wsgi(lambda _environ, _start: [], asked(), b"")
-
-    @pytest.mark.rule("9110-8.6-head")
-    def test_the_answer_to_head_has_the_length_that_get_would_have(self) -> None:
-        def app(parts: list[bytes], fields: list[tuple[str, str]]) -> Any:
-            def ask(_environ: dict[str, Any], start: Any) -> list[bytes]:
-                start("200 OK", fields)
-                return parts
-
-            return wsgi(ask, asked(method="HEAD"), b"")[0].headers.get("content-length")
-
-        assert app([], [("Content-Length", "7")]) == "7"
-        assert app([b"abc"], []) == "3"
-        assert app([], []) is None
-
-    @pytest.mark.rule("9112-3.2.2-absolute-form")
-    @pytest.mark.parametrize(
-        ("target", "host", "name", "port", "given"),
-        [
-            ("/", "a", "a", "80", "a"),
-            ("/", "a:", "a", "80", "a:"),
-            ("/", "[::1]", "[::1]", "80", "[::1]"),
-            ("/", "[::1]:81", "[::1]", "81", "[::1]:81"),
-            ("/", "", "localhost", "80", None),
-            ("http://b:81/", "a", "b", "81", "b:81"),
-        ],
-    )
-    def test_it_is_told_which_host_was_asked(
-        self, target: str, host: str, name: str, port: str, given: str | None
-    ) -> None:
-        seen = environ_of(Request("GET", target, Headers([("Host", host)])))
-        assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == (name, port)
-        assert seen.get("HTTP_HOST") == given
-
-    def test_it_is_told_who_asks_and_whether_tls_is_below(self) -> None:
-        seen = environ_of(asked(Host="a"), peer=Peer("192.0.2.1", secure=True))
-        assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("192.0.2.1", "https")
-        bare = environ_of(Request("GET", "/", Headers([("Host", "a")])), peer=Peer("", secure=True))
-        assert (bare["SERVER_PORT"], "REMOTE_ADDR" in bare) == ("443", False)
-        assert environ_of(asked())["wsgi.url_scheme"] == "http"
-
-    @pytest.mark.parametrize(
-        ("path", "info"),
-        [("/%41%c3%a9%2F%00", "/A\xc3\xa9/\0"), ("/%+1%-1% 1%1_%a%", "/%+1%-1% 1%1_%a%")],
-    )
-    def test_only_two_hexadecimal_digits_are_an_escape(self, path: str, info: str) -> None:
-        assert environ_of(asked(path))["PATH_INFO"] == info
-
-    def test_a_body_that_came_in_chunks_is_like_any_other(self) -> None:
-        seen = environ_of(asked(Transfer_Encoding="chunked", method="POST"), b"a=1")
-        assert (seen["CONTENT_LENGTH"], "HTTP_TRANSFER_ENCODING" in seen) == ("3", False)
-
-    def test_cookies_on_two_lines_are_one_list(self) -> None:
-        cookies = Headers([("Cookie", "a=1"), ("Cookie", "b=2; c=3")])
-        assert environ_of(Request("GET", "/", cookies))["HTTP_COOKIE"] == "a=1; b=2; c=3"
-
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-    def test_the_validator_of_the_standard_library_is_content(self, method: str) -> None:
-        def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-            start("200 OK", [("Content-Type", "text/plain")])
-            return [b"" if method == "HEAD" else environ["wsgi.input"].read(2)]
-
-        for request in (asked("/a?b", method), asked("http://b/", method)):
-            wsgi(validator(app), request, b"hi")
-        wsgi(validator(app), asked("*", "OPTIONS"), b"")
+        assert function(Pages().answer)(asked("/p"), b"")[1] == b"/p"

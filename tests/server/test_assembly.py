@@ -10,14 +10,13 @@ import pytest
 from rawsio import Server
 from rawsio.browser import client
 from rawsio.engineio.options import EngineOptions
-from rawsio.http.headers import Headers
-from rawsio.http.messages import Request
 from rawsio.limits import Limits
 from rawsio.net.loop import Loop
 from rawsio.server.assembly import Parts, Plugs, ServerOptions, build
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.socketio.recovery import Recovery
+from rawsio.testing import TestKit
 from rawsio.websocket.deflate import DeflateOptions
 
 
@@ -132,39 +131,36 @@ def test_an_unknown_policy_is_refused(loop: Loop) -> None:
         parts(loop, backpressure="panic")
 
 
-def ask(made: Parts, path: str) -> Any:
-    application = made.gateway.application
-    assert application is not None
-    return application(Request("GET", path, Headers([("Host", "a")])), b"")
+def ask(io: Server, path: str, *fields: str) -> tuple[str, bytes]:
+    """Return head and body of the answer to a GET."""
+    with TestKit(io) as kit:
+        wire = kit.dial()
+        lines = (f"GET {path} HTTP/1.1", "Host: a", *fields, "", "")
+        wire.send("\r\n".join(lines).encode())
+        kit.run()
+        head, _, body = wire.recv(1_000_000).partition(b"\r\n\r\n")
+    return head.decode(), body
 
 
-def test_our_client_is_served_beside_the_application(loop: Loop) -> None:
-    made = parts(loop, app=lambda question: "mine " + question.path, path="/io")
+def test_our_client_is_served_beside_the_application() -> None:
+    def mine(**options: Any) -> Server:
+        return Server(app=lambda question: "mine " + question.path, path="/io", **options)
+
     for name in ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"):
-        response, body = ask(made, "/io/" + name)
-        assert (response.status, body) == (200, client(name))
+        head, body = ask(mine(), "/io/" + name)
+        assert head.startswith("HTTP/1.1 200 ")
+        assert body == client(name)
     for name in ("other", "io/socket.io.js.map", "io/socket.io.msgpack.min.js"):
-        assert ask(made, "/" + name)[1] == b"mine /" + name.encode()
+        assert ask(mine(), "/" + name)[1] == b"mine /" + name.encode()
+    assert ask(mine(serve_client=False), "/io/socket.io.js")[1] == b"mine /io/socket.io.js"
 
 
-def test_our_client_is_for_the_pages_that_cors_names(loop: Loop) -> None:
-    application = parts(loop, cors="https://a.example").gateway.application
-    assert application is not None
-    for origin, allowed in (
-        ("https://a.example", "https://a.example"),
-        ("https://b.example", None),
-    ):
-        fields = Headers([("Host", "a"), ("Origin", origin)])
-        request = Request("GET", "/socket.io/socket.io.esm.min.js", fields)
-        response, _ = application(request, b"")
-        assert response.headers.get("access-control-allow-origin") == allowed
-        assert response.headers.get("vary") == "Origin"
-
-
-def test_without_it_there_may_be_no_application_at_all(loop: Loop) -> None:
-    assert parts(loop, serve_client=False).gateway.application is None
-    made = parts(loop, serve_client=False, app=lambda _question: "mine")
-    assert ask(made, "/socket.io/socket.io.js")[1] == b"mine"
+def test_our_client_is_for_the_pages_that_cors_names() -> None:
+    for origin, allowed in (("https://a.example", True), ("https://b.example", False)):
+        io = Server(cors="https://a.example")
+        head, _ = ask(io, "/socket.io/socket.io.esm.min.js", f"Origin: {origin}")
+        assert ("Access-Control-Allow-Origin: https://a.example" in head) is allowed
+        assert "Vary: Origin" in head
 
 
 PAIRS = {

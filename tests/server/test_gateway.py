@@ -14,6 +14,7 @@ from rawsio.http.messages import answer
 from rawsio.layer import Closed, Failed
 from rawsio.limits import DEFAULT
 from rawsio.log import DEBUG, ERROR, WARNING, Log
+from rawsio.server.answering import Answering
 from rawsio.server.application import Peer
 from rawsio.server.gateway import Gateway
 from rawsio.stack import ServerStack
@@ -43,8 +44,28 @@ class Server:
             self._event,
             log,
             lambda: 0.0,
-            application=application,
+            application=application and self._answering(application, log),
             drive=lambda *question: self.asked.append(question),
+        )
+
+    @staticmethod
+    def _answering(application: Any, log: Log) -> Answering:
+        def start(fn: Any, args: Any, done: Any) -> None:
+            try:
+                result = fn(*args)
+            except Exception as error:  # noqa: BLE001 - as a host does
+                done(None, error)
+            else:
+                done(result, None)
+
+        return Answering(
+            application,
+            "mine",
+            start=start,
+            later=lambda _seconds, _fn: None,
+            clock=lambda: 0.0,
+            limits=DEFAULT,
+            log=log,
         )
 
     def _event(self, _session: Any, event: Any) -> None:
@@ -182,7 +203,7 @@ def test_an_application_that_fails_is_answered_with_500_and_logged() -> None:
     server = Server(application)
     said = server.connection().say(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 500 ")
-    assert ("handler", ERROR, "the application failed for GET '/x'") in server.logged
+    assert ("handler", ERROR, "app mine for GET '/x' failed") in server.logged
 
 
 def _broken(*_: Any) -> Any:

@@ -1,0 +1,259 @@
+"""Requests that the application answers, from the question to the last byte of the answer.
+
+The application runs where handlers run: on the loop, or on the threads of the server's executor.
+It may block there, so an answer is often on its way for several turns, in which its client may
+go, and everybody else is served.
+
+An answer that is made piece by piece goes as fast as its client takes it: the next pieces are
+fetched when the last ones are sent.  Fetching on the loop is fair: those that have
+more to say take turns, and all of them together get :data:`_SHARE` seconds of each turn.  One that
+blocks the loop all the same is named in the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from rawsio.errors import escaped
+from rawsio.http.messages import answer
+from rawsio.log import ERROR, WARNING
+
+from .application import Peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.http.messages import Request
+    from rawsio.limits import Limits
+    from rawsio.log import Log
+    from rawsio.stack import ServerStack
+
+    from .application import Application
+    from .streaming import Streaming
+
+    Done = Callable[[Any, BaseException | None], None]
+    Start = Callable[[Callable[..., Any], tuple[Any, ...], Done], None]
+    Later = Callable[[float, Callable[..., Any]], Any]
+
+__all__ = ["Answering"]
+
+_SHARE = 0.01
+"""Seconds of a turn of the loop in which pieces are fetched."""
+
+_PAUSE = 0.02
+"""Seconds until one that had nothing to say is asked again."""
+
+_CLOSED_BY_ERROR = 1011
+
+
+class _Named:
+    """A function that the log knows by what it answers."""
+
+    __slots__ = ("__qualname__", "_fn")
+
+    def __init__(self, fn: Callable[..., Any], name: str) -> None:
+        self._fn = fn
+        self.__qualname__ = name
+
+    def __call__(self, *args: Any) -> Any:
+        return self._fn(*args)
+
+
+class _Answer:
+    """One answer on its way.
+
+    ``busy``: the application is at work; ``crowded``: its client has to take what was sent before
+    it goes on; ``over``: nobody waits for it any more.
+    """
+
+    __slots__ = ("stack", "request", "name", "streaming", "over", "busy", "crowded", "seconds")
+
+    def __init__(self, stack: ServerStack, request: Request, app: str) -> None:
+        self.stack = stack
+        self.request = request
+        self.name = f"app {app} for {request.method} {escaped(request.target)}"
+        self.streaming: Streaming | None = None
+        self.over = False
+        self.busy = True
+        self.crowded = False
+        self.seconds = 0.0
+
+
+class Answering:
+    """The answers of one application.
+
+    ``start(fn, args, done)`` runs a function where handlers run; ``later(seconds, fn)`` calls one
+    on the loop; ``clock`` gives seconds.  ``name`` is what the log calls the application.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        name: str,
+        *,
+        start: Start,
+        later: Later,
+        clock: Callable[[], float],
+        limits: Limits,
+        log: Log,
+    ) -> None:
+        self._application = application
+        self._name = name
+        self._start = start
+        self._later = later
+        self._clock = clock
+        self._limits = limits
+        self._log = log
+        self._answers: dict[ServerStack, _Answer] = {}
+        self._ready: deque[_Answer] = deque()
+        self._scheduled = False
+
+    def ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
+        """Ask the application, and see to its answer."""
+        one = self._answers[stack] = _Answer(stack, request, self._name)
+        question = (request, body, Peer(stack.address, stack.secure))
+        self._run(one, self._application, question, self._answered)
+
+    def waiting(self, stack: ServerStack) -> bool:
+        """Return whether an answer to this connection has not begun yet."""
+        one = self._answers.get(stack)
+        return one is not None and not (one.streaming is not None and one.streaming.sent)
+
+    def lost(self, stack: ServerStack) -> None:
+        """Take note that nobody waits for the answer to this connection any more."""
+        one = self._answers.pop(stack, None)
+        if one is not None:
+            one.over = True
+            if not one.busy:
+                self._close(one)
+
+    def drained(self, stack: ServerStack) -> None:
+        """Take note that a connection has taken what was sent to it."""
+        one = self._answers.get(stack)
+        if one is not None and one.crowded:
+            one.crowded = False
+            self._go_on(one, idle=False)
+
+    # Running it
+
+    def _run(self, one: _Answer, fn: Callable[..., Any], args: tuple[Any, ...], done: Any) -> None:
+        one.busy = True
+        self._start(_Named(fn, one.name), args, partial(self._returned, one, done))
+
+    def _returned(self, one: _Answer, done: Any, result: Any, error: BaseException | None) -> None:
+        one.busy = False
+        if error is None and hasattr(result, "fetch"):
+            one.streaming = result
+        if one.over:
+            self._close(one)
+            return
+        try:
+            if error is not None:
+                raise error
+            done(one, result)
+        except Exception as raised:  # noqa: BLE001 - it is the user's
+            self._failed(one, raised)
+
+    def _failed(self, one: _Answer, error: Exception) -> None:
+        self._log("handler", ERROR, f"{one.name} failed", error)
+        self._answers.pop(one.stack, None)
+        one.over = True
+        if one.streaming is not None and one.streaming.sent:
+            one.stack.close(_CLOSED_BY_ERROR)
+        else:
+            one.stack.respond(answer(500), b"")
+        self._close(one)
+
+    def _close(self, one: _Answer) -> None:
+        """Tell the application that its answer is over."""
+        streaming, one.streaming = one.streaming, None
+        if streaming is not None:
+            self._start(_Named(streaming.close, one.name), (), partial(self._closed, one))
+
+    def _closed(self, one: _Answer, _result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self._log("handler", ERROR, f"{one.name} failed in close()", error)
+
+    # Answers
+
+    def _answered(self, one: _Answer, result: Any) -> None:
+        if one.streaming is not None:
+            self._fetch(one)
+            return
+        one.stack.respond(*result)
+        del self._answers[one.stack]
+
+    def _fetch(self, one: _Answer) -> None:
+        if one.streaming is None:
+            return
+        began = self._clock()
+        self._run(one, one.streaming.fetch, (self._clock,), self._fetched)
+        # What blocks for little each time, and every time, no limit for one call finds.
+        before, one.seconds = one.seconds, one.seconds + self._clock() - began
+        if before <= self._limits.slow_handler < one.seconds:
+            message = f"{one.name} has blocked the loop for {one.seconds:.2f} s, piece by piece"
+            self._log("handler", WARNING, message)
+
+    def _fetched(self, one: _Answer, _result: Any) -> None:
+        streaming, stack = one.streaming, one.stack
+        if streaming is None:
+            return
+        pieces = streaming.take()
+        if not streaming.sent and (streaming.ended or self._bodiless(one)):
+            stack.respond(*streaming.whole(one.request, pieces))
+            self._end(one)
+            return
+        if pieces and not streaming.sent:
+            stack.begin(streaming.begun())
+        for piece in pieces:
+            stack.send_content(piece)
+        if streaming.ended:
+            stack.finish()
+            self._end(one)
+        else:
+            self._go_on(one, idle=streaming.idle)
+
+    @staticmethod
+    def _bodiless(one: _Answer) -> bool:
+        head = None if one.streaming is None else one.streaming.response
+        return head is not None and (one.request.method == "HEAD" or head.status in (204, 304))
+
+    def _end(self, one: _Answer) -> None:
+        self._answers.pop(one.stack, None)
+        self._close(one)
+
+    # The next pieces
+
+    def _go_on(self, one: _Answer, *, idle: bool) -> None:
+        stream: Any = one.stack.stream
+        if stream is not None and stream.buffered_amount:
+            # It tells when some of that is sent (`drained`); then this is asked again.
+            one.crowded = True
+            stream.crowd()
+        elif idle:
+            self._later(_PAUSE, partial(self._line_up, one))
+        else:
+            self._line_up(one)
+
+    def _line_up(self, one: _Answer) -> None:
+        self._ready.append(one)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._ready and not self._scheduled:
+            self._scheduled = True
+            self._later(0.0, self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        end = self._clock() + _SHARE
+        for _ in range(len(self._ready)):
+            one = self._ready.popleft()
+            if not one.over and not one.busy:
+                self._fetch(one)
+            if self._clock() >= end:
+                break
+        self._schedule()
