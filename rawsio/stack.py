@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
+    from rawsio.tls import TLSConnection
     from rawsio.trace import Reporter
     from rawsio.websocket.handshake import Accepted
 
@@ -179,6 +180,7 @@ class ServerStack:
     __slots__ = (
         "address",
         "secure",
+        "tls",
         "session",
         "stream",
         "request",
@@ -206,6 +208,8 @@ class ServerStack:
     ) -> None:
         self.address = address
         self.secure = secure
+        # The layer below, if it is TLS: it knows whose certificate the peer has shown.
+        self.tls: TLSConnection | None = None
         self.session: Any = None
         self.stream: Stream | None = None
         self.request: Request | None = None
@@ -220,6 +224,11 @@ class ServerStack:
         self._rest: bytes | None = None
         self._now = 0.0
         self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The certificate that the peer has shown (mutual TLS); ``None`` without one."""
+        return None if self.tls is None else self.tls.peer_certificate()
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
         if self.trace is None:

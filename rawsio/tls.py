@@ -33,7 +33,7 @@ from .limits import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    from ssl import SSLContext, SSLError
     from typing import Any
 
     from .layer import AnyLayer
@@ -43,6 +43,16 @@ __all__ = ["Secured", "State", "TLSConnection", "TLSError"]
 
 _CHUNK = 65536
 _TRUNCATED = "layers-tls-truncated"
+_SHOWN = 12
+_RECORDS = (0x15, 0x16)
+"""How the first records begin: an alert, a handshake (RFC 8446 section 5.1)."""
+
+_USE_TLS = b"this port speaks TLS: the URL begins with https://\n"
+_NOT_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%b" % (len(_USE_TLS), _USE_TLS)
+)
+"""What a client that speaks plain HTTP to us is told in its own language."""
 
 
 class TLSError(RemoteProtocolError):
@@ -69,7 +79,7 @@ class TLSConnection:
 
     __slots__ = (
         *("state", "closing", "deadline", "_limits", "_ssl", "_incoming", "_outgoing", "_object"),
-        *("_unsent", "_starting"),
+        *("_unsent", "_starting", "_role", "_first"),
     )
 
     reading = True
@@ -97,6 +107,9 @@ class TLSConnection:
             server_side=role is Role.SERVER,
             server_hostname=server_hostname,
         )
+        self._role = role
+        # How the peer begins, for whoever has to be told that it speaks something else.
+        self._first = b""
         self._unsent: list[bytes] = []
         self._starting = True
         if role is Role.CLIENT:
@@ -107,12 +120,21 @@ class TLSConnection:
         """How many bytes are held: an unfinished record, and plaintext for after the handshake."""
         return self._incoming.pending + sum(map(len, self._unsent))
 
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """Return the certificate that the peer has shown, and that was verified, if any."""
+        if self.state is State.HANDSHAKE:
+            return None
+        found: dict[str, Any] | None = self._object.getpeercert()
+        return found or None
+
     # The contract
 
     def receive(self, unit: bytes) -> list[Any]:
         """Feed ciphertext; return the plaintext in it, in order."""
         if self.state is State.CLOSED:
             return []
+        if len(self._first) < _SHOWN and self.state is State.HANDSHAKE:
+            self._first += unit[: _SHOWN - len(self._first)]
         self._incoming.write(unit)
         return self._pump([])
 
@@ -177,8 +199,9 @@ class TLSConnection:
         except ssl.SSLError as error:
             early = self.state is State.HANDSHAKE
             rule = "layers-tls-handshake" if early else "layers-tls-record"
-            message = f"OpenSSL says {escaped(error.reason or str(error), 80)}"
-            events.append(self._fail(TLSError(message, rule)))
+            events.append(self._fail(TLSError(self._explain(error), rule)))
+            if error.reason == "HTTP_REQUEST":
+                self._outgoing.write(_NOT_TLS)
             return events
         if self.state is State.OPEN:
             self._encrypt()
@@ -186,6 +209,24 @@ class TLSConnection:
         self._over(Closing.NOW)
         events.append(Closed())
         return events
+
+    def _explain(self, error: SSLError) -> str:
+        """Return what is wrong, in words that lead to the cure, and OpenSSL's own."""
+        peer = "client" if self._role is Role.SERVER else "server"
+        said = escaped(error.reason or str(error), 80)
+        first = self._first
+        if self.state is State.HANDSHAKE and first and first[0] not in _RECORDS:
+            return (
+                f"the {peer} does not speak TLS, it sent {escaped(first)}:"
+                f" is its URL http://? (OpenSSL says {said})"
+            )
+        why = getattr(error, "verify_message", None)
+        if why:
+            cure = "tls=context says whom to trust, with load_verify_locations()"
+            return f"the {peer}'s certificate is refused: {escaped(why, 200)} ({cure})"
+        if "CERTIFICATE" in said or "UNKNOWN_CA" in said:
+            return f"the {peer} refuses our certificate, or the lack of one: OpenSSL says {said}"
+        return f"OpenSSL says {said}"
 
     def _shake_hands(self) -> None:
         try:

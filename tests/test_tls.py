@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rawsio
 from rawsio import Server
 from rawsio.client.stack import Answered, ClientStack
 from rawsio.engineio.client import Exchange
@@ -154,7 +156,17 @@ def test_plain_http_on_a_tls_port_is_refused(contexts: Contexts) -> None:
     (event,) = server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (event.layer, event.rule) == ("tls", "layers-tls-handshake")
     assert "HTTP_REQUEST" in event.message
+    assert "the client does not speak TLS, it sent 'GET / HTTP/1'" in event.message
     assert server.closing is Closing.HALF
+    (answer,) = server.data_to_send()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"https://" in answer
+
+
+def test_a_server_without_tls_is_named_to_its_client(contexts: Contexts) -> None:
+    client = TLSConnection(contexts[0], Role.CLIENT, server_hostname="localhost")
+    (event,) = client.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert "the server does not speak TLS, it sent 'HTTP/1.1 400'" in event.message
 
 
 @pytest.mark.rule("layers-tls-handshake", "9110-4.3.4-identity", "9110-4.3.4-refuse")
@@ -165,7 +177,10 @@ def test_a_certificate_for_another_name_is_refused_by_the_client(
 ) -> None:
     ends = Ends(contexts, name).settle()
     assert [e.rule for e in ends.got[Role.CLIENT]] == ["layers-tls-handshake"]
-    assert "CERTIFICATE_VERIFY_FAILED" in ends.got[Role.CLIENT][0].message
+    message = ends.got[Role.CLIENT][0].message
+    assert "the server's certificate is refused: " in message
+    assert "mismatch" in message
+    assert "refuses our certificate" in ends.got[Role.SERVER][0].message
     assert [type(e) for e in ends.got[Role.SERVER]] == [Failed]
 
 
@@ -405,3 +420,37 @@ def test_a_server_answers_on_a_listener_with_tls(contexts: Contexts) -> None:
         thread.join(10)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\nover a.example")
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_handlers_and_the_application_learn_whose_certificate_it_was(
+    certificate: tuple[Path, Path], transport: str
+) -> None:
+    cert, key = map(str, certificate)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(cert, key)
+    ours.load_verify_locations(cert)
+    ours.verify_mode = ssl.CERT_REQUIRED
+    theirs = ssl.create_default_context(cafile=cert)
+    theirs.load_cert_chain(cert, key)
+    seen: list[Any] = []
+    io = Server(app=lambda question: repr(question.peer.certificate["subject"]))
+    io.on("connection", lambda socket: seen.append(socket.handshake.certificate))
+    io.on("connection", lambda socket: seen.append(socket.conn.certificate))
+    port = io.listen(tls=ours)[1]
+    plain = io.listen()[1]
+    thread = threading.Thread(target=io.run)
+    thread.start()
+    try:
+        url = f"https://localhost:{port}"
+        with rawsio.connect(url, tls=theirs, transports=[transport], reconnection=False):
+            pass
+        with rawsio.connect(f"http://127.0.0.1:{plain}", transports=[transport]):
+            pass
+        with urllib.request.urlopen(url, context=theirs) as answer:
+            assert b"localhost" in answer.read()
+    finally:
+        io.close(0.2)
+        thread.join(10)
+    subject = ((("commonName", "localhost"),),)
+    assert [one and one["subject"] for one in seen] == [subject, subject, None, None]

@@ -9,7 +9,7 @@ stack, an ASGI server or a test can be one:
     WebSocket: one message.
 ``close(code=1005, reason="")``
     WebSocket: begins the closing handshake.
-``buffered_amount``, ``incoming``, ``address``, ``secure``
+``buffered_amount``, ``incoming``, ``address``, ``secure``, ``certificate``
     Bytes not sent yet; bytes received of a message or body that is not whole; where the peer is;
     whether TLS is below.
 ``session``
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
         @property
         def secure(self) -> bool:
             """Whether TLS is below."""
+
+        @property
+        def certificate(self) -> dict[str, Any] | None:
+            """The certificate that the peer has shown (mutual TLS), or ``None``."""
 
         @property
         def buffered_amount(self) -> int:

@@ -223,6 +223,7 @@ class EngineIOServer:
             touched=self._touched,
             ended=self._forget,
         )
+        session.certificate = link.certificate if link.secure else None
         if self._guest is not None:
             session.be_guest(self._guest)
         if query.transport == "websocket":

@@ -53,12 +53,13 @@ _OPEN = State.OPEN
 class Session:
     """One client; made by the registry, told of its transport's doings by it.
 
-    ``id`` is a secret: whoever knows it can speak for the client.  ``link`` is the session's
+    ``id`` is a secret: whoever knows it can speak for the client.  ``certificate`` is the one that
+    it has shown (mutual TLS).  ``link`` is the session's
     WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.
     """
 
     __slots__ = (
-        *("id", "address", "secure", "connection", "link", "polling", "candidate"),
+        *("id", "address", "secure", "certificate", "connection", "link", "polling", "candidate"),
         *("stage", "user"),
         *("_first", "_limits", "_touched", "_ended", "_guest"),
     )
@@ -78,6 +79,7 @@ class Session:
         self.id = sid
         self.address = address
         self.secure = secure
+        self.certificate: dict[str, Any] | None = None
         self.connection = connection
         self.link: Link | None = None
         self.polling: Polling | None = None

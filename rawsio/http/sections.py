@@ -157,6 +157,22 @@ class Section:
         self._folded = True
 
 
+_TLS_RECORDS = (0x15, 0x16)
+"""How TLS begins, and no head does: an alert, a handshake (RFC 8446 section 5.1)."""
+
+
+def _speaks_tls(sender: Role) -> HTTPError:
+    """Return the error that names the commonest mix-up of ports."""
+    if sender is Role.CLIENT:
+        message = (
+            "the client speaks TLS, and nobody does on this port:"
+            " its URL begins with http://, or give listen() the argument tls"
+        )
+        return HTTPError(message, "9112-3-request-line")
+    message = "the server speaks TLS on this port: its URL begins with https://"
+    return HTTPError(message, "9112-4-status-line")
+
+
 def _field_error(line: bytes) -> HTTPError:
     """Return the error that names what is wrong with a field line."""
     name, colon, _ = line.partition(b":")
@@ -200,6 +216,8 @@ class HeadReader:
             whole = self._read_whole(buffer)
             if whole is not None:
                 return whole
+            if buffer[0] in _TLS_RECORDS:
+                raise _speaks_tls(self._sender)
             section = self._section = Section(self._sender, self._limits)
         end = section.read(buffer)
         if end is None:

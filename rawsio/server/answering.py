@@ -114,7 +114,7 @@ class Answering:
     def ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
         """Ask the application, and see to its answer."""
         one = self._answers[stack] = _Answer(stack, request, self._name)
-        question = (request, body, Peer(stack.address, stack.secure))
+        question = (request, body, Peer(stack.address, stack.secure, stack.certificate))
         self._run(one, self._application, question, self._answered)
 
     def waiting(self, stack: ServerStack) -> bool:

@@ -46,10 +46,14 @@ __all__ = [
 
 @record
 class Peer:
-    """Who asks: the address at the other end of the connection, and whether TLS is below."""
+    """Who asks: the address at the other end of the connection, and whether TLS is below.
+
+    ``certificate`` is the one that the client has shown (mutual TLS), as ``ssl`` gives it.
+    """
 
     address: str = ""
     secure: bool = False
+    certificate: dict[str, Any] | None = None
 
 
 NOBODY = Peer()

@@ -117,6 +117,14 @@ class Conn:
         return self.session.address
 
     @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The certificate that the client has shown, as ``ssl.SSLSocket.getpeercert()`` gives it.
+
+        ``None`` unless the ``ssl.SSLContext`` asks for one (``verify_mode``): mutual TLS.
+        """
+        return self.session.certificate
+
+    @property
     def request(self) -> Request:
         """The first request of the session."""
         return self.session.request

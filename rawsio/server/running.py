@@ -114,7 +114,8 @@ class Running:
         if secure:
             from rawsio.tls import Secured, TLSConnection
 
-            layer = Secured(TLSConnection(tls, Role.SERVER, limits), stack)
+            stack.tls = TLSConnection(tls, Role.SERVER, limits)
+            layer = Secured(stack.tls, stack)
         stream = TCPStream(self.driver, sock, layer, self._received, self._lost)
         stack.stream = stream
         stream.tag = stack

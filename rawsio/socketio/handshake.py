@@ -49,18 +49,19 @@ class Opening:
 class Handshake:
     """What a client said when it connected.
 
-    ========== =================================================================
-    request    the first request: the object that ``middleware`` and ``allow_request`` got, with
-               its ``cookies`` and what they left in its ``data``
-    headers    of the first request, names in lower case, repeated ones joined by ``, ``
-    query      of the first request, as a dict (the last of equal names counts)
-    auth       what the client gave with its CONNECT to this namespace (``{}`` if nothing)
-    url        the request target
-    address    the other end of the TCP connection
-    secure     whether it is encrypted
-    xdomain    whether an Origin was named
-    issued     when, in seconds since 1970;  ``time`` the same as text
-    ========== =================================================================
+    =========== =================================================================
+    request     the first request: the object that ``middleware`` and ``allow_request`` got, with
+                its ``cookies`` and what they left in its ``data``
+    headers     of the first request, names in lower case, repeated ones joined by ``, ``
+    query       of the first request, as a dict (the last of equal names counts)
+    auth        what the client gave with its CONNECT to this namespace (``{}`` if nothing)
+    url         the request target
+    address     the other end of the TCP connection
+    secure      whether it is encrypted
+    certificate the one that the client has shown, if the server asks for one
+    xdomain     whether an Origin was named
+    issued      when, in seconds since 1970;  ``time`` the same as text
+    =========== =================================================================
 
     >>> opening = Opening("/socket.io/?EIO=4&name=J%C3%B6rg", b"Host: x\\r\\nOrigin: http://y\\r\\n")
     >>> h = Handshake(opening, {"token": 1})
@@ -81,6 +82,12 @@ class Handshake:
     def request(self) -> Any:
         """The first request of the session (:class:`rawsio.http.Request`)."""
         return self._sink.request
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The certificate that the client has shown (mutual TLS), or ``None``; see ``conn``."""
+        found: dict[str, Any] | None = self._sink.certificate
+        return found
 
     @property
     def headers(self) -> dict[str, str]:

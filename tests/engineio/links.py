@@ -22,6 +22,7 @@ class RecordingLink:
         self.session: Session | None = None
         self.address = address
         self.secure = secure
+        self.certificate: dict[str, Any] | None = None
         self.buffered_amount = 0
         self.incoming = 0
         self.responses: list[tuple[Response, bytes]] = []
