@@ -24,6 +24,8 @@ arguments are ``TypeError`` and ``ValueError``.
 
 from __future__ import annotations
 
+import sys
+
 from .layer import Failed
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ConnectionClosed",
     "Refused",
     "escaped",
+    "leaves_the_loop",
     "refusal_in",
     "welcomed_by",
 ]
@@ -184,3 +187,19 @@ def escaped(wire: bytes | str, limit: int = 40) -> str:
     text = wire if isinstance(wire, str) else str(wire, "latin-1")
     shown = ascii(text[:limit])
     return shown if len(text) <= limit else f"{shown}... ({len(text)} in all)"
+
+
+def leaves_the_loop(error: BaseException) -> bool:
+    """Return whether an exception of a user's function is for whoever runs the loop.
+
+    ``SystemExit``, ``KeyboardInterrupt`` and their like are.  An ``Exception`` is an error of that
+    function alone, and so are ``GeneratorExit`` and asyncio's ``CancelledError``, which mean
+    nothing outside a generator or a task.
+
+    >>> [leaves_the_loop(kind()) for kind in (SystemExit, ValueError, GeneratorExit)]
+    [True, False, False]
+    """
+    if isinstance(error, (Exception, GeneratorExit)):
+        return False
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is None or not isinstance(error, asyncio.CancelledError)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from rawsio.errors import leaves_the_loop
 from rawsio.log import DEBUG, WARNING
 from rawsio.net.clock import wall
 from rawsio.socketio.handlers import shape
@@ -139,7 +140,9 @@ class ServerHost:
         began = self.time()
         try:
             result = fn(*args)
-        except Exception as error:  # noqa: BLE001 - the application's; `done` reports it
+        except BaseException as error:
+            if leaves_the_loop(error):
+                raise
             self._check_slow(fn, began)
             done(None, error)
             return

@@ -212,6 +212,7 @@ class Wires:
         from rawsio.net.thread import LoopThread
 
         loop = self.loop
+        loop.check_process(self._driver.streams)
         end = partial(loop.call_soon, self._begin_end, goodbye, 1.0)
         self._thread = LoopThread(loop, self._end, end).start()
 
@@ -219,6 +220,8 @@ class Wires:
         """Make one turn; the last one of a closed client frees the loop."""
         if self.closed:
             return
+        if self._own_loop and self.host.loop.copied:
+            self.host.loop.check_process(self._driver.streams)
         self.host.loop.step(timeout)
         if self._closing and self._done:
             self._end()

@@ -7,6 +7,7 @@
 ``tcp``        a socket that drives any layer which keeps the contract of :mod:`rawsio.layer`
 ``listener``   accepts, and makes listening sockets
 ``unix``       listening at a path, and the file that is there then
+``forking``    what child processes make anew
 ``signals``    SIGINT and SIGTERM as callbacks of a loop
 ``thread``     calls from other threads, and a loop in a thread of its own
 ``aio``        the same driver on asyncio's loop, or uvloop's

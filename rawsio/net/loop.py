@@ -26,8 +26,19 @@ Which thread
 The owner is the thread that last called ``run`` or ``step`` (at first, the one that made the
 loop).  Only ``call_soon_threadsafe`` and ``stop`` may be called from others.
 
-Time is a monotonic clock, so setting the system's clock changes nothing.  What is left out: child
-processes, name resolution, transports, futures: layers need none of them.
+A child process that was forked has a selector and a wake-up socket of its own, with the same
+descriptors registered (:mod:`rawsio.net.forking`).  :meth:`check_process` is for those whose
+connections may belong to the parent.
+
+What ends a loop
+================
+An ``Exception`` of a callback is logged, and the loop goes on; so are ``GeneratorExit`` and
+asyncio's ``CancelledError``, which mean nothing here.  ``SystemExit``, ``KeyboardInterrupt`` and
+whatever else is no ``Exception`` leave ``step`` and ``run``: what they mean is for the host to
+decide.
+
+Time is a monotonic clock, so setting the system's clock changes nothing.  What is left out: name
+resolution, transports, futures: layers need none of them.
 """
 
 from __future__ import annotations
@@ -40,7 +51,9 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from time import monotonic
 
 from rawsio import log
+from rawsio.errors import leaves_the_loop
 
+from .forking import move_wakeup, watch
 from .handles import NEVER, TimerHandle, TimerQueue, bound
 from .wakeup import WakeUp
 
@@ -94,7 +107,7 @@ class Loop:
     """
 
     __slots__ = (
-        *("time", "owner", "_selector", "_ready", "_timers", "_wakeup", "_log"),
+        *("time", "owner", "copied", "_selector", "_ready", "_timers", "_wakeup", "_log"),
         *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
     )
 
@@ -103,6 +116,7 @@ class Loop:
     ) -> None:
         self.time = clock
         self.owner = get_ident()
+        self.copied = False
         self._selector = DefaultSelector() if selector is None else selector
         self._ready: deque[Callable[[], object]] = deque()
         self._timers = TimerQueue()
@@ -113,6 +127,38 @@ class Loop:
         self._log = log.Log(clock)
         self._wakeup = WakeUp()
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
+        if selector is None:
+            watch(self)
+
+    def forked(self) -> None:
+        """Make anew what a child process shares with its parent; called there."""
+        if self._closed:
+            return
+        old, before = self._wakeup.fileno(), self._wakeup.writable_fileno()
+        kept = [key for key in self._selector.get_map().values() if key.fd != old]
+        self._selector.close()
+        self._selector = DefaultSelector()
+        self._wakeup.close()
+        self._wakeup.renew()
+        move_wakeup(before, self._wakeup.writable_fileno())
+        self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
+        for key in kept:
+            self._selector.register(key.fd, key.events, key.data)
+        self.copied = True
+        if self.owner != get_ident():  # the thread that runs it stayed with the parent
+            self._turning = self._running = False
+        if self._ready:
+            self._wakeup.wake()
+
+    def check_process(self, connections: object) -> None:
+        """Raise ``RuntimeError`` in a child that has copies of its parent's connections."""
+        if self.copied:
+            if connections:
+                raise RuntimeError(
+                    "this process was forked from one with open connections, which stay with it:"
+                    " fork first, and connect or listen then"
+                )
+            self.copied = False
 
     # Descriptors
 
@@ -264,7 +310,7 @@ class Loop:
                     channel.read()
                 if mask & EVENT_WRITE and channel.write is not None:
                     channel.write()
-            except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+            except BaseException as error:  # noqa: BLE001 - one callback must not end the loop
                 self._io_failed(key, error)
         if timers.next is not NEVER and timers.next <= self.time():
             for handle in timers.due(self.time()):
@@ -286,10 +332,14 @@ class Loop:
     def _run(self, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except Exception as error:  # noqa: BLE001 - one callback must not end the loop
+        except BaseException as error:
+            if leaves_the_loop(error):
+                raise
             self._log("net", log.ERROR, "a callback of the loop raised an exception", error)
 
-    def _io_failed(self, key: SelectorKey, error: Exception) -> None:
+    def _io_failed(self, key: SelectorKey, error: BaseException) -> None:
+        if leaves_the_loop(error):
+            raise error
         self._log("net", log.ERROR, f"a callback for descriptor {key.fd} raised", error)
         if not _is_open(key.fd):
             self._forget(key.fd)

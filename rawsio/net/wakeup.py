@@ -29,6 +29,10 @@ class WakeUp:
     __slots__ = ("_here", "_there", "_sent")
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Make a new pair: in a child process the old one is shared with the parent."""
         # A pair of sockets and not a pipe: the only thing that every system's select() takes.
         self._here, self._there = socket.socketpair()
         # The reader must not block when a signal's byte was read together with ours.

@@ -187,6 +187,7 @@ class Running:
         from rawsio.net.signals import Signals
 
         loop = self.loop
+        loop.check_process(self.driver.streams)
         self._finished.append(loop.stop)
         try:
             with Signals(loop, lambda _number: close()) as signals:
@@ -219,6 +220,8 @@ class Running:
         loop = self.loop
         if self.closed:
             return
+        if loop.copied:
+            loop.check_process(self.driver.streams)
         loop.step(timeout)
         if self.closing and not self.driver.streams:
             self.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import select
@@ -467,3 +468,41 @@ def test_the_owner_is_the_thread_that_steps_last(loop: Loop) -> None:
     assert not loop.owned()
     loop.step(0)
     assert loop.owned()
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, ValueError])
+def test_what_means_nothing_to_the_loop_is_logged_and_it_goes_on(error: Any) -> None:
+    loop = Loop()
+    lines: list[str] = []
+    loop._log._sink = lambda *line: lines.append(line[2])
+    here, there = socket.socketpair()
+    here.send(b"x")
+
+    def raises() -> None:
+        raise error
+
+    loop.add_reader(there, raises)
+    loop.call_soon(raises)
+    loop.call_later(0, raises)
+    loop.step(0)
+    assert len(lines) == 3
+    here.close()
+    there.close()
+    loop.close()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_a_program_leaves_the_loop_which_may_go_on(error: Any) -> None:
+    loop = Loop()
+    done: list[str] = []
+
+    def raises() -> None:
+        raise error
+
+    loop.call_soon(raises)
+    loop.call_soon(done.append, "later")
+    with pytest.raises(error):
+        loop.run()
+    loop.step(0)
+    assert done == ["later"]
+    loop.close()
