@@ -271,7 +271,7 @@ class Compressor:
     """Compresses the messages of one direction (RFC 7692 section 7.2.1).
 
     >>> compressor, inflater = Compressor(15, False), Inflater(15, False)
-    >>> b"".join(inflater.inflate(compressor.compress(b"Hello"), last=True))
+    >>> b"".join(inflater.inflate(compressor.compress(b"Hello")))
     b'Hello'
     """
 
@@ -301,9 +301,9 @@ class Inflater:
     """Inflates the messages of one direction (RFC 7692 section 7.2.2).
 
     >>> inflater = Inflater(15, False)
-    >>> b"".join(inflater.inflate(bytes.fromhex("f248cdc9c90700"), last=True))
+    >>> b"".join(inflater.inflate(bytes.fromhex("f248cdc9c90700")))
     b'Hello'
-    >>> b"".join(inflater.inflate(bytes.fromhex("f200110000"), last=True))
+    >>> b"".join(inflater.inflate(bytes.fromhex("f200110000")))
     b'Hello'
     """
 
@@ -317,17 +317,16 @@ class Inflater:
         self._window = bytearray()
         self._finals = 0
 
-    def inflate(self, payload: bytes | bytearray, *, last: bool) -> Iterator[bytes]:
-        """Yield the data of one frame in pieces of at most 64 KiB; ``last`` ends the message.
+    def inflate(self, payload: bytes | bytearray) -> Iterator[bytes]:
+        """Yield the data of one message in pieces of at most 64 KiB.
 
         Raises ``WebSocketError`` (close code 1007) where the stream is not valid.
         """
         view = memoryview(payload)
         for at in range(0, len(view), _SLICE):
             yield from self._run(view[at : at + _SLICE])
-        if last:
-            yield from self._run(memoryview(_TAIL))
-            self._end_message()
+        yield from self._run(memoryview(_TAIL))
+        self._end_message()
 
     def _run(self, data: bytes | memoryview) -> Iterator[bytes]:
         import zlib

@@ -1,13 +1,15 @@
 """From bytes to events: frames become messages here, for both roles.
 
 :class:`Reader` keeps what is between two reads: a header that is not whole, the frame whose payload
-is still coming, the message whose last fragment is still coming.  Three ideas:
+is still coming, the message whose last fragment is still coming.  Four ideas:
 
 - **One growing buffer.**  Payload is unmasked when it arrives and appended to one ``bytearray``;
   a peer that sends a byte at a time, or a million empty fragments, makes no objects.
 - **Judged as it arrives.**  A header is judged when it is whole, with the limits on the message;
-  text is checked at each byte, a compressed frame when its last byte is there.  All this is a
-  function of the bytes so far, never of how they were cut.
+  text is checked at each byte.  All this is a function of the bytes so far, never of how they were
+  cut.
+- **Inflated at its end.**  A compressed message is kept as it came until its last frame is whole:
+  a kilobyte may become a megabyte, which nobody shall have to hold for a message without end.
 - **A fast path for what nearly all frames are**: short, whole in one read, a message by
   themselves.
 
@@ -191,7 +193,7 @@ class Reader:
         if self._deflated is None:
             if size + len(self._message or b"") > self._limit:
                 raise self._too_long()
-        elif size > self._limit + (self._limit >> 4) + 64:
+        elif size + len(self._deflated) > self._limit + (self._limit >> 4) + 64 * self._fragments:
             # Data that cannot be compressed grows a little, by the headers of its blocks.
             raise self._too_long()
 
@@ -228,9 +230,8 @@ class Reader:
 
     def _end_frame(self, events: list[Any]) -> None:
         last = self._first & FIN != 0
-        if self._deflated is not None and self._inflater is not None:
-            deflated, self._deflated = self._deflated, bytearray()
-            for piece in self._inflater.inflate(deflated, last=last):
+        if last and self._deflated is not None and self._inflater is not None:
+            for piece in self._inflater.inflate(self._deflated):
                 if len(piece) + len(self._message or b"") > self._limit:
                     raise self._too_long()
                 self._append(piece)
