@@ -251,10 +251,8 @@ class Server(Listening, Operators):
             stack.fused = session.user.fused = Fused(session, self.limits)
 
     def _opening(self, session: Session) -> Opening:
-        first = session.glance()
         return Opening(
-            first.target,
-            first.headers.block,
+            session.glance,
             address=session.address,
             secure=session.secure,
             issued=self.host.wall(),

@@ -1,7 +1,7 @@
 """How a client introduced itself: the first request of its session, and its CONNECT.
 
-Every socket of a connection shares one :class:`Opening`, which keeps the bytes of the request's
-head as they came, and parses nothing.  ``socket.handshake`` is a :class:`Handshake` made of it
+Every socket of a connection shares one :class:`Opening`, which asks the session for its first
+request when that is looked at: the head is kept once, as the bytes that came.  ``socket.handshake`` is a :class:`Handshake` made of it
 when somebody asks: most programs look at one header, once, or at none, and ten thousand idle
 connections should not hold ten thousand dictionaries.
 
@@ -16,31 +16,40 @@ from rawsio.uri import parse_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    class First(Protocol):
+        """The first request of a session (:class:`rawsio.http.Request` is one)."""
+
+        @property
+        def target(self) -> str:
+            """The request target."""
+
+        @property
+        def headers(self) -> Iterable[tuple[str, str]]:
+            """The header fields, in their order."""
 
 __all__ = ["Opening", "Handshake"]
 
 
 class Opening:
-    """The first request of a session, as bytes.
+    """How a session began: ``first()`` gives its first request.
 
-    ``target`` is the request target, ``head`` the field lines (``Name: value`` and CRLF each),
-    ``issued`` the time of day in seconds since 1970.
+    ``issued`` is the time of day in seconds since 1970.
     """
 
-    __slots__ = ("target", "head", "address", "secure", "issued")
+    __slots__ = ("first", "address", "secure", "issued")
 
     def __init__(
         self,
-        target: str = "/",
-        head: bytes = b"",
+        first: Callable[[], First],
         *,
         address: str = "",
         secure: bool = False,
         issued: float = 0.0,
     ) -> None:
-        self.target = target
-        self.head = head
+        self.first = first
         self.address = address
         self.secure = secure
         self.issued = issued
@@ -63,8 +72,10 @@ class Handshake:
     issued      when, in seconds since 1970;  ``time`` the same as text
     =========== =================================================================
 
-    >>> opening = Opening("/socket.io/?EIO=4&name=J%C3%B6rg", b"Host: x\\r\\nOrigin: http://y\\r\\n")
-    >>> h = Handshake(opening, {"token": 1})
+    >>> from rawsio.http import Headers, Request
+    >>> fields = Headers([("Host", "x"), ("Origin", "http://y")])
+    >>> first = Request("GET", "/socket.io/?EIO=4&name=J%C3%B6rg", fields)
+    >>> h = Handshake(Opening(lambda: first), {"token": 1})
     >>> h.headers["host"], h.query["name"], h.xdomain, h.auth
     ('x', 'Jörg', True, {'token': 1})
     """
@@ -93,20 +104,20 @@ class Handshake:
     def headers(self) -> dict[str, str]:
         """The header fields of the first request; names in lower case."""
         if self._headers is None:
-            self._headers = _parse_fields(self._opening.head)
+            self._headers = _joined(self._opening.first().headers)
         return self._headers
 
     @property
     def query(self) -> dict[str, str]:
         """The query of the first request, percent-decoded."""
         if self._query is None:
-            self._query = parse_query(self._opening.target.partition("?")[2])
+            self._query = parse_query(self.url.partition("?")[2])
         return self._query
 
     @property
     def url(self) -> str:
         """The target of the first request."""
-        return self._opening.target
+        return self._opening.first().target
 
     @property
     def address(self) -> str:
@@ -139,13 +150,8 @@ class Handshake:
         return f"<Handshake {self.address} {self.url!r}>"
 
 
-def _parse_fields(head: bytes) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for line in head.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
-        if not colon:
-            continue
-        key = name.decode("latin-1").lower()
-        text = value.strip(b" \t").decode("latin-1")
-        fields[key] = f"{fields[key]}, {text}" if key in fields else text
-    return fields
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name.lower(), []).append(value)
+    return {name: ", ".join(values) for name, values in fields.items()}

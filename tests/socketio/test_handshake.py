@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
 from rawsio.socketio.handshake import Handshake, Opening
 
 from .world import World
@@ -9,9 +11,9 @@ from .world import World
 
 def test_every_name_of_the_reference_is_there() -> None:
     head = b"Host: here\r\nCookie: a=1\r\nORIGIN:  http://there \r\nX-A: 1\r\nx-a: 2\r\n"
+    target = "/socket.io/?EIO=4&name=J%C3%B6rg+X&a=1&a=2&flag&=v"
     opening = Opening(
-        "/socket.io/?EIO=4&name=J%C3%B6rg+X&a=1&a=2&flag&=v",
-        head,
+        lambda: Request("GET", target, Headers.from_block(head)),
         address="192.0.2.1",
         secure=True,
         issued=0.0,
@@ -37,12 +39,13 @@ def test_every_name_of_the_reference_is_there() -> None:
 
 
 def test_a_client_may_say_nothing() -> None:
-    shown = Handshake(Opening())
+    shown = Handshake(Opening(lambda: Request("GET", "/", Headers())))
     assert (shown.headers, shown.query, shown.auth, shown.xdomain) == ({}, {}, {}, False)
 
 
 def test_bytes_that_are_no_text_do_no_harm() -> None:
-    shown = Handshake(Opening("/", b"X: \xff\x80\r\nno colon\r\n"))
+    first = Request("GET", "/", Headers.from_block(b"X: \xff\x80\r\n"))
+    shown = Handshake(Opening(lambda: first))
     assert shown.headers == {"x": "\xff\x80"}
 
 

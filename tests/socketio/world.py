@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Request
 from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from rawsio.socketio.host import Told
 
 __all__ = ["Client", "World", "drive"]
+
+FIRST = Request("GET", "/socket.io/?EIO=4&transport=websocket", Headers([("Host", "here")]))
 
 
 class Timer:
@@ -193,9 +197,7 @@ class Client:
             world.namespaces,
             self,
             protocol or SocketIOConnection(Role.SERVER, world.limits),
-            Opening(
-                "/socket.io/?EIO=4&transport=websocket", b"Host: here\r\n", address="192.0.2.1"
-            ),
+            Opening(lambda: FIRST, address="192.0.2.1"),
             base_id=base_id,
         )
 
