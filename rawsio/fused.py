@@ -83,7 +83,7 @@ class Fused:
         except SocketIOError:
             return False
         self._engine.heard()
-        if not peer.counts(len(packet) - 1):
+        if not peer.counts(packet):
             return True
         if kind == "2":
             peer.take_event(Event("/", args, number))

@@ -62,6 +62,7 @@ class ServerHost:
         # Names of `async def` functions, until it is clear whether asyncio will run them.
         self._coroutines: dict[str, None] = {}
         self._turning = False
+        self.recovery_bytes = 0
         self.random_bytes = random_bytes
         self.log = log
         self._encode = encode

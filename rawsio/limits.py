@@ -102,6 +102,9 @@ class Limits:
     """Highest acknowledgement id: the largest integer that every peer represents exactly."""
     credentials: int = 65_536
     """Longest payload of a CONNECT, which is kept for as long as its socket lives."""
+    credentials_memory: int = 262_144
+    """Most memory that the payloads of all CONNECTs of one connection take, read: sixty kilobytes
+    of ``[],`` become a megabyte."""
     namespaces: int = 16
     """Most namespaces that one connection may have joined or be joining."""
     namespace_name: int = 512
@@ -123,7 +126,8 @@ class Limits:
     queued_events: int = 1000
     """Most events of one connection that wait for their handler; reading pauses above it."""
     queued_bytes: int = 16_000_000
-    """The same in bytes, as they came; what is made of them may be larger."""
+    """The same in bytes, as much as is made of them: a list or an object counts as 64, an item as 8
+    more than its text."""
     events_per_second: int = 50_000
     """Most packets a second of one connection, averaged over ten seconds."""
 
@@ -163,6 +167,13 @@ class Limits:
     # TLS
     tls_time: float = 10.0
     """A handshake must be done this long after its connection was made."""
+
+    # The whole server
+    memory: int = 512_000_000
+    """Bytes that all clients together may have it hold: unsent, not yet polled, not yet whole,
+    heads, CONNECT data, events that wait, recovery.  Above, whoever holds the most is closed
+    (:mod:`rawsio.server.budget`).  As much as 32 clients hold that stopped at ``queue``, or 8 KB
+    for each of ``sessions``."""
 
     # Sockets and the loop
     connections: int = 65536

@@ -385,6 +385,12 @@ class ServerStack:
         """Bytes received of a WebSocket message, or of a request's body, that is not whole yet."""
         return int(self._layer.buffered) + len(self.body or b"")  # type: ignore[attr-defined]
 
+    @property
+    def held(self) -> int:
+        """Bytes that the stack keeps of what came: :attr:`incoming`, and the request in work."""
+        held = self.incoming + len(self._rest or b"")
+        return held if self.request is None else held + len(self.request.headers.block)
+
     def _touch(self) -> None:
         if self.stream is not None:
             self.stream.touch()

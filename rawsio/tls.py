@@ -301,6 +301,12 @@ class Secured:
         """Whether the upper layer can use more input."""
         return self.upper.reading
 
+    @property
+    def held(self) -> int:
+        """Bytes that both layers keep."""
+        held: int = self.tls.buffered + self.upper.held  # type: ignore[attr-defined]
+        return held
+
     def receive(self, unit: bytes) -> list[Any]:
         """Feed ciphertext; return the upper layer's events."""
         return self._up(self.tls.receive(unit))

@@ -146,6 +146,11 @@ code=3, message="there is no packet '9'")], [])
         return 0 if self._outbox is None else len(self._outbox)
 
     @property
+    def waiting(self) -> list[Any] | None:
+        """The outbox itself, to look at: a new list after each ``data_to_send``."""
+        return self._outbox
+
+    @property
     def buffered(self) -> int:
         """How long the packets in the outbox are together."""
         # Each packet is measured once, so that asking after every packet stays cheap.

@@ -335,6 +335,8 @@ class EngineIOServer:
         """Take the body of a request whose verdict was ``BODY``."""
         del now
         session, link.session = link.session, None
+        if session is not None:
+            self._touched(session)
         polling = session.polling if session is not None else None
         if session is None or polling is None:
             # The session ended, or went to a WebSocket, while the body was on its way.

@@ -132,6 +132,18 @@ class Session:
             first = self._first = thaw(first)
         return first
 
+    @property
+    def head_size(self) -> int:
+        """How long the head of the first request is."""
+        first = self._first
+        return len(first if isinstance(first, bytes) else first.headers.block)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept for the session, beside what waits to be sent."""
+        above: int = 0 if self.user is None else self.user.held
+        return self.head_size + above
+
     def glance(self) -> Request:
         """Return the first request for who looks at it once: it is kept as it is."""
         first = self._first

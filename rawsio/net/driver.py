@@ -19,12 +19,22 @@ from rawsio import log
 from rawsio.limits import DEFAULT
 
 from .timers import Timers
+from .unsent import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.limits import Limits
+
+    class Meter(Protocol):
+        """Hears who was busy, and who is gone."""
+
+        def flushed(self, targets: dict[Any, Any]) -> None:
+            """These are flushed in this turn."""
+
+        def forget(self, target: Any) -> None:
+            """This one is over."""
 
     from .handles import AnyLoop
     from .timers import Report
@@ -40,10 +50,22 @@ class Driver:
     """The shared half of every connection on ``loop``; see the module's essay.
 
     ``streams`` are the open connections; ``log`` is limited in rate.  ``on_events(target, events)``
-    takes the events of watched targets that have no ``on_events`` of their own.
+    takes the events of watched targets that have no ``on_events`` of their own.  ``pool`` counts
+    what several of them have not sent yet; ``meter``, if there is one, hears who is busy.
     """
 
-    __slots__ = ("loop", "limits", "streams", "timers", "log", "time", "dirty", "_call_soon")
+    __slots__ = (
+        "loop",
+        "limits",
+        "streams",
+        "timers",
+        "log",
+        "time",
+        "dirty",
+        "pool",
+        "meter",
+        "_call_soon",
+    )
 
     def __init__(
         self, loop: AnyLoop, limits: Limits = DEFAULT, on_events: Report = _no_report
@@ -51,6 +73,8 @@ class Driver:
         self.loop = loop
         self.limits = limits
         self.streams: set[Any] = set()
+        self.pool = Pool()
+        self.meter: Meter | None = None
         self.log = log.Log(loop.time)
         self.time = loop.time
         self.timers = Timers(loop, on_events, self.log)
@@ -76,9 +100,13 @@ class Driver:
         """Drop the target: it is neither flushed nor ticked any more."""
         self.dirty.pop(target, None)
         self.timers.forget(target)
+        if self.meter is not None:
+            self.meter.forget(target)
 
     def flush(self) -> None:
         """Flush all that was touched, and what that touches, now."""
+        if self.meter is not None:
+            self.meter.flushed(self.dirty)
         dirty, self.dirty = self.dirty, {}
         self._flush(dirty)
         if self.dirty:

@@ -124,6 +124,11 @@ class TCPStream:
         """How many bytes the kernel has not taken yet."""
         return 0 if self._unsent is None else self._unsent.size
 
+    @property
+    def own(self) -> int:
+        """How many of them are in parts that no other stream can share (:class:`.unsent.Pool`)."""
+        return 0 if self._unsent is None else self._unsent.own
+
     def pause(self) -> None:
         """Do not read from the peer until ``resume``; TCP then slows it down."""
         self._set_hold(_OWNER, on=True)
@@ -312,7 +317,7 @@ class TCPStream:
     def _send(self, units: list[Any]) -> Unsent | None:
         """Send what the kernel takes; return the rest."""
         if len(units) > 1 and sum(map(len, units)) > JOIN:
-            unsent = Unsent(units)
+            unsent = Unsent(units, self.driver.pool)
             unsent.send(self.sock)
             return unsent if unsent.size else None
         data = units[0] if len(units) == 1 else b"".join(units)
@@ -320,7 +325,7 @@ class TCPStream:
             sent = self.sock.send(data)
         except _AGAIN:
             sent = 0
-        return None if sent == len(data) else Unsent([memoryview(data)[sent:]])
+        return None if sent == len(data) else Unsent([memoryview(data)[sent:]], self.driver.pool)
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds
@@ -390,7 +395,9 @@ class TCPStream:
         driver.loop.remove_writer(self._fd)
         driver.forget(self)
         driver.streams.discard(self)
-        self._unsent = None
+        if self._unsent is not None:
+            self._unsent.clear()
+            self._unsent = None
         self.sock.close()
         if self.on_closed is not None:
             try:

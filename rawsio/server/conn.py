@@ -212,17 +212,19 @@ class Conn:
         return self._queue is not _OPEN
 
     def _cut_off(self) -> None:
+        message = f"{self.buffered_amount} bytes wait for a client that does not take them"
+        self.cut_off(message, "layers-backpressure-queue")
+
+    def cut_off(self, message: str, rule: str) -> None:
+        """End the session at once, whatever waits, with a line in the log."""
         session = self.session
-        waiting = self.buffered_amount
-        message = f"{waiting} bytes wait for a client that does not take them"
-        rule = "layers-backpressure-queue"
         self._pressure.host.log("net", WARNING, f"{self.address}: {message} [{rule}]")
         stream = getattr(session.link, "stream", None)
         if session.user is not None:
             session.user.ended("transport error", message)
         session.close("transport error", discard=True)
         if stream is not None:
-            stream.abort("the peer takes too little")
+            stream.abort(message)
 
     def close(self, reason: str = "forced close") -> None:
         """End the session, and with it every socket of the connection."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rawsio.host import ServerHost
     from rawsio.layer import AnyLayer
 
+    from .budget import Budget
     from .conn import BackPressure
     from .gateway import Gateway
 
@@ -55,7 +56,8 @@ class Stage(Enum):
 class Running:
     """The sockets of one server, on the loop of its ``host``.
 
-    ``ticked(session, events)`` takes what time makes of a session; ``trace`` is the server's.
+    ``ticked(session, events)`` takes what time makes of a session; ``budget`` is told of everybody
+    who is busy; ``trace`` is the server's.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Running:
         gateway: Gateway,
         pressure: BackPressure,
         ticked: Callable[[Any, list[Any]], None],
+        budget: Budget,
         trace: Any = None,
     ) -> None:
         self.host = host
@@ -74,6 +77,7 @@ class Running:
         self._trace = trace
         self._listeners: list[tuple[Listener, Callable[[], object] | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
+        self.budget = budget
         self.driver = self._new_driver()
 
     @property
@@ -91,7 +95,9 @@ class Running:
         self._stage = Stage.CLOSED
 
     def _new_driver(self) -> Driver:
-        return Driver(self.host.loop, self.host.limits, on_events=self._ticked)
+        driver = Driver(self.host.loop, self.host.limits, on_events=self._ticked)
+        self.budget.watch(driver)
+        return driver
 
     @property
     def loop(self) -> Loop:

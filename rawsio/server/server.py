@@ -93,6 +93,7 @@ class Server(Listening, Operators):
         trace: Any = None,
         **options: Any,
     ) -> None:
+        from .budget import Budget
         from .running import Loop, Running
 
         plugs = Plugs(app, executor, adapter, parser)
@@ -112,7 +113,10 @@ class Server(Listening, Operators):
         self._leaving = False
         for hook in parts.registry.options.judges():
             self.host.expect(hook)
-        self._running = Running(parts.host, parts.gateway, parts.pressure, self._ticked, trace)
+        self._budget = Budget(parts.host, parts.registry.sessions.values, parts.namespaces.shrink)
+        self._running = Running(
+            parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, trace
+        )
 
     # The main namespace
 
@@ -357,12 +361,17 @@ class Server(Listening, Operators):
             self.engine.close(reason)
         self._running.close(timeout)
 
-    def stats(self) -> dict[str, int]:
-        """Return counts of what is open now: connections, sessions, sockets, namespaces."""
+    def stats(self) -> dict[str, Any]:
+        """Return counts of what is open now: connections, sessions, sockets, namespaces.
+
+        ``memory`` says how many bytes clients make the server hold, for what, and how many they may
+        (``most``): see :mod:`rawsio.server.budget`.
+        """
         named = self.namespaces.named.values()
         return {
             "connections": len(self._running.driver.streams),
             "sessions": len(self.engine.sessions),
             "namespaces": len(named),
             "sockets": sum(len(namespace.sockets) for namespace in named),
+            "memory": self._budget.stats(),
         }

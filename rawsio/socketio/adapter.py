@@ -97,6 +97,9 @@ class Adapter:
     def close(self) -> None:
         """End: the server stops, or the namespace was cleaned up."""
 
+    def shrink(self) -> None:
+        """Keep less, if anything is kept: the server has too little memory."""
+
     def server_count(self) -> int:
         """Return the number of servers in the cluster."""
         return 1

@@ -1,9 +1,10 @@
 """How a client introduced itself: the first request of its session, and its CONNECT.
 
 Every socket of a connection shares one :class:`Opening`, which asks the session for its first
-request when that is looked at: the head is kept once, as the bytes that came.  ``socket.handshake`` is a :class:`Handshake` made of it
-when somebody asks: most programs look at one header, once, or at none, and ten thousand idle
-connections should not hold ten thousand dictionaries.
+request when that is looked at: the head is kept once, as the bytes that came.
+``socket.handshake`` is a :class:`Handshake` made of it when somebody asks: most programs look at
+one header, once, or at none, and ten thousand idle connections should not hold ten thousand
+dictionaries.
 
 The one idea is that laziness.  The names and meanings are the reference server's (attributes
 instead of keys).  Left out: judging any of it; the bytes were validated by the HTTP layer, and what
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         @property
         def headers(self) -> Iterable[tuple[str, str]]:
             """The header fields, in their order."""
+
 
 __all__ = ["Opening", "Handshake"]
 

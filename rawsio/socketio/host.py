@@ -67,6 +67,8 @@ if TYPE_CHECKING:
         """The bounds (:mod:`rawsio.limits`)."""
         inline: bool
         """Handlers that are no coroutine functions run at once, on the loop thread."""
+        recovery_bytes: int
+        """How much all namespaces together keep for recovery; they add to it themselves."""
         recovery: Any
         """A :class:`~rawsio.socketio.recovery.Recovery`, or ``None``: no state is kept."""
         error_handlers: tuple[Told, ...]

@@ -36,6 +36,7 @@ from .member import State
 from .packets import Ack, Connect, ConnectError, Disconnect, Event
 from .reply import as_values
 from .sequence import InOrder, log_event_failure, log_failure, log_slow
+from .values import made_of, weight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ _OPEN = State.OPEN
 _HEADS = ("5", "6")
 """How the messages begin that attachments follow."""
 
+_LIGHT = 1024
+"""Data of a CONNECT below this is not counted."""
+
 _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
@@ -71,7 +75,7 @@ class Peer(InOrder):
 
     __slots__ = (
         *("namespaces", "protocol", "opening", "base_id", "sockets", "fused"),
-        *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window"),
+        *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window", "_weights"),
     )
 
     def __init__(
@@ -98,6 +102,8 @@ class Peer(InOrder):
         # CONNECTs that functions of the application still judge, cancelled ones included.
         self._deciding = 0
         self._timer: Handle | None = None
+        # What the data of CONNECTs takes, by namespace, where it is worth counting.
+        self._weights: dict[str, int] | None = None
         self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
         self._window = host.time()
         self._tick()
@@ -106,7 +112,7 @@ class Peer(InOrder):
 
     def receive(self, message: str | bytes) -> None:
         """Take one Engine.IO message."""
-        if not self.counts(len(message)):
+        if not self.counts(message):
             return
         protocol = self.protocol
         if message.__class__ is str and message[:1] in _HEADS:
@@ -120,12 +126,12 @@ class Peer(InOrder):
         if self._timer is None and protocol.deadline is not None:
             self._tick()
 
-    def counts(self, size: int) -> bool:
+    def counts(self, message: str | bytes) -> bool:
         """Count a message; ``False`` if it is one too many, or the session is over."""
         if self._over:
             return False
         if self.busy:
-            self.arriving += size
+            self.arriving += made_of(message)
         self._allowance -= 1
         return self._allowance >= 0 or not self._too_fast()
 
@@ -218,6 +224,10 @@ class Peer(InOrder):
             message = f"more than {most} namespaces that are still decided about"
             self._failed(SocketIOError(message, "socketio-v5-limit-deciding").as_event())
             return
+        if packet.data and not self._keeps(name, packet.data):
+            message = "the data of CONNECT takes too much memory"
+            self._failed(SocketIOError(message, "socketio-v5-limit-credentials").as_event())
+            return
         token = object()
         self._deciding += 1
         self._asked = {**(self._asked or {}), name: token}
@@ -236,6 +246,36 @@ class Peer(InOrder):
                 self._admit(namespace, packet.data)
 
         self.namespaces.find(name, packet.data, found)
+
+    def _keeps(self, name: str, data: Any) -> bool:
+        """Count the data of a CONNECT; ``False`` if all of them together are too much."""
+        most = self.host.limits.credentials_memory
+        here = weight(data, most)
+        if here < _LIGHT:
+            return here <= most
+        weights = {k: w for k, w in (self._weights or {}).items() if self._is_in(k)}
+        weights[name] = here
+        self._weights = weights
+        return sum(weights.values()) <= most
+
+    def _is_in(self, name: str) -> bool:
+        return name in self.sockets or (self._asked is not None and name in self._asked)
+
+    @property
+    def connect_data(self) -> int:
+        """About how much memory the data of CONNECTs takes."""
+        weights = self._weights
+        return 0 if weights is None else sum(w for name, w in weights.items() if self._is_in(name))
+
+    @property
+    def incoming(self) -> int:
+        """Bytes of attachments that wait for the last one."""
+        return self.protocol.buffered
+
+    @property
+    def held(self) -> int:
+        """About how much memory the client makes us keep here."""
+        return self.connect_data + self.incoming + self.queued_bytes
 
     def _admit(self, namespace: Namespace, auth: Any) -> None:
         socket = namespace.admit(self, self.opening, auth)

@@ -173,6 +173,7 @@ class RecoveringAdapter(Adapter):
             size = sum(map(len, prepared.messages))
             self._log.append(_Kept(prepared, targets, host.time(), size))
             self._bytes += size
+            host.recovery_bytes += size
             self._prune()
         return prepared
 
@@ -185,14 +186,30 @@ class RecoveringAdapter(Adapter):
             or self._bytes > limits.recovery_bytes
             or log[0].time < oldest
         ):
-            self._bytes -= log.popleft().size
-            self._first += 1
+            self._forget_oldest()
         lost = self._lost
         while lost:
             secret, session = next(iter(lost.items()))
             if len(lost) <= limits.recovery_sessions and session.since >= oldest:
                 break
             del lost[secret]
+
+    def _forget_oldest(self) -> None:
+        size = self._log.popleft().size
+        self._bytes -= size
+        self.namespace.host.recovery_bytes -= size
+        self._first += 1
+
+    def shrink(self) -> None:
+        """Forget the older half of the packets: the server has too little memory."""
+        for _ in range((len(self._log) + 1) // 2):
+            self._forget_oldest()
+
+    def close(self) -> None:
+        """Forget everything."""
+        while self._log:
+            self._forget_oldest()
+        super().close()
 
     def offset(self, position: int) -> str:
         """Return the offset of a packet as clients see it."""

@@ -193,6 +193,11 @@ class Namespaces:
             return None
         return self._make_child(name, parent)
 
+    def shrink(self) -> None:
+        """Have the adapters keep less."""
+        for namespace in self.named.values():
+            namespace.adapter.shrink()
+
     def close(self) -> None:
         """End every adapter."""
         for namespace in self.named.values():

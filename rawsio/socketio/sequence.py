@@ -127,7 +127,8 @@ class InOrder:
     A job is ``fn(*args) -> bool``: ``True`` if it has ended, else it will call :meth:`proceed`.
     More than ``limits.queued_events`` waiting jobs, or ``limits.queued_bytes`` of the messages that
     they are made of, make the queue ``paused``, and the sink stops reading until half of that is
-    done.  ``arriving`` is how long the message is that is being taken, as far as it has come.
+    done.  ``arriving`` is how much is made of the message that is being taken, as far as it has
+    come.
     """
 
     __slots__ = ("host", "sink", "paused", "busy", "arriving", "_jobs", "_held")
@@ -187,6 +188,11 @@ class InOrder:
     def _has_room(self, waiting: int) -> bool:
         limits = self.host.limits
         return waiting <= limits.queued_events // 2 and self._held <= limits.queued_bytes // 2
+
+    @property
+    def queued_bytes(self) -> int:
+        """About how much memory they take."""
+        return self._held
 
     @property
     def queued(self) -> int:

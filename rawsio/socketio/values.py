@@ -27,6 +27,7 @@ Left out: values of other types (dates, sets, decimals): convert them first.
 from __future__ import annotations
 
 from itertools import accumulate
+from sys import getsizeof
 
 from rawsio.errors import LocalProtocolError, SocketIOError, escaped
 from rawsio.patterns import Pattern
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     Decode = Callable[[str, int], tuple[Any, int]]
 
 __all__ = [
+    "made_of",
+    "weight",
     "MAX_DIGITS",
     "HasBinary",
     "Unsendable",
@@ -314,6 +317,35 @@ def nesting(text: str, enough: int = 0) -> int:
         brackets = brackets.replace(b"[]", b"")
         depth += 1
     return depth + max(accumulate(map(_STEPS.__getitem__, brackets), initial=0))
+
+
+def made_of(message: str | bytes) -> int:
+    """Return about how much memory the value of a message takes.
+
+    >>> made_of('2["a",[],[]]'), made_of(b"12")
+    (220, 2)
+    """
+    if not isinstance(message, str):
+        return len(message)
+    return len(message) + 64 * (message.count("[") + message.count("{")) + 8 * message.count(",")
+
+
+def weight(value: Any, most: int) -> int:
+    """Return how much memory a value of JSON takes; it stops counting above ``most``.
+
+    >>> weight({"token": "x"}, 10_000) < 500, 5000 < weight([[]] * 50_000, 5000)
+    (True, True)
+    """
+    total, left = 0, [value]
+    while left and total <= most:
+        item = left.pop()
+        total += getsizeof(item)
+        if item.__class__ is list and total <= most:
+            left += item
+        elif item.__class__ is dict and total <= most:
+            left += item
+            left += item.values()
+    return total
 
 
 def check_depth(text: str, limits: Limits) -> None:

@@ -41,7 +41,10 @@ MAY_IMPORT = {
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
     "server.watchers": BASE | {"engineio", "socketio", "trace"},
     "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},
-    "server.running": BASE | {"tls", "stack", "host", "net", "server.gateway", "server.conn"},
+    "server.budget": BASE | {"engineio", "host", "net"},
+    "server.running": BASE
+    | {"tls", "stack", "host", "net"}
+    | {"server.gateway", "server.conn", "server.budget"},
     "server.assembly": BASE
     | PROTOCOLS
     | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"}
@@ -49,7 +52,7 @@ MAY_IMPORT = {
     "server.server": BASE
     | PROTOCOLS
     | {"trace", "fused", "host", "schedule"}
-    | {"server.assembly", "server.conn", "server.running"},
+    | {"server.assembly", "server.budget", "server.conn", "server.running"},
     "server": {"server.server"},
     "client.options": BASE | {"http", "socketio"},
     "client.stack": BASE | PROTOCOLS | {"trace", "stack"},

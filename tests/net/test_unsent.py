@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.net import unsent
-from rawsio.net.unsent import JOIN, Unsent
+from rawsio.net.unsent import JOIN, Pool, Unsent
 
 
 class Kernel:
@@ -110,3 +110,31 @@ def test_empty_parts_are_dropped() -> None:
     queue = Unsent([b"", b"a", b""])
     queue.extend([b""])
     assert (queue.size, len(queue._parts)) == (1, 1)
+
+
+@pytest.mark.rule("layers-memory-total")
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=9), st.sampled_from([b"x" * 1100, b"y" * 1200])), max_size=6
+    ),
+    st.lists(st.integers(1, 5000), max_size=30),
+    st.booleans(),
+)
+def test_the_pool_counts_what_waits_once_and_forgets_what_went_out(
+    parts: list[bytes], takes: list[int], scatter: bool
+) -> None:
+    pool, shared = Pool(), bytes(unsent.POOLED)
+    queues = [Unsent([*parts, shared, memoryview(shared)[7:]], pool) for _ in range(3)]
+    long = {id(part): len(part) for part in (*parts, shared) if len(part) >= unsent.POOLED}
+    assert pool.size == sum(long.values())
+    for queue in queues:
+        kernel: Any = Kernel(takes, scatter=scatter)
+        queue.send(kernel)
+        assert 0 <= queue.own <= queue.size
+    queues.pop().clear()
+    for queue in queues:
+        kernel = Kernel([1 << 20] * 1000, scatter=scatter)
+        while queue.size:
+            queue.send(kernel)
+        assert queue.own == 0
+    assert pool.size == 0

@@ -526,3 +526,40 @@ def test_namespaces_that_were_decided_about_count_no_more() -> None:
         client.send(Connect("/"), Connect("/unknown"))
     assert client.closed is None
     assert client.socket().connected
+
+
+@pytest.mark.rule("socketio-v5-limit-credentials")
+def test_the_data_of_connect_is_bounded_by_what_it_becomes() -> None:
+    world = World()
+    client = world.client("/", {"a": [[]] * 2000})
+    assert client.closed is None
+    assert 2000 * 56 < client.peer.connect_data < 200_000
+    for name in ("/b", "/c"):
+        world.namespaces.of(name)
+    client.raw('0/b,{"a":[' + "[]," * 500 + "0]}")
+    assert client.closed is None
+    client.raw('0/c,{"a":[' + "[]," * 2000 + "0]}")
+    assert client.closed == "forced close"
+
+
+@pytest.mark.rule("socketio-v5-limit-credentials")
+def test_the_data_of_a_namespace_that_was_left_counts_no_more() -> None:
+    world = World()
+    client = world.client("/", {})
+    world.namespaces.of("/a")
+    for _ in range(5):
+        client.raw('0/a,{"a":[' + "[]," * 3000 + "0]}", "1/a,")
+    assert client.closed is None
+    assert client.peer.connect_data == client.peer.held == 0
+
+
+def test_events_that_wait_count_as_what_they_became() -> None:
+    world = World(policy="deferred")
+    world.io.on("e", lambda socket, data: None)
+    client = world.client()
+    client.emit("e", 0)
+    client.emit("e", [[]] * 1000)
+    assert client.peer.queued_bytes == client.peer.held > 64_000
+    while world.started:
+        world.finish()
+    assert client.peer.held == 0

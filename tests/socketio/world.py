@@ -67,6 +67,7 @@ class World:
         self.limits = limits or Limits()
         self.inline = policy == "inline"
         self.recovery = recovery
+        self.recovery_bytes = 0
         self.error_handlers: tuple[Told, ...] = ()
         self.random_bytes = os.urandom
         self.now = 1000.0

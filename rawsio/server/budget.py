@@ -1,0 +1,265 @@
+"""How much memory all clients of a server hold together, and who has to go when that is too much.
+
+Every queue has a limit of its own, but a thousand queues just below theirs are gigabytes.  The
+:class:`Budget` adds up what the peers make the server hold:
+
+- bytes that the kernel does not take, and packets that no poll takes (what many wait for counts
+  once);
+- messages, heads and bodies that are not whole, and input that waits for its turn;
+- the heads of first requests, and the data of CONNECTs, by what they became;
+- events that wait for their handlers;
+- what recovery keeps.
+
+What every open connection costs anyway is not in it: ``limits.connections`` and ``limits.sessions``
+bound that, and so whoever holds less than a kilobyte is not looked at.
+
+**It asks only those that did something.**  The driver says whom it flushes; every few turns each
+of these is measured again, and the sum is changed by the difference.  So the cost is about a
+microsecond for each connection that was busy in these turns, however many are open, and the sum is
+at most four turns old.
+
+Above ``limits.memory`` the server sheds: whoever holds the most is closed, and the next, until it
+holds seven eighths of it.
+"""
+
+from __future__ import annotations
+
+from rawsio.engineio.session import Session
+from rawsio.engineio.states import Transport
+from rawsio.log import WARNING
+from rawsio.net.unsent import Pool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from rawsio.host import ServerHost
+    from rawsio.net.driver import Driver
+
+    Target = Any
+
+__all__ = ["Budget"]
+
+_TURNS = 4
+"""Turns of the loop after which the busy are measured."""
+
+_PAUSE = 0.05
+"""Seconds after which they are, if no further turn comes."""
+
+_SMALL = 1024
+"""Who holds less is not counted."""
+
+_PARTS = ("unsent", "unpolled", "incoming", "heads", "connect_data", "queued", "recovery")
+"""What the sum is made of."""
+
+
+class _Queue:
+    """What waits for the poll of one session: bytes of its own, and packets of many in the pool."""
+
+    __slots__ = ("outbox", "counted", "own", "pooled", "_pool")
+
+    def __init__(self, outbox: list[Any], pool: Pool) -> None:
+        self.outbox = outbox
+        self.counted = self.own = 0
+        self.pooled: list[Any] = []
+        self._pool = pool
+
+    def count(self) -> None:
+        """Count what has come since the last time: a packet stays until all are taken."""
+        for packet in self.outbox[self.counted :]:
+            if isinstance(packet, (str, bytes)):
+                self.own += len(packet)
+            elif packet.size < _SMALL:
+                self.own += packet.size
+            else:
+                self._pool.add(packet, packet.size)
+                self.pooled.append(packet)
+        self.counted = len(self.outbox)
+
+    def drop(self) -> None:
+        """Take note that all were taken."""
+        for packet in self.pooled:
+            self._pool.remove(packet, packet.size)
+
+    @property
+    def size(self) -> int:
+        """How long all of them are together."""
+        pooled: int = sum(packet.size for packet in self.pooled)
+        return self.own + pooled
+
+
+class Budget:
+    """Adds up and sheds; see the module.
+
+    ``sessions()`` gives those that are open, ``shrink()`` makes recovery forget the older half of
+    what it keeps.  :meth:`watch` gives it the driver, which then calls it.
+    """
+
+    def __init__(
+        self,
+        host: ServerHost,
+        sessions: Callable[[], Iterable[Session]],
+        shrink: Callable[[], None],
+    ) -> None:
+        self._host = host
+        self._sessions = sessions
+        self._shrink = shrink
+        self._most = host.limits.memory
+        self._driver: Driver
+        self._busy: dict[Target, Any] = {}
+        self._held: dict[Target, int] = {}
+        self._sum = 0
+        self._queues: dict[Session, _Queue] = {}
+        self._unpolled = Pool()
+        self._turns = 0
+        self._timer: Any = None
+
+    def watch(self, driver: Driver) -> None:
+        """Look after the connections of this driver."""
+        self._driver = driver
+        driver.meter = self
+
+    # What the driver says
+
+    def flushed(self, targets: dict[Target, Any]) -> None:
+        """Take note of those who did something in this turn."""
+        self._busy.update(targets)
+        self._turns += 1
+        if self._turns >= _TURNS:
+            self.measure()
+        elif self._timer is None:
+            self._timer = self._host.call_later(_PAUSE, self._time_is_up)
+
+    def forget(self, target: Target) -> None:
+        """Take note that a stream or session is over."""
+        self._busy.pop(target, None)
+        self._sum -= self._held.pop(target, 0)
+        self._drop_queue(target)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.measure()
+
+    # Measuring
+
+    @property
+    def total(self) -> int:
+        """Bytes that are held, as far as they were measured."""
+        pooled = self._driver.pool.size + self._unpolled.size
+        return self._sum + pooled + self._host.recovery_bytes
+
+    def measure(self) -> None:
+        """Measure those who did something, and shed if all is too much."""
+        busy, self._busy = self._busy, {}
+        self._turns = 0
+        for target in busy:
+            self._measure(target)
+        if self.total > self._most:
+            self._shed()
+
+    def _measure(self, target: Target) -> None:
+        if target.__class__ is Session:
+            if target.stage is not Transport.NONE and target.link is None:
+                self._note(target, self._of_session(target))
+            return
+        if target not in self._driver.streams:  # touched after its end
+            return
+        held = target.own + target.layer.held
+        session = target.tag.session
+        if session is not None and session.link is target.tag:
+            held += session.held
+            if session in self._held or session in self._queues:  # it polled until now
+                self._note(session, 0)
+                self._drop_queue(session)
+        self._note(target, held)
+
+    def _of_session(self, session: Session) -> int:
+        outbox = session.connection.waiting
+        queue = self._queues.get(session)
+        if queue is not None and queue.outbox is not outbox:
+            self._drop_queue(session)
+            queue = None
+        if outbox is None:
+            return session.held
+        if queue is None:
+            queue = self._queues[session] = _Queue(outbox, self._unpolled)
+        queue.count()
+        return session.held + queue.own
+
+    def _drop_queue(self, session: Target) -> None:
+        queue = self._queues.pop(session, None)
+        if queue is not None:
+            queue.drop()
+
+    def _note(self, target: Target, held: int) -> None:
+        before = self._held.get(target, 0)
+        if held >= _SMALL:
+            self._held[target] = held
+            self._sum += held - before
+        elif before:
+            del self._held[target]
+            self._sum -= before
+
+    # Shedding
+
+    def _shed(self) -> None:
+        low, before = self._most - self._most // 8, self.total
+        for weight, target in self._ranked():
+            while self._host.recovery_bytes > weight and self.total > low:
+                kept = self._host.recovery_bytes
+                self._shrink()
+                if self._host.recovery_bytes >= kept:
+                    break
+            if self.total <= low:
+                break
+            self._cut(target, weight, before)
+        if self.total > low and self._host.recovery_bytes:
+            self._shrink()
+
+    def _ranked(self) -> Iterator[tuple[int, Target]]:
+        """Give the streams and sessions, and what each holds; the worst first."""
+        weights = dict(self._held)
+        for stream in self._driver.streams:
+            shared = stream.buffered_amount - stream.own
+            if shared:
+                weights[stream] = weights.get(stream, 0) + shared
+        for session, queue in self._queues.items():
+            weights[session] = session.held + queue.size
+        worst = sorted(weights, key=weights.__getitem__, reverse=True)
+        return ((weights[target], target) for target in worst)
+
+    def _cut(self, target: Target, weight: int, total: int) -> None:
+        session = target if target.__class__ is Session else target.tag.session
+        reason = f"closed: it holds {weight} bytes of {total}, all together may hold {self._most}"
+        rule = "layers-memory-shed"
+        owns = session is not None and (session is target or session.link is target.tag)
+        if owns and session.user is not None:
+            session.user.sink.cut_off(reason, rule)
+        else:
+            address = target.address if owns else target.tag.address
+            self._host.log("net", WARNING, f"{address}: {reason} [{rule}]")
+            if target is not session:
+                target.abort("the server has too little memory")
+        self.forget(target)
+
+    # For the operator
+
+    def stats(self) -> dict[str, int]:
+        """Return how many bytes are held, for what, and how many may be."""
+        parts = dict.fromkeys(_PARTS, 0)
+        for stream in self._driver.streams:
+            parts["unsent"] += stream.own
+            parts["incoming"] += stream.layer.held
+        for session in self._sessions():
+            parts["heads"] += session.head_size
+            if session.link is None:
+                self._note(session, self._of_session(session))
+            if session.user is not None:
+                parts["incoming"] += session.user.incoming
+                parts["connect_data"] += session.user.connect_data
+                parts["queued"] += session.user.queued_bytes
+        parts["unpolled"] = sum(queue.own for queue in self._queues.values()) + self._unpolled.size
+        parts["unsent"] += self._driver.pool.size
+        parts["recovery"] = self._host.recovery_bytes
+        return {"total": sum(parts.values()), "most": self._most, **parts}

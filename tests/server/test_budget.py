@@ -1,0 +1,218 @@
+"""The memory of the whole server: what is counted, and who is closed when it is too much."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rawsio import Server
+from rawsio.limits import Limits
+from rawsio.testing import TestKit
+from tests.raw import Polling, RawWebSocket
+
+MOST = 1_000_000
+SMALL = Limits(memory=MOST)
+
+
+def held(io: Server, part: str = "total") -> int:
+    return int(io.stats()["memory"][part])
+
+
+def stalled(kit: TestKit) -> Any:
+    """Return a client that hears nothing more, and its socket on the server."""
+    client = kit.connect()
+    socket = list(kit.io.sockets.values())[-1]
+    stream: Any = socket.conn.session.link.stream  # type: ignore[attr-defined]
+    stream.sock.peer.stalled = True
+    return client, socket
+
+
+def filled(kit: TestKit) -> None:
+    """Fill the buffers between the server and everybody."""
+    kit.io.emit("fill", "x" * 70_000)
+    kit.run()
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_a_server_that_serves_nobody_holds_nothing() -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        kit.connect()
+        kit.run()
+        kit.close()
+    assert held(io) == 0
+    assert held(io, "most") == io.limits.memory
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_what_many_wait_for_counts_once() -> None:
+    io = Server(limits=SMALL)
+    with TestKit(io) as kit:
+        for _ in range(20):
+            stalled(kit)
+        filled(kit)
+        before = held(io)
+        for _ in range(4):
+            io.emit("news", "x" * 100_000)
+            kit.run()
+        assert held(io) - before == pytest.approx(400_000, rel=0.01)
+        assert io.stats()["sessions"] == 20
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_what_many_wait_to_poll_counts_once() -> None:
+    io = Server(limits=SMALL)
+    with TestKit(io) as kit:
+        clients = [Polling(kit) for _ in range(20)]
+        for client in clients:
+            client.post(b"40")
+            client.get()
+        for _ in range(4):
+            io.emit("news", "x" * 100_000)
+            kit.run()
+        assert held(io, "unpolled") == pytest.approx(400_000, rel=0.01)
+        assert io.stats()["sessions"] == 20
+        for client in clients:
+            assert len(client.get()) > 400_000
+        assert held(io, "unpolled") < 100
+
+
+@pytest.mark.rule("layers-memory-shed")
+def test_whoever_holds_the_most_is_closed_and_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    io = Server(limits=SMALL)
+    ends: list[tuple[str, str]] = []
+    io.on("disconnect", lambda socket, reason: ends.append((socket.id, reason)))
+    with TestKit(io) as kit:
+        honest = kit.connect()
+        small, large = stalled(kit)[1], stalled(kit)[1]
+        filled(kit)
+        for _ in range(9):
+            small.emit("news", "s" * 40_000)
+            large.emit("news", "l" * 80_000)
+            kit.run()
+        kit.advance(1)
+        assert ends == [(large.id, "transport error")]
+        assert held(io) <= MOST
+        assert honest.connected
+    lines = [r.message for r in caplog.records if "layers-memory-shed" in r.message]
+    assert len(lines) == 1
+    assert re.match(r"testkit: closed: it holds \d+ bytes of \d+, all together may hold", lines[0])
+
+
+def fill_bodies(kit: TestKit) -> None:
+    """Begin a post of 900 KB, and never end it."""
+    wire = kit.dial()
+    wire.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n")
+    for _ in range(17):
+        wire.send(b"x" * 50_000)
+        kit.run()
+
+
+def fill_messages(kit: TestKit) -> None:
+    client = RawWebSocket(kit)
+    client.say("40")
+    client.end.wire.send(b"\x01\xff" + (900_000).to_bytes(8, "big") + b"\0\0\0\0")
+    for _ in range(17):
+        client.end.wire.send(b"x" * 50_000)
+        kit.run()
+
+
+def fill_attachments(kit: TestKit) -> None:
+    client = RawWebSocket(kit)
+    client.say("40")
+    client.say('4510-["e",{"_placeholder":true,"num":0}]', *[b"x" * 60_000] * 9)
+
+
+def fill_polls(kit: TestKit) -> None:
+    client = Polling(kit)
+    client.post(b"40")
+    client.get()
+    for number in range(5):
+        client.post(b'421["big",%d]' % number)
+
+
+def fill_heads(kit: TestKit) -> None:
+    for _ in range(80):
+        wire = kit.dial()
+        wire.send(b"GET / HTTP/1.1\r\n" + b"X: " + b"a" * 8000 + b"\r\nY: " + b"b" * 7000)
+        kit.run()
+
+
+def fill_sessions(kit: TestKit) -> None:
+    fields = b"".join(b"X-%02d: %s\r\n" % (k, b"a" * 150) for k in range(95))
+    for _ in range(80):
+        wire = kit.dial()
+        wire.send(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n" + fields)
+        wire.send(b"\r\n")
+        kit.run()
+        wire.reset()
+        kit.run()
+
+
+def fill_connects(kit: TestKit) -> None:
+    for _ in range(5):
+        client = RawWebSocket(kit)
+        client.say('40{"a":[' + "[]," * 3300 + "0]}")
+
+
+WAYS = [
+    fill_bodies,
+    fill_messages,
+    fill_attachments,
+    fill_polls,
+    fill_heads,
+    fill_sessions,
+    fill_connects,
+]
+
+
+@pytest.mark.rule("layers-memory-total", "layers-memory-shed")
+@pytest.mark.parametrize("fill", WAYS, ids=lambda way: way.__name__)
+def test_every_way_to_make_a_server_hold_something_is_bounded(fill: Any) -> None:
+    io = Server(limits=SMALL)
+    io.on("big", lambda socket, _number: "x" * 150_000)
+    ended: list[str] = []
+    io.on("disconnect", lambda socket, reason: ended.append(socket.id))
+    with TestKit(io) as kit:
+        honest = kit.connect()
+        for _ in range(4):
+            fill(kit)
+            kit.advance(0.1)
+            assert held(io) <= MOST
+        assert honest.connected
+        assert honest.id not in ended
+        kit.advance(2000)
+        assert held(io) < 1000
+
+
+@pytest.mark.rule("layers-memory-shed")
+def test_recovery_forgets_its_oldest_packets_before_a_client_is_closed() -> None:
+    io = Server(limits=SMALL, connection_state_recovery=True)
+    with TestKit(io) as kit:
+        client = kit.connect()
+        for _ in range(30):
+            io.emit("news", "x" * 100_000)
+            kit.run()
+            assert client.receive()[0] == "news"
+        assert 0 < held(io, "recovery") <= held(io) <= MOST
+        assert client.connected
+    assert held(io, "recovery") == 0
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_what_waited_for_a_poll_is_not_counted_beside_the_websocket_that_took_it() -> None:
+    io = Server(limits=SMALL)
+    with TestKit(io) as kit:
+        client = kit.client(transports=["polling", "websocket"]).main
+        client.connect().opening.result(60)
+        for _ in range(3):
+            io.emit("news", "x" * 100_000)
+        kit.run()
+        kit.advance(5)
+        assert next(iter(io.sockets.values())).conn.transport == "websocket"
+        assert held(io) < 1000
+        assert io._budget.total == 0
