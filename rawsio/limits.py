@@ -131,6 +131,30 @@ class Limits:
     events_per_second: int = 50_000
     """Most packets a second of one connection, averaged over ten seconds."""
 
+    # The durable queue
+    queue_message: int = 262_144
+    """Longest body of a message, encoded, attachments included."""
+    queue_messages: int = 100_000
+    """Most messages that a queue holds, dead letters included, unless it has its own bound."""
+    queue_bytes: int = 256_000_000
+    """Most bytes of their bodies together."""
+    queue_waiting: int = 10_000
+    """Most operations of one queue that wait for the disk; further publishes are refused."""
+    queue_waiting_bytes: int = 16_000_000
+    """Most bytes of bodies that wait for the disk."""
+    queue_batch: int = 2000
+    """Most operations of one queue in one transaction: a longer one holds everybody up."""
+    queue_many: int = 1000
+    """Most messages of one ``publish_many`` or ``peek``, and most tokens of one ``ack``."""
+    queue_credit: int = 1000
+    """Most messages that one consumer may hold."""
+    queue_consumers: int = 10_000
+    """Most consumers of one queue."""
+    queue_key: int = 256
+    """Longest ``key`` or ``group`` of a message, in characters."""
+    queue_error: int = 1000
+    """Longest text of an error that is kept with a message; the rest is cut off."""
+
     slow_handler: float = 0.25
     """A handler or application that blocks the loop for longer is named in the log."""
 

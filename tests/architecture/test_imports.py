@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "server.wsgi": BASE | {"http", "server.application", "server.streaming"},
     "server.applications": BASE | {"server.application", "server.wsgi"},
     "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
+    "queue": BASE | {"socketio", "net"},
     "server.static": BASE | {"http", "server.application"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},

@@ -12,6 +12,10 @@ import rawsio
 from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    # Records and checks, which their users' tests need.
+    "queue.messages": "queue/test_queue.py",
+    "queue.operations": "queue/test_queue.py",
+    "queue.checks": "queue/test_queue.py",
     # The sockets of the server, which are tested through its public interface.
     "server.running": "server/test_server.py",
     # The parts of the client.

@@ -1,0 +1,99 @@
+"""Files that are no data: a lock that says who owns a database, and room kept for a full disk.
+
+The lock is advisory (``flock``; ``msvcrt.locking`` on Windows) and on a file of its own beside the
+database, so readers of the database are not in its way.  It ends with the process, however that
+ends, and the file stays: removing it would let two processes lock two files of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["FileLock", "Reserve", "is_folder", "real_path"]
+
+
+def real_path(path: str) -> str:
+    """Return the one name of a file, links resolved."""
+    return os.path.realpath(os.fspath(path))
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether something is a directory."""
+    return os.path.isdir(path)
+
+
+class FileLock:
+    """A lock on a file, held until :meth:`release` or the end of the process.
+
+    Raises ``BlockingIOError`` with the owner's process id if somebody else has it, ``OSError`` if
+    the file cannot be made.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(self._descriptor)
+        except OSError:
+            owner = (
+                os.read(self._descriptor, 40).decode("ascii", "replace").strip("\n") or "unknown"
+            )
+            os.close(self._descriptor)
+            raise BlockingIOError(f"process {owner} owns it") from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others have it; idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        windows: Any = msvcrt
+        # A byte that nobody reads or writes.
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+        windows.locking(descriptor, windows.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Reserve:
+    """A file of ``size`` bytes that is deleted when the disk is full, so that little things go on.
+
+    A database needs some room even to delete rows.
+    """
+
+    def __init__(self, path: str, size: int) -> None:
+        self._path = path
+        self._size = size
+        self.held = False
+
+    def take(self) -> None:
+        """Occupy the room, if there is so much."""
+        try:
+            with open(self._path, "wb") as file:
+                file.write(bytes(self._size))
+        except OSError:
+            self.release()
+            return
+        self.held = True
+
+    def release(self) -> bool:
+        """Free the room; ``False`` if there was none to be freed."""
+        held, self.held = self.held, False
+        try:
+            os.unlink(self._path)
+        except OSError:
+            return False
+        return held

@@ -1,0 +1,223 @@
+"""The SQLite file of queues: opening it safely, transactions, and what it remembers of itself.
+
+One process owns a file.  A lock on ``<path>-owner`` keeps others out and names who is in; it is a
+file of its own, so reading the database beside us is fine, and so is writing to tables of one's
+own, in short transactions.  Nothing here uses ``locking_mode``, which would keep readers out.
+
+Every transaction is ``BEGIN IMMEDIATE``.  (A plain ``BEGIN`` that reads and then writes fails at
+once when somebody else has written meanwhile, whatever ``busy_timeout`` says.)  With
+``synchronous=FULL``, the default, a commit returns when the disk has the data; ``NORMAL`` is
+several times as fast and as safe when the process dies, but may lose the last commits, never the
+file, when the machine loses power.
+
+The file may be the application's own: all names begin with ``rawsio_``, and the version of the
+tables is in ``rawsio_meta``, because ``user_version`` belongs to the application.
+"""
+
+from __future__ import annotations
+
+from .operations import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.net.files import FileLock
+
+__all__ = ["SCHEMA", "VERSION", "Database", "translate"]
+
+VERSION = 1
+"""The version of the tables; a file with a higher one is refused."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rawsio_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rawsio_queue (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS rawsio_message (
+    id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, state INTEGER NOT NULL,
+    rank INTEGER NOT NULL, due INTEGER NOT NULL, lease INTEGER NOT NULL,
+    deliveries INTEGER NOT NULL, published INTEGER NOT NULL, expires INTEGER, grp TEXT, key TEXT,
+    error TEXT, size INTEGER NOT NULL, body BLOB);
+CREATE INDEX IF NOT EXISTS rawsio_ready ON rawsio_message (queue, rank, id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS rawsio_delayed ON rawsio_message (queue, due) WHERE state = 1;
+CREATE INDEX IF NOT EXISTS rawsio_dead ON rawsio_message (queue, id) WHERE state = 4;
+CREATE INDEX IF NOT EXISTS rawsio_group ON rawsio_message (queue, grp, id)
+    WHERE grp IS NOT NULL AND state < 4;
+CREATE INDEX IF NOT EXISTS rawsio_expiring ON rawsio_message (queue, expires)
+    WHERE expires IS NOT NULL;
+CREATE TABLE IF NOT EXISTS rawsio_body (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rawsio_key (
+    queue INTEGER NOT NULL, key TEXT NOT NULL, id INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (queue, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rawsio_key_until ON rawsio_key (until);
+"""
+"""The tables; ``rank`` is the negative priority."""
+
+_BLOCK = 10_000
+"""How many ids are reserved at a time: they never come twice, and cost hardly a write."""
+_RESERVE = 1 << 18
+"""Bytes kept for a full disk."""
+TICK = 1000
+"""Milliseconds between two notes of the time."""
+
+
+def translate(error: Exception, path: str) -> StoreError:
+    """Return what an error of SQLite means, with what to do about it."""
+    text = str(error)
+    if "is full" in text:
+        return StoreError(f"no room left on the disk of {path}", full=True)
+    if "readonly" in text:
+        text = "the file or its folder cannot be written"
+    elif "not a database" in text:
+        text = "it is no SQLite database; nothing in it was changed"
+    elif "malformed" in text:
+        text = (
+            "the file is damaged and was left as it is: restore a backup, or try sqlite3's .recover"
+        )
+    elif "locked" in text:
+        text = "another program writes to it for too long: keep transactions short"
+    return StoreError(f"{path}: {text}")
+
+
+class Database:
+    """A file and the one connection that writes to it.
+
+    ``synchronous`` is ``"FULL"``, ``"NORMAL"`` or ``"OFF"``.  ``next_id`` is the id of the next
+    message, ``clock`` the time of the last note, ``run`` counts openings of queues.  Raises
+    :class:`~rawsio.queue.operations.StoreError` if the file cannot be used, or is in use.
+    """
+
+    def __init__(self, path: str, synchronous: str = "FULL") -> None:
+        from rawsio.net.files import FileLock, Reserve, is_folder
+
+        if synchronous not in ("FULL", "NORMAL", "OFF"):
+            raise ValueError(f"synchronous: FULL, NORMAL or OFF is expected, not {synchronous!r}")
+        self.path = path
+        if is_folder(path):
+            raise StoreError(f"{path} is a folder: the path of a file is expected")
+        try:
+            self._lock: FileLock = FileLock(path + "-owner")
+        except BlockingIOError as error:
+            raise StoreError(f"{path} is in use: {error}") from None
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from None
+        self._reserve = Reserve(path + "-reserve", _RESERVE)
+        self.next_id = self._reserved = 1
+        self.clock = self.run = 0
+        self._saved = (1, 1, 0, 0)
+        self._commits = 0
+        try:
+            self.connection = self._connect(synchronous)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._reserve.take()
+
+    def _connect(self, synchronous: str) -> Any:
+        try:
+            import sqlite3
+        except ImportError:
+            text = "this Python has no sqlite3: a queue without a path works, in memory"
+            raise StoreError(text) from None
+        self.error: Any = sqlite3.Error
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=5.0
+            )
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            if mode != "wal":
+                raise StoreError(f"{self.path}: its file system has no write-ahead log ({mode})")
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            for pragma in ("fullfsync=1", "cache_size=-16000", "journal_size_limit=16777216"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._prepare(connection)
+        except (sqlite3.Error, StoreError) as error:
+            if connection is not None:
+                connection.close()
+            raise error if isinstance(error, StoreError) else translate(error, self.path) from None
+        return connection
+
+    def _prepare(self, connection: Any) -> None:
+        """Make the tables of a new file, or find that they are ours."""
+        known = connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'rawsio_meta'"
+        ).fetchone()
+        found = connection.execute("SELECT name, value FROM rawsio_meta") if known else ()
+        meta: dict[str, int] = dict(found)
+        version = meta.get("version", VERSION)
+        if version > VERSION:
+            raise StoreError(
+                f"{self.path} was written by a newer rawsio (tables of version {version}, this one"
+                f" knows {VERSION}): use that one"
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA.split(";\n"):
+            connection.execute(statement)
+        self.next_id = self._reserved = meta.get("ids", 1)
+        self.clock = meta.get("clock", 0)
+        self.run = meta.get("run", 0)
+        values = {"version": VERSION, "ids": self.next_id, "clock": self.clock, "run": self.run}
+        connection.executemany("INSERT OR REPLACE INTO rawsio_meta VALUES (?, ?)", values.items())
+        connection.execute("COMMIT")
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._saved = (self.next_id, self._reserved, self.clock, self.run)
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except self.error as error:
+            raise translate(error, self.path) from None
+
+    def rollback(self) -> None:
+        """Undo everything since :meth:`begin`."""
+        self.next_id, self._reserved, self.clock, self.run = self._saved
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def commit(self) -> None:
+        """Make it last."""
+        self.connection.execute("COMMIT")
+        self._commits += 1
+        if not self._commits % 256:
+            self._maintain()
+
+    def _maintain(self) -> None:
+        """Give pages that nobody uses back to the file system, and keep room for bad times."""
+        execute = self.connection.execute
+        try:
+            free = execute("PRAGMA freelist_count").fetchone()[0]
+            if free > 1000 and free > execute("PRAGMA page_count").fetchone()[0] // 2:
+                # A page a step, and execute() makes one step of what gives no rows.
+                self.connection.executescript("PRAGMA incremental_vacuum(1000)")
+        except self.error:
+            return  # it can wait
+        if not self._reserve.held:
+            self._reserve.take()
+
+    def spend_reserve(self) -> bool:
+        """Free the room that was kept for a full disk; ``False`` if there is none."""
+        return self._reserve.release()
+
+    def note(self, name: str, value: int) -> None:
+        """Keep a number."""
+        self.connection.execute("UPDATE rawsio_meta SET value = ? WHERE name = ?", (value, name))
+
+    def expect(self, count: int, now: int) -> None:
+        """Reserve ids for so many messages, and note the time if the last note is old."""
+        if self.next_id + count > self._reserved:
+            self._reserved = self.next_id + count + _BLOCK
+            self.note("ids", self._reserved)
+        if now >= self.clock + TICK:
+            self.clock = now
+            self.note("clock", now)
+
+    def close(self) -> None:
+        """Write everything into the file itself, and let go of it."""
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.connection.close()
+        except self.error:
+            self.connection.close()  # a full disk, perhaps: the log is read at the next start
+        self._reserve.release()
+        self._lock.release()

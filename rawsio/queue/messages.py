@@ -1,0 +1,192 @@
+"""What a queue tells and is told: its options, deliveries, events and errors.
+
+Requests carry a *ticket*, any object of the caller's.  It comes back in :class:`Settled` when the
+request is committed, or in :class:`Rejected` when the store could not do it.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import RawsioError
+from rawsio.layer import check_fields, record
+from rawsio.limits import DEFAULT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+__all__ = [
+    "CODES",
+    "Buried",
+    "Dead",
+    "Delivery",
+    "Deliver",
+    "Drained",
+    "Published",
+    "QueueError",
+    "QueueOptions",
+    "Rejected",
+    "Settled",
+]
+
+CODES = (
+    "full",
+    "too_large",
+    "no_such_queue",
+    "forbidden",
+    "stale",
+    "bad_request",
+    "unavailable",
+    "closing",
+)
+"""The codes of errors, on the wire and in :class:`QueueError`."""
+
+
+class QueueError(RawsioError):
+    """A request that a queue refuses; ``code`` is one of :data:`CODES`.
+
+    >>> QueueError("full", "the queue jobs holds 5 messages")
+    QueueError('full', 'the queue jobs holds 5 messages')
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class Dead(RawsioError):
+    """Raise it in a handler to make the message a dead letter at once, with this text."""
+
+
+@record
+class QueueOptions:
+    """The options of a queue.
+
+    >>> QueueOptions(lease=10).checked().lease
+    10
+    >>> QueueOptions(policy="forget").checked()
+    Traceback (most recent call last):
+    ValueError: policy: 'refuse' or 'drop_oldest' is expected, not 'forget'
+    """
+
+    lease: float = 30.0
+    """Seconds that a consumer has for a message before another one gets it."""
+    max_deliveries: int = 5
+    """A message that was delivered this often and failed becomes a dead letter."""
+    backoff: tuple[float, float] = (1.0, 300.0)
+    """Base and cap, in seconds, of the wait after a failure: a random time up to
+    ``min(cap, base * 2 ** (deliveries - 1))``."""
+    max_messages: int | None = None
+    """Most messages, dead letters included; ``None``: ``limits.queue_messages``."""
+    max_bytes: int | None = None
+    """Most bytes of bodies; ``None``: ``limits.queue_bytes``."""
+    max_message: int | None = None
+    """Longest body, in bytes; ``None``: ``limits.queue_message``."""
+    policy: str = "refuse"
+    """What a full queue does: ``"refuse"`` the publish, or ``"drop_oldest"``: dead letters first,
+    then messages that nobody holds."""
+    dedup: float = 300.0
+    """Seconds for which a second message with the same ``key`` is a duplicate, counted from the
+    first publish."""
+    retention: float | None = None
+    """Seconds after which a message expires that says nothing about it; ``None``: never."""
+    rate: float | None = None
+    """Most deliveries a second; ``None``: no bound."""
+
+    def checked(self, limits: Limits = DEFAULT) -> QueueOptions:
+        """Return a copy with the bounds filled in; ``TypeError`` or ``ValueError`` for nonsense."""
+        check_fields(self)
+        for name in ("max_messages", "max_bytes", "max_message", "retention", "rate"):
+            value = getattr(self, name)
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, (int, float))
+            ):
+                raise TypeError(f"{name}: a number or None is expected, not {value!r}")
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: a number above zero is expected, not {value!r}")
+        if self.policy not in ("refuse", "drop_oldest"):
+            raise ValueError(f"policy: 'refuse' or 'drop_oldest' is expected, not {self.policy!r}")
+        if self.max_deliveries < 1 or self.lease <= 0:
+            raise ValueError("lease and max_deliveries: numbers above zero are expected")
+        base, cap = self.backoff
+        if not 0 <= base <= cap:
+            raise ValueError(f"backoff: (base, cap) in seconds is expected, not {self.backoff!r}")
+        kept: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
+        made = QueueOptions(**kept)
+        made.max_messages = self.max_messages or limits.queue_messages
+        made.max_bytes = self.max_bytes or limits.queue_bytes
+        made.max_message = self.max_message or limits.queue_message
+        return made
+
+
+@record
+class Published:
+    """The answer to a publish: the message's ``id``; ``duplicate`` if its key was known."""
+
+    id: int
+    duplicate: bool = False
+
+
+@record
+class Delivery:
+    """One message, leased to one consumer.
+
+    ``token`` names this delivery: an acknowledgement counts only with the latest one.  ``body`` is
+    encoded (:mod:`rawsio.queue.bodies`).  ``published`` is in seconds since 1970, ``deliveries``
+    counts this one, too.
+    """
+
+    id: int
+    token: str
+    body: bytes
+    deliveries: int
+    published: float
+    key: str | None = None
+    group: str | None = None
+
+
+# Events
+
+
+@record
+class Settled:
+    """A request is committed; ``value`` is its answer."""
+
+    ticket: Any
+    value: Any = None
+
+
+@record
+class Rejected:
+    """The store could not do what a request asked for; nothing was changed by it."""
+
+    ticket: Any
+    error: QueueError
+
+
+@record
+class Deliver:
+    """Messages for a consumer; each is leased to it."""
+
+    consumer: Any
+    deliveries: list[Delivery]
+
+
+@record
+class Buried:
+    """A message became a dead letter, for this reason."""
+
+    id: int
+    error: str
+
+
+@record
+class Drained:
+    """No message is left that a consumer could get now, after there was one."""
+
+    consumer: Any

@@ -1,0 +1,585 @@
+"""The rules of one queue, as a state machine without clock, thread and file.
+
+Theory of operation
+===================
+A :class:`Queue` stands between those who use it and a store.  Requests (``publish``, ``ack``, ...)
+go in, become *operations* on the store, and are answered once these are committed::
+
+    queue.publish(ticket, body)              a request
+    operations = queue.operations()          what the store shall do, in one transaction
+    results = store.apply(operations)
+    events = queue.receive(results, counts)  Settled(ticket, Published(1)), Deliver(...), ...
+    events = queue.tick(now)                 leases that have ended, batches that have waited
+    queue.deadline                           when ``tick`` wants to be called
+
+While a batch is with the store, ``operations()`` gives nothing: requests collect for the next one.
+That is how one commit serves everybody who asked meanwhile.
+
+The store holds the messages.  The queue holds what ends with this process: consumers, their credit,
+and the leases.  A lease is one delivery of one message to one consumer.  Its token is valid until
+the message is acknowledged, given back, or the time is over; then the message is delivered again
+with another token.  A consumer never holds more messages than its credit.
+
+A request that cannot be right is refused at once, by :class:`QueueError`; one that the store
+refuses ends in the event ``Rejected``.  If the store fails, what consumers have done is kept and
+tried again; nothing that was acknowledged is lost.
+"""
+
+from __future__ import annotations
+
+from rawsio.limits import DEFAULT
+
+from .checks import as_seconds, as_state, as_text, as_whole
+from .consumers import NEVER, Allowance, Consumer, Consumers, Lease
+from .messages import (
+    Buried,
+    Deliver,
+    Delivery,
+    Drained,
+    Published,
+    QueueError,
+    QueueOptions,
+    Rejected,
+    Settled,
+)
+from .operations import (
+    STATES,
+    Bury,
+    Claim,
+    Counts,
+    Delete,
+    Drop,
+    Insert,
+    Peek,
+    Purge,
+    Redrive,
+    Release,
+    Row,
+    Sweep,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    from .operations import StoreError
+
+__all__ = ["Queue"]
+
+_STALL = 1.0
+"""Seconds before a store that failed is asked again."""
+_MOST = 2**31 - 1
+_COUNTED = (
+    *("published", "duplicates", "refused", "delivered", "acked", "nacked", "returned"),
+    *("lapsed", "expired", "dropped", "buried"),
+)
+
+
+class Queue:
+    """One queue; see the module's essay.
+
+    ``counts`` and ``run`` are what ``store.open`` gave.  ``random()`` gives numbers from 0 to 1.
+    Times are seconds since 1970 that never go back.
+
+    >>> from rawsio.queue.memory import MemoryStore
+    >>> store = MemoryStore()
+    >>> queue = Queue("jobs", *store.open("jobs", 5, 0))
+    >>> queue.consume("me")
+    >>> queue.publish("ticket", b"1")
+    >>> results = store.apply(queue.operations())
+    >>> queue.receive(results, store.counts("jobs"))[0]
+    Settled(ticket='ticket', value=Published(id=1, duplicate=False))
+    """
+
+    def __init__(
+        self,
+        name: str,
+        counts: Counts,
+        run: int,
+        options: QueueOptions | None = None,
+        limits: Limits = DEFAULT,
+        *,
+        random: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        self.name = name
+        self.counts = counts
+        self.options = (options or QueueOptions()).checked(limits)
+        self.limits = limits
+        self.now = 0.0
+        self.closing = False
+        self.totals = dict.fromkeys(_COUNTED, 0)
+        self._random = random
+        self._number = run << 32
+        self._outbox: list[tuple[Any, Any]] = []
+        self._sent: list[tuple[Any, Any]] = []
+        self._events: list[Any] = []
+        self._incoming = 0
+        self._incoming_bytes = 0
+        self._consumers = Consumers()
+        self._leases: dict[str, Lease] = {}
+        # No lease ends before; what has been acknowledged meanwhile does not count.
+        self._lapse = NEVER
+        # Something may have become ready since the last claim.
+        self._stirred = True
+        self._busy = False
+        self._stalled = 0.0
+        self._allowance = Allowance(self.options.rate)
+
+    # Publishers
+
+    def publish(
+        self,
+        ticket: Any,
+        body: bytes,
+        *,
+        key: str | None = None,
+        delay: float = 0.0,
+        priority: int = 0,
+        group: str | None = None,
+        expires: float | None = None,
+    ) -> None:
+        """Store a message; ``Settled(ticket, Published(id, duplicate))`` follows.
+
+        ``delay`` and ``expires`` are seconds from now.  Messages of a ``group`` are processed one
+        after another, in the order in which they were published.
+        """
+        options = self.options
+        self._check_open()
+        as_text("key", key, self.limits.queue_key)
+        as_text("group", group, self.limits.queue_key)
+        delay = as_seconds("delay", delay)
+        if expires is None:
+            expires = options.retention
+        as_whole("priority", priority, -_MOST, _MOST)
+        if len(body) > options.max_message:  # type: ignore[operator]
+            text = f"a body of {len(body)} bytes, {options.max_message} are allowed"
+            raise QueueError("too_large", text)
+        now = int(self.now * 1000)
+        insert = Insert(self.name, body, now, priority, group=group, key=key)
+        if delay:
+            insert.due = now + int(delay * 1000)
+        if expires is not None:
+            insert.expires = now + int(as_seconds("expires", expires) * 1000)
+        if key is not None:
+            insert.until = now + int(options.dedup * 1000)
+        insert.known_only = self._is_full(len(body), key)
+        if not insert.known_only:
+            self._incoming += 1
+        self._incoming_bytes += len(body)
+        self._stirred = self._stirred or not delay
+        self._outbox.append((insert, ticket))
+
+    def _is_full(self, size: int, key: str | None) -> bool:
+        """Tell whether only a duplicate can be accepted; raises if nothing can."""
+        limits, options, counts = self.limits, self.options, self.counts
+        waits = len(self._outbox) >= limits.queue_waiting
+        if waits or self._incoming_bytes + size > limits.queue_waiting_bytes:
+            self._refuse(f"too much waits for the store of {self.name}: publish more slowly")
+        if options.policy == "refuse":
+            count = counts.total + self._incoming
+            used = counts.bytes + self._incoming_bytes
+        else:
+            count, used = counts.leased + self._incoming, self._incoming_bytes
+        if count < options.max_messages and used + size <= options.max_bytes:  # type: ignore[operator]
+            return False
+        if key is None:
+            self._refuse(f"the queue {self.name} is full: {count} messages, {used} bytes")
+        return True
+
+    def _refuse(self, text: str) -> None:
+        self.totals["refused"] += 1
+        raise QueueError("full", text)
+
+    def _check_open(self) -> None:
+        if self.closing:
+            raise QueueError("closing", f"the queue {self.name} is being closed")
+
+    # Consumers
+
+    def consume(
+        self,
+        name: Any,
+        *,
+        credit: int = 1,
+        lease: float | None = None,
+        batch: int = 1,
+        linger: float = 0.0,
+        waits: bool = False,
+    ) -> None:
+        """Add a consumer: messages come as ``Deliver(name, deliveries)``.
+
+        It holds at most ``credit`` messages.  With ``batch`` they come in lists: when so many are
+        there, or ``linger`` seconds after the first.  With ``waits`` a lease begins only by
+        :meth:`begin`: for consumers that live and die with this process.
+        """
+        self._check_open()
+        most = self.limits.queue_credit
+        as_whole("credit", credit, 0, most)
+        as_whole("batch", batch, 1, most)
+        seconds = as_seconds("lease", self.options.lease if lease is None else lease, 0.1)
+        linger = as_seconds("linger", linger)
+        if len(self._consumers.named) >= self.limits.queue_consumers:
+            raise QueueError("full", f"the queue {self.name} has too many consumers")
+        self._consumers.add(Consumer(name, credit, seconds, batch, linger, waits, {}, []))
+
+    def credit(self, name: Any, count: int) -> None:
+        """Let a consumer hold ``count`` messages more."""
+        consumer = self._consumer(name)
+        as_whole("credit", count, 0, self.limits.queue_credit - consumer.credit)
+        consumer.credit += count
+        self._consumers.feed(consumer)
+
+    def _consumer(self, name: Any) -> Consumer:
+        found = self._consumers.named.get(name)
+        if found is None:
+            raise QueueError("bad_request", f"no consumer {str(name)[:40]!r}")
+        return found
+
+    def cancel(self, name: Any, *, keep: bool = False) -> int:
+        """Remove a consumer; give back what it holds, and return how many that are.
+
+        What was delivered counts as delivered, because it may have been worked on.  With ``keep``
+        it stays leased until the lease ends.
+        """
+        consumer = self._consumer(name)
+        self._consumers.remove(consumer)
+        unseen = {delivery.token for delivery in consumer.pending}
+        returned = 0
+        for token in list(consumer.leases):
+            if token in unseen:
+                self._give_back(token, "", 0.0, counted=False)
+            elif not keep:
+                self._give_back(token, "the consumer went away", 0.0)
+                self.totals["returned"] += 1
+                returned += 1
+        return returned
+
+    def ack(self, token: Any, consumer: Any = None, ticket: Any = None) -> None:
+        """The message is processed: delete it.  ``Settled(ticket, None)`` follows."""
+        lease = self._take(token, consumer)
+        lease.consumer.failures = 0
+        self.totals["acked"] += 1
+        self._stirred = self._stirred or lease.group is not None
+        delete = Delete(self.name, lease.id, lease.number, lease.size, lease.group)
+        self._outbox.append((delete, ticket))
+
+    def nack(
+        self,
+        token: Any,
+        consumer: Any = None,
+        ticket: Any = None,
+        *,
+        delay: float | None = None,
+        error: str = "",
+        dead: bool = False,
+    ) -> None:
+        """The message could not be processed: deliver it again later.
+
+        ``delay`` is in seconds; without it the wait grows with each delivery (``backoff``).  With
+        ``dead`` it becomes a dead letter at once, and so it does after ``max_deliveries``.
+        """
+        if delay is not None:
+            delay = as_seconds("delay", delay)
+        lease = self._lease(token, consumer)
+        self.totals["nacked"] += 1
+        if delay is None:
+            base, cap = self.options.backoff
+            most = min(cap, base * 2.0 ** min(lease.deliveries - 1, 60))
+            delay = self._random() * most
+        self._give_back(token, error, delay, ticket=ticket, dead=dead)
+        self._consumers.failed(lease.consumer, self.now, self._random)
+
+    def extend(self, token: Any, seconds: Any, consumer: Any = None) -> float:
+        """Let the lease end so many seconds from now; return that time."""
+        lease = self._lease(token, consumer)
+        lease.deadline = self.now + as_seconds("seconds", seconds)
+        self._lapse = min(self._lapse, lease.deadline)
+        return lease.deadline
+
+    def begin(self, token: Any) -> bool:
+        """Work on a message begins, and with it the lease; ``False`` if it is not leased now."""
+        lease = self._leases.get(token)
+        if lease is not None:
+            self.extend(token, lease.consumer.lease)
+        return lease is not None
+
+    def lease_of(self, token: Any) -> tuple[int, int] | None:
+        """Return the id and the number of a lease, as the store knows it."""
+        lease = self._leases.get(token)
+        return None if lease is None else (lease.id, lease.number)
+
+    def finished(self, token: Any, counts: Counts) -> None:
+        """Take note that somebody has deleted the message in the store, in his own transaction."""
+        self.counts = counts
+        if token in self._leases:
+            lease = self._take(token, None)
+            lease.consumer.failures = 0
+            self.totals["acked"] += 1
+            self._stirred = self._stirred or lease.group is not None
+
+    def _lease(self, token: Any, consumer: Any) -> Lease:
+        lease = self._leases.get(token) if token.__class__ is str else None
+        if lease is None or (consumer is not None and lease.consumer.name != consumer):
+            raise QueueError("stale", f"no lease has the token {str(token)[:40]!r} now")
+        return lease
+
+    def _take(self, token: Any, consumer: Any) -> Lease:
+        lease = self._lease(token, consumer)
+        del self._leases[token]
+        del lease.consumer.leases[token]
+        self._consumers.feed(lease.consumer)
+        return lease
+
+    def _give_back(
+        self,
+        token: str,
+        error: str,
+        delay: float,
+        *,
+        ticket: Any = None,
+        dead: bool = False,
+        counted: bool = True,
+    ) -> None:
+        lease = self._take(token, None)
+        error = error[: self.limits.queue_error]
+        operation: Any
+        if dead or (counted and lease.deliveries >= self.options.max_deliveries):
+            operation = Bury(self.name, lease.id, lease.number, error, lease.group)
+            self._stirred = self._stirred or lease.group is not None
+        else:
+            due = int((self.now + delay) * 1000) if delay > 0 else 0
+            operation = Release(self.name, lease.id, lease.number, due, error or None, counted)
+            self._stirred = self._stirred or not due
+        self._outbox.append((operation, ticket))
+
+    # Management
+
+    def redrive(self, ticket: Any, count: int) -> None:
+        """Give the oldest dead letters new deliveries; ``Settled(ticket, how many)``."""
+        self._stirred = True
+        self._outbox.append((Redrive(self.name, as_whole("count", count, 1, _MOST)), ticket))
+
+    def purge(self, ticket: Any, states: Iterable[str] = ("ready", "delayed", "blocked")) -> None:
+        """Delete all messages in these states; ``Settled(ticket, how many)``."""
+        chosen = tuple(as_state(state, leased=False) for state in states)
+        self._outbox.append((Purge(self.name, chosen), ticket))
+
+    def peek(self, ticket: Any, state: str | None = None, count: int = 10, after: int = 0) -> None:
+        """Look at messages without taking them; ``Settled(ticket, rows)``."""
+        number = None if state is None else as_state(state, leased=True)
+        as_whole("after", after, 0, 2**53)
+        many = min(as_whole("count", count, 1, _MOST), self.limits.queue_many)
+        self._outbox.append((Peek(self.name, number, many, after), ticket))
+
+    def stats(self) -> dict[str, float]:
+        """Return how the queue stands, and what it did since the start."""
+        counts = self.counts
+        shown: dict[str, float] = {name: getattr(counts, name) for name in STATES}
+        shown["bytes"] = counts.bytes
+        shown["waiting"] = len(self._outbox) + len(self._sent)
+        shown["consumers"] = len(self._consumers.named)
+        shown["credit"] = self._consumers.room
+        head = counts.head
+        shown["oldest_age"] = 0.0 if head is None else max(0.0, self.now - head / 1000)
+        return {**shown, **self.totals}
+
+    def close(self) -> None:
+        """Refuse what is new, and give back what is with consumers."""
+        self.closing = True
+        for name in list(self._consumers.named):
+            self.cancel(name)
+
+    # The store
+
+    def operations(self) -> list[Any]:
+        """Return what the store shall do now, in one transaction; ``[]`` while it is at work."""
+        if self._sent or self.now < self._stalled:
+            return []
+        most = self.limits.queue_batch
+        ready = len(self._outbox) <= most
+        self._sent, self._outbox = self._outbox[:most], self._outbox[most:]
+        self._make_room()
+        if ready and self._is_due():
+            self._stirred = True
+            self._sent.append((Sweep(self.name, int(self.now * 1000)), None))
+        wanted = self._wanted() if ready else 0
+        if wanted:
+            self._number += 1
+            self._sent.append((Claim(self.name, wanted, self._number), None))
+        return [operation for operation, _ in self._sent]
+
+    def _is_due(self) -> bool:
+        counts, now = self.counts, int(self.now * 1000)
+        return (counts.due is not None and counts.due <= now) or (
+            counts.expires is not None and counts.expires <= now
+        )
+
+    def _make_room(self) -> None:
+        options, counts = self.options, self.counts
+        if options.policy == "refuse" or not self._incoming:
+            return
+        sizes = [
+            len(op.body) for op, _ in self._sent if op.__class__ is Insert and not op.known_only
+        ]
+        many = counts.total + len(sizes) - options.max_messages  # type: ignore[operator]
+        size = counts.bytes + sum(sizes) - options.max_bytes  # type: ignore[operator]
+        if sizes and (many > 0 or size > 0):
+            self._sent.insert(0, (Drop(self.name, max(0, many), max(0, size)), None))
+
+    def _wanted(self) -> int:
+        """Return how many messages consumers could take now."""
+        if not (self.counts.ready or self._stirred) or self.closing:
+            return 0
+        self._stirred = False
+        allowed = self._allowance.at(self.now)
+        return min(self._consumers.room, allowed, self.limits.queue_batch)
+
+    def receive(self, results: list[Any], counts: Counts) -> list[Any]:
+        """Take the results of the operations, in their order; return events."""
+        sent, self._sent = self._sent, []
+        self.counts = counts
+        events = self._events
+        self._events = []
+        for (operation, ticket), result in zip(sent, results, strict=True):
+            _RESULTS[operation.__class__](self, operation, ticket, result, events)
+        if self._busy and not (counts.ready or counts.leased or counts.blocked or self._incoming):
+            self._busy = False
+            events += [Drained(name) for name in self._consumers.named]
+        return events
+
+    def _inserted(self, insert: Insert, ticket: Any, result: Any, events: list[Any]) -> None:
+        self._forget_insert(insert)
+        if result is None:
+            self.totals["refused"] += 1
+            error = QueueError("full", f"the queue {self.name} is full")
+            events.append(Rejected(ticket, error))
+            return
+        number, known = result
+        self.totals["duplicates" if known else "published"] += 1
+        events.append(Settled(ticket, Published(number, known)))
+
+    def _forget_insert(self, insert: Insert) -> None:
+        if not insert.known_only:
+            self._incoming -= 1
+        self._incoming_bytes -= len(insert.body)
+
+    def _settled(self, operation: Any, ticket: Any, result: Any, events: list[Any]) -> None:
+        if operation.__class__ is Sweep:
+            self.totals["expired"] += result
+        elif operation.__class__ is Drop:
+            self.totals["dropped"] += result
+        elif operation.__class__ is Bury and result:
+            self.totals["buried"] += 1
+            events.append(Buried(operation.id, operation.error))
+        if ticket is not None:
+            events.append(Settled(ticket, result))
+
+    def _claimed(self, claim: Claim, _ticket: Any, rows: list[Row], events: list[Any]) -> None:
+        if rows:
+            self._busy = True
+        self._allowance.spend(len(rows))
+        for row in rows:
+            self._assign(row, claim.lease, events)
+        # Batches that wait for nobody are delivered as they are.
+        for consumer in self._consumers.due(self.now):
+            self._flush(consumer, events)
+
+    def _assign(self, row: Row, number: int, events: list[Any]) -> None:
+        """Lease a row to the consumer whose turn it is."""
+        consumer = self._consumers.take_turn()
+        if consumer is None:  # it went away, or rests, since the claim
+            release = Release(self.name, row.id, number, 0, row.error, counted=False)
+            self._stirred = True
+            self._outbox.append((release, None))
+            return
+        token = f"{number:x}-{row.id:x}"
+        lease = Lease(row.id, number, row.size, row.group, row.deliveries, consumer, NEVER)
+        self._leases[token] = consumer.leases[token] = lease
+        self._consumers.feed(consumer)
+        published = row.published / 1000
+        delivery = Delivery(row.id, token, row.body, row.deliveries, published, row.key, row.group)
+        if consumer.batch == 1:
+            self._deliver(consumer, [delivery], events)
+        elif self._consumers.fill(consumer, delivery, self.now):
+            self._flush(consumer, events)
+
+    def _flush(self, consumer: Consumer, events: list[Any]) -> None:
+        self._deliver(consumer, self._consumers.drain(consumer), events)
+
+    def _deliver(self, consumer: Consumer, batch: list[Delivery], events: list[Any]) -> None:
+        self.totals["delivered"] += len(batch)
+        for delivery in batch if not consumer.waits else ():
+            self.extend(delivery.token, consumer.lease)
+        events.append(Deliver(consumer.name, batch))
+
+    def receive_failure(self, error: StoreError) -> list[Any]:
+        """The store did nothing of the batch: refuse what is new, try again what must be done."""
+        sent, self._sent = self._sent, []
+        code = "full" if error.full else "unavailable"
+        again = []
+        events = self._events
+        self._events = []
+        inserts = 0
+        for operation, ticket in sent:
+            kind = operation.__class__
+            if kind in (Delete, Release, Bury):
+                again.append((operation, ticket))
+            elif kind is Insert:
+                inserts += 1
+                self._forget_insert(operation)
+                self.totals["refused"] += 1
+            if kind not in (Delete, Release, Bury) and ticket is not None:
+                events.append(Rejected(ticket, QueueError(code, str(error))))
+        self._stirred = True
+        self._outbox = again + self._outbox
+        if not (error.full and inserts):
+            self._stalled = self.now + _STALL
+        return events
+
+    # Time
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time; returns what it brings about."""
+        self.now = max(self.now, now)
+        events, self._events = self._events, []
+        if self._lapse <= self.now:
+            self._end_leases()
+        for consumer in self._consumers.due(self.now):
+            self._flush(consumer, events)
+        self._consumers.wake(self.now)
+        return events
+
+    def _end_leases(self) -> None:
+        now = self.now
+        for token in [t for t, lease in self._leases.items() if lease.deadline <= now]:
+            self.totals["lapsed"] += 1
+            self._give_back(token, "the lease ended", 0.0)
+        self._lapse = min((lease.deadline for lease in self._leases.values()), default=NEVER)
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`tick` wants to be called, and :meth:`operations` behind it."""
+        times = [self._lapse, self._consumers.deadline]
+        if not self._sent:
+            times.append(self._store_deadline())
+        soonest = min(times)
+        return None if soonest == NEVER else soonest
+
+    def _store_deadline(self) -> float:
+        if self._outbox:
+            return max(self._stalled, 0.0)
+        counts = self.counts
+        times = [when / 1000 for when in (counts.due, counts.expires) if when is not None]
+        if self._consumers.hungry and counts.ready and not self.closing:
+            times.append(self._allowance.next)
+        return max(self._stalled, min(times, default=NEVER))
+
+
+_RESULTS: dict[type, Callable[[Queue, Any, Any, Any, list[Any]], None]] = {
+    Insert: Queue._inserted,
+    Claim: Queue._claimed,
+    **dict.fromkeys((Delete, Release, Bury, Sweep, Drop, Purge, Redrive, Peek), Queue._settled),
+}

@@ -1,0 +1,475 @@
+"""Messages in a SQLite file, by the ``sqlite3`` of the standard library.
+
+What makes it fast: messages that are not ready are in no index that a claim looks at, bodies longer
+than 1 KiB are in a table of their own (a claim and a release rewrite the row), and a run of
+publishes is one statement.  Counts are kept in memory and put
+back when a transaction is undone.  The file itself is :mod:`rawsio.queue.database`.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from .database import TICK, Database, translate
+from .operations import (
+    BLOCKED,
+    DEAD,
+    DELAYED,
+    LEASED,
+    READY,
+    STATES,
+    Bury,
+    Claim,
+    Counts,
+    Delete,
+    Drop,
+    Insert,
+    Peek,
+    Purge,
+    Redrive,
+    Release,
+    Row,
+    StoreError,
+    Sweep,
+    Write,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["SQLiteStore"]
+
+_INLINE = 1024
+"""Longest body that stands in the row itself."""
+_COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
+_INTERRUPTED = "the process ended while this message was being processed"
+
+
+class SQLiteStore:
+    """A store in a file; see :class:`~rawsio.queue.operations.Store`.
+
+    The arguments are those of :class:`~rawsio.queue.database.Database`.
+    """
+
+    durable = True
+
+    def __init__(self, path: str, *, synchronous: str = "FULL") -> None:
+        self.database = Database(path, synchronous)
+        self.connection = self.database.connection
+        self._counts: dict[str, Counts] = {}
+        self._saved: dict[str, Counts] = {}
+        self._ids: dict[str, int] = {}
+
+    # The contract
+
+    def open(self, queue: str, max_deliveries: int, now: int) -> tuple[Counts, int]:
+        """Begin to serve a queue."""
+        run = self._transact(lambda: self._open(queue, max_deliveries, now))
+        return self.counts(queue), run
+
+    def _open(self, queue: str, max_deliveries: int, now: int) -> int:
+        execute = self.connection.execute
+        self._set_clock(now)
+        execute("INSERT OR IGNORE INTO rawsio_queue (name) VALUES (?)", (queue,))
+        found = execute("SELECT id FROM rawsio_queue WHERE name = ?", (queue,)).fetchone()
+        number = self._ids[queue] = found[0]
+        dead = execute(
+            "SELECT id, grp FROM rawsio_message WHERE queue = ? AND state = 3 AND deliveries >= ?",
+            (number, max_deliveries),
+        ).fetchall()
+        execute(
+            "UPDATE rawsio_message SET state = 4, error = ?"
+            " WHERE queue = ? AND state = 3 AND deliveries >= ?",
+            (_INTERRUPTED, number, max_deliveries),
+        )
+        execute(
+            "UPDATE rawsio_message SET state = 0, error = ? WHERE queue = ? AND state = 3",
+            (_INTERRUPTED, number),
+        )
+        self._count(queue)
+        for _id, group in dead:
+            self._promote(queue, group)
+        self.database.run += 1
+        self.database.note("run", self.database.run)
+        return self.database.run
+
+    def _set_clock(self, now: int) -> None:
+        """If the system's clock was set back, let what is to come be as far away as it was."""
+        execute, back = self.connection.execute, self.database.clock - now
+        if back > TICK:
+            execute("UPDATE rawsio_message SET due = max(1, due - ?) WHERE due > 0", (back,))
+            execute("UPDATE rawsio_message SET expires = expires - ? WHERE expires > 0", (back,))
+            execute("UPDATE rawsio_key SET until = until - ?", (back,))
+            for name in self._counts:
+                self._count(name)
+        self.database.clock = now
+        self.database.note("clock", now)
+
+    def _count(self, queue: str) -> None:
+        counts = self._counts[queue] = Counts()
+        number = self._ids[queue]
+        found = self.connection.execute(
+            "SELECT state, count(*), sum(size) FROM rawsio_message WHERE queue = ? GROUP BY state",
+            (number,),
+        )
+        for state, count, size in found.fetchall():
+            setattr(counts, STATES[state], count)
+            counts.bytes += size
+        self._look_ahead(queue)
+
+    def _look_ahead(self, queue: str) -> None:
+        counts, number = self._counts[queue], self._ids[queue]
+        execute = self.connection.execute
+        sql = "SELECT min(due) FROM rawsio_message WHERE queue = ? AND state = 1"
+        counts.due = execute(sql, (number,)).fetchone()[0] if counts.delayed else None
+        sql = (
+            "SELECT min(expires) FROM rawsio_message"
+            " WHERE queue = ? AND expires IS NOT NULL AND state < 3"
+        )
+        counts.expires = execute(sql, (number,)).fetchone()[0]
+
+    def counts(self, queue: str) -> Counts:
+        """Return how a queue stands."""
+        counts = self._counts[queue]
+        counts.head = None
+        if counts.ready:
+            sql = (
+                "SELECT published FROM rawsio_message WHERE queue = ? AND state = 0"
+                " ORDER BY rank, id LIMIT 1"
+            )
+            try:
+                counts.head = self.connection.execute(sql, (self._ids[queue],)).fetchone()[0]
+            except self.database.error as error:
+                raise translate(error, self.database.path) from None
+        return counts.copy()
+
+    def apply(self, operations: list[Any]) -> list[Any]:
+        """Do all operations in one transaction."""
+        try:
+            return list(self._transact(lambda: self._do(operations)))
+        except StoreError as error:
+            plain = not any(op.__class__ is Insert for op in operations)
+            if not (error.full and plain and self.database.spend_reserve()):
+                raise
+        return list(self._transact(lambda: self._do(operations)))
+
+    def _do(self, operations: list[Any]) -> list[Any]:
+        results: list[Any] = []
+        for kind, run in groupby(operations, key=type):
+            if kind is Insert:
+                results += self._insert(list(run))
+            else:
+                results += [_DOERS[kind](self, op) for op in run]
+        return results
+
+    def _transact(self, work: Callable[[], Any]) -> Any:
+        self.begin()
+        try:
+            result = work()
+            self.database.commit()
+        except BaseException as error:
+            self.rollback()
+            if isinstance(error, self.database.error):
+                raise translate(error, self.database.path) from None
+            raise
+        return result
+
+    def _write(self, op: Write) -> None:
+        self.connection.executemany(op.sql, op.rows)
+
+    # A transaction of the application's
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._saved = {name: counts.copy() for name, counts in self._counts.items()}
+        self.database.begin()
+
+    def rollback(self) -> None:
+        """Undo everything since :meth:`begin`."""
+        self._counts = self._saved
+        self.database.rollback()
+
+    def commit(self, operations: list[Any]) -> bool:
+        """Do these and commit; if a message is not leased any more, undo all: ``False``."""
+        try:
+            done = all(self._delete(op) for op in operations)
+            if done:
+                self.database.commit()
+            else:
+                self.rollback()
+        except self.database.error as error:
+            self.rollback()
+            raise translate(error, self.database.path) from None
+        return done
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.database.close()
+
+    # Operations
+
+    def _insert(self, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
+        results: list[tuple[int, bool] | None] = []
+        rows: list[tuple[Any, ...]] = []
+        bodies: list[tuple[int, bytes]] = []
+        self.database.expect(len(inserts), inserts[0].published)
+        for op in inserts:
+            known = None if op.key is None else self._known(op)
+            if known is not None or op.known_only:
+                results.append(None if known is None else (known, True))
+                continue
+            number = self.database.next_id
+            self.database.next_id += 1
+            state = DELAYED if op.due else READY
+            if op.group is not None:
+                self._store(rows, bodies)
+                state = BLOCKED if self._group_head(op.queue, op.group) else state
+            if op.key is not None:
+                self._remember(op, number)
+            size = len(op.body)
+            body: bytes | None = op.body
+            if size > _INLINE:
+                bodies.append((number, op.body))
+                body = None
+            place = (number, self._ids[op.queue], state, -op.priority, op.due, 0, 0, op.published)
+            rows.append((*place, op.expires, op.group, op.key, None, size, body))
+            self._count_in(op, state)
+            results.append((number, False))
+        self._store(rows, bodies)
+        return results
+
+    def _store(self, rows: list[tuple[Any, ...]], bodies: list[tuple[int, bytes]]) -> None:
+        many = self.connection.executemany
+        if rows:
+            many("INSERT INTO rawsio_message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+            rows.clear()
+        if bodies:
+            many("INSERT INTO rawsio_body VALUES (?, ?)", bodies)
+            bodies.clear()
+
+    def _count_in(self, op: Insert, state: int) -> None:
+        counts = self._counts[op.queue]
+        counts.move(None, state)
+        counts.bytes += len(op.body)
+        if state == DELAYED and (counts.due is None or op.due < counts.due):
+            counts.due = op.due
+        self._note_expiry(counts, op.expires)
+
+    @staticmethod
+    def _note_expiry(counts: Counts, expires: int | None) -> None:
+        if expires is not None and (counts.expires is None or expires < counts.expires):
+            counts.expires = expires
+
+    def _known(self, op: Insert) -> int | None:
+        found = self.connection.execute(
+            "SELECT id FROM rawsio_key WHERE queue = ? AND key = ? AND until > ?",
+            (self._ids[op.queue], op.key, op.published),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _remember(self, op: Insert, number: int) -> None:
+        execute = self.connection.execute
+        execute(
+            "DELETE FROM rawsio_key WHERE (queue, key) IN"
+            " (SELECT queue, key FROM rawsio_key WHERE until <= ? LIMIT 2)",
+            (op.published,),
+        )
+        execute(
+            "INSERT OR REPLACE INTO rawsio_key VALUES (?, ?, ?, ?)",
+            (self._ids[op.queue], op.key, number, op.until),
+        )
+
+    def _group_head(self, queue: str, group: str) -> Any:
+        """Return the first message of a group that is no dead letter: (id, state, due)."""
+        return self.connection.execute(
+            "SELECT id, state, due FROM rawsio_message"
+            " WHERE queue = ? AND grp = ? AND state < 4 ORDER BY id LIMIT 1",
+            (self._ids[queue], group),
+        ).fetchone()
+
+    def _promote(self, queue: str, group: str | None) -> None:
+        """The message of a group whose turn it was is gone: the next one's turn has come."""
+        head = None if group is None else self._group_head(queue, group)
+        if head is None or head[1] != BLOCKED:
+            return
+        number, state, due = head
+        after = DELAYED if due else READY
+        self.connection.execute("UPDATE rawsio_message SET state = ? WHERE id = ?", (after, number))
+        counts = self._counts[queue]
+        counts.move(state, after)
+        if due and (counts.due is None or due < counts.due):
+            counts.due = due
+
+    def _claim(self, op: Claim) -> list[Row]:
+        connection = self.connection
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM rawsio_message WHERE queue = ? AND state = 0"
+            " ORDER BY rank, id LIMIT ?",
+            (self._ids[op.queue], op.count),
+        ).fetchall()
+        rows = [Row(*values) for values in found]
+        for row in rows:
+            row.state = LEASED
+            row.deliveries += 1
+        connection.executemany(
+            "UPDATE rawsio_message SET state = 3, lease = ?, deliveries = ? WHERE id = ?",
+            [(op.lease, row.deliveries, row.id) for row in rows],
+        )
+        self._fetch_bodies(rows)
+        self._counts[op.queue].move(READY, LEASED, len(rows))
+        return rows
+
+    def _fetch_bodies(self, rows: list[Row]) -> None:
+        for row in rows:
+            if row.body is None:
+                found = self.connection.execute(
+                    "SELECT data FROM rawsio_body WHERE id = ?", (row.id,)
+                )
+                row.body = found.fetchone()[0]
+
+    def _delete(self, op: Delete) -> bool:
+        execute = self.connection.execute
+        gone = execute(
+            "DELETE FROM rawsio_message WHERE id = ? AND lease = ? AND state = 3",
+            (op.id, op.lease),
+        ).rowcount
+        if not gone:
+            return False
+        if op.size > _INLINE:
+            execute("DELETE FROM rawsio_body WHERE id = ?", (op.id,))
+        counts = self._counts[op.queue]
+        counts.leased -= 1
+        counts.bytes -= op.size
+        self._promote(op.queue, op.group)
+        return True
+
+    def _release(self, op: Release) -> bool:
+        found = self.connection.execute(
+            "SELECT expires FROM rawsio_message WHERE id = ? AND lease = ? AND state = 3",
+            (op.id, op.lease),
+        ).fetchone()
+        if found is None:
+            return False
+        state = DELAYED if op.due else READY
+        self.connection.execute(
+            "UPDATE rawsio_message SET state = ?, lease = 0, due = ?, error = coalesce(?, error),"
+            " deliveries = deliveries - ? WHERE id = ?",
+            (state, op.due, op.error, 0 if op.counted else 1, op.id),
+        )
+        counts = self._counts[op.queue]
+        counts.move(LEASED, state)
+        if op.due and (counts.due is None or op.due < counts.due):
+            counts.due = op.due
+        self._note_expiry(counts, found[0])
+        return True
+
+    def _bury(self, op: Bury) -> bool:
+        done = self.connection.execute(
+            "UPDATE rawsio_message SET state = 4, lease = 0, error = ?"
+            " WHERE id = ? AND lease = ? AND state = 3",
+            (op.error, op.id, op.lease),
+        ).rowcount
+        if not done:
+            return False
+        self._counts[op.queue].move(LEASED, DEAD)
+        self._promote(op.queue, op.group)
+        return True
+
+    def _remove(self, queue: str, found: list[tuple[int, int, int, str | None]]) -> int:
+        """Delete messages that nobody holds: (id, state, size, group)."""
+        ids = [(number,) for number, *_ in found]
+        self.connection.executemany("DELETE FROM rawsio_message WHERE id = ?", ids)
+        big = [(number,) for number, _, size, _ in found if size > _INLINE]
+        self.connection.executemany("DELETE FROM rawsio_body WHERE id = ?", big)
+        counts = self._counts[queue]
+        for _, state, size, _group in found:
+            counts.move(state, None)
+            counts.bytes -= size
+        for group in dict.fromkeys(g for _, state, _, g in found if state < BLOCKED and g):
+            self._promote(queue, group)
+        return len(found)
+
+    def _drop(self, op: Drop) -> int:
+        chosen: list[Any] = []
+        count = size = 0
+        for where in ("state = 4", "state < 3"):
+            found = self.connection.execute(
+                "SELECT id, state, size, grp FROM rawsio_message"
+                f" WHERE queue = ? AND {where} ORDER BY id",
+                (self._ids[op.queue],),
+            )
+            for row in found:
+                if count >= op.count and size >= op.bytes:
+                    break
+                chosen.append(row)
+                count, size = count + 1, size + row[2]
+            found.close()
+        return self._remove(op.queue, chosen)
+
+    def _sweep(self, op: Sweep) -> int:
+        number = self._ids[op.queue]
+        expired = self.connection.execute(
+            "SELECT id, state, size, grp FROM rawsio_message"
+            " WHERE queue = ? AND expires IS NOT NULL AND expires <= ? AND state < 3",
+            (number, op.now),
+        ).fetchall()
+        self._remove(op.queue, expired)
+        moved = self.connection.execute(
+            "UPDATE rawsio_message SET state = 0 WHERE queue = ? AND state = 1 AND due <= ?",
+            (number, op.now),
+        ).rowcount
+        self._counts[op.queue].move(DELAYED, READY, moved)
+        self._look_ahead(op.queue)
+        return len(expired)
+
+    def _purge(self, op: Purge) -> int:
+        states = ", ".join(map(str, op.states))
+        found = self.connection.execute(
+            f"SELECT id, state, size, grp FROM rawsio_message"
+            f" WHERE queue = ? AND state IN ({states})",
+            (self._ids[op.queue],),
+        ).fetchall()
+        return self._remove(op.queue, found)
+
+    def _redrive(self, op: Redrive) -> int:
+        number = self._ids[op.queue]
+        found = self.connection.execute(
+            "SELECT id, grp FROM rawsio_message WHERE queue = ? AND state = 4 ORDER BY id LIMIT ?",
+            (number, op.count),
+        ).fetchall()
+        for message, group in found:
+            blocked = group is not None and self._group_head(op.queue, group) is not None
+            state = BLOCKED if blocked else READY
+            self.connection.execute(
+                "UPDATE rawsio_message SET state = ?, due = 0, deliveries = 0 WHERE id = ?",
+                (state, message),
+            )
+            self._counts[op.queue].move(DEAD, state)
+        return len(found)
+
+    def _peek(self, op: Peek) -> list[Row]:
+        state = "" if op.state is None else f" AND state = {op.state:d}"
+        found = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM rawsio_message WHERE queue = ? AND id > ?{state}"
+            " ORDER BY id LIMIT ?",
+            (self._ids[op.queue], op.after, op.count),
+        ).fetchall()
+        rows = [Row(*values) for values in found]
+        self._fetch_bodies(rows)
+        return rows
+
+
+_DOERS: dict[type, Callable[[SQLiteStore, Any], Any]] = {
+    Claim: SQLiteStore._claim,
+    Delete: SQLiteStore._delete,
+    Release: SQLiteStore._release,
+    Bury: SQLiteStore._bury,
+    Drop: SQLiteStore._drop,
+    Sweep: SQLiteStore._sweep,
+    Purge: SQLiteStore._purge,
+    Redrive: SQLiteStore._redrive,
+    Peek: SQLiteStore._peek,
+    Write: SQLiteStore._write,
+}

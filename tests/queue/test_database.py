@@ -1,0 +1,179 @@
+"""The file of a queue: who may open it, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawsio.queue.database import VERSION, translate
+from rawsio.queue.operations import Claim, Delete, Insert, StoreError
+from rawsio.queue.sqlite import SQLiteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "app.db")
+
+
+def opened(path: str, **options: Any) -> SQLiteStore:
+    store = SQLiteStore(path, **options)
+    store.open("jobs", 5, 0)
+    return store
+
+
+@pytest.mark.rule("queue-owner-single")
+def test_a_second_owner_is_told_who_the_first_is(path: str) -> None:
+    store = opened(path)
+    code = (
+        "import sys; from rawsio.queue import SQLiteStore\n"
+        "try: SQLiteStore(sys.argv[1])\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    assert f"app.db is in use: process {os.getpid()} owns it" in done.stdout, done
+    with pytest.raises(StoreError, match="in use"):
+        SQLiteStore(path)
+    store.close()
+    opened(path).close()
+
+
+def test_everybody_may_read_while_it_is_owned_and_write_to_tables_of_his_own(path: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])
+    other = sqlite3.connect(path)
+    assert other.execute("SELECT count(*) FROM rawsio_message").fetchone() == (1,)
+    with other:
+        other.execute("CREATE TABLE mine (x)")
+        other.execute("INSERT INTO mine VALUES (1)")
+    store.apply([Insert("jobs", b"2", 0)])
+    other.close()
+    store.close()
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder"):
+        SQLiteStore(str(tmp_path))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file"):
+        SQLiteStore(str(tmp_path / "none" / "app.db"))
+
+
+def test_what_is_no_database_is_left_as_it_is(path: str) -> None:
+    Path(path).write_bytes(b"Dear diary, " * 100)
+    with pytest.raises(StoreError, match="no SQLite database"):
+        SQLiteStore(path)
+    assert Path(path).read_bytes() == b"Dear diary, " * 100
+    with pytest.raises(StoreError, match="no SQLite database"):
+        SQLiteStore(path)  # the lock of the first attempt is gone
+
+
+def test_a_damaged_file_is_named_and_kept(path: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", bytes(500), 0) for _ in range(500)])
+    store.close()
+    data = bytearray(Path(path).read_bytes())
+    data[4096 * 3 : -4096] = b"\xff" * (len(data) - 4096 * 4)
+    Path(path).write_bytes(data)
+
+    def use() -> None:
+        store = opened(path)
+        store.apply([Claim("jobs", 500, 1)])
+
+    with pytest.raises(StoreError, match="damaged"):
+        use()
+    assert len(Path(path).read_bytes()) >= len(data)
+
+
+def test_a_file_of_a_newer_version_is_refused(path: str) -> None:
+    opened(path).close()
+    other = sqlite3.connect(path)
+    with other:
+        other.execute("UPDATE rawsio_meta SET value = ? WHERE name = 'version'", (VERSION + 1,))
+    other.close()
+    with pytest.raises(StoreError, match="newer rawsio"):
+        SQLiteStore(path)
+
+
+def test_a_file_of_the_application_keeps_its_own_version_and_tables(path: str) -> None:
+    other = sqlite3.connect(path)
+    with other:
+        other.execute("PRAGMA user_version = 42")
+        other.execute("CREATE TABLE mine (x)")
+    other.close()
+    store = opened(path)
+    assert store.connection.execute("PRAGMA user_version").fetchone() == (42,)
+    store.close()
+
+
+def test_the_level_of_safety_is_checked_and_used(path: str) -> None:
+    with pytest.raises(ValueError, match="synchronous"):
+        SQLiteStore(path, synchronous="sometimes")
+    for level, number in (("FULL", 2), ("NORMAL", 1), ("OFF", 0)):
+        store = opened(path, synchronous=level)
+        assert store.connection.execute("PRAGMA synchronous").fetchone() == (number,)
+        store.close()
+
+
+def test_ids_go_on_behind_the_last_one_after_everything_was_deleted(path: str) -> None:
+    store = opened(path)
+    ((first, _),) = store.apply([Insert("jobs", b"1", 0)])
+    store.apply([Claim("jobs", 1, 1), Delete("jobs", first, 1, 1)])
+    store.close()
+    store = opened(path)
+    ((second, _),) = store.apply([Insert("jobs", b"1", 0)])
+    assert second > first
+    store.close()
+
+
+@pytest.mark.rule("queue-batch-atomic")
+def test_a_batch_that_fails_changes_nothing(path: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])
+    before = store.counts("jobs")
+    store.connection.execute("CREATE TEMP TRIGGER no BEFORE UPDATE ON rawsio_message"
+                             " BEGIN SELECT raise(ABORT, 'a test says no'); END")  # fmt: skip
+    with pytest.raises(StoreError, match="a test says no"):
+        store.apply([Insert("jobs", b"2", 0, key="k", until=9), Claim("jobs", 5, 1)])
+    assert store.counts("jobs") == before
+    store.connection.execute("DROP TRIGGER no")
+    assert [row.body for row in store.apply([Claim("jobs", 5, 1)])[0]] == [b"1"]
+    store.close()
+
+
+def test_a_file_that_was_full_gives_its_pages_back(path: str) -> None:
+    store = opened(path, synchronous="OFF")
+    for _ in range(30):
+        store.apply([Insert("jobs", bytes(4000), 0) for _ in range(100)])
+    size = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    (rows,) = store.apply([Claim("jobs", 3000, 1)])
+    store.apply([Delete("jobs", row.id, 1, row.size) for row in rows])
+    for number in range(256 * 4):
+        store.apply([Insert("jobs", b"1", number, known_only=True)])
+    assert store.connection.execute("PRAGMA page_count").fetchone()[0] < size // 2
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("database or disk is full", "no room left"),
+        ("attempt to write a readonly database", "cannot be written"),
+        ("database is locked", "another program"),
+        ("disk I/O error", "disk I/O error"),
+    ],
+)
+def test_errors_say_what_to_do(text: str, words: str) -> None:
+    error = translate(sqlite3.OperationalError(text), "app.db")
+    assert words in str(error)
+    assert "app.db" in str(error)
+    assert error.full is ("full" in text)
