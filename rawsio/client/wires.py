@@ -15,7 +15,7 @@ from functools import partial
 from rawsio.host import ServerHost
 from rawsio.layer import Role
 from rawsio.log import Log
-from rawsio.net.connecting import check_ssl, connect_tcp, default_tls
+from rawsio.net.connecting import Dialer, check_ssl, default_tls
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
@@ -88,7 +88,7 @@ class Wires:
         self._tls = tls
         self._deflate = _deflate(options.per_message_deflate)
         self._take = take
-        self._network = connect_tcp if world is None else world.connect_tcp
+        self._network = Dialer().connect if world is None else world.connect_tcp
         self._own_loop = world is None
         self._thread: LoopThread | None = None
         self._dialing: dict[ClientStack, Any] = {}

@@ -6,6 +6,8 @@
 ``driver``     the layers' side of a loop: flushes what was touched, once a turn
 ``tcp``        a socket that drives any layer which keeps the contract of :mod:`rawsio.layer`
 ``listener``   accepts, and makes listening sockets
+``connecting`` makes TCP connections: looks names up, and tries their addresses
+``attempts``   which address of a name to try, and when
 ``unix``       listening at a path, and the file that is there then
 ``forking``    what child processes make anew
 ``signals``    SIGINT and SIGTERM as callbacks of a loop

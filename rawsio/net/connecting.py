@@ -1,109 +1,58 @@
 """Making TCP connections without waiting for them.
 
-The one idea: a name may have several addresses, of which some lead nowhere, so they are tried one
-after the other, and what is reported is one socket or one text: the reason of the last.
+A name is looked up first.  The system's call for that may take seconds, so it runs in a thread of
+its own, except for numeric addresses, which need no looking up.  Then its addresses are tried in
+the order and at the times of :mod:`rawsio.net.attempts`, until one answers.  What is reported is
+one socket or one text: the reason why the last attempt failed.
 
-What is left out: asking for names without waiting.  The system has no such call; a client that
-reconnects asks in its own thread, and numeric addresses and ``localhost`` take no time.
+A :class:`Dialer` remembers which address of a name answered, and begins with it the next time.
 """
 
 from __future__ import annotations
 
 import socket
+from _thread import start_new_thread
 from os import strerror
+
+from .attempts import Attempts, in_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .handles import AnyLoop
+    from .handles import AnyLoop, Cancellable
 
-__all__ = ["Connecting", "check_ssl", "connect_tcp", "default_tls"]
+__all__ = ["Connecting", "Dialer", "check_ssl", "connect_tcp", "default_tls"]
 
 _PENDING = (BlockingIOError, InterruptedError)
 
 
-class Connecting:
-    """A connection on its way; made by :func:`connect_tcp`."""
+class Dialer:
+    """Makes connections; remembers for each name the address that answered."""
 
-    __slots__ = ("_loop", "_addresses", "_done", "_failed", "_sock", "_text", "_cancelled")
+    __slots__ = ("_good",)
 
-    def __init__(
+    def __init__(self) -> None:
+        self._good: dict[tuple[str, int], Any] = {}
+
+    def connect(
         self,
         loop: AnyLoop,
-        addresses: list[Any],
-        text: str,
+        host: str,
+        port: int,
         done: Callable[[socket.socket], object],
         failed: Callable[[str], object],
-    ) -> None:
-        self._loop = loop
-        self._addresses = addresses
-        self._text = text
-        self._done = done
-        self._failed = failed
-        self._sock: socket.socket | None = None
-        self._cancelled = False
-        self._try_next()
+    ) -> Connecting:
+        """Connect to a host; later ``done(sock)`` or ``failed(text)`` is called, once."""
 
-    def _try_next(self) -> None:
-        while self._addresses:
-            family, kind, protocol, _, address = self._addresses.pop(0)
-            try:
-                sock = socket.socket(family, kind, protocol)
-            except OSError as error:  # a family that this system does not have
-                self._text = _words(error)
-                continue
-            self._sock = sock
-            sock.setblocking(False)
-            try:
-                sock.connect(address)
-            except _PENDING:
-                pass
-            except OSError as error:
-                self._drop(error)
-                continue
-            self._loop.add_writer(sock.fileno(), self._settled)
-            return
-        # Later, always: callers have one case only.
-        self._loop.call_soon(self._give_up)
+        def connected(sock: socket.socket, address: Any) -> None:
+            self._good[host, port] = address
+            done(sock)
 
-    def _settled(self) -> None:
-        sock = self._sock
-        if sock is None:
-            return
-        self._loop.remove_writer(sock.fileno())
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._drop(OSError(code, strerror(code)))
-            self._try_next()
-            return
-        self._sock = None
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._done(sock)
-
-    def _drop(self, error: OSError) -> None:
-        self._text = _words(error)
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            sock.close()
-
-    def _give_up(self) -> None:
-        if not self._cancelled:
-            self._failed(self._text)
-
-    def cancel(self) -> None:
-        """Give it up; neither function is called any more."""
-        self._cancelled = True
-        self._addresses.clear()
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            self._loop.remove_writer(sock.fileno())
-            sock.close()
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        connecting = Connecting(loop, connected, failed)
+        connecting.begin(host, port, self._good.get((host, port)))
+        return connecting
 
 
 def connect_tcp(
@@ -125,15 +74,147 @@ def connect_tcp(
     >>> made[0].close(), server.close(), loop.close()
     (None, None, None)
     """
-    addresses: list[Any] = []
-    text = "the name has no address"
+    return Dialer().connect(loop, host, port, done, failed)
+
+
+class Connecting:
+    """A connection on its way; ``done(sock, address)`` or ``failed(text)`` is called once."""
+
+    __slots__ = ("_loop", "_done", "_failed", "_attempts", "_socks", "_timer", "_text", "_over")
+
+    def __init__(
+        self,
+        loop: AnyLoop,
+        done: Callable[[socket.socket, Any], object],
+        failed: Callable[[str], object],
+    ) -> None:
+        self._loop = loop
+        self._done = done
+        self._failed = failed
+        self._attempts = Attempts([])
+        self._socks: dict[socket.socket, Any] = {}
+        self._timer: Cancellable | None = None
+        self._text = "the name has no address"
+        self._over = False
+
+    def begin(self, host: str, port: int, good: Any = None) -> None:
+        """Look the host up, and try its addresses; ``good`` first, if it is one of them."""
+        try:
+            flags = socket.AI_NUMERICHOST
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        except socket.gaierror:  # a name
+            self._look_up(host, port, good)
+        except (OSError, UnicodeError) as error:  # one that cannot be: a label of 64 bytes
+            self._found([], _words(error), good)
+        else:
+            self._found(found, "", good)
+
+    def try_all(self, addresses: list[Any]) -> None:
+        """Try addresses as ``getaddrinfo`` gives them, in this order."""
+        self._attempts = Attempts(addresses)
+        self._go_on()
+
+    def cancel(self) -> None:
+        """Give it up; neither function is called any more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        socks, self._socks = self._socks, {}
+        for sock in socks:
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+
+    # The name
+
+    def _look_up(self, host: str, port: int, good: Any) -> None:
+        def in_thread() -> None:
+            result = _look_up(host, port)
+            try:
+                self._loop.call_soon_threadsafe(self._found, *result, good)
+            except RuntimeError:
+                return  # the loop has been closed meanwhile
+
+        try:
+            start_new_thread(in_thread, ())
+        except RuntimeError:  # there are no threads, or too many
+            self._found(*_look_up(host, port), good)
+
+    def _found(self, found: list[Any], text: str, good: Any) -> None:
+        if self._over:
+            return
+        self._text = text or self._text
+        self.try_all(in_order(found, good))
+
+    # Attempts
+
+    def _go_on(self) -> None:
+        attempts, now = self._attempts, self._loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while (address := attempts.next(now)) is not None:
+            self._try(address)
+        if attempts.deadline is not None:
+            self._timer = self._loop.call_later(attempts.deadline - now, self._go_on)
+        elif attempts.over:
+            # Later, always: callers have one case only.
+            self._loop.call_soon(self._give_up)
+
+    def _try(self, found: Any) -> None:
+        family, kind, protocol, _, address = found
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # a family that this system does not have
+            self._count(error)
+            return
+        sock.setblocking(False)
+        try:
+            sock.connect(address)
+        except _PENDING:
+            pass
+        except OSError as error:
+            sock.close()
+            self._count(error)
+            return
+        self._socks[sock] = address
+        self._loop.add_writer(sock.fileno(), self._settled, sock)
+
+    def _settled(self, sock: socket.socket) -> None:
+        if sock not in self._socks:
+            return
+        address = self._socks.pop(sock)
+        self._loop.remove_writer(sock.fileno())
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            sock.close()
+            self._count(OSError(code, strerror(code)))
+            self._go_on()
+            return
+        self.cancel()  # the others
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._done(sock, address)
+
+    def _count(self, error: OSError) -> None:
+        self._text = _words(error)
+        self._attempts.failed()
+
+    def _give_up(self) -> None:
+        if not self._over:
+            self._over = True
+            self._failed(self._text)
+
+
+def _look_up(host: str, port: int) -> tuple[list[Any], str]:
+    """Return the addresses of a name, or none and the reason; this may take long."""
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        text = _words(error)
-    except UnicodeError as error:  # a label of the name is empty, or longer than 63 bytes
-        text = str(error)
-    return Connecting(loop, addresses, text, done, failed)
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), ""
+    except (OSError, UnicodeError) as error:
+        return [], _words(error)
+
+
+def _words(error: OSError | UnicodeError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def check_ssl() -> None:

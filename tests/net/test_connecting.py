@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from rawsio.net.connecting import Connecting, connect_tcp, default_tls
+from rawsio.net.attempts import STAGGER
+from rawsio.net.connecting import Connecting, Dialer, connect_tcp, default_tls
 from rawsio.net.listener import listen_tcp
 from rawsio.net.loop import Loop
 
-from .kit import turn_until
+from .kit import Clock, turn_until
 
 
 class Ends:
@@ -74,9 +79,113 @@ def test_the_next_address_is_tried(ends: Ends) -> None:
             (*kind, ("127.0.0.1", free_port())),
             (*kind, server.getsockname()),
         ]
-        Connecting(ends.loop, addresses, "", ends.made.append, ends.texts.append)
+        made = Connecting(
+            ends.loop, lambda sock, _address: ends.made.append(sock), ends.texts.append
+        )
+        made.try_all(addresses)
         turn_until(ends.loop, lambda: ends.made)
     assert not ends.texts
+
+
+@pytest.fixture
+def hole() -> Iterator[tuple[str, int]]:
+    """An address that swallows what is sent to it: its queue is full, and nobody accepts."""
+    with socket.socket() as listening, ExitStack() as fillers:
+        listening.bind(("127.0.0.2", 0))
+        listening.listen(0)
+        for _ in range(3):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield listening.getsockname()
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> list[int]:
+    """Let every name have these addresses; return the threads that ask."""
+    asked: list[int] = []
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+
+    def look_up(_host: str, _port: int, **more: Any) -> list[Any]:
+        if more.get("flags"):
+            raise socket.gaierror("not numeric")
+        asked.append(threading.get_ident())
+        return [(*kind, address) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_an_address_that_leads_nowhere_costs_a_quarter_of_a_second_once(
+    hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    loop, dialer = Loop(clock=clock), Dialer()
+    made: list[socket.socket] = []
+    with listen_tcp() as server:
+        resolve(monkeypatch, hole, server.getsockname())
+        dialer.connect(loop, "two.example", 80, made.append, print)
+        turn_until(loop, lambda: loop.next_deadline() is not None)
+        loop.step(0)
+        assert not made
+        clock.now += STAGGER
+        turn_until(loop, lambda: made)
+        assert made[0].getpeername() == server.getsockname()
+        # The address that answered begins the next time.
+        dialer.connect(loop, "two.example", 80, made.append, print)
+        turn_until(loop, lambda: len(made) == 2)
+        assert loop.next_deadline() is None
+        for sock in made:
+            sock.close()
+    loop.close()
+
+
+def test_a_name_is_looked_up_in_a_thread_and_a_number_is_not(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listen_tcp() as server:
+        ends.connect(*server.getsockname())
+        asked = resolve(monkeypatch, server.getsockname())
+        ends.connect("name.example", 80)
+        turn_until(ends.loop, lambda: len(ends.made) == 2)
+    assert len(asked) == 1
+    assert asked[0] != threading.get_ident()
+
+
+def test_without_threads_a_name_is_looked_up_all_the_same(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("rawsio.net.connecting.start_new_thread", no_thread)
+    with listen_tcp() as server:
+        resolve(monkeypatch, server.getsockname())
+        ends.connect("name.example", 80)
+        turn_until(ends.loop, lambda: ends.made)
+
+
+def test_an_answer_that_comes_after_the_end_of_the_loop_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[Any] = []
+    monkeypatch.setattr("rawsio.net.connecting.start_new_thread", lambda fn, _: waits.append(fn))
+    loop = Loop()
+    with listen_tcp() as server:
+        resolve(monkeypatch, server.getsockname())
+        connect_tcp(loop, "name.example", 80, print, print).cancel()
+        connect_tcp(loop, "name.example", 80, print, print)
+        waits[0]()
+        loop.step(0)
+        loop.close()
+        waits[1]()
+
+
+def test_a_name_that_cannot_be_one_is_reported_later(ends: Ends) -> None:
+    ends.connect("x" * 64 + ".example", 80)
+    assert not ends.texts
+    turn_until(ends.loop, lambda: ends.texts)
+    assert "label" in ends.texts[0]
 
 
 def test_who_gives_up_hears_nothing_more(ends: Ends) -> None:
