@@ -58,7 +58,8 @@ def write(channel: str, level: int, message: str, error: BaseException | None = 
 def _write(channel: str, level: int, message: str, error: BaseException | None) -> bool | None:
     """Return whether a line was written; ``None`` if nobody wants it."""
     logging = sys.modules.get("logging")
-    if logging is not None:
+    # Another thread may be in the middle of importing it: then it has no getLogger yet.
+    if logging is not None and hasattr(logging, "getLogger"):
         logger = logging.getLogger(f"rawsio.{channel}")
         if logger.hasHandlers():
             if not logger.isEnabledFor(level):

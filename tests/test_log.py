@@ -184,3 +184,11 @@ def test_the_next_line_that_can_be_written_says_how_many_could_not(
         "rawsio.http warning: fourth (and 2 lines could not be written)",
         "rawsio.http warning: fifth",
     ]
+
+
+def test_a_logging_that_another_thread_is_importing_is_not_used_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "logging", type(sys)("logging"))
+    log.write("http", WARNING, "in between")
+    assert "rawsio.http warning: in between\n" in capsys.readouterr().err

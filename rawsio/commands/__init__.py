@@ -34,6 +34,7 @@ __all__ = ["COMMANDS", "Stop", "load"]
 
 COMMANDS = {
     "serve": "serve the chat and the view of the layers",
+    "check": "test a server against the rules of its protocols",
 }
 """The name of each command, which is that of its module, and one line of help."""
 

@@ -35,7 +35,8 @@ def on_http(link: Link, events: list[Any]) -> None:
                 accepted = accept(event, deflate=DEFLATE)
             except HTTPError as error:
                 response, body = refusal(error)
-                for out in (response, Body(body), EndOfMessage()):
+                bodies = [Body(body)] if event.method != "HEAD" else []
+                for out in (response, *bodies, EndOfMessage()):
                     link.layer.send(out)
                 return
             link.layer.send(accepted.response)

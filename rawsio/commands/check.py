@@ -1,0 +1,223 @@
+"""``rawsio check``: tests a server against the rules of its protocols, case by case.
+
+Exit status: 0 nothing is wrong outside the allow list, 1 something is, 2 nothing could be judged
+(or wrong usage), 3 with ``--strict-allow`` an allowed case passes now.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rawsio.commands import Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from rawsio.check.case import Case
+    from rawsio.check.catalogue import Selection
+    from rawsio.check.outcome import Allowed
+    from rawsio.check.runner import Options, Result
+
+__all__ = ["add_arguments", "run"]
+
+_REPORTS = ("json", "junit", "tap", "markdown", "html")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add target, selection, ways and reports."""
+    parser.add_argument("url", nargs="?", help="http, https, ws or wss")
+    _add_selection(parser)
+    ways = parser.add_argument_group("ways")
+    ways.add_argument("--fast", action="store_true", help="no case that waits or loads the peer")
+    ways.add_argument("--slow", action="store_true", help="cases that take minutes, too")
+    ways.add_argument("--seed", type=int, default=0, help="of all random bytes (%(default)s)")
+    ways.add_argument("--jobs", type=int, default=16, help="cases side by side (%(default)s)")
+    ways.add_argument(
+        "--timeout",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="silence after which nothing more is expected (%(default)s)",
+    )
+    ways.add_argument("--rate", type=float, default=0.0, metavar="N", help="cases a second at most")
+    ways.add_argument("--path", default="", help="path that answers plain requests")
+    ways.add_argument("--echo", default="", metavar="URL", help="WebSocket that echoes frames")
+    ways.add_argument(
+        "--i-own-this-host",
+        action="store_true",
+        dest="own_host",
+        help="allow a target that is not this machine",
+    )
+    _add_judgement(parser)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("selection")
+    group.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        dest="cases",
+        help="only cases with such an id, as ws.close.*",
+    )
+    group.add_argument(
+        "--not",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        dest="without",
+        help="no case with such an id",
+    )
+    group.add_argument("--layer", default="", metavar="NAMES", help="of http,ws,eio,sio")
+    group.add_argument(
+        "--rule", action="append", default=[], metavar="GLOB", help="as 6455-5.1-mask"
+    )
+    group.add_argument("--level", default="", metavar="NAMES", help="of MUST,SHOULD,MAY")
+    group.add_argument("--rerun", metavar="FILE", help="only what failed in a JSON report")
+    group.add_argument("--list", action="store_true", help="print the selected cases; run nothing")
+
+
+def _add_judgement(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("judgement and reports")
+    group.add_argument("--strict", action="store_true", help="NON-STRICT counts as wrong")
+    group.add_argument("--allow", metavar="FILE", help="cases that may fail, with their reasons")
+    group.add_argument(
+        "--strict-allow", action="store_true", help="status 3 when an allowed case passes"
+    )
+    group.add_argument(
+        "--compare", nargs="+", metavar="FILE", help="print a table of JSON reports; run nothing"
+    )
+    for name in _REPORTS:
+        group.add_argument(f"--{name}", metavar="FILE", help=f"write {name}; - is standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, and report."""
+    from rawsio.check.outcome import NotAReport
+    from rawsio.check.servers import NothingThere
+
+    try:
+        if options.compare:
+            return _compare(options.compare)
+        if options.list:
+            return _list(_selection(options))
+        if not options.url:
+            raise Stop("a URL is expected: rawsio check http://127.0.0.1:3000", 2)
+        return _check(options)
+    except (NotAReport, NothingThere, ValueError) as error:
+        raise Stop(str(error), 2) from None
+    except FileNotFoundError as error:
+        raise Stop(f"{error.filename}: {error.strerror}", 2) from None
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    from rawsio.check.catalogue import Selection
+    from rawsio.check.outcome import bad, read_report
+
+    cases = list(options.cases)
+    if options.rerun:
+        cases += [case["id"] for case in bad(read_report(options.rerun)["cases"])]
+        if not cases:
+            raise Stop(f"nothing failed in {options.rerun}", 0)
+    layers = [name for name in options.layer.split(",") if name]
+    levels = [name.upper() for name in options.level.split(",") if name]
+    return Selection(cases, options.without, layers, options.rule, levels)
+
+
+def _options(options: argparse.Namespace) -> Options:
+    from rawsio.check.runner import Options
+
+    return Options(
+        options.seed,
+        max(1, options.jobs),
+        options.fast,
+        options.slow,
+        patience=options.timeout,
+        rate=options.rate,
+    )
+
+
+def _list(selection: Selection) -> int:
+    from rawsio.check.catalogue import server_cases
+
+    for case in selection.of(server_cases()):
+        print(f"{case.id:<34} {case.level:<6} {case.expect:<10} {case.rule:<34} {case.text}")
+    return 0
+
+
+def _compare(paths: Sequence[str]) -> int:
+    from rawsio.check.outcome import read_report
+    from rawsio.check.reports import compare
+
+    print(compare([read_report(path) for path in paths], paths), end="")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rawsio.check.console import Progress, plan
+    from rawsio.check.outcome import Allowed, read_allowed
+    from rawsio.check.servers import ServerCheck, check_server
+
+    allowed = read_allowed(options.allow) if options.allow else Allowed({})
+    selection = _selection(options)
+    shown: list[Progress] = []
+
+    def planned(target: dict[str, Any], cases: Sequence[Case]) -> Callable[[Result], object]:
+        if not cases:
+            raise Stop("no case is selected", 2)
+        print(plan(target, len(cases)), file=sys.stderr)
+        shown.append(Progress(sys.stderr, len(cases)))
+        return shown[0]
+
+    check = ServerCheck(
+        options.url,
+        selection,
+        _options(options),
+        options.path,
+        options.echo,
+        own_host=options.own_host,
+    )
+    _results, report = check_server(check, planned=planned, repeat=_repeat(options))
+    shown[0].end()
+    return _tell(options, report, allowed)
+
+
+def _repeat(options: argparse.Namespace) -> str:
+    words = ["python3 -m rawsio check", options.url]
+    words += [f"--path {options.path}"] if options.path else []
+    words += [f"--echo {options.echo}"] if options.echo else []
+    words += [f"--seed {options.seed}"] if options.seed else []
+    words += ["--i-own-this-host"] if options.own_host else []
+    return " ".join(words)
+
+
+def _tell(options: argparse.Namespace, report: dict[str, Any], allowed: Allowed) -> int:
+    from rawsio.check import page, reports
+    from rawsio.check.console import summary
+    from rawsio.check.outcome import exit_status
+
+    makers = {
+        "json": reports.as_json,
+        "junit": reports.as_junit,
+        "tap": reports.as_tap,
+        "markdown": reports.as_markdown,
+        "html": page.as_html,
+    }
+    printed = False
+    for name, make in makers.items():
+        path = getattr(options, name)
+        if path == "-":
+            printed = True
+            print(make(report), end="")
+        elif path:
+            with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(make(report))
+    text = summary(report, allowed, strict=options.strict)
+    print(text, file=sys.stderr if printed else sys.stdout)
+    return exit_status(
+        report["cases"], allowed, strict=options.strict, strict_allow=options.strict_allow
+    )

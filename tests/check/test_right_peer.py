@@ -1,0 +1,43 @@
+"""A right peer is not blamed: our own server, in memory, case by case."""
+
+from __future__ import annotations
+
+from rawsio.check.catalogue import SERVER_FAMILIES, server_cases
+from rawsio.check.runner import counts
+from tests.architecture.rules import rules
+
+from .world import check, contract
+
+
+def test_no_case_fails_on_our_own_server() -> None:
+    sample = server_cases()[::7]
+    results = check(contract(), sample)
+    wrong = [f"{r.id}: {r.got} {r.note}" for r in results if r.verdict in ("FAILED", "ERROR")]
+    assert not wrong, "\n".join(wrong)
+    assert counts(results)["OK"] > len(sample) * 3 // 4
+
+
+def test_two_runs_with_the_same_seed_send_the_same() -> None:
+    def run() -> list[tuple[str, str, list[bytes]]]:
+        cases = [case for case in server_cases() if case.id.startswith(("http.version", "ws.pong"))]
+        return [
+            (r.id, r.verdict, [c.data for c in r.wire if c.way == ">"])
+            for r in check(contract(), cases, seed=7)
+        ]
+
+    assert run() == run()
+
+
+def test_every_id_stands_once() -> None:
+    ids = [case.id for case in server_cases()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_rule_of_a_case_stands_in_the_notes() -> None:
+    known = {rule.id for rule in rules()} | {"features-1.8"}
+    assert not {case.rule for case in server_cases()} - known
+
+
+def test_every_family_has_the_ids_of_its_prefix() -> None:
+    layers = {name.partition("_")[0] for name in SERVER_FAMILIES}
+    assert {case.layer for case in server_cases()} == layers
