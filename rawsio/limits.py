@@ -188,6 +188,9 @@ class Limits:
     redis_queue_bytes: int = 16_000_000
     """The same in bytes."""
 
+    cluster_nodes: int = 10_000
+    """Most servers of a cluster that are known by name."""
+
     # TLS
     tls_time: float = 10.0
     """A handshake must be done this long after its connection was made."""

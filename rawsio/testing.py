@@ -90,7 +90,11 @@ class TestKit:
         self.serve(io)
 
     def serve(self, io: Server) -> None:
-        """Let this server take the connections that are made from now on."""
+        """Let this server take the connections that are made from now on; it may do so again."""
+        if io in self._servers:
+            self._servers.remove(io)
+            self._servers.append(io)
+            return
         io._running.move_to(self.loop)
         io.host.random_bytes = self._random.randbytes
         io.host.wall = self.board.time

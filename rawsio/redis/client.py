@@ -479,10 +479,12 @@ class RedisClient:
         if dialing is not None:
             dialing.cancel()
         layer, self._layer = self._layer, None
-        if layer is not None and self._stream is not None:
+        stream, self._stream = self._stream, None
+        if layer is not None and stream is not None:
             if layer.closing is Closing.OPEN:
                 layer.send(Closed())
-            self._stream.touch()  # what is in the outbox is sent first
+            stream.flush()  # at once: the loop may make no further turn
+            stream.abort("closed")
         text = f"the client of {self.address.shown} is closed"
         self._fail_sent(text)
         while self._queue:

@@ -18,7 +18,7 @@ from functools import partial
 
 from .adapter import EVERYONE, Targets, snapshot
 from .packets import Event
-from .reply import Gathering, Reply, check_seconds
+from .reply import Collected, Gathering, Reply, check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,12 +248,14 @@ def _forget_in(space: Space, packet_id: int, sids: tuple[str, ...]) -> None:
 
 
 def _fetch(addressed: list[tuple[Adapter, Targets]], reply: Reply, host: Host) -> None:
-    found: list[Any] = []
+    found = Collected()
     left = [len(addressed)]
 
     def collect(part: Reply) -> None:
         left[0] -= 1
-        found.extend(part.result())
+        result = part.result()
+        found.extend(result)
+        found.missing += getattr(result, "missing", ())
         if left[0] == 0:
             reply.resolve(found)
 

@@ -63,6 +63,10 @@ if TYPE_CHECKING:
     class Host(Protocol):
         """The server (or client) around the model: clock, loop, threads, encoder, log."""
 
+        loop: Any
+        """What it runs on: :class:`~rawsio.net.loop.Loop`, or asyncio's by the same names.  It may
+        be another one until the first turn."""
+
         limits: Limits
         """The bounds (:mod:`rawsio.limits`)."""
         inline: bool
@@ -164,6 +168,11 @@ if TYPE_CHECKING:
 
         def vacated(self) -> None:
             """Take note that a socket is gone for good, or was not made after all."""
+
+        def receive_server_event(
+            self, args: list[Any], answer: Callable[..., None] | None, /
+        ) -> None:
+            """Take an event of another server (``server_side_emit``)."""
 
     class Line(Protocol):
         """What a socket needs of its peer."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .host import Handle, Host
 
-__all__ = ["Reply", "Responses", "Gathering", "as_values", "check_seconds", "value_of"]
+__all__ = ["Reply", "Responses", "Collected", "Gathering", "as_values", "check_seconds", "value_of"]
 
 _PENDING = 0
 _DONE = 1
@@ -227,6 +227,19 @@ class Responses(list[object]):
     def __init__(self, answers: dict[str, Any], missing: Iterable[str] = ()) -> None:
         super().__init__(answers.values())
         self.answers = answers
+        self.missing = list(missing)
+
+
+class Collected(list[object]):
+    """What the servers of a cluster gave; ``missing`` names those that did not answer in time.
+
+    >>> result = Collected([1, 2], ["aB3xY9"])
+    >>> result, result.missing
+    ([1, 2], ['aB3xY9'])
+    """
+
+    def __init__(self, items: Iterable[object] = (), missing: Iterable[str] = ()) -> None:
+        super().__init__(items)
         self.missing = list(missing)
 
 

@@ -7,7 +7,6 @@ connections and stops the server, and everything happens in the same order each 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import Any
 
 from rawsio.layer import Role
@@ -113,10 +112,14 @@ class FakeRedis:
                 other.push("message", [channel, payload])
                 heard += 1
             for pattern in named["psubscribe"]:
-                if fnmatchcase(channel.decode(), pattern.decode()):
+                if channel.startswith(pattern[:-1].replace(b"\\", b"")):  # all end with a star
                     other.push("pmessage", [pattern, channel, payload])
                     heard += 1
         client.reply(heard)
+
+    def do_pubsub(self, client: _Client, _what: bytes, channel: bytes) -> None:
+        number = sum(channel in c.layer.subscriptions["subscribe"] for c in self.clients)
+        client.reply([channel, number])
 
     def _confirm(self, client: _Client, kind: str, names: tuple[bytes, ...]) -> None:
         for number, name in enumerate(names, 1):
@@ -134,13 +137,25 @@ class FakeRedis:
     def do_unsubscribe(self, client: _Client, *names: bytes) -> None:
         self._confirm(client, "unsubscribe", names)
 
+    def do_punsubscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "punsubscribe", names)
+
 
 class Bench:
-    """A loop in memory, a Redis on it, and what clients need to reach it."""
+    """A loop in memory, a Redis on it, and what clients need to reach it.
 
-    def __init__(self, redis: FakeRedis | None = None, limits: Limits = DEFAULT) -> None:
-        self.board = Switchboard()
-        self.loop = Loop(self.board, self.board.time)  # type: ignore[arg-type]
+    ``board`` and ``loop`` are those of a ``TestKit``, where there is one.
+    """
+
+    def __init__(
+        self,
+        redis: FakeRedis | None = None,
+        limits: Limits = DEFAULT,
+        board: Switchboard | None = None,
+        loop: Loop | None = None,
+    ) -> None:
+        self.board = Switchboard() if board is None else board
+        self.loop = Loop(self.board, self.board.time) if loop is None else loop  # type: ignore[arg-type]
         self.redis = FakeRedis() if redis is None else redis
         self.driver = Driver(self.loop, limits)
         self.refusing = False

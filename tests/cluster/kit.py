@@ -1,0 +1,62 @@
+"""A cluster in one process: servers, their clients and a fake Redis on one clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rawsio import Server
+from rawsio.cluster import RedisAdapter
+from rawsio.testing import TestKit
+from tests.redis.fake import Bench, FakeRedis
+
+__all__ = ["Cluster", "Node"]
+
+
+class Node:
+    """One server of a cluster."""
+
+    def __init__(self, cluster: Cluster, **options: Any) -> None:
+        self.cluster = cluster
+        self.states: list[bool] = []
+        self.adapter = RedisAdapter(
+            connect=cluster.bench.connect,
+            on_degraded=lambda degraded, _reason: self.states.append(degraded),
+            **options,
+        )
+        self.io = Server(adapter=self.adapter)
+
+    def connect(self, namespace: str = "/", **options: Any) -> Any:
+        """Return the socket of a new client of this server."""
+        kit = self.cluster.kit
+        kit.serve(self.io)
+        return kit.connect(namespace, **options)
+
+    @property
+    def uid(self) -> str:
+        adapter: Any = self.io.of("/").adapter
+        uid: str = adapter.uid
+        return uid
+
+
+class Cluster:
+    """A number of servers; a context manager."""
+
+    def __init__(self, servers: int = 2, **options: Any) -> None:
+        self.kit = TestKit(Server())
+        self.redis = FakeRedis()
+        self.bench = Bench(self.redis, board=self.kit.board, loop=self.kit.loop)
+        self.nodes = [Node(self, **options) for _ in range(servers)]
+        for node in self.nodes:
+            self.kit.serve(node.io)
+        self.kit.run()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kit.close()
+
+    def published(self) -> list[tuple[bytes, bytes]]:
+        """Return what was published, oldest first, but for the announcements of servers."""
+        found = [(args[1], args[2]) for args in self.redis.ran if args[0] == b"PUBLISH"]
+        return [(channel, data) for channel, data in found if b"-rawsio#" not in channel]

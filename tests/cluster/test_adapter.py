@@ -1,0 +1,296 @@
+"""Two servers of ours and a Redis in memory: every operation, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rawsio.cluster import RemoteSocket
+from rawsio.redis import ErrorReply
+from rawsio.socketio.msgpack import pack
+
+from .kit import Cluster
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as made:
+        yield made
+
+
+def seen(cluster: Cluster, *sockets: Any) -> list[list[Any]]:
+    """Return the events that each client has received since it was asked last."""
+    cluster.kit.run()
+    found: list[list[Any]] = []
+    for socket in sockets:
+        events = []
+        while True:
+            try:
+                events.append(socket.receive(0.001))
+            except TimeoutError:
+                break
+        found.append(events)
+    return found
+
+
+def result(cluster: Cluster, reply: Any) -> Any:
+    cluster.kit.run()
+    return reply.result()
+
+
+def test_an_event_reaches_the_clients_of_both_servers_once(cluster: Cluster) -> None:
+    a, b = (node.connect() for node in cluster.nodes)
+    cluster.nodes[0].io.emit("news", b"\x00", {"a": [1]})
+    assert seen(cluster, a, b) == [[["news", b"\x00", {"a": [1]}]]] * 2
+
+
+def test_rooms_and_exceptions_hold_on_both_servers(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    a, b, c = first.connect(), second.connect(), second.connect()
+    first.io.in_(b.id).sockets_join("red")
+    first.io.in_(a.id).sockets_join(["red", "blue"])
+    cluster.kit.run()
+    second.io.to("red").emit("red")
+    second.io.except_("red").emit("others")
+    first.io.to("red").except_("blue").emit("only red")
+    assert seen(cluster, a, b, c) == [
+        [["red"]],
+        [["red"], ["only red"]],
+        [["others"]],
+    ]
+    first.io.sockets_leave("red")
+    cluster.kit.run()
+    second.io.to("red").emit("nobody")
+    assert seen(cluster, a, b, c) == [[], [], []]
+
+
+def test_a_local_event_is_not_published(cluster: Cluster) -> None:
+    a, b = (node.connect() for node in cluster.nodes)
+    before = len(cluster.published())
+    cluster.nodes[0].io.local.emit("here")
+    assert seen(cluster, a, b) == [[["here"]], []]
+    assert len(cluster.published()) == before
+
+
+def test_acknowledgements_come_with_the_ids_of_their_sockets(cluster: Cluster) -> None:
+    a, b, silent = (
+        cluster.nodes[0].connect(),
+        cluster.nodes[1].connect(),
+        cluster.nodes[1].connect(),
+    )
+    a.on("q", lambda value: ("a", value))
+    b.on("q", lambda value: ("b", value))
+    silent.on("q", lambda _value, _ack: None, ack=True)
+    reply = cluster.nodes[0].io.timeout(2).emit_with_ack("q", 1)
+    cluster.kit.advance(2.0)
+    answers = reply.result()
+    assert answers.answers == {a.id: ("a", 1), b.id: ("b", 1)}
+    assert answers.missing == [silent.id]
+
+
+def test_sockets_of_both_servers_are_fetched(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+
+    @second.io.on("connection")
+    def connected(socket: Any) -> None:
+        socket.data = {"name": "bob"}
+        socket.join("red")
+
+    a, b = first.connect(), second.connect(auth={"token": 1})
+    found = {socket.id: socket for socket in result(cluster, first.io.fetch_sockets())}
+    assert set(found) == {a.id, b.id}
+    remote = found[b.id]
+    assert isinstance(remote, RemoteSocket)
+    assert (remote.data, remote.rooms) == ({"name": "bob"}, frozenset([b.id, "red"]))
+    assert remote.handshake.auth == {"token": 1}
+    assert remote.handshake.query["EIO"] == "4"
+    assert abs(remote.handshake.issued - cluster.kit.board.now) < 1.0
+    remote.emit("hello")
+    remote.leave("red")
+    assert seen(cluster, a, b) == [[], [["hello"]]]
+    assert not second.io.of("/").adapter.rooms
+    remote.disconnect(close=True)
+    cluster.kit.run()
+    assert not b.connected
+
+
+def test_data_that_has_no_form_is_left_out_and_named(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = cluster.nodes
+    second.io.on("connection", lambda socket: setattr(socket, "data", {"x": object()}))
+    b = second.connect()
+    (remote,) = result(cluster, first.io.fetch_sockets())
+    assert (remote.id, remote.data) == (b.id, {})
+    assert "socket.data cannot be shown" in caplog.text
+
+
+def test_servers_emit_to_each_other_and_answer(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    heard: list[Any] = []
+    first.io.of("/").on_server("hello", lambda *args: heard.append(args))
+    second.io.of("/").on_server("hello", lambda *args: ("hi", *args))
+    assert result(cluster, first.io.server_side_emit("hello", 1)) == [("hi", 1)]
+    assert heard == []
+
+
+def test_other_namespaces_are_apart(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        node.io.of("/chat")
+    cluster.kit.run()
+    a, b = cluster.nodes[0].connect("/chat"), cluster.nodes[1].connect()
+    c = cluster.nodes[1].connect("/chat")
+    cluster.nodes[0].io.of("/chat").emit("x")
+    assert seen(cluster, a, b, c) == [[["x"]], [], [["x"]]]
+
+
+def test_a_server_without_redis_serves_its_own_clients_at_once(cluster: Cluster) -> None:
+    first = cluster.nodes[0]
+    a, b = (node.connect() for node in cluster.nodes)
+    cluster.bench.refusing = True
+    cluster.bench.cut()
+    assert first.states == [False, True]
+    assert first.adapter.stats()["degraded"]
+    first.io.emit("alone")
+    assert seen(cluster, a, b) == [[["alone"]], []]
+    fetched = result(cluster, first.io.fetch_sockets())
+    assert ([socket.id for socket in fetched], fetched.missing) == ([a.id], [cluster.nodes[1].uid])
+    cluster.bench.refusing = False
+    cluster.kit.advance(2.0)
+    assert first.states == [False, True, False]
+    assert seen(cluster, a, b) == [[], [["alone"]]]  # what waited arrives late, and once
+    assert len(result(cluster, first.io.fetch_sockets())) == 2
+
+
+def test_a_silent_server_costs_the_timeout_once_and_is_named(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = cluster.nodes
+    a = first.connect()
+    # Its answers do not leave: as with a process that was stopped.
+    original, cluster.redis.do_publish = cluster.redis.do_publish, _deaf(cluster, second)  # type: ignore[method-assign]
+    reply = first.io.fetch_sockets()
+    cluster.kit.advance(4.9)
+    assert not reply.done()
+    cluster.kit.advance(0.2)
+    assert ([s.id for s in reply.result()], reply.result().missing) == ([a.id], [second.uid])
+    assert f"servers that did not answer a request: {second.uid}" in caplog.text
+    cluster.redis.do_publish = original  # type: ignore[method-assign]
+
+
+def _deaf(cluster: Cluster, node: Any) -> Any:
+    publish = cluster.redis.do_publish
+
+    def filtered(client: Any, channel: bytes, payload: bytes) -> None:
+        if node.uid.encode() in payload and b"-response" in channel:
+            client.reply(0)
+        else:
+            publish(client, channel, payload)
+
+    return filtered
+
+
+def test_a_server_that_leaves_is_not_waited_for() -> None:
+    with Cluster(3) as cluster:
+        first, _second, third = cluster.nodes
+        cluster.redis.do_publish = _deaf(cluster, third)  # type: ignore[method-assign]
+        reply = first.io.fetch_sockets()
+        cluster.kit.run()
+        assert not reply.done()
+        third.io.close(0.0)
+        cluster.kit.run()
+        assert reply.done()
+        assert reply.result().missing == []
+        assert first.io.of("/").adapter.server_count() == 2
+
+
+def test_a_server_that_vanishes_is_forgotten(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    adapter = first.io.of("/").adapter
+    assert adapter.server_count() == 2
+    publish = cluster.redis.do_publish
+
+    def without(client: Any, channel: bytes, payload: bytes) -> None:
+        if second.uid.encode() not in payload:
+            publish(client, channel, payload)
+        else:
+            client.reply(0)
+
+    cluster.redis.do_publish = without  # type: ignore[method-assign]
+    cluster.kit.advance(20.0)
+    assert adapter.server_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload"),
+    [
+        (b"socket.io#/#", b"junk"),
+        (b"socket.io#/#", pack(["x", {"data": ["connect"], "nsp": "/"}, {"rooms": []}])),
+        (b"socket.io-request#/#", b'{"uid":"x","type":2,"opts":{},"rooms":5}'),
+        (b"socket.io-request#/#", b'{"uid":"x","type":6,"data":[]}'),
+        (b"socket.io-response#/#", b'{"requestId":"nobody asked","sockets":[]}'),
+        (b"socket.io-rawsio#/#", b"{}"),
+        (b"socket.io-rawsio#/#", b"[1]"),
+        (b"socket.io-rawsio#/#", b'{"uid":"x"}'),
+    ],
+)
+def test_what_is_no_message_reaches_nobody_and_stops_nothing(
+    cluster: Cluster, channel: bytes, payload: bytes
+) -> None:
+    a, b = (node.connect() for node in cluster.nodes)
+    speaker = next(client for client in cluster.redis.clients if client.layer.version == 3)
+    for client in list(cluster.redis.clients):
+        named = client.layer.subscriptions
+        if channel in named["subscribe"]:
+            client.push("message", [channel, payload])
+        for pattern in named["psubscribe"]:
+            if channel.startswith(pattern[:-1]):
+                client.push("pmessage", [pattern, channel, payload])
+    assert speaker
+    assert seen(cluster, a, b) == [[], []]
+    cluster.nodes[0].io.emit("still here")
+    assert seen(cluster, a, b) == [[["still here"]]] * 2
+
+
+def test_an_event_that_redis_refuses_is_logged_and_local_clients_have_it(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = (node.connect() for node in cluster.nodes)
+    cluster.redis.refuse["publish"] = ErrorReply("OOM", "command not allowed")
+    cluster.nodes[0].io.emit("x")
+    assert seen(cluster, a, b) == [[["x"]], []]
+    assert "Redis refused what was published: OOM" in caplog.text
+
+
+def test_a_server_can_be_made_and_closed_without_ever_running(cluster: Cluster) -> None:
+    from rawsio import Server
+    from rawsio.cluster import RedisAdapter
+
+    before = cluster.bench.dialled
+    io = Server(adapter=RedisAdapter(connect=cluster.bench.connect))
+    assert cluster.bench.dialled == before
+    io.close()
+    io.step(0)
+    io.step(0)
+
+
+def test_closing_a_server_leaves_no_connection_and_no_timer() -> None:
+    with Cluster(1) as cluster:
+        (node,) = cluster.nodes
+        assert len(cluster.redis.clients) == 2
+        node.io.close(0.0)
+        cluster.kit.run()
+        assert not cluster.redis.clients
+
+
+def test_options_are_checked_when_the_adapter_is_made() -> None:
+    from rawsio.cluster import RedisAdapter
+
+    with pytest.raises(ValueError, match="redis://"):
+        RedisAdapter("localhost:6379")
+    with pytest.raises(TypeError, match="requests_timeout"):
+        RedisAdapter(requests_timeout="5")
+    with pytest.raises(TypeError, match="prefix"):
+        RedisAdapter(prefix="x")
