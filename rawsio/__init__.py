@@ -13,6 +13,7 @@ from .lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .client import Client, connect
+    from .cluster import RedisAdapter
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -33,6 +34,7 @@ __all__ = [
     "connect",
     "folder",
     "files",
+    "RedisAdapter",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -47,6 +49,7 @@ _HOMES = {
     "connect": "rawsio.client",
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
+    "RedisAdapter": "rawsio.cluster",
     "Limits": "rawsio.limits",
     "RawsioError": "rawsio.errors",
     "LocalProtocolError": "rawsio.errors",

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         """Seconds that a request waits for answers."""
 
         def start(self, received: Callable[[Any], None]) -> None:
-            """Begin to listen."""
+            """Begin to listen, in the first turn of the loop that the server will run on."""
 
         def stop(self) -> None:
             """Listen no more."""
@@ -81,8 +81,8 @@ class ClusterAdapter(Adapter):
         self._askings: dict[str, _Asking] = {}
 
     def init(self) -> None:
-        """Listen from the first turn of the loop that the server will run on."""
-        self.namespace.host.loop.call_soon(self._bus.start, self._received)
+        """Join the cluster."""
+        self._bus.start(self._received)
 
     def close(self) -> None:
         """Leave the cluster."""

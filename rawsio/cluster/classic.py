@@ -130,13 +130,15 @@ class ClassicFormat:
             return None
         fields = read.decode(payload, self.limits)
         if type(fields) is not dict:
-            raise ClusterError("a request or an answer is a map", "cluster-fields")
+            raise ClusterError("a request or an answer is a map", "cluster-message-fields")
         return _read_request(fields) if is_request else _read_response(fields)
 
     def _read_broadcast(self, payload: bytes) -> Broadcast | None:
         parts = read.decode(payload, self.limits)
         if type(parts) is not list or len(parts) != 3 or type(parts[1]) is not dict:
-            raise ClusterError("a broadcast is an array of uid, packet and opts", "cluster-fields")
+            raise ClusterError(
+                "a broadcast is an array of uid, packet and opts", "cluster-message-fields"
+            )
         uid, packet, opts = parts
         if packet.get("nsp", "/") != self.namespace:
             return None
@@ -202,7 +204,7 @@ def _read_fetch(fields: dict[str, Any]) -> Fetch:
 def _read_asking(fields: dict[str, Any]) -> Broadcast:
     packet = fields.get("packet")
     if type(packet) is not dict:
-        raise ClusterError("packet: a map was expected", "cluster-fields")
+        raise ClusterError("packet: a map was expected", "cluster-message-fields")
     args = read.event_args(packet.get("data"))
     request = read.text(fields, "requestId")
     return Broadcast(_uid(fields), args, read.targets(fields.get("opts")), request)
@@ -265,7 +267,7 @@ def _sockets(items: list[Any]) -> list[dict[str, Any]]:
             continue
         if type(item) is not dict or type(item.get("handshake")) is not dict:
             raise ClusterError(
-                "sockets: maps with id and handshake were expected", "cluster-fields"
+                "sockets: maps with id and handshake were expected", "cluster-message-fields"
             )
         rooms = read.names(item.get("rooms", []))
         sid = read.text(item, "id")

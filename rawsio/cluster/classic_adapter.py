@@ -131,7 +131,10 @@ class ClassicBus:
         self._nodes: dict[str, float] = {}
 
     def start(self, received: Callable[[Any], None]) -> None:
-        """Begin to listen."""
+        """Begin to listen, in the first turn of the loop that the server will run on."""
+        self._host.loop.call_soon(self._begin, received)
+
+    def _begin(self, received: Callable[[Any], None]) -> None:
         if self._stopped:
             return
         self._received = received

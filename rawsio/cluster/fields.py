@@ -52,12 +52,14 @@ def decode(payload: bytes, limits: Limits) -> Any:
             return decode_value(str(payload, "utf-8"), 0, limits.but(json_depth=depth))
         return unpack(payload, depth)
     except (RemoteProtocolError, UnicodeDecodeError) as error:
-        raise ClusterError(f"neither JSON nor MessagePack: {error}", "cluster-form") from None
+        raise ClusterError(
+            f"neither JSON nor MessagePack: {error}", "cluster-message-form"
+        ) from None
 
 
 def _wrong(name: str, expected: str, value: Any) -> ClusterError:
     return ClusterError(
-        f"{name}: {expected} was expected, {escaped(repr(value))} came", "cluster-fields"
+        f"{name}: {expected} was expected, {escaped(repr(value))} came", "cluster-message-fields"
     )
 
 

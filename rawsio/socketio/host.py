@@ -63,10 +63,6 @@ if TYPE_CHECKING:
     class Host(Protocol):
         """The server (or client) around the model: clock, loop, threads, encoder, log."""
 
-        loop: Any
-        """What it runs on: :class:`~rawsio.net.loop.Loop`, or asyncio's by the same names.  It may
-        be another one until the first turn."""
-
         limits: Limits
         """The bounds (:mod:`rawsio.limits`)."""
         inline: bool

@@ -22,7 +22,8 @@ without a value is left out.  What the JSON form refuses is refused here as well
 not finite, deep nesting, reserved names.  Integers outside of 64 bits cannot be sent.  A lone
 surrogate leaves as U+FFFD, since there are no escapes.
 
-Left out: timestamps and other extensions of MessagePack, which JavaScript peers cannot read.
+The timestamp extension of MessagePack (type -1) is read as a ``Date``, too: servers of a cluster
+write it, clients cannot read it, so it is never written here.
 """
 
 from __future__ import annotations
@@ -375,7 +376,23 @@ class _Reader:
             return UNDEFINED
         if kind == b"\x00" and prefix == 0xD7:
             return _date(*_MILLISECONDS.unpack(data))
+        if kind == b"\xff" and size in _TIMESTAMPS:
+            return _date(_TIMESTAMPS[size](data))
         raise _malformed(f"an extension of type {kind[0]} and {size} bytes")
+
+
+_TIMESTAMPS = {
+    4: lambda data: int.from_bytes(data, "big") * 1000,
+    8: lambda data: (
+        (int.from_bytes(data, "big") & (1 << 34) - 1) * 1000
+        + (int.from_bytes(data, "big") >> 34) // 1_000_000
+    ),
+    12: lambda data: (
+        int.from_bytes(data[4:], "big", signed=True) * 1000
+        + int.from_bytes(data[:4], "big") // 1_000_000
+    ),
+}
+"""The timestamp extension of MessagePack: its size -> the milliseconds since 1970 in it."""
 
 
 def _date(milliseconds: int) -> str:

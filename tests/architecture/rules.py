@@ -22,6 +22,7 @@ DOCUMENTS = (
     "socketio-v5",
     "layers",
     "resp",
+    "cluster",
     "queue",
 )
 ID = re.compile(rf"(?:{'|'.join(map(re.escape, DOCUMENTS))})-[a-zA-Z0-9.]+(?:-[a-z0-9]+)+")

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "server.applications": BASE | {"server.application", "server.wsgi"},
     "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
     "queue": BASE | {"socketio", "net"},
+    "cluster": BASE | {"socketio", "redis"},
     "server.static": BASE | {"http", "server.application"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},

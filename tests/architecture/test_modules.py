@@ -13,6 +13,13 @@ from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {
     # Records and checks, which their users' tests need.
+    # One server's part in a cluster, tried with two of them.
+    "cluster.messages": "cluster/test_classic.py",
+    "cluster.fields": "cluster/test_classic.py",
+    "cluster.remote": "cluster/test_adapter.py",
+    "cluster.requests": "cluster/test_adapter.py",
+    "cluster.link": "cluster/test_adapter.py",
+    "cluster.classic_adapter": "cluster/test_adapter.py",
     "queue.messages": "queue/test_queue.py",
     "queue.operations": "queue/test_queue.py",
     "queue.checks": "queue/test_queue.py",

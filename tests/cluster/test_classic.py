@@ -137,30 +137,34 @@ def test_any_bytes_are_a_message_or_a_cluster_error(channel: str, payload: bytes
         FORM.decode(channel, payload)
 
 
-@pytest.mark.rule("cluster-form")
-@pytest.mark.rule("cluster-fields")
+@pytest.mark.rule("cluster-message-form")
+@pytest.mark.rule("cluster-message-fields")
 @pytest.mark.rule("cluster-type-known")
 @pytest.mark.parametrize(
     ("channel", "payload", "rule"),
     [
-        ("socket.io#/#", b"", "cluster-form"),
-        ("socket.io#/#", b"HTTP", "cluster-form"),
-        ("socket.io-request#/#", b'{"type":', "cluster-form"),
-        ("socket.io-request#/#", b"{" * 500, "cluster-form"),
-        ("socket.io-request#/#", b"\xff", "cluster-fields"),
-        ("socket.io#/#", pack(["uid", {"data": ["x"]}]), "cluster-fields"),
-        ("socket.io#/#", pack(["uid", {"data": []}, {"rooms": []}]), "cluster-fields"),
-        ("socket.io#/#", pack(["uid", {"data": ["x"]}, {"rooms": "r"}]), "cluster-fields"),
-        ("socket.io#/#", pack([1, {"data": ["x"]}, {"rooms": []}]), "cluster-fields"),
-        ("socket.io#/#", pack(["u", {"data": ["x"]}, {"rooms": [None]}]), "cluster-fields"),
+        ("socket.io#/#", b"", "cluster-message-form"),
+        ("socket.io#/#", b"HTTP", "cluster-message-form"),
+        ("socket.io-request#/#", b'{"type":', "cluster-message-form"),
+        ("socket.io-request#/#", b"{" * 500, "cluster-message-form"),
+        ("socket.io-request#/#", b"\xff", "cluster-message-fields"),
+        ("socket.io#/#", pack(["uid", {"data": ["x"]}]), "cluster-message-fields"),
+        ("socket.io#/#", pack(["uid", {"data": []}, {"rooms": []}]), "cluster-message-fields"),
+        ("socket.io#/#", pack(["uid", {"data": ["x"]}, {"rooms": "r"}]), "cluster-message-fields"),
+        ("socket.io#/#", pack([1, {"data": ["x"]}, {"rooms": []}]), "cluster-message-fields"),
+        ("socket.io#/#", pack(["u", {"data": ["x"]}, {"rooms": [None]}]), "cluster-message-fields"),
         ("socket.io-request#/#", b'{"uid":"u","type":9}', "cluster-type-known"),
         ("socket.io-request#/#", b'{"uid":"u","type":"2"}', "cluster-type-known"),
         ("socket.io-request#/#", b'{"uid":"u","type":true}', "cluster-type-known"),
-        ("socket.io-request#/#", b'{"uid":"u","type":5,"opts":{"rooms":[]}}', "cluster-fields"),
-        ("socket.io-response#/#", b'{"requestId":"r","type":8}', "cluster-fields"),
-        ("socket.io-response#/#", b'{"requestId":"r","sockets":[{}]}', "cluster-fields"),
+        (
+            "socket.io-request#/#",
+            b'{"uid":"u","type":5,"opts":{"rooms":[]}}',
+            "cluster-message-fields",
+        ),
+        ("socket.io-response#/#", b'{"requestId":"r","type":8}', "cluster-message-fields"),
+        ("socket.io-response#/#", b'{"requestId":"r","sockets":[{}]}', "cluster-message-fields"),
         ("socket.io-response#/#", b'{"requestId":"r"}', "cluster-type-known"),
-        ("socket.io-response#/#", b'{"type":8,"clientCount":1}', "cluster-fields"),
+        ("socket.io-response#/#", b'{"type":8,"clientCount":1}', "cluster-message-fields"),
     ],
 )
 def test_what_is_no_message_is_refused_by_its_rule(channel: str, payload: bytes, rule: str) -> None:

@@ -3,8 +3,9 @@
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
 official clients, ``browser_client`` judges our browser client,
-``demo`` uses the demo page in Chromium.  Two are programs in Python: ``python_client`` tries our
-client against the official server, ``redis_client`` our client of Redis against ``redis-server``.
+``demo`` uses the demo page in Chromium.  Three are programs in Python: ``python_client`` tries
+our client against the official server, ``redis_client`` our client of Redis against
+``redis-server``, ``cluster`` our servers beside official ones on one Redis.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 
@@ -37,7 +38,7 @@ ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
 SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "python_client"),
-    "redis_client",
+    *("redis_client", "cluster"),
 )
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)

@@ -330,3 +330,21 @@ TestLaws = laws_for(
         steps=8,
     )
 )
+
+
+@pytest.mark.parametrize(
+    ("wire", "text"),
+    [
+        ("d6ff00000000", "1970-01-01T00:00:00.000Z"),
+        ("d7ff1d5353005e336e00", "2020-01-31T00:00:00.123Z"),
+        ("c70cff3b4e7ec0ffffffffffffffff", "1969-12-31T23:59:59.995Z"),
+    ],
+)
+def test_timestamps_of_servers_in_a_cluster_are_read_as_dates(wire: str, text: str) -> None:
+    assert unpack(bytes.fromhex(wire)) == text
+
+
+@pytest.mark.parametrize("wire", ["d4ff00", "d5ff0000", "c705ff0000000000"])
+def test_timestamps_of_other_sizes_are_refused(wire: str) -> None:
+    with pytest.raises(SocketIOError, match="an extension of type 255"):
+        unpack(bytes.fromhex(wire))
