@@ -202,6 +202,17 @@ class Limits:
     (:mod:`rawsio.server.budget`).  As much as 32 clients hold that stopped at ``queue``, or 8 KB
     for each of ``sessions``."""
 
+    # The share of a turn: what one connection may take before the others have theirs
+    turn_frames: int = 256
+    """Most WebSocket frames, or packets of a polling payload, that are worked off at a time."""
+    turn_bytes: int = 65536
+    """Bytes of data, after inflation, with which a share ends; one message may go beyond."""
+    turn_time: float = 0.004
+    """Seconds of work after which the loop looks for connections that have done without."""
+    read_ahead: int = 1 << 20
+    """Most bytes that are held because they came before their turn: behind a request in work, or
+    behind a share.  Reading pauses long before; at least four times ``receive_size``."""
+
     # Sockets and the loop
     connections: int = 65536
     """Most TCP connections at a time; more are accepted and closed at once."""

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         @property
         def buffered_amount(self) -> int: ...
         def touch(self) -> None: ...
+        def resume(self) -> None: ...
 
 
 __all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "ServerStack"]
@@ -264,7 +265,8 @@ class ServerStack:
     def receive_eof(self) -> list[Any]:
         """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
         events = self._layer.receive_eof()
-        if self._layer.closing is Closing.OPEN:
+        # A WebSocket that is still open has input to work off, and then ends by itself.
+        if self._layer.closing is Closing.OPEN and not self.upgraded:
             events.append(EndOfInput())
         return events
 
@@ -372,6 +374,8 @@ class ServerStack:
             self._layer.send(Closed(code, reason))
         except LocalProtocolError:
             return
+        if self.stream is not None:
+            self.stream.resume()  # the peer's answer may stand behind what nobody wanted to read
         self._touch()
 
     @property

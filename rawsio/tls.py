@@ -272,12 +272,14 @@ class Secured:
     Attributes that are not of the contract are the upper layer's.
     """
 
-    __slots__ = ("tls", "upper", "_ended")
+    __slots__ = ("tls", "upper", "_ended", "_late")
 
     def __init__(self, tls: TLSConnection, upper: AnyLayer) -> None:
         self.tls = tls
         self.upper = upper
         self._ended = False
+        # The end of TLS, while the upper layer still works off what came before it.
+        self._late: Closed | Failed | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.upper, name)
@@ -294,7 +296,9 @@ class Secured:
     def closing(self) -> Closing:
         """What the upper layer says, and while it says nothing, TLS."""
         above = self.upper.closing
-        return self.tls.closing if above is Closing.OPEN else above
+        if above is Closing.OPEN and self._late is None:
+            return self.tls.closing
+        return above
 
     @property
     def reading(self) -> bool:
@@ -318,7 +322,9 @@ class Secured:
     def tick(self, now: float) -> list[Any]:
         """Tell both layers the time."""
         events = self._up(self.tls.tick(now))
-        return events + self._pass(self.upper.tick(now))
+        if self._late is None:
+            return events + self._pass(self.upper.tick(now))
+        return events + self._end_above(self.upper.tick(now), self._late)
 
     def send(self, event: Any) -> None:
         """Send an event of the upper layer."""
@@ -342,17 +348,22 @@ class Secured:
             if cut_off and getattr(self.upper, "until_close", False):
                 # 9112-9.7-tls: only the alert says that this message is whole.
                 events += self._pass([item])
-            elif cut_off or isinstance(item, Closed):
+            elif isinstance(item, (Closed, Failed)):
                 # Programs that just exit send no alert: whether something is missing is for the
                 # upper layer to see, which knows where its messages end.
-                events += self._pass([*self.upper.receive_eof(), item])
-            elif isinstance(item, Failed):
-                rest = self.upper.receive_eof()
-                events += self._pass([e for e in rest if not isinstance(e, (Closed, Failed))])
-                events += self._pass([item])
+                events += self._end_above(self.upper.receive_eof(), item)
             else:
                 events += self._pass(self.upper.receive(item))
         return events
+
+    def _end_above(self, events: list[Any], end: Closed | Failed) -> list[Any]:
+        """Let ``end`` through behind what the upper layer still gives, at once or later."""
+        if isinstance(end, Failed) and end.rule != _TRUNCATED:
+            # The upper layer only knows that its input ended; TLS knows why.
+            events = [e for e in events if not isinstance(e, (Closed, Failed))]
+        waits = self.upper.deadline == 0.0 and not self.upper.reading
+        self._late = end if waits else None
+        return self._pass(events if waits else [*events, end])
 
     def _pass(self, events: list[Any]) -> list[Any]:
         """Let events through until the first terminal one."""

@@ -29,6 +29,8 @@ from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.tls import Secured, State, TLSConnection
+from rawsio.websocket.connection import WebSocketConnection
+from rawsio.websocket.events import Message
 
 from .net.kit import Owner, Parrot, turn_until
 
@@ -303,6 +305,35 @@ def test_a_pile_has_the_upper_layers_events_and_attributes(contexts: Contexts) -
     assert (to_client, to_server) == ([b"hi"], [b"hello"])
     assert server.at_eof is Closing.NOW
     assert (server.reading, server.closing, server.deadline) == (True, Closing.OPEN, None)
+
+
+@pytest.mark.rule("layers-turn-order")
+@pytest.mark.parametrize("how", ["alert", "eof", "junk"])
+def test_what_waits_in_the_upper_layer_comes_before_the_end_of_tls(
+    contexts: Contexts, how: str
+) -> None:
+    client = TLSConnection(contexts[0], Role.CLIENT, server_hostname="localhost")
+    tls = TLSConnection(contexts[1], Role.SERVER)
+    server = Secured(tls, WebSocketConnection(Role.SERVER, Limits(turn_frames=3)))
+    for _ in range(3):
+        server.receive(b"".join(client.data_to_send()))
+        client.receive(b"".join(server.data_to_send()))
+    client.send((bytes.fromhex("818500000000") + b"hello") * 10 + b"\x81")
+    if how == "alert":
+        client.send(Closed())
+    wire = b"".join(client.data_to_send())
+    events = server.receive(wire + (b"x" * 100 if how == "junk" else b""))
+    events += server.receive_eof() if how == "eof" else []
+    assert server.closing is Closing.OPEN
+    while server.deadline == 0.0:
+        events += server.tick(1.0)
+    assert [type(event) for event in events[:-1]] == [Message] * (len(events) - 1)
+    assert len(events) > 5
+    last = events[-1]
+    assert isinstance(last, Failed)
+    assert last.layer == ("tls" if how == "junk" else "websocket")
+    assert server.closing is not Closing.OPEN
+    assert server.receive_eof() == []
 
 
 @pytest.mark.rule("9112-9.8-alert")

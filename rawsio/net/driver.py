@@ -1,19 +1,37 @@
-"""What all connections of one loop share: the list of the touched, the timers, the limits.
+"""What all connections of one loop share: the list of the touched, timers, turns, limits.
 
-The one idea: **nobody writes when asked to; everybody writes once at the end of the turn**.
-Whoever puts something into a layer's outbox touches the connection; one ``call_soon`` flushes all
-that were touched.  Ten small answers to one read, or four broadcasts to a thousand clients, cost
-one system call for each connection.
+*Nobody writes when asked to; everybody writes once at the end of the turn.*  Whoever puts
+something into a layer's outbox touches the connection; one ``call_soon`` flushes all that were
+touched.  Ten small answers to one read, or four broadcasts to a thousand clients, cost one system
+call for each connection.
 
 Anything hashable with a ``flush()`` can be touched: a :class:`~rawsio.net.tcp.TCPStream`, or a
 session that answers its waiting poll with all that was queued.  What is flushed may touch others
 (the session its connection), which are flushed in the same turn.  What raises while it is flushed
 is logged and, if it has an ``abort(reason)``, aborted.
 
-What is left out: which loop it is (ours, asyncio's), and which protocol.
+Taking turns
+============
+One read may bring more work than the others should wait for.  A layer takes a share of it and keeps
+the rest; the stream then waits here (:meth:`Driver.wait`), and the loop's next turns give those who
+wait one share each, in their order, until ``limits.turn_time`` is used up.  Sockets that became
+readable and what was touched come before them, so who asks for little waits for little::
+
+    select -> reads -> flush -> shares of those who wait, for 4 ms -> flush -> select ...
+
+Three queues wait: streams with input that was not taken yet, flushes that found no time (of a
+broadcast to ten thousand), and the same for streams that took much time lately (``stream.heavy``).
+They are served in that order, each at least once in a turn, so nobody starves.  The next slice is
+a timer of zero seconds and no ``call_soon``: asyncio runs timers after the sockets that are ready.
+
+An exception that is no ``Exception`` (a ``KeyboardInterrupt`` between two instructions) goes
+through to the program.  Should that go on, nobody is forgotten: the batch in work stays in
+``batch`` until it is done, and is flushed again, which does no harm.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 from rawsio import log
 from rawsio.limits import DEFAULT
@@ -42,6 +60,15 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 
+_MANY = 64
+"""More targets than this are flushed with a look at the clock."""
+
+_FEW = 16
+"""How many are flushed between two looks at it."""
+
+_NOBODY: dict[Any, bool] = {}
+
+
 def _no_report(target: Any, _events: list[Any]) -> None:
     raise TypeError(f"{type(target).__name__}.tick() gave events, and nobody takes them")
 
@@ -55,16 +82,9 @@ class Driver:
     """
 
     __slots__ = (
-        "loop",
-        "limits",
-        "streams",
-        "timers",
-        "log",
-        "time",
-        "dirty",
-        "pool",
-        "meter",
-        "_call_soon",
+        *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded"),
+        *("pool", "meter"),
+        *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent"),
     )
 
     def __init__(
@@ -78,15 +98,27 @@ class Driver:
         self.log = log.Log(loop.time)
         self.time = loop.time
         self.timers = Timers(loop, on_events, self.log)
-        # What was touched, in order.  A dict, not a list: touched twice is flushed once.
-        self.dirty: dict[Any, None] = {}
+        # What was touched, in order; true for who has just read something.  A dict, not a list:
+        # touched twice is flushed once.
+        self.dirty: dict[Any, bool] = {}
+        self.crowded = False
+        """Whether the reads of this turn took so long that further ones should wait."""
         self._call_soon = loop.call_soon
+        self._batch = _NOBODY
+        # Ordered dictionaries: taking the first out of a plain one costs more each time.
+        self._late: OrderedDict[Any, None] = OrderedDict()
+        self._waiting: OrderedDict[Any, None] = OrderedDict()
+        self._heavy: OrderedDict[Any, None] = OrderedDict()
+        self._going = False
+        self._spent = 0.0
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
-        if not self.dirty:
+        dirty = self.dirty
+        if not dirty:
             self.schedule()
-        self.dirty[target] = None
+        if target not in dirty:
+            dirty[target] = False
 
     def schedule(self) -> None:
         """Have ``flush`` called: what ``touch`` does first, when nothing was touched yet."""
@@ -97,28 +129,119 @@ class Driver:
         self.timers.watch(target)
 
     def forget(self, target: Any) -> None:
-        """Drop the target: it is neither flushed nor ticked any more."""
-        self.dirty.pop(target, None)
+        """Drop the target: it is neither flushed, nor ticked, nor given turns any more."""
+        for queue in (self.dirty, self._late, self._waiting, self._heavy):
+            queue.pop(target, None)
         self.timers.forget(target)
         if self.meter is not None:
             self.meter.forget(target)
 
+    # Flushing
+
     def flush(self) -> None:
-        """Flush all that was touched, and what that touches, now."""
+        """Flush all that was touched, and what that touches, now, or as far as the time goes."""
+        self.crowded, self._spent = False, 0.0
         if self.meter is not None:
             self.meter.flushed(self.dirty)
-        dirty, self.dirty = self.dirty, {}
-        self._flush(dirty)
-        if self.dirty:
-            dirty, self.dirty = self.dirty, {}
-            self._flush(dirty)
+        try:
+            self._flush_touched()
+            if self.dirty:
+                self._flush_touched()
+        except BaseException:
+            self.schedule()
+            raise
 
-    def _flush(self, targets: dict[Any, None]) -> None:
-        for target in targets:
+    def _flush_touched(self) -> None:
+        batch = {**self._batch, **self.dirty} if self._batch else self.dirty
+        self._batch, self.dirty = batch, {}
+        if len(batch) > _MANY:
+            self._flush_many(batch)
+        else:
+            for target in batch:
+                try:
+                    target.flush()
+                except Exception as error:  # noqa: BLE001 - one must not stop the others
+                    self._failed(target, error)
+        self._batch = _NOBODY
+
+    def _failed(self, target: Any, error: Exception) -> None:
+        self.log("net", log.ERROR, "a flush raised an exception", error)
+        abort = getattr(target, "abort", None)
+        if abort is not None:
+            abort("internal error")
+
+    def _flush(self, target: Any) -> None:
+        try:
+            target.flush()
+        except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+            self._failed(target, error)
+
+    def _flush_many(self, batch: dict[Any, bool]) -> None:
+        """Flush those who asked for something, and then, for a while, those who are only told."""
+        for target, asked in batch.items():
+            if asked:
+                self._flush(target)
+            else:
+                self._late[target] = None
+        self._flush_late(self.time() + self.limits.turn_time)
+        if self._late:
+            self._keep_going()
+
+    def _flush_late(self, end: float) -> None:
+        late, done = self._late, {}
+        while late:
+            for _ in range(min(len(late), _FEW)):
+                target = next(iter(late))
+                self._flush(target)
+                late.pop(target, None)
+                done[target] = False
+            if self.time() >= end:
+                break
+        if self.meter is not None:
+            self.meter.flushed(done)
+
+    # Taking turns
+
+    def wait(self, stream: Any) -> None:
+        """Have ``stream.go_on()`` called when its turn comes."""
+        (self._heavy if stream.heavy else self._waiting)[stream] = None
+        self._keep_going()
+
+    def spend(self, seconds: float) -> None:
+        """Take note that a read took so long."""
+        self._spent += seconds
+        if self._spent > self.limits.turn_time:
+            self.crowded = True
+
+    def _keep_going(self) -> None:
+        if not self._going:
+            self._going = True
+            self.loop.call_later(0.0, self._go_on)
+
+    def _go_on(self) -> None:
+        """Serve each of those who wait once, or as far as the time goes."""
+        self._going = False
+        try:
+            self.flush()
+            end = self.time() + self.limits.turn_time
+            self._serve(self._waiting, end)
+            if self._late:
+                self._flush_late(end)
+            self._serve(self._heavy, end)
+            self.flush()
+        finally:
+            if self._waiting or self._heavy or self._late:
+                self._keep_going()
+
+    def _serve(self, queue: OrderedDict[Any, None], end: float) -> None:
+        for _ in range(len(queue)):
+            if not queue:
+                return
+            stream, _none = queue.popitem(last=False)
             try:
-                target.flush()
-            except Exception as error:  # noqa: BLE001 - one connection must not stop the others
-                self.log("net", log.ERROR, "a flush raised an exception", error)
-                abort = getattr(target, "abort", None)
-                if abort is not None:
-                    abort("internal error")
+                stream.go_on()
+            except BaseException:
+                queue[stream] = None
+                raise
+            if self.time() >= end:
+                return

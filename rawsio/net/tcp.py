@@ -7,6 +7,12 @@ event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_
 events)`` with what both gave.  The connection is then *touched*, and flushed at the end of the
 turn together with all others (:mod:`rawsio.net.driver`).
 
+*Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
+and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once.
+How long a share took is measured; a stream that took an eighth of all the time lately is
+*heavy*: it is read and ticked only in turns of its own, after everybody else.  A read that took
+long makes the next ones smaller.
+
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
 not take is kept as it is (references, never copies of a growing buffer) and only then the socket
 is registered for writing.  Long parts go out by ``sendmsg``, unjoined.
@@ -24,8 +30,9 @@ half-closed, or keeps sending, does not wake the loop.
 The detour exists because a close with unread input makes TCP reset the connection, and the peer
 may then never see our last words.
 
-An error of the socket is an end like any other: ``receive_eof``, then ``on_closed(stream,
-reason)``, which is the last call of every stream, exactly once.  An exception out of the layer or
+An error of the socket is an end like any other: ``receive_eof``, what the layer still works off
+(the state is LOST meanwhile), then ``on_closed(stream, reason)``, which is the last call of every
+stream, exactly once.  An exception out of the layer or
 out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
 
 What is left out: connecting, TLS (a layer, :mod:`rawsio.tls`), and what the bytes mean.
@@ -55,8 +62,20 @@ __all__ = ["Driver", "State", "TCPStream"]
 _AGAIN = (BlockingIOError, InterruptedError)
 
 _LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
+_SMALLEST_RECEIVE = 2048  # and when reads take long
 
 _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
+_STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
+
+_SMALL = 256
+"""Reads up to so many bytes are not timed: even inflated they are no more than 264 KB."""
+_SHORT = 0.0005
+"""Seconds of work that nobody minds, however often."""
+_EIGHTH = 8.0
+"""How many times what it took a stream has to do without, to count as a light one."""
+_LONGEST_DEBT = 1.0
+"""The most seconds for which a stream is heavy after its last share."""
+
 _OPEN = Closing.OPEN
 
 
@@ -66,10 +85,11 @@ class State(Enum):
     OPEN = "open"
     ENDING = "ending"
     ENDED = "ended"
+    LOST = "lost"
     CLOSED = "closed"
 
 
-_OPENED, _CLOSED = State.OPEN, State.CLOSED
+_OPENED, _LOST, _CLOSED = State.OPEN, State.LOST, State.CLOSED
 
 
 class TCPStream:
@@ -84,6 +104,7 @@ class TCPStream:
     __slots__ = (
         *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
+        *("heavy", "_light_at", "_reason"),
         "__weakref__",
     )
 
@@ -111,6 +132,10 @@ class TCPStream:
         self._unsent: Unsent | None = None
         self._cutoff: float | None = None
         self._discarded = 0
+        self.heavy = False
+        """Whether it took so much time lately that all others come before it."""
+        self._light_at = 0.0
+        self._reason = ""
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)
@@ -148,11 +173,21 @@ class TCPStream:
 
     def touch(self) -> None:
         """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
-        self.driver.touch(self)
+        driver = self.driver  # touch(), written out: a broadcast does this for each receiver
+        if not driver.dirty:
+            driver.schedule()
+        if self not in driver.dirty:
+            driver.dirty[self] = False
 
     # Reading
 
     def _readable(self) -> None:
+        if self.driver.crowded:
+            self.driver.wait(self)
+        else:
+            self._read()
+
+    def _read(self) -> None:
         try:
             data = self.sock.recv(self._size)
         except _AGAIN:
@@ -164,8 +199,9 @@ class TCPStream:
             self._peer_ended()
             return
         driver, layer = self.driver, self.layer
+        now = driver.time()
         try:
-            early = layer.tick(driver.time())
+            early = layer.tick(now)
             events = layer.receive(data)
             if early:
                 events = early + events
@@ -174,13 +210,64 @@ class TCPStream:
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return
-        if len(data) >= self._size:
-            self._size = _LARGEST_RECEIVE
-        elif self._size == _LARGEST_RECEIVE:
-            self._size = driver.limits.receive_size
+        if len(data) > _SMALL or self._size != driver.limits.receive_size:
+            self._weigh(driver.time() - now, len(data))
         if not driver.dirty:  # touch(), written out: this runs once for every read
             driver.schedule()
-        driver.dirty[self] = None
+        driver.dirty[self] = True
+
+    # Taking turns
+
+    def go_on(self) -> None:
+        """Take a share of the work that waits; the driver calls it when it is our turn."""
+        if self.state is _CLOSED:
+            return
+        began = self.driver.time()
+        if self.layer.deadline == 0.0:
+            self._report(self.layer.tick, began)
+            self._weigh(self.driver.time() - began, 0)
+            self.touch()
+        elif not self._hold:
+            (self._read if self.state is _OPENED else self._discard)()
+
+    def _weigh(self, seconds: float, size: int) -> None:
+        """Take note of how long a share took, and a read of ``size`` bytes (0: none)."""
+        driver = self.driver
+        driver.spend(seconds)
+        long = seconds > driver.limits.turn_time
+        if long:
+            self._size = max(_SMALLEST_RECEIVE, self._size // 2)
+        elif size >= self._size and 4 * seconds <= driver.limits.turn_time:
+            self._size = min(_LARGEST_RECEIVE, 4 * size)
+        elif 0 < size < self._size:
+            self._size = driver.limits.receive_size
+        if seconds < _SHORT:
+            return
+        now = driver.time()
+        self._light_at = max(self._light_at, now) + _EIGHTH * seconds
+        self._light_at = min(self._light_at, now + _LONGEST_DEBT)
+        if not self.heavy and self._light_at - now > _EIGHTH * driver.limits.turn_time:
+            self.heavy = True
+            self._listen_anew()
+
+    def _queue_up(self) -> None:
+        """Be readable while heavy: wait for a turn, or be light again."""
+        if self.driver.time() < self._light_at:
+            self.driver.wait(self)
+            return
+        self.heavy = False
+        self._listen_anew()
+        self._read()
+
+    def _listen_anew(self) -> None:
+        if not self._hold and self.state is _OPENED:
+            self.driver.loop.add_reader(self._fd, self._listener())
+
+    def _listener(self) -> Callable[[], None]:
+        """Return what is to be called when the socket is readable."""
+        if self.state is not _OPENED:
+            return self._discard
+        return self._queue_up if self.heavy else self._readable
 
     def _discard(self) -> None:
         """Read while ending: the layer sees what comes, but only so much of it."""
@@ -210,9 +297,35 @@ class TCPStream:
 
     def _lost(self, error: OSError) -> None:
         """End after an error of the socket, or a time-out: nothing can be sent any more."""
+        if self.state is _LOST:
+            return
         self._report(self.layer.tick, self.driver.time())
         self._report(self.layer.receive_eof)
-        self.abort(error.strerror or type(error).__name__)
+        reason = error.strerror or type(error).__name__
+        if self.state is _CLOSED or not self._keeps_input():
+            self.abort(reason)
+            return
+        # What came before the error is worked off, as if the end had come by itself.
+        self._leave()
+        self.state, self._reason = _LOST, reason
+        self._hold = _EOF
+        self.touch()
+
+    def _keeps_input(self) -> bool:
+        """Return whether the layer has input that waits for a share."""
+        return self.layer.deadline == 0.0 and not self.layer.reading
+
+    def _leave(self) -> None:
+        """Let go of the socket."""
+        if self._fd >= 0:
+            self.driver.loop.remove_reader(self._fd)
+            self.driver.loop.remove_writer(self._fd)
+            self._fd = -1
+        if self._unsent is not None:
+            self._unsent.clear()
+            self._unsent = None
+        self._cutoff = None
+        self.sock.close()
 
     def _report(self, feed: Callable[..., list[Any]], *arguments: Any) -> None:
         if self.state is _CLOSED:
@@ -231,13 +344,15 @@ class TCPStream:
     def _set_hold(self, bit: int, *, on: bool) -> None:
         before = self._hold
         self._hold = hold = before | bit if on else before & ~bit
+        if before & _STOPS and not hold & _STOPS:
+            self.touch()  # for the input that waits
         if (hold != 0) == (before != 0) or self.state is _CLOSED:
             return
         loop = self.driver.loop
         if hold:
             loop.remove_reader(self._fd)
         else:
-            loop.add_reader(self._fd, self._readable if self.state is _OPENED else self._discard)
+            loop.add_reader(self._fd, self._listener())
 
     # Time
 
@@ -246,7 +361,8 @@ class TCPStream:
         """When ``tick`` wants to be called: the layer's deadline, or that of a stalled write."""
         if self.state is _CLOSED:
             return None
-        own, layers = self._cutoff, self.layer.deadline
+        own = self._cutoff
+        layers = None if self._keeps_input() else self.layer.deadline  # its turns are the driver's
         if own is None or layers is None:
             return layers if own is None else own
         return min(own, layers)
@@ -273,31 +389,26 @@ class TCPStream:
         layer = self.layer
         units = layer.data_to_send()
         deadline = layer.deadline
-        if deadline == 0.0:
-            units += self._catch_up()
+        if deadline == 0.0 and layer.reading:
+            # It wants to know the time, or has the next of some pipelined requests.
+            self._report(layer.tick, self.driver.time())
+            units += layer.data_to_send()
             deadline = layer.deadline
         if units and self.state is not _CLOSED:
             self._write(units)
         if self.state is _CLOSED:
             return
-        if deadline is not None:
+        if deadline == 0.0:
+            if layer.reading or not self._hold & _STOPS:
+                self.driver.wait(self)
+        elif deadline is not None:
             self.driver.timers.watch_until(self, deadline)
         if layer.closing is not _OPEN:
             self._end()
         elif self._hold or not layer.reading:
             self._set_hold(_LAYER, on=not layer.reading)
-
-    def _catch_up(self) -> list[Any]:
-        """Tick a layer that has something at once: the next of some pipelined requests."""
-        units: list[Any] = []
-        for _ in range(100):
-            self._report(self.layer.tick, self.driver.time())
-            if self.state is _CLOSED:
-                break
-            units += self.layer.data_to_send()
-            if self.layer.deadline != 0.0:
-                break
-        return units
+            if self.state is _LOST and deadline != 0.0:
+                self.abort(self._reason)
 
     def _write(self, units: list[Any]) -> None:
         if self._unsent is None:
@@ -364,6 +475,9 @@ class TCPStream:
     # The end
 
     def _end(self) -> None:
+        if self.state is _LOST:
+            self.abort(self._reason)
+            return
         if self.state is State.OPEN:
             self.state = State.ENDING
             if not self._hold:
@@ -391,14 +505,9 @@ class TCPStream:
             return
         self.state = _CLOSED
         driver = self.driver
-        driver.loop.remove_reader(self._fd)
-        driver.loop.remove_writer(self._fd)
+        self._leave()
         driver.forget(self)
         driver.streams.discard(self)
-        if self._unsent is not None:
-            self._unsent.clear()
-            self._unsent = None
-        self.sock.close()
         if self.on_closed is not None:
             try:
                 self.on_closed(self, reason)

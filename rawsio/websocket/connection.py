@@ -5,11 +5,14 @@
 (:mod:`rawsio.websocket.states`), the outbox, the answers that the protocol owes the peer (pongs,
 the second close frame), and time.
 
-Three things are less than obvious:
+Four things are less than obvious:
 
 - **An end is told on its own.**  When a close frame or a mistake follows messages in the same
   read, ``receive`` gives the messages, and the end waits for ``tick`` (``deadline`` is 0.0).  So an
   application can still answer those messages, and what it says does not depend on TCP's cuts.
+- **Input is taken in shares.**  What is more than a turn's share (``limits.turn_frames``,
+  ``limits.turn_bytes``) is kept as it came: ``deadline`` is 0.0, each ``tick`` takes the next
+  share, and ``reading`` is false until nothing is kept.  An end of input waits behind it.
 - **Who closes TCP.**  After both close frames, a server is done (``Closing.NOW``).  A client waits
   for the server's end of stream, for at most ``limits.close_time``, and then gives ``Closed``.
 - **Pongs are bounded.**  Up to ``limits.pongs`` wait in the outbox; after that the last is replaced
@@ -101,6 +104,8 @@ class WebSocketConnection:
         "_pongs",
         "_last_pong",
         "_held",
+        "_kept",
+        "_eof",
         "_deadline",
         "_closing",
     )
@@ -133,6 +138,8 @@ class WebSocketConnection:
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
         # is told when the server has closed TCP.
         self._held: Closed | Failed | None = None
+        # Whether input waits for its share, and whether the end of input waits behind it.
+        self._kept = self._eof = False
         self._deadline: float | None = None
         self._closing = Closing.OPEN
 
@@ -141,7 +148,7 @@ class WebSocketConnection:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
-        return self._deadline
+        return 0.0 if self._kept else self._deadline
 
     @property
     def closing(self) -> Closing:
@@ -150,8 +157,8 @@ class WebSocketConnection:
 
     @property
     def reading(self) -> bool:
-        """Always true: what comes in is turned into events, or dropped, at once."""
-        return True
+        """Whether more input is of use: not while some waits for its share."""
+        return not self._kept and not self._eof
 
     @property
     def buffered(self) -> int:
@@ -170,19 +177,48 @@ class WebSocketConnection:
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the peer."""
-        if self._held is not None or self._state is State.ENDED:
-            return self._release()
+        if self._held is not None or self._kept or self._state is State.ENDED:
+            return self._keep(data) if self._kept else self._release()
         events: list[Any] = []
         try:
             self._reader.read(data, events)
         except WebSocketError as error:
             self._held = error.as_event()
+        if self._reader.kept:
+            self._settle()
         if len(events) != 1 or events[0].__class__ is not Message or self._held is not None:
             self._look_at(events)
         return events
 
     def receive_eof(self) -> list[Any]:
-        """The peer sends no more: the end, orderly only after both close frames."""
+        """The peer sends no more: the end, orderly only after both close frames.
+
+        It waits for ``tick`` while input waits for its share.
+        """
+        if self._kept or self._eof:
+            self._eof = True
+            return []
+        return self._end_of_input()
+
+    def _keep(self, data: bytes) -> list[Any]:
+        """Put input behind what waits, but only so much of it, should nobody heed ``reading``."""
+        if self._eof:
+            return []
+        self._reader.kept.append(data)
+        if self._reader.buffered <= self._limits.message + self._limits.read_ahead:
+            return []
+        message = f"more than {self._limits.read_ahead} bytes wait for their turn"
+        self._held = WebSocketError(message, "layers-turn-read-ahead", 1008).as_event()
+        self._settle()
+        return self._release()
+
+    def _settle(self) -> None:
+        """See whether input waits; behind a mistake none does."""
+        if self._held is not None:
+            self._reader.drop()
+        self._kept = bool(self._reader.kept)
+
+    def _end_of_input(self) -> list[Any]:
         events = self._release()
         if self._state is State.ENDING:
             events += self._end(Closing.NOW)
@@ -241,20 +277,46 @@ class WebSocketConnection:
         return outbox
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the time, in seconds: gives an end that waited, and ends what takes too long."""
+        """Tell the time, in seconds: gives what waited, and ends what takes too long."""
+        if self._kept:
+            return self._next_share(now)
         if self._deadline is None:
             return []
+        if self._eof:
+            self._eof = False
+            return self._end_of_input()
         events = self._release()
         if self._deadline == 0.0:
             # The closing handshake began since the last tick: its time runs from here.
             self._deadline = now + self._limits.close_time
         elif self._deadline is not None and now >= self._deadline:
-            if self._held is None:
-                self._held = Failed(
-                    "websocket", _RULE_TIMEOUT, 1006, "the peer did not answer our close frame"
-                )
-            events += self._end(Closing.NOW)
+            events += self._expire()
         return events
+
+    def _next_share(self, now: float) -> list[Any]:
+        """Take the next share of the input that waits."""
+        if self._deadline == 0.0:
+            self._deadline = now + self._limits.close_time
+        elif self._deadline is not None and now >= self._deadline:
+            return self._expire()
+        events: list[Any] = []
+        try:
+            self._reader.go_on(events)
+        except WebSocketError as error:
+            self._held = error.as_event()
+        self._settle()
+        self._look_at(events)
+        if self._eof and not self._kept and self._state is not State.ENDED:
+            self._deadline = 0.0
+        return events
+
+    def _expire(self) -> list[Any]:
+        if self._held is None:
+            self._held = Failed(
+                "websocket", _RULE_TIMEOUT, 1006, "the peer did not answer our close frame"
+            )
+        self._settle()
+        return self._end(Closing.NOW)
 
     # Sending
 

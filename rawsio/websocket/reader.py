@@ -12,6 +12,10 @@ is still coming, the message whose last fragment is still coming.  Four ideas:
   a kilobyte may become a megabyte, which nobody shall have to hold for a message without end.
 - **A fast path for what nearly all frames are**: short, whole in one read, a message by
   themselves.
+- **A share for each call.**  64 KB of input may hold ten thousand frames, or 64 MB once they are
+  inflated.  One call takes ``limits.turn_frames`` frames at most, and ends with the frame that
+  makes the data ``limits.turn_bytes`` or more.  The rest of the input stays as it is, uncut, and
+  :meth:`Reader.go_on` takes the next share.
 
 What is left out: everything that is sent, and what a close frame means for the connection; that is
 :mod:`rawsio.websocket.connection`.
@@ -70,6 +74,10 @@ class Reader:
         "_message",
         "_tail",
         "_deflated",
+        "_turn",
+        "_weight",
+        "kept",
+        "_at",
     )
 
     def __init__(self, limits: Limits, masked: bool, inflater: Inflater | None) -> None:  # noqa: FBT001
@@ -91,25 +99,43 @@ class Reader:
         self._tail = b""
         # The payload so far of a compressed frame; None unless the message is compressed.
         self._deflated: bytearray | None = None
+        # The share of a call: how many frames, and how many bytes of data it has given so far.
+        self._turn = range(limits.turn_frames)
+        self._weight = 0
+        # Input that waits for the next share, and where in the first piece that begins.
+        self.kept: list[bytes] = []
+        self._at = 0
 
     @property
     def buffered(self) -> int:
         """How many bytes are held."""
-        return len(self._pending) + len(self._message or b"") + len(self._deflated or b"")
+        kept = sum(map(len, self.kept)) - self._at
+        return len(self._pending) + len(self._message or b"") + len(self._deflated or b"") + kept
 
-    def read(self, data: bytes, events: list[Any]) -> None:
-        """Append the events of ``data``; a ``Closed`` is the last, and what follows is dropped.
+    def go_on(self, events: list[Any]) -> None:
+        """Take the next share of the input in ``kept``, as :meth:`read` does."""
+        at, self._at = self._at, 0
+        self.read(self.kept.pop(0), events, at)
 
-        Raises ``WebSocketError`` at the first mistake; the events before it are in ``events``.
+    def drop(self) -> None:
+        """Forget the input in ``kept``."""
+        self.kept.clear()
+        self._at = 0
+
+    def read(self, data: bytes, events: list[Any], at: int = 0) -> None:
+        """Append the events of a share of ``data``; what is left of it is in ``kept``.
+
+        A ``Closed`` is the last event, and what follows is dropped.  Raises ``WebSocketError`` at
+        the first mistake; the events before it are in ``events``.
         """
-        at = 0
         if self._pending:
-            data = self._pending + data
-            self._pending = b""
-        end = len(data)
-        if self._left:
-            at = self._payload(data, 0, events)
-        while at < end:
+            data, self._pending = self._pending + data, b""
+        end, most = len(data), self._limits.turn_bytes
+        self._weight = 0
+        at = self._payload(data, at, events) if self._left else at
+        for _ in self._turn:
+            if at >= end:
+                return
             if data[at] == _WHOLE_TEXT and self._masked and not self._opcode and end - at > 5:
                 # The fast path: decode_header, mask and the limit for a short text, in one go.
                 size = data[at + 1] ^ 0x80
@@ -126,38 +152,47 @@ class Reader:
                 self._pending = data[at:]
                 return
             first, size, body = header
-            after = body + size
-            if first & 0x08:
-                if after > end:
-                    self._pending = data[at:]
-                    return
-                if self._control(first & 0x0F, data, body, after, events):
-                    return
-                at = after
-            else:
+            if not first & 0x08:
                 self._begin(first, size)
                 self._key = data[body - 4 : body] if self._masked else _NO_KEY
                 at = self._payload(data, body, events)
+            elif body + size > end:
+                self._pending = data[at:]
+                return
+            else:
+                at = self._control(first & 0x0F, data, body, body + size, events)
+            if self._weight >= most:
+                break
+        if at < end:
+            self.kept.insert(0, data)
+            self._at = at
 
     def _longer_text(self, data: bytes, at: int, end: int, events: list[Any]) -> bool:
         """Take the fast path for a length of two bytes; ``False`` if it is not for this frame."""
         size, body = data[at + 2] << 8 | data[at + 3], at + 8
         if size <= SHORT or size > self._limit or body + size > end:
             return False
+        # The frame that makes the share full goes the longer way, which ends it.
+        self._weight += size
+        if self._weight >= self._limits.turn_bytes:
+            self._weight -= size
+            return False
         events.append(Message(decode_utf8(mask(data[body : body + size], data[at + 4 : body]))))
         return True
 
     # Control frames (section 5.5): whole, short, and between the fragments of a message
 
-    def _control(self, opcode: int, data: bytes, body: int, after: int, events: list[Any]) -> bool:
+    def _control(self, opcode: int, data: bytes, body: int, after: int, events: list[Any]) -> int:
+        """Take a control frame; return where it ends, for a close frame the end of all input."""
         payload = data[body:after]
         if self._masked:
             payload = mask(payload, data[body - 4 : body])
         if opcode == CLOSE:
             events.append(Closed(*decode_close(payload)))
-            return True
+            self.drop()
+            return len(data)
         events.append(Ping(payload) if opcode == PING else Pong(payload))
-        return False
+        return after
 
     # Data frames (sections 5.4, 5.6)
 
@@ -204,6 +239,7 @@ class Reader:
         taken = after - at
         if taken:
             self._left -= taken
+            self._weight += taken
             if self._masked:
                 piece = mask(piece, self._key)
                 if self._left:
@@ -232,6 +268,7 @@ class Reader:
         last = self._first & FIN != 0
         if last and self._deflated is not None and self._inflater is not None:
             for piece in self._inflater.inflate(self._deflated):
+                self._weight += len(piece)
                 if len(piece) + len(self._message or b"") > self._limit:
                     raise self._too_long()
                 self._append(piece)

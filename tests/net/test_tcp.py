@@ -76,7 +76,7 @@ def test_a_full_read_makes_the_next_one_larger_and_a_small_one_ends_that() -> No
         t.loop.step(0)
         t.peer.sendall(b"y")
         t.loop.step(0)
-        assert t.sock.receives == [1000, 262144, 1000, 1000]
+        assert t.sock.receives == [1000, 4000, 1000, 1000]
         assert t.owner.received() == b"x" * 2500 + b"yy"
 
 

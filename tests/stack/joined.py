@@ -43,6 +43,9 @@ class Stream:
     def touch(self) -> None:
         """Nothing waits for the end of a turn here."""
 
+    def resume(self) -> None:
+        """Nothing reads from a socket here."""
+
 
 class End:
     """What both ends have in common: one terminal event, and nothing after it."""

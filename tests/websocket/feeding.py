@@ -12,7 +12,7 @@ from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import CLOSE, Frame, decode_close, decode_frame, encode_frame
 from tests.explain.agreement import agrees
 
-__all__ = ["KEY", "Outcome", "feed", "frame", "frames", "close_sent"]
+__all__ = ["KEY", "Outcome", "close_sent", "feed", "frame", "frames", "work_off"]
 
 KEY = bytes.fromhex("37fa213d")
 
@@ -46,11 +46,18 @@ def _run(
     events: list[Any] = []
     for piece in pieces:
         events += layer.receive(piece)
-        if layer.deadline == 0.0:
-            events += layer.tick(5.0)
+        events += work_off(layer)
     if eof:
         events += layer.receive_eof()
     return Outcome(layer, events)
+
+
+def work_off(layer: WebSocketConnection) -> list[Any]:
+    """Return what comes of the input that waits for its share, and of an end that is held back."""
+    events: list[Any] = []
+    while layer.deadline == 0.0:
+        events += layer.tick(5.0)
+    return events
 
 
 def feed(

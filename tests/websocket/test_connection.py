@@ -253,8 +253,8 @@ def test_a_pong_that_nobody_asked_for_is_reported_only(role: Role) -> None:
 def test_a_flood_of_pings_is_answered_by_few_pongs_the_last_of_them_the_latest(role: Role) -> None:
     limits = Limits(pongs=3)
     layer = WebSocketConnection(role, limits)
-    layer.receive(b"".join(frame(role, PING, b"%d" % n) for n in range(1000)))
-    assert [f.payload for f in sent(layer, role)] == [b"0", b"1", b"999"]
+    layer.receive(b"".join(frame(role, PING, b"%d" % n) for n in range(200)))
+    assert [f.payload for f in sent(layer, role)] == [b"0", b"1", b"199"]
     layer.receive(frame(role, PING, b"again"))
     layer.send(Message("between"))
     layer.receive(b"".join(frame(role, PING, b"%d" % n) for n in range(5)))

@@ -18,7 +18,7 @@ from tests.laws import Subject, laws_for
 from .strategies import events, wire
 
 GENEROUS = Limits(message=100_000)
-TIGHT = Limits(message=200, fragments=3, pongs=2)
+TIGHT = Limits(message=200, fragments=3, pongs=2, turn_frames=2, turn_bytes=40)
 
 
 class OneMessage:
