@@ -210,6 +210,19 @@ class ServerHost:
         error = task.exception()
         done(None if error is not None else task.result(), error)
 
+    async def finish_tasks(self, seconds: float) -> None:
+        """Let handlers that run as asyncio tasks come to their end within this time.
+
+        Those that do not are cancelled.  Handlers that waited for them begin then, and have the
+        same time again.
+        """
+        from rawsio.net.aio import finish
+
+        for _ in range(2):
+            await finish(self._tasks, seconds)
+            self.cancel_tasks()
+        await finish(self._tasks, 0.0)
+
     def cancel_tasks(self) -> None:
         """Cancel the handlers that still run as asyncio tasks."""
         for task in list(self._tasks):

@@ -260,9 +260,13 @@ class Wires:
     async def close_on_asyncio(self, goodbye: Callable[[], None], timeout: float) -> None:
         """Say goodbye, and wait for the end."""
         ended = self.host.loop.asyncio_loop.create_future()
-        self._begin_end(goodbye, timeout, lambda: ended.done() or ended.set_result(None))
-        await ended
-        self.host.cancel_tasks()
+        end = self.host.time() + timeout
+        try:
+            self._begin_end(goodbye, timeout, lambda: ended.done() or ended.set_result(None))
+            await ended
+            await self.host.finish_tasks(end - self.host.time())
+        finally:
+            self.host.cancel_tasks()
 
     def _begin_end(
         self, goodbye: Callable[[], None], timeout: float, ended: Callable[[], object] | None = None

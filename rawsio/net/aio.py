@@ -16,14 +16,19 @@ from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-__all__ = ["AsyncioLoop"]
+__all__ = ["AsyncioLoop", "finish", "take_sigterm"]
 
 _NAMES = (
     *("time", "add_reader", "remove_reader", "add_writer", "remove_writer"),
     *("call_soon", "call_soon_threadsafe", "call_later"),
 )
+
+
+_QUIET = 5
+"""Turns of asyncio's loop without a handler after which none will follow."""
 
 
 class AsyncioLoop:
@@ -71,3 +76,44 @@ class AsyncioLoop:
     def owned(self) -> bool:
         """Return whether the calling thread is the one that the loop runs in."""
         return get_ident() == self.owner
+
+
+async def finish(pending: set[Any], seconds: float) -> None:
+    """Wait until this set of tasks or futures is empty, for so many seconds at most.
+
+    It may change meanwhile: who ends may make room for another, which begins some turns of the
+    loop later.  A task that waits for itself is not waited for.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     await finish({asyncio.get_running_loop().create_future()}, 0.01)
+    >>> asyncio.run(main())
+    """
+    from asyncio import current_task, get_running_loop, sleep, wait
+
+    time, here = get_running_loop().time, current_task()
+    end, quiet = time() + seconds, 0
+    while quiet < _QUIET:
+        others = [task for task in pending if task is not here and not task.done()]
+        left = end - time()
+        if others and left > 0:
+            await wait(others, timeout=left)
+        quiet = 0 if others and left > 0 else quiet + 1
+        await sleep(0)
+
+
+def take_sigterm(loop: Any, callback: Callable[[], object]) -> Callable[[], object]:
+    """Call back for SIGTERM where it would end the program without a word.
+
+    That is in the main thread, unless the program has a handler of its own.  Returns a function
+    that takes it back.
+    """
+    import signal
+
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return bool
+    try:
+        loop.add_signal_handler(signal.SIGTERM, callback)
+    except (NotImplementedError, RuntimeError, ValueError):  # another thread, or Windows
+        return bool
+    return lambda: loop.remove_signal_handler(signal.SIGTERM)

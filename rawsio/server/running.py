@@ -17,6 +17,7 @@ from rawsio.layer import Role
 from rawsio.log import ERROR
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
+from rawsio.net.handles import NEVER
 from rawsio.net.listener import Listener, connected, listen_tcp, shown
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 __all__ = ["Loop", "Running", "Stage"]
+
+GRACE = 1.0
+"""Seconds that a server gets whose end nobody gave a time for."""
 
 _EXIT_IN_THREAD = "a handler raised SystemExit: the server is closed, and its thread ends"
 
@@ -77,6 +81,7 @@ class Running:
         self._trace = trace
         self._listeners: list[tuple[Listener, Callable[[], object] | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
+        self._until = NEVER
         self.budget = budget
         self.driver = self._new_driver()
 
@@ -256,16 +261,31 @@ class Running:
         for sock, remove, tls in kept:
             self._add_listener(sock, remove, tls)
 
-    async def serve(self, close: Callable[[], None]) -> None:
-        """Wait until the server is closed; if the task is cancelled, close it."""
-        ended = self.host.loop.asyncio_loop.create_future()
+    async def serve(self, close: Callable[[float], None]) -> None:
+        """Wait until the server is closed; if the task is cancelled, close it.
+
+        Handlers get the time of ``close`` to come to their end, or :data:`GRACE`.
+        """
+        from rawsio.net.aio import finish, take_sigterm
+
+        loop = self.host.loop.asyncio_loop
+        ended = loop.create_future()
         self._finished.append(lambda: None if ended.done() else ended.set_result(None))
+        take_back = take_sigterm(loop, partial(close, GRACE))
         try:
             await ended
+        except BaseException:
+            close(GRACE)
+            await finish({ended}, GRACE)
+            raise
         finally:
-            close()
+            take_back()
+            self._abort()
             self.end()
-            self.host.cancel_tasks()
+            try:
+                await self.host.finish_tasks(self._until - self.host.time())
+            finally:
+                self.host.cancel_tasks()
 
     # The end
 
@@ -276,6 +296,7 @@ class Running:
             for listener, _remove, _tls in self._listeners:
                 listener.close()
         # Asked again, it may be for less time than the first time.
+        self._until = min(self._until, self.host.time() + timeout)
         if self.driver.streams:
             self.host.call_later(timeout, self._abort)
         self._go_on_closing()

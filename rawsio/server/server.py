@@ -331,11 +331,14 @@ class Server(Listening, Operators):
         """Serve on the running asyncio loop until :meth:`close` or cancellation.
 
         There, handlers may be ``async def``.  What :meth:`listen` opened before goes on here;
-        ``RuntimeError`` if clients have connected by ``step`` already.
+        ``RuntimeError`` if clients have connected by ``step`` already.  In the main thread SIGTERM
+        closes the server, unless the program has a handler of its own.  However it ends, handlers
+        (those of ``disconnect``, too) get the time of :meth:`close`, or one second, to come to
+        their end; then they are cancelled.
         """
         self._running.move_to_asyncio()
         self._running.listen_if_asked(host, port)
-        await self._running.serve(lambda: self._close(0.0))
+        await self._running.serve(self._close)
 
     # The end
 

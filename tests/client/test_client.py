@@ -229,6 +229,21 @@ def test_a_client_may_be_closed_by_its_handler(server: Running) -> None:
     assert socket.client.closed
 
 
+def test_on_asyncio_a_client_lets_its_handlers_come_to_their_end(server: Running) -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        async with Client(server.url) as socket:
+
+            @socket.on("disconnect")
+            async def gone(_reason: str, _description: Any) -> None:
+                await asyncio.sleep(0.01)
+                log.append("cleaned up")
+
+    asyncio.run(main())
+    assert log == ["cleaned up"]
+
+
 def test_a_failure_on_asyncio_leaves_nothing_open(server: Running) -> None:
     async def main() -> None:
         async with Client(server.url + "/secret"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from rawsio.limits import Limits
-from rawsio.net.aio import AsyncioLoop
+from rawsio.net.aio import AsyncioLoop, finish, take_sigterm
 from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, listen_tcp
 from rawsio.net.tcp import TCPStream
@@ -96,3 +98,55 @@ def test_it_knows_whose_thread_it_is() -> None:
         return answers
 
     assert asyncio.run(main()) == [True, False]
+
+
+def test_waiting_for_tasks_includes_those_that_follow_and_has_an_end() -> None:
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        pending: set[Any] = set()
+        log: list[str] = []
+
+        async def work(name: str, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            log.append(name)
+
+        def begin(name: str, seconds: float) -> asyncio.Task[None]:
+            task = loop.create_task(work(name, seconds))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+            return task
+
+        first = begin("first", 0.001)
+        first.add_done_callback(lambda _: loop.call_soon(loop.call_soon, begin, "second", 0.001))
+        await finish(pending, 10)
+        endless = begin("endless", 3600)
+        await finish(pending, 0.001)
+        assert not endless.done()
+        endless.cancel()
+        await finish({asyncio.current_task()}, 10)  # itself
+        return log
+
+    assert asyncio.run(main()) == ["first", "second"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asyncio takes no signals there")
+def test_a_program_that_handles_sigterm_keeps_its_handler() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            take_sigterm(loop, print)()
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            take_back = take_sigterm(loop, print)
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+            take_back()
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+            thread = threading.Thread(target=take_sigterm, args=(loop, print))
+            thread.start()
+            thread.join()
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    asyncio.run(main())

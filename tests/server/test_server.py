@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rawsio import Client as RawClient
 from rawsio import ConnectionClosed, Limits, Server
 from rawsio.engineio.session import Session
 from rawsio.errors import LocalProtocolError
@@ -572,6 +573,108 @@ def test_on_asyncio_handlers_may_be_coroutines() -> None:
         return answer
 
     assert asyncio.run(main()).endswith(b"4317[2]")
+
+
+@pytest.mark.parametrize("how", ["close", "cancel"])
+def test_on_asyncio_handlers_come_to_their_end_when_the_server_ends(how: str) -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        io = Server()
+
+        @io.on("work")
+        async def work(_socket: Any) -> None:
+            log.append("work")
+            await asyncio.sleep(0.05)
+            log.append("worked")
+
+        @io.on("disconnecting")
+        async def leaving(_socket: Any, reason: str) -> None:
+            log.append(reason)
+            await asyncio.sleep(0)
+            log.append("left")
+
+        @io.on("disconnect")
+        async def gone(_socket: Any, _reason: str) -> None:
+            log.append("begun")
+            await asyncio.sleep(0.01)
+            log.append("cleaned up")
+
+        port = io.listen()[1]
+        serving = asyncio.create_task(io.serve())
+        async with RawClient(f"http://127.0.0.1:{port}", reconnection=False) as socket:
+            socket.emit("work")
+            while not log:
+                await asyncio.sleep(0.001)
+            (io.close if how == "close" else serving.cancel)()
+            with suppress(asyncio.CancelledError):
+                await serving
+        assert io.closed
+
+    asyncio.run(main())
+    assert log == ["work", "worked", "server shutting down", "left", "begun", "cleaned up"]
+
+
+def test_on_asyncio_a_handler_that_never_ends_is_cancelled_in_time() -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        io = Server()
+
+        @io.on("work")
+        async def work(_socket: Any) -> None:
+            try:
+                log.append("work")
+                await asyncio.Event().wait()
+            finally:
+                log.append("cancelled")
+
+        @io.on("disconnect")
+        async def gone(_socket: Any, _reason: str) -> None:
+            await asyncio.sleep(0.001)
+            log.append("cleaned up")
+
+        port = io.listen()[1]
+        serving = asyncio.create_task(io.serve())
+        async with RawClient(f"http://127.0.0.1:{port}", reconnection=False) as socket:
+            socket.emit("work")
+            while not log:
+                await asyncio.sleep(0.001)
+            io.close(0.05)
+            await serving
+
+    asyncio.run(main())
+    assert log == ["work", "cancelled", "cleaned up"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asyncio takes no signals there")
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 0), ("SIGINT", 1)])
+def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int) -> None:
+    program = (
+        "import asyncio, os, signal, rawsio\n"
+        "io = rawsio.Server()\n"
+        "@io.on('disconnect')\n"
+        "async def gone(socket, reason):\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    print('cleaned up after', reason)\n"
+        "async def main():\n"
+        "    port = io.listen()[1]\n"
+        "    async def client():\n"
+        "        async with rawsio.Client(f'http://127.0.0.1:{port}', reconnection=False):\n"
+        f"            os.kill(os.getpid(), signal.{number})\n"
+        "            await asyncio.sleep(1)\n"
+        "    task = asyncio.create_task(client())\n"
+        "    await io.serve()\n"
+        "    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "    task.cancel()\n"
+        "try: asyncio.run(main())\n"
+        "except KeyboardInterrupt: raise SystemExit(1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "cleaned up after server shutting down\n", done.stderr
+    assert done.returncode == code
 
 
 def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
