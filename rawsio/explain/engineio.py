@@ -21,6 +21,7 @@ from .socketio import Packets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.limits import Limits
+    from rawsio.socketio.packets import AnyEvent
 
 __all__ = ["Session", "explain_engineio", "explain_payload"]
 
@@ -90,12 +91,18 @@ class Session:
         self._revision = revision
         self._limits = limits
         self._alone = alone  # whether nothing is known of the packets before
-        self.inner = Packets(limits, msgpack=msgpack)
-        """What explains the messages; its ``packet`` is the last whole one."""
+        self._inner = Packets(limits, msgpack=msgpack)
+        self._found: list[AnyEvent] = []
+        self.sid = ""
+        """The id of the session, once an open packet was seen."""
+
+    def take_packets(self) -> list[AnyEvent]:
+        """Return the Socket.IO packets that were completed since the last call."""
+        found, self._found = self._found, []
+        return found
 
     def explain(self, packet: str | bytes) -> Field:
         """Return the tree of the next packet."""
-        self.inner.packet = None
         failed, event = self._judge(packet)
         data = packet.encode("utf-8", "surrogatepass") if isinstance(packet, str) else packet
         tree = Field(0, len(data), "Engine.IO packet", "", "", "", [], data)
@@ -133,6 +140,7 @@ class Session:
             below = explain_json(packet[1:])
             below.name, below.rule = "handshake", "engineio-v4-handshake-keys"
             if isinstance(event, Opened):
+                self.sid = event.sid
                 tree.value = f"open: session {shown(event.sid)}"
             tree.fields.append(moved(below, 1))
         elif len(data) > 1:
@@ -147,7 +155,9 @@ class Session:
             what = "an attachment, or a packet in MessagePack"
             below = Field(at, tree.end, "data", f"{len(data)} bytes", what, "", [], data)
         else:
-            below = self.inner.explain(data)
+            below = self._inner.explain(data)
+            if self._inner.packet is not None:
+                self._found.append(self._inner.packet)
             if not isinstance(data, bytes):
                 tree.value = f"message: {below.value}"
             below.start, below.end = at, tree.end

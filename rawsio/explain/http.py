@@ -24,6 +24,7 @@ from .heads import accuse, field_line, start_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from rawsio.limits import Limits
@@ -73,10 +74,16 @@ class _Part(Enum):
 
 
 class Messages:
-    """The messages of one direction of a connection, in the order in which they come."""
+    """The messages of one direction of a connection, in the order in which they come.
 
-    def __init__(self, sender: Role, limits: Limits = DEFAULT, method: str = "GET") -> None:
+    With ``own`` each head and body has its bytes with it, and what is in it refers to those.
+    """
+
+    def __init__(
+        self, sender: Role, limits: Limits = DEFAULT, method: str = "GET", *, own: bool = False
+    ) -> None:
         self._sender = sender
+        self._own = own
         self._layer = HTTPConnection(sender.peer, limits)
         self._method = method
         self._asked: list[str] = []
@@ -86,6 +93,7 @@ class Messages:
         self._fed = 0  # what the layer has seen of it
         self._scanned = 0  # what was searched for the end of a line
         self._base = 0  # where the data stands in the stream
+        self._skipped = 0  # what came after the end
         self._left = 0
         self._expected = False  # whether the layer waits for a response
         self._events: list[Any] = []
@@ -114,17 +122,27 @@ class Messages:
         self._at = self._begun = 0
         return data
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is read: after a mistake, the end, or a switch."""
+        return self._part is _Part.OVER
+
     def feed(self, data: bytes) -> list[Field]:
         """Return the heads and bodies that ``data`` completes; a mistake completes its own."""
+        return list(self.read(data))
+
+    def read(self, data: bytes) -> Iterator[Field]:
+        """Yield the same one by one: ``head`` and ``content`` are those of the last one."""
+        if self.over:
+            self._skipped += len(data)
+            return
         self._data += data
-        found: list[Field] = []
-        while self._part is not _Part.OVER:
+        while not self.over:
             made = _STEPS[self._part](self)
             if made is None:
                 break
-            found += made
+            yield from made
         self._forget(self._begun)
-        return found
 
     def _forget(self, size: int) -> None:
         """Drop the bytes of the elements that were returned."""
@@ -140,8 +158,9 @@ class Messages:
     def end(self, *, ended: bool) -> list[Field]:
         """Return what is left at the end of the bytes; ``ended``: the connection ended, too."""
         size = len(self._data)
-        if self._part is _Part.OVER:
-            return [moved(field, self._base) for field in rest(0, size, self._why)]
+        if self.over:
+            left = rest(0, size + self._skipped, self._why)
+            return [moved(field, self._base) for field in left]
         at_rest = self._part is _Part.HEAD and not size
         failed = None
         if ended:
@@ -165,7 +184,8 @@ class Messages:
             piece = bytes(self._data[self._at :])
             fields.append(Field(self._at, size, self._part.value, shown(piece)))
         name = f"{self._kind} head" if self._part is _Part.HEAD else "body"
-        return Field(0, size, name, f"{size} bytes", "", "", fields)
+        data = bytes(self._data) if self._own else None
+        return Field(0, size, name, f"{size} bytes", "", "", fields, data)
 
     @property
     def _kind(self) -> str:
@@ -271,9 +291,12 @@ class Messages:
     def _element(self, name: str, value: str) -> Field:
         """Return what was read since the last element as one field."""
         fields, self._fields = self._fields, []
-        field = moved(Field(self._begun, self._at, name, value, "", "", fields), self._base)
+        field = Field(self._begun, self._at, name, value, "", "", fields)
+        if self._own:
+            field.fields = [moved(below, -self._begun) for below in fields]
+            field.data = bytes(memoryview(self._data)[self._begun : self._at])
         self._begun = self._at
-        return field
+        return moved(field, self._base)
 
     def _break(self, failed: Failed, name: str) -> list[Field]:
         """Return the element with the mistake in it; nothing follows."""
@@ -303,8 +326,10 @@ class Messages:
         self.content = b"".join(self._content)
         field = self._element("body", value)
         if self._content and field.fields:
+            start = 0 if self._own else field.start
+            end = start + field.end - field.start
             field.fields.append(
-                Field(field.start, field.end, "content", f"{len(self.content)} bytes",
+                Field(start, end, "content", f"{len(self.content)} bytes",
                       "the chunks joined", "9112-7.1-decode", [], self.content)
             )  # fmt: skip
         self._next_message()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
     from rawsio.websocket.deflate import Agreement
 
-    Inside = Callable[[str | bytes], Field]
+    Inside = Callable[[str | bytes], Field | None]
 
 __all__ = ["Frames", "explain_websocket", "OPCODES", "CLOSE_CODES"]
 
@@ -96,7 +96,10 @@ def explain_websocket(
 
 
 class Frames:
-    """The frames of one direction, in the order in which they come."""
+    """The frames of one direction, in the order in which they come.
+
+    With ``own`` each frame has its bytes with it, and what is in it refers to those.
+    """
 
     def __init__(
         self,
@@ -104,19 +107,26 @@ class Frames:
         deflate: Agreement | None = None,
         inside: Inside | None = None,
         limits: Limits = DEFAULT,
+        *,
+        own: bool = False,
     ) -> None:
         inflater = deflate.inflater(sender.peer) if deflate else None
         self._reader = Reader(limits, sender is Role.CLIENT, inflater)
         self._inside = inside
+        self._own = own
         self._data = bytearray()
         self._judged = 0  # how much of the data the reader has seen
         self._need = 2  # how much the next look at the data takes
         self._start = 0  # where the data stands in the stream
+        self._skipped = 0  # what came after the end
         self._events: list[Any] = []
         self._over = ""
 
     def feed(self, data: bytes) -> list[Field]:
         """Return the frames that ``data`` completes; a mistake completes its frame."""
+        if self._over:
+            self._skipped += len(data)
+            return []
         self._data += data
         found: list[Field] = []
         at = 0
@@ -134,7 +144,7 @@ class Frames:
 
     def end(self) -> list[Field]:
         """Return what is left at the end of the bytes: a frame that is not whole, or not read."""
-        size = len(self._data)
+        size = len(self._data) + self._skipped
         if not size:
             return []
         if self._over:
@@ -143,6 +153,7 @@ class Frames:
             data = bytes(self._data)
             field = self._shown(data)
             field.value, field.meaning = f"not whole: {field.value}", "more bytes are needed"
+            field.data = data if self._own else None
             fields = [field]
             try:
                 self._judge(size)
@@ -167,12 +178,14 @@ class Frames:
         except WebSocketError as error:
             # A header that is not whole is shown as far as it goes.
             end = max(self._judged - at, min(self._need, len(self._data) - at))
-            field = self._shown(bytes(memoryview(self._data)[at : at + end]))
+            data = bytes(memoryview(self._data)[at : at + end])
+            field = self._shown(data)
             _accuse(field, error)
             self._over = "what follows a mistake is not read"
-            return moved(field, at + self._start)
-        field = self._shown(data)
-        self._tell(field)
+        else:
+            field = self._shown(data)
+            self._tell(field)
+        field.data = data if self._own else None
         return moved(field, at + self._start)
 
     def _judge(self, upto: int) -> None:
@@ -207,8 +220,9 @@ class Frames:
                 whole = event.data
                 data = whole.encode() if isinstance(whole, str) else whole
                 fields = []
-                if self._inside is not None:
-                    fields = [self._inside(whole)]
+                below = self._inside(whole) if self._inside is not None else None
+                if below is not None:
+                    fields = [below]
                 field.fields.append(_message(field, whole, data, fields))
 
 

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "browser": BASE,
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "fused": BASE | PROTOCOLS | {"stack"},
+    "rules": BASE,
     "explain": BASE | PROTOCOLS,
     "schedule": BASE | {"socketio"},
     "host": BASE | {"schedule", "stack", "net", "socketio"},
@@ -122,6 +123,8 @@ NAMED_EXCEPTIONS = {
 
 ZLIB = {"websocket.deflate", "http.messages", "check.ws_deflate"}
 """Who may import zlib, inside the function that compresses."""
+ZLIB = {"websocket.deflate", "http.messages", "explain.conversation"}
+"""Who may import zlib, inside the function that compresses or inflates."""
 
 
 def _part(name: str) -> str:

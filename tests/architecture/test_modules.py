@@ -25,6 +25,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "queue.checks": "queue/test_queue.py",
     # The sockets of the server, which are tested through its public interface.
     "server.running": "server/test_server.py",
+    # How commands show what they found.
+    "commands.output": "commands/test_explain.py",
     # The parts of the client.
     "client.hearing": "client/test_client.py",
     "client.options": "client/test_client.py",

@@ -58,7 +58,7 @@ def test_any_text_gives_a_tree_that_is_whole_exactly_for_json(text: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"a":' * 50_000, "[1," * 50_000, '"' + "\\" * 9999]
+    "text", ["[" * 20_000, '{"a":' * 10_000, "[1," * 10_000, '"' + "\\" * 9999]
 )
 def test_deep_and_endless_text_ends_the_tree_early(text: str) -> None:
     tree = explain_json(text)
@@ -69,6 +69,6 @@ def test_deep_and_endless_text_ends_the_tree_early(text: str) -> None:
 
 
 def test_of_very_many_values_some_are_shown_and_all_are_counted() -> None:
-    tree = explain_json("[" + ",".join(["1"] * 50_000) + "]")
-    assert tree.fields[0].value == "50000 members"
+    tree = explain_json("[" + ",".join(["1"] * 20_000) + "]")
+    assert tree.fields[0].value == "20000 members"
     assert len(tree.fields[0].fields) == MOST - 1

@@ -1,0 +1,374 @@
+r"""The messages of a connection, each taken apart through its layers: HTTP, WebSocket, Socket.IO.
+
+A :class:`Conversation` is fed the bytes of both directions of one TCP connection in the order in
+which they passed, and gives an :class:`Item` for each head, body, frame or record.  It finds out
+what is spoken: TLS and HTTP by their first bytes, a WebSocket by the 101 (or by a first frame, if
+the beginning was not seen), Engine.IO by the query of the request.  :class:`Sessions` joins the
+connections of one Engine.IO session, so that a packet finds its attachments in another poll.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import HTTPError, SocketIOError
+from rawsio.http.messages import Request, Response
+from rawsio.layer import Role, record
+from rawsio.limits import DEFAULT
+from rawsio.patterns import Pattern
+from rawsio.websocket.deflate import DeflateOptions, confirm_answer
+from rawsio.websocket.extensions import parse_extensions
+
+from .engineio import Session
+from .fields import Field, mistake, shown, walk
+from .http import Messages
+from .json_tree import explain_json
+from .tls import Records
+from .websocket import Frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.limits import Limits
+    from rawsio.socketio.packets import AnyEvent
+    from rawsio.websocket.deflate import Agreement
+
+__all__ = ["Conversation", "Item", "Sessions", "GENEROUS"]
+
+GENEROUS = DEFAULT.but(
+    body=64_000_000,
+    message=64_000_000,
+    fragments=100_000,
+    payload_packets=100_000,
+    attachments=1000,
+    attachment_bytes=64_000_000,
+    head=262_144,
+    field=131_072,
+    start_line=131_072,
+    fields=1000,
+)
+"""Limits for looking at what others agreed on: large, as theirs may be, but finite."""
+
+_HTTP = Pattern(rb"(?:(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) |[A-Z-]{3,20} [!-~]+ |HTTP/1\.)")
+_TLS = Pattern(rb"[\x14-\x18]\x03[\x00-\x04]")
+_PREFIXES = (b"H", b"HT", b"HTT", b"HTTP", b"HTTP/", b"HTTP/1")
+
+
+@record
+class Item:
+    """One message of a connection.
+
+    ``sender`` is whose it is; ``layers`` are those that it goes through, from below; ``summary`` is
+    a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream.
+    """
+
+    sender: Role
+    layers: tuple[str, ...]
+    summary: str
+    tree: Field
+    offset: int
+    packets: list[AnyEvent] = []
+    session: str = ""
+    time: float = 0.0
+
+    @property
+    def wrong(self) -> str:
+        """The sentence of the first mistake in it, or nothing."""
+        found = mistake(self.tree)
+        return found.wrong if found else ""
+
+
+class Sessions:
+    """The Engine.IO sessions that were seen, over all connections; the oldest make room."""
+
+    MOST = 10_000
+
+    def __init__(self, limits: Limits = GENEROUS) -> None:
+        self._limits = limits
+        self._known: dict[tuple[str, Role], Session] = {}
+
+    def get(self, sid: str, sender: Role, revision: int) -> Session:
+        """Return what explains the packets that ``sender`` sends in a session."""
+        key = (sid, sender)
+        found = self._known.get(key)
+        if found is None:
+            found = Session(sender, revision=revision, limits=self._limits)
+            self._known[key] = found
+            if len(self._known) > self.MOST:
+                del self._known[next(iter(self._known))]
+        return found
+
+
+class _Asked:
+    """What a request says about the answer to it."""
+
+    __slots__ = ("method", "target", "sid", "revision", "engine", "extensions")
+
+    def __init__(self, request: Request | None) -> None:
+        pairs = request.query if request else {}
+        self.method = request.method if request else "GET"
+        self.target = request.target if request else ""
+        self.engine = "EIO" in pairs and "transport" in pairs
+        self.sid = pairs.get("sid", "")
+        self.revision = 3 if pairs.get("EIO") == "3" else 4
+        self.extensions = request.headers.get_all("sec-websocket-extensions") if request else []
+
+
+class Conversation:
+    """One TCP connection, seen from outside."""
+
+    def __init__(self, sessions: Sessions | None = None, limits: Limits = GENEROUS) -> None:
+        self.sessions = sessions if sessions is not None else Sessions(limits)
+        self.protocol = ""
+        """What is spoken: ``http``, ``websocket``, ``tls``, ``other``; empty until it is known."""
+        self.session = ""
+        """The id of the Engine.IO session that was last seen on it."""
+        self._limits = limits
+        self._early: list[tuple[Role, bytes]] = []
+        self._http: dict[Role, Messages] = {}
+        self._frames: dict[Role, Frames] = {}
+        self._records: dict[Role, Records] = {}
+        self._asked: list[_Asked] = []
+        self._now = _Asked(None)  # the request that is being sent
+        self._answered = _Asked(None)  # the one that is being answered
+        self._websocket = _Asked(None)
+        self._base = {Role.CLIENT: 0, Role.SERVER: 0}
+        self._size = {Role.CLIENT: 0, Role.SERVER: 0}
+        self._lost: set[Role] = set()
+        # A name for the session of a WebSocket whose request was not seen, or has no id yet.
+        self._own = f"#{id(self)}"
+
+    def feed(self, sender: Role, data: bytes) -> list[Item]:
+        """Return the messages that the next bytes of one direction complete."""
+        start = self._size[sender]
+        self._size[sender] += len(data)
+        if sender in self._lost or not data:
+            return []
+        if not self.protocol:
+            return self._find_out(sender, data)
+        if self.protocol == "http":
+            return self._feed_http(sender, data)
+        if self.protocol == "websocket":
+            return self._feed_frames(sender, data)
+        if self.protocol == "tls":
+            fields = self._records[sender].feed(data)
+            return [self._item(sender, ("TLS",), field, field.start) for field in fields]
+        tree = Field(0, len(data), "data", shown(data[:100]), "", "", [], data)
+        return [self._item(sender, (), tree, start)]
+
+    def missing(self, sender: Role, size: int) -> list[Item]:
+        """Bytes of one direction were not seen: it cannot be followed any further."""
+        start = self._size[sender]
+        self._size[sender] += size
+        tree = Field(0, 0, "missing", f"{size} bytes", "not in the capture", "", [], b"")
+        items = self.end(sender)
+        if sender not in self._lost:
+            tree.meaning += "; what follows is not explained"
+        self._lost.add(sender)
+        return [*items, self._item(sender, (), tree, start)]
+
+    def end(self, sender: Role, *, ended: bool = False) -> list[Item]:
+        """One direction is over: return what is left of it (``ended``: the peer ended it)."""
+        if sender in self._lost or not self.protocol:
+            return []
+        if self.protocol == "http":
+            head = self._http[sender].head
+            fields = self._http[sender].end(ended=ended)
+            return [self._of_http(sender, field, head) for field in fields]
+        readers: dict[Role, Frames] | dict[Role, Records] = self._frames or self._records
+        layer, base = ("WebSocket", self._base[sender]) if self._frames else ("TLS", 0)
+        fields = readers[sender].end() if sender in readers else []
+        return [self._item(sender, (layer,), field, base + field.start) for field in fields]
+
+    # What is spoken
+
+    def _find_out(self, sender: Role, data: bytes) -> list[Item]:
+        self._early.append((sender, data))
+        whole = b"".join(piece for who, piece in self._early if who is sender)
+        if _TLS.match(whole):
+            self.protocol = "tls"
+            self._records = {role: Records() for role in Role}
+        elif _HTTP.match(whole):
+            self.protocol = "http"
+            self._http = {role: Messages(role, self._limits, own=True) for role in Role}
+        elif _looks_framed(whole, sender):
+            self._begin_frames(_Asked(None), None)
+        elif len(whole) < 4 or whole in _PREFIXES or (whole.isalpha() and len(whole) < 20):
+            return []
+        else:
+            self.protocol = "other"
+        early, self._early = self._early, []
+        items: list[Item] = []
+        for who, piece in early:
+            self._size[who] -= len(piece)
+            items += self.feed(who, piece)
+        return items
+
+    def _begin_frames(self, asked: _Asked, agreement: Agreement | None) -> None:
+        self.protocol = "websocket"
+        self._websocket = asked
+        self._frames = {
+            role: Frames(role, agreement, None, self._limits, own=True) for role in Role
+        }
+
+    # HTTP
+
+    def _feed_http(self, sender: Role, data: bytes) -> list[Item]:
+        messages = self._http[sender]
+        if sender is Role.SERVER and not self._asked and not messages.head:
+            self._asked.append(_Asked(None))
+        items: list[Item] = []
+        for field in messages.read(data):
+            if field.name.endswith("head") and not messages.failed:
+                self._see_head(sender, field)
+            items.append(self._of_http(sender, field, messages.head))
+        if messages.switched and self.protocol == "http":
+            items += self._switch()
+        return items
+
+    def _see_head(self, sender: Role, field: Field) -> None:
+        head = _head_of(field, self._http[sender].head)
+        if sender is Role.CLIENT and isinstance(head, Request):
+            self._now = _Asked(head)
+            self._asked.append(self._now)
+            self._http[Role.SERVER].ask(head.method)
+        elif isinstance(head, Response) and (head.status >= 200 or head.status == 101):
+            self._answered = self._asked.pop(0) if self._asked else _Asked(None)
+
+    def _of_http(self, sender: Role, field: Field, head: Request | Response | None) -> Item:
+        asked = self._now if sender is Role.CLIENT else self._answered
+        item = self._item(sender, ("HTTP",), field, field.start)
+        if field.name == "body" and asked.engine and not field.wrong:
+            self._payload(item, asked, head, self._http[sender].content)
+        if asked.engine and asked.sid:
+            item.session = self.session = asked.sid
+        return item
+
+    def _payload(
+        self, item: Item, asked: _Asked, head: Request | Response | None, content: bytes
+    ) -> None:
+        if isinstance(head, Response) and head.status != 200:
+            return
+        coding = (head.headers.get("content-encoding") or "") if head else ""
+        content = _decoded(content, coding, self._limits.body)
+        if content in (b"ok", b""):
+            return
+        session = self.sessions.get(asked.sid or self._own, item.sender, asked.revision)
+        kind = (head.headers.get("content-type") or "") if head else ""
+        tree = session.payload(content, binary="octet-stream" in kind)
+        tree.start, tree.end = 0, len(item.tree.data or b"")
+        item.tree.fields = [*item.tree.fields, tree]
+        item.layers += ("Engine.IO",)
+        texts = [f.value for f in tree.fields if f.name == "Engine.IO packet"]
+        item.summary = f"{item.summary}: {'; '.join(texts)}"
+        self._look(item, session)
+
+    def _look(self, item: Item, session: Session) -> None:
+        """Take from a session what it found: packets, and its id in an open packet."""
+        item.packets = session.take_packets()
+        if item.packets:
+            item.layers += ("Socket.IO",)
+        if session.sid:
+            item.session = self.session = session.sid
+
+    def _switch(self) -> list[Item]:
+        """HTTP has ended: a WebSocket begins, or something that is not read."""
+        asked = self._answered
+        response = self._http[Role.SERVER].head
+        rest = {role: self._http[role].switch() for role in (Role.CLIENT, Role.SERVER)}
+        upgrade = response.headers.tokens("upgrade") if response else []
+        if "websocket" not in upgrade:
+            self.protocol = "other"
+        else:
+            self._begin_frames(asked, _agreement(asked, response))
+        items: list[Item] = []
+        for role, data in rest.items():
+            self._size[role] -= len(data)
+            self._base[role] = self._size[role]
+            items += self.feed(role, data)
+        return items
+
+    # WebSocket
+
+    def _feed_frames(self, sender: Role, data: bytes) -> list[Item]:
+        base = self._base[sender]
+        return [
+            self._of_frame(sender, field, base + field.start)
+            for field in self._frames[sender].feed(data)
+        ]
+
+    def _of_frame(self, sender: Role, field: Field, offset: int) -> Item:
+        item = self._item(sender, ("WebSocket",), field, offset)
+        message = field.fields[-1] if field.fields and field.fields[-1].name == "message" else None
+        if message is None or message.data is None:
+            return item
+        text = message.meaning == "the whole text message"
+        whole: str | bytes = message.data.decode() if text else message.data
+        asked = self._websocket
+        if not asked.target and text and _ENGINE.match(message.data):
+            # The request was not seen: it looks like Engine.IO, and is taken for it from now on.
+            asked.engine = True
+        if asked.engine:
+            sid = asked.sid or self._own
+            session = self.sessions.get(sid, sender, asked.revision)
+            below = session.explain(whole)
+            item.layers += ("Engine.IO",)
+            item.summary = below.value
+            self._look(item, session)
+            item.session = item.session or asked.sid or self.session
+        elif text and message.data[:1] in (b"{", b"["):
+            below = explain_json(whole)
+        else:
+            return item
+        message.fields = [below]
+        return item
+
+    def _item(self, sender: Role, layers: tuple[str, ...], field: Field, offset: int) -> Item:
+        if field.data is None:
+            field.data = b""
+        name = "" if field.name in ("frame", "record") else f"{field.name} "
+        return Item(sender, layers, f"{name}{field.value}".rstrip(" "), field, offset, [])
+
+
+def _decoded(content: bytes, coding: str, most: int) -> bytes:
+    """Return content without its compression; as it is if that is not known or broken."""
+    window = {"gzip": 31, "deflate": 15}.get(coding)
+    if window is None:
+        return content
+    import zlib
+
+    try:
+        return zlib.decompressobj(window).decompress(content, most)
+    except zlib.error:
+        return content
+
+
+_ENGINE = Pattern(rb"(?:[0-6](?:probe)?\Z|0\{|4[0-6])")
+
+
+def _looks_framed(data: bytes, sender: Role) -> bool:
+    """Say whether a stream whose beginning was not seen goes on with a frame of a WebSocket."""
+    if len(data) < 2:
+        return False
+    masked = data[1] >> 7 == (sender is Role.CLIENT)
+    return data[0] in (0x81, 0x82, 0xC1, 0xC2, 0x88, 0x89, 0x8A) and masked
+
+
+def _head_of(field: Field, head: Request | Response | None) -> Request | Response | None:
+    return head if not any(part.wrong for part in walk(field)) else None
+
+
+def _agreement(asked: _Asked, response: Request | Response | None) -> Agreement | None:
+    answer = response.headers.get_all("sec-websocket-extensions") if response else []
+    if not answer:
+        return None
+    try:
+        chosen = dict(parse_extensions(answer)).get("permessage-deflate")
+        offered = parse_extensions(asked.extensions)
+    except (HTTPError, SocketIOError):
+        return None
+    offers = [parameters for name, parameters in offered if name == "permessage-deflate"]
+    for offer in offers or [chosen or []]:
+        try:
+            if chosen is not None:
+                return confirm_answer(offer, chosen, DeflateOptions())
+        except ValueError:
+            continue
+    return None

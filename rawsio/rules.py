@@ -1,0 +1,87 @@
+"""The rules of ``rfc_notes/``, as the program itself can look them up.
+
+Every error, every verdict of the conformance checker and every explained field names its rule by an
+id such as ``6455-5.1-mask``.  :func:`find` gives the rule in our words, its level, its section of
+the document, the code that keeps it and the test that shows it.  The table ``rules.tsv`` is made of
+the tables of ``rfc_notes/`` by ``python -m tests.architecture.list_rules``.
+"""
+
+from __future__ import annotations
+
+from .layer import record
+
+__all__ = ["Rule", "find", "all_rules", "DOCUMENTS"]
+
+DOCUMENTS = {
+    "9110": "RFC 9110, HTTP Semantics",
+    "9112": "RFC 9112, HTTP/1.1",
+    "6455": "RFC 6455, The WebSocket Protocol",
+    "7692": "RFC 7692, Compression Extensions for WebSocket",
+    "engineio-v4": "the Engine.IO protocol, revision 4",
+    "engineio-v3": "the Engine.IO protocol, revision 3",
+    "socketio-v5": "the Socket.IO protocol, revision 5",
+    "layers": "rules of rawsio's own",
+    "resp": "the protocol of Redis, RESP",
+}
+"""Document -> its name."""
+
+
+@record
+class Rule:
+    """One rule.
+
+    ``level`` is MUST, MUST NOT, SHOULD, SHOULD NOT or MAY; ``who`` client, server or both;
+    ``section`` the number and title of the section, empty for documents without numbers; ``code``
+    and ``tests`` name places in ``rawsio`` and ``tests/``; ``status`` is done, caller (left to the
+    program that uses rawsio), n/a, or why it is not done.
+    """
+
+    id: str
+    level: str
+    text: str
+    who: str
+    section: str
+    code: str
+    tests: str
+    status: str
+
+    @property
+    def document(self) -> str:
+        """The name of the document.
+
+        >>> find("6455-5.1-mask").document
+        'RFC 6455, The WebSocket Protocol'
+        """
+        return next(name for key, name in DOCUMENTS.items() if self.id.startswith(key + "-"))
+
+
+_rules: dict[str, Rule] = {}
+
+
+def all_rules() -> dict[str, Rule]:
+    """Return every rule by its id, in the order of the documents."""
+    if not _rules:
+        for line in _read().decode().split("\n"):
+            if line:
+                rule = Rule(*line.split("\t"))
+                _rules[rule.id] = rule
+    return _rules
+
+
+def find(id: str) -> Rule:
+    """Return a rule; raises ``KeyError`` for an id that is none.
+
+    >>> find("6455-5.1-mask").section
+    '5.1 Overview'
+    """
+    return all_rules()[id]
+
+
+def _read() -> bytes:
+    # By the loader, so that it works from a zip file, too.
+    spec = __spec__
+    loader = spec.loader
+    if loader is None or not hasattr(loader, "get_data") or spec.origin is None:
+        raise OSError("the package's loader cannot read rules.tsv")
+    data: bytes = loader.get_data(spec.origin.removesuffix("rules.py") + "rules.tsv")
+    return data

@@ -1,0 +1,54 @@
+"""Write ``rawsio/rules.tsv`` anew, from the tables of ``rfc_notes/``.
+
+``python -m tests.architecture.list_rules``
+"""
+
+from __future__ import annotations
+
+from .rules import DOCUMENTS, NOTES, Rule, rules
+from .source import ROOT
+
+__all__ = ["TABLE", "sections", "written"]
+
+TABLE = ROOT / "rawsio" / "rules.tsv"
+
+
+def sections() -> dict[tuple[str, str], str]:
+    """Return the titles of ``rfc_notes/sections.md`` by document and section."""
+    found = {}
+    for line in (NOTES / "sections.md").read_text("utf-8").split("\n"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == 3 and cells[0] in DOCUMENTS:
+            found[cells[0], cells[1]] = cells[2]
+    return found
+
+
+def _document(rule: Rule) -> str:
+    return next(d for d in DOCUMENTS if rule.id.startswith(d + "-"))
+
+
+def _section(rule: Rule, titles: dict[tuple[str, str], str]) -> str:
+    document = _document(rule)
+    number = rule.id.removeprefix(document + "-").partition("-")[0]
+    if not document[0].isdecimal():
+        return ""
+    return f"{number} {titles[document, number]}"
+
+
+def written() -> str:
+    """Return the table as it should be: a line for each rule, cells separated by tabs."""
+    titles = sections()
+    lines = [
+        "\t".join(
+            (
+                rule.id, rule.level, rule.text, rule.who, _section(rule, titles),
+                ", ".join(rule.code), ", ".join(rule.tests), rule.status,
+            )
+        )
+        for rule in sorted(rules(), key=lambda rule: DOCUMENTS.index(_document(rule)))
+    ]  # fmt: skip
+    return "".join(line.replace("\n", " ") + "\n" for line in lines)
+
+
+if __name__ == "__main__":
+    TABLE.write_text(written(), "utf-8")

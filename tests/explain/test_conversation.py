@@ -1,0 +1,163 @@
+"""Connections seen from outside: what is spoken, and each message through its layers."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rawsio.explain.conversation import Conversation, Item, Sessions
+from rawsio.explain.fields import walk
+from rawsio.layer import Role
+from rawsio.socketio.packets import Ack, Connect, Event
+from rawsio.websocket.deflate import Agreement
+from rawsio.websocket.frames import encode_frame
+
+from .agreement import well_formed
+from .strategies import frame_bytes, http_bytes
+
+C, S = Role.CLIENT, Role.SERVER
+KEY = b"abcd"
+
+
+def get(query: str, more: str = "") -> bytes:
+    return f"GET /socket.io/?EIO=4&{query} HTTP/1.1\r\nHost: a\r\n{more}\r\n".encode()
+
+
+def post(query: str, body: bytes) -> bytes:
+    head = f"POST /socket.io/?EIO=4&{query} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def answer(body: bytes, more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (more, len(body), body)
+
+
+SWITCH = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
+WISH = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def talk(*said: tuple[Role, bytes], sessions: Sessions | None = None) -> list[Item]:
+    conversation = Conversation(sessions)
+    items: list[Item] = []
+    for sender, data in said:
+        items += conversation.feed(sender, data)
+    for role in Role:
+        items += conversation.end(role)
+    for item in items:
+        well_formed_item(item)
+    return items
+
+
+def well_formed_item(item: Item) -> None:
+    root = item.tree
+    assert root.data is not None
+    assert root.end - root.start == len(root.data) or root.name in ("missing", "rest")
+    start, root.start, root.end = root.start, 0, len(root.data)
+    well_formed(root)
+    root.start, root.end = start, start + len(root.data)
+
+
+def packets(items: list[Item]) -> list[Any]:
+    return [packet for item in items for packet in item.packets]
+
+
+def test_a_session_over_polling_is_followed_over_its_connections() -> None:
+    sessions = Sessions()
+    opened = b'0{"sid":"abc","upgrades":[],"pingInterval":1,"pingTimeout":1}'
+    first = talk((C, get("transport=polling")), (S, answer(opened)), sessions=sessions)
+    assert first[-1].session == "abc"
+    head = b'40\x1e451-["f",{"_placeholder":true,"num":0}]'
+    polling = "transport=polling&sid=abc"
+    talk((C, post(polling, head)), (S, answer(b"ok")), sessions=sessions)
+    items = talk((C, post(polling, b"bAQI=")), (S, answer(b"ok")), sessions=sessions)
+    assert packets(items) == [Event("/", ["f", b"\x01\x02"])]
+    assert items[1].layers == ("HTTP", "Engine.IO", "Socket.IO")
+    assert items[1].session == "abc"
+
+
+def test_an_upgrade_leads_to_frames_with_compression_and_packets_in_them() -> None:
+    agreement = Agreement()
+    pack = agreement.compressor(C)
+    frames = [
+        encode_frame(1, pack.compress(text), rsv1=True, mask=KEY)
+        for text in (b"40", b'42["chat","hi"]', b'42["chat","hi"]')
+    ]
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+    items = talk(
+        (C, get("transport=websocket", WISH + offer)),
+        (S, SWITCH % b"Sec-WebSocket-Extensions: permessage-deflate\r\n" + b"\x81\x0240"),
+        (C, b"".join(frames)),
+        (S, b'\x81\x0643["x"'[:4] + b"]" * 0),
+    )
+    assert packets(items) == [Connect("/"), Connect("/"), *[Event("/", ["chat", "hi"])] * 2]
+    assert [item.layers for item in items][2:4] == [("WebSocket", "Engine.IO", "Socket.IO")] * 2
+    assert [item.offset for item in items if item.sender is S] == [0, 105, 109]
+    assert items[-1].summary.startswith("not whole")
+
+
+@pytest.mark.parametrize(("coding", "pack"), [(b"gzip", gzip.compress), (b"deflate", None)])
+def test_a_compressed_poll_is_inflated(coding: bytes, pack: Any) -> None:
+    import zlib
+
+    body = (pack or zlib.compress)(b'42["chat","hi"]')
+    more = b"Content-Encoding: %b\r\n" % coding
+    items = talk((C, get("transport=polling&sid=x")), (S, answer(body, more)))
+    assert packets(items) == [Event("/", ["chat", "hi"])]
+
+
+def test_pipelined_answers_belong_to_their_requests() -> None:
+    items = talk(
+        (C, get("transport=polling&sid=x") + b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+            + get("transport=polling&sid=y")),
+        (S, answer(b'43["no id"]') + answer(b"", b"") + answer(b'431["yes"]')),
+    )  # fmt: skip
+    bodies = [item for item in items if item.summary.startswith("body")]
+    assert [(item.session, item.wrong != "") for item in bodies] == [("x", True), ("y", False)]
+    assert packets(items) == [Ack("/", ["yes"], 1)]
+
+
+def test_a_websocket_whose_beginning_was_not_seen_is_known_by_its_frames() -> None:
+    first = encode_frame(1, b'451-["f",{"_placeholder":true,"num":0}]', mask=KEY)
+    items = talk((C, first), (C, encode_frame(2, b"\x01", mask=KEY)), (S, b"\x81\x012"))
+    assert packets(items) == [Event("/", ["f", b"\x01"])]
+    assert items[2].summary == "ping: are you there?"
+
+
+def test_other_websockets_have_json_or_plain_messages() -> None:
+    ask = b"GET /live HTTP/1.1\r\nHost: a\r\n%b\r\n" % WISH.encode()
+    items = talk((C, ask), (S, SWITCH % b"" + b'\x81\x07{"a":1}' + b"\x81\x024x"))
+    assert [item.layers for item in items[2:]] == [("WebSocket",)] * 2
+    assert [field.name for field in walk(items[2].tree)][-1] == '"a"'
+
+
+def test_tls_and_what_is_neither_are_told_apart() -> None:
+    (record,) = talk((C, bytes.fromhex("1503030002 0100")))
+    assert (record.layers, record.summary) == (("TLS",), "alert: close notify, 2 bytes")
+    (other,) = talk((C, b"*3\r\n$3\r\nSET\r\n"))
+    assert other.layers == ()
+
+
+def test_a_direction_with_bytes_missing_is_not_followed_any_further() -> None:
+    conversation = Conversation()
+    conversation.feed(C, get("transport=polling"))
+    items = conversation.missing(C, 100) + conversation.feed(C, b"rest") + conversation.end(C)
+    assert [item.summary for item in items] == ["missing 100 bytes"]
+    assert conversation.feed(S, answer(b"2"))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Role), http_bytes | frame_bytes), max_size=4),
+    st.integers(1, 30),
+)
+def test_any_bytes_give_items_and_cuts_change_nothing(
+    said: list[tuple[Role, bytes]], size: int
+) -> None:
+    whole = talk(*said)
+    cut = talk(*[(who, d[at : at + size]) for who, d in said for at in range(0, len(d), size)])
+    assert [(i.sender, i.summary, i.offset, i.wrong) for i in cut if i.layers] == [
+        (i.sender, i.summary, i.offset, i.wrong) for i in whole if i.layers
+    ]
