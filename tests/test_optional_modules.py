@@ -12,8 +12,9 @@ import sys
 import pytest
 
 _RUN = """
-from rawsio import Client, Server, folder
-io = Server(app=folder(sys.argv[2]))
+from rawsio import Client, Limits, Server, folder
+# Two dozen of these run at a time: how slow that is is no matter here.
+io = Server(app=folder(sys.argv[2]), limits=Limits(slow_handler=60.0))
 
 @io.on("echo")
 def echo(socket, *values):
@@ -78,7 +79,6 @@ assert b" 200 " in page(b"/socket.io/socket.io.js")[:15]
 assert b" 200 " in page(b"/page.html")[:15]
 io.close()
 turns(lambda: io.closed)
-from rawsio import Limits
 from rawsio.testing import TestKit
 with TestKit(Server()) as kit:
     assert kit.connect().connected
