@@ -10,20 +10,7 @@ from __future__ import annotations
 
 from .layer import record
 
-__all__ = ["Rule", "find", "all_rules", "DOCUMENTS"]
-
-DOCUMENTS = {
-    "9110": "RFC 9110, HTTP Semantics",
-    "9112": "RFC 9112, HTTP/1.1",
-    "6455": "RFC 6455, The WebSocket Protocol",
-    "7692": "RFC 7692, Compression Extensions for WebSocket",
-    "engineio-v4": "the Engine.IO protocol, revision 4",
-    "engineio-v3": "the Engine.IO protocol, revision 3",
-    "socketio-v5": "the Socket.IO protocol, revision 5",
-    "layers": "rules of rawsio's own",
-    "resp": "the protocol of Redis, RESP",
-}
-"""Document -> its name."""
+__all__ = ["Rule", "find", "all_rules", "documents"]
 
 
 @record
@@ -52,19 +39,32 @@ class Rule:
         >>> find("6455-5.1-mask").document
         'RFC 6455, The WebSocket Protocol'
         """
-        return next(name for key, name in DOCUMENTS.items() if self.id.startswith(key + "-"))
+        return next(name for key, name in documents().items() if self.id.startswith(key + "-"))
 
 
+_documents: dict[str, str] = {}
 _rules: dict[str, Rule] = {}
+
+
+def documents() -> dict[str, str]:
+    """Return the name of each document by what its rules begin with.
+
+    >>> documents()["9112"]
+    'RFC 9112, HTTP/1.1'
+    """
+    all_rules()
+    return _documents
 
 
 def all_rules() -> dict[str, Rule]:
     """Return every rule by its id, in the order of the documents."""
     if not _rules:
         for line in _read().decode().split("\n"):
-            if line:
-                rule = Rule(*line.split("\t"))
-                _rules[rule.id] = rule
+            cells = line.split("\t")
+            if len(cells) == 2:
+                _documents[cells[0]] = cells[1]
+            elif line:
+                _rules[cells[0]] = Rule(*cells)
     return _rules
 
 

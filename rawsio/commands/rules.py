@@ -5,7 +5,7 @@ Without an id it lists the documents; the beginning of an id lists the rules tha
 
 from __future__ import annotations
 
-from rawsio.rules import DOCUMENTS, Rule, all_rules
+from rawsio.rules import Rule, all_rules, documents
 
 from . import Stop
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Print rules."""
     known = all_rules()
     if not options.ids:
-        for key, name in DOCUMENTS.items():
+        for key, name in documents().items():
             count = sum(id_.startswith(key + "-") for id_ in known)
             print(f"{key:12} {count:4} rules  {name}")
         return 0

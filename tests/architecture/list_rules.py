@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
 from .rules import DOCUMENTS, NOTES, Rule, rules
 from .source import ROOT
 
-__all__ = ["TABLE", "sections", "written"]
+__all__ = ["TABLE", "names_of_documents", "sections", "written"]
 
 TABLE = ROOT / "rawsio" / "rules.tsv"
 
@@ -21,6 +23,14 @@ def sections() -> dict[tuple[str, str], str]:
         if len(cells) == 3 and cells[0] in DOCUMENTS:
             found[cells[0], cells[1]] = cells[2]
     return found
+
+
+def names_of_documents() -> dict[str, str]:
+    """Return the name of each document with rules, as ``rfc_notes/README.md`` has it."""
+    found = re.findall(
+        r"^\| `([\w-]+)\.md` \| (.*) \|$", (NOTES / "README.md").read_text("utf-8"), re.M
+    )
+    return {document: name for document, name in found if document in DOCUMENTS}
 
 
 def _document(rule: Rule) -> str:
@@ -47,7 +57,8 @@ def written() -> str:
         )
         for rule in sorted(rules(), key=lambda rule: DOCUMENTS.index(_document(rule)))
     ]  # fmt: skip
-    return "".join(line.replace("\n", " ") + "\n" for line in lines)
+    names = [f"{document}\t{name}" for document, name in names_of_documents().items()]
+    return "".join(line + "\n" for line in [*names, *lines])
 
 
 if __name__ == "__main__":
