@@ -34,13 +34,10 @@ __all__ = ["COMMANDS", "Stop", "load"]
 
 COMMANDS = {
     "serve": "serve the chat and the view of the layers",
-<<<<<<< HEAD
     "check": "test a server against the rules of its protocols",
-=======
     "explain": "say what bytes, packets and captures mean, field by field",
     "rules": "look up a rule by its id: what it says, and what keeps it",
     "states": "print the table of a layer: what is legal when",
->>>>>>> edc46d1 (Explain packets, frames and captures on the command line; look up rules and states)
 }
 """The name of each command, which is that of its module, and one line of help."""
 

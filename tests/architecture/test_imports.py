@@ -121,9 +121,7 @@ NAMED_EXCEPTIONS = {
 }
 """(module, module of the standard library) -> why it may import it."""
 
-ZLIB = {"websocket.deflate", "http.messages", "check.ws_deflate"}
-"""Who may import zlib, inside the function that compresses."""
-ZLIB = {"websocket.deflate", "http.messages", "explain.conversation"}
+ZLIB = {"websocket.deflate", "http.messages", "check.ws_deflate", "explain.conversation"}
 """Who may import zlib, inside the function that compresses or inflates."""
 
 
