@@ -28,6 +28,10 @@ import sys
 
 from .layer import Failed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
     "RawsioError",
     "LocalProtocolError",
@@ -41,6 +45,7 @@ __all__ = [
     "Refused",
     "escaped",
     "leaves_the_loop",
+    "meant",
     "refusal_in",
     "welcomed_by",
 ]
@@ -129,10 +134,18 @@ class Refused(RawsioError):
     {'retry': False}
     """
 
+    namespace: str | None = None
+    """Which namespace the server refused, in an error that a client raises."""
+
     def __init__(self, message: str, data: object = None) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
+
+    def __str__(self) -> str:
+        if self.namespace is None:
+            return self.message
+        return f"the server refused the namespace {self.namespace!r}: {self.message}"
 
 
 def refusal_in(value: object, hook: str) -> Refused | None:
@@ -174,6 +187,20 @@ def welcomed_by(value: object, hook: str) -> bool:
         return value is True
     kind = type(value).__name__
     raise TypeError(f"{hook} returned {kind}: it says yes with True, and no with False or None")
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """Return the end of a message about a name that there is not: what was meant, and all others.
+
+    >>> meant("conection", ["connection", "drain"])
+    ' (did you mean connection?); there are: connection, drain'
+    """
+    from difflib import get_close_matches
+
+    listed = list(known)
+    near = get_close_matches(str(name).lower(), listed, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{hint}; there are: {', '.join(listed)}"
 
 
 def escaped(wire: bytes | str, limit: int = 40) -> str:

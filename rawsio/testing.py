@@ -36,8 +36,11 @@ from random import Random
 
 from rawsio.client import Client
 from rawsio.client.wires import turn_until_done
+from rawsio.errors import ConnectionClosed
 from rawsio.net.loop import Loop
 from rawsio.net.memory import PATIENCE, START, Switchboard
+from rawsio.server import Server
+from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 
     from rawsio.client.socket import Socket
     from rawsio.net.memory import Wire
-    from rawsio.server import Server
 
 __all__ = ["TestKit"]
 
@@ -87,10 +89,14 @@ class TestKit:
         self.clients: list[Client] = []
         self._random = Random(seed)  # noqa: S311 - the same in each run is the point
         self._servers: list[Server] = []
+        self._closed = False
         self.serve(io)
 
     def serve(self, io: Server) -> None:
         """Let this server take the connections that are made from now on; it may do so again."""
+        if not isinstance(io, Server):
+            raise TypeError(f"TestKit: a server is expected, as Server(), not {io!r}")
+        self._check_open()
         if io in self._servers:
             self._servers.remove(io)
             self._servers.append(io)
@@ -107,6 +113,10 @@ class TestKit:
         """The server that takes new connections."""
         return self._servers[-1]
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionClosed("the test kit is closed: make a new one")
+
     # Clients
 
     def client(self, namespace: str = "/", **options: Any) -> Client:
@@ -115,6 +125,7 @@ class TestKit:
         It uses WebSocket at once, unless you name other ``transports``: the upgrade from polling
         takes 0.1 virtual seconds.
         """
+        self._check_open()
         more = {"transports": ["websocket"], "random_bytes": self._random.randbytes, **options}
         made = Client(self.url + namespace, world=self, **more)
         self.clients.append(made)
@@ -165,6 +176,7 @@ class TestKit:
         37
         b'HTTP/1.1 505 HTTP Version Not Supported'
         """
+        self._check_open()
         here, there = self.board.pair()
         self.io._running.accept(None, there, ("testkit", there.fileno()))
         return here
@@ -178,6 +190,7 @@ class TestKit:
 
     def run(self) -> None:
         """Let everything happen that can happen now; time does not pass."""
+        self._check_open()
         self.board.waited = 0.0
         while True:
             self.loop.step(0)
@@ -187,6 +200,7 @@ class TestKit:
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass, and everything happen that happens meanwhile, in its order."""
+        check_seconds(seconds)
         end = self.board.now + seconds
         self.run()
         while True:
@@ -202,6 +216,8 @@ class TestKit:
 
     def wires(self, socket: Socket) -> list[Wire]:
         """Return the client's ends of the connections that a socket has now."""
+        if not hasattr(socket, "client"):
+            raise TypeError(f"a client's socket is expected, as of connect(), not {socket!r}")
         return [stream.sock for stream in socket.client._wires.streams]
 
     def cut(self, socket: Socket, *, silent: bool = False) -> None:
@@ -235,6 +251,7 @@ class TestKit:
         self.run()
         for io in self._servers:
             io._running.end()
+        self._closed = True
         self.loop.close()
 
     def __enter__(self) -> TestKit:

@@ -41,17 +41,19 @@ from rawsio.stack import prepare, preparer
 
 from .options import (
     CLIENT_LIMITS,
-    Address,
     Backoff,
+    check_auth,
+    check_brought,
     check_headers,
     escaped_query,
+    given_headers,
     make_options,
     parse_url,
 )
 from .session import ClientSession, reason_of_end
 from .socket import Socket
 from .stay import ClientHandlers, Space, Stay, check_client_name
-from .wires import ClientHost, Loop, Runnable, Wires
+from .wires import CLOSED, ClientHost, Loop, Runnable, Wires
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,12 +109,12 @@ class Client(Runnable):
         world: Any = None,
         **options: Any,
     ) -> None:
-        self.options = make_options(options)
-        self.address: Address = parse_url(url)
-        self._headers = headers if callable(headers) else check_headers(headers)
+        self.options, self.address = make_options(options), parse_url(url)
+        check_brought(tls=tls, executor=executor, parser=parser, limits=limits)
+        check_auth(auth)
+        self._headers = given_headers(headers)
         self._query = escaped_query(self.address, query)
         self._parser = parser
-        self._random_bytes = random_bytes
         self.host = ClientHost(
             Loop() if world is None else world.loop,
             CLIENT_LIMITS if limits is None else limits,
@@ -143,8 +145,13 @@ class Client(Runnable):
         return known if known is not None else self._socket(namespace, auth).connect()
 
     def _socket(self, namespace: str, auth: Any) -> Socket:
+        if not isinstance(namespace, str):
+            raise TypeError(f"the name of a namespace is a str, as '/admin', not {namespace!r}")
         if not namespace.startswith("/") or "," in namespace:
-            raise ValueError(f"the name of a namespace begins with a slash: {namespace!r}")
+            raise ValueError(
+                f"the name of a namespace begins with a slash, and has no comma: {namespace!r}"
+            )
+        check_auth(auth)
         made = self.sockets[namespace] = Socket(self, namespace, auth)
         return made
 
@@ -184,7 +191,7 @@ class Client(Runnable):
     def check_open(self) -> None:
         """Raise ``ConnectionClosed`` after ``close``."""
         if self.state is State.CLOSED:
-            raise ConnectionClosed("the client is closed")
+            raise ConnectionClosed(CLOSED)
 
     def check_size(self, prepared: Prepared) -> None:
         """Raise ``LocalProtocolError`` for a packet longer than the server takes."""
@@ -196,7 +203,10 @@ class Client(Runnable):
         else:
             size = max(_size(packet) for packet in prepared.packets())
         if size > most:
-            raise LocalProtocolError(f"{size} bytes: the server takes {most} at a time")
+            raise LocalProtocolError(
+                f"the packet has {size} bytes, and this server takes {most} at a time"
+                " (max_http_buffer_size there)"
+            )
 
     @property
     def writable(self) -> bool:

@@ -15,12 +15,13 @@ from collections import deque
 from functools import partial
 
 from rawsio.errors import ConnectionClosed
+from rawsio.log import WARNING
 from rawsio.socketio.dispatch import handlers_of, run_event
-from rawsio.socketio.handlers import Handler, check_function, check_plain
+from rawsio.socketio.handlers import Handler, check_function, check_plain, warn_of_near_miss
 from rawsio.socketio.member import Hooks
 from rawsio.socketio.reply import Reply, check_seconds
 
-from .stay import ClientHandlers, check_client_name
+from .stay import MANAGED, RAISED, ClientHandlers, check_client_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +118,12 @@ class Hearing:
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         # On the loop's thread, where kept events can be delivered before any that comes later.
         made = Handler(handler, **options)
-        self.client.host.expect(handler)
+        host = self.client.host
+        host.expect(handler)
+        warn_of_near_miss(host, name, RAISED)
+        if name in MANAGED:
+            message = f"on({name!r}) hears events of the server: socket.client.on has the client's"
+            host.log("handler", WARNING, message)
         self.client.host.call(self._add, name, made)
         return handler
 
@@ -174,8 +180,7 @@ class Hearing:
         ``ConnectionClosed`` when the socket ends.
         """
         check_seconds(timeout)
-        if self.client.closed:
-            raise ConnectionClosed("the client is closed")
+        self.client.check_open()
         host = self.client.host
         reply = _Taking(self)
         if host.on_loop() and hasattr(host.loop, "asyncio_loop"):
@@ -196,7 +201,7 @@ class Hearing:
         if self._kept:
             reply.take(self._kept.popleft())
         elif not self.active:
-            reply.fail(ConnectionClosed("the socket is not connected"))
+            reply.fail(ConnectionClosed("the socket is not connected: call connect() first"))
         else:
             self._takers.append(reply)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from os import urandom
 
-from rawsio.errors import LocalProtocolError
+from rawsio.errors import LocalProtocolError, meant
 from rawsio.http.headers import Headers
 from rawsio.layer import check_fields, record
 from rawsio.limits import Limits
 from rawsio.patterns import Pattern
+from rawsio.socketio.handlers import check_plain
 from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
@@ -27,8 +28,11 @@ __all__ = [
     "Address",
     "Backoff",
     "ClientOptions",
+    "check_auth",
+    "check_brought",
     "check_headers",
     "escaped_query",
+    "given_headers",
     "make_options",
     "parse_url",
 ]
@@ -42,6 +46,7 @@ _URL = Pattern(
 )
 _PATH = Pattern(r"/(?:[-A-Za-z0-9._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _SECURE = ("https", "wss")
+_TRANSPORTS = ("polling", "websocket")
 _OWN_FIELDS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 
 
@@ -78,16 +83,27 @@ def parse_url(url: str) -> Address:
     >>> parse_url("https://[::1]").authority
     '[::1]'
     """
+    if not isinstance(url, str):
+        raise TypeError(f"the URL of a server is a str, as 'http://localhost:3000', not {url!r}")
     found = _URL.fullmatch(url)
     if found is None:
-        raise ValueError(f"not a URL of a server: {url!r} (http://host:port is one)")
+        user = url.partition("://")[2].partition("/")[0].rpartition("@")
+        if user[1]:
+            # The text after @ only: what is before it is a password.
+            raise ValueError(
+                f"the URL of {user[2]!r} has a user name in it: send the header Authorization,"
+                " by the option headers"
+            )
+        raise ValueError(
+            f"not a URL of a server: {url!r}, which is http(s)://host[:port][/namespace][?query]"
+        )
     scheme, host, port, path, query = found.groups()
     if scheme is None:
         raise ValueError(f"the URL {url!r} needs a scheme: http://{url}")
     secure = scheme in _SECURE
     number = int(port) if port else 443 if secure else 80
     if not 0 < number < 65536:
-        raise ValueError(f"there is no port {number}")
+        raise ValueError(f"the URL {url!r} has the port {number}, and ports are 1 to 65535")
     return Address(secure, host.strip("[]"), number, path or "/", _parameters(query or ""))
 
 
@@ -100,17 +116,35 @@ def _parameters(query: str) -> tuple[tuple[str, str], ...]:
 def check_headers(given: Any) -> tuple[tuple[str, str], ...]:
     """Return the fields of a mapping or of pairs; ``LocalProtocolError`` for text that is none.
 
+    ``TypeError`` for what is neither, or no text at all.
+
     >>> check_headers({"Authorization": "Bearer x"})
     (('Authorization', 'Bearer x'),)
     """
     if not given:
         return ()
-    pairs = tuple(given.items() if hasattr(given, "items") else given)
+    pairs = _pairs("headers", given)
     Headers(pairs).block  # noqa: B018 - writing them is what checks them
     for name, _value in pairs:
         if name.lower() in _OWN_FIELDS or name.lower().startswith("sec-websocket-"):
-            raise LocalProtocolError(f"the field {name} belongs to the client")
+            raise LocalProtocolError(f"headers: the client itself sends {name}, leave it out")
     return pairs
+
+
+def given_headers(given: Any) -> Any:
+    """Return the option ``headers``, checked: pairs, or the function that will return some."""
+    if not callable(given):
+        return check_headers(given)
+    check_plain(given, "headers")
+    return given
+
+
+def _pairs(option: str, given: Any) -> tuple[tuple[Any, Any], ...]:
+    """Return the pairs of a mapping, or of pairs."""
+    try:
+        return tuple((name, value) for name, value in getattr(given, "items", lambda: given)())
+    except (TypeError, ValueError):
+        raise TypeError(f"{option}: a dict, or pairs of names and values, not {given!r}") from None
 
 
 @record
@@ -153,20 +187,27 @@ class ClientOptions:
                 " (percent-encode other characters)"
             )
         if isinstance(self.transports, str) or not self.transports:
-            raise ValueError("transports is a list of names, and one at least")
+            raise ValueError(
+                "transports: a list of 'polling' and 'websocket', one at least, is expected, not"
+                f" {self.transports!r}"
+            )
         for name in self.transports:
             if name not in ("polling", "websocket"):
-                raise ValueError(f"there is no transport {name!r}: polling, websocket")
+                raise ValueError(f"transports: there is no {name!r}{meant(name, _TRANSPORTS)}")
         check_fields(self, "timeout")
-        if self.ack_timeout is not None:
+        for name in ("timeout", "ack_timeout"):
             try:
-                check_seconds(self.ack_timeout)
+                check_seconds(getattr(self, name))
             except (TypeError, ValueError) as error:
-                raise type(error)(f"ack_timeout: {error}") from None
+                raise type(error)(f"{name}: {error}") from None
         if not isinstance(self.retries, int):
             raise TypeError(f"retries: a whole number is expected, not {self.retries!r}")
         if not 0 <= self.randomization_factor <= 1:
             raise ValueError("randomization_factor is from 0 to 1")
+
+
+_ARGUMENTS = ("auth", "headers", "query", "tls", "executor", "limits", "parser")
+"""What a client takes besides its options."""
 
 
 def make_options(given: dict[str, Any]) -> ClientOptions:
@@ -174,7 +215,7 @@ def make_options(given: dict[str, Any]) -> ClientOptions:
     known = ClientOptions.__match_args__
     for name in given:
         if name not in known:
-            raise TypeError(f"Client() has no option {name!r}; there are: {', '.join(known)}")
+            raise TypeError(f"Client() has no option {name!r}{meant(name, (*_ARGUMENTS, *known))}")
     options = ClientOptions(**given)
     options.check()
     return options
@@ -188,10 +229,48 @@ def escaped_query(address: Address, query: Any) -> tuple[tuple[str, str], ...]:
     """
     from urllib.parse import quote
 
-    pairs = list(address.query)
+    pairs: list[tuple[Any, Any]] = list(address.query)
     if query:
-        pairs += query.items() if hasattr(query, "items") else query
-    return tuple((quote(name, safe=""), quote(str(value), safe="")) for name, value in pairs)
+        pairs += _pairs("query", query)
+    return tuple((quote(str(name), safe=""), quote(str(value), safe="")) for name, value in pairs)
+
+
+def check_auth(auth: Any) -> None:
+    """Refuse what cannot be the payload of a CONNECT.
+
+    >>> check_auth("secret")
+    Traceback (most recent call last):
+    TypeError: auth: a dict, or a function that returns one, not 'secret': write {"token": 'secret'}
+    """
+    if callable(auth):
+        check_plain(auth, "auth")
+        return
+    if auth is None or isinstance(auth, dict):
+        return
+    hint = f': write {{"token": {auth!r}}}' if isinstance(auth, str) else ""
+    raise TypeError(f"auth: a dict, or a function that returns one, not {auth!r}{hint}")
+
+
+_BROUGHT = {
+    "tls": ("wrap_bio", "an ssl.SSLContext, as of ssl.create_default_context(),"),
+    "executor": ("submit", "a concurrent.futures.Executor"),
+    "parser": ("encode", "a parser, for instance a MsgpackParser(),"),
+    "limits": ("json_depth", "a Limits(...)"),
+}
+"""What a client is brought: what each has to have, and what it is called."""
+
+
+def check_brought(**objects: Any) -> None:
+    """Refuse objects that cannot do what they are brought for; ``None`` is none.
+
+    >>> check_brought(tls=True)
+    Traceback (most recent call last):
+    TypeError: tls: an ssl.SSLContext, as of ssl.create_default_context(), is expected, not True
+    """
+    for name, value in objects.items():
+        needed, words = _BROUGHT[name]
+        if value is not None and (isinstance(value, type) or not hasattr(value, needed)):
+            raise TypeError(f"{name}: {words} is expected, not {value!r}")
 
 
 class Backoff:

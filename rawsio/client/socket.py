@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import count
 
-from rawsio.errors import ConnectionClosed, LocalProtocolError
+from rawsio.errors import ConnectionClosed, LocalProtocolError, Refused
 from rawsio.log import ERROR, WARNING
 from rawsio.socketio.adapter import EVERYONE, Targets, snapshot
 from rawsio.socketio.library import announce
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from rawsio.stack import Prepared
 
 __all__ = ["Socket"]
+
+_OLD = "the server speaks Socket.IO v2, which this client does not: it needs v3 or later"
 
 
 class Socket(Hearing):
@@ -250,7 +252,7 @@ class Socket(Hearing):
             self._joined(packet.data or {})
         elif kind is ConnectError:
             self.active = False
-            self.failed(as_refused(packet.data))
+            self.failed(as_refused(packet.data, self.namespace))
             self.client.left(self)
         elif kind is Disconnect:
             self.active = False
@@ -261,7 +263,7 @@ class Socket(Hearing):
         sid, secret = data.get("sid"), data.get("pid")
         if not isinstance(sid, str):
             self.active = False
-            self.failed(ConnectionClosed("the server speaks Socket.IO v2, which is not supported"))
+            self.failed(ConnectionClosed(_OLD))
             self.client.left(self)
             return
         self.id = sid
@@ -297,6 +299,10 @@ class Socket(Hearing):
         """Take note that the namespace could not be joined, or the server not be reached."""
         queue = self.client.queue
         self._early = []
+        heard = self.handlers.library.get("connect_error") or self.opening.awaited
+        if isinstance(error, Refused) and not heard:
+            message = f"{self.client.address.origin}: {error} (nobody listens to connect_error)"
+            self.client.host.log("socketio", WARNING, message)
         queue.perform(announce, queue, Stay(self), "connect_error", error)
         if not (self.active and self.client.options.retry):
             self.opening.fail(error)

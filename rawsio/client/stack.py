@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from os import urandom
 
-from rawsio.errors import LocalProtocolError, escaped
+from rawsio.engineio.client import explain_answer
+from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, Response
@@ -265,7 +266,7 @@ class ClientStack:
 
     def _rejected(self, response: Response, body: bytes) -> Failed:
         self.close()
-        message = f"the server answered {response.status} {escaped(body)}"
+        message = f"a WebSocket was answered by {explain_answer(response, body)}"
         return Failed("websocket", "6455-4.1-status", response.status, message)
 
     def _switch(self, response: Response) -> list[Any]:

@@ -10,8 +10,9 @@ What is left out: anything about connections.
 
 from __future__ import annotations
 
-from rawsio.errors import ConnectionClosed, Refused
+from rawsio.errors import ConnectionClosed, Refused, meant
 from rawsio.socketio.adapter import EVERYONE, Targets
+from rawsio.socketio.broadcast import check_flag
 from rawsio.socketio.handlers import Handlers, check_catch_all
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import RESERVED
@@ -33,6 +34,9 @@ __all__ = ["ClientHandlers", "Flags", "Space", "Stay", "as_refused", "check_clie
 RAISED = frozenset(("connect", "connect_error", "disconnect"))
 """The events of a socket that no packet can raise."""
 
+_ENGINE_PATH = "/socket.io"
+"""What is at times written into a URL, where a namespace is meant."""
+
 MANAGED = frozenset(("reconnect", "reconnect_attempt", "reconnect_error", "reconnect_failed"))
 """The events of a client, which is about connections and not about namespaces."""
 
@@ -45,14 +49,15 @@ def check_client_name(name: Any, *, managed: bool = False) -> None:
     """
     if managed:
         if name not in MANAGED:
-            raise ValueError(f"a client has no event {name!r}: {', '.join(sorted(MANAGED))}")
+            raise ValueError(f"a client has no event {name!r}{meant(name, sorted(MANAGED))}")
     elif isinstance(name, str):
         check_catch_all(name)
         if name not in RAISED and name in RESERVED:
             hint = ' (it is "connect" here)' if name == "connection" else ""
             raise ValueError(f"no event can be named {name!r}{hint}")
     elif not isinstance(name, int) or isinstance(name, bool):
-        raise TypeError(f"the name of an event is a str or an int, not {name!r}")
+        hint = ' (write @socket.on("name"))' if callable(name) else ""
+        raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
 
 
 class ClientHandlers(Handlers):
@@ -129,6 +134,7 @@ class Flags:
 
     def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
         """Say whether the packet is worth compressing."""
+        check_flag(flag)
         return self._with(compress=flag)
 
     def timeout(self, seconds: float) -> Flags:
@@ -150,14 +156,21 @@ class Flags:
         return reply
 
 
-def as_refused(data: Any) -> Exception:
+def as_refused(data: Any, namespace: str) -> Exception:
     """Return what a CONNECT_ERROR says, as the exception that the server's middleware raised.
 
-    >>> as_refused({"message": "not authorized", "data": {"retry": False}}).data
-    {'retry': False}
+    >>> as_refused({"message": "not you", "data": {"retry": False}}, "/admin")
+    Refused('not you')
+    >>> str(as_refused("not you", "/admin"))
+    "the server refused the namespace '/admin': not you"
     """
-    if isinstance(data, dict) and isinstance(data.get("message"), str):
-        return Refused(data["message"], data.get("data"))
     if isinstance(data, str):
-        return Refused(data)
-    return ConnectionClosed("the server refused the connection and gave no reason")
+        data = {"message": data}
+    if not isinstance(data, dict) or not isinstance(data.get("message"), str):
+        return ConnectionClosed(f"the server refused the namespace {namespace!r} without a reason")
+    message = data["message"]
+    if message == "Invalid namespace" and namespace.startswith(_ENGINE_PATH):
+        message += " (the path of a URL is a namespace; the option path is for the server's own)"
+    refused = Refused(message, data.get("data"))
+    refused.namespace = namespace
+    return refused

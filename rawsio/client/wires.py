@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.errors import ConnectionClosed
 from rawsio.host import ServerHost
 from rawsio.layer import Role
 from rawsio.log import Log
@@ -19,6 +20,7 @@ from rawsio.net.connecting import Dialer, check_ssl, default_tls
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
+from rawsio.socketio.reply import check_seconds
 
 from .stack import ClientStack
 
@@ -36,7 +38,11 @@ if TYPE_CHECKING:
 
     Take = Callable[[ClientSession, list[Any]], None]
 
-__all__ = ["ClientHost", "Loop", "Runnable", "Wires", "turn_until_done"]
+__all__ = ["CLOSED", "ClientHost", "Loop", "Runnable", "Wires", "turn_until_done"]
+
+
+CLOSED = "the client is closed: make a new one"
+"""What whoever uses it still is told."""
 
 
 class ClientHost(ServerHost):
@@ -202,8 +208,14 @@ class Wires:
         """Our own loop; raises ``RuntimeError`` where the client runs on somebody else's."""
         loop = self.host.loop
         if self._own_loop and isinstance(loop, Loop):
+            self.check_open()
             return loop
-        raise RuntimeError("the loop is somebody else's: it runs already")
+        raise RuntimeError("the client runs on somebody else's loop: that makes its turns")
+
+    def check_open(self) -> None:
+        """Raise ``ConnectionClosed`` after the end."""
+        if self.closed:
+            raise ConnectionClosed(CLOSED)
 
     def start(self, goodbye: Callable[[], None]) -> None:
         """Run the loop in a thread; ``goodbye()`` is said when a handler ends it (SystemExit)."""
@@ -326,6 +338,7 @@ class Runnable:
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
+        check_seconds(timeout)
         if not self._wires.leaving:
             self._wires.host.begin_turns("`async with Client(url) as socket` instead")
         self._wires.step(timeout)
@@ -349,6 +362,7 @@ class Runnable:
         With a thread of its own this waits until what was emitted is sent, at most ``timeout``
         seconds; otherwise make turns until :attr:`closed`.
         """
+        check_seconds(timeout)
         self._wires.close(self.end, timeout)
 
     def __enter__(self) -> Any:

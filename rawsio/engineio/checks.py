@@ -41,6 +41,7 @@ __all__ = [
     "check_handshake",
     "check_revision",
     "check_jsonp",
+    "no_upgrade",
 ]
 
 
@@ -176,6 +177,17 @@ def check_query(options: EngineOptions, request: Request) -> Query:
     return query
 
 
+def no_upgrade(request: Request) -> dict[str, Any]:
+    """Return the context of a request for a WebSocket that does not ask to become one."""
+    message = "the request has no 'Upgrade: websocket': use a WebSocket to open it"
+    if "sec-websocket-key" in request.headers:
+        message = (
+            "the request lost its 'Upgrade: websocket' on the way: a proxy has to pass Upgrade and"
+            " Connection on, over HTTP/1.1 (nginx: proxy_http_version, proxy_set_header)"
+        )
+    return {"name": "TRANSPORT_HANDSHAKE_ERROR", "message": message}
+
+
 def check_origin(
     policy: OriginPolicy, request: Request, *, secure: bool, script: bool = False
 ) -> None:
@@ -199,7 +211,7 @@ def check_origin(
             "engineio-v4-http-origin",
             {"message": "ORIGIN_NOT_ALLOWED", "origin": shown},
             status=403,
-            message=policy.explain(shown),
+            message=policy.explain(shown, request.host),
         )
 
 
@@ -222,11 +234,14 @@ def check_handshake(
     if request.method != "GET":
         raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
     if query.transport == "websocket" and not query.upgrade:
-        raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
+        raise RequestError(3, "engineio-v4-http-upgrade", no_upgrade(request))
     _check_allowed(options, request, answers)
     revision = check_revision(query.protocol)
     if revision != 4 and not (revision == 3 and options.allow_eio3):
-        raise RequestError(5, "engineio-v4-handshake-protocol", {"protocol": query.protocol})
+        context = {"protocol": query.protocol}
+        if revision == 3:
+            context["message"] = "clients of Socket.IO v1 and v2 need the option allow_eio3"
+        raise RequestError(5, "engineio-v4-handshake-protocol", context)
     check_jsonp(options, query)
     return revision
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rawsio.http.messages import Response
     from rawsio.limits import Limits
 
-__all__ = ["Exchange", "EngineIOClient"]
+__all__ = ["Exchange", "EngineIOClient", "explain_answer"]
 
 _RESERVED = Pattern("[^A-Za-z0-9._~-]")
 
@@ -68,6 +68,49 @@ class Exchange:
     method: str
     target: str
     body: bytes = b""
+
+
+def explain_answer(response: Response, body: bytes) -> str:
+    """Return an answer that is no success, in words that lead to the cure.
+
+    >>> from rawsio.http.headers import Headers
+    >>> from rawsio.http.messages import Response
+    >>> explain_answer(Response(301, Headers([("Location", "https://a/")])), b"")
+    "301, which redirects to 'https://a/': connect there"
+    """
+    status = response.status
+    location = response.headers.get("location")
+    if 300 <= status < 400 and location is not None:
+        return f"{status}, which redirects to {escaped(location, 200)}: connect there"
+    if _is_page(response, body):
+        return f"{status} and an HTML page: {_NO_SERVER}"
+    if status == 404 and not body:
+        return f"404: {_NO_SERVER}"
+    return f"{status} {escaped(body, 200)}"
+
+
+_NO_SERVER = (
+    "is a Socket.IO server there, at this port, with the same option path, and does the proxy in"
+    " front of it pass its requests on?"
+)
+
+
+def _is_page(response: Response, body: bytes) -> bool:
+    kind = response.headers.get("content-type") or ""
+    return kind.lower().startswith("text/html") or body[:1] == b"<"
+
+
+_OLD_PAYLOAD = Pattern(rb"[0-9]+:0\{")
+"""How a server of protocol 3 opens a session."""
+
+
+def _explained(error: EngineIOError, response: Response, body: bytes) -> EngineIOError:
+    if _is_page(response, body):
+        return EngineIOError(f"the answer is an HTML page: {_NO_SERVER}", error.rule)
+    if _OLD_PAYLOAD.match(body):
+        message = "the server speaks Socket.IO v2 (Engine.IO 3), which this client does not"
+        return EngineIOError(message, error.rule)
+    return error
 
 
 class EngineIOClient:
@@ -234,16 +277,14 @@ class EngineIOClient:
             return []
         del self._running[exchange.kind]
         if response.status != 200:
-            return self._fail(
-                f"a {exchange.kind} was answered by {response.status} {escaped(body)}",
-                "engineio-v4-client-status",
-            )
+            message = f"a {exchange.kind} was answered by {explain_answer(response, body)}"
+            return self._fail(message, "engineio-v4-client-status")
         if exchange.kind == "post":
             return []
         try:
             packets = decode_payload(body, self._limits.unpolled)
         except EngineIOError as error:
-            return self._over(self.connection.fail(error))
+            return self._over(self.connection.fail(_explained(error, response, body)))
         events: list[Any] = []
         for packet in packets:
             events += self._receive(packet)

@@ -91,12 +91,16 @@ class OriginPolicy:
     def _named(self, origin: str) -> bool:
         return self.cors is not None and _matches(self.cors.origins, origin)
 
-    def explain(self, origin: str) -> str:
-        """Return the sentence for whoever meets the refusal, in the console of a browser."""
+    def explain(self, origin: str, host: str) -> str:
+        """Return the sentence for whoever meets the refusal, in the console of a browser.
+
+        ``host`` is what the request is for: a proxy may have put its own there.
+        """
         others = "" if self.cors is None else " and those that the option cors names"
         return (
             f"the origin {origin[:200]} may not use this server: only its own origin{others} may;"
-            " see the option cors"
+            f" see the option cors (the request names the host {host[:200]}; a proxy in front has"
+            " to pass Host on)"
         )
 
     def headers(self, origin: str | None) -> Pairs:

@@ -34,6 +34,7 @@ from .checks import (
     check_origin,
     check_query,
     check_revision,
+    no_upgrade,
 )
 from .connection import EngineIOConnection
 from .links import BODY, RESPONDED, UPGRADE, WAITING, Verdict
@@ -190,8 +191,7 @@ class EngineIOServer:
         if query.upgrade and request.method != "GET":
             raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
         if query.transport == "websocket" and not query.upgrade:
-            context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
-            raise RequestError(3, "engineio-v4-http-upgrade", context)
+            raise RequestError(3, "engineio-v4-http-upgrade", no_upgrade(request))
         return session
 
     def upgrade_headers(self, link: Link, request: Request) -> Pairs:

@@ -162,9 +162,19 @@ def members(values: list[str]) -> list[str]:
     return [member for member in listed if member]
 
 
+def _check_types(name: object, value: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a header field is a str, not {name!r}")
+    if not isinstance(value, str):
+        meant = f": write {str(value)!r}" if isinstance(value, (int, float)) else ""
+        raise TypeError(f"the value of the header field {name} is a str, not {value!r}{meant}")
+
+
 def _encode(pairs: list[tuple[str, str]]) -> bytes:
     lines = []
     for name, value in pairs:
+        if name.__class__ is not str or value.__class__ is not str:
+            _check_types(name, value)
         # 9110-5.1-name
         if name not in _USUAL and not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not a field name: {escaped(name)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.origins import OriginPolicy
 from rawsio.engineio.server import EngineIOServer
+from rawsio.errors import meant
 from rawsio.host import ServerHost
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT, Limits
@@ -77,14 +78,16 @@ _NEEDED = {
     "executor": ("submit",),
     "adapter": ("__call__",),
     "parser": ("encode", "decode", "standard"),
+    "trace": ("connection", "session"),
 }
 """What each plug has to have."""
 
 _WORDS = {
     "app": "a WSGI application or a function of the request",
     "executor": "a concurrent.futures.Executor",
-    "adapter": "a subclass of Adapter, or a function that makes one",
-    "parser": "a parser, for instance a MsgpackParser()",
+    "adapter": "a subclass of Adapter, or a function that makes one,",
+    "parser": "a parser, for instance a MsgpackParser(),",
+    "trace": "an object with connection() and session(id), which return what Traced reports to,",
 }
 
 
@@ -96,6 +99,7 @@ class Plugs:
     executor: Executor | None = None
     adapter: Any = None
     parser: Any = None
+    trace: Any = None
 
     def check(self) -> None:
         """Raise ``TypeError`` for what cannot do what it is there for."""
@@ -197,20 +201,12 @@ def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     own, engine = ServerOptions.__match_args__, EngineOptions.__match_args__
     for name in options:
         if name not in own and name not in engine:
-            known = ("limits", "trace", *Plugs.__match_args__, *own, *engine)
-            raise TypeError(f"Server() has no option {name!r}{_meant(name, known)}")
+            known = ("limits", *Plugs.__match_args__, *own, *engine)
+            raise TypeError(f"Server() has no option {name!r}{meant(name, known)}")
     return (
         ServerOptions(**{name: options[name] for name in own if name in options}),
         EngineOptions(**{name: options[name] for name in engine if name in options}),
     )
-
-
-def _meant(name: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), known, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{hint}; there are: {', '.join(known)}"
 
 
 def _recovery(option: Any) -> Any:

@@ -39,6 +39,7 @@ from rawsio.socketio.handlers import Handler, Handlers, Listening
 from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.peer import Peer
+from rawsio.socketio.reply import check_seconds
 
 from .assembly import Plugs, build
 from .conn import Conn
@@ -96,7 +97,7 @@ class Server(Listening, Operators):
         from .budget import Budget
         from .running import Loop, Running
 
-        plugs = Plugs(app, executor, adapter, parser)
+        plugs = Plugs(app, executor, adapter, parser, trace)
         loop = Loop()
         try:
             parts = build(loop, self._touched, self._gone, self._event, plugs, limits, options)
@@ -183,7 +184,7 @@ class Server(Listening, Operators):
 
     def _check_open(self, otherwise: str) -> None:
         if self._running.closing:
-            raise ConnectionClosed(f"the server is closed: it {otherwise}")
+            raise ConnectionClosed(f"the server is closed: it {otherwise}, make a new one")
 
     def on_server(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
         """Call a function for each ``server_side_emit`` of another server; also a decorator."""
@@ -194,6 +195,8 @@ class Server(Listening, Operators):
         return self.namespaces.main.server_side_emit(name, *args)
 
     def _operator(self) -> Broadcast:
+        if self._running.closed:
+            self._check_open("sends no more")
         return Broadcast(self.namespaces.main)
 
     def _own_handlers(self) -> Handlers:
@@ -294,6 +297,7 @@ class Server(Listening, Operators):
         ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError`` that says
         where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
         """
+        self._check_open("listens no more")
         return self._running.listen(host, port, sock, path, tls)
 
     def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
@@ -301,6 +305,7 @@ class Server(Listening, Operators):
 
         Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).
         """
+        self._check_open("cannot run again")
         self.host.begin_turns("`await io.serve()` instead of `io.run()`")
         self._running.listen_if_asked(host, port)
         self._running.run(self.close)
@@ -310,6 +315,7 @@ class Server(Listening, Operators):
 
         After :meth:`close`, go on until :attr:`closed`; then it does nothing.
         """
+        check_seconds(timeout)
         if not self._leaving:
             self.host.begin_turns("`await io.serve()` instead of `io.step()`")
         self._running.step(timeout)
@@ -321,6 +327,8 @@ class Server(Listening, Operators):
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``step(0)`` has something to do."""
+        if self._running.closed:
+            self._check_open("has no descriptor")
         return self._running.loop.fileno()
 
     def next_deadline(self) -> float | None:
@@ -336,6 +344,7 @@ class Server(Listening, Operators):
         (those of ``disconnect``, too) get the time of :meth:`close`, or one second, to come to
         their end; then they are cancelled.
         """
+        self._check_open("cannot run again")
         self._running.move_to_asyncio()
         self._running.listen_if_asked(host, port)
         await self._running.serve(self._close)
@@ -349,6 +358,7 @@ class Server(Listening, Operators):
         ``timeout`` seconds.  From any thread, from handlers and signal handlers, any number of
         times.
         """
+        check_seconds(timeout)
         self._leaving = True
         if not self._running.closed:
             # Queued even on the loop's thread: before run() that may still become another one.

@@ -22,6 +22,7 @@ nobody looks at pays nothing.
 from __future__ import annotations
 
 from rawsio.engineio.packets import Message
+from rawsio.errors import meant
 from rawsio.log import ERROR
 from rawsio.socketio.handlers import Handler, check_plain
 from rawsio.trace import Traced
@@ -53,7 +54,7 @@ class Watchers:
     def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
         """Register a function; without one, return a decorator."""
         if name not in NAMES:
-            raise ValueError(f"a session tells of {', '.join(NAMES)}, not of {name!r}")
+            raise ValueError(f"conn.on: a session has no event {name!r}{meant(name, NAMES)}")
         functions = self._functions.setdefault(name, [])
 
         def add(function: Callable[..., object]) -> Callable[..., object]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         ) -> Reply: ...
 
 
-__all__ = ["Broadcast", "Direct", "Operators", "room_names"]
+__all__ = ["Broadcast", "Direct", "Operators", "check_flag", "room_names"]
 
 
 def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
@@ -56,9 +56,21 @@ def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
         one = isinstance(room, str) or not hasattr(room, "__iter__")
         for name in (room,) if one else room:
             if not isinstance(name, str):
-                raise TypeError(f"the name of a room is a str, not {name!r}")
+                hint = " (its room is socket.id)" if hasattr(name, "emit_event") else ""
+                raise TypeError(f"the name of a room is a str, not {name!r}{hint}")
             names.append(name)
     return tuple(names)
+
+
+def check_flag(flag: Any) -> None:
+    """Refuse what is no answer to whether a packet is worth compressing.
+
+    >>> check_flag("no")
+    Traceback (most recent call last):
+    TypeError: compress() takes True or False, not 'no'
+    """
+    if not isinstance(flag, bool):
+        raise TypeError(f"compress() takes True or False, not {flag!r}")
 
 
 class Operators:
@@ -93,6 +105,7 @@ class Operators:
 
     def compress(self, flag: bool) -> Broadcast:  # noqa: FBT001 - the reference's signature
         """Say whether the packet is worth compressing (it is, unless said otherwise)."""
+        check_flag(flag)
         return self._operator().flagged(compress=flag)
 
     def timeout(self, seconds: float) -> Broadcast:
@@ -291,6 +304,7 @@ class Direct:
 
     def compress(self, flag: bool) -> Direct:  # noqa: FBT001 - the reference's signature
         """Say whether the packet is worth compressing."""
+        check_flag(flag)
         return self._with(compress=flag)
 
     def timeout(self, seconds: float) -> Direct:

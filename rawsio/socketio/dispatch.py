@@ -22,7 +22,7 @@ from .library import raise_library_event
 from .member import Acknowledge, State
 from .packets import Event
 from .reply import as_values
-from .sequence import Sequence, Step, log_event_failure, too_few
+from .sequence import Sequence, Step, log_event_failure, tell_surplus, too_few
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ class _EventRun(Sequence):
                 self._failed = True
                 too_few(self.host, handler, name, socket.namespace.name, len(values))
                 continue
+            most = handler.most
+            if most is not None and len(values) > most and not handler.told:
+                tell_surplus(self.host, handler, name, socket.namespace.name, len(values))
             if handler.ack and self._ack is None:
                 self._ack = Acknowledge(socket, self._event.id)
             kind = Step.ASIDE if handler.concurrent else Step.CALL

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.log import WARNING
+
 from .packets import RESERVED
 
 TYPE_CHECKING = False
@@ -43,6 +45,7 @@ __all__ = [
     "check_plain",
     "shape",
     "take_off",
+    "warn_of_near_miss",
 ]
 
 LIBRARY = frozenset(
@@ -104,7 +107,9 @@ class Handler:
     ``plain`` means that the peer's short cut may call it: synchronous, no options.
     """
 
-    __slots__ = (*("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain"),)
+    __slots__ = (
+        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain", "told"),
+    )
 
     def __init__(
         self,
@@ -127,6 +132,8 @@ class Handler:
         self.concurrent = concurrent
         self.once = once
         self.takes_socket = takes_socket
+        # Whether the log has said that it leaves out arguments.
+        self.told = False
         self.plain = not (is_async or ack or concurrent or once)
 
     def arguments(self, socket: Any, values: list[Any], ack: Any = None) -> tuple[Any, ...]:
@@ -232,7 +239,9 @@ class Listening:
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
         made = Handler(handler, takes_socket=self._takes_socket, **options)
-        self._own_host().expect(handler)
+        host = self._own_host()
+        host.expect(handler)
+        warn_of_near_miss(host, name, LIBRARY)
         self._own_handlers().add(name, made)
         return handler
 
@@ -274,6 +283,36 @@ def check_listenable(name: str | int) -> None:
     elif not isinstance(name, int) or isinstance(name, bool):
         hint = ' (write @socket.on("name"))' if callable(name) else ""
         raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
+
+
+def warn_of_near_miss(host: Host, name: str | int, library: frozenset[str]) -> None:
+    """Write a line if a name differs by one letter, or by case, from one that the library raises.
+
+    It may be meant: clients choose the names of their events.
+    """
+    if not isinstance(name, str) or name in library:
+        return
+    for other in library:
+        if len(other) >= _LONG and _one_edit(name.lower(), other):
+            message = f"on({name!r}) hears events of clients: did you mean {other!r}?"
+            host.log("handler", WARNING, message)
+
+
+_LONG = 7
+"""How long a name of the library is that nobody hits by chance."""
+
+
+def _one_edit(text: str, other: str) -> bool:
+    """Tell whether two texts are one letter apart: missing, added, wrong, or two exchanged.
+
+    >>> [_one_edit(text, "connection") for text in ("connection", "conection", "conenction", "con")]
+    [True, True, True, False]
+    """
+    while text and other and text[0] == other[0]:
+        text, other = text[1:], other[1:]
+    while text and other and text[-1] == other[-1]:
+        text, other = text[:-1], other[:-1]
+    return max(len(text), len(other)) < 2 or (len(text) == len(other) == 2 and text == other[::-1])
 
 
 def check_catch_all(name: str) -> None:

@@ -35,7 +35,7 @@ from .library import Judgement, farewell, greet, raise_library_event, refusal
 from .member import State
 from .packets import Ack, Connect, ConnectError, Disconnect, Event
 from .reply import as_values
-from .sequence import InOrder, log_event_failure, log_failure, log_slow
+from .sequence import InOrder, log_event_failure, log_failure, log_slow, tell_surplus
 from .values import made_of, weight
 
 TYPE_CHECKING = False
@@ -159,8 +159,10 @@ class Peer(InOrder):
     def _call(self, socket: Socket, event: Event, handler: Handler) -> None:
         # The short cut: what `run_event` does for one synchronous handler, without its objects.
         args = event.args
-        values = args[1:] if handler.most is None else args[1 : handler.most + 1]
-        host = self.host
+        host, most = self.host, handler.most
+        values = args[1:] if most is None else args[1 : most + 1]
+        if most is not None and len(args) > most + 1 and not handler.told:
+            tell_surplus(host, handler, args[0], event.namespace, len(args) - 1)
         began = host.time()
         self.busy = True
         try:
@@ -207,7 +209,8 @@ class Peer(InOrder):
             self.sink.send(answer)
 
     def _failed(self, event: Failed) -> None:
-        self.host.log("socketio", WARNING, f"{event.message} [{event.rule}]")
+        address = self.opening.address
+        self.host.log("socketio", WARNING, f"{address}: {event.message} [{event.rule}]")
         error = ValueError(event.message)
         for socket in list(self.sockets.values()):
             raise_library_event(self.host, socket, "error", error)
@@ -336,7 +339,8 @@ class Peer(InOrder):
         try:
             protocol.send_prepared(prepared)
         except LocalProtocolError as error:
-            self.host.log("socketio", ERROR, f"a packet was dropped: {error}")
+            message = f"{self.opening.address}: a packet was dropped: {error}"
+            self.host.log("socketio", ERROR, message)
             return
         self.sink.send(protocol.data_to_send())
 
@@ -415,7 +419,7 @@ class Peer(InOrder):
         if now - self._window < _RATE_WINDOW:
             most = self.host.limits.events_per_second
             message = f"more than {most} packets a second [socketio-v5-limit-rate]"
-            self.host.log("socketio", WARNING, message)
+            self.host.log("socketio", WARNING, f"{self.opening.address}: {message}")
             self.drop("forced close", message)
             return True
         self._window = now

@@ -189,7 +189,9 @@ class Namespaces:
         if existing is not None:
             return existing
         if not self._room_for_a_child():
-            self._host.log("socketio", WARNING, "too many namespaces: a client was refused")
+            most = self._host.limits.child_namespaces
+            message = f"a client was refused: clients have made {most} namespaces already"
+            self._host.log("socketio", WARNING, f"{message} [Limits.child_namespaces]")
             return None
         return self._make_child(name, parent)
 

@@ -98,6 +98,11 @@ class Reply:
         """Tell whether the reply is over: answered, failed or cancelled."""
         return self._state != _PENDING
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it, or will be called."""
+        return bool(self._callbacks)
+
     def cancelled(self) -> bool:
         """Tell whether :meth:`cancel` ended it."""
         return self._state == _CANCELLED
@@ -109,6 +114,7 @@ class Reply:
         that runs the loop an answer could never arrive while blocked: there, a reply that is not
         done raises ``RuntimeError`` at once.
         """
+        check_seconds(timeout)
         if self._state == _PENDING:
             self._host.wait(self, timeout)
         if self._error is not None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from functools import partial
 
 from rawsio.errors import Refused, escaped
-from rawsio.log import ERROR, WARNING
+from rawsio.log import DEBUG, ERROR, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "log_failure",
     "log_slow",
     "report_failure",
+    "tell_surplus",
     "too_few",
 ]
 
@@ -270,6 +271,17 @@ def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> 
         f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} needs "
         f"{handler.least}: not called",
     )
+
+
+def tell_surplus(host: Host, handler: Handler, name: Any, space: str, given: int) -> None:
+    """Write the line, once for a handler, about arguments that it leaves out."""
+    handler.told = True
+    shown = escaped(name) if isinstance(name, str) else str(name)
+    message = (
+        f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} takes"
+        f" {handler.most}: the others are left out"
+    )
+    host.log("handler", DEBUG, message)
 
 
 def log_slow(host: Host, handler: Handler, name: Any, space: str, seconds: float) -> None:

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "client.socket": BASE
     | {"socketio", "stack", "client.stay", "client.hearing", "client.retries"},
     "client.wires": BASE
-    | {"tls", "websocket", "host", "net", "stack"}
+    | {"tls", "websocket", "socketio", "host", "net", "stack"}
     | {"client.options", "client.session", "client.stack"},
     "client.client": BASE
     | PROTOCOLS

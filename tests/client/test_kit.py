@@ -461,7 +461,7 @@ def test_a_refused_namespace_leaves_the_others_alone(room: Room) -> None:
     secret = socket.client.socket("/secret")
     secret.on("connect_error", lambda error: errors.append((str(error), error.data)))
     room.kit.run()
-    assert errors == [("no", {"retry": 1})]
+    assert errors == [("the server refused the namespace '/secret': no", {"retry": 1})]
     assert not secret.active
     assert socket.connected
 
@@ -668,5 +668,5 @@ def test_headers_from_a_function_are_asked_for_at_every_attempt(room: Room) -> N
 def test_a_function_of_headers_that_fails_is_a_connection_error(room: Room) -> None:
     with pytest.raises(ZeroDivisionError):
         room.kit.connect(headers=lambda: 1 / 0)
-    with pytest.raises(LocalProtocolError, match="belongs to the client"):
+    with pytest.raises(LocalProtocolError, match="the client itself sends Host"):
         room.kit.connect(headers=lambda: {"Host": "elsewhere"})
