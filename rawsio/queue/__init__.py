@@ -43,16 +43,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .memory import MemoryStore
     from .messages import Dead, QueueError, QueueOptions
+    from .operations import StoreError
     from .queue import Queue
     from .sqlite import SQLiteStore
 
-__all__ = ["Queue", "QueueOptions", "QueueError", "Dead", "MemoryStore", "SQLiteStore"]
+__all__ = [
+    "Queue",
+    "QueueOptions",
+    "QueueError",
+    "Dead",
+    "StoreError",
+    "MemoryStore",
+    "SQLiteStore",
+]
 
 _HOMES = {
     "Queue": "rawsio.queue.queue",
     "QueueOptions": "rawsio.queue.messages",
     "QueueError": "rawsio.queue.messages",
     "Dead": "rawsio.queue.messages",
+    "StoreError": "rawsio.queue.operations",
     "MemoryStore": "rawsio.queue.memory",
     "SQLiteStore": "rawsio.queue.sqlite",
 }

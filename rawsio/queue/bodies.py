@@ -26,13 +26,17 @@ from rawsio.socketio.values import (
     fill_placeholders,
 )
 
+from .operations import STATES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.limits import Limits
 
-__all__ = ["decode_body", "encode_body", "pack_body", "parts_of"]
+    from .operations import Row
+
+__all__ = ["decode_body", "encode_body", "pack_body", "parts_of", "shown"]
 
 
 def encode_body(value: Any, limits: Limits = DEFAULT) -> bytes:
@@ -94,3 +98,20 @@ def decode_body(body: bytes, limits: Limits = DEFAULT) -> Any:
     if not attachments:
         return decode_value(text, 0, limits)
     return decode_value(text, 0, limits, fill_placeholders(list(attachments), limits))
+
+
+def shown(row: Row, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """Return a message as those see it who look at a queue; times in seconds since 1970."""
+    return {
+        "id": row.id,
+        "state": STATES[row.state],
+        "body": decode_body(row.body, limits),
+        "deliveries": row.deliveries,
+        "published": row.published / 1000,
+        "priority": row.priority,
+        "due": row.due / 1000 if row.due else None,
+        "expires": None if row.expires is None else row.expires / 1000,
+        "group": row.group,
+        "key": row.key,
+        "error": row.error,
+    }

@@ -137,13 +137,14 @@ class Delivery:
     """One message, leased to one consumer.
 
     ``token`` names this delivery: an acknowledgement counts only with the latest one.  ``body`` is
-    encoded (:mod:`rawsio.queue.bodies`).  ``published`` is in seconds since 1970, ``deliveries``
-    counts this one, too.
+    encoded (:mod:`rawsio.queue.bodies`), ``lease`` the number of the claim in the store.
+    ``published`` is in seconds since 1970, ``deliveries`` counts this one, too.
     """
 
     id: int
     token: str
     body: bytes
+    lease: int
     deliveries: int
     published: float
     key: str | None = None

@@ -306,6 +306,11 @@ class Queue:
             self.extend(token, lease.consumer.lease)
         return lease is not None
 
+    def unsee(self, token: Any) -> None:
+        """Give back a message that was delivered and that nobody has looked at."""
+        if token in self._leases:
+            self._give_back(token, "", 0.0, counted=False)
+
     def lease_of(self, token: Any) -> tuple[int, int] | None:
         """Return the id and the number of a lease, as the store knows it."""
         lease = self._leases.get(token)
@@ -379,12 +384,17 @@ class Queue:
         counts = self.counts
         shown: dict[str, float] = {name: getattr(counts, name) for name in STATES}
         shown["bytes"] = counts.bytes
-        shown["waiting"] = len(self._outbox) + len(self._sent)
+        shown["waiting"] = self.waiting
         shown["consumers"] = len(self._consumers.named)
         shown["credit"] = self._consumers.room
         head = counts.head
         shown["oldest_age"] = 0.0 if head is None else max(0.0, self.now - head / 1000)
         return {**shown, **self.totals}
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the store, or are with it."""
+        return len(self._outbox) + len(self._sent)
 
     def close(self) -> None:
         """Refuse what is new, and give back what is with consumers."""
@@ -500,7 +510,9 @@ class Queue:
         self._leases[token] = consumer.leases[token] = lease
         self._consumers.feed(consumer)
         published = row.published / 1000
-        delivery = Delivery(row.id, token, row.body, row.deliveries, published, row.key, row.group)
+        delivery = Delivery(
+            row.id, token, row.body, number, row.deliveries, published, row.key, row.group
+        )
         if consumer.batch == 1:
             self._deliver(consumer, [delivery], events)
         elif self._consumers.fill(consumer, delivery, self.now):

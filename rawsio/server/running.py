@@ -82,6 +82,8 @@ class Running:
         self._listeners: list[tuple[Listener, Callable[[], object] | None, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self._until = NEVER
+        # What has to end before the server has.
+        self.holds: set[object] = set()
         self.budget = budget
         self.driver = self._new_driver()
 
@@ -234,7 +236,7 @@ class Running:
         if loop.copied:
             loop.check_process(self.driver.streams)
         loop.step(timeout)
-        if self.closing and not self.driver.streams:
+        if self.closing and not self.driver.streams and not self.holds:
             self.end()
             loop.close()
 
@@ -308,10 +310,16 @@ class Running:
             self._stage = Stage.PARTING
             for stream in list(self.driver.streams):
                 self._part(stream)
-        if not self.driver.streams:
+        if not self.driver.streams and not self.holds:
             finished, self._finished = self._finished, []
             for callback in finished:
                 callback()
+
+    def let_go(self, held: object) -> None:
+        """What was in ``holds`` has ended."""
+        self.holds.discard(held)
+        if self.closing:
+            self._go_on_closing()
 
     def _part(self, stream: TCPStream) -> None:
         application = self._gateway.application

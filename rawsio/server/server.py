@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from rawsio.engineio.session import Session
     from rawsio.host import ServerHost
     from rawsio.limits import Limits
+    from rawsio.queue.jobs import Jobs
+    from rawsio.queue.queues import Queues
     from rawsio.schedule import Timer
     from rawsio.socketio.namespace import Namespace
     from rawsio.socketio.reply import Reply
@@ -112,6 +114,7 @@ class Server(Listening, Operators):
         self._pressure = parts.pressure
         self._trace = trace
         self._leaving = False
+        self._queues: Queues | None = None
         for hook in parts.registry.options.judges():
             self.host.expect(hook)
         self._budget = Budget(parts.host, parts.registry.sessions.values, parts.namespaces.shrink)
@@ -152,6 +155,30 @@ class Server(Listening, Operators):
         self.host.expect(fn)
         self.host.error_handlers = (*self.host.error_handlers, made)
         return fn
+
+    # Queues
+
+    def queue(
+        self,
+        name: str,
+        *,
+        path: Any = None,
+        synchronous: str = "FULL",
+        **options: Any,
+    ) -> Jobs:
+        """Return a new queue: messages are stored until one consumer has processed them.
+
+        ``path`` is a SQLite file, which may be your own; without it messages are in memory, and end
+        with the process.  ``synchronous="NORMAL"`` is faster, and may lose the last commits when
+        power fails.  ``options`` are the fields of :class:`~rawsio.queue.QueueOptions`.  Raises
+        :class:`~rawsio.queue.StoreError` for a file that cannot be used.  Belongs to set-up.
+        """
+        self._check_open("makes no more queues")
+        if self._queues is None:
+            from rawsio.queue.queues import Queues
+
+            self._queues = Queues(self.host)
+        return self._queues.make(name, path, synchronous, options)
 
     # Timers
 
@@ -308,7 +335,10 @@ class Server(Listening, Operators):
         self._check_open("cannot run again")
         self.host.begin_turns("`await io.serve()` instead of `io.run()`")
         self._running.listen_if_asked(host, port)
-        self._running.run(self.close)
+        try:
+            self._running.run(self.close)
+        finally:
+            self._abandon()
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop; wait at most ``timeout`` seconds for something to do.
@@ -347,9 +377,16 @@ class Server(Listening, Operators):
         self._check_open("cannot run again")
         self._running.move_to_asyncio()
         self._running.listen_if_asked(host, port)
-        await self._running.serve(self._close)
+        try:
+            await self._running.serve(self._close)
+        finally:
+            self._abandon()
 
     # The end
+
+    def _abandon(self) -> None:
+        if self._queues is not None:
+            self._queues.abandon()
 
     def close(self, timeout: float = 1.0) -> None:
         """Stop serving: no new connections, every socket ends with ``server shutting down``.
@@ -372,6 +409,10 @@ class Server(Listening, Operators):
             self.host.end_timers()
             self.namespaces.close()
             self.engine.close(reason)
+            if self._queues is not None:
+                queues = self._queues
+                self._running.holds.add(queues)
+                queues.stop(timeout, lambda: self._running.let_go(queues))
         self._running.close(timeout)
 
     def stats(self) -> dict[str, Any]:

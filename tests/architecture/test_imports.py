@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "server.wsgi": BASE | {"http", "server.application", "server.streaming"},
     "server.applications": BASE | {"server.application", "server.wsgi"},
     "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
-    "queue": BASE | {"socketio", "net"},
     "cluster": BASE | {"socketio", "redis"},
+    "queue": BASE | {"socketio", "net", "host", "stack"},
     "server.static": BASE | {"http", "server.application"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     | {"server.answering", "server.applications"},
     "server.server": BASE
     | PROTOCOLS
-    | {"trace", "fused", "host", "schedule"}
+    | {"queue", "trace", "fused", "host", "schedule"}
     | {"server.assembly", "server.budget", "server.conn", "server.running"},
     "server": {"server.server"},
     "client.options": BASE | {"http", "socketio"},

@@ -23,6 +23,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "queue.messages": "queue/test_queue.py",
     "queue.operations": "queue/test_queue.py",
     "queue.checks": "queue/test_queue.py",
+    "queue.handling": "queue/test_jobs.py",
+    "queue.queues": "queue/test_jobs.py",
     # The sockets of the server, which are tested through its public interface.
     "server.running": "server/test_server.py",
     # How commands show what they found.

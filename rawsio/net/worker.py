@@ -1,0 +1,128 @@
+"""A thread that does one job after another, and tells a loop what came of each.
+
+For work that may wait for a disk.  Whoever wants several steps without anything in between takes a
+*turn*: the thread then does what comes by that turn, until it is given back.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from queue import SimpleQueue
+    from threading import Thread
+    from typing import Any
+
+    Done = Callable[[Any, BaseException | None], None]
+    Post = Callable[..., object]
+    Job = tuple[Callable[[], Any], Done, Post]
+
+__all__ = ["Turn", "Worker"]
+
+
+class Worker:
+    """A thread, started by the first job; a daemon, so it never keeps a program from its end.
+
+    >>> worker = Worker("example")
+    >>> answers = []
+    >>> worker.submit(lambda: 6 * 7, lambda *answer: answers.append(answer), lambda fn, *a: fn(*a))
+    >>> worker.stop()
+    True
+    >>> answers
+    [(42, None)]
+    """
+
+    def __init__(self, name: str) -> None:
+        from queue import SimpleQueue
+
+        self._name = name
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._stopped = False
+
+    def submit(self, job: Callable[[], Any], done: Done, post: Post) -> None:
+        """Do a job after those before; then ``post(done, result, error)``, in this thread."""
+        if self._stopped:
+            raise RuntimeError("the worker has been stopped")
+        if self._thread is None:
+            from threading import Thread
+
+            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        self._jobs.put((job, done, post))
+
+    def _run(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            _do(*job)
+            # A thread that waits keeps nothing of what it did.
+            del job
+
+    def stop(self, timeout: float | None = 10.0) -> bool:
+        """Take no more jobs, and wait for those that were given; ``False`` if it takes longer."""
+        if not self._stopped:
+            self._stopped = True
+            self._jobs.put(None)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def let_end(self) -> None:
+        """Take no more jobs, and wait for nothing."""
+        self._stopped = True
+        self._jobs.put(None)
+
+
+class Turn:
+    """The undivided attention of a worker, from :meth:`take` to :meth:`give_back`."""
+
+    def __init__(self) -> None:
+        from queue import SimpleQueue
+
+        self._steps: SimpleQueue[Job | None] = SimpleQueue()
+
+    def take(self, worker: Worker) -> None:
+        """Get in line."""
+        worker.submit(self._serve, _ignore, _nowhere)
+
+    def _serve(self) -> None:
+        while (step := self._steps.get()) is not None:
+            _do(*step)
+
+    def do(self, step: Callable[[], Any], done: Done, post: Post) -> None:
+        """Do a step once the turn has come; as :meth:`Worker.submit`."""
+        self._steps.put((step, done, post))
+
+    def wait(self) -> None:
+        """Block until the turn has come; the worker does nothing until it is given back."""
+        from threading import Event
+
+        come = Event()
+        self.do(come.set, _ignore, _nowhere)
+        come.wait()
+
+    def give_back(self) -> None:
+        """Let the worker go on with others' jobs."""
+        self._steps.put(None)
+
+
+def _do(job: Callable[[], Any], done: Done, post: Post) -> None:
+    try:
+        result, failed = job(), None
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever gave the job
+        result, failed = None, error
+    try:
+        post(done, result, failed)
+    except RuntimeError:
+        return  # the loop has been closed: nobody is left to be told
+
+
+def _ignore(_result: Any, _error: BaseException | None) -> None:
+    return
+
+
+def _nowhere(*_args: Any) -> None:
+    return

@@ -1,0 +1,321 @@
+"""A queue as applications use it: ``io.queue("jobs", ...)``.
+
+Publishing may be done from any thread and from coroutines: ``jobs.publish(body)`` gives a
+:class:`~rawsio.socketio.reply.Reply` that ends with the commit.  Handlers run as event handlers do:
+on the loop, on the executor's threads, or as tasks.  What a handler returns does not matter; that
+it returns acknowledges the message, and what it raises gives the message back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rawsio.log import INFO
+from rawsio.socketio.reply import Reply
+
+from .bodies import encode_body, shown
+from .handling import Handling, Message
+from .messages import Buried, Deliver, Drained, QueueError, QueueOptions, Rejected, Settled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .keeper import Keeper
+    from .queue import Queue
+    from .transactions import Transaction
+
+__all__ = ["Jobs"]
+
+_WINDOW = 1000
+"""How many publishes of other threads may wait for their commit before a thread is held up."""
+
+
+class Jobs:
+    """One queue of a server; made by :meth:`rawsio.Server.queue`.
+
+    >>> from rawsio import Server
+    >>> from rawsio.testing import TestKit
+    >>> io = Server()
+    >>> jobs = io.queue("jobs")
+    >>> @jobs.handler
+    ... def resize(message):
+    ...     print(message.id, message.body)
+    >>> with TestKit(io) as kit:
+    ...     published = jobs.publish({"pic": 7})
+    ...     kit.run()
+    ...     published.result()
+    1 {'pic': 7}
+    Published(id=1, duplicate=False)
+    """
+
+    def __init__(self, keeper: Keeper, queue: Queue) -> None:
+        self.keeper = keeper
+        self.queue = queue
+        self.name = queue.name
+        self._host = keeper.host
+        self._consumers: dict[Any, Callable[[list[Any]], None]] = {}
+        self._drained: dict[Any, Callable[[], None]] = {}
+        self._handlings: list[Handling] = []
+        self._window: deque[Reply] = deque()
+        self.ended: Callable[[], None] = _nothing
+
+    # Publishing
+
+    def publish(
+        self,
+        body: Any,
+        *,
+        key: str | None = None,
+        delay: float = 0.0,
+        priority: int = 0,
+        group: str | None = None,
+        expires: float | None = None,
+    ) -> Reply:
+        """Store a message; the reply is ``Published(id, duplicate)``, after the commit.
+
+        ``body`` is whatever an event may carry.  A second message with the same ``key`` is not
+        stored (``duplicate``).  It is delivered not before ``delay`` seconds, and not after
+        ``expires`` seconds; higher ``priority`` first; messages of a ``group`` one at a time, in
+        order.  The reply fails with :class:`~rawsio.queue.QueueError`: ``full``, ``too_large``,
+        ``bad_request``, ``unavailable`` or ``closing``.  A body that cannot be encoded raises
+        ``LocalProtocolError`` here.  A thread that publishes faster than the disk takes it waits.
+        """
+        options = {
+            "key": key,
+            "delay": delay,
+            "priority": priority,
+            "group": group,
+            "expires": expires,
+        }
+        return self._publish(encode_body(body, self._host.limits), options)
+
+    def _publish(self, body: bytes, options: dict[str, Any]) -> Reply:
+        reply = Reply(self._host)
+        if not self._host.on_loop():
+            self._hold_up(reply)
+        self._host.call(self.enqueue, reply, body, options)
+        return reply
+
+    def _hold_up(self, reply: Reply) -> None:
+        window = self._window
+        window.append(reply)
+        while len(window) > _WINDOW:
+            try:
+                oldest = window.popleft()
+            except IndexError:
+                return
+            oldest.exception()
+
+    def publish_many(self, bodies: Iterable[Any], **options: Any) -> list[Reply]:
+        """Publish each body; see :meth:`publish`.  They go into one transaction, if they fit."""
+        encoded = [encode_body(body, self._host.limits) for body in bodies]
+        return [self._publish(body, dict(options)) for body in encoded]
+
+    # Processing
+
+    def handler(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        concurrency: int = 1,
+        batch: int = 1,
+        linger: float = 0.0,
+        prefetch: int | None = None,
+        lease: float | None = None,
+    ) -> Any:
+        """Call ``fn(message)`` for each message; also a decorator.
+
+        When it returns, the message is done.  When it raises, the message is delivered again after
+        a wait that grows (``backoff``), and becomes a dead letter after ``max_deliveries``;
+        :class:`~rawsio.queue.Dead` makes it one at once.  ``concurrency`` calls run at a time,
+        where handlers run on threads or as tasks.  With ``batch`` it gets lists of at most so many
+        messages, ``linger`` seconds after the first at the latest, and all of a list succeed or
+        fail together.  ``prefetch`` messages (``concurrency`` calls' worth if not given) are
+        fetched ahead; more is faster, but all that are fetched count as delivered when the process
+        dies.  ``lease`` seconds after a call began the message is given to somebody else.
+        """
+        if fn is None:
+            return lambda fn: self.handler(
+                fn,
+                concurrency=concurrency,
+                batch=batch,
+                linger=linger,
+                prefetch=prefetch,
+                lease=lease,
+            )
+        self._host.expect(fn)
+        credit = concurrency * batch if prefetch is None else prefetch
+        made = Handling(self, fn, concurrency, many=batch > 1)
+        self._handlings.append(made)
+        name = ("handler", len(self._handlings))
+        self.consume(
+            name,
+            made.give,
+            credit=max(credit, batch),
+            batch=batch,
+            linger=linger,
+            lease=lease,
+            waits=True,
+        )
+        return fn
+
+    def transaction(self, message: Message) -> Transaction:
+        """Let your SQL and the end of a message be one transaction: a context manager.
+
+        ::
+
+            with jobs.transaction(message) as db:
+                db.execute("INSERT INTO thumbs VALUES (?)", (message.body["pic"],))
+
+        It commits both or, if the block raises or the lease has ended meanwhile, neither: then it
+        raises ``QueueError`` (``stale``).  It waits for its turn at the file, so it is for threads
+        (``Server(executor=...)``) and, as ``async with`` and ``await db.execute(...)``, for
+        coroutines; on the loop's thread ``with`` raises ``RuntimeError`` at once.  Others wait
+        meanwhile: keep it short.
+        """
+        from .transactions import Transaction
+
+        return Transaction(self, message)
+
+    # Management
+
+    def redrive(self, limit: int = 1000) -> Reply:
+        """Give the oldest dead letters new deliveries; the reply is how many."""
+        return self._ask(self.queue.redrive, limit)
+
+    def purge(self, *states: str) -> Reply:
+        """Delete messages that nobody holds; the reply is how many.
+
+        ``states`` are of ``ready``, ``delayed``, ``blocked`` and ``dead``; without any: all but
+        the dead letters.
+        """
+        return self._ask(self.queue.purge, states or ("ready", "delayed", "blocked"))
+
+    def peek(self, state: str | None = None, limit: int = 10, after: int = 0) -> Reply:
+        """Look at messages without taking them; the reply is a list of dicts, oldest first."""
+        limits = self._host.limits
+
+        def shape(rows: list[Any]) -> list[Any]:
+            return [shown(row, limits) for row in rows]
+
+        return self._ask(self.queue.peek, state, limit, after, shape=shape)
+
+    def _ask(
+        self,
+        request: Callable[..., None],
+        *args: Any,
+        shape: Callable[[Any], Iterable[Any]] | None = None,
+    ) -> Reply:
+        reply = Reply(self._host)
+        ticket: Any = reply if shape is None else _Shaped(reply, shape)
+        self._host.call(self.request, ticket, request, ticket, *args)
+        return reply
+
+    def stats(self) -> dict[str, float]:
+        """Return how the queue stands, and what it did since the start.
+
+        Messages by state (``ready delayed blocked leased dead``), ``bytes`` of bodies, ``waiting``
+        operations, ``consumers``, free ``credit``, ``oldest_age`` of the message that is next, in
+        seconds; since the start ``published duplicates refused delivered acked nacked returned
+        lapsed expired dropped buried``; and ``commit_ms_p50`` and ``commit_ms_p99``.
+        """
+        median, worst = self.keeper.commit_times()
+        return {**self.queue.stats(), "commit_ms_p50": median, "commit_ms_p99": worst}
+
+    @property
+    def options(self) -> QueueOptions:
+        """The options, with the bounds filled in."""
+        return self.queue.options
+
+    # On the loop's thread: for handlers and the wire
+
+    def request(self, ticket: Any, request: Callable[..., Any], *args: Any) -> Any:
+        """Make a request of the queue; what it refuses fails the ticket."""
+        try:
+            return request(*args)
+        except QueueError as error:
+            ticket.fail(error)
+        finally:
+            self.keeper.touch()
+
+    def enqueue(self, ticket: Any, body: bytes, options: dict[str, Any]) -> None:
+        """Publish a body that is encoded."""
+        try:
+            self.queue.publish(ticket, body, **options)
+        except QueueError as error:
+            ticket.fail(error)
+            return
+        self.keeper.touch()
+
+    def consume(
+        self,
+        name: Any,
+        give: Callable[[list[Any]], None],
+        drained: Callable[[], None] | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a consumer: ``give(deliveries)`` is called for each batch."""
+        self.queue.consume(name, **options)
+        self._consumers[name] = give
+        if drained is not None:
+            self._drained[name] = drained
+        self.keeper.touch()
+
+    def cancel(self, name: Any, *, keep: bool = False) -> int:
+        """Remove a consumer; what it holds is given back."""
+        self._consumers.pop(name, None)
+        self._drained.pop(name, None)
+        returned = self.queue.cancel(name, keep=keep)
+        self.keeper.touch()
+        return returned
+
+    def take(self, events: list[Any]) -> None:
+        """Take what the queue gave."""
+        for event in events:
+            kind = event.__class__
+            if kind is Settled:
+                if event.ticket is not None:
+                    event.ticket.resolve(event.value)
+            elif kind is Deliver:
+                give = self._consumers.get(event.consumer)
+                if give is not None:
+                    give(event.deliveries)
+            elif kind is Rejected:
+                event.ticket.fail(event.error)
+            elif kind is Drained:
+                self._drained.get(event.consumer, _nothing)()
+            elif kind is Buried:
+                line = f"message {event.id} of {self.name} is a dead letter: {event.error[:200]}"
+                self._host.log("queue", INFO, line)
+
+    # The end
+
+    @property
+    def busy(self) -> bool:
+        """Whether handlers are at work."""
+        return any(handling.running for handling in self._handlings)
+
+    def pause(self, ended: Callable[[], None]) -> None:
+        """Deliver nothing any more; handlers that have begun go on, and ``ended`` is called."""
+        self.ended = ended
+        self.queue.closing = True
+        for handling in self._handlings:
+            handling.stop()
+
+
+class _Shaped:
+    def __init__(self, reply: Reply, shape: Callable[[Any], Iterable[Any]]) -> None:
+        self._reply = reply
+        self._shape = shape
+
+    def resolve(self, value: Any) -> None:
+        self._reply.resolve(list(self._shape(value)))
+
+    def fail(self, error: BaseException) -> None:
+        self._reply.fail(error)
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,220 @@
+"""Turns: everything that one turn of the loop asks of a store is one transaction.
+
+A :class:`Keeper` stands between the queues of a file and the thread that works on it.  What is
+asked for while a transaction runs waits for the next one; two are never in flight.  The loop never
+waits for the disk.  A store in memory needs no thread, and is asked at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rawsio.log import ERROR
+
+from .operations import StoreError, Write
+from .queue import Queue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from rawsio.host import ServerHost
+    from rawsio.net.worker import Worker
+
+    from .messages import QueueOptions
+    from .operations import Counts, Store
+
+    class Client(Protocol):
+        """Who uses a queue."""
+
+        queue: Queue
+
+        def take(self, events: list[Any], /) -> None:
+            """Take what the queue gave."""
+
+
+__all__ = ["Keeper"]
+
+_SAMPLES = 512
+"""How many commits the statistics are about."""
+
+
+class Keeper:
+    """The queues of one store, on the loop of ``host``.
+
+    ``worker`` is the thread that uses the store, or ``None``.
+    """
+
+    def __init__(self, host: ServerHost, store: Store, worker: Worker | None = None) -> None:
+        self.host = host
+        self.store = store
+        self.worker = worker
+        self.clients: list[Client] = []
+        self.commits: deque[float] = deque(maxlen=_SAMPLES)
+        self._writes: list[Write] = []
+        self._busy = False
+        self._armed = False
+        self._over = False
+        self._timer: Any = None
+        self._broken = ""
+        self._clock: Any = None
+        self._offset = self._last = 0.0
+        self._emptied: Callable[[], None] | None = None
+
+    def now(self) -> float:
+        """Return seconds since 1970 that never jump: the clock of the loop, set once.
+
+        A server that moves to another loop has another clock, on which the time goes on.
+        """
+        time = self.host.time
+        if time is not self._clock:
+            self._clock = time
+            self._offset = max(self.host.wall(), self._last) - time()
+        self._last = time() + self._offset
+        return self._last
+
+    def open(self, name: str, options: QueueOptions) -> Queue:
+        """Begin to serve a queue; raises :class:`StoreError`.  Not while the loop runs."""
+        checked = options.checked(self.host.limits)
+        now = self.now()
+        opened = self.store.open(name, checked.max_deliveries, int(now * 1000))
+        queue = Queue(name, *opened, checked, self.host.limits, random=self._random)
+        queue.tick(now)
+        return queue
+
+    def _random(self) -> float:
+        return int.from_bytes(self.host.random_bytes(4), "big") / 2**32
+
+    # Turns
+
+    def touch(self) -> None:
+        """Something is to be done: at the end of this turn."""
+        if not self._armed and not self._over:
+            self._armed = True
+            self.host.loop.call_soon(self._flush)
+
+    def write(self, write: Write) -> None:
+        """Write rows with the next transaction."""
+        self._writes.append(write)
+        self.touch()
+
+    def _flush(self) -> None:
+        self._armed = False
+        if self._busy or self._over:
+            return
+        now = self.now()
+        for client in self.clients:
+            client.take(client.queue.tick(now))
+        operations: list[Any] = []
+        asked: list[tuple[Client, int]] = []
+        for client in self.clients:
+            mine = client.queue.operations()
+            if mine:
+                operations += mine
+                asked.append((client, len(mine)))
+        writes, self._writes = self._writes, []
+        if operations or writes:
+            self._busy = True
+            self._submit(operations + writes, asked)
+        else:
+            self._wait(now)
+
+    def _submit(self, operations: list[Any], asked: list[tuple[Client, int]]) -> None:
+        names = [client.queue.name for client, _ in asked]
+        time = self.host.time
+
+        def work() -> tuple[list[Any], list[Counts], float]:
+            began = time()
+            results = self.store.apply(operations)
+            return results, [self.store.counts(name) for name in names], time() - began
+
+        def done(result: Any, error: BaseException | None) -> None:
+            self._done(asked, operations, result, error)
+
+        if self.worker is not None:
+            self.worker.submit(work, done, self.host.loop.call_soon_threadsafe)
+            return
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - as the worker would
+            done(None, error)
+        else:
+            done(result, None)
+
+    def _done(
+        self, asked: list[tuple[Client, int]], operations: list[Any], result: Any, error: Any
+    ) -> None:
+        self._busy = False
+        if error is not None:
+            self._failed(asked, operations, error)
+        else:
+            self._broken = ""
+            results, counts, seconds = result
+            self.commits.append(seconds)
+            at = 0
+            for (client, length), count in zip(asked, counts, strict=True):
+                client.take(client.queue.receive(results[at : at + length], count))
+                at += length
+        if self._emptied is not None and not self._pending():
+            emptied, self._emptied = self._emptied, None
+            emptied()
+        self.touch()
+
+    def _failed(
+        self, asked: list[tuple[Client, int]], operations: list[Any], error: BaseException
+    ) -> None:
+        if not isinstance(error, StoreError):
+            self.host.log("queue", ERROR, "a store failed", error)
+            error = StoreError(f"the store failed: {error!r}")
+        if str(error) != self._broken:  # once, not in each of its turns
+            self._broken = str(error)
+            self.host.log("queue", ERROR, self._broken)
+        self._writes = [op for op in operations if op.__class__ is Write] + self._writes
+        for client, _ in asked:
+            client.take(client.queue.receive_failure(error))
+
+    def _wait(self, now: float) -> None:
+        deadlines = [client.queue.deadline for client in self.clients]
+        due = min((d for d in deadlines if d is not None), default=None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self.host.call_later(max(0.0, due - now), self.touch)
+
+    # Statistics
+
+    def commit_times(self) -> tuple[float, float]:
+        """Return the median and the 99th percentile of the last commits, in milliseconds."""
+        known = sorted(self.commits)
+        if not known:
+            return 0.0, 0.0
+        return known[len(known) // 2] * 1e3, known[len(known) * 99 // 100] * 1e3
+
+    # The end
+
+    def _pending(self) -> bool:
+        return self._busy or bool(self._writes) or any(c.queue.waiting for c in self.clients)
+
+    def drain(self, emptied: Callable[[], None]) -> None:
+        """Call ``emptied()`` when nothing waits for the store."""
+        if self._pending():
+            self._emptied = emptied
+            self.touch()
+        else:
+            emptied()
+
+    def close(self, done: Callable[[], None]) -> None:
+        """Close the store, after what it is doing; then ``done()``, if the loop still runs."""
+        if self._over:
+            return
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.worker is None:
+            self.store.close()
+            done()
+            return
+        self.worker.submit(self.store.close, lambda *_: done(), self.host.loop.call_soon_threadsafe)
+        self.worker.let_end()

@@ -1,0 +1,120 @@
+"""The queues of one server: made by name, started with its loop, stopped with it.
+
+Files are opened when a queue is made, so a file that cannot be used is an exception in the program
+that names it.  All queues of a file share one store and one thread.  At the end no message is
+delivered any more, handlers get time to finish, and what is left is given back.
+"""
+
+from __future__ import annotations
+
+from .jobs import Jobs
+from .keeper import Keeper
+from .memory import MemoryStore
+from .messages import QueueOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.host import ServerHost
+
+__all__ = ["Queues"]
+
+
+class Queues:
+    """All queues of a server."""
+
+    def __init__(self, host: ServerHost) -> None:
+        self._host = host
+        self._keepers: dict[str | None, Keeper] = {}
+        self._jobs: dict[str, Jobs] = {}
+        self._ended: Callable[[], None] | None = None
+        self._timer: Any = None
+
+    def make(self, name: str, path: Any, synchronous: str, options: dict[str, Any]) -> Jobs:
+        """Make a queue; ``TypeError`` for an unknown option, ``ValueError`` for a known name."""
+        if not isinstance(name, str) or not 0 < len(name) <= self._host.limits.queue_key:
+            raise ValueError(f"the name of a queue is a text, not {name!r}")
+        if name in self._jobs:
+            raise ValueError(f"there is a queue {name!r} already")
+        known = QueueOptions.__match_args__
+        for option in options:
+            if option not in known:
+                raise TypeError(f"a queue has no option {option!r}; there are {', '.join(known)}")
+        made = QueueOptions(**options)
+        made.checked(self._host.limits)
+        keeper = self.keeper(path, synchronous)
+        jobs = self._jobs[name] = Jobs(keeper, keeper.open(name, made))
+        keeper.clients.append(jobs)
+        keeper.touch()
+        return jobs
+
+    def keeper(self, path: Any, synchronous: str = "FULL") -> Keeper:
+        """Return who keeps a file (``None``: the memory), opened if it is new."""
+        if path is None:
+            return self._keepers.setdefault(None, Keeper(self._host, MemoryStore()))
+        from rawsio.net.files import real_path
+        from rawsio.net.worker import Worker
+
+        from .sqlite import SQLiteStore
+
+        name = real_path(path)
+        if name not in self._keepers:
+            store = SQLiteStore(name, synchronous=synchronous)
+            self._keepers[name] = Keeper(self._host, store, Worker("rawsio-queue"))
+        return self._keepers[name]
+
+    # The end
+
+    def stop(self, timeout: float, ended: Callable[[], None]) -> None:
+        """Deliver nothing any more, wait for handlers, give back the rest, close the files.
+
+        ``ended()`` is called when all of that is done; handlers get ``timeout`` seconds.
+        """
+        if self._ended is not None:
+            return
+        self._ended = ended
+        for jobs in self._jobs.values():
+            jobs.pause(self._check)
+        self._timer = self._host.call_later(timeout, self._give_up)
+        self._check()
+
+    def _check(self) -> None:
+        if not any(jobs.busy for jobs in self._jobs.values()):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self._timer = None
+        for jobs in self._jobs.values():
+            jobs.queue.close()
+        left = [len(self._keepers)]
+
+        def closed() -> None:
+            left[0] -= 1
+            if not left[0] and self._ended is not None:
+                self._ended()
+
+        for keeper in self._keepers.values():
+            keeper.drain(lambda keeper=keeper: keeper.close(closed))  # type: ignore[misc]
+        # A disk that does not answer is no reason to stay.
+        self._host.call_later(_PATIENCE, self.abandon)
+
+    def abandon(self) -> None:
+        """Close the files without waiting: the loop is about to end, or has."""
+        for keeper in self._keepers.values():
+            keeper.close(_nothing)
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
+
+_PATIENCE = 5.0
+"""Seconds that the last transaction may take."""
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,95 @@
+"""One transaction for all that one turn asked, and what happens when it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rawsio import Server
+from rawsio.queue import QueueError, StoreError
+from rawsio.queue.operations import Insert
+from rawsio.testing import TestKit
+
+
+class Counting:
+    """A store that counts its batches, and fails when it is told."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.batches: list[int] = []
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def apply(self, operations: list[Any]) -> list[Any]:
+        if self.error is not None and any(isinstance(op, Insert) for op in operations):
+            raise self.error
+        self.batches.append(len(operations))
+        return list(self._store.apply(operations))
+
+
+def counted(io: Server, *names: str) -> tuple[Counting, list[Any]]:
+    made = [io.queue(name) for name in names]
+    keeper = made[0].keeper
+    keeper.store = Counting(keeper.store)  # type: ignore[assignment]
+    return keeper.store, made  # type: ignore[return-value]
+
+
+@pytest.mark.rule("queue-turn-one-commit")
+def test_all_queues_of_a_turn_share_one_transaction() -> None:
+    io = Server()
+    store, (first, second) = counted(io, "a", "b")
+    with TestKit(io) as kit:
+        kit.run()
+        store.batches.clear()
+        replies = [queue.publish(n) for n in range(10) for queue in (first, second)]
+        kit.run()
+        assert store.batches == [20]
+        assert all(reply.done() for reply in replies)
+
+
+def test_a_store_that_fails_is_named_once_and_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    with TestKit(io) as kit:
+        store.error = StoreError("app.db: the disk is gone")
+        for _ in range(3):
+            reply = jobs.publish(1)
+            kit.advance(2.0)
+            with pytest.raises(QueueError, match="the disk is gone") as caught:
+                reply.result()
+            assert caught.value.code == "unavailable"
+        assert caplog.text.count("the disk is gone") == 1
+        store.error = None
+        reply = jobs.publish(1)
+        kit.advance(2.0)
+        assert reply.result().id == 1
+
+
+def test_a_mistake_of_a_store_is_an_error_of_the_request() -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    with TestKit(io) as kit:
+        store.error = ZeroDivisionError("oops")
+        reply = jobs.publish(1)
+        kit.run()
+        with pytest.raises(QueueError, match="oops"):
+            reply.result()
+
+
+def test_a_server_with_nothing_to_do_does_not_turn() -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    jobs.handler(lambda _message: None)
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        kit.run()
+        before = len(store.batches)
+        kit.advance(3600)
+        assert len(store.batches) == before
+        assert io.next_deadline() is None or io.next_deadline() > kit.board.now + 1  # type: ignore[operator]
+        assert jobs.stats()["commit_ms_p99"] >= 0
