@@ -171,7 +171,8 @@ class EngineOptions:
     allow_request: Callable[[Any], object] | None = None
     """Asked with the first request of a session: ``False``, a message or a
     :class:`~rawsio.errors.Refused`, returned or raised, refuses it; ``None`` and ``True`` let it
-    pass.  On asyncio it may be ``async def``."""
+    pass.  ``request.peer`` has the address and the certificate of who asks.  On asyncio it may be
+    ``async def``."""
     middleware: tuple[Callable[[Any], Any], ...] = ()
     """Each is called with every request, and lets it pass with ``None`` or ``True``.
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "NOBODY",
+    "Peer",
     "Request",
     "Response",
     "Body",
@@ -61,12 +63,29 @@ __all__ = [
 _VERSIONS = ("1.0", "1.1")
 
 
-class _Carrier:
-    """What carries ``data``, which is made when it is first asked for."""
+@record
+class Peer:
+    """Who asks: the address at the other end of the connection, and whether TLS is below.
 
-    __slots__ = ("_data",)
+    ``certificate`` is the one that the client has shown (mutual TLS), as ``ssl`` gives it.
+    """
+
+    address: str = ""
+    secure: bool = False
+    certificate: dict[str, Any] | None = None
+
+
+NOBODY = Peer()
+"""The peer of a request that came over no connection."""
+
+
+class _Carrier:
+    """What a request carries beside its head: ``data``, made when it is first asked for."""
+
+    __slots__ = ("_data", "_peer")
 
     _data: dict[str, Any]
+    _peer: Peer
 
     @property
     def data(self) -> dict[str, Any]:
@@ -76,6 +95,18 @@ class _Carrier:
         except AttributeError:
             self._data = {}
             return self._data
+
+    @property
+    def peer(self) -> Peer:
+        """Who asks, as far as whoever has the connection has told."""
+        try:
+            return self._peer
+        except AttributeError:
+            return NOBODY
+
+    def came_from(self, peer: Peer) -> None:
+        """Note who asks."""
+        self._peer = peer
 
 
 @record

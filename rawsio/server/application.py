@@ -12,8 +12,7 @@ from __future__ import annotations
 from binascii import crc32
 
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Response, accepted_coding, answer, compressed
-from rawsio.layer import record
+from rawsio.http.messages import NOBODY, Peer, Response, accepted_coding, answer, compressed
 from rawsio.patterns import Pattern
 
 TYPE_CHECKING = False
@@ -42,22 +41,6 @@ __all__ = [
     "precondition",
     "unquoted",
 ]
-
-
-@record
-class Peer:
-    """Who asks: the address at the other end of the connection, and whether TLS is below.
-
-    ``certificate`` is the one that the client has shown (mutual TLS), as ``ssl`` gives it.
-    """
-
-    address: str = ""
-    secure: bool = False
-    certificate: dict[str, Any] | None = None
-
-
-NOBODY = Peer()
-"""The peer of a request that came over no connection."""
 
 
 _WORTH_IT = 1024

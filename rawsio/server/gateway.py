@@ -22,7 +22,7 @@ from functools import partial
 from rawsio.engineio.checks import Answers, Unanswered
 from rawsio.engineio.links import BODY, UPGRADE
 from rawsio.errors import HTTPError, escaped
-from rawsio.http.messages import Body, EndOfMessage, Request, answer
+from rawsio.http.messages import Body, EndOfMessage, Peer, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
 from rawsio.stack import EndOfInput
@@ -91,6 +91,7 @@ class Gateway:
         self.deflate = deflate
         self.drive = drive
         self._asking: dict[ServerStack, _Asking] = {}
+        self._hooked = registry.options.hooked()
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
@@ -143,6 +144,8 @@ class Gateway:
             if not self.registry.refuses_host(stack, request):
                 stack.body = bytearray()
             return
+        if self._hooked:
+            request.came_from(Peer(stack.address, stack.secure, stack.certificate))
         self._judge(stack, request)
 
     def _judge(self, stack: ServerStack, request: Request, answers: Answers | None = None) -> None:

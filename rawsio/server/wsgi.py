@@ -121,7 +121,10 @@ _APART = ("content-length", "content-type", "host", "transfer-encoding")
 
 
 def _environ(request: Request, body: bytes, peer: Peer, *, threads: bool) -> dict[str, Any]:
-    """Return the WSGI environment of a request."""
+    """Return the WSGI environment of a request.
+
+    The certificate that a client has shown is in ``rawsio.certificate``, as ``ssl`` gives it.
+    """
     from io import BytesIO, StringIO
 
     given, path = request.host, request.path
@@ -149,12 +152,19 @@ def _environ(request: Request, body: bytes, peer: Peer, *, threads: bool) -> dic
     }
     if peer.address:
         variables["REMOTE_ADDR"] = peer.address
+    if peer.certificate is not None:
+        variables["SSL_CLIENT_VERIFY"] = "SUCCESS"
+        variables["rawsio.certificate"] = peer.certificate
     if given:
         variables["HTTP_HOST"] = given
+    _add_fields(variables, request)
+    return variables
+
+
+def _add_fields(variables: dict[str, Any], request: Request) -> None:
     for name, value in request.headers:
         # A name with an underscore would pass for one with a dash: such fields are left out.
         if "_" not in name and name.lower() not in _APART:
             key = "HTTP_" + name.upper().replace("-", "_")
             joint = "; " if key == "HTTP_COOKIE" else ","
             variables[key] = f"{variables[key]}{joint}{value}" if key in variables else value
-    return variables

@@ -111,6 +111,8 @@ def modules() -> tuple[Module, ...]:
     """Return every module of rawsio, in order of their names."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
+        if "-" in path.name:  # a program that others run, by its path
+            continue
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found.append(Module(name, path))

@@ -96,7 +96,7 @@ SEAMS = {
 }
 """Where a protocol speaks in the values of another, named one by one."""
 
-FREE = {"", "__main__", "testing", "commands", "check"}
+FREE = {"", "__main__", "testing", "commands", "check", "_pyinstaller"}
 """Modules that may import all of rawsio: they stand above everything."""
 
 DEMO = {"browser.chat", "browser.tracing"}

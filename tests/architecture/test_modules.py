@@ -12,6 +12,7 @@ import rawsio
 from .source import ROOT, Module, for_every_module, modules
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "_pyinstaller": "test_pyinstaller.py",
     # Records and checks, which their users' tests need.
     # One server's part in a cluster, tried with two of them.
     "cluster.messages": "cluster/test_classic.py",

@@ -196,6 +196,18 @@ def test_other_paths_are_the_applications_with_their_bodies() -> None:
     assert said.endswith(b"/xbody")
 
 
+@pytest.mark.parametrize("hook", ["allow_request", "middleware", "on_headers"])
+def test_hooks_are_told_who_asks(hook: str) -> None:
+    seen: list[Any] = []
+
+    def look(*values: Any) -> None:
+        seen.append(values[-1].peer)
+
+    server = Server(**{hook: (look,) if hook == "middleware" else look})
+    server.connection().say(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert seen == [Peer("192.0.2.1", secure=False)]
+
+
 def test_an_application_that_fails_is_answered_with_500_and_logged() -> None:
     def application(_request: Any, _body: bytes, _peer: Peer) -> Any:
         raise ValueError("mine")

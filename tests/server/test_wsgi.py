@@ -134,6 +134,13 @@ class TestWSGI:
         assert (bare["SERVER_PORT"], "REMOTE_ADDR" in bare) == ("443", False)
         assert environ_of(asked())["wsgi.url_scheme"] == "http"
 
+    def test_it_is_told_whose_certificate_the_client_has_shown(self) -> None:
+        shown = {"subject": ((("commonName", "device-7"),),)}
+        seen = environ_of(asked(), peer=Peer("192.0.2.1", secure=True, certificate=shown))
+        assert (seen["SSL_CLIENT_VERIFY"], seen["rawsio.certificate"]) == ("SUCCESS", shown)
+        seen = environ_of(asked(), peer=Peer("192.0.2.1", secure=True))
+        assert not {"SSL_CLIENT_VERIFY", "rawsio.certificate"} & seen.keys()
+
     @pytest.mark.parametrize(
         ("path", "info"),
         [("/%41%c3%a9%2F%00", "/A\xc3\xa9/\0"), ("/%+1%-1% 1%1_%a%", "/%+1%-1% 1%1_%a%")],
