@@ -113,7 +113,7 @@ class Schedule:
             raise TypeError(f"a timer waits a number of seconds, not {seconds!r}")
         if not 0 <= seconds < float("inf") or (again and seconds == 0):
             least = "more than" if again else "at least"
-            raise ValueError(f"a timer waits {least} zero seconds, and not endless, not {seconds}")
+            raise ValueError(f"a timer waits {least} zero seconds, and not for ever, not {seconds}")
         self.host.expect(fn)
         timer = Timer(self, fn, args, self.host.time() + seconds, seconds if again else None)
         self.host.call(self._begin, timer)

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 __all__ = ["TestKit"]
 
 
+def _check_server(io: Any) -> None:
+    if not isinstance(io, Server):
+        raise TypeError(f"TestKit: a server is expected, as Server(), not {io!r}")
+
+
 class _Call:
     """A connection on its way; as :class:`rawsio.net.connecting.Connecting`."""
 
@@ -82,6 +87,7 @@ class TestKit:
     __test__ = False  # a class named Test..., but not one of pytest's
 
     def __init__(self, io: Server, *, url: str = "http://testkit", seed: int = 0) -> None:
+        _check_server(io)
         self.board = Switchboard()
         self.loop = Loop(self.board, self.board.time)  # type: ignore[arg-type]  # what it asks for
         self.url = url
@@ -94,8 +100,7 @@ class TestKit:
 
     def serve(self, io: Server) -> None:
         """Let this server take the connections that are made from now on; it may do so again."""
-        if not isinstance(io, Server):
-            raise TypeError(f"TestKit: a server is expected, as Server(), not {io!r}")
+        _check_server(io)
         self._check_open()
         if io in self._servers:
             self._servers.remove(io)

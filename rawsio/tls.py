@@ -216,9 +216,10 @@ class TLSConnection:
         said = escaped(error.reason or str(error), 80)
         first = self._first
         if self.state is State.HANDSHAKE and first and first[0] not in _RECORDS:
+            cure = "its URL begins with " + ("https://" if peer == "client" else "http://")
             return (
                 f"the {peer} does not speak TLS, it sent {escaped(first)}:"
-                f" is its URL http://? (OpenSSL says {said})"
+                f" {cure}, then (OpenSSL says {said})"
             )
         why = getattr(error, "verify_message", None)
         if why:

@@ -121,9 +121,9 @@ class Hearing:
         host = self.client.host
         host.expect(handler)
         warn_of_near_miss(host, name, RAISED)
-        if name in MANAGED:
-            message = f"on({name!r}) hears events of the server: socket.client.on has the client's"
-            host.log("handler", WARNING, message)
+        if name in MANAGED or name == "connection":
+            cure = '"connect" is raised here' if name == "connection" else "see socket.client.on"
+            host.log("handler", WARNING, f"on({name!r}) hears events of the server: {cure}")
         self.client.host.call(self._add, name, made)
         return handler
 
@@ -193,7 +193,7 @@ class Hearing:
             found: list[Any] = reply.result(timeout)
         except TimeoutError:
             if reply.cancel():
-                raise
+                raise TimeoutError(f"no event arrived within {timeout} s") from None
             found = reply.result()  # it came just now
         return found
 

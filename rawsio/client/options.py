@@ -240,15 +240,17 @@ def check_auth(auth: Any) -> None:
 
     >>> check_auth("secret")
     Traceback (most recent call last):
-    TypeError: auth: a dict, or a function that returns one, not 'secret': write {"token": 'secret'}
+    TypeError: auth: a dict, or a function that returns one, not of type str: write {"token": ...}
     """
     if callable(auth):
         check_plain(auth, "auth")
         return
     if auth is None or isinstance(auth, dict):
         return
-    hint = f': write {{"token": {auth!r}}}' if isinstance(auth, str) else ""
-    raise TypeError(f"auth: a dict, or a function that returns one, not {auth!r}{hint}")
+    # Not the value: it is a secret.
+    hint = ': write {"token": ...}' if isinstance(auth, str) else ""
+    kind = type(auth).__name__
+    raise TypeError(f"auth: a dict, or a function that returns one, not of type {kind}{hint}")
 
 
 _BROUGHT = {

@@ -53,8 +53,7 @@ def check_client_name(name: Any, *, managed: bool = False) -> None:
     elif isinstance(name, str):
         check_catch_all(name)
         if name not in RAISED and name in RESERVED:
-            hint = ' (it is "connect" here)' if name == "connection" else ""
-            raise ValueError(f"no event can be named {name!r}{hint}")
+            raise ValueError(f"no event can be named {name!r}")
     elif not isinstance(name, int) or isinstance(name, bool):
         hint = ' (write @socket.on("name"))' if callable(name) else ""
         raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")

@@ -66,11 +66,16 @@ class ClientHost(ServerHost):
 def turn_until_done(host: ServerHost, reply: Any, timeout: float | None) -> None:
     """Make turns of the host's loop until a reply is over; ``TimeoutError``."""
     end = None if timeout is None else host.time() + timeout
+    reply.add_done_callback(_noted)
     while not reply.done():
         left = None if end is None else end - host.time()
         if left is not None and left <= 0:
             raise TimeoutError(f"no result within {timeout} s")
         host.loop.step(left)
+
+
+def _noted(_reply: Any) -> None:
+    """Somebody waits, and will see how it ends."""
 
 
 class Wires:

@@ -9,13 +9,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "port", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where to listen."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=3000, help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=port, default=3000, help="port to listen on (%(default)s)")
+
+
+def port(text: str) -> int:
+    """Return a port, or say what one is.
+
+    >>> port("3000")
+    3000
+    """
+    if not text.isascii() or not text or text.strip("0123456789") or int(text) > 65535:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"a port is a number from 0 (any that is free) to 65535: {text!r}")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -51,7 +51,10 @@ def _check_origin(origin: object) -> None:
                 " without a slash at its end"
             )
     elif not (isinstance(origin, bool) or hasattr(origin, "fullmatch") or callable(origin)):
-        raise TypeError(f"cors: {origin!r} is no origin, pattern, function or list of them")
+        raise TypeError(
+            "cors: an origin ('https://app.example'), a pattern, a function, or a list of those is"
+            f" expected, not {origin!r}"
+        )
 
 
 @record
@@ -200,12 +203,16 @@ class EngineOptions:
         self._check_listed()
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout", "max_http_buffer_size"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not above zero, or endless")
+                shown = repr(getattr(self, name))
+                raise ValueError(
+                    f"{name}: a number above zero, not endless, is expected, not {shown}"
+                )
         if not isinstance(self.max_http_buffer_size, int):
             raise TypeError(f"max_http_buffer_size: {self.max_http_buffer_size!r} is not an int")
         if not isinstance(self.path, str) or _PATH.fullmatch(self.path) is None:
             raise ValueError(
-                f"path: {self.path!r} is not a slash and visible characters without ? and #"
+                "path: a slash and visible characters without ? and # are expected, as in"
+                f" '/socket.io', not {self.path!r}"
             )
         self._check_cors()
         cookie, first = self.session_cookie(), self.initial_packet
@@ -279,7 +286,9 @@ class EngineOptions:
         if self.cookie is None or isinstance(self.cookie, Cookie):
             return self.cookie
         if not isinstance(self.cookie, bool):
-            raise TypeError(f"cookie: {self.cookie!r} is no Cookie, and no name for one")
+            raise TypeError(
+                f"cookie: True, a name or a Cookie(...) is expected, not {self.cookie!r}"
+            )
         return Cookie() if self.cookie else None
 
     def compression_size(self) -> int | None:

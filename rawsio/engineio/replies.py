@@ -105,5 +105,8 @@ def _told(request: Request, error: RequestError) -> str:
         for name, value in error.context.items()
         if name not in ("sid", "error")
     )
+    cause = error.context.get("error")
     message = f"a {escaped(request.method)} was refused: {error.message}"
+    if cause is not None:
+        message += f", because a hook failed: {cause!r}"
     return f"{message}{f' ({context})' if context else ''} [{error.rule}]"

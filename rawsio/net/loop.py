@@ -423,7 +423,7 @@ class Loop:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeError("the loop is closed")
+            raise RuntimeError("the loop is closed: make a new one")
 
 
 def _is_open(fd: int) -> bool:

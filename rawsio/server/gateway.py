@@ -211,7 +211,7 @@ class Gateway:
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.
-        message = f"a hook failed for a {escaped(request.method)} of {request.path}"
+        message = f"a hook failed for a {escaped(request.method)} of {request.path}: {error!r}"
         self.log("handler", ERROR, message, error)
         stack.respond(answer(500), b"")
 

@@ -385,4 +385,9 @@ def _illegal(packet: AnyEvent, state: State) -> SocketIOError:
         rule = "socketio-v5-connect-twice"
     elif kind is ConnectError:
         rule = "socketio-v5-error-answer"
-    return SocketIOError(f"{kind.__name__} to {namespace}, which is {state.value} here", rule)
+    name, where = kind.__name__, _WHERE.get(state.value, state.value)
+    return SocketIOError(f"{name} for the namespace {namespace}, which is {where} here", rule)
+
+
+_WHERE = {"absent": "not joined", "connecting": "still being joined"}
+"""The states of a namespace, for whoever reads a log."""

@@ -294,7 +294,7 @@ def warn_of_near_miss(host: Host, name: str | int, library: frozenset[str]) -> N
         return
     for other in library:
         if len(other) >= _LONG and _one_edit(name.lower(), other):
-            message = f"on({name!r}) hears events of clients: did you mean {other!r}?"
+            message = f"on({name!r}) hears events of the other end: did you mean {other!r}?"
             host.log("handler", WARNING, message)
 
 

@@ -127,6 +127,10 @@ class Disconnect:
     namespace: str = "/"
 
 
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
 def check_name(name: Any) -> None:
     """Refuse a name that no event that we send may have.
 
@@ -138,9 +142,9 @@ def check_name(name: Any) -> None:
     """
     if isinstance(name, str):
         if name in RESERVED:
-            raise Unsendable(f"the event name {escaped(name)} is reserved")
+            raise Unsendable(f"the event name {escaped(name)} is reserved: choose another")
     elif not isinstance(name, (int, float)) or isinstance(name, bool):
-        raise Unsendable(f"an event name is a string or a number, not {type(name).__name__}")
+        raise Unsendable(f"an event name is a string or a number, not {_kind(name)}")
 
 
 # Out

@@ -268,8 +268,8 @@ def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> 
     host.log(
         "handler",
         WARNING,
-        f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} needs "
-        f"{handler.least}: not called",
+        f"event {shown} in {escaped(space)} has arguments: {given}, and {handler!r} needs"
+        f" {handler.least}: it is not called",
     )
 
 
@@ -278,7 +278,7 @@ def tell_surplus(host: Host, handler: Handler, name: Any, space: str, given: int
     handler.told = True
     shown = escaped(name) if isinstance(name, str) else str(name)
     message = (
-        f"event {shown} in {escaped(space)} has {given} arguments, {handler!r} takes"
+        f"event {shown} in {escaped(space)} has arguments: {given}, and {handler!r} takes"
         f" {handler.most}: the others are left out"
     )
     host.log("handler", DEBUG, message)

@@ -198,5 +198,5 @@ def test_an_option_that_is_a_limit_counts_when_it_is_given_and_else_the_limit(
 
 
 def test_a_limit_is_checked_like_the_option_that_it_is(loop: Loop) -> None:
-    with pytest.raises(ValueError, match="upgrade_timeout: 0 is not above zero"):
+    with pytest.raises(ValueError, match="upgrade_timeout: a number above zero"):
         parts(loop, Limits(upgrade_time=0))

@@ -233,7 +233,8 @@ def test_a_hook_that_fails_is_answered_with_500_and_logged(hook: str, transport:
     if hook != "cors":
         head = head.replace(b"http://b", b"http://a")
     assert connection.say(head).startswith(b"HTTP/1.1 500 ")
-    assert server.logged == [("handler", ERROR, "a hook failed for a 'GET' of /socket.io/")]
+    line = "a hook failed for a 'GET' of /socket.io/: ValueError('mine')"
+    assert server.logged == [("handler", ERROR, line)]
     assert not server.gateway.registry.sessions
     assert not server.events
     connection.end()

@@ -83,7 +83,7 @@ def test_too_few_arguments_are_one_line_and_no_acknowledgement(world: World) -> 
     client = world.client()
     assert ask(world, client, "e", 1) == []
     assert len(world.lines) == 1
-    assert "1 arguments" in world.lines[0][2]
+    assert "has arguments: 1, and" in world.lines[0][2]
     assert not world.errors
     assert client.closed is None
 
