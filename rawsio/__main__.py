@@ -19,12 +19,18 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command; return the exit status, or exit with it if this is the program itself.
 
-    0 done, 1 failed (one line on standard error says why), 2 wrong usage, 130 interrupted; a
-    command may define more.
+    The program is what gives no ``arguments``: a zip file calls this function and does not look at
+    what it returns.  0 done, 1 failed (one line on standard error says why), 2 wrong usage, 130
+    interrupted; a command may define more.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        sys.exit(_run(sys.argv[1:]))
+    return _run(arguments)
+
+
+def _run(given: Sequence[str]) -> int:
     options = _parser(given).parse_args(given)
     try:
         status = load(options.command).run(options)
@@ -62,4 +68,4 @@ def _told(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

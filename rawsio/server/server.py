@@ -126,7 +126,7 @@ class Server(Listening, Operators):
 
     @property
     def sockets(self) -> dict[str, Socket]:
-        """The sockets of the main namespace, by id."""
+        """The sockets of the main namespace, by id; safe to go over in any thread."""
         return self.namespaces.main.sockets
 
     def of(self, name: Any) -> Namespace:

@@ -197,7 +197,8 @@ class Adapter:
         """Return the connected sockets of this server that ``targets`` addresses."""
         connected = self.namespace.sockets
         if not targets.rooms and not targets.excluded:
-            return list(connected.values())
+            # Not by its own method, which copies for other threads.
+            return list(dict.values(connected))
         return [connected[sid] for sid in self.sockets(targets.rooms, targets.excluded)]
 
     # Delivery

@@ -29,7 +29,7 @@ from .socket import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from .handshake import Opening
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     AnyFunction = Callable[..., Any]
 
-__all__ = ["Namespace", "ParentNamespace", "new_id"]
+__all__ = ["Namespace", "ParentNamespace", "Sockets", "new_id"]
 
 
 def new_id(random_bytes: Callable[[int], bytes]) -> str:
@@ -58,6 +58,43 @@ def _check_server_event(name: Any) -> None:
         raise TypeError(f"the name of an event between servers is a str, not {name!r}")
     if name in _NOT_BETWEEN_SERVERS:
         raise ValueError(f"no event between servers can be named {name!r}: choose another name")
+
+
+class Sockets(dict[str, Socket]):
+    """Sockets by their ids; any thread may go over them while others come and go.
+
+    ``copy()`` gives a plain dict of them.
+
+    >>> sockets = Sockets(a=1)
+    >>> for sid in sockets:
+    ...     sockets["b"] = 2
+    >>> sorted(sockets), sockets.copy()
+    (['a', 'b'], {'a': 1, 'b': 2})
+    """
+
+    __slots__ = ()
+
+    # Making a list of a dict's keys runs no Python code: no other thread has its turn meanwhile.
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(dict.keys(self)))
+
+    def keys(self) -> list[str]:  # type: ignore[override]  # a list is what it is then
+        """Return the ids, as they are now."""
+        return list(dict.keys(self))
+
+    def values(self) -> list[Socket]:  # type: ignore[override]
+        """Return the sockets, as they are now."""
+        return list(dict.values(self))
+
+    def items(self) -> list[tuple[str, Socket]]:  # type: ignore[override]
+        """Return ids and sockets, as they are now."""
+        pairs = [(sid, self.get(sid)) for sid in self]
+        return [(sid, socket) for sid, socket in pairs if socket is not None]
+
+    def copy(self) -> dict[str, Socket]:
+        """Return a plain dict of them."""
+        return dict(self.items())
 
 
 class Namespace(Listening, Operators):
@@ -98,7 +135,7 @@ class Namespace(Listening, Operators):
     ) -> None:
         self.host = host
         self.name = name
-        self.sockets: dict[str, Socket] = {}
+        self.sockets: dict[str, Socket] = Sockets()
         self.handlers = Handlers()
         self.middleware: tuple[AnyFunction, ...] = ()
         self.parent: ParentNamespace | None = None

@@ -75,6 +75,13 @@ def test_the_command_line_runs_as_one_file(archive: Path) -> None:
     assert "serve" in done.stdout
 
 
+def test_a_command_that_fails_keeps_its_exit_status_out_of_the_zip_file(archive: Path) -> None:
+    done = _run(str(archive), "serve", "--host", "256.256.256.256")
+    assert done.returncode == 1
+    assert done.stderr.startswith("rawsio: cannot listen on 256.256.256.256:3000")
+    assert _run(str(archive), "serve", "--port", "99999").returncode == 2
+
+
 def test_a_server_runs_out_of_the_zip_file(archive: Path) -> None:
     done = _run("-c", FETCH + SERVE, str(archive))
     assert done.returncode == 0, done.stderr
