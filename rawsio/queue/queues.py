@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.host import ServerHost
+    from rawsio.socketio.namespace import Namespace
+
+    from .wire import QueueNamespace
 
 __all__ = ["Queues"]
 
@@ -29,10 +32,19 @@ class Queues:
         self._host = host
         self._keepers: dict[str | None, Keeper] = {}
         self._jobs: dict[str, Jobs] = {}
+        self._spaces: dict[str, QueueNamespace] = {}
         self._ended: Callable[[], None] | None = None
         self._timer: Any = None
 
-    def make(self, name: str, path: Any, synchronous: str, options: dict[str, Any]) -> Jobs:
+    def make(
+        self,
+        name: str,
+        path: Any,
+        synchronous: str,
+        options: dict[str, Any],
+        namespace: Namespace | None = None,
+        allow: Callable[[Any, str, str], object] | None = None,
+    ) -> Jobs:
         """Make a queue; ``TypeError`` for an unknown option, ``ValueError`` for a known name."""
         if not isinstance(name, str) or not 0 < len(name) <= self._host.limits.queue_key:
             raise ValueError(f"the name of a queue is a text, not {name!r}")
@@ -48,7 +60,16 @@ class Queues:
         jobs = self._jobs[name] = Jobs(keeper, keeper.open(name, made))
         keeper.clients.append(jobs)
         keeper.touch()
+        if namespace is not None:
+            self._space(namespace).add(jobs, allow)
         return jobs
+
+    def _space(self, namespace: Namespace) -> QueueNamespace:
+        from .wire import QueueNamespace
+
+        if namespace.name not in self._spaces:
+            self._spaces[namespace.name] = QueueNamespace(namespace)
+        return self._spaces[namespace.name]
 
     def keeper(self, path: Any, synchronous: str = "FULL") -> Keeper:
         """Return who keeps a file (``None``: the memory), opened if it is new."""

@@ -164,21 +164,27 @@ class Server(Listening, Operators):
         *,
         path: Any = None,
         synchronous: str = "FULL",
+        namespace: str | None = None,
+        allow: Callable[[Any, str, str], object] | None = None,
         **options: Any,
     ) -> Jobs:
         """Return a new queue: messages are stored until one consumer has processed them.
 
         ``path`` is a SQLite file, which may be your own; without it messages are in memory, and end
         with the process.  ``synchronous="NORMAL"`` is faster, and may lose the last commits when
-        power fails.  ``options`` are the fields of :class:`~rawsio.queue.QueueOptions`.  Raises
-        :class:`~rawsio.queue.StoreError` for a file that cannot be used.  Belongs to set-up.
+        power fails.  With ``namespace`` clients may use it there (:mod:`rawsio.queue.wire`):
+        ``allow(socket, operation, queue)`` decides who may do what; without it everybody may
+        publish and consume, and nobody manage.  ``options`` are the fields of
+        :class:`~rawsio.queue.QueueOptions`.  Raises :class:`~rawsio.queue.StoreError` for a file
+        that cannot be used.  Belongs to set-up.
         """
         self._check_open("makes no more queues")
         if self._queues is None:
             from rawsio.queue.queues import Queues
 
             self._queues = Queues(self.host)
-        return self._queues.make(name, path, synchronous, options)
+        space = None if namespace is None else self.of(namespace)
+        return self._queues.make(name, path, synchronous, options, space, allow)
 
     # Timers
 
