@@ -754,7 +754,7 @@ class Socket extends Emitter {
     this.acks = new Map();
     this.ids = 0;
     this.flags = {};
-    this.queue = []; // events that the option `retries` sends one after the other
+    this.unconfirmed = []; // events that the option `retries` sends one after the other
     this.subs = null; // subscriptions to the manager: while there are some, we want a connection
     this._Any = [];
     this._AnyOutgoing = [];
@@ -843,6 +843,11 @@ class Socket extends Emitter {
     else this.sendBuffer.push(packet);
   }
 
+  /** A durable queue of a rawsio server. */
+  queue(name) {
+    return new Queue(this, name);
+  }
+
   /** The same as a promise; it is rejected when the time is over or the connection lost. */
   emitWithAck(name, ...args) {
     return new Promise((resolve, reject) => {
@@ -857,21 +862,21 @@ class Socket extends Emitter {
 
   enqueue(name, args, flags) {
     const fn = typeof args[args.length - 1] === "function" ? args.pop() : () => {};
-    this.queue.push({ name, args, flags, fn, tries: 0, pending: false });
+    this.unconfirmed.push({ name, args, flags, fn, tries: 0, pending: false });
     this.drain();
   }
 
   /** Sends the first of the queue; `again` because the connection is a new one. */
   drain(again) {
-    const head = this.queue[0];
+    const head = this.unconfirmed[0];
     if (!head || !this.connected || (head.pending && !again)) return;
     head.pending = true;
     head.tries++;
     const answered = (error, ...values) => {
-      if (head !== this.queue[0]) return;
+      if (head !== this.unconfirmed[0]) return;
       head.pending = false;
       if (!error || head.tries > this.opts.retries) {
-        this.queue.shift();
+        this.unconfirmed.shift();
         head.fn.call(this, error, ...values);
       }
       this.drain();
@@ -1023,6 +1028,78 @@ for (const name of ["Any", "AnyOutgoing"]) {
 }
 Socket.prototype.open = Socket.prototype.connect;
 Socket.prototype.close = Socket.prototype.disconnect;
+
+// ---- Durable queues ------------------------------------------------------------------------------
+
+/**
+ * A queue of a rawsio server (`io.queue("jobs", namespace="/queue")`), through a socket of that
+ * namespace.  It is sugar over events that every client has:
+ *
+ *   const jobs = io("/queue").queue("jobs");
+ *   const { id } = await jobs.publish({ pic: 7 }, { key: "pic-7" });  // after the commit
+ *   jobs.handler(async (message) => resize(message.body), { credit: 10 });
+ *
+ * That the handler returns, or its promise is fulfilled, acknowledges the message; what it throws
+ * gives it back (as a dead letter, if the error has a property `dead`).  It goes on after a
+ * reconnection.
+ */
+class Queue {
+  constructor(socket, name) {
+    this.socket = socket;
+    this.name = name;
+  }
+
+  /** Sends a request; rejects with `code` and message of a refusal, or when the answer is lost. */
+  ask(request, ...args) {
+    return new Promise((resolve, reject) => {
+      const settle = (error, refusal, value) => {
+        if (error) reject(error);
+        else if (refusal) reject(Object.assign(new Error(refusal.message), { code: refusal.code }));
+        else resolve(value);
+      };
+      settle.withError = true;
+      this.socket.emit(request, ...args, settle);
+    });
+  }
+
+  /** Options: key, delay, priority, group, expires (times in seconds). */
+  publish(body, options) {
+    return this.ask("publish", this.name, body, options || {});
+  }
+
+  /** Takes [[body, options], ...]; resolves to a list of {id} or {code, message}, by position. */
+  publishMany(items) {
+    return this.ask("publish_many", this.name, items);
+  }
+
+  /** Calls fn(message), or with options.batch above 1 fn(messages).  Also: credit, lease, linger. */
+  handler(fn, options) {
+    const many = Boolean(options && options.batch > 1);
+    this.socket.on(many ? "messages" : "message", async (given, ack) => {
+      if ((many ? given[0] : given).queue !== this.name) return;
+      let answer = null;
+      try {
+        await fn(given);
+      } catch (error) {
+        answer = { error: String((error && error.message) || error) };
+        if (error && error.dead) answer.dead = true;
+      }
+      ack(answer && many ? given.map(() => answer) : answer);
+    });
+    const consume = () =>
+      this.ask("consume", this.name, options || {}).catch((error) => {
+        if (error.code) console.error("queue " + this.name + ": " + error.message);
+      });
+    this.socket.on("connect", consume);
+    if (this.socket.connected) consume();
+    return this;
+  }
+}
+for (const request of ["stats", "peek", "purge", "redrive"]) {
+  Queue.prototype[request] = function (...args) {
+    return this.ask(request, this.name, ...args);
+  };
+}
 
 // ---- Manager: one connection, kept up ------------------------------------------------------------
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from rawsio.stack import Prepared
 
+    from .queue import RemoteQueue
+
 __all__ = ["Socket"]
 
 _OLD = "the server speaks Socket.IO v2, which this client does not: it needs v3 or later"
@@ -189,6 +191,12 @@ class Socket(Hearing):
     def volatile(self) -> Flags:
         """Send what follows only if it goes out at once."""
         return Flags(self).volatile
+
+    def queue(self, name: str) -> RemoteQueue:
+        """Return a durable queue of the server (:mod:`rawsio.client.queue`)."""
+        from .queue import RemoteQueue
+
+        return RemoteQueue(self, name)
 
     def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
         """Say whether what follows is worth compressing."""

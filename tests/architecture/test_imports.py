@@ -63,8 +63,9 @@ MAY_IMPORT = {
     "client.stay": BASE | {"socketio", "stack"},
     "client.hearing": BASE | {"socketio", "client.stay"},
     "client.retries": BASE | {"host", "socketio"},
+    "client.queue": BASE | {"queue", "socketio"},
     "client.socket": BASE
-    | {"socketio", "stack", "client.stay", "client.hearing", "client.retries"},
+    | {"socketio", "stack", "client.stay", "client.hearing", "client.retries", "client.queue"},
     "client.wires": BASE
     | {"tls", "websocket", "socketio", "host", "net", "stack"}
     | {"client.options", "client.session", "client.stack"},

@@ -516,7 +516,7 @@ suite("browser client, its sockets", "client", () => {
     socket.io.engine.finish("transport close");
     socket.volatile.emit("echo", "dropped");
     assert.equal(await answer, "kept");
-    assert.deepEqual(socket.queue, []);
+    assert.deepEqual(socket.unconfirmed, []);
   });
 
   it("refuses reserved names", () => {

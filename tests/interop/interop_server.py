@@ -7,6 +7,7 @@ It prints ``PORT n`` once it listens, and ends with 0 on SIGTERM.  The modes:
 client     what ``official_client.test.js`` and ``browser_client.test.js`` talk to
 socketio   the settings of the Socket.IO protocol suite (heartbeat 300/200 ms)
 engineio   the settings of the Engine.IO protocol suite: echoes on ``/engine.io/``
+queue      durable queues, in memory: what ``queue.test.js`` talks to
 features   what ``features.test.js`` talks to, in four editions: ``feature_server.py``
 ========== ==========================================================================
 """
@@ -153,10 +154,19 @@ def engineio() -> EngineEcho:
     return EngineEcho(path="/engine.io", **SUITE)
 
 
+def queue() -> Server:
+    """Return a server with durable queues, in memory."""
+    io = Server()
+    io.queue("jobs", namespace="/queue", backoff=(0, 0))
+    io.queue("managed", namespace="/queue", allow=lambda *_: True)
+    return io
+
+
 MODES: dict[str, Callable[[], Any]] = {
     "client": client,
     "socketio": socketio,
     "engineio": engineio,
+    "queue": queue,
     **EDITIONS,
 }
 

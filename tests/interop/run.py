@@ -2,7 +2,7 @@
 
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
-official clients, ``browser_client`` judges our browser client,
+official clients, ``browser_client`` judges our browser client, ``queue`` is about durable queues,
 ``demo`` uses the demo page in Chromium.  Three are programs in Python: ``python_client`` tries
 our client against the official server, ``redis_client`` our client of Redis against
 ``redis-server``, ``cluster`` our servers beside official ones on one Redis.
@@ -38,7 +38,7 @@ ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
 SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "python_client"),
-    *("redis_client", "cluster"),
+    *("redis_client", "cluster", "queue"),
 )
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)

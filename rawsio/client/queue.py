@@ -1,0 +1,218 @@
+"""A durable queue of a server, as a client uses it: ``socket.queue("jobs")``.
+
+::
+
+    socket = rawsio.connect("http://localhost:3000/queue")
+    jobs = socket.queue("jobs")
+    jobs.publish({"pic": 7}, key="pic-7").result(timeout=5)
+
+    @jobs.handler(credit=10)
+    def resize(message):
+        print(message.body)
+
+It is sugar over events that any Socket.IO client can send (:mod:`rawsio.queue.wire`).  A handler's
+return acknowledges the message, what it raises gives it back.  After a reconnection consuming goes
+on by itself; what was held before the cut is delivered again, to this client or another one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.errors import ConnectionClosed
+from rawsio.log import ERROR, WARNING
+from rawsio.queue.messages import Dead, Published, QueueError
+from rawsio.socketio.handlers import shape
+from rawsio.socketio.reply import Reply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+__all__ = ["RemoteMessage", "RemoteQueue"]
+
+
+class RemoteMessage:
+    """What a handler gets: ``id body deliveries published key group``, as in the server."""
+
+    __slots__ = ("id", "token", "body", "deliveries", "published", "key", "group", "_queue")
+
+    def __init__(self, queue: RemoteQueue, given: dict[str, Any]) -> None:
+        self.id: int = given["id"]
+        self.token: str = given["token"]
+        self.body: Any = given["body"]
+        self.deliveries: int = given["deliveries"]
+        self.published: float = given["published"]
+        self.key: str | None = given.get("key")
+        self.group: str | None = given.get("group")
+        self._queue = queue
+
+    def extend(self, seconds: float) -> Reply:
+        """Let the lease end so many seconds from now; the reply is that time, since 1970."""
+        return self._queue.ask("extend", self.token, seconds, shape=lambda value: value["until"])
+
+    def __repr__(self) -> str:
+        return f"<RemoteMessage {self.id} of {self._queue.name}, delivery {self.deliveries}>"
+
+
+class RemoteQueue:
+    """One queue of a server, through one socket."""
+
+    def __init__(self, socket: Any, name: str) -> None:
+        self.socket = socket
+        self.name = name
+        self._host = socket.client.host
+
+    # Requests
+
+    def ask(
+        self, name: str, *args: Any, shape: Callable[[Any], Any] = lambda value: value
+    ) -> Reply:
+        """Send a request; the reply fails with ``QueueError`` if it is refused."""
+        reply = Reply(self._host)
+        self.socket.emit_with_ack(name, *args).add_done_callback(partial(_settle, reply, shape))
+        return reply
+
+    def publish(self, body: Any, **options: Any) -> Reply:
+        """Store a message; the reply is ``Published(id, duplicate)``, after the commit.
+
+        ``options`` are ``key delay priority group expires``; see :meth:`rawsio.queue.jobs.Jobs
+        .publish`.  The reply fails with :class:`~rawsio.queue.QueueError`, or with
+        ``ConnectionClosed`` if the answer was lost: with a ``key`` it is safe to publish again.
+        """
+        return self.ask("publish", self.name, body, options, shape=_published)
+
+    def publish_many(self, bodies: Iterable[Any], **options: Any) -> Reply:
+        """Publish each body in one transaction; the reply is a list.
+
+        Its items are ``Published``, or the ``QueueError`` of those that were refused.
+        """
+        items = [[body, options] for body in bodies]
+        return self.ask("publish_many", self.name, items, shape=_each)
+
+    def stats(self) -> Reply:
+        """Ask how the queue stands; management has to be allowed by the server."""
+        return self.ask("stats", self.name)
+
+    def peek(self, state: str | None = None, limit: int = 10, after: int = 0) -> Reply:
+        """Ask for messages without taking them, oldest first."""
+        return self.ask("peek", self.name, {"state": state, "count": limit, "after": after})
+
+    def purge(self, *states: str) -> Reply:
+        """Delete messages that nobody holds; the reply is how many."""
+        given = list(states) or None
+        return self.ask("purge", self.name, given, shape=lambda value: value["purged"])
+
+    def redrive(self, limit: int = 1000) -> Reply:
+        """Give dead letters new deliveries; the reply is how many."""
+        return self.ask("redrive", self.name, limit, shape=lambda value: value["redriven"])
+
+    # Processing
+
+    def handler(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        credit: int = 10,
+        batch: int = 1,
+        linger: float = 0.0,
+        lease: float | None = None,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call ``fn(message)`` for each message; also a decorator.
+
+        At most ``credit`` messages are held at a time, by default handled one after another;
+        ``concurrent=True`` lets the next call begin before this one has ended (on threads, or as
+        tasks).  With ``batch`` it gets lists, ``linger`` seconds after the first at the latest.
+        """
+        if fn is None:
+            return partial(
+                self.handler,
+                credit=credit,
+                batch=batch,
+                linger=linger,
+                lease=lease,
+                concurrent=concurrent,
+            )
+        options: dict[str, Any] = {"credit": credit, "batch": batch, "linger": linger}
+        if lease is not None:
+            options["lease"] = lease
+        event = "messages" if batch > 1 else "message"
+        take = self._take_async if shape(fn)[2] else self._take
+        self.socket.on(event, partial(take, fn), concurrent=concurrent)
+        self.socket.on("connect", partial(self._consume, options))
+        if self.socket.connected:
+            self._consume(options)
+        return fn
+
+    def _consume(self, options: dict[str, Any]) -> None:
+        self.ask("consume", self.name, options).add_done_callback(self._began)
+
+    def _began(self, reply: Reply) -> None:
+        error = reply.exception()
+        if error is not None and not isinstance(error, ConnectionClosed):
+            line = f"messages of the queue {self.name} do not come: {error}"
+            self._host.log("queue", WARNING, line)
+
+    def _take(self, fn: Callable[..., Any], given: Any) -> Any:
+        messages = self._mine(given)
+        if messages is None:
+            return None
+        try:
+            fn(messages)
+        except Exception as error:  # noqa: BLE001 - it is told to the server
+            return self._failed(error, given)
+        return None
+
+    async def _take_async(self, fn: Callable[..., Any], given: Any) -> Any:
+        messages = self._mine(given)
+        if messages is None:
+            return None
+        try:
+            await fn(messages)
+        except Exception as error:  # noqa: BLE001 - it is told to the server
+            return self._failed(error, given)
+        return None
+
+    def _mine(self, given: Any) -> Any:
+        first = given[0] if isinstance(given, list) else given
+        if first["queue"] != self.name:
+            return None
+        if isinstance(given, list):
+            return [RemoteMessage(self, message) for message in given]
+        return RemoteMessage(self, given)
+
+    def _failed(self, error: Exception, given: Any) -> Any:
+        if isinstance(error, Dead):
+            answer = {"error": str(error), "dead": True}
+        else:
+            self._host.log("handler", ERROR, f"a handler of the queue {self.name} failed", error)
+            answer = {"error": repr(error)}
+        # A list is the answers to a batch, by position.
+        return [answer] * len(given) if isinstance(given, list) else answer
+
+
+def _settle(reply: Reply, shape: Callable[[Any], Any], asked: Reply) -> None:
+    error = asked.exception()
+    if error is not None:
+        reply.fail(error)
+        return
+    found = asked.result()
+    refusal, value = found if isinstance(found, tuple) else (found, None)
+    if isinstance(refusal, dict):
+        reply.fail(_refusal(refusal))
+    else:
+        reply.resolve(shape(value))
+
+
+def _refusal(given: dict[str, Any]) -> QueueError:
+    return QueueError(str(given.get("code")), str(given.get("message")))
+
+
+def _published(value: dict[str, Any]) -> Published:
+    return Published(value["id"], bool(value.get("duplicate")))
+
+
+def _each(values: list[dict[str, Any]]) -> list[Any]:
+    return [_refusal(value) if "code" in value else _published(value) for value in values]
