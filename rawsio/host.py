@@ -161,7 +161,7 @@ class ServerHost:
     ) -> None:
         try:
             future = executor.submit(fn, *args)
-        except RuntimeError as error:  # it was shut down before the server
+        except Exception as error:  # noqa: BLE001 - it was shut down before the server, or is broken
             done(None, error)
             return
         future.add_done_callback(lambda ended: self._ended(ended, done))

@@ -20,16 +20,62 @@ reporter's.
 
 from __future__ import annotations
 
+from .log import ERROR
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     from .layer import AnyLayer, Closing
+    from .log import Log
 
     Reporter = Callable[[str, str, str, Any], None]
 
-__all__ = ["Traced"]
+__all__ = ["Guarded", "Traced"]
+
+
+class Guarded:
+    """The ``trace`` of a server: what it raises is logged, and changes nothing.
+
+    It has ``connection()`` and ``session(sid)``, which return reporters.
+    """
+
+    __slots__ = ("_trace", "_log")
+
+    def __init__(self, trace: Any, log: Log) -> None:
+        self._trace = trace
+        self._log = log
+
+    def connection(self) -> Reporter:
+        """Return the reporter of one connection."""
+        return self._reporter(self._trace.connection)
+
+    def session(self, sid: str) -> Reporter:
+        """Return the reporter of one session."""
+        return self._reporter(self._trace.session, sid)
+
+    def _reporter(self, make: Callable[..., Reporter], *args: Any) -> Reporter:
+        try:
+            report = make(*args)
+        except Exception as error:  # noqa: BLE001 - it is the user's
+            self._failed(error)
+            return _unheard
+
+        def guarded(name: str, direction: str, what: str, value: Any) -> None:
+            try:
+                report(name, direction, what, value)
+            except Exception as error:  # noqa: BLE001 - it is the user's
+                self._failed(error)
+
+        return guarded
+
+    def _failed(self, error: Exception) -> None:
+        self._log("handler", ERROR, "trace failed", error)
+
+
+def _unheard(_name: str, _direction: str, _what: str, _value: Any) -> None:
+    """Stand in for a reporter that could not be made."""
 
 
 class Traced:

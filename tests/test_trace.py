@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closing, Role
-from rawsio.trace import Traced
+from rawsio.log import Log
+from rawsio.trace import Guarded, Traced
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message, Ping, Pong
 
@@ -62,3 +64,16 @@ def test_the_contract_is_that_of_the_layer_inside(traced: Traced) -> None:
 
 def test_other_names_are_those_of_the_layer_inside(traced: Traced) -> None:
     assert traced.buffered == traced.layer.buffered  # type: ignore[attr-defined]
+
+
+def test_a_trace_that_raises_is_logged_and_changes_nothing() -> None:
+    lines: list[str] = []
+
+    def broken(*_: Any) -> Any:
+        raise ValueError("mine")
+
+    hub = SimpleNamespace(connection=broken, session=lambda _sid: broken)
+    guarded = Guarded(hub, Log(lambda: 0.0, lambda *line: lines.append(line[2])))
+    for report in (guarded.connection(), guarded.session("sid")):
+        report("http", "in", "unit", b"")
+    assert lines == ["trace failed"] * 2

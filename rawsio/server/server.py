@@ -112,15 +112,22 @@ class Server(Listening, Operators):
         self.namespaces = parts.namespaces
         self._parser = parser
         self._pressure = parts.pressure
-        self._trace = trace
+        self._trace = self._guarded(trace)
         self._leaving = False
         self._queues: Queues | None = None
         for hook in parts.registry.options.judges():
             self.host.expect(hook)
         self._budget = Budget(parts.host, parts.registry.sessions.values, parts.namespaces.shrink)
         self._running = Running(
-            parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, trace
+            parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, self._trace
         )
+
+    def _guarded(self, trace: Any) -> Any:
+        if trace is None:
+            return None
+        from rawsio.trace import Guarded
+
+        return Guarded(trace, self.host.log)
 
     # The main namespace
 
