@@ -49,7 +49,8 @@ class Limits:
     interim: int = 100
     """Most interim (1xx) responses before a final one: they would hold a client for ever."""
     pipeline: int = 16384
-    """Unparsed bytes behind a request in work at which reading pauses; one read may go beyond."""
+    """Unparsed bytes behind a request in work at which reading pauses; what was read before may go
+    beyond, by no more than ``read_ahead``."""
     head_time: float = 10.0
     """A head must be whole this long after its first byte (slowloris)."""
     idle_time: float = 60.0

@@ -195,6 +195,7 @@ class ServerStack:
         "_limits",
         "_head",
         "_rest",
+        "_early",
         "_now",
     )
 
@@ -222,7 +223,9 @@ class ServerStack:
         self.last = False
         self._limits = limits
         self._head: list[bytes] | None = None
+        # What followed an upgrade, and events that were put back: for the next tick.
         self._rest: bytes | None = None
+        self._early: list[Any] = []
         self._now = 0.0
         self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
 
@@ -257,10 +260,21 @@ class ServerStack:
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
-        if self._rest is not None:
-            rest, self._rest = self._rest, None
-            data = rest + data
-        return self._layer.receive(data)
+        if self._rest is None:
+            return self._layer.receive(data)
+        events, rest = self._take_early()
+        return events + self._layer.receive(rest + data)
+
+    def _take_early(self) -> tuple[list[Any], bytes]:
+        events, rest = self._early, self._rest or b""
+        self._early, self._rest = [], None
+        return events, rest
+
+    def put_back(self, events: list[Any]) -> None:
+        """Take back events that nobody has seen to; the next ``tick`` gives them again."""
+        self._early = events + self._early
+        self._rest = self._rest or b""
+        self._touch()
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
@@ -273,12 +287,11 @@ class ServerStack:
     def tick(self, now: float) -> list[Any]:
         """Tell the time; gives what waited for it, first of all what followed an upgrade."""
         self._now = now
-        events = self._layer.tick(now)
-        if self._rest is not None:
-            rest, self._rest = self._rest, None
-            if rest:
-                events += self._layer.receive(rest)
-        return events
+        if self._rest is None:
+            return self._layer.tick(now)
+        events, rest = self._take_early()
+        events += self._layer.tick(now)
+        return events + self._layer.receive(rest) if rest else events
 
     def data_to_send(self) -> list[Any]:
         """Drain the outbox."""

@@ -55,6 +55,9 @@ __all__ = ["EngineIOConnection", "reason_of"]
 _OPEN, _CLOSED = State.OPEN, State.CLOSED
 _WAITING = Beat.WAITING
 
+_LATE = 0.01
+"""Seconds by which a tick may be late without its being noticed."""
+
 _REASONS = {
     "engineio-v4-heartbeat-timeout": "ping timeout",
     "engineio-v4-packet-known": "parse error",
@@ -355,19 +358,27 @@ code=3, message="there is no packet '9'")], [])
             self._put(PING)
             self._beat = Beat.WAITING
             self._seen_below = self._held_below
-            self.deadline = now + self._timeout
+            self.deadline = self._due(now) + self._timeout
         elif self._beat is Beat.HEARD:
             self._beat = Beat.EXTENDED
-            self.deadline = now + self._timeout
+            self.deadline = self._due(now) + self._timeout
         elif self._held_below - self._seen_below >= self._rate * self._timeout > 0.0:
             self._seen_below = self._held_below
-            self.deadline = now + self._timeout
+            self.deadline = self._due(now) + self._timeout
         else:
             what = "pong" if self._pings else "ping"
             return self.fail(
                 EngineIOError(f"no {what} came in time", "engineio-v4-heartbeat-timeout")
             )
         return []
+
+    def _due(self, now: float) -> float:
+        """Return when this tick should have been, unless that is so long ago that it matters.
+
+        Timers run a millisecond late, which would add up; who was asleep has its full time.
+        """
+        due = self.deadline
+        return now if due is None or now - due > _LATE else due
 
     def hold(self, size: int) -> None:
         """Say before ``tick`` how much the transport holds of a packet that is not whole yet.

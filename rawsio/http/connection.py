@@ -92,10 +92,9 @@ class HTTPConnection(Receiver):
             return []
         buffer = self._buffer
         if theirs is DONE or theirs is SWITCHED:
-            if not self.reading:
-                return self._overflow()
             buffer += data
-            return []
+            most = self.limits.pipeline + self.limits.read_ahead
+            return self._overflow(most) if len(buffer) > most else []
         if not buffer and theirs is not BODY:
             self._since = self._now
         buffer += data

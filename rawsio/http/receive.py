@@ -297,8 +297,8 @@ class Receiver:
         self._expected = False
         self.closing = closing
 
-    def _overflow(self) -> list[Event]:
+    def _overflow(self, most: int) -> list[Event]:
         events: list[Event] = []
-        message = f"more than {self.limits.pipeline} bytes behind a request in work"
+        message = f"more than {most} bytes behind a request in work"
         self._fail(HTTPError(message, "9112-9.3.2-pipeline"), events)
         return events

@@ -84,7 +84,7 @@ class Driver:
     __slots__ = (
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded"),
         *("pool", "meter"),
-        *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent"),
+        *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
     )
 
     def __init__(
@@ -97,7 +97,7 @@ class Driver:
         self.meter: Meter | None = None
         self.log = log.Log(loop.time)
         self.time = loop.time
-        self.timers = Timers(loop, on_events, self.log)
+        self.timers = Timers(loop, on_events, self.log, limits.turn_time)
         # What was touched, in order; true for who has just read something.  A dict, not a list:
         # touched twice is flushed once.
         self.dirty: dict[Any, bool] = {}
@@ -111,6 +111,7 @@ class Driver:
         self._heavy: OrderedDict[Any, None] = OrderedDict()
         self._going = False
         self._spent = 0.0
+        self._scheduled = False
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
@@ -122,7 +123,9 @@ class Driver:
 
     def schedule(self) -> None:
         """Have ``flush`` called: what ``touch`` does first, when nothing was touched yet."""
-        self._call_soon(self.flush)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self.flush)
 
     def watch(self, target: Any) -> None:
         """See to it that ``target`` is ticked at its deadline; call it when that may have moved."""
@@ -143,13 +146,17 @@ class Driver:
         self.crowded, self._spent = False, 0.0
         if self.meter is not None:
             self.meter.flushed(self.dirty)
+        self._scheduled = True  # what is touched meanwhile needs no further call
+        again = True
         try:
             self._flush_touched()
             if self.dirty:
                 self._flush_touched()
-        except BaseException:
-            self.schedule()
-            raise
+            again = len(self.dirty) > 0
+        finally:
+            self._scheduled = False
+            if again:
+                self.schedule()
 
     def _flush_touched(self) -> None:
         batch = {**self._batch, **self.dirty} if self._batch else self.dirty

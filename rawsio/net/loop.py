@@ -52,6 +52,7 @@ from time import monotonic
 
 from rawsio import log
 from rawsio.errors import leaves_the_loop
+from rawsio.limits import DEFAULT
 
 from .forking import move_wakeup, watch
 from .handles import NEVER, TimerHandle, TimerQueue, bound
@@ -69,6 +70,9 @@ __all__ = ["Loop"]
 
 _LONGEST_WAIT = 86400.0
 """The most seconds given to a selector: some systems overflow at 24 days of milliseconds."""
+
+_SLICE = DEFAULT.turn_time
+"""Seconds of timers in a turn; those that are left come in the next, after its sockets."""
 
 _ROUNDS = 2
 """How often a turn goes through the call_soon queue: callbacks, then what they scheduled."""
@@ -313,8 +317,11 @@ class Loop:
             except BaseException as error:  # noqa: BLE001 - one callback must not end the loop
                 self._io_failed(key, error)
         if timers.next is not NEVER and timers.next <= self.time():
+            end = self.time() + _SLICE
             for handle in timers.due(self.time()):
                 self._run(handle.run)
+                if self.time() > end:  # the others are the first of the next turn
+                    break
         rounds = _ROUNDS
         while queue and rounds:
             rounds -= 1

@@ -69,6 +69,8 @@ _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off,
 
 _SMALL = 256
 """Reads up to so many bytes are not timed: even inflated they are no more than 264 KB."""
+_AT_A_TIME = 16
+"""How many pipelined requests are a share."""
 _SHORT = 0.0005
 """Seconds of work that nobody minds, however often."""
 _EIGHTH = 8.0
@@ -222,9 +224,15 @@ class TCPStream:
         """Take a share of the work that waits; the driver calls it when it is our turn."""
         if self.state is _CLOSED:
             return
-        began = self.driver.time()
-        if self.layer.deadline == 0.0:
-            self._report(self.layer.tick, began)
+        began, layer = self.driver.time(), self.layer
+        if layer.deadline == 0.0:
+            for _ in range(_AT_A_TIME):
+                self._report(layer.tick, began)
+                # Pipelined requests are answered one for each tick, and most of them are small.
+                if layer.deadline != 0.0 or not layer.reading:
+                    break
+                if self.driver.time() - began > _SHORT:
+                    break
             self._weigh(self.driver.time() - began, 0)
             self.touch()
         elif not self._hold:
@@ -394,12 +402,13 @@ class TCPStream:
             self._report(layer.tick, self.driver.time())
             units += layer.data_to_send()
             deadline = layer.deadline
+            self.driver.dirty.pop(self, None)  # by its own answers, which are here already
         if units and self.state is not _CLOSED:
             self._write(units)
         if self.state is _CLOSED:
             return
         if deadline == 0.0:
-            if layer.reading or not self._hold & _STOPS:
+            if not self._hold & _STOPS:
                 self.driver.wait(self)
         elif deadline is not None:
             self.driver.timers.watch_until(self, deadline)

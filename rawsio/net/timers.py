@@ -13,6 +13,11 @@ A target is any hashable object with ``deadline`` (a time of the loop's clock, 0
 ``None``) and ``tick(now)``, which returns events.  They go to ``target.on_events(target, events)``
 if it has that, else to the ``on_events`` given here.
 
+Many may be due at once: ten thousand clients that came back in the same second are pinged in the
+same second.  They are ticked in the order of their deadlines for as long as ``turn_time`` lasts,
+and the rest in the turns that follow; each leaves the heap just before its own tick, so an
+interrupt in one forgets no other.
+
 What is left out: cancelling (set the deadline to ``None``, or ``forget`` the target) and precision
 below a millisecond.
 """
@@ -22,6 +27,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from rawsio import log
+from rawsio.limits import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,14 +43,18 @@ __all__ = ["Timers"]
 _GRAIN = 0.001
 """Seconds between two ticks of a target that stays overdue: a mistaken one must not spin."""
 
-_WHEN, _TARGET = 0, 2
+_FEW = 16
+"""How many targets are ticked between two looks at the clock."""
+
+_WHEN, _SEQUENCE, _TARGET = 0, 1, 2
 
 
 class Timers:
     """The heap; see the module's essay.
 
     ``on_events(target, events)`` takes what ticks return, for targets without an ``on_events`` of
-    their own.  A target whose ``tick`` raises is logged and forgotten.
+    their own.  A target whose ``tick`` raises is logged and forgotten.  ``turn_time`` is how many
+    seconds of ticks there may be in a turn.
 
     >>> from rawsio.net.loop import Loop
     >>> class Egg:
@@ -62,9 +72,18 @@ class Timers:
     >>> loop.close()
     """
 
-    __slots__ = ("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "_log")
+    __slots__ = (
+        *("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "_log"),
+        "_turn_time",
+    )
 
-    def __init__(self, loop: AnyLoop, on_events: Report, write: log.Log | None = None) -> None:
+    def __init__(
+        self,
+        loop: AnyLoop,
+        on_events: Report,
+        write: log.Log | None = None,
+        turn_time: float = DEFAULT.turn_time,
+    ) -> None:
         self.on_events = on_events
         self._loop = loop
         # An entry is [when, sequence, target]; a list, because forgetting empties the target.
@@ -74,6 +93,7 @@ class Timers:
         self._handle: Cancellable | None = None
         self._next: float | None = None
         self._log = log.Log(loop.time) if write is None else write
+        self._turn_time = turn_time
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -130,30 +150,39 @@ class Timers:
         now = self._loop.time()
         # While ticking, deadlines that come in need no call_later: the head is looked at below.
         self._next = 0.0
+        newer: list[list[Any]] = []
         try:
-            for target in self._due(now):
-                self._tick(target, now)
+            self._tick_due(now, newer)
         finally:
             heap = self._heap
+            for entry in newer:
+                heappush(heap, entry)
             while heap and heap[0][_TARGET] is None:
                 heappop(heap)
             self._schedule(heap[0][_WHEN] if heap else None)
 
-    def _due(self, now: float) -> list[Any]:
-        heap, entries, due = self._heap, self._entries, []
+    def _tick_due(self, now: float, newer: list[list[Any]]) -> None:
+        """Tick those that are due, for a while; entries made meanwhile are put into ``newer``."""
+        heap, last, count = self._heap, self._sequence, 0
         while heap and heap[0][_WHEN] <= now:
-            target = heappop(heap)[_TARGET]
+            entry = heappop(heap)
+            target = entry[_TARGET]
             if target is None:
                 continue
-            del entries[target]
+            if entry[_SEQUENCE] > last:
+                newer.append(entry)
+                continue
+            del self._entries[target]
             deadline = target.deadline
             if deadline is None:
                 continue
-            if deadline <= now:
-                due.append(target)
-            else:
+            if deadline > now:
                 self._push(target, deadline)
-        return due
+                continue
+            self._tick(target, now)
+            count += 1
+            if count % _FEW == 0 and self._loop.time() - now >= self._turn_time:
+                return
 
     def _tick(self, target: Any, now: float) -> None:
         try:
@@ -166,5 +195,8 @@ class Timers:
             self._log("net", log.ERROR, "a tick raised an exception", error)
             self.forget(target)
             return
+        except BaseException:
+            self._push(target, now)
+            raise
         if deadline is not None:
             self.watch_until(target, max(deadline, now + _GRAIN))

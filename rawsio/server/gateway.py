@@ -95,16 +95,22 @@ class Gateway:
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
-        for event in events:
-            kind = event.__class__
-            if kind is Message:
-                fused = stack.fused
-                if fused is None or not fused.receive(event.data):
+        rest = iter(events)
+        try:
+            for event in rest:
+                if event.__class__ is not Message:
+                    self._other(stack, event)
+                elif stack.fused is None or not stack.fused.receive(event.data):
                     self._packet(stack, event.data)
-            else:
-                handle = self._HANDLERS.get(kind)
-                if handle is not None:
-                    handle(self, stack, event)
+        except BaseException:
+            # Should the program go on, so do the events behind the one that was interrupted.
+            stack.put_back(list(rest))
+            raise
+
+    def _other(self, stack: ServerStack, event: Any) -> None:
+        handle = self._HANDLERS.get(event.__class__)
+        if handle is not None:
+            handle(self, stack, event)
 
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""

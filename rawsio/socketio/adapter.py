@@ -23,7 +23,7 @@ from rawsio.log import DEBUG, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any
 
     from .host import Prepared, Space
@@ -68,6 +68,15 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: snapshot(item) for key, item in value.items()}
     return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+
+
+def _deliver(sockets: Iterator[Any], prepared: Prepared, *, volatile: bool) -> None:
+    if volatile:
+        for socket in sockets:
+            socket.deliver_volatile(prepared)
+    else:
+        for socket in sockets:
+            socket.deliver(prepared)
 
 
 class Adapter:
@@ -210,12 +219,12 @@ class Adapter:
     def broadcast(self, prepared: Prepared, targets: Targets) -> None:
         """Send one encoded packet to every socket that ``targets`` addresses."""
         prepared = self.stamp(prepared, targets)
-        if targets.volatile:
-            for socket in self.selected(targets):
-                socket.deliver_volatile(prepared)
-        else:
-            for socket in self.selected(targets):
-                socket.deliver(prepared)
+        sockets = iter(self.selected(targets))
+        try:
+            _deliver(sockets, prepared, volatile=targets.volatile)
+        finally:
+            # Nobody is left, but for those behind an interrupt: they get what the others got.
+            _deliver(sockets, prepared, volatile=targets.volatile)
 
     def broadcast_with_ack(
         self, prepared: Prepared, targets: Targets, gathering: Gathering
@@ -223,9 +232,14 @@ class Adapter:
         """Send a packet that asks for an acknowledgement; ``gathering`` collects the answers."""
         sockets = self.selected(targets)
         gathering.expect([socket.id for socket in sockets])
-        for socket in sockets:
-            socket.ask(prepared, gathering)
-        gathering.complete()
+        rest = iter(sockets)
+        try:
+            for socket in rest:
+                socket.ask(prepared, gathering)
+        finally:
+            for socket in rest:
+                socket.ask(prepared, gathering)
+            gathering.complete()
 
     # What operators do to many sockets
 

@@ -179,7 +179,7 @@ class Peer(InOrder):
             log_event_failure(host, "a handler of", socket, event, error)
         except BaseException:
             # The program is being stopped; should it go on, this connection does, too.
-            self.busy = False
+            self.interrupted()
             raise
         if self._jobs is None:
             self.busy = False

@@ -181,10 +181,15 @@ class InOrder:
         try:
             return job(*args)
         except BaseException:
-            # Handlers' errors never come here: the program is being stopped.  Should it go on,
-            # the connection does, too.
-            self.busy = False
+            # Handlers' errors never come here: the program is being stopped.
+            self.interrupted()
             raise
+
+    def interrupted(self) -> None:
+        """Go on later with what waits, in its order, should the program go on."""
+        self.busy = bool(self._jobs)
+        if self.busy:
+            self.host.call_later(0.0, self.proceed)
 
     def _has_room(self, waiting: int) -> bool:
         limits = self.host.limits

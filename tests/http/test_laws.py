@@ -19,7 +19,8 @@ from .strategies import events, wire
 
 # Wires of the laws stay below the bytes that may wait behind a request: whether these are too many
 # depends on when the answer comes, which a law that cuts anywhere cannot hold still.
-LIMITS = Limits(head=256, field=100, start_line=64, fields=6, chunk_line=16, body=40, pipeline=2048)
+LIMITS = Limits(head=256, field=100, start_line=64, fields=6, chunk_line=16, body=40, pipeline=1024)
+LIMITS = LIMITS.but(read_ahead=1024)
 
 
 class Prompt(HTTPConnection):
@@ -76,8 +77,8 @@ def subject(make: Any) -> Subject:
         automatic=lambda event: isinstance(event, Response) and event.status == 100,
         react=reply,
         buffered=lambda layer: layer.buffered,
-        # The read that reaches the limit may go beyond it; reads are smaller than it here.
-        bound=2 * LIMITS.pipeline,
+        # Reading pauses at ``pipeline``; who feeds on is stopped ``read_ahead`` later.
+        bound=2 * (LIMITS.pipeline + LIMITS.read_ahead),
         # All steps together stay below the time for a head.
         max_tick=0.5,
         steps=15,

@@ -10,7 +10,7 @@ import pytest
 
 from rawsio import Server
 from rawsio.layer import Closed, Closing
-from rawsio.limits import DEFAULT
+from rawsio.limits import DEFAULT, Limits
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.memory import Wire
@@ -350,6 +350,173 @@ def test_an_interrupt_in_a_share_forgets_nobody() -> None:
         with pytest.raises(KeyboardInterrupt):
             crowd.loop.step(0)
         crowd.turns_until(lambda: len(crowd.order) == 15)
+
+
+class Alarm:
+    """A target of timers that takes its time, and is never due again."""
+
+    def __init__(self, crowd: Crowd, name: str, when: float, seconds: float) -> None:
+        self.crowd = crowd
+        self.name = name
+        self.deadline: float | None = when
+        self.seconds = seconds
+        self.error: BaseException | None = None
+
+    def tick(self, _now: float) -> list[Any]:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        self.crowd.clock.now += self.seconds
+        self.deadline = None
+        self.crowd.order.append(self.name)
+        return []
+
+
+@pytest.mark.rule("layers-timers-fair")
+def test_many_ticks_that_are_due_together_are_cut_into_slices_the_oldest_first() -> None:
+    with Crowd() as crowd:
+        _stream, peer, _owner = crowd.join("quiet", 0.0)
+        start = crowd.clock.now
+        for n in reversed(range(500)):
+            crowd.driver.watch(Alarm(crowd, str(n), start + n / 1e6, 0.0005))
+        crowd.clock.now += 1.0
+        while crowd.order.count("quiet") < 10:
+            began = crowd.clock.now
+            peer.sendall(b"?")
+            crowd.loop.step(0)
+            assert peer.recv(10) == b"?"
+            assert crowd.clock.now - began < SLICE + 16 * 0.0005
+        crowd.turns_until(lambda: len(crowd.order) == 510, most=100)
+        assert [name for name in crowd.order if name != "quiet"] == [str(n) for n in range(500)]
+
+
+@pytest.mark.rule("layers-timers-fair")
+def test_timers_of_the_loop_that_take_long_leave_the_sockets_their_turns() -> None:
+    with Crowd() as crowd:
+        _stream, peer, _owner = crowd.join("quiet", 0.0)
+        for n in range(50):
+            crowd.loop.call_later(0.0, Alarm(crowd, str(n), 0.0, 0.01).tick, 0.0)
+        for count in range(1, 10):
+            peer.sendall(b"?")
+            crowd.loop.step(0)
+            assert peer.recv(10) == b"?"
+            assert len(crowd.order) == 2 * count
+        crowd.turns_until(lambda: len(crowd.order) == 59, most=60)
+        assert [name for name in crowd.order if name != "quiet"] == [str(n) for n in range(50)]
+
+
+@pytest.mark.rule("layers-driver-interrupt")
+def test_an_interrupt_in_a_tick_forgets_nobody() -> None:
+    with Crowd() as crowd:
+        alarms = [Alarm(crowd, str(n), crowd.clock.now, 0.0) for n in range(10)]
+        alarms[3].error = KeyboardInterrupt()
+        for alarm in alarms:
+            crowd.driver.watch(alarm)
+        with pytest.raises(KeyboardInterrupt):
+            crowd.loop.step(0)
+        for _ in range(3):
+            crowd.loop.step(0)
+        assert sorted(crowd.order) == [str(n) for n in range(10)]
+
+
+@pytest.mark.rule("layers-driver-interrupt")
+def test_an_interrupt_in_a_handler_loses_no_event_behind_it() -> None:
+    io = Server()
+    got: list[int] = []
+    errors: list[BaseException] = [KeyboardInterrupt()]
+
+    @io.on("x")
+    def hear(_socket: Any, n: int) -> None:
+        if errors and n == 3:
+            raise errors.pop()
+        got.append(n)
+
+    with TestKit(io) as kit:
+        wire = websocket(kit)
+        wire.send(b"".join(frame(f'42["x",{n}]') for n in range(600)))
+        with pytest.raises(KeyboardInterrupt):
+            kit.run()
+        kit.run()
+        assert got == [n for n in range(600) if n != 3]
+
+
+@pytest.mark.rule("layers-driver-interrupt")
+@pytest.mark.parametrize("how", ["emit", "volatile", "ask"])
+def test_an_interrupt_in_a_broadcast_keeps_it_from_nobody_else(how: str) -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        clients = [kit.connect() for _ in range(5)]
+        for client in clients:
+            client.on("news", lambda *_values: "heard")
+        third = list(io.sockets.values())[2]
+        name = {"emit": "deliver", "volatile": "deliver_volatile", "ask": "ask"}[how]
+        plain = getattr(type(third), name)
+
+        def interrupted(socket: Any, *values: Any) -> None:
+            if socket is third:
+                raise KeyboardInterrupt
+            plain(socket, *values)
+
+        said = {"emit": io.emit, "volatile": io.volatile.emit, "ask": io.emit_with_ack}
+        say: Any = said[how]
+        heard: list[int] = []
+        for number, client in enumerate(clients):
+            client.on_any(lambda *_values, number=number: heard.append(number))
+        setattr(type(third), name, interrupted)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                say("news", 1)
+        finally:
+            setattr(type(third), name, plain)
+        kit.run()
+        assert len(heard) == 4
+
+
+@pytest.mark.rule("layers-turn-fair")
+def test_pipelined_requests_come_some_at_a_time_and_none_is_refused() -> None:
+    asked: list[str] = []
+
+    def app(request: Any) -> str:
+        asked.append(request.path)
+        return "ok"
+
+    with TestKit(Server(app=app)) as kit:
+        wire = kit.dial()
+        kit.run()
+        data = b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(2000))
+        wire.send(data[:65536])
+        most, before = 0, 0
+        for _ in range(10_000):
+            kit.loop.step(0)
+            most, before = max(most, len(asked) - before), len(asked)
+            due = kit.loop.next_deadline()
+            if (due is None or due > kit.board.now) and not kit.board.ready():
+                break
+        assert asked == [f"/{n}" for n in range(len(asked))]
+        assert len(asked) == data[:65536].count(b"\r\n\r\n")
+        assert most <= 18
+
+
+def test_pipelined_requests_wait_while_their_answers_pile_up() -> None:
+    asked: list[str] = []
+
+    def app(request: Any) -> bytes:
+        asked.append(request.path)
+        return b"x" * 100_000
+
+    with TestKit(Server(app=app, limits=Limits(high_water=500_000, low_water=100_000))) as kit:
+        wire = kit.dial()
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+        kit.run()
+        assert 5 <= len(asked) < 25
+        got = 0
+        for _ in range(2000):
+            got += len(wire.recv(65536))
+            kit.run()
+            if len(asked) == 100 and not wire._inbox:
+                break
+        assert len(asked) == 100
+        assert got > 10_000_000
 
 
 # The whole of it
