@@ -80,6 +80,8 @@ class Limits:
     unpolled: int = 100_000
     """Most packets that wait for a poll: who posts but never polls is cut off.  A client with as
     many that wait to be posted begins no poll."""
+    unpolled_bytes: int = 262_144
+    """Bytes that wait for a poll, above which what the client posts waits as well."""
     sessions: int = 65536
     """Most sessions at a time; above, the oldest that has joined no namespace makes room."""
     sessions_per_address: int = 1_000_000_000

@@ -53,7 +53,7 @@ from .transports import Polling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from rawsio.errors import HTTPError
@@ -331,8 +331,12 @@ class EngineIOServer:
         events = session.fail(EngineIOError("a body is too long", "engineio-v4-polling-size"))
         return RESPONDED, [(session, event) for event in events]
 
-    def receive_body(self, link: Link, body: bytes, now: float) -> Events:
-        """Take the body of a request whose verdict was ``BODY``."""
+    def receive_body(self, link: Link, body: bytes, now: float) -> Iterable[tuple[Session, Any]]:
+        """Take the body of a request whose verdict was ``BODY``.
+
+        The events are made one after the other, while the caller takes them: see
+        :meth:`Session.receive_post`.
+        """
         del now
         session, link.session = link.session, None
         if session is not None:
@@ -346,22 +350,27 @@ class EngineIOServer:
         fields = polling.post_fields
         if len(body) > self.options.max_http_buffer_size:
             return self._too_long(session, link, fields)[1]
-        events: Events = []
         try:
             packets = polling.packets(session.revision, body, self.limits.payload_packets)
         except EngineIOError as error:
-            events += [(session, event) for event in session.fail(error)]
+            events = [(session, event) for event in session.fail(error)]
             link.respond(*error_answer(400, 3, fields=fields))
             return events
-        for packet in packets:
-            events += [(session, event) for event in session.receive(packet)]
-        if events and events[-1][1].__class__ is Failed:
-            link.respond(*error_answer(400, 3, fields=fields))
-        elif polling.paused and session.polling is polling and session.state is State.OPEN:
+        return self._work_off(session, polling, link, packets)
+
+    def _work_off(
+        self, session: Session, polling: Polling, link: Link, packets: list[Any]
+    ) -> Iterator[tuple[Session, Any]]:
+        event: Any = None
+        for event in session.receive_post(packets):
+            yield session, event
+        waits = polling.paused or polling.rest
+        if event.__class__ is Failed:
+            link.respond(*error_answer(400, 3, fields=polling.post_fields))
+        elif waits and session.polling is polling and session.state is State.OPEN:
             polling.post, polling.held, link.session = link, True, session
         else:
-            link.respond(*ok_answer(fields))
-        return events
+            link.respond(*ok_answer(polling.post_fields))
 
     # WebSockets
 

@@ -32,7 +32,7 @@ from .transports import Candidate, Polling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.http.messages import Request
@@ -48,6 +48,9 @@ __all__ = ["Session"]
 
 # Bound once: looking a member up in its enum is slow.
 _OPEN = State.OPEN
+
+_SHARE = 8
+"""Packets of a post that waited which are worked off at a time: nobody knows what they answer."""
 
 
 class Session:
@@ -208,6 +211,8 @@ class Session:
         if polling is not None and polling.poll is not None and self.connection.pending:
             self._answer(self.connection.data_to_send())
             polling.take()
+            if polling.rest:
+                self._touched(self)
 
     def _answer(self, packets: list[Any]) -> None:
         if self.polling is not None:
@@ -246,6 +251,35 @@ class Session:
         if len(events) != 1 or events[0].__class__ is not Message:
             self.settle()
         return events
+
+    def receive_post(self, packets: list[Any]) -> Iterator[Any]:
+        """Feed the packets of a post; each is fed when the events of those before were taken.
+
+        So their answers are known by then.  What comes when more than ``limits.unpolled_bytes``
+        wait for a poll waits as well, in ``polling.rest``, and :meth:`tick` gives its events.
+        """
+        polling = self.polling
+        if polling is not None and (polling.rest or len(packets) > 1):
+            from collections import deque
+
+            polling.rest = deque([*(polling.rest or ()), *packets])
+            yield from self._work(polling, len(polling.rest))
+            polling.rest = polling.rest or None
+        else:
+            for packet in packets:
+                yield from self.receive(packet)
+
+    def _work(self, polling: Polling, most: int) -> Iterator[Any]:
+        while most and self.polling is polling and polling.rest and not self._crowded:
+            most -= 1
+            yield from self.receive(polling.rest.popleft())
+
+    @property
+    def _crowded(self) -> bool:
+        # While a WebSocket is probed the client does not poll until its post is answered.
+        if self.stage is not Transport.POLLING:
+            return False
+        return self.connection.buffered > self._limits.unpolled_bytes
 
     def fail(self, error: EngineIOError) -> list[Any]:
         """End the session for a mistake that its requests made."""
@@ -368,16 +402,19 @@ class Session:
         return []
 
     def _upgrade(self, candidate: Candidate) -> list[Any]:
+        polling = self.polling
+        events = [] if polling is None else list(self._work(polling, len(polling.rest or ())))
+        if self.candidate is not candidate:
+            return events
         # A client that obeys has no request running now; one that does not gets an answer.
         self._answer([NOOP])
-        polling = self.polling
         self._move(Transport.WEBSOCKET)
         self.link, self.candidate, self.polling = candidate.link, None, None
         self._drain(candidate.link)
         if polling is not None:
             polling.end()
             polling.take()
-        return [Upgraded()]
+        return [*events, Upgraded()]
 
     def _drop_candidate(self) -> None:
         candidate, self.candidate = self.candidate, None
@@ -395,7 +432,7 @@ class Session:
         polling = self.polling
         if polling is None:
             return due
-        if self._overfull:
+        if self._overfull or (polling.rest and not self._crowded):
             return 0.0
         probing = None if self.candidate is None else self.candidate.deadline
         all_due = [when for when in (due, polling.grace, probing) if when is not None]
@@ -425,6 +462,11 @@ class Session:
                 events += self.connection.fail(
                     EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
                 )
+            if polling.rest:
+                events += self._work(polling, _SHARE)
+                polling.rest = polling.rest or None
+                if polling.rest is None and not polling.paused:
+                    polling.release()
         if events or self.connection.pending:
             self.settle()
         return events

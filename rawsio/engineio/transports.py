@@ -20,6 +20,7 @@ from .probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from typing import Any
 
@@ -50,6 +51,7 @@ class Polling:
         "taken",
         "paused",
         "held",
+        "rest",
     )
 
     def __init__(self, jsonp: str | None = None) -> None:
@@ -74,17 +76,20 @@ class Polling:
         """Whether the answers to POSTs are held back, so that no further one comes."""
         self.held = False
         """Whether one is."""
+        self.rest: deque[Any] | None = None
+        """Packets of posts that wait until less waits for a poll; their post waits as well."""
 
     def release(self) -> None:
-        """Give the answer that was held back."""
+        """Give the answer that was held back, unless packets of that post wait."""
         self.paused = False
-        if self.held and self.post is not None:
+        if not self.rest and self.held and self.post is not None:
             link, self.post, self.held = self.post, None, False
             link.session = None
             link.respond(*ok_answer(self.post_fields))
 
     def end(self) -> None:
         """Let go of the POST in work, with an answer if there is one to give."""
+        self.rest = None
         self.release()
         self.grace = None
         if self.post is not None:

@@ -31,7 +31,7 @@ from rawsio.websocket.handshake import accept, refusal_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from rawsio.engineio.server import EngineIOServer
@@ -133,7 +133,7 @@ class Gateway:
         else:
             self._carry(self.registry.receive_packet(stack, packet, self.clock()))
 
-    def _carry(self, events: list[tuple[Session, Any]]) -> None:
+    def _carry(self, events: Iterable[tuple[Session, Any]]) -> None:
         for session, event in events:
             self.on_event(session, event)
 

@@ -768,3 +768,73 @@ def test_verdicts_of_polls() -> None:
     b, session = opened()
     b.poll(session)
     assert b.verdict is WAITING
+
+
+def crowd(b: Bench) -> tuple[Session, RecordingLink]:
+    """Return a session whose client posted three packets and polls for nothing."""
+    session = b.open()
+    session.send(Message("x" * 200))
+    link = b.post(session, "4a\x1e4b\x1e4c")
+    return session, link
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+def test_what_is_posted_waits_while_too_much_waits_for_a_poll() -> None:
+    b = Bench(limits=Limits(unpolled_bytes=100))
+    session, link = crowd(b)
+    assert b.taken()[1:] == []
+    assert link.responses == []
+    late = b.post(session, "4d")
+    assert late.status == 400  # two posts at a time
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+def test_a_poll_lets_the_posted_packets_through_and_their_post_is_answered() -> None:
+    b = Bench(limits=Limits(unpolled_bytes=100))
+    session, link = crowd(b)
+    b.taken()
+    b.poll(session)
+    b.pass_time(0.0)
+    assert b.taken() == [Message("a"), Message("b"), Message("c")]
+    assert link.answer() == (200, b"ok")
+    assert session.deadline != 0.0
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+def test_a_probe_lets_the_posted_packets_through_because_no_poll_will_come() -> None:
+    b = Bench(limits=Limits(unpolled_bytes=100))
+    session, link = crowd(b)
+    b.taken()
+    candidate = b.websocket(session.id)
+    b.packet(candidate, "2probe")
+    assert b.taken() == [Message("a"), Message("b"), Message("c")]
+    assert link.answer() == (200, b"ok")
+    b.packet(candidate, "5")
+    assert b.taken() == [Upgraded()]
+    assert candidate.drain() == ["3probe", "4" + "x" * 200]
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+def test_an_upgrade_comes_behind_the_packets_that_were_posted_before() -> None:
+    b = Bench(limits=Limits(unpolled_bytes=100))
+    session, _link = crowd(b)
+    candidate = RecordingLink()
+    session.probe(candidate, 10.0)
+    session.receive_candidate("2probe")
+    events = session.receive_candidate("5")
+    assert events == [Message("a"), Message("b"), Message("c"), Upgraded()]
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+@pytest.mark.parametrize("end", ["close", "bad packet", "time"])
+def test_the_end_of_a_session_answers_the_post_that_waits(end: str) -> None:
+    b = Bench(limits=Limits(unpolled_bytes=100))
+    session, link = crowd(b)
+    if end == "close":
+        session.close(discard=True)
+    elif end == "bad packet":
+        session.receive("9")
+    else:
+        b.pass_time(100)
+    assert len(link.responses) == 1
+    assert not b.server.sessions or session.state is State.CLOSED

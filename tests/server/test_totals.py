@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rawsio import Server
 from rawsio.limits import Limits
 from rawsio.testing import TestKit
+from tests.raw import Polling
 
 POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost:a\r\n\r\n"
 
@@ -49,3 +51,33 @@ def test_an_address_that_fills_the_table_keeps_no_newcomer_out_and_pushes_nobody
             socket.emit("hi")
         kit.run()
         assert len(heard) == 3
+
+
+@pytest.mark.rule("engineio-v4-polling-crowded")
+def test_who_posts_and_does_not_poll_is_worked_for_as_far_as_it_polls() -> None:
+    io = Server(limits=Limits(unpolled_bytes=100_000))
+    asked: list[int] = []
+
+    @io.on("history")
+    def history(socket: Any, number: int) -> str:
+        asked.append(number)
+        return "x" * 30_000
+
+    with TestKit(io) as kit:
+        client = Polling(kit)
+        client.post(b"40")
+        packets = [b'42%d["history",%d]' % (number, number) for number in range(60)]
+        answered = client.post(b"\x1e".join(packets))
+        assert answered == b""
+        assert asked == list(range(4))
+        assert io.stats()["memory"]["unpolled"] < 150_000
+        heard = b""
+        while len(asked) < 60 or b"4359[" not in heard:
+            heard += b"\x1e" + client.get()
+            kit.advance(0.01)
+            assert io.stats()["memory"]["unpolled"] < 400_000
+        assert asked == list(range(60))
+        numbers = [int(number) for number in re.findall(rb"43([0-9]+)\[", heard)]
+        assert numbers == list(range(60))
+        assert client.posts.heard().endswith(b"ok")
+        assert client.post(b'42["history",60]') == b"ok"
