@@ -35,7 +35,7 @@ from rawsio.errors import SocketIOError, escaped
 from rawsio.limits import DEFAULT
 
 from .packets import MISSING, build_packet, take_apart, too_long
-from .values import Unsendable
+from .values import Unsendable, undisturbed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -264,6 +264,9 @@ _NUMBERS = {
 _LENGTHS = (Struct(">B"), Struct(">H"), Struct(">I"))
 _MILLISECONDS = Struct(">q")
 
+_DEEPEST = 1000
+"""No limit goes beyond: the standard library's JSON reads no deeper, either."""
+
 
 def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
     r"""Return the one value that ``data`` is, at most ``depth`` arrays and maps deep.
@@ -274,111 +277,148 @@ def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
     >>> unpack(b"\x82\xa1a\x93\x01\xff\xc0\xa1b\xd4\x00\x00")
     {'a': [1, -1, None]}
     """
-    reader = _Reader(data)
     try:
-        value = reader.item(depth)
+        value, at = undisturbed(_unpack, len(data), data, min(depth, _DEEPEST))
     except (IndexError, struct.error):
         raise _malformed("it ends in the middle of a value") from None
     except UnicodeDecodeError:
         raise _malformed("a text is not UTF-8") from None
-    except RecursionError:
-        raise _malformed("it is nested too deeply") from None
-    if reader.at != len(data):
-        raise _malformed(f"{len(data) - reader.at} bytes follow the value")
+    if at != len(data):
+        raise _malformed(f"{len(data) - at} bytes follow the value")
     return value
+
+
+def _unpack(data: bytes, depth: int) -> tuple[Any, int]:
+    """Return the first value in ``data``, and where it ends.
+
+    One loop for all levels: ``items`` are those of the container in work, of which ``left`` are to
+    come; those around it stand in ``above``.  A map is a list of keys and values until it is whole.
+    """
+    above: list[tuple[list[Any], int, bool]] = []
+    items: list[Any] = []
+    at, left, keyed, undefined = 0, 1, False, False
+    while True:
+        if not left:
+            if not above:
+                return items[0], at
+            whole = _without_undefined(items, keyed=keyed) if undefined else items
+            done = _map(whole) if keyed else whole
+            items, left, keyed = above.pop()
+            items.append(done)
+            continue
+        left -= 1
+        prefix = data[at]
+        at += 1
+        if prefix < 0x80:
+            items.append(prefix)
+        elif prefix >= 0xE0:
+            items.append(prefix - 256)
+        elif 0xA0 <= prefix < 0xC0:
+            start, at = at, at + (prefix & 31)
+            items.append(str(_piece(data, start, prefix & 31), "utf-8"))
+        elif 0xC0 <= prefix < 0xDC:
+            value, at = _other(data, prefix, at)
+            undefined = undefined or value is UNDEFINED
+            items.append(value)
+        else:
+            maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
+            if prefix >= 0xDC:
+                size, at = _length(data, 1 + (prefix & 1), at)
+            if len(above) >= depth:
+                raise _too_deep()
+            if size:
+                above.append((items, left, keyed))
+                items, left, keyed = [], size << maps, maps
+            else:
+                items.append({} if maps else [])
+
+
+def _without_undefined(items: list[Any], *, keyed: bool) -> list[Any]:
+    if not keyed:
+        return [None if item is UNDEFINED else item for item in items]
+    kept: list[Any] = []
+    for at in range(0, len(items), 2):
+        if items[at + 1] is not UNDEFINED:
+            kept += items[at : at + 2]
+    return kept
+
+
+def _map(items: list[Any]) -> dict[str, Any]:
+    if len(items) == 2:
+        key, value = items
+        if key.__class__ is str:
+            return {key: value}
+        if key.__class__ is int:
+            return {str(key): value}
+    keys = items[::2]
+    kinds = set(map(type, keys))
+    if not kinds <= _KEYS:
+        raise _malformed("a key is neither a string nor an integer")
+    if int in kinds:
+        keys = list(map(str, keys))
+    return dict(zip(keys, items[1::2], strict=True))
+
+
+_KEYS = {str, int}
+
+
+def _other(data: bytes, prefix: int, at: int) -> tuple[Any, int]:
+    """Return the value that is neither short nor a container, and where it ends."""
+    if prefix in _CONSTANTS:
+        return _CONSTANTS[prefix], at
+    if prefix in _NUMBERS:
+        form = _NUMBERS[prefix]
+        (value,) = form.unpack_from(data, at)
+        if value - value:
+            message = "a number that is not finite"
+            raise SocketIOError(message, "socketio-v5-value-finite")
+        return value, at + form.size
+    if 0xC4 <= prefix <= 0xC6 or prefix >= 0xD9:
+        text = prefix >= 0xD9
+        size, at = _length(data, prefix - (0xD9 if text else 0xC4), at)
+        piece = _piece(data, at, size)
+        return str(piece, "utf-8") if text else piece, at + size
+    return _extension(data, prefix, at)
+
+
+def _length(data: bytes, number: int, at: int) -> tuple[int, int]:
+    """Return the length of one, two or four bytes that is there, and where it ends."""
+    (size,) = _LENGTHS[number].unpack_from(data, at)
+    return size, at + (1 << number)
+
+
+def _piece(data: bytes, at: int, size: int) -> bytes:
+    if at + size > len(data):
+        raise IndexError
+    return data[at : at + size]
+
+
+def _too_deep() -> SocketIOError:
+    return SocketIOError("arrays and maps are nested too deeply", "socketio-v5-value-depth")
 
 
 def _malformed(why: str) -> SocketIOError:
     return SocketIOError(f"the packet is not MessagePack: {why}", "socketio-v5-msgpack-form")
 
 
-class _Reader:
-    """Reads one item after the other; recursion is bounded by the depth that is allowed."""
-
-    __slots__ = ("data", "at")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def item(self, depth: int) -> Any:
-        prefix = self.data[self.at]
-        self.at += 1
-        if prefix < 0x80:
-            return prefix
-        if prefix >= 0xE0:
-            return prefix - 256
-        if prefix < 0xA0:
-            return self.container(prefix < 0x90, prefix & 15, depth)
-        if prefix < 0xC0:
-            return str(self.take(prefix & 31), "utf-8")
-        if prefix in _CONSTANTS:
-            return _CONSTANTS[prefix]
-        if prefix in _NUMBERS:
-            value = self.number(_NUMBERS[prefix])
-            if value - value:
-                message = "a number that is not finite"
-                raise SocketIOError(message, "socketio-v5-value-finite")
-            return value
-        if 0xC4 <= prefix <= 0xC6:
-            return self.take(self.length(prefix - 0xC4))
-        if 0xD9 <= prefix <= 0xDB:
-            return str(self.take(self.length(prefix - 0xD9)), "utf-8")
-        if prefix >= 0xDC:
-            return self.container(prefix >= 0xDE, self.length(1 + (prefix & 1)), depth)
-        return self.extension(prefix)
-
-    def number(self, form: Struct) -> Any:
-        (value,) = form.unpack_from(self.data, self.at)
-        self.at += form.size
-        return value
-
-    def length(self, size: int) -> int:
-        return int(self.number(_LENGTHS[size]))
-
-    def take(self, size: int) -> bytes:
-        start = self.at
-        self.at = start + size
-        if self.at > len(self.data):
-            raise IndexError
-        return self.data[start : self.at]
-
-    def container(self, keyed: bool, size: int, depth: int) -> Any:  # noqa: FBT001
-        if depth <= 0:
-            message = "arrays and maps are nested too deeply"
-            raise SocketIOError(message, "socketio-v5-value-depth")
-        if not keyed:
-            items = [self.item(depth - 1) for _ in range(size)]
-            return [None if item is UNDEFINED else item for item in items]
-        pairs: dict[str, Any] = {}
-        for _ in range(size):
-            key = self.item(0)
-            if key.__class__ is int:
-                key = str(key)
-            elif key.__class__ is not str:
-                raise _malformed("a key is neither a string nor an integer")
-            value = self.item(depth - 1)
-            if value is not UNDEFINED:
-                pairs[key] = value
-        return pairs
-
-    def extension(self, prefix: int) -> Any:
-        if 0xC7 <= prefix <= 0xC9:
-            size = self.length(prefix - 0xC7)
-        elif 0xD4 <= prefix <= 0xD8:
-            size = 1 << (prefix - 0xD4)
-        else:
-            raise _malformed(f"nothing begins with {prefix:#x}")
-        kind, data = self.take(1), self.take(size)
-        if kind == b"\x00" and prefix <= 0xC9:
-            return data
-        if kind == b"\x00" and prefix == 0xD4:
-            return UNDEFINED
-        if kind == b"\x00" and prefix == 0xD7:
-            return _date(*_MILLISECONDS.unpack(data))
-        if kind == b"\xff" and size in _TIMESTAMPS:
-            return _date(_TIMESTAMPS[size](data))
-        raise _malformed(f"an extension of type {kind[0]} and {size} bytes")
+def _extension(data: bytes, prefix: int, at: int) -> tuple[Any, int]:
+    if 0xC7 <= prefix <= 0xC9:
+        size, at = _length(data, prefix - 0xC7, at)
+    elif 0xD4 <= prefix <= 0xD8:
+        size = 1 << (prefix - 0xD4)
+    else:
+        raise _malformed(f"nothing begins with {prefix:#x}")
+    kind, piece = data[at], _piece(data, at + 1, size)
+    at += 1 + size
+    if kind == 0 and prefix <= 0xC9:
+        return piece, at
+    if kind == 0 and prefix == 0xD4:
+        return UNDEFINED, at
+    if kind == 0 and prefix == 0xD7:
+        return _date(*_MILLISECONDS.unpack(piece)), at
+    if kind == 0xFF and size in _TIMESTAMPS:
+        return _date(_TIMESTAMPS[size](piece)), at
+    raise _malformed(f"an extension of type {kind} and {size} bytes")
 
 
 _TIMESTAMPS = {

@@ -56,6 +56,7 @@ __all__ = [
     "fill_placeholders",
     "check_placeholders",
     "nesting",
+    "undisturbed",
 ]
 
 MAX_DIGITS = 4300
@@ -203,58 +204,65 @@ def _refuse_constant(name: str) -> Any:
     raise _infinite(name)
 
 
-def _integer(text: str) -> int:
-    if len(text) - text.startswith("-") > MAX_DIGITS:
-        message = f"an integer of {len(text)} digits, {MAX_DIGITS} are allowed"
-        raise SocketIOError(message, "socketio-v5-value-digits")
-    return int(text)
-
-
 def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
     from json import JSONDecoder
 
     return JSONDecoder(
         object_hook=hook,
         parse_float=_finite,
-        parse_int=_integer,
         parse_constant=_refuse_constant,
     ).raw_decode
 
 
 def _decode_first(text: str, start: int) -> tuple[Any, int]:
-    from json import JSONDecoder
-
-    global _decode_short  # noqa: PLW0603 - as in _encode_first
-    # Reading an integer through a hook costs four times what reading it does.
-    _decode_short = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
-    return _decode_short(text, start)
+    global _decode_plain  # noqa: PLW0603 - as in _encode_first
+    _decode_plain = _decoder()
+    return _decode_plain(text, start)
 
 
-_decode_short: Decode = _decode_first
+_decode_plain: Decode = _decode_first
 
 # Each digit becomes "1", everything else a blank: a number that is too long is then easy to find.
 _DIGITS = bytes(49 if 48 <= byte <= 57 else 32 for byte in range(256))
 _TOO_MANY = b"1" * (MAX_DIGITS + 1)
 
 
-def _has_long_integer(text: str) -> bool:
-    """Return whether there are more digits in a row than an integer may have (or in a string)."""
-    return _TOO_MANY in text.encode("utf-8", "replace").translate(_DIGITS)
+_MANY_DIGITS = Pattern(f"[0-9]{{{MAX_DIGITS + 1},}}")
+_FRACTION = Pattern(r"(?s:.*)(?:\.|[eE][+-]?)")
+
+
+def _check_digits(text: str) -> None:
+    """Refuse JSON text with an integer that is too long; a hook for each would be dear.
+
+    It is exact up to the first mistake in the text, where reading stops.
+    """
+    if _TOO_MANY not in text.encode("utf-8", "replace").translate(_DIGITS):
+        return
+    outside = '"'.join(_outside_of_strings(text))
+    for found in _MANY_DIGITS.finditer(outside):
+        # The digits of a fraction or of an exponent are read in linear time.
+        before = outside[max(0, found.start() - 2) : found.start()]
+        if not _FRACTION.fullmatch(before):
+            message = f"an integer of {len(found[0])} digits, {MAX_DIGITS} are allowed"
+            raise SocketIOError(message, "socketio-v5-value-digits")
 
 
 _BLANK = Pattern("[ \t\n\r]*")
 _LONG = 65536
 
 
-def _undisturbed(decode: Decode, text: str, start: int) -> tuple[Any, int]:
-    """Decode without a look for garbage every few hundred lists, which takes as long again."""
+def undisturbed(decode: Callable[..., Any], length: int, *args: Any) -> Any:
+    """Decode without a look for garbage every few hundred lists, which takes as long again.
+
+    Nothing is done about text that is not long.
+    """
     import gc
 
-    if not gc.isenabled():
-        return decode(text, start)
+    if length < _LONG or not gc.isenabled():
+        return decode(*args)
     gc.disable()
     try:
-        return decode(text, start)
+        return decode(*args)
     finally:
         gc.enable()
 
@@ -273,13 +281,11 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     if length > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
         message = f"arrays and objects are nested deeper than {limits.json_depth}"
         raise SocketIOError(message, "socketio-v5-value-depth")
-    if hook is not None:
-        decode = _decoder(hook)
-    else:
-        long = length > MAX_DIGITS and _has_long_integer(text)
-        decode = _decoder() if long else _decode_short
+    if length > MAX_DIGITS:
+        _check_digits(text)
+    decode = _decode_plain if hook is None else _decoder(hook)
     try:
-        value, end = decode(text, start) if length < _LONG else _undisturbed(decode, text, start)
+        value, end = undisturbed(decode, length, text, start)
     except (ValueError, RecursionError):
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None
@@ -295,6 +301,11 @@ _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
+def _outside_of_strings(text: str) -> list[str]:
+    # Without escapes each quote begins or ends a string: every other piece is outside of strings.
+    return text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
+
+
 def nesting(text: str, enough: int = 0) -> int:
     r"""Return the depth of JSON text, or a bound that is at most ``enough``.
 
@@ -306,9 +317,11 @@ def nesting(text: str, enough: int = 0) -> int:
     most = text.count("[") + text.count("{")
     if most <= enough:
         return most
-    # Without escapes each quote begins or ends a string: every other piece is outside of strings.
-    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
-    brackets = "".join(pieces[::2]).encode("ascii", "ignore").translate(_BRACKETS, _NO_BRACKETS)
+    brackets = (
+        "".join(_outside_of_strings(text))
+        .encode("ascii", "ignore")
+        .translate(_BRACKETS, _NO_BRACKETS)
+    )
     depth, before = 0, 2 * len(brackets)
     # Taking out what is innermost takes one level off.  That is the cheapest way for as long as
     # most of the brackets go, and many small objects have few levels.

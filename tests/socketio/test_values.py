@@ -356,3 +356,30 @@ class TestCost:
 
         text = Whole("x" * 10 + "[" + "1," * 5000 + "1]")
         assert decode_value(text, 10, DEFAULT) == [1] * 5001
+
+
+LONG_DIGITS = "1" * (MAX_DIGITS + 1)
+
+
+@pytest.mark.rule("socketio-v5-value-digits")
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("0." + LONG_DIGITS, True),
+        ("1.5e-" + "0" * 5000, True),
+        ("1E+" + "0" * 5000, True),
+        ("1e" + "0" * 5000, True),
+        (f'"\\\\",{{"{LONG_DIGITS}":"{LONG_DIGITS}"}}', True),
+        (f'"\\"{LONG_DIGITS}"', True),
+        (f'"-",-{LONG_DIGITS}', False),
+        (f'"e",{LONG_DIGITS}', False),
+        (f'"\\\\",{LONG_DIGITS}', False),
+        (f'{{"a":{LONG_DIGITS}}}', False),
+        (f"0.5,{LONG_DIGITS}", False),
+    ],
+)
+def test_only_integers_have_a_longest_length(text: str, fits: bool) -> None:
+    if fits:
+        assert isinstance(decode_value(f"[{text}]", 0, DEFAULT), list)
+    else:
+        assert refused(f"[{text}]") == "socketio-v5-value-digits"
