@@ -131,7 +131,8 @@ def function(fn: Callable[[Any], Any]) -> Application:
 
     It takes the request (with the attributes ``body`` and ``peer``, a :class:`Peer`, beside the
     record's own) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``; in
-    place of the text there may be an iterator of ``bytes``, which are sent one after another.
+    place of the text there may be an iterator of ``bytes``, which are sent one after another; if it
+    has an attribute ``length``, that is announced.
 
     >>> from rawsio.http.messages import Request
     >>> application = function(lambda question: (200, f"you sent {question.body!r}"))
@@ -170,7 +171,9 @@ def _answer_of(value: Any) -> Answer:
         from .streaming import Streaming
 
         head = Response(status, Headers([("Content-Type", kind), *kept]))
-        return Streaming(value, head)
+        streaming = Streaming(value, head)
+        streaming.length = getattr(value, "length", None)
+        return streaming
     if isinstance(value, str):
         body = value.encode()
     elif isinstance(value, (bytes, bytearray, memoryview)):

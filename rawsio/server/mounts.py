@@ -27,7 +27,7 @@ def files(
     table: Mapping[str, str | Path],
     *,
     index: str = "index.html",
-    largest: int = 16_000_000,
+    largest: int = 1_000_000_000,
 ) -> Serve:
     """Return an application that serves files and folders, by the paths that lead to them.
 

@@ -1,18 +1,23 @@
 """A folder of files, as an application: ``Server(app=folder("public"))``.
 
-The one idea: **a path is names, not text**.  The path of a request is cut at its slashes first,
-then each name is percent-decoded and judged by itself; what might lead elsewhere (``..``, a name
-with a slash in it, a link out of the folder) or is not meant for the public (a name that begins
-with a dot) is as if it were not there.
+*A path is names, not text.*  The path of a request is decoded and judged as a row of names: what
+might lead elsewhere (``..``, a name with a slash in it, a link out of the folder) or is not meant
+for the public (a name that begins with a dot) is as if it were not there.
 
-A file is read whole, on the loop, and those that were asked for last are kept: a thousand clients
-that read slowly share one copy of it.
+A short file is read whole, on the loop, and those that were asked for last are kept: a thousand
+clients that read slowly share one copy of it.  A longer one is read and sent piece by piece, as
+fast as its client takes it; so is a *range* of it (RFC 9110 section 14), with which a film is
+wound forward and a download goes on.
 
-What is left out: ranges, lists of what is in a folder, and large files: this is for pages, scripts
-and pictures.
+There are no lists of what is in a folder.
 """
 
 from __future__ import annotations
+
+from stat import S_ISDIR, S_ISREG
+
+from rawsio.net.clock import wall
+from rawsio.patterns import Pattern
 
 from .application import precondition, unquoted
 
@@ -28,16 +33,31 @@ __all__ = ["folder"]
 
 _NOT_FOUND = (404, b"not found")
 
+_SHORT = 262_144
+"""Files up to this size are read whole and kept."""
+
+_KEPT = 16_000_000
+"""Bytes of them that are kept together."""
+
+_PIECE = 65536
+"""Bytes of a longer file that are read at a time."""
+
+_SETTLED = 2.0
+"""Seconds after which the time of a file tells one content from the next.
+
+Every clock that marks files ticks at least once in two seconds.
+"""
+
 
 def folder(
-    path: Any, *, index: str = "index.html", largest: int = 16_000_000
+    path: Any, *, index: str = "index.html", largest: int = 1_000_000_000
 ) -> Callable[[Request], Any]:
     """Return an application that serves the files below a folder, which must exist.
 
     ``index`` is the file that stands for a folder, ``largest`` the size in bytes above which a
-    file is not served (403), and the most that is kept of the last ones.  Files have entity tags
-    made of their times and sizes, so a browser asks again and is told that nothing has changed
-    (RFC 9110 section 13.1.2).
+    file is not served (403).  Files have entity tags made of their times and sizes, so a browser
+    asks again and is told that nothing has changed (RFC 9110 section 13.1.2), and may ask for a
+    range of one.
 
     >>> import tempfile, pathlib
     >>> from rawsio.http import Headers, Request
@@ -45,14 +65,16 @@ def folder(
     ...     _ = pathlib.Path(name, "a b.html").write_text("<p>Hi</p>")
     ...     serve = folder(name)
     ...     serve(Request("GET", "/a%20b.html", Headers()))[:2]
+    ...     serve(Request("GET", "/a%20b.html", Headers([("Range", "bytes=3-4")])))[:2]
     ...     serve(Request("GET", "/../etc/passwd", Headers()))
     (200, b'<p>Hi</p>')
+    (206, b'Hi')
     (404, b'not found')
     """
     from pathlib import Path
 
     root = Path(path).resolve(strict=True)
-    shelf = _Shelf(largest)
+    shelf = _Shelf(min(largest, _KEPT))
 
     def serve(request: Request) -> Any:
         if request.method not in ("GET", "HEAD"):
@@ -61,81 +83,249 @@ def folder(
         if names is None:
             return _NOT_FOUND
         try:
-            return _answer(root, names, request, index, shelf)
-        except (OSError, RuntimeError):  # it vanished, is not ours to read, or leads to itself
+            return _find(root, names, request, index, largest, shelf)
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+        ):  # it vanished, is not ours to read, or leads to itself
             return _NOT_FOUND
 
     return serve
 
 
-class _Shelf:
-    """The files that were asked for last, together no more than ``most`` bytes."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._files: dict[Path, bytes] = {}
-        self._size = 0
-
-    def read(self, file: Path) -> bytes:
-        """Return the content of a file: the copy that others have, if it is still the same."""
-        # A tag or a time would not tell: a file may be written twice between two ticks.
-        data, known = file.read_bytes(), self._files.pop(file, b"")
-        self._size += len(data) - len(known)
-        self._files[file] = data = known if known == data else data
-        while self._size > self.most:
-            self._size -= len(self._files.pop(next(iter(self._files))))
-        return data
+def _names(path: str) -> list[str] | None:
+    """Return the names in a path, or ``None`` if one of them may not be asked for."""
+    if "%" in path:
+        slashes = path.count("/")
+        try:
+            path = unquoted(path).encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if path.count("/") != slashes:
+            return None
+    return path.strip("/").split("/") if _PUBLIC.fullmatch(path) else None
 
 
-def _answer(root: Path, names: list[str], request: Request, index: str, shelf: _Shelf) -> Any:
-    file = root.joinpath(*names).resolve()
+# Slash and name in turn, and perhaps a slash at the end.
+_PUBLIC = Pattern(r"(?:/[^/.\\:\0][^/\\:\0]*)*/?")
+
+
+def _find(
+    root: Path, names: list[str], request: Request, index: str, largest: int, shelf: _Shelf
+) -> Any:
+    # To look for the file first costs one call, and most of what is asked for in vain is not there.
+    file = root.joinpath(*names)
+    found = file.stat()
+    slash = request.path.endswith("/")
+    if S_ISDIR(found.st_mode) and slash:
+        file = file / index
+        found = file.stat()
+    elif slash:
+        return _NOT_FOUND
+    file = file.resolve()
     if not file.is_relative_to(root):
         return _NOT_FOUND
-    if file.is_dir() and not request.path.endswith("/"):
+    if S_ISDIR(found.st_mode) and not slash:
         # Relative links in the index would lead elsewhere without the slash.
-        return 301, b"", [("Location", request.path + "/")]
-    if request.path.endswith("/"):
-        file = file.joinpath(index).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
+        query = request.query_string
+        return 301, b"", [("Location", f"{request.path}/{'?' if query else ''}{query}")]
+    if not S_ISREG(found.st_mode):
         return _NOT_FOUND
-    found = file.stat()
-    if found.st_size > shelf.most:
-        return 403, f"the file has more than {shelf.most} bytes"
-    # Weak: a file may be written twice between two ticks of the clock that marks it.
-    tag = f'W/"{found.st_mtime_ns:x}-{found.st_size:x}"'
-    fields = [("Content-Type", _kind(file.name)), ("Cache-Control", "no-cache"), ("ETag", tag)]
+    if found.st_size > largest:
+        return 403, f"the file has more than {largest} bytes"
+    # Its time of change tells what its time of modification, which anybody may set, does not.
+    tag = f'"{found.st_mtime_ns:x}-{found.st_ctime_ns:x}-{found.st_size:x}"'
+    if wall() - max(found.st_mtime, found.st_ctime) < _SETTLED:
+        tag = "W/" + tag  # it may be written again before the clock that marks it ticks
+    return _answer(file, found.st_size, tag, request, shelf)
+
+
+def _answer(file: Path, size: int, tag: str, request: Request, shelf: _Shelf) -> Any:
+    fields = [
+        ("Content-Type", _kind(file.name)),
+        ("Cache-Control", "no-cache"),
+        ("Accept-Ranges", "bytes"),
+        ("ETag", tag),
+    ]
     status = precondition(tag, request)
     if status is not None:
         return status, b"", fields
-    return 200, shelf.read(file), fields
+    status, start, end = 200, 0, size
+    wanted = _wanted(request, tag, size)
+    if wanted is not None:
+        if not wanted:
+            return 416, b"", [("Content-Range", f"bytes */{size}")]
+        status, (start, end) = 206, wanted
+        fields.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    if request.method == "HEAD" or size > _SHORT:
+        return status, _Pieces(file, start, end, empty=request.method == "HEAD"), fields
+    data = shelf.read(file, tag)
+    return status, data if status == 200 else data[start:end], fields
 
 
-def _names(path: str) -> list[str] | None:
-    """Return the names in a path, or ``None`` if one of them may not be asked for."""
-    first, *encoded = path.split("/")
-    if first:
+# Ranges (RFC 9110 section 14)
+
+
+def _wanted(request: Request, tag: str, size: int) -> tuple[int, int] | tuple[()] | None:
+    """Return where the range begins and ends that is asked for: ``()`` if there is no such, and
+    ``None`` if the whole is to be sent.
+
+    Several ranges that are one when they are put together are one; of others the whole is sent,
+    as a server may (section 14.2): they would need a form of their own, and cost more than it.
+    """
+    field = request.headers.get("range")
+    if field is None or request.method != "GET" or not _RANGES.fullmatch(field):
         return None
-    if encoded[-1:] == [""]:
-        encoded.pop()
-    names = []
-    for part in encoded:
-        try:
-            name = unquoted(part).encode("latin-1").decode("utf-8")
-        except UnicodeDecodeError:
+    condition = request.headers.get("if-range")
+    # Compared strongly; a weak tag, or a date, which we do not give, says that it may be another.
+    if condition is not None and condition != tag:
+        return None
+    ranges = []
+    for first, last in _RANGE.findall(field):
+        if first and last and _number(last) < _number(first):
             return None
-        if not name or name[0] == "." or any(sign in name for sign in "/\\:\0"):
+        start = _number(first) if first else size - min(size, _number(last))
+        end = min(size, _number(last) + 1) if first and last else size
+        if start < end:
+            ranges.append((start, end))
+    if not ranges:
+        return ()
+    ranges.sort()
+    start, end = ranges[0]
+    for begin, stop in ranges:
+        if begin > end:
             return None
-        names.append(name)
-    return names
+        end = max(end, stop)
+    return start, end
+
+
+# Empty members of a list are legal everywhere (section 5.6.1.2).
+_RANGES = Pattern(r"[Bb][Yy][Tt][Ee][Ss]=(?:[ \t,]*(?:[0-9]+-[0-9]*|-[0-9]+)[ \t]*(?=,|$))+[ \t,]*")
+_RANGE = Pattern("([0-9]*)-([0-9]*)")
+
+
+def _number(digits: str) -> int:
+    # No file is longer than 10**18 bytes, and Python converts only so many digits.
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) < 19 else 10**18
+
+
+# Contents
+
+
+class _Shelf:
+    """The short files that were asked for last, together no more than ``most`` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._files: dict[Path, tuple[str, bytes]] = {}
+        self._size = 0
+
+    def read(self, file: Path, tag: str) -> bytes:
+        """Return the content of a file: the copy that others have, if it is still the same."""
+        before, known = self._files.pop(file, ("", b""))
+        self._size -= len(known)
+        data = known
+        if tag != before or tag[:2] == "W/":
+            data = file.read_bytes()
+            data = known if known == data else data
+        self._files[file] = tag, data
+        self._size += len(data)
+        while self._size > self.most:
+            self._size -= len(self._files.pop(next(iter(self._files)))[1])
+        return data
+
+
+class _Pieces:
+    """A part of a file, read piece by piece; the file is opened when the first is asked for.
+
+    ``length`` is that of the part; with ``empty`` there are no pieces of it.
+    """
+
+    def __init__(self, path: Path, start: int, end: int, *, empty: bool = False) -> None:
+        self.length = end - start
+        self._path = path
+        self._at = end if empty else start
+        self._end = end
+        self._file: Any = None
+
+    def __iter__(self) -> _Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._at >= self._end:
+            self.close()
+            raise StopIteration
+        if self._file is None:
+            self._file = self._path.open("rb")
+            self._file.seek(self._at)
+        data: bytes = self._file.read(min(_PIECE, self._end - self._at))
+        if not data:
+            raise OSError(f"{self._path.name} became shorter while it was sent")
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _kind(name: str) -> str:
-    try:
-        from mimetypes import guess_type
-    except ImportError:  # small systems leave it out
-        return "application/octet-stream"
-    kind, encoding = guess_type(name)
-    if kind is None or encoding is not None:
-        return "application/octet-stream"
-    text = kind.startswith("text/") or kind in ("application/javascript", "application/json")
-    return f"{kind}; charset=utf-8" if text else kind
+    _, dot, ending = name.rpartition(".")
+    return _KINDS.get(ending.lower() if dot else "", "application/octet-stream")
+
+
+_KINDS = {
+    **dict.fromkeys(("html", "htm"), "text/html; charset=utf-8"),
+    **dict.fromkeys(("js", "mjs", "cjs"), "text/javascript; charset=utf-8"),
+    **dict.fromkeys(("txt", "log", "text"), "text/plain; charset=utf-8"),
+    **dict.fromkeys(("md", "markdown"), "text/markdown; charset=utf-8"),
+    **dict.fromkeys(("jpg", "jpeg"), "image/jpeg"),
+    **dict.fromkeys(("tif", "tiff"), "image/tiff"),
+    **dict.fromkeys(("oga", "ogg", "opus"), "audio/ogg"),
+    **dict.fromkeys(("m4a", "aac"), "audio/mp4"),
+    **dict.fromkeys(("mp4", "m4v"), "video/mp4"),
+    **dict.fromkeys(("mpeg", "mpg"), "video/mpeg"),
+    "css": "text/css; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "ics": "text/calendar; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "json": "application/json; charset=utf-8",
+    "map": "application/json; charset=utf-8",
+    "jsonld": "application/ld+json; charset=utf-8",
+    "webmanifest": "application/manifest+json; charset=utf-8",
+    "xml": "application/xml",
+    "xhtml": "application/xhtml+xml",
+    "atom": "application/atom+xml",
+    "rss": "application/rss+xml",
+    "wasm": "application/wasm",
+    "pdf": "application/pdf",
+    "zip": "application/zip",
+    "rtf": "application/rtf",
+    "epub": "application/epub+zip",
+    "png": "image/png",
+    "gif": "image/gif",
+    "svg": "image/svg+xml",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "apng": "image/apng",
+    "bmp": "image/bmp",
+    "ico": "image/vnd.microsoft.icon",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "weba": "audio/webm",
+    "webm": "video/webm",
+    "ogv": "video/ogg",
+    "mov": "video/quicktime",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "ttf": "font/ttf",
+    "otf": "font/otf",
+}
+"""The types of what the web is made of, by the ending of the name.
+
+The table of the system, which :mod:`mimetypes` reads, is another one on every machine.
+"""

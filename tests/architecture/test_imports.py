@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
     "cluster": BASE | {"socketio", "redis"},
     "queue": BASE | {"socketio", "net", "host", "stack"},
-    "server.static": BASE | {"http", "server.application"},
+    "server.static": BASE | {"http", "net", "server.application"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
     "server.watchers": BASE | {"engineio", "socketio", "trace"},
