@@ -112,6 +112,7 @@ code=3, message="there is no packet '9'")], [])
         "_counted",
         "_held",
         "_beat",
+        "_pings",
         "_interval",
         "_timeout",
         "_held_below",
@@ -133,6 +134,7 @@ code=3, message="there is no packet '9'")], [])
         self._outbox: list[Any] | None = None
         self._counted = self._held = 0
         self._beat = Beat.RESTING
+        self._pings = (role is Role.SERVER) is (revision == 4)
         self._interval = 0.0
         self._timeout = 0.0
         self._held_below = self._seen_below = 0
@@ -332,10 +334,6 @@ code=3, message="there is no packet '9'")], [])
             self._outbox.append(packet)
 
     # Time
-
-    @property
-    def _pings(self) -> bool:
-        return (self.role is Role.SERVER) is (self.revision == 4)
 
     def heard(self) -> None:
         """Take note of a packet that tells no more than that the peer lives."""

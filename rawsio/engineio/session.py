@@ -246,9 +246,14 @@ class Session:
 
     def receive(self, packet: str | bytes) -> list[Any]:
         """Feed one packet of the session's transport; gives events."""
-        events = self.connection.receive(packet)
-        # A message leaves nothing to be done; anything else may.
-        if len(events) != 1 or events[0].__class__ is not Message:
+        connection = self.connection
+        due, waiting = connection.deadline, connection.pending
+        events = connection.receive(packet)
+        if events:
+            # A message leaves nothing to be done; anything else may.
+            if len(events) != 1 or events[0].__class__ is not Message:
+                self.settle()
+        elif connection.deadline != due or (connection.pending and not waiting):
             self.settle()
         return events
 
@@ -270,7 +275,12 @@ class Session:
                 yield from self.receive(packet)
 
     def _work(self, polling: Polling, most: int) -> Iterator[Any]:
-        while most and self.polling is polling and polling.rest and not self._crowded:
+        connection, seen = self.connection, -1
+        while most and self.polling is polling and polling.rest:
+            if connection.pending != seen:
+                if self._crowded:
+                    return
+                seen = connection.pending
             most -= 1
             yield from self.receive(polling.rest.popleft())
 

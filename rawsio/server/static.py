@@ -14,7 +14,7 @@ There are no lists of what is in a folder.
 
 from __future__ import annotations
 
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from rawsio.net.clock import wall
 from rawsio.patterns import Pattern
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["folder"]
 
 _NOT_FOUND = (404, b"not found")
+
+_REPARSE_POINT = 0x400
+"""What leads elsewhere on Windows has this attribute, whether it is a link or not."""
 
 _SHORT = 262_144
 """Files up to this size are read whole and kept."""
@@ -104,7 +107,9 @@ def _names(path: str) -> list[str] | None:
             return None
         if path.count("/") != slashes:
             return None
-    return path.strip("/").split("/") if _PUBLIC.fullmatch(path) else None
+    if not _PUBLIC.fullmatch(path):
+        return None
+    return [name for name in path.split("/") if name]
 
 
 # Slash and name in turn, and perhaps a slash at the end.
@@ -114,16 +119,12 @@ _PUBLIC = Pattern(r"(?:/[^/.\\:\0][^/\\:\0]*)*/?")
 def _find(
     root: Path, names: list[str], request: Request, index: str, largest: int, shelf: _Shelf
 ) -> Any:
-    # To look for the file first costs one call, and most of what is asked for in vain is not there.
-    file = root.joinpath(*names)
-    found = file.stat()
+    file, found = _located(root, names)
     slash = request.path.endswith("/")
     if S_ISDIR(found.st_mode) and slash:
-        file = file / index
-        found = file.stat()
+        file, found = _located(file, [index])
     elif slash:
         return _NOT_FOUND
-    file = file.resolve()
     if not file.is_relative_to(root):
         return _NOT_FOUND
     if S_ISDIR(found.st_mode) and not slash:
@@ -139,6 +140,22 @@ def _find(
     if wall() - max(found.st_mtime, found.st_ctime) < _SETTLED:
         tag = "W/" + tag  # it may be written again before the clock that marks it ticks
     return _answer(file, found.st_size, tag, request, shelf)
+
+
+def _located(folder: Path, names: list[str]) -> tuple[Path, Any]:
+    """Return where a row of names leads, past all links, and what is there.
+
+    Raises ``OSError`` at the first name that is not there: most of what is asked for in vain.
+    """
+    file, found = folder, folder.lstat()
+    for name in names:
+        file = file / name
+        found = file.lstat()
+        if S_ISLNK(found.st_mode) or getattr(found, "st_file_attributes", 0) & _REPARSE_POINT:
+            # Only a link leads out of the folder, and to follow them is dear.
+            file = folder.joinpath(*names).resolve(strict=True)
+            return file, file.stat()
+    return file, found
 
 
 def _answer(file: Path, size: int, tag: str, request: Request, shelf: _Shelf) -> Any:
