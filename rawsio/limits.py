@@ -158,12 +158,17 @@ class Limits:
     queue_error: int = 1000
     """Longest text of an error that is kept with a message; the rest is cut off."""
 
+    held_up_time: float = 5.0
+    """A handler that has not ended after this, while further events of its connection wait for it,
+    is named in the log."""
     slow_handler: float = 0.25
     """A handler or application that blocks the loop for longer is named in the log."""
 
     # A client
     kept_events: int = 1000
     """Most events that a client keeps until somebody listens to them; the oldest go first."""
+    kept_bytes: int = 16_000_000
+    """The same in bytes of memory; and of those that it keeps to be sent, as they will be sent."""
     kept_emits: int = 1000
     """Most events that a client keeps to be sent once it is connected."""
 

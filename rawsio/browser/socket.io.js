@@ -38,6 +38,12 @@
 
 // ---- Listeners -----------------------------------------------------------------------------------
 
+/** The list without its first item that fits: what was registered twice stays once. */
+function withoutOne(list, fits) {
+  const at = list.findIndex(fits);
+  return at < 0 ? list : list.filter((_item, index) => index !== at);
+}
+
 class Emitter {
   constructor() {
     this._listeners = new Map();
@@ -62,7 +68,7 @@ class Emitter {
   off(name, fn) {
     if (name === undefined) this._listeners.clear();
     else if (fn === undefined) this._listeners.delete(name);
-    else this._listeners.set(name, this.listeners(name).filter((l) => l !== fn && l.fn !== fn));
+    else this._listeners.set(name, withoutOne(this.listeners(name), (l) => l === fn || l.fn === fn));
     return this;
   }
 
@@ -1018,7 +1024,8 @@ for (const name of ["Any", "AnyOutgoing"]) {
       return this;
     },
     ["off" + name](fn) {
-      this["_" + name] = this["_" + name].filter((other) => fn && other !== fn);
+      const left = withoutOne(this["_" + name], (other) => other === fn);
+      this["_" + name] = fn === undefined ? [] : left;
       return this;
     },
     ["listeners" + name]() {
@@ -1219,9 +1226,14 @@ class Manager extends Emitter {
 
   close() {
     this.stopped = true;
+    this.giveUp();
+    this.lost("forced close");
+  }
+
+  /** No attempt that waits is made; one that is under way may still succeed. */
+  giveUp() {
     this.reconnecting = false;
     clearTimeout(this.timer);
-    this.lost("forced close");
   }
 
   /** Doubles with every attempt, spread so that a thousand clients do not come in one instant. */
@@ -1270,6 +1282,7 @@ for (const name of Object.keys(PRESETS)) {
   Manager.prototype[name] = function (value) {
     if (!arguments.length) return this.opts[name] === undefined ? PRESETS[name] : this.opts[name];
     this.opts[name] = value;
+    if (name === "reconnection" && !value && this.reconnecting) this.giveUp();
     return this;
   };
 }

@@ -209,6 +209,11 @@ class Client(Runnable):
             )
 
     @property
+    def session(self) -> object | None:
+        """What tells one session from the next; ``None`` while there is none."""
+        return self._session
+
+    @property
     def writable(self) -> bool:
         """Whether what is sent now goes out at once."""
         return self._session is not None and self._session.writable
@@ -258,20 +263,19 @@ class Client(Runnable):
         except Exception as error:  # noqa: BLE001 - it is the user's function
             self.state = State.IDLE
             for socket in self._active():
-                socket.active = False
-                socket.failed(error)
+                socket.fail_for_good(error)
             return
         self.state = State.OPENING
         options = self.options
         engine = EngineIOClient(
-            options.path,
+            options.full_path(),
             query=self._query,
             transports=tuple(options.transports),
             upgrade=options.upgrade,
             limits=self.host.limits,
         )
         protocol = SocketIOConnection(Role.CLIENT, self.host.limits, parser=self._parser)
-        session = ClientSession(engine, protocol, self._wires.new_stack)
+        session = ClientSession(engine, protocol, self._wires.new_stack, self._broke)
         self._session = session
         if options.timeout is not None:
             self._timer = self.host.call_later(options.timeout, self._late, session)
@@ -279,7 +283,7 @@ class Client(Runnable):
 
     def _late(self, session: ClientSession) -> None:
         self._timer = None
-        session.abort()
+        session.discard()
         self._over(session, "timeout", f"no answer within {self.options.timeout} s")
 
     def _take(self, session: ClientSession, events: list[Any]) -> None:
@@ -313,9 +317,11 @@ class Client(Runnable):
         try:
             socket.join()
         except Exception as error:  # noqa: BLE001 - `auth` is the user's function
-            socket.active = False
-            socket.failed(error)
+            socket.fail_for_good(error)
             self.left(socket)
+
+    def _broke(self, session: ClientSession, reason: str) -> None:
+        self._over(session, "transport error", reason)
 
     def _over(self, session: ClientSession, reason: str, text: str) -> None:
         if session is not self._session:
@@ -383,11 +389,13 @@ class Client(Runnable):
 
     def end(self) -> None:
         """Do what ``close`` asks for, on the loop's thread."""
+        # The end of the connection is all that is said.  A DISCONNECT would make official servers
+        # overlook what was emitted just before it.
+        self.state = State.CLOSED
         for socket in list(self.sockets.values()):
             socket.leave()
-            socket.abandon("the client is closed")
+            socket.conclude("the client is closed")
         self._stop_timer()
-        self.state = State.CLOSED
         self._end_session()
 
 

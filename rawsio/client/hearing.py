@@ -14,12 +14,19 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
-from rawsio.errors import ConnectionClosed
+from rawsio.errors import ConnectionClosed, escaped
 from rawsio.log import WARNING
 from rawsio.socketio.dispatch import handlers_of, run_event
-from rawsio.socketio.handlers import Handler, check_function, check_plain, warn_of_near_miss
+from rawsio.socketio.handlers import (
+    Handler,
+    check_function,
+    check_plain,
+    warn_of_near_miss,
+    without_last,
+)
 from rawsio.socketio.member import Hooks
 from rawsio.socketio.reply import Reply, check_seconds
+from rawsio.socketio.values import weight
 
 from .stay import MANAGED, RAISED, ClientHandlers, check_client_name
 
@@ -77,7 +84,9 @@ class Hearing:
         self.offset: str | None = None
         # The server has said that every event without an id ends with an offset.
         self.marked = False
-        self._kept: deque[tuple[Stay, Event]] = deque()
+        # Events that nobody has heard yet, each with its size in memory.
+        self._kept: deque[tuple[Stay, Event, int]] = deque()
+        self._kept_bytes = 0
         self._takers: deque[_Taking] = deque()
 
     # Handlers
@@ -132,7 +141,8 @@ class Hearing:
         claimed = [entry for entry in self._kept if entry[1].args[0] == name]
         for entry in claimed[:1] if handler.once else claimed:
             self._kept.remove(entry)
-            self.client.queue.perform(self._run_kept, *entry)
+            self._kept_bytes -= entry[2]
+            self.client.queue.perform(self._run_kept, *entry[:2])
 
     def _run_kept(self, stay: Stay, event: Event) -> bool:
         # Listeners of all events have seen it when it came.
@@ -158,7 +168,8 @@ class Hearing:
     def off_any(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any`, or all."""
         hooks = self._own_hooks()
-        hooks.incoming = tuple(fn for fn in hooks.incoming if listener and fn != listener)
+        left = without_last(hooks.incoming, lambda fn: fn == listener)
+        hooks.incoming = left if listener is not None else ()
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent, when it is sent."""
@@ -170,7 +181,8 @@ class Hearing:
     def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any_outgoing`, or all."""
         hooks = self._own_hooks()
-        hooks.outgoing = tuple(fn for fn in hooks.outgoing if listener and fn != listener)
+        left = without_last(hooks.outgoing, lambda fn: fn == listener)
+        hooks.outgoing = left if listener is not None else ()
 
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next event that no handler takes, ``[name, *args]``; wait for it.
@@ -199,7 +211,7 @@ class Hearing:
 
     def _take(self, reply: _Taking) -> None:
         if self._kept:
-            reply.take(self._kept.popleft())
+            reply.take(self._unkeep())
         elif not self.active:
             reply.fail(ConnectionClosed("the socket is not connected: call connect() first"))
         else:
@@ -217,16 +229,37 @@ class Hearing:
             return
         if self.hooks is not None and self.hooks.incoming:
             queue.perform(run_event, queue, stay, event)
-        if self._give((stay, event)):
-            return
-        if len(self._kept) >= self.client.host.limits.kept_events:
-            self._kept.popleft()
-        self._kept.append((stay, event))
+        if not self._give((stay, event)):
+            self._keep(stay, event)
+
+    def _keep(self, stay: Stay, event: Event) -> None:
+        host = self.client.host
+        size = weight(event.args, host.limits.kept_bytes)
+        dropped = 0
+        while self._kept and (
+            len(self._kept) >= host.limits.kept_events
+            or self._kept_bytes + size > host.limits.kept_bytes
+        ):
+            self._unkeep()
+            dropped += 1
+        if dropped:
+            shown = escaped(event.args[0]) if isinstance(event.args[0], str) else event.args[0]
+            text = f"events that nobody listens to ({shown} and others): {dropped} dropped"
+            host.log("socketio", WARNING, f"{text}, the oldest; register a handler or receive()")
+        self._kept.append((stay, event, size))
+        self._kept_bytes += size
+
+    def _unkeep(self) -> tuple[Stay, Event]:
+        stay, event, size = self._kept.popleft()
+        self._kept_bytes -= size
+        return stay, event
 
     def put_back(self, entry: tuple[Stay, Event]) -> None:
         """Give an event to the next who waits, or keep it again, before all others."""
         if not self._give(entry):
-            self._kept.appendleft(entry)
+            size = weight(entry[1].args, self.client.host.limits.kept_bytes)
+            self._kept.appendleft((*entry, size))
+            self._kept_bytes += size
 
     def _give(self, entry: tuple[Stay, Event]) -> bool:
         while self._takers:

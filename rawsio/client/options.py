@@ -152,7 +152,9 @@ class ClientOptions:
     """The options of a client that are plain values; keywords of :class:`rawsio.Client`."""
 
     path: str = "/socket.io/"
-    """The path of the server's Engine.IO."""
+    """The path of the server's Engine.IO; a slash at its end makes no difference."""
+    add_trailing_slash: bool = True
+    """Whether requests have a slash at the end of the path: as the server's option."""
     transports: tuple[str, ...] = ("polling", "websocket")
     """Which transports to use; the first begins."""
     upgrade: bool = True
@@ -178,6 +180,14 @@ class ClientOptions:
     """Whether waiting for the first connection goes on when an attempt fails."""
     per_message_deflate: Any = None
     """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: offer compression."""
+
+    def full_path(self) -> str:
+        """Return the path that requests have.
+
+        >>> ClientOptions(path="/realtime").full_path()
+        '/realtime/'
+        """
+        return self.path.rstrip("/") + ("/" if self.add_trailing_slash else "")
 
     def check(self) -> None:
         """Raise ``ValueError`` for values that make no sense."""

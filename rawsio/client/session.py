@@ -36,18 +36,23 @@ if TYPE_CHECKING:
 __all__ = ["ClientSession", "reason_of_end"]
 
 
+def _nobody(_session: Any, _reason: str) -> None:
+    """Tell nobody: the session is driven by hand."""
+
+
 class ClientSession:
     """One Engine.IO session with the Socket.IO connection on top; see the module's essay.
 
     ``receive``, ``lost`` and ``tick`` return events: ``Opened`` first, the packets of
     :mod:`rawsio.socketio.packets`, and one ``Closed(0, reason)`` or ``Failed`` at the end.
     ``opened`` is what the server said when the session began, ``broken`` why a connection of it
-    could not be made, or was lost.
+    could not be made, or was lost.  ``broke(session, reason)`` is called when a failure of ours
+    ends it.
     """
 
     __slots__ = (
-        *("engine", "protocol", "opened", "broken", "_new_stack", "_stacks", "_websocket", "_over"),
-        "_leaving",
+        *("engine", "protocol", "opened", "broken", "_new_stack", "_broke", "_stacks"),
+        *("_websocket", "_over", "_leaving"),
         "__weakref__",
     )
 
@@ -56,12 +61,14 @@ class ClientSession:
         engine: EngineIOClient,
         protocol: SocketIOConnection,
         new_stack: Callable[[ClientSession], ClientStack],
+        broke: Callable[[ClientSession, str], object] = _nobody,
     ) -> None:
         self.engine = engine
         self.protocol = protocol
         self.opened: Opened | None = None
         self.broken: str | None = None
         self._new_stack = new_stack
+        self._broke = broke
         # In the order in which they were made.
         self._stacks: dict[ClientStack, None] = {}
         self._websocket: ClientStack | None = None
@@ -116,10 +123,15 @@ class ClientSession:
             if self.engine.state is State.OPEN:
                 self._leaving = reason
             else:  # there is nobody to take leave of
-                self.abort()
+                self.discard()
 
-    def abort(self, _reason: str = "") -> None:
-        """Drop every connection."""
+    def abort(self, reason: str) -> None:
+        """End the session after a failure of ours, and say so; called by the driver."""
+        self.discard()
+        self._broke(self, reason)
+
+    def discard(self) -> None:
+        """Drop every connection, without a word to anybody."""
         self._over = True
         for stack in self.stacks:
             self._drop(stack)

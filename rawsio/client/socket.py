@@ -24,6 +24,7 @@ from rawsio.socketio.library import announce
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.reply import Reply, value_of
+from rawsio.socketio.values import weight
 
 from .hearing import Hearing
 from .retries import Attempt, Retries
@@ -47,7 +48,8 @@ class Socket(Hearing):
 
     ``id`` is the server's name for it while connected.  ``recovered`` says that the server
     continued the session before.  ``namespace`` is the name.  ``opening`` is a
-    :class:`~rawsio.socketio.reply.Reply` that ends with the first connection.
+    :class:`~rawsio.socketio.reply.Reply` that ends with the first connection.  ``trouble`` is why
+    the last attempt to connect failed.
     """
 
     def __init__(self, client: Any, namespace: str, auth: Any) -> None:
@@ -59,11 +61,18 @@ class Socket(Hearing):
         self.recovered = False
         self.opening = Reply(host)
         self.space = Space(namespace, host)
+        self.trouble: Exception | None = None
         self._stay: Stay | None = None
         self._ids = count()
         self._unsent: deque[Prepared] = deque()
         self._pending: dict[int, Reply] = {}
+        self._unsent_bytes = 0
         self._early: list[Event] = []
+        self._early_bytes = 0
+        # Why no connection is to be expected; None: one is, or nobody has asked for one yet.
+        self._end: str | None = None
+        # The session in which the namespace was left: events of that stay may still come.
+        self._left_in: object | None = None
         self._retries: Any = None
         if client.options.retries:
             self._retries = Retries(host, client.options.retries, self._try, lambda: self.connected)
@@ -79,7 +88,8 @@ class Socket(Hearing):
         """Send an event; while there is no connection, keep it until there is one.
 
         ``LocalProtocolError`` if it cannot be encoded, has a reserved name, or is longer than the
-        server takes; ``ConnectionClosed`` if the client was closed, or too much is kept already.
+        server takes; ``ConnectionClosed`` if no connection will be made any more (the client was
+        closed, the socket disconnected or refused), or too much is kept already.
         """
         self.emit_event(name, args, EVERYONE)
 
@@ -91,12 +101,14 @@ class Socket(Hearing):
         """Send an event and return the :class:`~rawsio.socketio.reply.Reply` to it.
 
         It waits until the server answers or the connection is lost; ``timeout(seconds)`` sets an
-        end.
+        end.  Where no connection will be made any more it fails with ``ConnectionClosed``.
         """
         return self.emit_question(name, args, EVERYONE)
 
     def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
         """Send an event with flags."""
+        if self._end is not None and not targets.volatile:
+            raise self._too_late(self._end)
         if self._retries is not None and not targets.volatile:
             self._send_again(name, args, targets)
             return
@@ -148,17 +160,35 @@ class Socket(Hearing):
         client.check_open()
         prepared: Prepared = client.host.prepare(event, compress=targets.compress)
         client.check_size(prepared)
-        most = client.host.limits.kept_emits
-        if not (self.connected or targets.volatile) and len(self._unsent) >= most:
-            raise ConnectionClosed(f"not connected, and {most} events wait to be sent already")
+        limits = client.host.limits
+        if not (self.connected or targets.volatile):
+            if len(self._unsent) >= limits.kept_emits:
+                number = f"{limits.kept_emits} events"
+                raise ConnectionClosed(f"not connected, and {number} wait to be sent already")
+            if self._unsent_bytes + prepared.size > limits.kept_bytes:
+                number = f"{self._unsent_bytes} bytes"
+                raise ConnectionClosed(f"not connected, and {number} wait to be sent already")
         return prepared
+
+    def _too_late(self, why: str) -> ConnectionClosed:
+        return ConnectionClosed(
+            f"an event in {self.namespace!r} cannot be sent: {why}; call connect() first"
+        )
 
     def _deliver(self, prepared: Prepared, volatile: bool) -> None:  # noqa: FBT001 - by position
         if self._stay is not None:
             if not volatile or self.client.writable:
                 self._transmit(prepared)
+        elif self._end is not None:  # since it was emitted, in another thread
+            self._log_unsent(1, self._end)
         elif not volatile:
             self._unsent.append(prepared)
+            self._unsent_bytes += prepared.size
+
+    def _log_unsent(self, number: int, why: str) -> None:
+        self.client.host.log(
+            "socketio", WARNING, f"events in {self.namespace!r} that were not sent: {number}; {why}"
+        )
 
     def _transmit(self, prepared: Prepared) -> None:
         for listener in self.hooks.outgoing if self.hooks is not None else ():
@@ -171,6 +201,9 @@ class Socket(Hearing):
 
     def _ask(self, prepared: Prepared, reply: Reply, targets: Targets) -> None:
         if reply.done():
+            return
+        if self._end is not None:
+            reply.fail(self._too_late(self._end))
             return
         limits, number = self.client.host.limits, prepared.event.id  # type: ignore[union-attr]
         if len(self._pending) >= limits.pending_acks:
@@ -186,6 +219,7 @@ class Socket(Hearing):
         if self._pending.pop(number, None) is not None and self._unsent:
             left = (p for p in self._unsent if p.event.id != number)  # type: ignore[union-attr]
             self._unsent = deque(left)
+            self._unsent_bytes = sum(prepared.size for prepared in self._unsent)
 
     @property
     def volatile(self) -> Flags:
@@ -211,6 +245,7 @@ class Socket(Hearing):
     def connect(self) -> Socket:
         """Join the namespace, and stay in it; nothing happens if it is being done already."""
         self.client.check_open()
+        self._end = None
         self.client.host.call(self._activate)
         return self
 
@@ -231,9 +266,11 @@ class Socket(Hearing):
         if not self.active:
             return
         self.active = False
+        self._left_in = self.client.session
         self.client.leave(self)
         self.ended("io client disconnect", dismissed=True)
         self.opening.fail(ConnectionClosed("the socket was disconnected"))
+        self.conclude("the socket was disconnected")
 
     # Its life: what happens (on the loop's thread)
 
@@ -250,8 +287,8 @@ class Socket(Hearing):
         if kind is Event:
             if self._stay is not None:
                 self.hear(self._stay, packet)
-            elif len(self._early) < self.client.host.limits.kept_events:
-                self._early.append(packet)
+            elif self._left_in is None or self._left_in is not self.client.session:
+                self._keep_early(packet)
         elif kind is Ack:
             reply = self._pending.pop(packet.id, None)
             if reply is not None:
@@ -259,19 +296,32 @@ class Socket(Hearing):
         elif kind is Connect:
             self._joined(packet.data or {})
         elif kind is ConnectError:
-            self.active = False
-            self.failed(as_refused(packet.data, self.namespace))
+            self.fail_for_good(as_refused(packet.data, self.namespace))
             self.client.left(self)
         elif kind is Disconnect:
             self.active = False
             self.ended("io server disconnect", dismissed=True)
+            self.conclude("the server has disconnected the socket")
             self.client.left(self)
+
+    def _keep_early(self, packet: Event) -> None:
+        """Keep an event that comes before the answer to our CONNECT; what is too much goes."""
+        limits = self.client.host.limits
+        size = weight(packet.args, limits.kept_bytes)
+        fits = self._early_bytes + size <= limits.kept_bytes
+        if fits and len(self._early) < limits.kept_events:
+            self._early.append(packet)
+            self._early_bytes += size
+
+    def _take_early(self) -> list[Event]:
+        early, self._early = self._early, []
+        self._early_bytes = 0
+        return early
 
     def _joined(self, data: dict[str, Any]) -> None:
         sid, secret = data.get("sid"), data.get("pid")
         if not isinstance(sid, str):
-            self.active = False
-            self.failed(ConnectionClosed(_OLD))
+            self.fail_for_good(ConnectionClosed(_OLD))
             self.client.left(self)
             return
         self.id = sid
@@ -282,10 +332,11 @@ class Socket(Hearing):
         if self.marked:
             self.offset = offset
         stay = self._stay = Stay(self)
-        early, self._early = self._early, []
-        for event in early:
+        self.trouble = None
+        self._left_in = None
+        for event in self._take_early():
             self.hear(stay, event)
-        unsent, self._unsent = self._unsent, deque()
+        unsent, self._unsent, self._unsent_bytes = self._unsent, deque(), 0
         for prepared in unsent:
             self._send_kept(prepared)
         if self._retries is not None:
@@ -306,7 +357,8 @@ class Socket(Hearing):
     def failed(self, error: Exception) -> None:
         """Take note that the namespace could not be joined, or the server not be reached."""
         queue = self.client.queue
-        self._early = []
+        self.trouble = error
+        self._take_early()
         heard = self.handlers.library.get("connect_error") or self.opening.awaited
         if isinstance(error, Refused) and not heard:
             message = f"{self.client.address.origin}: {error} (nobody listens to connect_error)"
@@ -319,7 +371,7 @@ class Socket(Hearing):
     def ended(self, reason: str, text: str | None = None, *, dismissed: bool = False) -> None:
         """Take note that the stay in the namespace is over."""
         stay, self._stay = self._stay, None
-        self._early = []
+        self._take_early()
         if stay is not None:
             self.id = None
             stay.state = State.DISMISSED if dismissed else State.ENDED
@@ -336,12 +388,27 @@ class Socket(Hearing):
         text = "the connection is lost, and will not be made again"
         self.opening.fail(ConnectionClosed(text))
         self.dismiss_takers(text)
-        self.abandon(text)
+        self.conclude(text)
 
-    def abandon(self, text: str) -> None:
-        """Give up the events that would be sent again."""
+    def fail_for_good(self, error: Exception) -> None:
+        """Take note that the namespace cannot be joined, and will not be tried again."""
+        self.active = False
+        self.failed(error)
+        self.conclude(str(error) or "the server has refused the socket")
+
+    def conclude(self, why: str) -> None:
+        """End everything that waits for a connection, since none is to be expected."""
+        if self.active:  # a handler has called connect() meanwhile
+            return
+        self._end = why
+        unsent, self._unsent, self._unsent_bytes = self._unsent, deque(), 0
+        for number in list(self._pending):
+            self._pending.pop(number).fail(self._too_late(why))
+        silent = sum(prepared.event.id is None for prepared in unsent)  # type: ignore[union-attr]
+        if silent:
+            self._log_unsent(silent, why)
         if self._retries is not None:
-            self._retries.close(ConnectionClosed(text))
+            self._retries.close(ConnectionClosed(why))
 
     # As a context
 

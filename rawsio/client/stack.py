@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rawsio.engineio.client import Exchange
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
-    from rawsio.stack import Prepared, Stream
+    from rawsio.stack import Stream
     from rawsio.trace import Reporter
     from rawsio.websocket.deflate import DeflateOptions
 
@@ -196,16 +196,19 @@ class ClientStack:
         return Request(exchange.method, exchange.target, Headers(fields))
 
     def send(self, packet: Any) -> None:
-        """Send one packet, or several that were prepared, over the WebSocket."""
-        if isinstance(packet, (str, bytes)):
-            self._layer.send(Message(packet))
-        else:
-            self.send_prepared(packet)
-        self._touch()
+        """Send one packet, or several that were prepared, over the WebSocket.
 
-    def send_prepared(self, prepared: Prepared) -> None:
-        """Send a packet that was encoded before."""
-        self._layer.send_prepared(prepared)  # type: ignore[attr-defined]
+        A WebSocket that is closing drops it: the end of the connection is on its way up.
+        """
+        try:
+            if isinstance(packet, (str, bytes)):
+                self._layer.send(Message(packet))
+            else:
+                self._layer.send_prepared(packet)  # type: ignore[attr-defined]
+        except LocalProtocolError:
+            if not self.websocket:
+                raise
+            return
         self._touch()
 
     def close(self, code: int = 1005, reason: str = "") -> None:

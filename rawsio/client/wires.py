@@ -375,10 +375,18 @@ class Runnable:
         self.start()
         try:
             self.main.opening.result(self.options.timeout)
+        except TimeoutError as error:
+            self.close()
+            raise self._not_in_time() from error
         except BaseException:
             self.close()
             raise
         return self.main
+
+    def _not_in_time(self) -> TimeoutError:
+        trouble = self.main.trouble
+        why = "" if trouble is None else f": {trouble}"
+        return TimeoutError(f"not connected within {self.options.timeout} s{why}")
 
     def __exit__(self, *_error: object) -> None:
         self.close()
@@ -388,8 +396,7 @@ class Runnable:
         self.main.connect()
         seconds, opening = self.options.timeout, self.main.opening
         if seconds is not None:
-            late = TimeoutError(f"not connected within {seconds} s")
-            opening.set_timer(seconds, partial(opening.fail, late))
+            opening.set_timer(seconds, lambda: opening.fail(self._not_in_time()))
         try:
             await self.main.opening
         except BaseException:

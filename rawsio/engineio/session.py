@@ -221,12 +221,12 @@ class Session:
     def close(self, reason: str = "forced close", *, discard: bool = False) -> None:
         """End the session from our side; it gives no further events.
 
-        Over polling, what is queued waits for one more poll, for ``limits.poll_grace`` seconds;
+        Over polling, what is queued waits for one more poll, for ``limits.poll_grace`` seconds, or
+        for the WebSocket that is about to take over: a client that goes over polls no more.
         ``discard`` drops it, and a guest gets no such time.  A session that is over stays so.
         """
         if self.connection.state is State.CLOSED:
             return
-        self._drop_candidate()
         polling = self.polling
         if polling is not None and polling.poll is None and self.guest:
             discard = True
@@ -238,7 +238,8 @@ class Session:
         if polling is None or polling.poll is not None or discard:
             self.settle()
         else:
-            self._move(Transport.LEAVING)
+            if self.candidate is None:
+                self._move(Transport.LEAVING)
             polling.grace = 0.0
             self._touched(self)
 
@@ -340,7 +341,7 @@ class Session:
 
     def _say_goodbye(self, polling: Polling) -> bool:
         """Answer the last polls; return whether there is nothing more to say."""
-        leaving = self.stage is Transport.LEAVING
+        leaving = polling.grace is not None
         if leaving and polling.poll is None:
             return False
         packets = self.connection.data_to_send()
@@ -379,7 +380,7 @@ class Session:
             return False
         polling.poll, polling.poll_fields, polling.compression = link, fields, compression
         link.session = self
-        if self.stage is Transport.LEAVING:
+        if polling.grace is not None:
             self.settle()
         else:
             self.flush()
@@ -424,12 +425,18 @@ class Session:
         if polling is not None:
             polling.end()
             polling.take()
+        if self.connection.state is State.CLOSED:  # it was closed meanwhile
+            self.settle()
+            return events
         return [*events, Upgraded()]
 
     def _drop_candidate(self) -> None:
         candidate, self.candidate = self.candidate, None
         if candidate is not None:
+            closing = self.polling is not None and self.polling.grace is not None
             self._move(Transport.POLLING)
+            if closing:
+                self._move(Transport.LEAVING)
             candidate.link.session = None
             candidate.link.close()
 

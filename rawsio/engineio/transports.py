@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from rawsio.layer import Role
 
+from .links import deliver
 from .packets import Probed, decode_payload
 from .payloads_v3 import decode_binary, decode_jsonp, decode_text
 from .polling import form_field, ok_answer, payload_answer
@@ -152,7 +153,7 @@ class Candidate:
             # The first noop comes from the timer: often the poll ends by itself before.
             self.noop = 0.0
         for reply in self.probe.data_to_send():
-            self.link.send(reply)
+            deliver(self.link, reply, 4)
         return self.probe.state
 
     def tick(self, now: float) -> bool:

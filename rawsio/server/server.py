@@ -27,7 +27,7 @@ What is left out: other processes.
 
 from __future__ import annotations
 
-from rawsio.engineio.connection import reason_of
+from rawsio.engineio.connection import EngineIOConnection, reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.errors import ConnectionClosed
 from rawsio.fused import Fused
@@ -293,7 +293,9 @@ class Server(Listening, Operators):
 
     def _fuse(self, session: Session) -> None:
         stack: Any = session.link
-        usual = self._trace is None and self._parser is None and session.revision == 4
+        # Whoever watches the session stands in the place of its connection.
+        watched = session.connection.__class__ is not EngineIOConnection
+        usual = not watched and self._parser is None and session.revision == 4
         if stack is not None and usual:
             stack.fused = session.user.fused = Fused(session, self.limits)
 

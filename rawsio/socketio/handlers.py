@@ -28,10 +28,11 @@ from .packets import RESERVED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .host import Host
 
+    T = TypeVar("T")
     AnyFunction = Callable[..., Any]
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "shape",
     "take_off",
     "warn_of_near_miss",
+    "without_last",
 ]
 
 LIBRARY = frozenset(
@@ -147,6 +149,18 @@ class Handler:
         return f"<Handler {getattr(self.fn, '__qualname__', self.fn)!s}>"
 
 
+def without_last(items: tuple[T, ...], fits: Callable[[T], bool]) -> tuple[T, ...]:
+    """Return the items without the last one that fits: what was added twice stays once.
+
+    >>> without_last((1, 2, 1, 3), lambda item: item == 1)
+    (1, 2, 3)
+    """
+    for position in range(len(items) - 1, -1, -1):
+        if fits(items[position]):
+            return items[:position] + items[position + 1 :]
+    return items
+
+
 class Handlers:
     """The handlers of a namespace or of a socket, by the names of events.
 
@@ -176,9 +190,10 @@ class Handlers:
         return len(after) < len(before)
 
     def remove(self, name: str | int, fn: AnyFunction | None) -> None:
-        """Take off every handler of a name, or those that are ``fn``."""
+        """Take off every handler of a name, or one that is ``fn``: the one added last."""
         table = self._table(name)
-        self._put(table, name, tuple(h for h in table.get(name, ()) if fn and h.fn != fn))
+        before = table.get(name, ())
+        self._put(table, name, without_last(before, lambda h: h.fn == fn) if fn else ())
 
     @staticmethod
     def _put(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .handlers import Handler
-    from .host import Host, Sink
+    from .host import Handle, Host, Sink
     from .packets import Event
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
@@ -38,6 +38,7 @@ __all__ = [
     "Step",
     "log_event_failure",
     "log_failure",
+    "log_held_up",
     "log_slow",
     "report_failure",
     "tell_surplus",
@@ -132,7 +133,10 @@ class InOrder:
     come.
     """
 
-    __slots__ = ("host", "sink", "paused", "busy", "arriving", "_jobs", "_held")
+    __slots__ = (
+        *("host", "sink", "paused", "busy", "arriving"),
+        *("_jobs", "_held", "_running", "_watch"),
+    )
 
     def __init__(self, host: Host, sink: Sink) -> None:
         self.host = host
@@ -142,6 +146,9 @@ class InOrder:
         self.arriving = 0
         self._jobs: deque[tuple[Callable[..., bool], tuple[Any, ...], int]] | None = None
         self._held = 0
+        # The arguments of the job that has begun last; and who looks whether it ends.
+        self._running: tuple[Any, ...] = ()
+        self._watch: Handle | None = None
 
     def perform(self, job: Callable[..., bool], *args: Any) -> None:
         """Run a job now, or when its turn comes."""
@@ -154,6 +161,8 @@ class InOrder:
             from collections import deque
 
             self._jobs = deque()
+            if self._watch is None:
+                self._watch_over()
         self._jobs.append((job, args, self.arriving))
         self._held += self.arriving
         self.arriving = 0
@@ -176,8 +185,26 @@ class InOrder:
                 return
         self.busy = False
         self._jobs = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _watch_over(self) -> None:
+        seconds = self.host.limits.held_up_time
+        self._watch = self.host.call_later(seconds, self._look, self._running)
+
+    def _look(self, running: tuple[Any, ...]) -> None:
+        """Name a job that has not ended since it was looked at last, if others wait for it."""
+        self._watch = None
+        if not self._jobs:
+            return
+        if running is self._running:
+            log_held_up(self.host, running, len(self._jobs))
+        else:
+            self._watch_over()
 
     def _start(self, job: Callable[..., bool], args: tuple[Any, ...]) -> bool:
+        self._running = args
         try:
             return job(*args)
         except BaseException:
@@ -287,6 +314,27 @@ def tell_surplus(host: Host, handler: Handler, name: Any, space: str, given: int
         f" {handler.most}: the others are left out"
     )
     host.log("handler", DEBUG, message)
+
+
+def log_held_up(host: Host, running: tuple[Any, ...], waiting: int) -> None:
+    """Write the line about a handler that holds up the other events of its connection.
+
+    ``running`` are the arguments of its job, the event last, where it is for one.
+    """
+    event = running[-1] if running else None
+    args = getattr(event, "args", None)
+    seconds = host.limits.held_up_time
+    if not args:
+        line = f"a handler has not ended for {seconds:g} s, and {waiting} events wait for it"
+    else:
+        name, space = args[0], event.namespace  # type: ignore[union-attr]
+        shown = escaped(name) if isinstance(name, str) else str(name)
+        line = (
+            f"the handler of {shown} in {escaped(space)} has not ended for {seconds:g} s, and "
+            f"{waiting} events of the same connection wait for it; if it waits for an answer of "
+            f"the other end, register it with on({shown}, ..., concurrent=True)"
+        )
+    host.log("handler", WARNING, line)
 
 
 def log_slow(host: Host, handler: Handler, name: Any, space: str, seconds: float) -> None:

@@ -18,7 +18,7 @@ from rawsio.errors import LocalProtocolError
 
 from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, Direct, room_names
-from .handlers import Handlers, Listening, check_function, check_plain
+from .handlers import Handlers, Listening, check_function, check_plain, without_last
 from .handshake import Handshake
 from .member import Hooks, Member, State
 from .packets import Event
@@ -141,7 +141,8 @@ class Socket(Listening, Member):
     def off_any(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any`, or all."""
         hooks = self._own_hooks()
-        hooks.incoming = tuple(fn for fn in hooks.incoming if listener and fn != listener)
+        left = without_last(hooks.incoming, lambda fn: fn == listener)
+        hooks.incoming = left if listener is not None else ()
 
     def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
         """Call ``listener(name, *args)`` for every event that is sent to this socket."""
@@ -165,7 +166,8 @@ class Socket(Listening, Member):
     def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any_outgoing`, or all."""
         hooks = self._own_hooks()
-        hooks.outgoing = tuple(fn for fn in hooks.outgoing if listener and fn != listener)
+        left = without_last(hooks.outgoing, lambda fn: fn == listener)
+        hooks.outgoing = left if listener is not None else ()
 
     # Sending
 

@@ -838,3 +838,63 @@ def test_the_end_of_a_session_answers_the_post_that_waits(end: str) -> None:
         b.pass_time(100)
     assert len(link.responses) == 1
     assert not b.server.sessions or session.state is State.CLOSED
+
+
+# Closing on the way from polling to a WebSocket
+
+
+def closing_while_probed(b: Bench, session: Session) -> RecordingLink:
+    """Close a session whose last poll is answered, and whose WebSocket is probed."""
+    candidate = b.websocket(session.id)
+    b.packet(candidate, "2probe")
+    assert candidate.drain() == ["3probe"]
+    b.send(session, "last")
+    session.close("forced close")
+    session.flush()
+    assert not candidate.closed
+    return candidate
+
+
+@pytest.mark.rule("engineio-v4-close-upgrading")
+def test_what_is_queued_at_the_close_goes_over_the_websocket_that_takes_over() -> None:
+    b, session = opened()
+    candidate = closing_while_probed(b, session)
+    b.packet(candidate, "5")
+    assert candidate.drain() == ["4last"]
+    assert candidate.closed == [(1005, "")]
+    assert b.taken() == []
+    assert session.id not in b.server.sessions
+
+
+@pytest.mark.rule("engineio-v4-close-upgrading")
+def test_what_is_queued_at_the_close_goes_to_a_poll_that_comes_all_the_same() -> None:
+    b, session = opened()
+    candidate = closing_while_probed(b, session)
+    assert b.poll(session).body == b"4last"
+    assert b.poll(session).body == b"1"
+    assert candidate.closed == [(1005, "")]
+    assert session.id not in b.server.sessions
+
+
+@pytest.mark.rule("engineio-v4-close-upgrading")
+@pytest.mark.parametrize("how", ["lost", "wrong", "late"])
+def test_a_candidate_that_is_lost_after_the_close_leaves_the_wait_for_a_poll(how: str) -> None:
+    b, session = opened()
+    candidate = closing_while_probed(b, session)
+    if how == "lost":
+        b.lose(candidate)
+    elif how == "wrong":
+        b.packet(candidate, "4x")
+    else:
+        b.pass_time(11.0)
+    assert (session.stage, session.candidate) == (Transport.LEAVING, None)
+    assert b.poll(session).body == b"4last"
+
+
+@pytest.mark.rule("engineio-v4-close-upgrading")
+def test_a_client_that_neither_polls_nor_goes_over_is_waited_for_so_long_only() -> None:
+    b, session = opened()
+    candidate = closing_while_probed(b, session)
+    b.pass_time(100.0)
+    assert session.id not in b.server.sessions
+    assert candidate.closed

@@ -357,6 +357,28 @@ suite("browser client, its connection", "client", () => {
     assert.equal(manager.timeout(1).timeout(), 1);
   });
 
+  it("gives up the attempt that waits when reconnection is switched off", async () => {
+    const { io: manager } = io("http://127.0.0.1:1", { forceNew: true, reconnectionDelay: 20 });
+    await new Promise((done) => manager.once("error", done));
+    assert.equal(manager.reconnecting, true);
+    manager.reconnection(false);
+    assert.equal(manager.reconnecting, false);
+    manager.on("reconnect_attempt", () => assert.fail("an attempt was made"));
+    await new Promise((done) => setTimeout(done, 200));
+  });
+
+  it("takes one of two equal listeners off", () => {
+    const socket = connect({ autoConnect: false });
+    const listener = () => {};
+    for (let n = 0; n < 2; n++) socket.on("x", listener).onAny(listener).onAnyOutgoing(listener);
+    socket.off("x", listener).offAny(listener).offAnyOutgoing(listener);
+    assert.equal(socket.listeners("x").length, 1);
+    assert.equal(socket.listenersAny().length, 1);
+    assert.equal(socket.listenersAnyOutgoing().length, 1);
+    socket.off("x", listener).offAny().off("none", listener);
+    assert.equal(socket.listeners("x").length + socket.listenersAny().length, 0);
+  });
+
   it("waits longer each time, within the spread, and never longer than the most", () => {
     const { io: manager } = connect({ autoConnect: false, reconnectionDelay: 1000 });
     const bounds = [[500, 1500], [1000, 3000], [2000, 5000], [4000, 5000], [5000, 5000]];

@@ -138,6 +138,17 @@ def rooms_and_broadcasts_reach_the_others(peer: Peer, **how: Any) -> None:
         assert news == [(1,), (2,)]
 
 
+def the_last_events_before_the_end_arrive(peer: Peer, **how: Any) -> None:
+    with rawsio.connect(peer.url, **how) as one:
+        news: list[Any] = []
+        one.on("news", lambda *args: news.append(args))
+        with rawsio.connect(peer.url, **how) as two:
+            for number in range(20):
+                two.emit("broadcast", number)
+        until(lambda: len(news) == 20)
+        assert news == [(number,) for number in range(20)]
+
+
 def namespaces_share_a_connection(peer: Peer, **how: Any) -> None:
     with rawsio.connect(peer.url, **how) as socket:
         custom = socket.client.socket("/custom", {"who": "me"})
@@ -199,6 +210,7 @@ CASES = (
     long_bodies_arrive_whole_and_too_long_ones_are_not_sent,
     bursts_arrive_in_order,
     rooms_and_broadcasts_reach_the_others,
+    the_last_events_before_the_end_arrive,
     namespaces_share_a_connection,
     a_refused_client_learns_why,
     both_ends_learn_of_a_disconnection,

@@ -104,6 +104,13 @@ class Connection:
         self._carry(self.stack.receive_eof())
         return self.sent()
 
+    def end_with(self, data: bytes) -> bytes:
+        """Feed bytes and the end in one go, as TLS may give them; return what is answered."""
+        self._carry(self.stack.receive(data) + self.stack.receive_eof())
+        while self.stack.deadline == 0.0:
+            self._carry(self.stack.tick(0.0))
+        return self.sent()
+
     def _carry(self, events: list[Any]) -> None:
         self.server.gateway.receive(self.stack, events)
 
@@ -354,3 +361,47 @@ def test_without_anybody_who_runs_coroutines_such_a_hook_lets_nobody_pass() -> N
     server.gateway.drive = None
     said = server.connection().request("GET", "transport=polling")
     assert said.endswith(b'{"code":4,"message":"Forbidden"}')
+
+
+# The end of the connection in the same read as what was sent last, as TLS can have it
+
+POLL = b"GET /socket.io/?EIO=4&transport=polling%s HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /socket.io/?EIO=4&transport=polling%s HTTP/1.1\r\nHost: a\r\n"
+OWN = b"&sid=" + SID.encode()
+PROBED = UPGRADE.replace(b"websocket HTTP", b"websocket" + OWN + b" HTTP")
+
+LAST_WORDS = {
+    "a request": POLL % b"",
+    "a poll": POLL % OWN,
+    "two polls": POLL % OWN * 2,
+    "a broken request": b"GET / HTTP/9.9\r\n\r\n",
+    "a body after 100-continue": POST % OWN
+    + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n40",
+    "a session": UPGRADE + frame(b"40") + frame(b'421["ask",1]') + frame(b"2"),
+    "pings of the WebSocket": UPGRADE + encode_frame(9, b"x", mask=b"abcd") * 3,
+    "a close frame": UPGRADE + encode_frame(8, b"\x03\xe8", mask=b"abcd"),
+    "a broken frame": UPGRADE + b"\x81\x01x",
+    "a probe": PROBED + frame(b"2probe"),
+    "an upgrade": PROBED + frame(b"2probe") + frame(b"5") + frame(b"40"),
+    "a wrong probe": PROBED + frame(b"4x"),
+}
+
+
+@pytest.mark.parametrize("what", LAST_WORDS)
+def test_the_end_in_the_same_read_as_any_last_words_raises_nothing(what: str) -> None:
+    words = LAST_WORDS[what]
+    handshake = UPGRADE if words.startswith(UPGRADE) else PROBED if PROBED in words else b""
+    sizes = range(len(handshake), len(words) + 1) if handshake else range(1, len(words) + 1)
+    for size in sizes:
+        for begun in {0, len(handshake), size // 2}:
+            server = Server()
+            if OWN in words:
+                server.connection().request("GET", "transport=polling")
+            connection = server.connection()
+            connection.say(words[: min(begun, size)])
+            connection.end_with(words[min(begun, size) : size])
+            sessions = server.gateway.registry.sessions.values()
+            assert all(session.link is not connection.stack for session in sessions)
+            server.gateway.registry.close()
+            connection.sent()
+    assert not [line for line in server.logged if line[1] >= ERROR]

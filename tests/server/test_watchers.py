@@ -125,3 +125,14 @@ def test_a_name_that_is_none_is_refused_and_on_is_a_decorator() -> None:
             return None
 
         assert closed is not None
+
+
+def test_packets_are_told_after_an_upgrade_to_who_watched_before() -> None:
+    with Watched() as kit:
+        kit.io.on("ping1", lambda _socket: None)
+        client = kit.connect(transports=["polling", "websocket"])
+        kit.advance(2.0)
+        assert ("upgrade", "websocket") in kit.take()
+        client.emit("ping1")
+        kit.run()
+        assert kit.take() == [("packet", '42["ping1"]'), ("message", '2["ping1"]')]

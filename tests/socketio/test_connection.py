@@ -444,3 +444,11 @@ class TestMemory:
         one.receive("1")
         assert other.namespaces == ("/",)
         assert server("/").namespaces == ("/",)
+
+
+@pytest.mark.rule("socketio-v5-disconnect-absent")
+def test_a_disconnect_for_a_namespace_that_was_never_joined_is_ignored() -> None:
+    layer = SocketIOConnection(Role.SERVER)
+    assert layer.receive("1/never,") == []
+    assert layer.receive("1/never,") == []
+    assert layer.closing is Closing.OPEN

@@ -162,3 +162,17 @@ def test_a_handler_for_one_event_is_taken_off_once() -> None:
     assert not take_off(socket, "x", mine)
     assert take_off(socket, "x", theirs)
     assert "print" in repr(mine)
+
+
+def test_off_removes_one_of_two_equal_registrations() -> None:
+    handlers, fn = Handlers(), print
+    for name in ("a", "a", "b"):
+        handlers.add(name, Handler(fn))
+    handlers.add("a", Handler(repr))
+    handlers.remove("a", fn)
+    assert [h.fn for h in handlers.events["a"]] == [print, repr]
+    handlers.remove("a", fn)
+    handlers.remove("a", fn)
+    assert [h.fn for h in handlers.events["a"]] == [repr]
+    handlers.remove("a", None)
+    assert set(handlers.events) == {"b"}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rawsio.limits import Limits
+from rawsio.socketio.packets import Event
 from rawsio.socketio.sequence import InOrder, Sequence, Step, log_failure
 
 from .world import World
@@ -130,3 +131,40 @@ def test_what_a_peer_wrote_is_escaped_in_the_log() -> None:
     log_failure(world, "a handler of", "\x1b[2J\n", "/\n", ValueError("x"))
     log_failure(world, "a handler of", 7, "/", ValueError("x"))
     assert all("\n" not in line[2] and "\x1b" not in line[2] for line in world.lines)
+
+
+def test_a_handler_that_holds_others_up_is_named_once_with_the_cure() -> None:
+    world = World(policy="deferred")
+    queue = InOrder(world, _NoSink())  # type: ignore[arg-type]
+    event = Event("/", ["job", 1])
+    queue.perform(lambda *_args: False, "socket", event)
+    for _ in range(3):
+        queue.perform(lambda: True)
+    world.pass_time(world.limits.held_up_time)
+    (line,) = [text for _channel, _level, text in world.lines]
+    assert line == (
+        "the handler of 'job' in '/' has not ended for 5 s, and 3 events of the same connection "
+        "wait for it; if it waits for an answer of the other end, register it with "
+        "on('job', ..., concurrent=True)"
+    )
+    world.pass_time(100.0)
+    assert len(world.lines) == 1
+
+
+def test_a_queue_that_moves_on_is_not_named() -> None:
+    world = World(policy="deferred")
+    queue = InOrder(world, _NoSink())  # type: ignore[arg-type]
+    queue.perform(lambda: False)
+    for _ in range(4):
+        queue.perform(lambda *_args: False, "next")
+    for _ in range(4):
+        world.pass_time(3.0)
+        queue.proceed()
+    queue.proceed()
+    world.pass_time(100.0)
+    assert world.lines == []
+
+
+class _NoSink:
+    def pause(self, _paused: bool) -> None:
+        """Hold nothing back."""
