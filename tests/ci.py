@@ -18,6 +18,8 @@ interop        the official client, the protocol suites' cases, our browser clie
                page in Chromium (``tests/interop/run.py``); the HTTP vectors of the file that
                ``HTTP_VECTORS`` names, if it does
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
+queue          full only: the durable queue, killed 100 times, without power, on a full disk
+               (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
 =============  ================================================================================
 
 A failure does not stop the sections that follow.  A test that was skipped is an error, unless
@@ -289,6 +291,13 @@ def soak(ctx: Context) -> None:
         ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
 
 
+def queue(ctx: Context) -> None:
+    """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
+    for name in ("queue_kill", "queue_power", "queue_full"):
+        ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
+    ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
+
+
 SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "prepare": (prepare, 900),
     "lint": (lint, 120),
@@ -299,9 +308,10 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "autobahn": (autobahn, 2700),
     "interop": (interop, 600),
     "soak": (soak, 600),
+    "queue": (queue, 420),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "soak"}
+ONLY_IN_FULL = {"laws", "soak", "queue"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

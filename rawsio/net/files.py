@@ -79,15 +79,28 @@ class Reserve:
         self._size = size
         self.held = False
 
-    def take(self) -> None:
-        """Occupy the room, if there is so much."""
+    def take(self) -> bool:
+        """Occupy the room; ``False`` if there is not so much."""
         try:
             with open(self._path, "wb") as file:
-                file.write(bytes(self._size))
+                # Allocated, where the system can do that: a hole would be no room.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, self._size)
+                else:
+                    file.write(bytes(self._size))
         except OSError:
             self.release()
-            return
+            return False
         self.held = True
+        return True
+
+    def free(self) -> float:
+        """Return how many bytes are free beside it; infinite where the system does not tell."""
+        try:
+            found = os.statvfs(os.path.dirname(self._path) or ".")
+        except (OSError, AttributeError):  # Windows has no statvfs
+            return float("inf")
+        return float(found.f_bavail * found.f_frsize)
 
     def release(self) -> bool:
         """Free the room; ``False`` if there was none to be freed."""

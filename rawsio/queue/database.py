@@ -54,8 +54,10 @@ CREATE INDEX IF NOT EXISTS rawsio_key_until ON rawsio_key (until);
 
 _BLOCK = 10_000
 """How many ids are reserved at a time: they never come twice, and cost hardly a write."""
-_RESERVE = 1 << 18
-"""Bytes kept for a full disk."""
+_PAGES = 512
+"""Pages in the write-ahead log at which they are copied into the file."""
+_RESERVE = (_PAGES + 64) * 4096
+"""Bytes kept for a full disk: so that the file can take all that is in the log."""
 TICK = 1000
 """Milliseconds between two notes of the time."""
 
@@ -129,7 +131,8 @@ class Database:
             if mode != "wal":
                 raise StoreError(f"{self.path}: its file system has no write-ahead log ({mode})")
             connection.execute(f"PRAGMA synchronous={synchronous}")
-            for pragma in ("fullfsync=1", "cache_size=-16000", "journal_size_limit=16777216"):
+            checkpoint = f"wal_autocheckpoint={_PAGES}"
+            for pragma in ("fullfsync=1", "cache_size=-16000", checkpoint):
                 connection.execute(f"PRAGMA {pragma}")
             self._prepare(connection)
         except (sqlite3.Error, StoreError) as error:
@@ -195,9 +198,30 @@ class Database:
         if not self._reserve.held:
             self._reserve.take()
 
-    def spend_reserve(self) -> bool:
-        """Free the room that was kept for a full disk; ``False`` if there is none."""
-        return self._reserve.release()
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes may be stored: in the log now, and in the file later.
+
+        SQLite says nothing when it cannot copy the log into the file, and lets the log grow into
+        the last room there is.  Then nothing could be deleted any more.
+        """
+        if not (self._reserve.held or self._reserve.take()):
+            return False
+        short = 2 * size + _PAGES * 4096 - self._reserve.free()
+        if short <= 0:
+            return True
+        # Pages of the file that nothing is in are room, too.
+        return bool(self.connection.execute("PRAGMA freelist_count").fetchone()[0] * 4096 >= short)
+
+    def make_room(self) -> None:
+        """Use the reserve: copy the log into the file, and begin the log anew in its place.
+
+        From then on what deletes messages needs no room that the log does not have.
+        """
+        self._reserve.release()
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        except self.error:
+            return  # whoever needs the room will find that there is none
 
     def note(self, name: str, value: int) -> None:
         """Keep a number."""

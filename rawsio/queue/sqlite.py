@@ -147,11 +147,16 @@ class SQLiteStore:
 
     def apply(self, operations: list[Any]) -> list[Any]:
         """Do all operations in one transaction."""
+        sizes = [len(op.body) for op in operations if op.__class__ is Insert]
+        if sizes and not self.database.has_room(sum(sizes)):
+            raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
         try:
             return list(self._transact(lambda: self._do(operations)))
         except StoreError as error:
-            plain = not any(op.__class__ is Insert for op in operations)
-            if not (error.full and plain and self.database.spend_reserve()):
+            if not error.full:
+                raise
+            self.database.make_room()
+            if sizes:
                 raise
         return list(self._transact(lambda: self._do(operations)))
 

@@ -40,12 +40,12 @@ def test_a_lock_names_its_owner_and_ends_with_its_process(tmp_path: Path) -> Non
 def test_a_reserve_is_room_until_it_is_released(tmp_path: Path) -> None:
     reserve = Reserve(str(tmp_path / "room"), 1000)
     assert not reserve.release()
-    reserve.take()
+    assert reserve.take()
     assert (tmp_path / "room").stat().st_size == 1000
     assert reserve.release()
     assert not (tmp_path / "room").exists()
     missing = Reserve(str(tmp_path / "none" / "room"), 1000)
-    missing.take()
+    assert not missing.take()
     assert not missing.held
 
 

@@ -177,3 +177,33 @@ def test_errors_say_what_to_do(text: str, words: str) -> None:
     assert words in str(error)
     assert "app.db" in str(error)
     assert error.full is ("full" in text)
+
+
+def test_on_a_full_disk_nothing_is_stored_and_the_rest_goes_on(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)] * 3)
+    monkeypatch.setattr("rawsio.net.files.Reserve.free", lambda _self: 1000.0)
+    with pytest.raises(StoreError, match="no room left") as caught:
+        store.apply([Insert("jobs", b"1", 0)])
+    assert caught.value.full
+    (rows,) = store.apply([Claim("jobs", 3, 1)])
+    store.apply([Delete("jobs", row.id, 1, row.size) for row in rows])
+    assert store.counts("jobs").total == 0
+    store.close()
+
+
+def test_a_transaction_that_finds_no_room_uses_the_reserve(path: str) -> None:
+    store = opened(path)
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError) as caught:
+        store.apply([Insert("jobs", bytes(50_000), 0)])
+    assert caught.value.full
+    assert not Path(path + "-reserve").exists()
+    store.connection.execute("PRAGMA max_page_count = 100000")
+    store.apply([Insert("jobs", bytes(50_000), 0)])
+    assert Path(path + "-reserve").exists()
+    store.close()
+    assert not Path(path + "-reserve").exists()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-
 from rawsio.queue.memory import MemoryStore
 from rawsio.queue.operations import Claim, Delete, Insert, Purge
 
-from .contract import Bench, machine_for, store_tests
+from .contract import Bench, store_tests
 
 BENCH = Bench(MemoryStore)
 TestStore = store_tests(BENCH)
-TestModel = machine_for(BENCH).TestCase
-TestModel.settings = settings(max_examples=max(10, settings().max_examples // 2))
 
 
 def test_what_is_purged_for_ever_leaves_nothing_behind() -> None:

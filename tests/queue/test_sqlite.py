@@ -7,11 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
-
 from rawsio.queue.sqlite import SQLiteStore
 
-from .contract import Bench, machine_for, store_tests
+from .contract import Bench, store_tests
 
 
 def make() -> SQLiteStore:
@@ -45,5 +43,3 @@ def reopen(store: Any) -> Any:
 
 BENCH = Bench(make, reopen)
 TestStore = store_tests(BENCH)
-TestModel = machine_for(BENCH).TestCase
-TestModel.settings = settings(max_examples=max(10, settings().max_examples // 3))
