@@ -404,9 +404,16 @@ class ServerStack:
 
     @property
     def held(self) -> int:
-        """Bytes that the stack keeps of what came: :attr:`incoming`, and the request in work."""
+        """Bytes that the stack keeps: :attr:`incoming`, the request in work, for compression."""
         held = self.incoming + len(self._rest or b"")
+        if self.upgraded:
+            return held + int(self._layer.contexts)  # type: ignore[attr-defined]
         return held if self.request is None else held + len(self.request.headers.block)
+
+    def relax(self) -> None:
+        """Keep as little as possible: the server has too little memory."""
+        if self.upgraded:
+            self._layer.relax()  # type: ignore[attr-defined]
 
     def _touch(self) -> None:
         if self.stream is not None:

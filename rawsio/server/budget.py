@@ -8,6 +8,7 @@ Every queue has a limit of its own, but a thousand queues just below theirs are 
 - messages, heads and bodies that are not whole, and input that waits for its turn;
 - the heads of first requests, and the data of CONNECTs, by what they became;
 - events that wait for their handlers;
+- what compression keeps between two messages: 0.3 MB for a connection;
 - what recovery keeps.
 
 What every open connection costs anyway is not in it: ``limits.connections`` and ``limits.sessions``
@@ -18,7 +19,8 @@ of these is measured again, and the sum is changed by the difference.  So the co
 microsecond for each connection that was busy in these turns, however many are open, and the sum is
 at most four turns old.
 
-Above ``limits.memory`` the server sheds: whoever holds the most is closed, and the next, until it
+Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, which
+every message can do without.  Then whoever holds the most is closed, and the next, until it
 holds seven eighths of it.
 """
 
@@ -205,6 +207,10 @@ class Budget:
 
     def _shed(self) -> None:
         low, before = self._most - self._most // 8, self.total
+        # What only makes compression better goes first.
+        for stream in [stream for stream in self._held if stream in self._driver.streams]:
+            stream.tag.relax()
+            self._measure(stream)
         for weight, target in self._ranked():
             while self._host.recovery_bytes > weight and self.total > low:
                 kept = self._host.recovery_bytes

@@ -161,6 +161,11 @@ class SocketIOConnection:
         """How many bytes of attachments are held for a packet that is not whole."""
         return 0 if self._partial is None else self._partial.size
 
+    @property
+    def held(self) -> int:
+        """The same with the text that the attachments belong to."""
+        return 0 if self._partial is None else self._partial.held
+
     # In
 
     def receive(self, unit: str | bytes) -> list[AnyEvent | Closed | Failed]:
@@ -191,6 +196,8 @@ class SocketIOConnection:
     def _expect(self, partial: Partial) -> list[AnyEvent | Closed | Failed]:
         # An event or acknowledgement changes no state: this judges, before anything is held.
         self._accept(partial.packet)
+        # They are read again when the attachments are there: twenty times their text is not kept.
+        partial.packet.args = []
         partial.deadline = self._now + self._limits.attachment_time
         self._partial = partial
         return []

@@ -260,6 +260,11 @@ class Partial:
         self._count = count
         self._attachments: list[bytes] = []
 
+    @property
+    def held(self) -> int:
+        """How long the text and the attachments so far are."""
+        return len(self._text) + self.size
+
     def add(self, attachment: bytes, limits: Limits) -> Event | Ack | None:
         """Take the next attachment; return the packet when it was the last.
 

@@ -272,8 +272,8 @@ class Peer(InOrder):
 
     @property
     def incoming(self) -> int:
-        """Bytes of attachments that wait for the last one."""
-        return self.protocol.buffered
+        """Bytes of a packet that waits for its last attachment."""
+        return self.protocol.held
 
     @property
     def held(self) -> int:

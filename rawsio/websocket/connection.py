@@ -166,6 +166,16 @@ class WebSocketConnection:
         return self._reader.buffered
 
     @property
+    def contexts(self) -> int:
+        """About how much memory is kept between messages for compression."""
+        return self._reader.held + (0 if self._compressor is None else self._compressor.held)
+
+    def relax(self) -> None:
+        """Keep as little as possible between messages; what was agreed on holds."""
+        if self._compressor is not None:
+            self._compressor.relax()
+
+    @property
     def waiting(self) -> int:
         """How many bytes are in the outbox."""
         # Each frame is measured once, so that asking after every message stays cheap.

@@ -284,6 +284,16 @@ class Compressor:
         self._fresh = fresh
         self._stream: Any = None
 
+    @property
+    def held(self) -> int:
+        """About how much memory is kept between messages (as ``zconf.h`` has it)."""
+        _level, _method, bits, memory = self._arguments
+        return 0 if self._stream is None else (1 << (2 - bits)) + (1 << (memory + 9))
+
+    def relax(self) -> None:
+        """Keep nothing between messages for now: the next one looks back at none before it."""
+        self._stream = None
+
     def compress(self, payload: bytes) -> bytes:
         """Return the payload of the compressed message."""
         import zlib
@@ -316,6 +326,11 @@ class Inflater:
         # What zlib forgets at a final block, though the window goes on (section 7.2.3.4).
         self._window = bytearray()
         self._finals = 0
+
+    @property
+    def held(self) -> int:
+        """About how much memory is kept between messages."""
+        return len(self._window) + (0 if self._stream is None else (1 << self._bits) + 8192)
 
     def inflate(self, payload: bytes | bytearray) -> Iterator[bytes]:
         """Yield the data of one message in pieces of at most 64 KiB.

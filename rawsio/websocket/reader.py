@@ -107,6 +107,11 @@ class Reader:
         self._at = 0
 
     @property
+    def held(self) -> int:
+        """How many bytes are kept between messages to inflate the next one."""
+        return 0 if self._inflater is None else self._inflater.held
+
+    @property
     def buffered(self) -> int:
         """How many bytes are held."""
         kept = sum(map(len, self.kept)) - self._at

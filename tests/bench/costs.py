@@ -26,10 +26,10 @@ from rawsio.testing import TestKit
 
 __all__ = ["ROWS", "Attack", "bound_of", "main", "seconds_of", "steps_of"]
 
-MOST = 25_000
+MOST = 32_000
 """Steps for a kilobyte that no row may need; a step takes 15 to 60 nanoseconds."""
 
-MOST_OF_REQUESTS = 40_000
+MOST_OF_REQUESTS = 50_000
 """The same for requests that are as short as can be.
 
 Thirty of them are a kilobyte, and each is parsed, judged and answered; those that browsers send are

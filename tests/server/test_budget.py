@@ -216,3 +216,21 @@ def test_what_waited_for_a_poll_is_not_counted_beside_the_websocket_that_took_it
         assert next(iter(io.sockets.values())).conn.transport == "websocket"
         assert held(io) < 1000
         assert io._budget.total == 0
+
+
+@pytest.mark.rule("layers-memory-total", "layers-memory-shed")
+def test_what_compression_keeps_is_counted_and_let_go_before_a_client_is_closed() -> None:
+    io = Server(limits=SMALL, per_message_deflate=True)
+    io.on("echo", lambda socket, text: text)
+    with TestKit(io) as kit:
+        clients = [kit.connect(per_message_deflate=True) for _ in range(8)]
+        for number, client in enumerate(clients):
+            text = f"{number} " * 2000
+            for _ in range(2):
+                assert client.emit_with_ack("echo", text).result() == text
+            kit.advance(0.1)
+            assert held(io) <= MOST
+            assert number or held(io) > 262_144
+        assert all(client.connected for client in clients)
+        for client in clients:
+            assert client.emit_with_ack("echo", "x" * 5000).result() == "x" * 5000

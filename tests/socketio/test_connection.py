@@ -270,9 +270,9 @@ class TestAttachments:
         layer = server("/")
         assert layer.receive(f'52-7["x",{P1},{P0}]') == []
         assert layer.receive(b"0") == []
-        assert layer.buffered == 1
+        assert (layer.buffered, layer.held) == (1, len(f'52-7["x",{P1},{P0}]') + 1)
         assert layer.receive(b"1") == [Event("/", ["x", b"1", b"0"], 7)]
-        assert layer.buffered == 0
+        assert layer.buffered == layer.held == 0
         assert layer.receive(f"61-7[{P0}]") == []
         assert layer.receive(b"") == [Ack("/", [b""], 7)]
 
