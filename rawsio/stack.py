@@ -172,7 +172,8 @@ class ServerStack:
     :meth:`upgrade` those of :mod:`rawsio.websocket` (``Message Ping Pong``), then one terminal
     event.  ``stream`` carries the bytes: it is touched whenever there is something to send.
     ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
-    to the Engine.IO registry, ``body`` to the collector of request bodies, ``fused`` to
+    to the Engine.IO registry, ``body`` to the collector of request bodies (``asked`` is how long
+    that was, while an application works), ``fused`` to
     :mod:`rawsio.fused`; ``last`` makes the next answer the connection's last.  ``date`` gives the
     ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
     :class:`rawsio.trace.Traced` does, for each layer.
@@ -185,6 +186,7 @@ class ServerStack:
         "session",
         "stream",
         "request",
+        "asked",
         "body",
         "trace",
         "upgraded",
@@ -215,6 +217,7 @@ class ServerStack:
         self.session: Any = None
         self.stream: Stream | None = None
         self.request: Request | None = None
+        self.asked = 0
         self.body: bytearray | None = None
         self.trace = trace
         self._date = date
@@ -408,7 +411,7 @@ class ServerStack:
         held = self.incoming + len(self._rest or b"")
         if self.upgraded:
             return held + int(self._layer.contexts)  # type: ignore[attr-defined]
-        return held if self.request is None else held + len(self.request.headers.block)
+        return held if self.request is None else held + len(self.request.headers.block) + self.asked
 
     def relax(self) -> None:
         """Keep as little as possible: the server has too little memory."""

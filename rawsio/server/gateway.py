@@ -233,7 +233,7 @@ class Gateway:
         if asking is not None:
             asking.whole = True
             return
-        stack.body = None
+        stack.body, stack.asked = None, len(collected)
         if self.registry.serves(request):
             self._carry(self.registry.receive_body(stack, bytes(collected), self.clock()))
         else:

@@ -105,6 +105,11 @@ class _Kept:
     size: int
 
 
+def _size(session: Session) -> int:
+    """Return about how much memory a lost session takes, without its data."""
+    return 1024 + sum(len(room) + 128 for room in session.rooms)
+
+
 class RecoveringAdapter(Adapter):
     """Rooms in memory, with a log of packets and the sessions that were lost."""
 
@@ -192,7 +197,13 @@ class RecoveringAdapter(Adapter):
             secret, session = next(iter(lost.items()))
             if len(lost) <= limits.recovery_sessions and session.since >= oldest:
                 break
-            del lost[secret]
+            self._forget_lost(secret)
+
+    def _forget_lost(self, secret: str) -> Session | None:
+        session = self._lost.pop(secret, None)
+        if session is not None:
+            self.namespace.host.recovery_bytes -= _size(session)
+        return session
 
     def _forget_oldest(self) -> None:
         size = self._log.popleft().size
@@ -201,14 +212,16 @@ class RecoveringAdapter(Adapter):
         self._first += 1
 
     def shrink(self) -> None:
-        """Forget the older half of the packets: the server has too little memory."""
+        """Forget the older half of packets and sessions: the server has too little memory."""
         for _ in range((len(self._log) + 1) // 2):
             self._forget_oldest()
+        for secret in list(self._lost)[: (len(self._lost) + 1) // 2]:
+            self._forget_lost(secret)
 
     def close(self) -> None:
         """Forget everything."""
-        while self._log:
-            self._forget_oldest()
+        while self._log or self._lost:
+            self.shrink()
         super().close()
 
     def offset(self, position: int) -> str:
@@ -251,7 +264,9 @@ class RecoveringAdapter(Adapter):
         session.stays = self._stays.pop(socket.id, {})
         session.data = socket.data
         session.since = self.namespace.host.time()
+        self._forget_lost(session.secret)
         self._lost[session.secret] = session
+        self.namespace.host.recovery_bytes += _size(session)
         self._prune()
 
     def forget_session(self, socket: Any) -> None:
@@ -268,7 +283,7 @@ class RecoveringAdapter(Adapter):
         if alive is not None and alive.connected:
             alive.drop("transport close")
         self._prune()
-        session = self._lost.pop(secret, None)
+        session = self._forget_lost(secret)
         if session is None:
             return None
         position = session.begin if offset is None else self.position(offset)

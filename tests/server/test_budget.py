@@ -234,3 +234,48 @@ def test_what_compression_keeps_is_counted_and_let_go_before_a_client_is_closed(
         assert all(client.connected for client in clients)
         for client in clients:
             assert client.emit_with_ack("echo", "x" * 5000).result() == "x" * 5000
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_the_body_of_a_request_counts_until_its_application_has_answered() -> None:
+    gate: list[Any] = []
+    seen: list[int] = []
+
+    def app(request: Any) -> Any:
+        def pieces() -> Any:
+            while not gate:
+                yield b""
+            yield b"done"
+
+        seen.append(len(request.body))
+        return 200, pieces()
+
+    io = Server(app=app)
+    with TestKit(io) as kit:
+        wire = kit.dial()
+        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + bytes(50000))
+        kit.run()
+        assert (seen, held(io, "incoming") >= 50_000) == ([50_000], True)
+        gate.append(True)
+        kit.advance(1)
+        assert wire.recv(10_000).endswith(b"done")
+        assert held(io) == 0
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_the_sessions_that_recovery_keeps_count_until_they_are_forgotten() -> None:
+    io = Server(connection_state_recovery=True)
+    with TestKit(io) as kit:
+        for _ in range(20):
+            RawWebSocket(kit).say("40")
+        for wire in [stream.sock.peer for stream in list(io._running.driver.streams)]:
+            wire.reset()
+        kit.run()
+        assert held(io, "recovery") >= 20 * 1024
+        kit.advance(300)
+        RawWebSocket(kit).say("40")
+        for stream in list(io._running.driver.streams):
+            stream.sock.peer.reset()  # type: ignore[attr-defined]
+        kit.run()
+        assert held(io, "recovery") < 4000
+    assert held(io) == 0
