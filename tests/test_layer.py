@@ -71,6 +71,7 @@ def test_a_record_shows_its_fields_and_matches_by_position() -> None:
 def test_a_record_keeps_docstring_name_and_signature() -> None:
     assert Empty.__doc__ == "A record without fields."
     assert (Point.__name__, Point.__qualname__) == ("Point", "Point")
+    assert Point(1).x == 1  # the signature is made with the first object
     assert list(inspect.signature(Point).parameters) == ["x", "y"]
 
 
