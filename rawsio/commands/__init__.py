@@ -36,6 +36,7 @@ COMMANDS = {
     "serve": "serve the chat and the view of the layers",
     "check": "test a server against the rules of its protocols",
     "explain": "say what bytes, packets and captures mean, field by field",
+    "trace": "stand between a client and a server: show, record, spoil what passes",
     "rules": "look up a rule by its id: what it says, and what keeps it",
     "states": "print the table of a layer: what is legal when",
 }

@@ -14,7 +14,7 @@ from rawsio.explain.traffic import Traffic
 from rawsio.layer import Role
 from rawsio.socketio.packets import Event
 
-from .output import MISTAKE, colours, print_tree, width
+from .output import MISTAKE, colours, line_width, print_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Shown:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._width = width(options)
+        self._width = line_width(options)
         self._colour = colours(options)
         self.mistakes = 0
 
@@ -162,7 +162,7 @@ class _Shown:
 def message_line(stream: int, item: Item, width: int, *, colour: bool = False) -> str:
     """Return a message as one line: time, stream, direction, layers, summary.
 
-    The arrow points from the client to the server, or back.
+    The arrow points from the client to the server, or back; ``width`` 0 is any.
     """
     arrow = "→" if item.sender is Role.CLIENT else "←"
     part = f"{item.time % 1:.4f}"[1:]

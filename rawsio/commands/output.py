@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rawsio.explain.fields import Field
 
-__all__ = ["MISTAKE", "add_output", "colours", "print_tree", "width"]
+__all__ = ["MISTAKE", "add_output", "colours", "line_width", "print_tree", "width"]
 
 MISTAKE = 3
 """The exit status when something that was explained was wrong."""
@@ -48,6 +48,11 @@ def width(options: argparse.Namespace) -> int:
     from shutil import get_terminal_size
 
     return options.width or get_terminal_size((100, 24)).columns
+
+
+def line_width(options: argparse.Namespace) -> int:
+    """Return how long the line of a message may be; 0 is any, as in a file or a pipe."""
+    return width(options) if options.width or sys.stdout.isatty() else 0
 
 
 def colours(options: argparse.Namespace) -> bool:

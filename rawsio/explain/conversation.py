@@ -56,7 +56,8 @@ class Item:
     """One message of a connection.
 
     ``sender`` is whose it is; ``layers`` are those that it goes through, from below; ``summary`` is
-    a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream.
+    a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream;
+    ``head`` what a head says, ``content`` what a body, or a message of a WebSocket, holds.
     """
 
     sender: Role
@@ -67,6 +68,8 @@ class Item:
     packets: list[AnyEvent] = []
     session: str = ""
     time: float = 0.0
+    head: Request | Response | None = None
+    content: bytes = b""
 
     @property
     def wrong(self) -> str:
@@ -166,8 +169,10 @@ class Conversation:
 
     def end(self, sender: Role, *, ended: bool = False) -> list[Item]:
         """One direction is over: return what is left of it (``ended``: the peer ended it)."""
-        if sender in self._lost or not self.protocol:
+        if sender in self._lost:
             return []
+        if not self.protocol:
+            return self._give_up(sender)
         if self.protocol == "http":
             head = self._http[sender].head
             fields = self._http[sender].end(ended=ended)
@@ -200,6 +205,15 @@ class Conversation:
             self._size[who] -= len(piece)
             items += self.feed(who, piece)
         return items
+
+    def _give_up(self, sender: Role) -> list[Item]:
+        """A direction ended before it was known what is spoken: give what came of it."""
+        data = b"".join(piece for who, piece in self._early if who is sender)
+        self._early = [early for early in self._early if early[0] is not sender]
+        if not data:
+            return []
+        tree = Field(0, len(data), "data", shown(data), "", "", [], data)
+        return [self._item(sender, (), tree, 0)]
 
     def _begin_frames(self, asked: _Asked, agreement: Agreement | None) -> None:
         self.protocol = "websocket"
@@ -235,6 +249,10 @@ class Conversation:
     def _of_http(self, sender: Role, field: Field, head: Request | Response | None) -> Item:
         asked = self._now if sender is Role.CLIENT else self._answered
         item = self._item(sender, ("HTTP",), field, field.start)
+        if field.name.endswith("head"):
+            item.head = _head_of(field, head)
+        elif not field.wrong:
+            item.content = self._http[sender].content
         if field.name == "body" and asked.engine and not field.wrong:
             self._payload(item, asked, head, self._http[sender].content)
         if asked.engine and asked.sid:
@@ -299,6 +317,7 @@ class Conversation:
         message = field.fields[-1] if field.fields and field.fields[-1].name == "message" else None
         if message is None or message.data is None:
             return item
+        item.content = message.data
         text = message.meaning == "the whole text message"
         whole: str | bytes = message.data.decode() if text else message.data
         asked = self._websocket

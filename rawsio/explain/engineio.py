@@ -160,6 +160,8 @@ class Session:
                 self._found.append(self._inner.packet)
             if not isinstance(data, bytes):
                 tree.value = f"message: {below.value}"
+            elif below.meaning:
+                tree.value += f", {below.meaning}"
             below.start, below.end = at, tree.end
         tree.fields.append(below)
 

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "fused": BASE | PROTOCOLS | {"stack"},
     "rules": BASE,
     "explain": BASE | PROTOCOLS,
+    "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
     "schedule": BASE | {"socketio"},
     "host": BASE | {"schedule", "stack", "net", "socketio"},
     "server.streaming": BASE | {"http"},

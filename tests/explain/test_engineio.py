@@ -65,7 +65,7 @@ def test_attachments_belong_to_the_packet_before_them() -> None:
     body = b'451-["f",{"_placeholder":true,"num":0}]\x1ebAQ==\x1ebAQ=='
     tree = explain_payload(body)
     texts = [field.value for field in tree.fields if field.name == "Engine.IO packet"]
-    assert texts[1] == "binary message, 1 bytes"
+    assert texts[1] == 'binary message, 1 bytes, the last of EVENT "f" in /'
     found = mistake(tree)
     assert found is not None
     assert found.rule == "socketio-v5-binary-unexpected"
