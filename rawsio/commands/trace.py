@@ -209,13 +209,16 @@ def run(options: argparse.Namespace) -> int:
     badness = badness_of(options)
     upstream = upstream_of(options.to, insecure=options.insecure)
     tls = _server_tls(options)
+    places, most = _recordings(options)
     loop = Loop()
     screen = Screen(options, loop.stop)
-    recorder = _recorder(options, screen)
+    recorder = Recorder(
+        screen.message, *places, clock=time, secrets=options.with_secrets, most=most, say=_notice
+    )
     random = Random(options.seed)  # noqa: S311 - a bad network is no secret
     proxy = Proxy(
         loop, upstream, recorder, random, badness=badness, tls=tls,
-        say=lambda text: print(f"rawsio: {text}", file=sys.stderr, flush=True),
+        say=_notice,
     )  # fmt: skip
     try:
         host, port = proxy.listen(options.host, options.listen)
@@ -244,7 +247,12 @@ def _server_tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     return context
 
 
-def _recorder(options: argparse.Namespace, screen: Screen) -> Recorder:
+def _notice(text: str) -> None:
+    print(f"rawsio: {text}", file=sys.stderr, flush=True)
+
+
+def _recordings(options: argparse.Namespace) -> tuple[list[str], int]:
+    """Return the files to record to, and the size at which one is full."""
     places: list[str] = []
     for name, ending in (("pcapng", ".pcapng"), ("har", ".har"), ("jsonl", ".jsonl")):
         path = getattr(options, name)
@@ -254,13 +262,9 @@ def _recorder(options: argparse.Namespace, screen: Screen) -> Recorder:
             raise Stop(f"--{name} is a file that ends in {ending}, not {path!r}", 2)
         places.append(path)
     try:
-        most = parse_size(options.most)
+        return places, parse_size(options.most)
     except ValueError as error:
         raise Stop(str(error), 2) from None
-    return Recorder(
-        screen.message, *places, clock=time, secrets=options.with_secrets, most=most,
-        say=lambda text: print(f"rawsio: {text}", file=sys.stderr, flush=True),
-    )  # fmt: skip
 
 
 class _Keys:

@@ -262,11 +262,11 @@ class Conversation:
     def _payload(
         self, item: Item, asked: _Asked, head: Request | Response | None, content: bytes
     ) -> None:
-        if isinstance(head, Response) and head.status != 200:
+        if isinstance(head, Response) and (head.status != 200 or asked.method == "POST"):
             return
         coding = (head.headers.get("content-encoding") or "") if head else ""
         content = _decoded(content, coding, self._limits.body)
-        if content in (b"ok", b""):
+        if not content:
             return
         session = self.sessions.get(asked.sid or self._own, item.sender, asked.revision)
         kind = (head.headers.get("content-type") or "") if head else ""

@@ -120,6 +120,14 @@ def test_pipelined_answers_belong_to_their_requests() -> None:
     assert packets(items) == [Ack("/", ["yes"], 1)]
 
 
+def test_the_answer_to_a_post_is_no_payload() -> None:
+    items = talk((C, post("transport=polling&sid=x", b"2")), (S, answer(b"OK")))
+    assert [item.layers for item in items] == [
+        ("HTTP",), ("HTTP", "Engine.IO"), ("HTTP",), ("HTTP",),
+    ]  # fmt: skip
+    assert not any(item.wrong for item in items if item.sender is S)
+
+
 def test_a_websocket_whose_beginning_was_not_seen_is_known_by_its_frames() -> None:
     first = encode_frame(1, b'451-["f",{"_placeholder":true,"num":0}]', mask=KEY)
     items = talk((C, first), (C, encode_frame(2, b"\x01", mask=KEY)), (S, b"\x81\x012"))
