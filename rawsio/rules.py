@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .layer import record
 
-__all__ = ["Rule", "find", "all_rules", "documents"]
+__all__ = ["Rule", "find", "all_rules", "documents", "told"]
 
 
 @record
@@ -75,6 +75,27 @@ def find(id: str) -> Rule:
     '5.1 Overview'
     """
     return all_rules()[id]
+
+
+def told(rule: Rule) -> str:
+    """Return all that is known of a rule, as lines.
+
+    >>> print(told(find("6455-5.1-mask")).split("\\n")[2])
+    from     RFC 6455, The WebSocket Protocol, section 5.1 Overview
+    """
+    section = f", section {rule.section}" if rule.section else ""
+    who = "client and server" if rule.who == "both" else f"a {rule.who}"
+    lines = [
+        rule.id,
+        f"rule     {who} {rule.level}: {rule.text}",
+        f"from     {rule.document}{section}",
+        f"status   {rule.status}",
+    ]
+    if rule.code:
+        lines.append(f"code     {rule.code}")
+    if rule.tests:
+        lines.append(f"test     {rule.tests}")
+    return "\n".join(lines)
 
 
 def _read() -> bytes:

@@ -5,7 +5,7 @@ Without an id it lists the documents; the beginning of an id lists the rules tha
 
 from __future__ import annotations
 
-from rawsio.rules import Rule, all_rules, documents
+from rawsio.rules import Rule, all_rules, documents, told
 
 from . import Stop
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run", "told"]
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,25 +49,3 @@ def _print(found: list[Rule], *, detailed: bool, as_json: bool) -> None:
             print(told(rule))
         else:
             print(f"{rule.id:36} {rule.level:10} {rule.text}")
-
-
-def told(rule: Rule) -> str:
-    """Return all that is known of a rule, as lines.
-
-    >>> from rawsio.rules import find
-    >>> print(told(find("6455-5.1-mask")).split("\\n")[2])
-    from     RFC 6455, The WebSocket Protocol, section 5.1 Overview
-    """
-    section = f", section {rule.section}" if rule.section else ""
-    who = "client and server" if rule.who == "both" else f"a {rule.who}"
-    lines = [
-        rule.id,
-        f"rule     {who} {rule.level}: {rule.text}",
-        f"from     {rule.document}{section}",
-        f"status   {rule.status}",
-    ]
-    if rule.code:
-        lines.append(f"code     {rule.code}")
-    if rule.tests:
-        lines.append(f"test     {rule.tests}")
-    return "\n".join(lines)

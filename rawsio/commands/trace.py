@@ -28,6 +28,7 @@ from rawsio.tracing.badness import (
     parse_seconds,
     parse_size,
 )
+from rawsio.tracing.page import Page
 from rawsio.tracing.proxy import Proxy, Upstream
 from rawsio.tracing.recorder import Recorder
 
@@ -69,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insecure", action="store_true", help="do not verify the server's certificate"
     )
+    parser.add_argument(
+        "--page", type=int, default=0, metavar="PORT",
+        help="port of the page that shows it all (any that is free)",
+    )  # fmt: skip
+    parser.add_argument("--no-page", action="store_true", help="show it in the terminal only")
     add_output(parser)
     recording = parser.add_argument_group("recording")
     recording.add_argument("--pcapng", metavar="FILE", help="for Wireshark; - is standard output")
@@ -210,10 +216,12 @@ def run(options: argparse.Namespace) -> int:
     upstream = upstream_of(options.to, insecure=options.insecure)
     tls = _server_tls(options)
     places, most = _recordings(options)
-    loop = Loop()
+    page = None if options.no_page else Page()
+    loop = Loop() if page is None else page.loop
     screen = Screen(options, loop.stop)
+    hearers = [screen.message, *([] if page is None else [page.message])]
     recorder = Recorder(
-        screen.message, *places, clock=time, secrets=options.with_secrets, most=most, say=_notice
+        *hearers, *places, clock=time, secrets=options.with_secrets, most=most, say=_notice
     )
     random = Random(options.seed)  # noqa: S311 - a bad network is no secret
     proxy = Proxy(
@@ -225,11 +233,16 @@ def run(options: argparse.Namespace) -> int:
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if tls is not None else "http"
         loop.call_soon(lambda: screen.say(f"{scheme}://{shown}:{port}"))
+        if page is not None:
+            where = page.io.listen(port=options.page)
+            loop.call_soon(lambda: screen.say(f"see it at http://{where[0]}:{where[1]}"))
         with Signals(loop, lambda _: loop.stop()), _Keys(loop, screen):
             loop.run()
     finally:
         proxy.close()
         recorder.close()
+        if page is not None:
+            page.close()
         loop.close()
     return 0
 

@@ -276,12 +276,12 @@ class Conversation:
         item.layers += ("Engine.IO",)
         texts = [f.value for f in tree.fields if f.name == "Engine.IO packet"]
         item.summary = f"{item.summary}: {'; '.join(texts)}"
-        self._look(item, session)
+        self._look(item, session, tree)
 
-    def _look(self, item: Item, session: Session) -> None:
+    def _look(self, item: Item, session: Session, tree: Field) -> None:
         """Take from a session what it found: packets, and its id in an open packet."""
         item.packets = session.take_packets()
-        if item.packets:
+        if any(field.name in _SOCKETIO for field in walk(tree)):
             item.layers += ("Socket.IO",)
         if session.sid:
             item.session = self.session = session.sid
@@ -330,7 +330,7 @@ class Conversation:
             below = session.explain(whole)
             item.layers += ("Engine.IO",)
             item.summary = below.value
-            self._look(item, session)
+            self._look(item, session, below)
             item.session = item.session or asked.sid or self.session
         elif text and message.data[:1] in (b"{", b"["):
             below = explain_json(whole)
@@ -359,6 +359,7 @@ def _decoded(content: bytes, coding: str, most: int) -> bytes:
         return content
 
 
+_SOCKETIO = ("Socket.IO packet", "Socket.IO packet in MessagePack", "attachment")
 _ENGINE = Pattern(rb"(?:[0-6](?:probe)?\Z|0\{|4[0-6])")
 
 

@@ -9,6 +9,7 @@ module         what it holds
 ``jsonl``      the sink for scripts: a JSON object a message
 ``secrets``    what is replaced in a recording
 ``badness``    a bad network: delay, rate, small pieces, cuts, resets, stalls
+``page``       the page that shows it all, live
 ``proxy``      :class:`Proxy`: passes bytes on exactly, and records a copy
 =============  ======================================================================
 

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "rules": BASE,
     "explain": BASE | PROTOCOLS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
+    "tracing.page": BASE | {"", "socketio", "explain", "net", "rules", "browser", "server"},
     "schedule": BASE | {"socketio"},
     "host": BASE | {"schedule", "stack", "net", "socketio"},
     "server.streaming": BASE | {"http"},

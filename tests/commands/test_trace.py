@@ -10,6 +10,7 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -51,6 +52,9 @@ def test_a_client_is_traced_and_the_files_are_complete(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tracing:
         assert tracing.stdout is not None
         url = tracing.stdout.readline().strip()
+        page = tracing.stdout.readline().split(" ")[-1].strip()
+        with urlopen(page, timeout=20) as answer:
+            assert b"rawsio trace" in answer.read()
         with Client(url, transports=transports) as socket:
             reply = socket.emit_with_ack("echo", "hi", b"\x01").result(timeout=20)
         tracing.send_signal(signal.SIGTERM)

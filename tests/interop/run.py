@@ -10,6 +10,8 @@ Their npm packages go into ``.interop/npm``, in the versions of ``package.json``
 names a folder that has them already.
 
 ``--reference`` runs the suites against the official server instead of ours, to judge the judges.
+``--traced`` puts the proxy of ``rawsio trace`` before the server, to judge the proxy; it may have
+options of the proxy, as in ``--traced="--split 7"``.
 What the suites write (screenshots) goes into ``.interop/results``.  The exit code is 0 if
 every suite passed and no test was skipped that ``tests/skips.txt`` does not name.
 """
@@ -37,8 +39,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
 SUITES = (
-    *("official_client", "features", "protocol", "browser_client", "demo", "python_client"),
-    *("redis_client", "cluster", "queue"),
+    *("official_client", "features", "protocol", "browser_client", "demo", "trace"),
+    *("python_client", "redis_client", "cluster", "queue"),
 )
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
@@ -98,9 +100,13 @@ def install() -> Path:
     return folder / "node_modules"
 
 
-def _environment(modules: Path, *, reference: bool) -> dict[str, str]:
+def _environment(modules: Path, *, reference: bool, traced: str | None = None) -> dict[str, str]:
     ours = [sys.executable, "-m", "tests.interop.interop_server"]
     theirs = ["node", str(HERE / "official_server.js")]
+    server = theirs if reference else ours
+    if traced is not None:
+        proxy = [sys.executable, "-m", "tests.interop.traced_server"]
+        server = [*proxy, *server, "--", *traced.split()]
     results = FOLDER / "results"
     results.mkdir(parents=True, exist_ok=True)
     return {
@@ -109,7 +115,7 @@ def _environment(modules: Path, *, reference: bool) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "PYTHON": sys.executable,
         "INTEROP_RESULTS": str(results),
-        "SERVER_COMMAND": json.dumps(theirs if reference else ours),
+        "SERVER_COMMAND": json.dumps(server),
         "REFERENCE": "1" if reference else "0",
     }
 
@@ -156,9 +162,11 @@ def _child(command: list[str], env: dict[str, str], output: int | None = None) -
         child.wait()
 
 
-def run_suite(suite: str, modules: Path, *, reference: bool = False) -> Result:
+def run_suite(
+    suite: str, modules: Path, *, reference: bool = False, traced: str | None = None
+) -> Result:
     """Run one suite and count what came of it."""
-    env = _environment(modules, reference=reference or suite in AGAINST_REFERENCE)
+    env = _environment(modules, reference=reference or suite in AGAINST_REFERENCE, traced=traced)
     report = FOLDER / f"{suite}.tap"
     started = time.monotonic()
     report.write_text("", "utf-8")
@@ -186,6 +194,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--reference", action="store_true", help="judge the official server")
     parser.add_argument("--install", action="store_true", help="install the packages, and stop")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument(
+        "--traced", nargs="?", const="", metavar="OPTIONS",
+        help="put `rawsio trace` with these options before the server",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     suites = given.suites or list(WITH_REFERENCE if given.reference else SUITES)
     unknown = sorted(set(suites) - set(SUITES))
@@ -201,7 +213,7 @@ def main(arguments: list[str]) -> int:
     results = []
     for suite in suites:
         print(f"--- {suite}", flush=True)
-        results.append(run_suite(suite, modules, reference=given.reference))
+        results.append(run_suite(suite, modules, reference=given.reference, traced=given.traced))
     print("\n| suite | passed | failed | skipped | seconds |\n|---|---|---|---|---|")
     for r in results:
         print(f"| {r.suite} | {r.passed} | {r.failed} | {len(r.skipped)} | {r.seconds:.1f} |")

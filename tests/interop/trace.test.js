@@ -1,0 +1,109 @@
+// The page of `rawsio trace` in a browser: official clients talk through the proxy, the page shows it.
+//
+// It starts the server under test, `$PYTHON -m rawsio trace` before it, and drives the Chromium at
+// CHROMIUM, else /usr/bin/chromium.  Screenshots go into INTEROP_RESULTS, else a temporary folder.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { spawn } = require("node:child_process");
+const { once } = require("node:events");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const readline = require("node:readline");
+const { after, before, describe, it } = require("node:test");
+const { chromium } = require("playwright-core");
+const { startServer } = require("./harness");
+
+const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "trace-"));
+const DESKTOP = { viewport: { width: 1400, height: 850 } };
+const PHONE = { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true };
+
+describe("the page of the proxy", () => {
+  const problems = [];
+  let server, proxy, browser, address, target;
+
+  before(async () => {
+    server = await startServer("client");
+    const command = ["-m", "rawsio", "trace", "--to", server.url];
+    proxy = spawn(process.env.PYTHON || "python3", command, { stdio: ["ignore", "pipe", "inherit"] });
+    const lines = readline.createInterface({ input: proxy.stdout });
+    [target] = await once(lines, "line");
+    address = (await once(lines, "line"))[0].split(" ").pop();
+    const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+    const client = [path.join(__dirname, "captured_client.js"), new URL(target).port];
+    const [code] = await once(spawn("node", client, { stdio: "inherit" }), "exit");
+    assert.equal(code, 0);
+  });
+
+  after(async () => {
+    await browser?.close();
+    proxy.kill("SIGTERM");
+    const [code] = await once(proxy, "exit");
+    assert.equal(code, 0);
+    await server.stop();
+  });
+
+  async function open(options) {
+    const page = await browser.newPage(options);
+    page.on("console", (message) => problems.push(message.text()));
+    page.on("pageerror", (error) => problems.push(String(error)));
+    await page.goto(address);
+    await page.waitForFunction(() => document.querySelectorAll(".row").length > 40);
+    return page;
+  }
+
+  const shown = (page) => page.locator(".row:not([hidden])");
+
+  it("searches, filters, pairs acknowledgements, and hides heartbeats", async () => {
+    const page = await open(DESKTOP);
+    const all = await shown(page).count();
+    await page.fill("#search", "echo back");
+    assert.equal(await shown(page).count(), 6); // three transports, a packet and its attachment
+    await page.fill("#search", "");
+    await page.check("#quiet");
+    const loud = await shown(page).count();
+    assert.ok(loud < all && (await page.textContent("#rows")).includes("are you there?"));
+    assert.ok(!(await shown(page).allTextContents()).some((text) => text.includes("are you there?")));
+    await page.selectOption("#layer", "Socket.IO");
+    assert.ok((await shown(page).count()) < loud);
+    assert.match(await page.locator(".between:not(:empty)").first().textContent(), /answered in [\d.]+ ms/);
+    await page.close();
+  });
+
+  it("explains a byte and its rule, with the keyboard alone", async () => {
+    const page = await open(DESKTOP);
+    await page.focus("#search");
+    await page.keyboard.type("ack 0");
+    await page.focus("#rows");
+    await page.keyboard.press("ArrowDown");
+    await page.waitForSelector(".line");
+    await page.focus("#bytes");
+    for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft"]) await page.keyboard.press(key);
+    assert.match(await page.textContent("#explain"), /Byte 1: 0x[0-9a-f]{2}/);
+    await page.locator("#explain button").focus();
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#rule:not([hidden])");
+    assert.match(await page.textContent("#rule"), /^from /m);
+    await page.locator(".line").first().focus();
+    for (let i = 0; i < 12; i++) await page.keyboard.press("ArrowDown");
+    assert.match(await page.textContent(".line.lit"), /.+/);
+    await page.screenshot({ path: path.join(RESULTS, "trace-desktop.png") });
+    await page.close();
+  });
+
+  it("fits a phone, and the dark", async () => {
+    for (const [name, options] of [["phone", PHONE], ["dark", { ...DESKTOP, colorScheme: "dark" }]]) {
+      const page = await open(options);
+      await page.locator(".row").nth(5).click();
+      await page.waitForSelector(".line");
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${name}: ${wide} pixels too wide`);
+      await page.screenshot({ path: path.join(RESULTS, `trace-${name}.png`) });
+      await page.close();
+    }
+  });
+
+  it("says nothing in the console", () => assert.deepEqual(problems, []));
+});

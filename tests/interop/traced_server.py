@@ -1,0 +1,54 @@
+"""A server behind ``rawsio trace``, for suites that judge the proxy by judging what is behind it.
+
+``python -m tests.interop.traced_server COMMAND... -- [trace options] --mode MODE --port PORT``
+starts the server (``COMMAND --mode MODE --port 0``) and the proxy before it, and prints the
+proxy's port as the server would.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from threading import Thread
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM; returns the server's exit status."""
+    place = arguments.index("--")
+    command, rest = arguments[:place], arguments[place + 1 :]
+    at = rest.index("--mode")
+    options, mode, port = rest[:at], rest[at + 1], rest[at + 3]
+    server = subprocess.Popen(
+        [*command, "--mode", mode, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # who kills us must not wait for those that are left
+        text=True,
+    )
+    proxy = None
+    try:
+        assert server.stdout is not None
+        found = re.fullmatch(r"PORT (\d+)\n", server.stdout.readline())
+        assert found is not None
+        to = f"http://127.0.0.1:{found[1]}"
+        trace = [sys.executable, "-m", "rawsio", "trace", "--to", to, "--listen", port]
+        proxy = subprocess.Popen(
+            [*trace, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert proxy.stdout is not None
+        print(f"PORT {proxy.stdout.readline().strip().rsplit(':', 1)[1]}", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        Thread(target=proxy.stdout.read, daemon=True).start()
+        return server.wait()
+    finally:
+        server.kill()
+        if proxy is not None:
+            proxy.terminate()
+            proxy.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
