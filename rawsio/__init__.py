@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .server import Server
     from .server.mounts import files
     from .server.static import folder
+    from .socketio.adapter import Adapter
+    from .socketio.msgpack import MsgpackParser
+    from .socketio.recovery import Recovery
 
 __version__ = "0.1.0"
 
@@ -34,7 +37,10 @@ __all__ = [
     "connect",
     "folder",
     "files",
+    "Adapter",
     "RedisAdapter",
+    "MsgpackParser",
+    "Recovery",
     "Limits",
     "RawsioError",
     "LocalProtocolError",
@@ -50,6 +56,9 @@ _HOMES = {
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
     "RedisAdapter": "rawsio.cluster",
+    "Adapter": "rawsio.socketio.adapter",
+    "MsgpackParser": "rawsio.socketio.msgpack",
+    "Recovery": "rawsio.socketio.recovery",
     "Limits": "rawsio.limits",
     "RawsioError": "rawsio.errors",
     "LocalProtocolError": "rawsio.errors",
