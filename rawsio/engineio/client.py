@@ -86,7 +86,19 @@ def explain_answer(response: Response, body: bytes) -> str:
         return f"{status} and an HTML page: {_NO_SERVER}"
     if status == 404 and not body:
         return f"404: {_NO_SERVER}"
-    return f"{status} {escaped(body, 200)}"
+    return f"{status}: {escaped(_told(body), 300)}" if body else f"{status}, without a word"
+
+
+def _told(body: bytes) -> str | bytes:
+    """Return what an Engine.IO server says in an error, or the body as it is."""
+    import json
+
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    message = content.get("message") if isinstance(content, dict) else None
+    return message if isinstance(message, str) else body
 
 
 _NO_SERVER = (
@@ -104,13 +116,13 @@ _OLD_PAYLOAD = Pattern(rb"[0-9]+:0\{")
 """How a server of protocol 3 opens a session."""
 
 
-def _explained(error: EngineIOError, response: Response, body: bytes) -> EngineIOError:
+def _stranger(response: Response, body: bytes) -> str | None:
+    """Return what is wrong with a first answer that is not one of an Engine.IO 4 server."""
     if _is_page(response, body):
-        return EngineIOError(f"the answer is an HTML page: {_NO_SERVER}", error.rule)
+        return f"the answer is an HTML page: {_NO_SERVER}"
     if _OLD_PAYLOAD.match(body):
-        message = "the server speaks Socket.IO v2 (Engine.IO 3), which this client does not"
-        return EngineIOError(message, error.rule)
-    return error
+        return "the server speaks Socket.IO v2 (Engine.IO 3), which this client does not"
+    return None
 
 
 class EngineIOClient:
@@ -281,10 +293,13 @@ class EngineIOClient:
             return self._fail(message, "engineio-v4-client-status")
         if exchange.kind == "post":
             return []
+        stranger = _stranger(response, body) if self._sid is None else None
+        if stranger is not None:
+            return self._fail(stranger, "engineio-v4-client-status")
         try:
             packets = decode_payload(body, self._limits.unpolled)
         except EngineIOError as error:
-            return self._over(self.connection.fail(_explained(error, response, body)))
+            return self._over(self.connection.fail(error))
         events: list[Any] = []
         for packet in packets:
             events += self._receive(packet)

@@ -108,7 +108,8 @@ class _EventRun(Sequence):
             self._ran = True
             if len(values) < handler.least:
                 self._failed = True
-                too_few(self.host, handler, name, socket.namespace.name, len(values))
+                space = socket.namespace.name
+                too_few(self.host, handler, name, space, len(values), socket)
                 continue
             most = handler.most
             if most is not None and len(values) > most and not handler.told:

@@ -294,13 +294,17 @@ def _error_told(host: Host, _result: Any, error: BaseException | None) -> None:
         host.log("handler", ERROR, f"a handler of errors (on_error) failed: {error!r}", error)
 
 
-def too_few(host: Host, handler: Handler, name: Any, space: str, given: int) -> None:
+def too_few(
+    host: Host, handler: Handler, name: Any, space: str, given: int, socket: Any = None
+) -> None:
     """Write the line about an event that has fewer arguments than its handler needs."""
     shown = escaped(name) if isinstance(name, str) else str(name)
+    shake = getattr(socket, "handshake", None)
+    sender = f"{shake.address}: " if shake is not None else ""
     host.log(
         "handler",
         WARNING,
-        f"event {shown} in {escaped(space)} has arguments: {given}, and {handler!r} needs"
+        f"{sender}event {shown} in {escaped(space)} has arguments: {given}, and {handler!r} needs"
         f" {handler.least}: it is not called",
     )
 

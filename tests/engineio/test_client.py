@@ -355,3 +355,46 @@ def test_an_exchange_is_a_request_for_the_driver_to_complete() -> None:
     request = Request(first.method, first.target, Headers([("Host", "a")]))
     assert (request.path, request.query_string) == ("/socket.io/", "EIO=4&transport=polling")
     assert Upgraded() == Upgraded()
+
+
+@pytest.mark.parametrize(
+    ("response", "body", "part"),
+    [
+        (
+            Response(302, Headers([("Location", "https://b/")])),
+            b"",
+            "302, which redirects to 'https://b/'",
+        ),
+        (Response(404, Headers([("Content-Type", "text/html")])), b"<p>", "404 and an HTML page"),
+        (Response(502, Headers()), b"<html>", "502 and an HTML page"),
+        (Response(404, Headers()), b"", "404: is a Socket.IO server there"),
+        (Response(403, Headers()), b'{"code":4,"message":"not \x1b"}', "403: '{"),
+        (Response(403, Headers()), b'{"code":4,"message":"not you"}', "403: 'not you'"),
+        (Response(400, Headers()), b"[" * 100_000, "400: '[["),
+        (Response(503, Headers()), b"", "503, without a word"),
+    ],
+)
+def test_an_answer_that_is_no_success_is_told_in_words(
+    response: Response, body: bytes, part: str
+) -> None:
+    client = EngineIOClient()
+    (first,) = client.exchanges()
+    (failed,) = client.receive_response(first, response, body)
+    assert isinstance(failed, Failed)
+    assert f"a poll was answered by {part}" in failed.message
+    assert len(failed.message) < 500
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        (b"<!doctype html><p>Welcome", "the answer is an HTML page: is a Socket.IO server there"),
+        (b'96:0{"sid":"S","upgrades":[]}2:40', "Socket.IO v2 (Engine.IO 3), which this client"),
+    ],
+)
+def test_another_server_s_success_is_told_in_words(body: bytes, part: str) -> None:
+    client = EngineIOClient()
+    (first,) = client.exchanges()
+    (failed,) = client.receive_response(first, OK, body)
+    assert isinstance(failed, Failed)
+    assert part in failed.message
