@@ -138,6 +138,10 @@ class Refused(RawsioError):
     """Which namespace the server refused, in an error that a client raises."""
 
     def __init__(self, message: str, data: object = None) -> None:
+        if not isinstance(message, str):
+            raise TypeError(
+                f"Refused: the message is a str, not {message!r} (data is for the rest)"
+            )
         super().__init__(message)
         self.message = message
         self.data = data

@@ -68,7 +68,7 @@ def said(act: Act) -> list[str]:
 def _masked(line: str) -> str:
     line = re.sub(r"0x[0-9a-f]+", "0x...", line)
     line = re.sub(r"<Socket [A-Za-z0-9_-]{20} in", "<Socket kS9... in", line)
-    line = re.sub(r"for [A-Za-z0-9_-]{20} in", "for kS9... in", line)
+    line = re.sub(r"'[A-Za-z0-9_-]{20}' in", "'kS9...' in", line)
     line = re.sub(r"PosixPath|WindowsPath", "Path", line)
     line = re.sub(r"OpenSSL says '[A-Z0-9_]+'", "OpenSSL says '...'", line)
     return re.sub(r"\w+\.<locals>\.", "", line)
@@ -149,6 +149,7 @@ def calls_of_servers() -> list[Entry]:
         ('io.on("x", 5)', with_io(lambda io, _: io.on("x", wrong))),
         ("io.use(5)", with_io(lambda io, _: io.use(wrong))),
         ("io.of(5)", with_io(lambda io, _: io.of(5))),
+        ('io.of("/room-[0-9]+")', with_io(lambda io, _: io.of("/room-[0-9]+") and None)),
         ('io.of("/a,b")', with_io(lambda io, _: io.of("/a,b"))),
         ("io.to(socket)", with_io(lambda io, socket: io.to(socket))),
         ("io.to()", with_io(lambda io, _: io.to())),
@@ -325,6 +326,10 @@ def _refuse(_socket: Any) -> None:
     raise Refused("not now")
 
 
+def _refuse_badly(_socket: Any) -> None:
+    raise Refused("no", {"ids": {1}})
+
+
 def connecting(register: Callable[[Server], object], **options: Any) -> Act:
     """Return what a client's attempt to connect says on the server."""
 
@@ -347,6 +352,7 @@ def handlers() -> list[Entry]:
         ("a handler returns what cannot be sent", handled_with_ack(lambda _socket: {1})),
         ("a handler of connection refuses", connecting(lambda io: io.on("connection", _refuse))),
         ("a middleware returns a str", connecting(lambda io: io.use(lambda _s: "no"))),
+        ("a Refused has data that cannot be sent", connecting(lambda io: io.use(_refuse_badly))),
         ("a middleware raises", connecting(lambda io: io.use(_divide))),
         ("allow_request raises", connecting(print_nothing, allow_request=_divide)),
         ("allow_request returns 0", connecting(print_nothing, allow_request=lambda _r: 0)),

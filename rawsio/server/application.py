@@ -164,7 +164,7 @@ def _answer_of(value: Any) -> Answer:
         fields = rest[0] if rest else ()
     elif isinstance(value, int):
         status, value = value, b""
-    given = Headers(fields)
+    given = Headers(getattr(fields, "items", lambda: fields)())
     kept = [(n, v) for n, v in given if n.lower() not in OURS and n.lower() != "content-type"]
     kind = given.get("content-type") or _PLAIN
     if hasattr(value, "__next__"):

@@ -304,7 +304,12 @@ class Peer(InOrder):
         if not isinstance(error, Refused):
             where = namespace.name
             log_failure(self.host, "middleware for", socket.id, where, error, socket=socket)
-        self.send(ConnectError(namespace.name, refusal(error)))
+        try:
+            self.send(ConnectError(namespace.name, refusal(error)))
+        except LocalProtocolError as wrong:
+            # The data of a Refused: the client is refused all the same, and without it.
+            log_failure(self.host, "the refusal of", socket.id, namespace.name, wrong)
+            self.send(ConnectError(namespace.name, {"message": "Internal error"}))
         socket.end("refused", None)
 
     def _accept(self, socket: Socket) -> None:

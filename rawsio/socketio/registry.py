@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Namespaces", "normalise"]
 
+_SIGNS = "[]()*+^$|\\"
+"""What a name hardly has, and an expression for many names has."""
+
 
 def normalise(name: str) -> str:
     """Return the name with the slash that it must begin with.
@@ -99,6 +102,9 @@ class Namespaces:
             raise ValueError(f"the name of a namespace has no comma, where it would end: {name!r}")
         if len(name) > most:
             raise ValueError(f"the name of a namespace has {most} characters at most: {name!r}")
+        if any(sign in name for sign in _SIGNS):
+            message = f"of({name!r}) is one name: re.compile() makes a pattern that many names fit"
+            self._host.log("socketio", WARNING, message)
         return self._make(name)
 
     def _make(self, name: str) -> Namespace:

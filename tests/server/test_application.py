@@ -122,6 +122,13 @@ class TestFunctions:
         kind = ("Content-Type", "text/plain; charset=utf-8")
         assert list(response.headers) == [kind, ("Content-Length", "2"), ("X-A", "1")]
 
+    def test_fields_may_be_a_dict_and_their_values_are_text(self) -> None:
+        response, _ = function(lambda _q: (200, "hi", {"X-A": "1"}))(asked(), b"")
+        assert response.headers.get("x-a") == "1"
+        response, _ = function(lambda _q: (200, "hi", [("X-A", 1)]))(asked(), b"")
+        with pytest.raises(TypeError, match="the value of the header field X-A is a str, not 1"):
+            _ = response.headers.block
+
     @pytest.mark.parametrize("value", [None, (200, 5), {}, [104, 105]], ids=repr)
     def test_what_is_no_answer_is_an_error_that_says_what_is(self, value: Any) -> None:
         with pytest.raises(TypeError, match="returns str, bytes, a status"):

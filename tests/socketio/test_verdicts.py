@@ -32,6 +32,25 @@ def test_a_middleware_that_returns_a_refusal_refuses(value: Any, said: str) -> N
     assert not world.lines
 
 
+def test_a_refusal_whose_data_cannot_be_sent_refuses_without_it_and_is_named() -> None:
+    world = World()
+
+    @world.io.use
+    def refuse(socket: Any) -> None:
+        raise Refused("not you", {"ids": {1, 2}})
+
+    client = world.client()
+    assert client.take() == [ConnectError("/", {"message": "Internal error"})]
+    assert "the refusal of" in world.lines[0][2]
+    assert client.closed is None
+    assert not client.peer.sockets
+
+
+def test_the_message_of_a_refusal_is_text() -> None:
+    with pytest.raises(TypeError, match="the message is a str, not 5"):
+        Refused(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", ODD)
 def test_a_middleware_that_returns_what_is_no_judgement_refuses_and_is_named(value: Any) -> None:
     world = World()
