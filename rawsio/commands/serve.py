@@ -24,7 +24,7 @@ def port(text: str) -> int:
     >>> port("3000")
     3000
     """
-    if not text.isascii() or not text or text.strip("0123456789") or int(text) > 65535:
+    if not 0 < len(text) < 6 or text.strip("0123456789") or int(text) > 65535:
         from argparse import ArgumentTypeError
 
         raise ArgumentTypeError(f"a port is a number from 0 (any that is free) to 65535: {text!r}")
