@@ -141,7 +141,7 @@ class Client(Runnable):
 
         ``auth`` is for this namespace alone.
         """
-        known = self.sockets.get(namespace)
+        known = self.sockets.get(namespace) if isinstance(namespace, str) else None
         return known if known is not None else self._socket(namespace, auth).connect()
 
     def _socket(self, namespace: str, auth: Any) -> Socket:

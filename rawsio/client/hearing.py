@@ -20,6 +20,7 @@ from rawsio.socketio.dispatch import handlers_of, run_event
 from rawsio.socketio.handlers import (
     Handler,
     check_function,
+    check_kind,
     check_plain,
     warn_of_near_miss,
     without_last,
@@ -122,6 +123,7 @@ class Hearing:
 
     def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
         """Take off a function, or all of this name."""
+        check_kind(name)
         self.client.host.call(self.handlers.remove, name, handler)
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:

@@ -191,12 +191,12 @@ class ClientOptions:
 
     def check(self) -> None:
         """Raise ``ValueError`` for values that make no sense."""
-        if _PATH.fullmatch(self.path) is None:
+        if not isinstance(self.path, str) or _PATH.fullmatch(self.path) is None:
             raise ValueError(
                 f"path: {self.path!r} is not a slash and what a URL has before ? and #"
                 " (percent-encode other characters)"
             )
-        if isinstance(self.transports, str) or not self.transports:
+        if not isinstance(self.transports, (list, tuple)) or not self.transports:
             raise ValueError(
                 "transports: a list of 'polling' and 'websocket', one at least, is expected, not"
                 f" {self.transports!r}"

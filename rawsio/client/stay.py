@@ -13,7 +13,7 @@ from __future__ import annotations
 from rawsio.errors import ConnectionClosed, Refused, meant
 from rawsio.socketio.adapter import EVERYONE, Targets
 from rawsio.socketio.broadcast import check_flag
-from rawsio.socketio.handlers import Handlers, check_catch_all
+from rawsio.socketio.handlers import Handlers, check_catch_all, check_kind
 from rawsio.socketio.member import State
 from rawsio.socketio.packets import RESERVED
 from rawsio.socketio.reply import check_seconds
@@ -48,15 +48,14 @@ def check_client_name(name: Any, *, managed: bool = False) -> None:
     (None, None)
     """
     if managed:
-        if name not in MANAGED:
+        if not isinstance(name, str) or name not in MANAGED:
             raise ValueError(f"a client has no event {name!r}{meant(name, sorted(MANAGED))}")
     elif isinstance(name, str):
         check_catch_all(name)
         if name not in RAISED and name in RESERVED:
             raise ValueError(f"no event can be named {name!r}")
-    elif not isinstance(name, int) or isinstance(name, bool):
-        hint = ' (write @socket.on("name"))' if callable(name) else ""
-        raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
+    else:
+        check_kind(name)
 
 
 class ClientHandlers(Handlers):

@@ -42,6 +42,7 @@ __all__ = [
     "Listening",
     "check_catch_all",
     "check_function",
+    "check_kind",
     "check_listenable",
     "check_plain",
     "shape",
@@ -250,6 +251,7 @@ class Listening:
 
     def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
         """Take off a function, or all of this name."""
+        check_kind(name)
         self._own_handlers().remove(name, handler)
 
     def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
@@ -295,7 +297,18 @@ def check_listenable(name: str | int) -> None:
             hint = ' (the event of a new client is "connection")' if name == "connect" else ""
             raise ValueError(f"no event can be named {name!r}{hint}")
         check_catch_all(name)
-    elif not isinstance(name, int) or isinstance(name, bool):
+    else:
+        check_kind(name)
+
+
+def check_kind(name: object) -> None:
+    """Refuse what cannot be the name of an event, whichever it were.
+
+    >>> check_kind(["chat"])
+    Traceback (most recent call last):
+    TypeError: the name of an event is a str or an int, not ['chat']
+    """
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
         hint = ' (write @socket.on("name"))' if callable(name) else ""
         raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
 

@@ -144,6 +144,8 @@ class Namespace(Listening, Operators):
         self._ids = count()
         self._vacated = vacated
         self.adapter = make_adapter(self)
+        if not isinstance(self.adapter, Adapter):
+            raise TypeError(f"adapter: it made {self.adapter!r}, and no Adapter")
 
     # Registration
 

@@ -123,6 +123,7 @@ class Reply:
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error it ended with, or ``None``; waits as :meth:`result` does."""
+        check_seconds(timeout)
         if self._state == _PENDING:
             self._host.wait(self, timeout)
         return self._error
