@@ -517,7 +517,7 @@ def commands() -> list[Entry]:
     return [
         ("rawsio serve --port 99999", run("serve", "--port", "99999")),
         ("rawsio serve --port x", run("serve", "--port", "x")),
-        ("rawsio serve --host no.such.host.invalid", run("serve", "--host", "256.256.256.256")),
+        ("rawsio serve --host 192.0.2.1", run("serve", "--host", "192.0.2.1")),
     ]
 
 

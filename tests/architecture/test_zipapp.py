@@ -76,9 +76,9 @@ def test_the_command_line_runs_as_one_file(archive: Path) -> None:
 
 
 def test_a_command_that_fails_keeps_its_exit_status_out_of_the_zip_file(archive: Path) -> None:
-    done = _run(str(archive), "serve", "--host", "256.256.256.256")
+    done = _run(str(archive), "serve", "--host", "192.0.2.1")
     assert done.returncode == 1
-    assert done.stderr.startswith("rawsio: cannot listen on 256.256.256.256:3000")
+    assert done.stderr.startswith("rawsio: cannot listen on 192.0.2.1:3000")
     assert _run(str(archive), "serve", "--port", "99999").returncode == 2
 
 
