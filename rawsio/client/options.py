@@ -210,6 +210,10 @@ class ClientOptions:
                 check_seconds(getattr(self, name))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from None
+        if self.per_message_deflate is not None and self.per_message_deflate is not False:
+            from rawsio.websocket.deflate import chosen
+
+            chosen(self.per_message_deflate)
         if not isinstance(self.retries, int):
             raise TypeError(f"retries: a whole number is expected, not {self.retries!r}")
         if not 0 <= self.randomization_factor <= 1:

@@ -59,7 +59,7 @@ MAY_IMPORT = {
     | {"queue", "trace", "fused", "host", "schedule"}
     | {"server.assembly", "server.budget", "server.conn", "server.running"},
     "server": {"server.server"},
-    "client.options": BASE | {"http", "socketio"},
+    "client.options": BASE | {"http", "socketio", "websocket"},
     "client.stack": BASE | PROTOCOLS | {"trace", "stack"},
     "client.session": BASE | PROTOCOLS | {"client.stack"},
     "client.stay": BASE | {"socketio", "stack"},
