@@ -138,6 +138,7 @@ _UNWRITABLE = {
 }
 
 
+@pytest.mark.rule("layers-log-lost")
 @pytest.mark.skipif(sys.platform == "win32", reason="the ways to break a stream are POSIX's")
 def test_a_line_that_cannot_be_written_is_lost_and_the_program_goes_on() -> None:
     names = list(_UNWRITABLE)
@@ -159,6 +160,7 @@ def test_a_line_that_cannot_be_written_is_lost_and_the_program_goes_on() -> None
     assert dict(zip(names, said, strict=True)) == dict.fromkeys(names, b"went on")
 
 
+@pytest.mark.rule("layers-log-lost")
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no poll for pipes")
 def test_the_next_line_that_can_be_written_says_how_many_could_not(
     monkeypatch: pytest.MonkeyPatch,

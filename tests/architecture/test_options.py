@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+from typing import Any
 
 import pytest
 
-from rawsio.engineio.options import EngineOptions
+from rawsio.client.options import ClientOptions
+from rawsio.engineio.options import Cookie, Cors, EngineOptions
+from rawsio.limits import Limits
 from rawsio.server import Server
 from rawsio.server.assembly import ServerOptions
 from rawsio.server.conn import Conn
@@ -15,9 +19,12 @@ from rawsio.socketio.adapter import Adapter
 from rawsio.socketio.broadcast import Broadcast
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.namespace import Namespace
+from rawsio.socketio.recovery import Recovery
 from rawsio.socketio.socket import Socket
+from rawsio.websocket.deflate import DeflateOptions
 
 from .list_options import DOCUMENT, RECORDS, tables, written
+from .source import modules
 
 TEXT = DOCUMENT.read_text("utf-8")
 OWNERS = {
@@ -63,3 +70,22 @@ def test_what_a_name_of_the_reference_became_exists(name: str) -> None:
     instance = {slot for c in found.__mro__ for slot in getattr(c, "__slots__", ())}
     source = inspect.getsource(found)
     assert not member or hasattr(found, member) or member in instance or f"self.{member}" in source
+
+
+def _read_attributes() -> set[str]:
+    """Return the names of all attributes that the code reads, outside of records of options."""
+    found = set()
+    for module in modules():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.add(node.attr)
+    return found
+
+
+@pytest.mark.parametrize(
+    "record",
+    [ServerOptions, EngineOptions, ClientOptions, Limits, Cors, Cookie, Recovery, DeflateOptions],
+)
+def test_no_option_and_no_limit_is_accepted_and_then_ignored(record: Any) -> None:
+    # `connect_timeout` only sets a limit: see tests/server/test_assembly.py.
+    assert not set(record.__match_args__) - _read_attributes() - {"connect_timeout"}

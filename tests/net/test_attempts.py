@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ def address(family: int, name: str) -> tuple[int, int, int, str, str]:
     return family, 1, 6, "", name
 
 
+@pytest.mark.rule("layers-connect-stagger")
 def test_the_families_take_turns_and_the_first_found_begins() -> None:
     found = [address(6, "a"), address(6, "b"), address(6, "c"), address(4, "d")]
     assert [one[4] for one in in_order(found)] == ["a", "d", "b", "c"]

@@ -115,6 +115,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> lis
     return asked
 
 
+@pytest.mark.rule("layers-connect-stagger")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
 def test_an_address_that_leads_nowhere_costs_a_quarter_of_a_second_once(
     hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
@@ -140,6 +141,7 @@ def test_an_address_that_leads_nowhere_costs_a_quarter_of_a_second_once(
     loop.close()
 
 
+@pytest.mark.rule("layers-connect-lookup")
 def test_a_name_is_looked_up_in_a_thread_and_a_number_is_not(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def woken(loop: Loop) -> bool:
     return said == ["woken"]
 
 
+@pytest.mark.rule("layers-loop-fork")
 def test_a_child_is_woken_by_itself_and_its_parent_is_not() -> None:
     loop = Loop()
 

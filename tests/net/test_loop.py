@@ -470,6 +470,7 @@ def test_the_owner_is_the_thread_that_steps_last(loop: Loop) -> None:
     assert loop.owned()
 
 
+@pytest.mark.rule("layers-loop-exit")
 @pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, ValueError])
 def test_what_means_nothing_to_the_loop_is_logged_and_it_goes_on(error: Any) -> None:
     loop = Loop()
@@ -491,6 +492,7 @@ def test_what_means_nothing_to_the_loop_is_logged_and_it_goes_on(error: Any) -> 
     loop.close()
 
 
+@pytest.mark.rule("layers-loop-exit")
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_what_ends_a_program_leaves_the_loop_which_may_go_on(error: Any) -> None:
     loop = Loop()

@@ -54,6 +54,7 @@ def test_two_signals_are_two_callbacks(loop: Loop) -> None:
     assert sorted(got) == [signal.SIGINT, signal.SIGTERM]
 
 
+@pytest.mark.rule("layers-loop-signal")
 def test_a_signal_that_finds_an_earlier_one_waiting_interrupts_the_handler_that_blocks() -> None:
     clock = Clock()
     loop = Loop(clock=clock)

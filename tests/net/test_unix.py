@@ -71,6 +71,7 @@ def test_one_whose_queue_is_full_is_live(path: str) -> None:
         sock.close()
 
 
+@pytest.mark.rule("layers-unix-file")
 @pytest.mark.parametrize("kind", ["a file", "a folder", "a link to a file", "a link to a socket"])
 def test_what_is_no_socket_is_left_alone(path: str, kind: str) -> None:
     if kind == "a folder":
@@ -97,6 +98,7 @@ def test_one_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
         listen_unix(b"/x")
 
 
+@pytest.mark.rule("layers-unix-file")
 def test_one_that_somebody_removed_or_replaced_is_not_ours_to_remove(path: str) -> None:
     sock, file = listen_unix(path)
     os.unlink(path)

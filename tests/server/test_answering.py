@@ -109,6 +109,7 @@ def test_content_that_is_there_at_once_has_its_length_and_the_connection_goes_on
             assert said.endswith(b"\r\n\r\nab")
 
 
+@pytest.mark.rule("layers-app-pieces")
 @pytest.mark.parametrize("slow", [True, False])
 def test_it_is_made_as_fast_as_its_client_takes_it(slow: bool) -> None:
     made: list[int] = []
@@ -129,6 +130,7 @@ def test_it_is_made_as_fast_as_its_client_takes_it(slow: bool) -> None:
         assert sum(made) == 1_000_000
 
 
+@pytest.mark.rule("layers-app-pieces")
 def test_those_that_always_have_more_take_turns() -> None:
     turns: list[int] = []
     kit: TestKit

@@ -293,6 +293,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.mark.rule("layers-loop-calls")
 @pytest.mark.parametrize("name", CALLS)
 def test_an_exception_is_logged_and_the_server_goes_on(name: str, lines: list[str]) -> None:
     trap = Trap(ArithmeticError)
