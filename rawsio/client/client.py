@@ -30,7 +30,7 @@ from os import urandom
 
 from rawsio.engineio.client import EngineIOClient
 from rawsio.engineio.packets import Opened
-from rawsio.errors import ConnectionClosed, LocalProtocolError
+from rawsio.errors import ConnectionClosed, LocalProtocolError, leaves_the_loop
 from rawsio.layer import Closed, Failed, Role
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.handlers import Handler
@@ -260,10 +260,12 @@ class Client(Runnable):
         given = self._headers
         try:
             self._wires.headers = check_headers(given()) if callable(given) else given
-        except Exception as error:  # noqa: BLE001 - it is the user's function
+        except BaseException as error:
             self.state = State.IDLE
             for socket in self._active():
-                socket.fail_for_good(error)
+                self._refuse(socket, error)
+            if leaves_the_loop(error):
+                raise
             return
         self.state = State.OPENING
         options = self.options
@@ -316,9 +318,20 @@ class Client(Runnable):
     def _join(self, socket: Socket) -> None:
         try:
             socket.join()
-        except Exception as error:  # noqa: BLE001 - `auth` is the user's function
-            socket.fail_for_good(error)
+        except BaseException as error:
+            self._refuse(socket, error)
             self.left(socket)
+            if leaves_the_loop(error):
+                raise
+
+    @staticmethod
+    def _refuse(socket: Socket, error: BaseException) -> None:
+        """Take note that a function of the user keeps a socket from being connected."""
+        if isinstance(error, Exception):
+            socket.fail_for_good(error)
+        else:  # no handler is called while the program ends
+            socket.active = False
+            socket.opening.fail(ConnectionClosed(f"{type(error).__name__} was raised"))
 
     def _broke(self, session: ClientSession, reason: str) -> None:
         self._over(session, "transport error", reason)
@@ -331,17 +344,21 @@ class Client(Runnable):
         self._stop_timer()
         self.state = State.IDLE
         active = self._active()
-        if opening:
-            why = session.broken or text
-            error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")
-            if self._backoff.attempts:
-                self._announce("reconnect_error", error)
-            for socket in active:
-                socket.failed(error)
-        else:
-            for socket in active:
-                socket.ended(reason, text)
-        self._reconnect()
+        try:
+            if opening:
+                self._tell_failed(active, session.broken or text)
+            else:
+                for socket in active:
+                    socket.ended(reason, text)
+        finally:  # a handler may have raised SystemExit
+            self._reconnect()
+
+    def _tell_failed(self, active: list[Socket], why: str) -> None:
+        error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")
+        if self._backoff.attempts:
+            self._announce("reconnect_error", error)
+        for socket in active:
+            socket.failed(error)
 
     def _reconnect(self) -> None:
         # A handler may have connected or closed meanwhile.

@@ -372,11 +372,16 @@ class Socket(Hearing):
         """Take note that the stay in the namespace is over."""
         stay, self._stay = self._stay, None
         self._take_early()
-        if stay is not None:
-            self.id = None
-            stay.state = State.DISMISSED if dismissed else State.ENDED
-            queue = self.client.queue
-            queue.perform(announce, queue, Stay(self), "disconnect", reason, text)
+        try:
+            if stay is not None:
+                self.id = None
+                stay.state = State.DISMISSED if dismissed else State.ENDED
+                queue = self.client.queue
+                queue.perform(announce, queue, Stay(self), "disconnect", reason, text)
+        finally:  # a handler may have raised SystemExit
+            self._lose_pending(reason)
+
+    def _lose_pending(self, reason: str) -> None:
         kept = {prepared.event.id for prepared in self._unsent}  # type: ignore[union-attr]
         for number in [number for number in self._pending if number not in kept]:
             self._pending.pop(number).lost("", reason)

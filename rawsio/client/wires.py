@@ -292,11 +292,13 @@ class Wires:
             self._finished.append(ended)
         if not self._closing:
             self._closing = True
-            goodbye()
-            for stream in self._driver.streams:
-                stream.resume()
-            if not self._done:
-                self.host.call_later(timeout, self._abort)
+            self.host.call_later(timeout, self._abort)
+            try:
+                goodbye()
+            finally:  # a handler may have raised SystemExit
+                for stream in self._driver.streams:
+                    stream.resume()
+                self.host.loop.call_soon(self._check_finished)
         # Not at once: what the goodbye touched may still want connections of its own.
         self.host.loop.call_soon(self._check_finished)
 
