@@ -150,14 +150,15 @@ class Answering:
         if one.over:
             self._close(one)
             return
+        if error is not None:
+            self._failed(one, error)
+            return
         try:
-            if error is not None:
-                raise error
             done(one, result)
         except Exception as raised:  # noqa: BLE001 - it is the user's
             self._failed(one, raised)
 
-    def _failed(self, one: _Answer, error: Exception) -> None:
+    def _failed(self, one: _Answer, error: BaseException) -> None:
         self._log("handler", ERROR, f"{one.name} failed", error)
         self._answers.pop(one.stack, None)
         one.over = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -267,6 +268,8 @@ class Threads:
         if environ["PATH_INFO"] == "/quick":
             start("200 OK", [])
             return [b"quick"]
+        if environ["PATH_INFO"] == "/exit":
+            sys.exit(3)
         if environ["PATH_INFO"] == "/held":
             self.goes_on.wait(20)
             start("200 OK", [])
@@ -332,6 +335,15 @@ def test_on_an_executor_content_may_block_and_is_closed_when_the_client_goes(
         threads.answer(stream, b"tick\r\n")
     turns_until(threads.io, threads.closed.is_set)
     assert threads.io.stats()["connections"] == 0
+
+
+def test_an_exit_on_an_executor_is_an_error_of_that_answer(
+    threads: Threads, logged: list[str]
+) -> None:
+    with threads.ask("/exit") as exiting, threads.ask("/quick") as quick:
+        assert threads.answer(exiting, b"\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+        assert threads.answer(quick, b"quick")
+    assert logged == ["app Threads.app for GET '/exit' failed"]
 
 
 def test_who_has_no_more_questions_gets_the_answer_to_the_last(threads: Threads) -> None:
