@@ -26,6 +26,13 @@ SERVER_FAMILIES = (
     "ws_frames",
     "ws_text",
     "ws_deflate",
+    "eio_open",
+    "eio_post",
+    "eio_life",
+    "eio_upgrade",
+    "sio_connect",
+    "sio_event",
+    "sio_room",
 )
 CLIENT_FAMILIES: tuple[str, ...] = ()
 

@@ -1,4 +1,7 @@
-"""What a run prints for people: the plan, the progress, one line a layer, one a failure."""
+"""What a run prints for people: the plan, the progress, one line a layer, one a failure.
+
+The rest of a report is for programs (:mod:`rawsio.check.reports`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``http.keep``, ``http.expect``, ``http.upgrade``: connections that go on, and those that end."""
+"""``http.keep``, ``http.expect``, ``http.upgrade``: connections that go on, and those that end.
+
+What is expected is the number of answers, their order, and how the connection goes on.
+"""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ def _find_engine(talk: Talk) -> None:
             target.socket = path
         else:
             target.engine, target.engine_at = path, where
+            target.engine_echoes = _echoes(talk)
     if target.socket:
         _find_contract(talk)
     if target.engine or target.socket:
@@ -118,6 +119,20 @@ def _session(talk: Talk, where: str, path: str) -> dict[str, Any] | None:
         return open_data(heard.answers[0].body.decode("utf-8", "replace").split("\x1e")[0])
     except ValueError:
         return None
+
+
+def _echoes(talk: Talk) -> bool:
+    from .eio_wire import Socket
+    from .ws_wire import Refused
+
+    try:
+        socket = Socket(talk).opened()
+    except Refused:
+        return False
+    socket.send("4echo?")
+    answer = socket.receive(1.0)
+    socket.wire.close()
+    return answer == "4echo?"
 
 
 def _find_contract(talk: Talk) -> None:
@@ -150,7 +165,7 @@ def _find_contract(talk: Talk) -> None:
 def _find_old(talk: Talk) -> None:
     from .eio_wire import engine_path, exchange
 
-    path = engine_path(talk)
+    path = talk.target.socket or engine_path(talk)
     answer, wire = exchange(talk, "EIO=3&transport=polling", path=path)
     wire.close()
     talk.target.eio3 = answer is not None and answer.status == 200 and b":0{" in answer.body

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Result", "Runner", "counts", "guarded"]
 
+MOST_TIME = {"": 30.0, "slow": 150.0}
+"""Seconds that a case may take in all, by its mark."""
 MOST_LOST = 20
 """Connections in a row that cannot be made at which a run ends early."""
 
@@ -210,6 +212,7 @@ class Runner:
             f"{self.options.seed}:{case.id}",
             cut=cut,
             patience=self.options.patience,
+            most=MOST_TIME["slow" if "slow" in case.marks else ""],
             caller=self.caller(case) if self.caller is not None else None,
         )
         finding = guarded(case, talk)

@@ -121,6 +121,7 @@ class Line:
             self._send_all(piece)
 
     def _send_all(self, data: bytes) -> None:
+        self.talk.check_time()
         self.talk.note(">", data, self.number)
         view = memoryview(data)
         limit = self.talk.time() + max(self.talk.patience, 5.0)
@@ -161,6 +162,7 @@ class Line:
 
     def receive(self, seconds: float | None = None) -> bytes | None:
         """Return the next bytes; ``b""`` at the end, ``None`` after so much silence."""
+        self.talk.check_time()
         if seconds is None:
             seconds = self.talk.patience
         data = self._take()
@@ -192,7 +194,7 @@ class Talk:
     """What a judge has at hand: the target, lines to it, the clock, random bytes.
 
     ``cut`` says how :meth:`Line.send` cuts: ``None`` not at all, ``0`` one byte a segment, ``n``
-    behind byte n.
+    behind byte n.  ``most`` is how many seconds the whole case may take.
     """
 
     def __init__(
@@ -203,6 +205,7 @@ class Talk:
         *,
         cut: int | None = None,
         patience: float = 2.0,
+        most: float = 60.0,
         caller: Caller | None = None,
     ) -> None:
         self.world = world
@@ -210,6 +213,7 @@ class Talk:
         self.random = Random(seed)  # noqa: S311 - the same bytes for the same seed is the point
         self.cut = cut
         self.patience = patience
+        self.most = most
         self.caller = caller
         self.lines: list[Line] = []
         self.crossings: list[Crossing] = []
@@ -220,6 +224,11 @@ class Talk:
     def time(self) -> float:
         """Return the world's time."""
         return self.world.time()
+
+    def check_time(self) -> None:
+        """Raise :class:`Stuck` when the case has taken longer than any case may."""
+        if self.time() - self.began > self.most:
+            raise Stuck(f"the case was not decided within {self.most:.0f} s")
 
     def dial(self, where: str = "") -> Line:
         """Return a new connection to the target; ``OSError`` if there is none to be had.

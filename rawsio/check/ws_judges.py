@@ -39,6 +39,7 @@ __all__ = [
     "judge_close",
     "judge_end",
     "legal",
+    "opened",
     "stepwise",
 ]
 
@@ -260,7 +261,9 @@ def stepwise(talk: Talk, case: Case) -> Finding:
     return case.perform(talk)
 
 
-def _opened(judge: Judge) -> Judge:
+def opened(judge: Judge) -> Judge:
+    """Return a judge that blames the peer when a session does not open."""
+
     def run(talk: Talk, case: Case) -> Finding:
         try:
             return judge(talk, case)
@@ -271,7 +274,7 @@ def _opened(judge: Judge) -> Judge:
 
 
 WS_JUDGES: dict[str, Judge] = {
-    name: _opened(judge)
+    name: opened(judge)
     for name, judge in {
         "ECHO": _echoed,
         "FAIL1002": ended_with(1002),

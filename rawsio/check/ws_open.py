@@ -1,4 +1,7 @@
-"""``ws.open``: the opening handshake, from the server's point of view."""
+"""``ws.open``: the opening handshake, from the server's point of view.
+
+Handshakes are written field by field; the 101 is judged field by field.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from rawsio.check.programs import program, programs
 from rawsio.commands import Stop
 
 TYPE_CHECKING = False
@@ -29,6 +30,11 @@ _REPORTS = ("json", "junit", "tap", "markdown", "html")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add target, selection, ways and reports."""
     parser.add_argument("url", nargs="?", help="http, https, ws or wss")
+    parser.add_argument(
+        "--contract",
+        choices=programs("contract"),
+        help="print a server that keeps the contract of the Socket.IO cases; run nothing",
+    )
     _add_selection(parser)
     ways = parser.add_argument_group("ways")
     ways.add_argument("--fast", action="store_true", help="no case that waits or loads the peer")
@@ -45,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ways.add_argument("--rate", type=float, default=0.0, metavar="N", help="cases a second at most")
     ways.add_argument("--path", default="", help="path that answers plain requests")
     ways.add_argument("--echo", default="", metavar="URL", help="WebSocket that echoes frames")
+    ways.add_argument("--engine", default="", metavar="URL", help="Engine.IO that echoes messages")
     ways.add_argument(
         "--i-own-this-host",
         action="store_true",
@@ -101,6 +108,9 @@ def run(options: argparse.Namespace) -> int:
     from rawsio.check.servers import NothingThere
 
     try:
+        if options.contract:
+            print(program("contract", options.contract), end="")
+            return 0
         if options.compare:
             return _compare(options.compare)
         if options.list:
@@ -179,6 +189,7 @@ def _check(options: argparse.Namespace) -> int:
         _options(options),
         options.path,
         options.echo,
+        options.engine,
         own_host=options.own_host,
     )
     _results, report = check_server(check, planned=planned, repeat=_repeat(options))
@@ -190,6 +201,7 @@ def _repeat(options: argparse.Namespace) -> str:
     words = ["python3 -m rawsio check", options.url]
     words += [f"--path {options.path}"] if options.path else []
     words += [f"--echo {options.echo}"] if options.echo else []
+    words += [f"--engine {options.engine}"] if options.engine else []
     words += [f"--seed {options.seed}"] if options.seed else []
     words += ["--i-own-this-host"] if options.own_host else []
     return " ".join(words)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rawsio import Server
+from rawsio import Refused, Server
 from rawsio.check.case import Case
 from rawsio.check.probe import alive, probe
 from rawsio.check.runner import Options, Result, Runner
@@ -83,8 +83,17 @@ def contract(**options: Any) -> Server:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    io = Server(**{"app": page, "per_message_deflate": True, "connect_timeout": 1.0, **options})
-    for space in (io, io.of("/custom")):
+    plain = {"app": page, "per_message_deflate": True, "connect_timeout": 1.0, "allow_eio3": True}
+    recovery = {"connection_state_recovery": True, "ping_interval": 0.3, "ping_timeout": 0.2}
+    io = Server(**{**plain, **recovery, **options})
+
+    @io.of("/refused").use
+    def refuse(_socket: Any) -> None:
+        raise Refused("no", {"code": 7})
+
+    welcoming = io.of(lambda name, _auth: name.startswith("/custom?"))
+    for space in (io, io.of("/custom"), welcoming):
+        _rooms(space)
 
         @space.on("connection")
         def connected(socket: Any) -> None:
@@ -99,6 +108,34 @@ def contract(**options: Any) -> Server:
             return args
 
     return io
+
+
+def _rooms(space: Any) -> None:
+    @space.on("join")
+    def join(socket: Any, room: str) -> str:
+        socket.join(room)
+        return "joined"
+
+    @space.on("leave")
+    def leave(socket: Any, room: str) -> str:
+        socket.leave(room)
+        return "left"
+
+    @space.on("broadcast")
+    def broadcast(socket: Any, room: str, *args: Any) -> None:
+        socket.to(room).emit("news", *args)
+
+    @space.on("disconnect-me")
+    def disconnect_me(socket: Any, close: bool) -> None:
+        socket.disconnect(close=close)
+
+    @space.on("call-me")
+    def call_me(socket: Any, *args: Any) -> None:
+        def answered(done: Any) -> None:
+            if done.exception() is None:
+                socket.emit("answer", done.result())
+
+        socket.timeout(5).emit_with_ack("question", *args).add_done_callback(answered)
 
 
 def check(io: Server, cases: list[Case], **options: Any) -> list[Result]:

@@ -7,12 +7,14 @@ gateway, the registry of sessions.  It shows that the upper half can be left awa
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Any
 
 from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message
 from rawsio.engineio.server import EngineIOServer
+from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
 from rawsio.log import Log
@@ -65,7 +67,8 @@ class EngineEcho:
 
     def _event(self, session: Any, event: Any) -> None:
         if isinstance(event, Message):
-            session.send(Message(event.data))
+            with contextlib.suppress(LocalProtocolError):  # what came behind it ended the session
+                session.send(Message(event.data))
         elif isinstance(event, (Closed, Failed)):
             self.driver.forget(session)
         else:
