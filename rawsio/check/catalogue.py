@@ -34,7 +34,7 @@ SERVER_FAMILIES = (
     "sio_event",
     "sio_room",
 )
-CLIENT_FAMILIES: tuple[str, ...] = ()
+CLIENT_FAMILIES = ("client_http", "client_ws", "client_eio", "client_sio")
 
 
 def _load(names: Sequence[str]) -> list[Case]:

@@ -23,7 +23,8 @@ LAYERS = ("http", "ws", "eio", "sio", "client")
 
 def repeat(report: dict[str, Any], case_id: str) -> str:
     """Return the command that runs one case again."""
-    return f"{report['repeat']} --case {case_id}"
+    command, dashes, client = report["repeat"].partition(" -- ")
+    return f"{command} --case {case_id}{dashes}{client}"
 
 
 def wire_text(case: dict[str, Any], most: int = 2000) -> str:

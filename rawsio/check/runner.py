@@ -217,6 +217,8 @@ class Runner:
         )
         finding = guarded(case, talk)
         talk.facts["close"] = talk.end()
+        if talk.caller is not None:
+            talk.caller.stop()
         return finding, talk
 
     def _alive(self, finding: Finding, case: Case) -> bool:

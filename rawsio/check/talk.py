@@ -59,8 +59,17 @@ if TYPE_CHECKING:
     class Caller(Protocol):
         """Where clients come from, for the cases about clients."""
 
+        def start(self, options: dict[str, Any]) -> None:
+            """Start the client."""
+
         def accept(self, seconds: float) -> Transport | None:
             """Return the next connection of the client, ``None`` if none came in time."""
+
+        def saw(self) -> list[dict[str, Any]]:
+            """Return what its user has seen since the last call."""
+
+        def stop(self) -> None:
+            """End the client."""
 
 
 __all__ = ["Crossing", "Line", "Stuck", "Talk"]

@@ -278,7 +278,8 @@ class Socket(Hearing):
         """Ask the server to let us in; the connection has just been made."""
         auth = self.auth() if callable(self.auth) else self.auth
         if self.secret is not None:
-            auth = {"pid": self.secret, "offset": self.offset, **(auth or {})}
+            known = {"offset": self.offset} if self.offset is not None else {}
+            auth = {"pid": self.secret, **known, **(auth or {})}
         self.client.send(Connect(self.namespace, auth))
 
     def take(self, packet: Any) -> None:

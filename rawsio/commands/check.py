@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rawsio.check.case import Case
     from rawsio.check.catalogue import Selection
+    from rawsio.check.console import Progress
     from rawsio.check.outcome import Allowed
     from rawsio.check.runner import Options, Result
 
@@ -30,11 +31,7 @@ _REPORTS = ("json", "junit", "tap", "markdown", "html")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add target, selection, ways and reports."""
     parser.add_argument("url", nargs="?", help="http, https, ws or wss")
-    parser.add_argument(
-        "--contract",
-        choices=programs("contract"),
-        help="print a server that keeps the contract of the Socket.IO cases; run nothing",
-    )
+    _add_clients(parser)
     _add_selection(parser)
     ways = parser.add_argument_group("ways")
     ways.add_argument("--fast", action="store_true", help="no case that waits or loads the peer")
@@ -59,6 +56,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="allow a target that is not this machine",
     )
     _add_judgement(parser)
+
+
+def _add_clients(parser: argparse.ArgumentParser) -> None:
+    from argparse import SUPPRESS
+
+    parser.add_argument("words", nargs="*", help=SUPPRESS)
+    clients = parser.add_argument_group("clients")
+    clients.add_argument(
+        "--client",
+        action="store_true",
+        help="test a client: check --client [options] -- COMMAND, started once a case",
+    )
+    clients.add_argument(
+        "--speaks",
+        choices=["socketio", "ws"],
+        default="socketio",
+        help="what the client speaks (%(default)s); ws: it echoes messages",
+    )
+    clients.add_argument(
+        "--driver",
+        choices=programs("driver"),
+        help="print a program that drives a client for the cases; run nothing",
+    )
+    parser.add_argument(
+        "--contract",
+        choices=programs("contract"),
+        help="print a server that keeps the contract of the Socket.IO cases; run nothing",
+    )
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -108,13 +133,18 @@ def run(options: argparse.Namespace) -> int:
     from rawsio.check.servers import NothingThere
 
     try:
-        if options.contract:
-            print(program("contract", options.contract), end="")
-            return 0
+        for kind in ("contract", "driver"):
+            if getattr(options, kind):
+                print(program(kind, getattr(options, kind)), end="")
+                return 0
         if options.compare:
             return _compare(options.compare)
         if options.list:
-            return _list(_selection(options))
+            return _list(_selection(options), client=options.client)
+        if options.client:
+            return _check_client(options)
+        if options.words:
+            raise Stop(f"one URL is expected, not {options.words[0]} as well", 2)
         if not options.url:
             raise Stop("a URL is expected: rawsio check http://127.0.0.1:3000", 2)
         return _check(options)
@@ -151,10 +181,10 @@ def _options(options: argparse.Namespace) -> Options:
     )
 
 
-def _list(selection: Selection) -> int:
-    from rawsio.check.catalogue import server_cases
+def _list(selection: Selection, *, client: bool) -> int:
+    from rawsio.check.catalogue import client_cases, server_cases
 
-    for case in selection.of(server_cases()):
+    for case in selection.of(client_cases() if client else server_cases()):
         print(f"{case.id:<34} {case.level:<6} {case.expect:<10} {case.rule:<34} {case.text}")
     return 0
 
@@ -167,21 +197,50 @@ def _compare(paths: Sequence[str]) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> int:
-    from rawsio.check.console import Progress, plan
-    from rawsio.check.outcome import Allowed, read_allowed
-    from rawsio.check.servers import ServerCheck, check_server
+class _Planned:
+    """Prints the plan, then counts results."""
 
-    allowed = read_allowed(options.allow) if options.allow else Allowed({})
-    selection = _selection(options)
-    shown: list[Progress] = []
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
 
-    def planned(target: dict[str, Any], cases: Sequence[Case]) -> Callable[[Result], object]:
+    def __call__(self, target: dict[str, Any], cases: Sequence[Case]) -> Callable[[Result], object]:
+        from rawsio.check.console import Progress, plan
+
         if not cases:
             raise Stop("no case is selected", 2)
         print(plan(target, len(cases)), file=sys.stderr)
-        shown.append(Progress(sys.stderr, len(cases)))
-        return shown[0]
+        self.progress = Progress(sys.stderr, len(cases))
+        return self.progress
+
+    def end(self) -> None:
+        if self.progress is not None:
+            self.progress.end()
+
+
+def _allowed(options: argparse.Namespace) -> Allowed:
+    from rawsio.check.outcome import Allowed, read_allowed
+
+    return read_allowed(options.allow) if options.allow else Allowed({})
+
+
+def _check_client(options: argparse.Namespace) -> int:
+    from rawsio.check.clients import ClientCheck, check_client
+
+    command = [*([options.url] if options.url else []), *options.words]
+    if not command:
+        raise Stop("a command is expected: rawsio check --client -- node driver.js", 2)
+    allowed, planned = _allowed(options), _Planned()
+    check = ClientCheck(command, _selection(options), _options(options), options.speaks)
+    _results, report = check_client(check, planned=planned)
+    planned.end()
+    return _tell(options, report, allowed)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rawsio.check.servers import ServerCheck, check_server
+
+    allowed, planned = _allowed(options), _Planned()
+    selection = _selection(options)
 
     check = ServerCheck(
         options.url,
@@ -193,7 +252,7 @@ def _check(options: argparse.Namespace) -> int:
         own_host=options.own_host,
     )
     _results, report = check_server(check, planned=planned, repeat=_repeat(options))
-    shown[0].end()
+    planned.end()
     return _tell(options, report, allowed)
 
 

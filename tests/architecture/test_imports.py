@@ -124,7 +124,13 @@ NAMED_EXCEPTIONS = {
 }
 """(module, module of the standard library) -> why it may import it."""
 
-ZLIB = {"websocket.deflate", "http.messages", "check.ws_deflate", "explain.conversation"}
+ZLIB = {
+    "websocket.deflate",
+    "http.messages",
+    "check.ws_deflate",
+    "check.client_ws",
+    "explain.conversation",
+}
 """Who may import zlib, inside the function that compresses or inflates."""
 
 

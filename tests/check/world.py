@@ -6,22 +6,27 @@ here, and every run is the same.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
-from rawsio import Refused, Server
+from rawsio import Client, Refused, Server
 from rawsio.check.case import Case
 from rawsio.check.probe import alive, probe
+from rawsio.check.programs import program
 from rawsio.check.runner import Options, Result, Runner
 from rawsio.check.target import Target
 from rawsio.testing import TestKit
 
-__all__ = ["MemoryTransport", "MemoryWorld", "check", "contract"]
+__all__ = ["MemoryCaller", "MemoryTransport", "MemoryWorld", "check", "check_client", "contract"]
 
 
 class MemoryTransport:
-    def __init__(self, kit: TestKit) -> None:
+    def __init__(self, kit: TestKit, wire: Any = None) -> None:
         self.kit = kit
-        self.wire = kit.dial()
+        self.wire = wire or kit.dial()
 
     def send(self, data: bytes) -> int:
         try:
@@ -146,3 +151,82 @@ def check(io: Server, cases: list[Case], **options: Any) -> list[Result]:
         target.facts["clock"] = "virtual"
         settings = Options(**{"jobs": 1, "fast": True, "patience": 1.0, **options})
         return Runner(target, world, settings, alive).run(cases)
+
+
+class MemoryCaller:
+    """Brings our own client to the tester, in memory."""
+
+    def __init__(self, kit: TestKit, make: Callable[[MemoryCaller, dict[str, Any]], Any]) -> None:
+        self.kit = kit
+        self.loop = kit.loop
+        self.make = make
+        self.waiting: list[Any] = []
+        self.events: list[dict[str, Any]] = []
+        self.clients: list[Any] = []
+
+    def start(self, options: dict[str, Any]) -> None:
+        self.clients.append(self.make(self, options))
+
+    def connect_tcp(self, _loop: Any, _host: str, _port: int, done: Any, _failed: Any) -> Any:
+        call = SimpleNamespace(cancelled=False)
+        call.cancel = lambda: setattr(call, "cancelled", True)
+
+        def join() -> None:
+            if not call.cancelled:
+                here, there = self.kit.board.pair()
+                done(here)
+                self.waiting.append(there)
+
+        self.kit.loop.call_soon(join)
+        return call
+
+    def accept(self, seconds: float) -> MemoryTransport | None:
+        self.kit.run()
+        if not self.waiting and seconds:
+            self.kit.advance(seconds)
+        if not self.waiting:
+            return None
+        return MemoryTransport(self.kit, self.waiting.pop(0))
+
+    def saw(self) -> list[dict[str, Any]]:
+        found, self.events = self.events, []
+        return found
+
+    def stop(self) -> None:
+        for client in self.clients:
+            client.close(0.0)
+        self.kit.run()
+
+
+def our_client(caller: MemoryCaller, options: dict[str, Any]) -> Any:
+    """Start our client with the driver that the command prints."""
+    space: dict[str, Any] = {"__name__": "driver"}
+    exec(program("driver", "rawsio"), space)
+    url = "http://127.0.0.1" + options.get("namespace", "")
+    client = Client(
+        url, world=caller, auth=options.get("auth"),
+        random_bytes=Random(len(caller.clients)).randbytes,
+        **space["known"](options),
+    )  # fmt: skip
+
+    def say(event: str, **more: Any) -> None:
+        line = json.dumps({"event": event, **more}, default=repr)
+        caller.events.append(json.loads(line))
+
+    space["drive"](client, options, say)
+    client.main.connect()
+    return client
+
+
+def check_client(cases: list[Case], **options: Any) -> list[Result]:
+    """Run cases against our own client, in memory; each case has a world of its own."""
+    results = []
+    for case in cases:
+        with TestKit(Server(), url="http://127.0.0.1") as kit:
+            caller = MemoryCaller(kit, our_client)
+            settings = Options(**{"jobs": 1, "patience": 1.0, **options})
+            target = Target("http://127.0.0.1")
+            target.facts["nonces"] = set()
+            runner = Runner(target, MemoryWorld(kit), settings, None, lambda _case, c=caller: c)
+            results += runner.run([case])
+    return results

@@ -10,7 +10,19 @@ from __future__ import annotations
 __all__ = ["program", "programs"]
 
 _FILES = {
-    "contract": {"rawsio": "contract-rawsio.py.txt"},
+    "contract": {
+        "node": "contract-node.js.txt",
+        "python-socketio": "contract-python-socketio.py.txt",
+        "rawsio": "contract-rawsio.py.txt",
+    },
+    "driver": {
+        "rawsio": "driver-rawsio.py.txt",
+        "socket.io-client": "driver-socket.io-client.js.txt",
+        "ws": "driver-ws.js.txt",
+        "python-socketio": "driver-python-socketio.py.txt",
+        "websockets": "driver-websockets.py.txt",
+        "websocket-client": "driver-websocket-client.py.txt",
+    },
 }
 
 

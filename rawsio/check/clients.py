@@ -1,0 +1,76 @@
+"""Check a client: its command is started once a case, and judged by the wire and by what it says.
+
+The tester is the server here.  A command that speaks Socket.IO runs every case of ``client.*``; one
+that speaks plain WebSocket (and echoes) runs those of ``client.ws``.
+"""
+
+from __future__ import annotations
+
+from rawsio.layer import record
+
+from .callers import ProcessCaller
+from .catalogue import Selection, client_cases
+from .outcome import report as make_report
+from .runner import Options, Runner
+from .servers import tool
+from .sockets import SocketWorld
+from .target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .case import Case
+    from .runner import Result
+
+__all__ = ["ClientCheck", "check_client"]
+
+_AT_ONCE = 4
+
+
+@record
+class ClientCheck:
+    """What is to be checked: a command, and whether it ``speaks`` ``socketio`` or ``ws``."""
+
+    command: Sequence[str]
+    selection: Selection
+    options: Options
+    speaks: str = "socketio"
+
+
+def check_client(
+    check: ClientCheck,
+    *,
+    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None = None,
+) -> tuple[list[Result], dict[str, Any]]:
+    """Run the selected cases against the command; return the results and the report.
+
+    Raises :class:`~rawsio.check.callers.CommandNotFound` (a ``ValueError``).
+    """
+    from datetime import datetime, timezone
+
+    scheme = "ws" if check.speaks == "ws" else "http"
+    ProcessCaller(check.command, scheme)
+    world = SocketWorld({})
+    target = Target("http://127.0.0.1")
+    check.options.jobs = min(check.options.jobs, _AT_ONCE)
+    runner = Runner(
+        target, world, check.options, None, lambda _case: ProcessCaller(check.command, scheme)
+    )
+    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
+    if check.speaks == "ws":
+        cases = [case for case in cases if case.id.startswith("client.ws.")]
+    words = " ".join(check.command)
+    shown = {"url": words, "probe": {"contract": f"driver, {check.speaks}"}}
+    told = planned(shown, cases) if planned is not None else None
+    started, began = datetime.now(timezone.utc), world.time()
+    results = runner.run(cases, told or (lambda _result: None))
+    return results, make_report(
+        results,
+        shown,
+        tool=tool(),
+        started=started.isoformat(timespec="seconds"),
+        duration=world.time() - began,
+        repeat=f"python3 -m rawsio check --client --speaks {check.speaks} -- {words}",
+    )
