@@ -130,7 +130,10 @@ def _unique(talk: Talk) -> Finding:
         answer, wire = exchange(talk, _POLL, wire=wire)
         if answer is None or answer.status != 200:
             return lax(f"{len(seen)} sessions, then {answer.status if answer else 'no answer'}")
-        seen.add(open_data(answer.body.decode().split(SEPARATOR)[0]).get("sid"))
+        try:
+            seen.add(open_data(answer.body.decode().split(SEPARATOR)[0]).get("sid"))
+        except ValueError as error:
+            return failed(str(error))
     return fine(f"{count} ids") if len(seen) == count else failed(f"{count - len(seen)} ids twice")
 
 

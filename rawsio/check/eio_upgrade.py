@@ -11,6 +11,7 @@ from .eio_open import EIO_JUDGES, refused_with
 from .eio_post import gone
 from .eio_wire import Polling, Socket, exchange
 from .http_wire import show
+from .ws_wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _probed(talk: Talk, session: Polling) -> Socket:
     socket.send("2probe")
     answer = socket.receive()
     if answer != "3probe":
-        raise ValueError(f"3probe was due, not {answer!r}")
+        raise Refused(f"3probe was due, not {answer!r}")
     return socket
 
 

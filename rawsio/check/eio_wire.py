@@ -62,7 +62,9 @@ def exchange(
     place = path or engine_path(talk)
     if wire is None or wire.ended:
         wire = talk.dial(_where(talk, place))
-    wire.asked.append(method)
+    # What was asked here before has been answered: whoever waits for a poll asks nothing more.
+    wire.heard.clear()
+    wire.asked[:] = [method]
     wire.send(request(talk, place, query, method, body, lines))
     return (None if seconds == 0.0 else last_answer(talk, wire, seconds)), wire
 
