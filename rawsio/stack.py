@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
         @property
         def buffered_amount(self) -> int: ...
+        @property
+        def tcp_info(self) -> Any: ...
         def touch(self) -> None: ...
         def resume(self) -> None: ...
 
@@ -236,6 +238,11 @@ class ServerStack:
     def certificate(self) -> dict[str, Any] | None:
         """The certificate that the peer has shown (mutual TLS); ``None`` without one."""
         return None if self.tls is None else self.tls.peer_certificate()
+
+    @property
+    def tcp_info(self) -> Any:
+        """What the kernel knows of the connection, as ``net.tcp_info`` has it, or ``None``."""
+        return None if self.stream is None else self.stream.tcp_info
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
         if self.trace is None:

@@ -23,6 +23,7 @@
   const rooms = new Map(); // name -> {joined, people, unread, here}
   let current = LASTING[0];
   let name = "";
+  let asking = 0; // the timer of askTcp
   let sockets = null;
   let letIn; // called once the server has let this page into its room
   let inside; // the promise of it, which what is to be sent waits for
@@ -335,9 +336,30 @@
       drawTyping();
     });
 
-    trace.on("connect", () => layers.restart());
+    trace.on("connect", () => {
+      layers.restart();
+      askTcp();
+    });
     trace.on("trace", (records) => records.forEach((record) => layers.push(record)));
     trace.on("connect_error", (error) => chat.connected && layers.say(`This server shows no layers: ${error.message}`));
+  }
+
+  /** TCP below all layers: what the server's kernel knows of this connection. */
+  function askTcp() {
+    clearTimeout(asking);
+    asking = setTimeout(askTcp, 2000);
+    // A question by polling is an exchange of its own, which the view would show again and again.
+    const lasting = sockets.chat.io.engine.transport.name === "websocket";
+    if (!lasting) showTcp(null);
+    else if (sockets.trace.connected) sockets.trace.emit("tcp", showTcp);
+  }
+
+  function showTcp(info) {
+    $("tcp").hidden = !info;
+    if (!info) return;
+    const again = info.again ? `, ${info.again} sent again` : "";
+    const held = info.inFlight + info.unsent;
+    $("tcp").textContent = `TCP: round trip ${info.roundTrip} ms, window ${Math.round(info.window / 1000)} kB, ${held} B under way${again}`;
   }
 
   function reconnect() {

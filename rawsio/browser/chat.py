@@ -57,6 +57,7 @@ __all__ = [
     "label",
     "make_server",
     "pages",
+    "tcp_of",
 ]
 
 NAME = 24
@@ -354,4 +355,22 @@ def make_server(**options: Any) -> Any:
     trace = io.of(NAMESPACE)
     trace.on("connection", hub.subscribe)
     trace.on("disconnect", hub.unsubscribe)
+    trace.on("tcp", tcp_of)
     return io
+
+
+def tcp_of(socket: Any) -> Any:
+    """Tell a page what the kernel knows of its connection, in milliseconds and bytes; or nothing.
+
+    It is asked and answered on the namespace of the trace, which the trace does not show.
+    """
+    info = socket.conn.tcp_info
+    if info is None:
+        return None
+    return {
+        "roundTrip": round(info.round_trip * 1000, 2),
+        "window": info.congestion_window,
+        "inFlight": info.in_flight,
+        "unsent": info.unsent,
+        "again": info.retransmits,
+    }

@@ -12,6 +12,8 @@ stack, an ASGI server or a test can be one:
 ``buffered_amount``, ``incoming``, ``address``, ``secure``, ``certificate``
     Bytes not sent yet; bytes received of a message or body that is not whole; where the peer is;
     whether TLS is below.
+``tcp_info``
+    What the kernel knows of the connection; a link may lack it.
 ``session``
     A slot that belongs to the registry; ``None`` at first.
 

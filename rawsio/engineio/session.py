@@ -298,6 +298,11 @@ class Session:
         self.settle()
         return events
 
+    @property
+    def carrier(self) -> Link | None:
+        """The link of the WebSocket, or that of the poll that waits now."""
+        return self.link if self.polling is None else self.polling.poll
+
     def lost(self, link: Link, reason: str) -> list[Any]:
         """Take note that a link is gone."""
         link.session = None

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
     from rawsio.layer import AnyLayer
 
+    from .tcp_info import TCPInfo
+
 __all__ = ["Driver", "State", "TCPStream"]
 
 _AGAIN = (BlockingIOError, InterruptedError)
@@ -150,6 +152,13 @@ class TCPStream:
     def buffered_amount(self) -> int:
         """How many bytes the kernel has not taken yet."""
         return 0 if self._unsent is None else self._unsent.size
+
+    @property
+    def tcp_info(self) -> TCPInfo | None:
+        """What the kernel knows of the connection; ``None`` where it does not tell."""
+        from .tcp_info import tcp_info
+
+        return tcp_info(self.sock)
 
     @property
     def own(self) -> int:

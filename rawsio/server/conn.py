@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rawsio.engineio.session import Session
     from rawsio.host import ServerHost
     from rawsio.http.messages import Request
+    from rawsio.net.tcp_info import TCPInfo
 
     from .watchers import Watchers
 
@@ -123,6 +124,16 @@ class Conn:
         ``None`` unless the ``ssl.SSLContext`` asks for one (``verify_mode``): mutual TLS.
         """
         return self.session.certificate
+
+    @property
+    def tcp_info(self) -> TCPInfo | None:
+        """What the kernel knows of the TCP connection now: round trip, losses, what is under way.
+
+        A :class:`~rawsio.net.tcp_info.TCPInfo`; ``None`` on systems other than Linux, on links that
+        are no TCP connection, and between two polls.
+        """
+        info: TCPInfo | None = getattr(self.session.carrier, "tcp_info", None)
+        return info
 
     @property
     def request(self) -> Request:

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "server.mounts": BASE | {"http", "server.static"},
     "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
     "server.watchers": BASE | {"engineio", "socketio", "trace"},
-    "server.conn": BASE | {"http", "engineio", "host", "server.watchers"},
+    "server.conn": BASE | {"http", "engineio", "host", "net", "server.watchers"},
     "server.budget": BASE | {"engineio", "host", "net"},
     "server.running": BASE
     | {"tls", "stack", "host", "net"}

@@ -367,6 +367,11 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     assert.equal(await ada.locator(".rows li.heartbeat:visible").count(), 0);
   });
 
+  it("shows TCP beside the layers", async () => {
+    await ada.waitForSelector("#tcp:not([hidden])");
+    assert.match(await ada.textContent("#tcp"), /^TCP: round trip [\d.]+ ms, window \d+ kB, \d+ B under way/);
+  });
+
   it("works over polling alone, where the same packets are in HTTP bodies", async () => {
     await ada.selectOption("#transport", "polling");
     await ada.waitForSelector("#status:has-text('connected over polling')");

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rawsio import Limits, Server
+from rawsio import Client, Limits, Server
 from rawsio.net.memory import CAPACITY
 from rawsio.testing import TestKit
 
@@ -237,3 +239,32 @@ def test_closing_a_connection_by_hand_ends_its_sockets(transport: str) -> None:
         assert not io.sockets
         assert io.stats()["sessions"] == 0
         assert not client.main.connected
+
+
+def test_a_connection_in_memory_has_no_kernel_below() -> None:
+    with Story() as story:
+        assert story.sockets[0].conn.tcp_info is None
+        assert story.sockets[1].conn.tcp_info is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_a_connection_tells_what_the_kernel_knows_of_it(transport: str) -> None:
+    io = Server()
+
+    @io.on("tcp")
+    def tcp(socket: Any) -> Any:
+        info = socket.conn.tcp_info
+        return None if info is None else [info.round_trip, info.congestion_window]
+
+    port = io.listen()[1]
+    thread = threading.Thread(target=io.run)
+    thread.start()
+    try:
+        with Client(f"http://127.0.0.1:{port}", transports=[transport]) as client:
+            told = client.emit_with_ack("tcp").result(timeout=20)
+    finally:
+        io.close()
+        thread.join()
+    # Between two polls there is no connection to ask.
+    assert transport == "polling" if told is None else told[0] > 0 < told[1]
