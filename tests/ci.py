@@ -17,6 +17,8 @@ autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protoc
 interop        the official client, the protocol suites' cases, our browser client, and the demo
                page in Chromium (``tests/interop/run.py``); the HTTP vectors of the file that
                ``HTTP_VECTORS`` names, if it does
+starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
+               (``tests/bench/starvation.py``)
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 queue          full only: the durable queue, killed 100 times, without power, on a full disk
                (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
@@ -298,6 +300,13 @@ def queue(ctx: Context) -> None:
     ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
 
 
+def starvation(ctx: Context) -> None:
+    """Measure who waits beside floods, and beside broadcasts."""
+    command = [_suite_python(), "-m", "tests.bench.starvation", "--check"]
+    ctx.run(Job("starvation", command))
+    ctx.run(Job("starvation, broadcasts", [*command, "--told", "9000"]))
+
+
 SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "prepare": (prepare, 900),
     "lint": (lint, 120),
@@ -307,11 +316,12 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "laws": (laws, 9000),
     "autobahn": (autobahn, 2700),
     "interop": (interop, 600),
+    "starvation": (starvation, 1800),
     "soak": (soak, 600),
     "queue": (queue, 420),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "soak", "queue"}
+ONLY_IN_FULL = {"laws", "starvation", "soak", "queue"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

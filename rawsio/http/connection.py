@@ -91,7 +91,7 @@ class HTTPConnection(Receiver):
         if theirs is CLOSED or self._ended or not data:
             return []
         buffer = self._buffer
-        if theirs is DONE or theirs is SWITCHED:
+        if theirs is DONE or theirs is SWITCHED or self._due:
             buffer += data
             most = self.limits.pipeline + self.limits.read_ahead
             return self._overflow(most) if len(buffer) > most else []
@@ -150,8 +150,8 @@ class HTTPConnection(Receiver):
 
     @property
     def reading(self) -> bool:
-        """Whether more input is of use: not while a request in work has enough behind it."""
-        if self._theirs is DONE or self._theirs is SWITCHED:
+        """Whether more input is of use: not while enough waits for its turn, or for an answer."""
+        if self._due or self._theirs is DONE or self._theirs is SWITCHED:
             return len(self._buffer) < self.limits.pipeline
         return True
 

@@ -21,7 +21,8 @@ readable and what was touched come before them, so who asks for little waits for
 
 Three queues wait: streams with input that was not taken yet, flushes that found no time (of a
 broadcast to ten thousand), and the same for streams that took much time lately (``stream.heavy``).
-They are served in that order, each at least once in a turn, so nobody starves.  The next slice is
+They are served in that order; the first two at least once in a turn, the heavy ones at least once
+in two, so nobody starves.  The next slice is
 a timer of zero seconds and no ``call_soon``: asyncio runs timers after the sockets that are ready.
 
 An exception that is no ``Exception`` (a ``KeyboardInterrupt`` between two instructions) goes
@@ -85,6 +86,7 @@ class Driver:
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded"),
         *("pool", "meter"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
+        "_passed_over",
     )
 
     def __init__(
@@ -102,7 +104,7 @@ class Driver:
         # touched twice is flushed once.
         self.dirty: dict[Any, bool] = {}
         self.crowded = False
-        """Whether the reads of this turn took so long that further ones should wait."""
+        """Whether the reads of this turn took so long that further ones should be small."""
         self._call_soon = loop.call_soon
         self._batch = _NOBODY
         # Ordered dictionaries: taking the first out of a plain one costs more each time.
@@ -111,7 +113,7 @@ class Driver:
         self._heavy: OrderedDict[Any, None] = OrderedDict()
         self._going = False
         self._spent = 0.0
-        self._scheduled = False
+        self._scheduled = self._passed_over = False
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""
@@ -234,7 +236,9 @@ class Driver:
             self._serve(self._waiting, end)
             if self._late:
                 self._flush_late(end)
-            self._serve(self._heavy, end)
+            self._passed_over = self.time() >= end and not self._passed_over
+            if not self._passed_over:
+                self._serve(self._heavy, end)
             self.flush()
         finally:
             if self._waiting or self._heavy or self._late:

@@ -11,7 +11,7 @@ turn together with all others (:mod:`rawsio.net.driver`).
 and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once.
 How long a share took is measured; a stream that took an eighth of all the time lately is
 *heavy*: it is read and ticked only in turns of its own, after everybody else.  A read that took
-long makes the next ones smaller.
+long makes the next ones smaller; after it, the other streams of that turn are read in sips.
 
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
 not take is kept as it is (references, never copies of a growing buffer) and only then the socket
@@ -70,7 +70,7 @@ _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one nu
 _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
 
 _SMALL = 256
-"""Reads up to so many bytes are not timed: even inflated they are no more than 264 KB."""
+"""Bytes that are read where others took long: an event that asks for something is shorter."""
 _AT_A_TIME = 16
 """How many pipelined requests are a share."""
 _SHORT = 0.0005
@@ -108,7 +108,7 @@ class TCPStream:
     __slots__ = (
         *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
-        *("heavy", "_light_at", "_reason"),
+        *("heavy", "_light_at", "_waits_since", "_reason"),
         "__weakref__",
     )
 
@@ -138,7 +138,7 @@ class TCPStream:
         self._discarded = 0
         self.heavy = False
         """Whether it took so much time lately that all others come before it."""
-        self._light_at = 0.0
+        self._light_at = self._waits_since = 0.0
         self._reason = ""
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
@@ -194,21 +194,27 @@ class TCPStream:
 
     def _readable(self) -> None:
         if self.driver.crowded:
-            self.driver.wait(self)
+            self._sip()
         else:
-            self._read()
+            self._read(self._size)
 
-    def _read(self) -> None:
+    def _sip(self) -> None:
+        """Read what most of those send who ask for something, and wait for a turn if it is more."""
+        if self._read(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
+            self._wait()
+
+    def _read(self, most: int) -> int:
+        """Read once, and return how many bytes came."""
         try:
-            data = self.sock.recv(self._size)
+            data = self.sock.recv(most)
         except _AGAIN:
-            return
+            return 0
         except OSError as error:
             self._lost(error)
-            return
+            return 0
         if not data:
             self._peer_ended()
-            return
+            return 0
         driver, layer = self.driver, self.layer
         now = driver.time()
         try:
@@ -220,20 +226,29 @@ class TCPStream:
                 self.on_events(self, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
-            return
-        if len(data) > _SMALL or self._size != driver.limits.receive_size:
-            self._weigh(driver.time() - now, len(data))
+            return 0
+        size, seconds = len(data), driver.time() - now
+        if seconds > _SHORT or size >= self._size or self._size != driver.limits.receive_size:
+            self._weigh(seconds, size)
         if not driver.dirty:  # touch(), written out: this runs once for every read
             driver.schedule()
         driver.dirty[self] = True
+        return size
 
     # Taking turns
 
+    def _wait(self) -> None:
+        if not self._waits_since:
+            self._waits_since = self.driver.time()
+            self.driver.wait(self)
+
     def go_on(self) -> None:
         """Take a share of the work that waits; the driver calls it when it is our turn."""
+        since, self._waits_since = self._waits_since, 0.0
         if self.state is _CLOSED:
             return
         began, layer = self.driver.time(), self.layer
+        self._light_at += began - since  # who waits for the others does not do without
         if layer.deadline == 0.0:
             for _ in range(_AT_A_TIME):
                 self._report(layer.tick, began)
@@ -244,8 +259,10 @@ class TCPStream:
                     break
             self._weigh(self.driver.time() - began, 0)
             self.touch()
+        elif not self._hold and self.state is _OPENED:
+            self._read(self._size)
         elif not self._hold:
-            (self._read if self.state is _OPENED else self._discard)()
+            self._discard()
 
     def _weigh(self, seconds: float, size: int) -> None:
         """Take note of how long a share took, and a read of ``size`` bytes (0: none)."""
@@ -269,12 +286,12 @@ class TCPStream:
 
     def _queue_up(self) -> None:
         """Be readable while heavy: wait for a turn, or be light again."""
-        if self.driver.time() < self._light_at:
-            self.driver.wait(self)
+        if self._waits_since or self.driver.time() < self._light_at:
+            self._wait()
             return
         self.heavy = False
         self._listen_anew()
-        self._read()
+        self._readable()
 
     def _listen_anew(self) -> None:
         if not self._hold and self.state is _OPENED:
@@ -418,7 +435,7 @@ class TCPStream:
             return
         if deadline == 0.0:
             if not self._hold & _STOPS:
-                self.driver.wait(self)
+                self._wait()
         elif deadline is not None:
             self.driver.timers.watch_until(self, deadline)
         if layer.closing is not _OPEN:

@@ -317,9 +317,11 @@ class Inflater:
     b'Hello'
     """
 
-    __slots__ = ("_bits", "_fresh", "_stream", "_window", "_finals")
+    __slots__ = ("work", "_bits", "_fresh", "_stream", "_window", "_finals")
 
     def __init__(self, bits: int, fresh: bool) -> None:  # noqa: FBT001
+        self.work = 0
+        """What final blocks have cost so far: each makes a stream anew, with its window."""
         self._bits = bits
         self._fresh = fresh
         self._stream: Any = None
@@ -374,6 +376,7 @@ class Inflater:
 
     def _count_final_block(self) -> None:
         self._finals += 1
+        self.work += 1 << self._bits
         del self._window[: -(1 << self._bits)]
         if self._finals > _FINAL_BLOCKS:
             raise WebSocketError(

@@ -138,7 +138,7 @@ class Reader:
         end, most = len(data), self._limits.turn_bytes
         self._weight = 0
         at = self._payload(data, at, events) if self._left else at
-        for _ in self._turn:
+        for _ in self._turn if self._weight < most else ():
             if at >= end:
                 return
             if data[at] == _WHOLE_TEXT and self._masked and not self._opcode and end - at > 5:
@@ -272,11 +272,13 @@ class Reader:
     def _end_frame(self, events: list[Any]) -> None:
         last = self._first & FIN != 0
         if last and self._deflated is not None and self._inflater is not None:
+            before = self._inflater.work
             for piece in self._inflater.inflate(self._deflated):
                 self._weight += len(piece)
                 if len(piece) + len(self._message or b"") > self._limit:
                     raise self._too_long()
                 self._append(piece)
+            self._weight += self._inflater.work - before
         if last:
             whole = self._message
             self._end_message(b"" if whole is None else whole, events)

@@ -26,9 +26,10 @@ UNIT = 300
 class Worker:
     """A layer that takes a unit for each share, and so many seconds for each unit."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: Clock, seconds: float, unit: int) -> None:
         self.clock = clock
         self.seconds = seconds
+        self.unit = unit
         self.kept = b""
         self.outbox: list[bytes] = []
         self.closing = Closing.OPEN
@@ -40,20 +41,24 @@ class Worker:
 
     @property
     def reading(self) -> bool:
-        return not self.kept and (not self.ended or self.closing is Closing.NOW)
+        return not self.waits and (not self.ended or self.closing is Closing.NOW)
 
-    def receive(self, unit: bytes) -> list[Any]:
-        waits = bool(self.kept)
-        self.kept += unit
-        return [] if waits else self.share()
+    @property
+    def waits(self) -> bool:
+        return len(self.kept) >= self.unit
+
+    def receive(self, data: bytes) -> list[Any]:
+        waits = self.waits
+        self.kept += data
+        return [] if waits or not self.waits else self.share()
 
     def share(self) -> list[Any]:
         self.clock.now += self.seconds
-        event, self.kept = self.kept[:1], self.kept[UNIT:]
+        event, self.kept = self.kept[:1], self.kept[self.unit :]
         return [event]
 
     def tick(self, _now: float) -> list[Any]:
-        if self.kept:
+        if self.waits:
             return self.share()
         if self.ended and self.closing is Closing.OPEN:
             self.closing = Closing.NOW
@@ -62,7 +67,7 @@ class Worker:
 
     def receive_eof(self) -> list[Any]:
         self.ended = True
-        return [] if self.kept else self.tick(0.0)
+        return [] if self.waits else self.tick(0.0)
 
     def send(self, event: bytes) -> None:
         self.outbox.append(event)
@@ -102,7 +107,7 @@ class Crowd:
                 stream.layer.send(event)
 
         owner.react = react
-        layer = Worker(self.clock, seconds)
+        layer = Worker(self.clock, seconds, 1 if name in ("quiet", "teller") else UNIT)
         stream = TCPStream(self.driver, ours, layer, owner.on_events, owner.on_closed)
         self.loop.step(0)
         self.ends.append((stream, peer, owner))
@@ -165,6 +170,22 @@ def test_streams_that_took_much_time_are_not_read_before_the_others() -> None:
         assert len(crowd.order) == 2
         assert crowd.clock.now - began < 0.06
         crowd.turns_until(lambda: len(crowd.order) == 9, most=9)
+
+
+@pytest.mark.rule("layers-turn-heavy")
+def test_who_waits_for_other_heavy_streams_stays_heavy() -> None:
+    with Crowd() as crowd:
+        floods = [crowd.join(f"flood{n}", 0.05) for n in range(60)]
+        for _stream, flood, _owner in floods:
+            flood.sendall(b"x" * UNIT * 3)
+        crowd.turns_until(lambda: len(crowd.order) >= 60)
+        _stream, peer, quiet = crowd.join("quiet", 0.0001)
+        for asked in range(1, 100):
+            for _stream, flood, _owner in floods:
+                flood.sendall(b"x" * UNIT)
+            peer.sendall(b"?")
+            crowd.loop.step(0)
+            assert len(quiet.events) == asked
 
 
 @pytest.mark.rule("layers-turn-heavy")

@@ -10,7 +10,7 @@ from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import DEFAULT, Limits
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.deflate import Agreement
-from rawsio.websocket.events import Message, Ping, Pong
+from rawsio.websocket.events import Message, Ping
 from rawsio.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_close
 
 from .feeding import frame, work_off
@@ -194,8 +194,19 @@ def test_who_feeds_on_and_on_is_stopped_at_a_limit(role: Role) -> None:
     assert layer.deadline is None
 
 
-def test_a_pong_is_no_answer_that_anybody_waits_for() -> None:
-    layer = WebSocketConnection(Role.SERVER, SIX)
-    taken = shares(layer, frame(Role.SERVER, PONG, b"x") * 13)
-    assert taken == [[Pong(b"x")] * 6, [Pong(b"x")] * 6, [Pong(b"x")]]
-    assert layer.data_to_send() == []
+@both
+@pytest.mark.rule("layers-turn-share")
+def test_a_frame_that_began_in_an_earlier_read_counts_as_well(role: Role) -> None:
+    layer = WebSocketConnection(role)
+    wire = frame(role, TEXT, b"x" * 200_000) * 3
+    assert layer.receive(wire[:50_000]) == []
+    assert [len(events) for events in shares(layer, wire[50_000:])] == [1, 1, 1]
+
+
+@pytest.mark.rule("layers-turn-share")
+def test_final_blocks_count_for_what_they_cost() -> None:
+    layer = WebSocketConnection(Role.SERVER, deflate=Agreement())
+    block = b"\x01\x01\x00\xfe\xff"
+    message = frame(Role.SERVER, TEXT, b"".join([block + b"x"] * 20) + b"\x00", rsv1=True)
+    taken = shares(layer, message * 10)
+    assert [len(events) for events in taken] == [1] * 10
