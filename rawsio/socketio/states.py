@@ -108,7 +108,7 @@ DROPPED: Table = {
     },
     Role.SERVER: {
         _ABSENT: {Disconnect: _ABSENT},
-        _CONNECTING: {},
+        _CONNECTING: {Event: _CONNECTING, Ack: _CONNECTING},
         _JOINED: {},
         _LEFT: {Event: _LEFT, Ack: _LEFT, Disconnect: _ABSENT},
     },
