@@ -20,6 +20,8 @@ interop        the official client, the protocol suites' cases, our browser clie
 starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
                (``tests/bench/starvation.py``)
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
+explore        full only: every order of deliveries, breaks, timers and calls in small worlds
+               (``tests/explore``), deeper than the suite goes
 queue          full only: the durable queue, killed 100 times, without power, on a full disk
                (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
 =============  ================================================================================
@@ -293,6 +295,11 @@ def soak(ctx: Context) -> None:
         ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
 
 
+def explore(ctx: Context) -> None:
+    """Explore interleavings for ten minutes: breadth first, as deep as that goes."""
+    ctx.run(Job("explore", [_suite_python(), "-m", "tests.explore", "600"]))
+
+
 def queue(ctx: Context) -> None:
     """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
     for name in ("queue_kill", "queue_power", "queue_full"):
@@ -318,10 +325,11 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "interop": (interop, 600),
     "starvation": (starvation, 1800),
     "soak": (soak, 600),
+    "explore": (explore, 720),
     "queue": (queue, 420),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "starvation", "soak", "queue"}
+ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

@@ -1,0 +1,1 @@
+"""Interleavings, exhausted: every order of deliveries, cuts, timers and calls up to a depth."""
