@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .socketio.adapter import Adapter
     from .socketio.msgpack import MsgpackParser
     from .socketio.recovery import Recovery
+    from .tracing import Recorder
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "MsgpackParser",
     "Recovery",
     "Limits",
+    "Recorder",
     "RawsioError",
     "LocalProtocolError",
     "RemoteProtocolError",
@@ -60,6 +62,7 @@ _HOMES = {
     "MsgpackParser": "rawsio.socketio.msgpack",
     "Recovery": "rawsio.socketio.recovery",
     "Limits": "rawsio.limits",
+    "Recorder": "rawsio.tracing",
     "RawsioError": "rawsio.errors",
     "LocalProtocolError": "rawsio.errors",
     "RemoteProtocolError": "rawsio.errors",

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .layer import AnyLayer, Closing
+    from .layer import AnyLayer, Closing, Role
     from .log import Log
 
     Reporter = Callable[[str, str, str, Any], None]
 
-__all__ = ["Guarded", "Traced"]
+__all__ = ["Guarded", "Traced", "recorder_at"]
 
 
 class Guarded:
@@ -47,9 +47,9 @@ class Guarded:
         self._trace = trace
         self._log = log
 
-    def connection(self) -> Reporter:
-        """Return the reporter of one connection."""
-        return self._reporter(self._trace.connection)
+    def connection(self, *role: Role) -> Reporter:
+        """Return the reporter of one connection; a client says what it is."""
+        return self._reporter(self._trace.connection, *role)
 
     def session(self, sid: str) -> Reporter:
         """Return the reporter of one session."""
@@ -76,6 +76,25 @@ class Guarded:
 
 def _unheard(_name: str, _direction: str, _what: str, _value: Any) -> None:
     """Stand in for a reporter that could not be made."""
+
+
+def recorder_at(path: str) -> Any:
+    """Return the recorder to a path, the same for all of the process.
+
+    The path ends in ``.pcapng``, ``.har`` or ``.jsonl``; the file is completed when the program
+    ends.
+    """
+    if path not in _recorders:
+        import atexit
+
+        from .tracing import Recorder
+
+        _recorders[path] = Recorder(path)
+        atexit.register(_recorders[path].close)
+    return _recorders[path]
+
+
+_recorders: dict[str, Any] = {}
 
 
 class Traced:

@@ -87,9 +87,9 @@ class Client(Runnable):
     carries, a dict or a function that returns one.  ``headers`` and ``query`` (mappings or pairs)
     go with every request; ``headers`` may be a function, too, called before each attempt.  ``tls``
     is an ``ssl.SSLContext``; without one the system's certificates count.  ``executor`` runs
-    handlers on threads.  ``world`` is for those who bring a loop and a network of their own
-    (:class:`rawsio.testing.TestKit` is one).  All further options, by name, are the fields of
-    :class:`~rawsio.client.options.ClientOptions`.
+    handlers on threads.  ``trace`` is a :class:`rawsio.Recorder` of what passes.  ``world`` is for
+    those who bring a loop and a network of their own (:class:`rawsio.testing.TestKit` is one).  All
+    further options, by name, are the fields of :class:`~rawsio.client.options.ClientOptions`.
     """
 
     hooks = None
@@ -105,15 +105,16 @@ class Client(Runnable):
         executor: Executor | None = None,
         limits: Limits | None = None,
         parser: Any = None,
+        trace: Any = None,
         random_bytes: Callable[[int], bytes] = urandom,
         world: Any = None,
         **options: Any,
     ) -> None:
         self.options, self.address = make_options(options), parse_url(url)
-        check_brought(tls=tls, executor=executor, parser=parser, limits=limits)
+        below = {"tls": tls, "trace": trace}
+        check_brought(executor=executor, parser=parser, limits=limits, **below)
         check_auth(auth)
-        self._headers = given_headers(headers)
-        self._query = escaped_query(self.address, query)
+        self._headers, self._query = given_headers(headers), escaped_query(self.address, query)
         self._parser = parser
         self.host = ClientHost(
             Loop() if world is None else world.loop,
@@ -122,11 +123,10 @@ class Client(Runnable):
             encode=prepare if parser is None else preparer(parser),
             random_bytes=random_bytes,
         )
-        self._wires = Wires(self.host, self.address, self.options, self._take, tls=tls, world=world)
+        self._wires = Wires(self.host, self.address, self.options, self._take, world, **below)
         self.state = State.IDLE
         self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
-        self.handlers = ClientHandlers()
-        self.space = Space("the client", self.host)
+        self.handlers, self.space = ClientHandlers(), Space("the client", self.host)
         self.sockets: dict[str, Socket] = {}
         self._session: ClientSession | None = None
         self._backoff = Backoff(self.options, random_bytes)

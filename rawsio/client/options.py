@@ -272,6 +272,7 @@ _BROUGHT = {
     "executor": ("submit", "a concurrent.futures.Executor"),
     "parser": ("encode", "a parser, for instance a MsgpackParser(),"),
     "limits": ("json_depth", "a Limits(...)"),
+    "trace": ("connection", "a rawsio.Recorder(path or function)"),
 }
 """What a client is brought: what each has to have, and what it is called."""
 

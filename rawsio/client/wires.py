@@ -18,6 +18,7 @@ from rawsio.layer import Role
 from rawsio.log import Log
 from rawsio.net.connecting import Dialer, check_ssl, default_tls
 from rawsio.net.driver import Driver
+from rawsio.net.environment import setting
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.socketio.reply import check_seconds
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.net.thread import LoopThread
+    from rawsio.trace import Guarded
 
     from .options import Address, ClientOptions
     from .session import ClientSession
@@ -78,6 +80,16 @@ def _noted(_reply: Any) -> None:
     """Somebody waits, and will see how it ends."""
 
 
+def _traced_by(trace: Any, log: Log) -> Guarded | None:
+    """Return who hears what passes: the client's ``trace``, or what the environment asks for."""
+    path = setting("RAWSIO_TRACE") if trace is None else None
+    if trace is None and path is None:
+        return None
+    from rawsio import trace as tracing
+
+    return tracing.Guarded(trace if path is None else tracing.recorder_at(path), log)
+
+
 class Wires:
     """The connections of one client; also the sink that its queue of events holds back."""
 
@@ -87,11 +99,13 @@ class Wires:
         address: Address,
         options: ClientOptions,
         take: Take,
+        world: Any = None,
         *,
         tls: Any = None,
-        world: Any = None,
+        trace: Any = None,
     ) -> None:
         self.host = host
+        self._trace = _traced_by(trace, host.log)
         self.headers: tuple[tuple[str, str], ...] = ()
         self.closed = False
         self.leaving = False
@@ -138,6 +152,7 @@ class Wires:
             self.host.limits,
             deflate=self._deflate,
             random_bytes=self.host.random_bytes,
+            trace=None if self._trace is None else self._trace.connection(Role.CLIENT),
         )
         dialing = self._network(
             self.host.loop,

@@ -87,7 +87,7 @@ _WORDS = {
     "executor": "a concurrent.futures.Executor",
     "adapter": "a subclass of Adapter, or a function that makes one,",
     "parser": "a parser, for instance a MsgpackParser(),",
-    "trace": "an object with connection() and session(id), which return what Traced reports to,",
+    "trace": "a rawsio.Recorder(path or function), or what has connection() and session(id),",
 }
 
 

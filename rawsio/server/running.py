@@ -17,6 +17,7 @@ from rawsio.layer import Role
 from rawsio.log import ERROR
 from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
+from rawsio.net.environment import setting
 from rawsio.net.handles import NEVER
 from rawsio.net.listener import Listener, connected, listen_tcp, shown
 from rawsio.net.loop import Loop
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from .conn import BackPressure
     from .gateway import Gateway
 
-__all__ = ["Loop", "Running", "Stage"]
+__all__ = ["Loop", "Running", "default_trace", "Stage"]
 
 GRACE = 1.0
 """Seconds that a server gets whose end nobody gave a time for."""
@@ -55,6 +56,16 @@ class Stage(Enum):
     PARTING = "parting"
     """Every session is over, and every connection was told so."""
     CLOSED = "closed"
+
+
+def default_trace() -> Any:
+    """Return the recorder that ``RAWSIO_TRACE`` in the environment asks for, or ``None``."""
+    path = setting("RAWSIO_TRACE")
+    if path is None:
+        return None
+    from rawsio.trace import recorder_at
+
+    return recorder_at(path)
 
 
 class Running:

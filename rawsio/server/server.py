@@ -77,9 +77,10 @@ class Server(Listening, Operators):
     ``executor`` runs handlers and the application on threads.  ``limits`` holds every bound that
     the reference server has no option for.  ``adapter`` makes the adapter of each namespace,
     ``parser`` the form of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in);
-    ``trace`` is told what passes through the layers (as the demo's
-    :class:`~rawsio.browser.tracing.TraceHub`).  All further options, by name, are the fields of
-    :class:`~rawsio.server.assembly.ServerOptions` and
+    ``trace`` is a :class:`rawsio.Recorder` of what passes, or an object that is told what passes
+    through the layers (as the demo's :class:`~rawsio.browser.tracing.TraceHub`); without one, the
+    variable ``RAWSIO_TRACE`` of the environment may name a file to record to.  All further options,
+    by name, are the fields of :class:`~rawsio.server.assembly.ServerOptions` and
     :class:`~rawsio.engineio.options.EngineOptions`.
     """
 
@@ -97,8 +98,10 @@ class Server(Listening, Operators):
         **options: Any,
     ) -> None:
         from .budget import Budget
-        from .running import Loop, Running
+        from .running import Loop, Running, default_trace
 
+        if trace is None:
+            trace = default_trace()
         plugs = Plugs(app, executor, adapter, parser, trace)
         loop = Loop()
         try:

@@ -223,7 +223,7 @@ class _Link:
     def __init__(self, proxy: Proxy, sock: socket.socket, client: tuple[str, int]) -> None:
         self.proxy = proxy
         upstream = proxy.upstream
-        self._tap: Tap = proxy.recorder.connection(
+        self._tap: Tap = proxy.recorder.tap(
             client, (upstream.host, upstream.port), tls=proxy.tls is not None
         )
         badness, random = proxy.badness, proxy.random

@@ -1,8 +1,9 @@
 r"""The recorder: bytes of connections in; their messages out, to files and to functions.
 
 A :class:`Recorder` is given where to record: paths that end in ``.pcapng``, ``.har`` or ``.jsonl``,
-or functions that get ``(number, item)`` for each message.  For each connection it gives a
-:class:`Tap`, which is told what passes.  The messages are found by a
+or functions that get ``(number, item)`` for each message.  It is what ``Server(trace=...)`` and
+``Client(trace=...)`` take; a proxy asks for a :class:`Tap` for each connection, and tells it what
+passes.  The messages are found by a
 :class:`~rawsio.explain.conversation.Conversation` from a copy of the bytes; nothing that it finds,
 and no full disk, comes back to the connection.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 from rawsio import log
 from rawsio.explain.conversation import Conversation, Item, Sessions
-from rawsio.layer import Role
+from rawsio.layer import Closed, Failed, Role
+from rawsio.net.clock import wall
 from rawsio.net.output import MOST, Output
 
 from . import pcapng
@@ -22,11 +24,15 @@ from .secrets import hidden
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Address = tuple[str, int]
     Hearer = Callable[[int, Item], object]
 
-__all__ = ["Recorder", "Tap"]
+__all__ = ["Inside", "Recorder", "Tap"]
+
+_CARRIERS = ("http", "websocket")
+_PORTS = 40_000
 
 CONVERSATION_BYTES = 1_000_000_000
 """Bytes of one direction after which its messages are no longer looked for."""
@@ -41,7 +47,7 @@ class Recorder:
 
     >>> seen = []
     >>> recorder = Recorder(lambda number, item: seen.append(item.summary), clock=lambda: 0.0)
-    >>> tap = recorder.connection(("127.0.0.1", 5000), ("127.0.0.1", 80))
+    >>> tap = recorder.tap(("127.0.0.1", 5000), ("127.0.0.1", 80))
     >>> tap.data(Role.CLIENT, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     >>> seen
     ['request head GET /']
@@ -50,7 +56,7 @@ class Recorder:
     def __init__(
         self,
         *where: str | Hearer,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = wall,
         secrets: bool = False,
         say: Callable[[str], object] | None = None,
         most: int = MOST,
@@ -80,12 +86,28 @@ class Recorder:
                     f"a recording ends in .pcapng, .har or .jsonl, which {place!r} does not"
                 )
 
-    def connection(self, client: Address, server: Address, *, tls: bool = False) -> Tap:
+    def tap(self, client: Address, server: Address, *, tls: bool = False) -> Tap:
         """Begin to record a connection; ``tls`` says that what is recorded was encrypted."""
         tap = Tap(self, self.connections, client, server, tls=tls)
         self.connections += 1
         self._open[tap] = None
         return tap
+
+    # What a server or client wants of its ``trace``
+
+    def connection(self, role: Role = Role.SERVER) -> Inside:
+        """Return what the layers of a connection report to (:class:`rawsio.trace.Traced`)."""
+        return Inside(self, role)
+
+    def session(self, _sid: str) -> Callable[[str, str, str, Any], None]:
+        """Return what the layers of a session report to: their packets passed a connection."""
+        return _unheard
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def heard(self, number: int, item: Item) -> None:
         """Give a message to whoever wants messages."""
@@ -109,6 +131,39 @@ class Recorder:
         for output in (self.packets, self._lines, self.har):
             if output is not None:
                 output.close()
+
+
+class Inside:
+    """Records a connection from within: called with what its layers report.
+
+    Its ends have no addresses, and get those that are for examples.
+    """
+
+    def __init__(self, recorder: Recorder, role: Role) -> None:
+        port = _PORTS + recorder.connections % (65536 - _PORTS)
+        self._tap = recorder.tap(("192.0.2.1", port), ("192.0.2.2", 80))
+        self._senders = {"in": role.peer, "out": role}
+        self._rest = b""
+
+    def __call__(self, layer: str, direction: str, what: str, value: Any) -> None:
+        """Take a report."""
+        if layer not in _CARRIERS:
+            return
+        if what == "event":
+            if direction == "in" and isinstance(value, (Closed, Failed)):
+                self._tap.end(self._senders["in"])
+                self._tap.end(self._senders["out"])
+            return
+        data = bytes(value)
+        if direction == "in":
+            if layer == "websocket" and self._rest:
+                # What came behind the 101 in one read is handed on to the next layer.
+                rest, self._rest = self._rest, b""
+                if rest.endswith(data):
+                    return
+            elif layer == "http":
+                self._rest = data
+        self._tap.data(self._senders[direction], data)
 
 
 class Tap:
@@ -201,6 +256,10 @@ def _comment(item: Item) -> str:
     """Return what is said of a message in Wireshark: only what that does not know itself."""
     texts = [item.summary] if "Engine.IO" in item.layers else []
     return "; ".join([*texts, *([f"wrong: {item.wrong}"] if item.wrong else [])])
+
+
+def _unheard(_layer: str, _direction: str, _what: str, _value: Any) -> None:
+    """Hear nothing."""
 
 
 def _logged(text: str) -> None:

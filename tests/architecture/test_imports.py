@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "patterns": set(),
     "uri": {"patterns"},
     "lazy": set(),
-    "trace": BASE,
+    "trace": BASE | {"tracing"},
     "tls": BASE,
     "http": BASE,
     "websocket": BASE,
@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "server.budget": BASE | {"engineio", "host", "net"},
     "server.running": BASE
     | {"tls", "stack", "host", "net"}
-    | {"server.gateway", "server.conn", "server.budget"},
+    | {"server.gateway", "server.conn", "server.budget", "trace"},
     "server.assembly": BASE
     | PROTOCOLS
     | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"}
@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "client.socket": BASE
     | {"socketio", "stack", "client.stay", "client.hearing", "client.retries", "client.queue"},
     "client.wires": BASE
+    | {"trace"}
     | {"tls", "websocket", "socketio", "host", "net", "stack"}
     | {"client.options", "client.session", "client.stack"},
     "client.client": BASE

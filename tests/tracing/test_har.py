@@ -25,7 +25,7 @@ def recorded(tmp_path: Path, *said: tuple[Role, bytes], secrets: bool = False) -
         return now
 
     recorder = Recorder(str(path), clock=clock, secrets=secrets)
-    tap = recorder.connection(("10.0.0.1", 5), ("10.0.0.2", 80))
+    tap = recorder.tap(("10.0.0.1", 5), ("10.0.0.2", 80))
     for who, data in said:
         tap.data(who, data)
     recorder.close()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rawsio import Client, Server
 from rawsio.explain.capture import read_capture
 from rawsio.explain.traffic import Traffic
 from rawsio.layer import Role
+from rawsio.testing import TestKit
 from rawsio.tracing.recorder import Recorder
 from rawsio.websocket.frames import encode_frame
 from tests.explain.strategies import frame_bytes, http_bytes
@@ -43,7 +51,7 @@ def heard(path: Path) -> tuple[list[str], list[str]]:
 def test_a_recording_is_read_back_as_it_was(tmp_path: Path, secrets: bool) -> None:
     path = tmp_path / "talk.pcapng"
     recorder = Recorder(str(path), clock=lambda: 1.0, secrets=secrets)
-    tap = recorder.connection(*ENDS, tls=True)
+    tap = recorder.tap(*ENDS, tls=True)
     for who, data in TALK:
         tap.data(who, data)
     tap.end(C)
@@ -64,7 +72,7 @@ def test_every_name_has_its_sink_and_others_are_refused(tmp_path: Path) -> None:
     seen: list[int] = []
     recorder = Recorder(*names, lambda number, item: seen.append(number), clock=lambda: 1.0)
     for _ in range(2):
-        tap = recorder.connection(*ENDS)
+        tap = recorder.tap(*ENDS)
         tap.data(C, ASK)
     recorder.close()
     assert seen == [0, 1]
@@ -76,7 +84,7 @@ def test_every_name_has_its_sink_and_others_are_refused(tmp_path: Path) -> None:
 def test_a_reset_ends_a_recording_and_late_calls_do_nothing() -> None:
     seen: list[str] = []
     recorder = Recorder(lambda _, item: seen.append(item.summary), clock=lambda: 1.0)
-    tap = recorder.connection(*ENDS)
+    tap = recorder.tap(*ENDS)
     tap.data(C, b"GET / HTTP")
     tap.reset(S)
     tap.end(C)
@@ -90,8 +98,70 @@ def test_any_bytes_can_be_recorded(said: list[tuple[Role, bytes]]) -> None:
     recorder = Recorder(
         "/nowhere/a.pcapng", "/nowhere/a.jsonl", clock=lambda: 1.0, say=lambda text: None
     )
-    tap = recorder.connection(*ENDS)
+    tap = recorder.tap(*ENDS)
     for who, data in said:
         tap.data(who, data)
     tap.end(C)
     recorder.close()
+
+
+def test_a_server_and_a_client_record_the_same_from_within() -> None:
+    heard: dict[str, list[tuple[str, str]]] = {"server": [], "client": []}
+
+    def recorder(name: str) -> Recorder:
+        return Recorder(lambda _, item: heard[name].append((item.sender.value, item.summary)))
+
+    inside, outside = recorder("server"), recorder("client")
+    io = Server(trace=inside)
+
+    @io.on("echo")
+    def echo(socket: Any, *values: Any) -> Any:
+        return values
+
+    port = io.listen()[1]
+    thread = threading.Thread(target=io.run)
+    thread.start()
+    try:
+        for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
+            with Client(f"http://127.0.0.1:{port}", transports=transports, trace=outside) as client:
+                reply = client.emit_with_ack("echo", "hi", b"\x01").result(timeout=20)
+                assert reply == ("hi", b"\x01")
+    finally:
+        io.close()
+        thread.join()
+    inside.close()
+    outside.close()
+    assert Counter(heard["server"]) == Counter(heard["client"])
+    assert ("client", 'message: EVENT "echo" in /, ack 0') in heard["server"]
+    assert not any("not whole" in text for _, text in heard["server"])
+
+
+def test_the_environment_asks_for_a_recording(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    program = (
+        "from rawsio import Server\nfrom rawsio.testing import TestKit\n"
+        "io = Server()\n"
+        "io.on('x', lambda socket: 'y')\n"
+        "with TestKit(io) as kit:\n"
+        "    assert kit.connect().emit_with_ack('x').result(5) == 'y'\n"
+    )
+    env = {**os.environ, "RAWSIO_TRACE": str(path)}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True)
+    assert '"Event"' in path.read_text()
+
+
+def test_what_is_no_recorder_is_refused_when_it_is_given() -> None:
+    with pytest.raises(TypeError, match=r"rawsio\.Recorder"):
+        Server(trace=print)
+    with pytest.raises(TypeError, match=r"rawsio\.Recorder"):
+        Client("http://127.0.0.1:1", trace=print)
+
+
+def test_a_function_that_fails_stops_no_connection() -> None:
+    def fails(number: int, item: Any) -> None:
+        raise RuntimeError("mine")
+
+    io = Server(trace=Recorder(fails))
+    io.on("x", lambda socket: "y")
+    with TestKit(io) as kit:
+        assert kit.connect().emit_with_ack("x").result(timeout=5) == "y"
