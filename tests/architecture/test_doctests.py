@@ -9,7 +9,10 @@ import pytest
 
 from .source import ROOT, Module, modules
 
-DOCUMENTS = ["README.md", *sorted(f"rfc_notes/{p.name}" for p in (ROOT / "rfc_notes").glob("*.md"))]
+DOCUMENTS = [
+    "README.md",
+    *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "rfc_notes").rglob("*.md")),
+]
 
 
 def _run(test: doctest.DocTest) -> list[str]:
