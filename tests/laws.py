@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rawsio.errors import LocalProtocolError
@@ -31,7 +31,7 @@ from rawsio.layer import Closed, Closing, Failed, Role
 
 from .pair import Pair
 
-__all__ = ["Subject", "laws_for", "snapshot"]
+__all__ = ["Subject", "laws_for", "snapshot", "variant"]
 
 TERMINAL = (Closed, Failed)
 
@@ -346,3 +346,17 @@ def laws_for(subject: Subject) -> type:
     """Return a test class that holds the laws for one layer."""
     tests = {**_input_laws(subject), **_pair_laws(subject), **_prepared_law(subject)}
     return type("TestLaws", (), {**tests, "__doc__": "The laws of design, on this layer."})
+
+
+def variant(subject: Subject, *, pairs: bool = True) -> type:
+    """Return the laws for a variant of the layer, with a fifth of the profile's examples.
+
+    ``pairs=False`` leaves only the laws on input.
+    """
+    fewer = settings(max_examples=settings().max_examples // 5)
+    found = laws_for(subject)
+    for name, law in list(vars(found).items()):
+        if name.startswith("test_"):
+            about_input = "wire" in name or "input" in name or "buffered" in name
+            setattr(found, name, fewer(law) if pairs or about_input else None)
+    return found

@@ -98,7 +98,7 @@ def ids_in_code() -> dict[str, str]:
     """Return each rule id that a string literal of rawsio spells -> one place that does."""
     found: dict[str, str] = {}
     for module in modules():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             text = _literal(node) if isinstance(node, ast.expr) else None
             if text is not None and ID.fullmatch(text):
                 found.setdefault(text, module.where(node.lineno))

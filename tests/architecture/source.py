@@ -45,6 +45,11 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, str(self.path))
 
+    @functools.cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Return every node of the tree: many tests look at all of them."""
+        return list(ast.walk(self.tree))
+
     @property
     def is_package(self) -> bool:
         return self.path.name == "__init__.py"

@@ -191,7 +191,7 @@ def test_os_is_used_for_random_bytes_only(module: Module) -> None:
     ]
     wrong += [
         f"{module.where(node.lineno)}: os.{node.attr}"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
@@ -218,7 +218,7 @@ def test_what_is_dear_to_import_is_imported_on_first_use(module: Module) -> None
 
 def _falls_back_to_hashlib(module: Module, line: int) -> bool:
     # `try: from _sha1 import sha1` / `except ImportError: from hashlib import sha1`
-    handlers = [node for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler)]
+    handlers = [node for node in module.nodes if isinstance(node, ast.ExceptHandler)]
     return any(node.lineno < line <= (node.end_lineno or 0) for node in handlers)
 
 

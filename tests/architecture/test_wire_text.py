@@ -23,7 +23,7 @@ def _allowed() -> dict[str, str]:
 def unicode_calls(module: Module) -> list[tuple[str, int]]:
     """Return ``module:call`` and the line of every call that follows Unicode's idea of text."""
     found = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         name = node.func.attr
@@ -35,7 +35,7 @@ def unicode_calls(module: Module) -> list[tuple[str, int]]:
 
 def _function(module: Module, call: ast.Call) -> str:
     inside = "-"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(
             node, (ast.FunctionDef, ast.AsyncFunctionDef)
         ) and node.lineno <= call.lineno <= (node.end_lineno or 0):
@@ -73,7 +73,7 @@ def _is_expression(call: ast.Call) -> bool:
 @for_every_module
 def test_regular_expressions_on_text_name_their_characters(module: Module) -> None:
     wrong = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and _is_expression(node):
             texts = [
                 part.value
@@ -88,7 +88,7 @@ def test_regular_expressions_on_text_name_their_characters(module: Module) -> No
 @for_every_module
 def test_nothing_is_asserted_evaluated_or_pickled(module: Module) -> None:
     wrong = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assert):
             wrong.append(f"{module.where(node.lineno)}: assert vanishes under -O")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from hypothesis import settings
-
 from rawsio.layer import Role
 from rawsio.limits import Limits
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.events import Message, Pong
 from rawsio.websocket.frames import BINARY, encode_frame, text_frame
-from tests.laws import Subject, laws_for
+from tests.laws import Subject, laws_for, variant
 
 from .strategies import events, wire
 
@@ -66,20 +64,6 @@ def subject(limits: Limits, deflate: Agreement | None = None, **options: Any) ->
         max_tick=0.4,
         steps=8,
     )
-
-
-def variant(subject: Subject, *, pairs: bool = True) -> type:
-    """Return the laws for a variant of the layer, with a fifth of the profile's examples.
-
-    ``pairs=False`` leaves only the laws on input.
-    """
-    fewer = settings(max_examples=settings().max_examples // 5)
-    found = laws_for(subject)
-    for name, law in list(vars(found).items()):
-        if name.startswith("test_"):
-            about_input = "wire" in name or "input" in name or "buffered" in name
-            setattr(found, name, fewer(law) if pairs or about_input else None)
-    return found
 
 
 TestPlainLaws = laws_for(subject(GENEROUS))
