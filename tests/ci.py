@@ -19,6 +19,8 @@ interop        the official client, the protocol suites' cases, our browser clie
                ``HTTP_VECTORS`` names, if it does
 starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
                (``tests/bench/starvation.py``)
+check          full only: ``rawsio check``: every case against our own server and client, every
+               wrong peer, and the table of other peers (``tests/check``)
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
@@ -300,6 +302,12 @@ def explore(ctx: Context) -> None:
     ctx.run(Job("explore", [_suite_python(), "-m", "tests.explore", "600"]))
 
 
+def check(ctx: Context) -> None:
+    """Check our own server and client with every case, and measure other peers."""
+    ctx.run(Job("check, in memory", [_suite_python(), "-m", "tests.check.full"]))
+    ctx.run(Job("check, peers", [_suite_python(), "-m", "tests.interop.conformance"]))
+
+
 def queue(ctx: Context) -> None:
     """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
     for name in ("queue_kill", "queue_power", "queue_full"):
@@ -327,9 +335,10 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "soak": (soak, 600),
     "explore": (explore, 720),
     "queue": (queue, 420),
+    "check": (check, 900),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue"}
+ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "fine",
     "lax",
     "noted",
+    "prefix_of",
     "rows",
 ]
 
@@ -89,8 +90,8 @@ class Case:
 
     @property
     def prefix(self) -> str:
-        """The id without its last word: ``http.line``."""
-        return self.id.rpartition(".")[0]
+        """The first two words of the id: ``http.line``."""
+        return prefix_of(self.id)[0]
 
     @property
     def data(self) -> bytes:
@@ -109,6 +110,16 @@ class Case:
     def layer(self) -> str:
         """The first word of the id: ``http``, ``ws``, ``eio``, ``sio`` or ``client``."""
         return self.id.partition(".")[0]
+
+
+def prefix_of(case_id: str) -> tuple[str, str]:
+    """Return the prefix of an id and the rest.
+
+    >>> prefix_of("http.version.2.0")
+    ('http.version', '2.0')
+    """
+    layer, family, rest = case_id.split(".", 2)
+    return f"{layer}.{family}", rest
 
 
 _LEVELS = {"EITHER": "MAY", "INFO": "MAY", "LIM": "SHOULD", "TIME": "SHOULD"}

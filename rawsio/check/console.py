@@ -89,11 +89,24 @@ def summary(report: dict[str, Any], allowed: Allowed, *, strict: bool, most: int
     return "\n".join(lines)
 
 
+def _rule(rule: str) -> str:
+    """Return what a rule says, empty for an id that stands in no table."""
+    from rawsio.rules import find
+
+    try:
+        return find(rule).text
+    except KeyError:
+        return ""
+
+
 def _failure(report: dict[str, Any], case: dict[str, Any]) -> list[str]:
     lines = [f"{case['verdict']}  {case['id']}  [{case['rule']}]  {case['text']}"]
     lines.append(f"    expected {case['expected']}, got {case['got'] or 'nothing'}")
     if case["note"]:
         lines.append(f"    {case['note']}")
+    text = _rule(case["rule"])
+    if text:
+        lines.append(f"    rule: {text}")
     lines += [f"    {line}" for line in wire_text(case, 300).split("\n")[:12] if line]
     lines.append(f"    again: {repeat(report, case['id'])}")
     return lines

@@ -318,7 +318,7 @@ def _packets(talk: Talk) -> Finding:
 
 
 CASES: list[Case] = [
-    *rows("eio.beat", "engineio-v4-heartbeat-interval", "EBEAT", EIO_JUDGES, _BEAT),
+    *rows("eio.beat", "engineio-v4-heartbeat-interval", "EBEAT", EIO_JUDGES, _BEAT, "serial"),
     *rows("eio.beat", "engineio-v4-heartbeat-direction", "EEND", EIO_JUDGES, _WRONG_WAY),
     *rows("eio.close", "engineio-v4-close-packet", "EEND", EIO_JUDGES, _CLOSE),
     *rows(

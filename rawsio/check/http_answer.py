@@ -77,7 +77,7 @@ def _dates(talk: Talk) -> Finding:
     from email.utils import parsedate_to_datetime
     from time import time
 
-    missing = [a for a in talk.target.seen if not a.all("date") and a.status < 400]
+    missing = [a for a in talk.target.seen if not a.all("date") and 200 <= a.status < 500]
     wrong = next((_date(a) for a in talk.target.seen if a.all("date") and _date(a)), "")
     if wrong:
         return failed(wrong)

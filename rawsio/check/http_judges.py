@@ -52,6 +52,11 @@ def _crashed(status: int) -> bool:
     return status >= 500 and status not in _TOLERATED
 
 
+def _answered_early(talk: Talk, case: Case) -> bool:
+    """Whether what is wrong with a case is behind what this server answers to."""
+    return talk.target.early and case.prefix in ("http.chunk", "http.trailer")
+
+
 def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Finding:
     """REJ: 400, the connection ends, the request behind it is not answered."""
     need_http(talk)
@@ -67,6 +72,9 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
         return lax(got) if wire.ended else failed(got, "neither an answer nor an end")
     first = heard.statuses[0]
     if first < 400:
+        refused = all(400 <= status < 500 for status in heard.statuses[1:])
+        if _answered_early(talk, case) and refused and wire.ended:
+            return lax(got, "answered before the body was read, then ended")
         if lenient and first == control(talk):
             return lax(got, "accepted as the lenient rule allows")
         return failed(got, "a request that must be refused was accepted")
@@ -180,6 +188,8 @@ def _incomplete(talk: Talk, case: Case) -> Finding:
     if not heard.answers:
         return lax(got) if wire.ended else failed(got, "the peer waits for ever")
     status = heard.statuses[0]
+    if status < 400 and talk.target.early and not _crashed(status):
+        return lax(got, "answered before the body was read")
     if status < 400 or _crashed(status):
         return failed(got, "half a body was taken for a whole one")
     return fine(got)

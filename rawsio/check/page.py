@@ -10,7 +10,16 @@ from __future__ import annotations
 from rawsio.explain import as_text, explain_http, explain_websocket
 from rawsio.layer import Role
 
-from .case import ERROR, FAILED, INFORMATIONAL, NON_STRICT, OK, UNIMPLEMENTED, VERDICTS
+from .case import (
+    ERROR,
+    FAILED,
+    INFORMATIONAL,
+    NON_STRICT,
+    OK,
+    UNIMPLEMENTED,
+    VERDICTS,
+    prefix_of,
+)
 from .outcome import crossings
 from .reports import repeat, wire_text
 
@@ -36,7 +45,7 @@ _STYLE = """
   --none: #999; --bad: #ff7b72; --error: #d2a8ff; } }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 75rem; margin: auto; padding: 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
-.sum span { margin-right: 1.2em; white-space: nowrap; }
+.sum { display: flex; flex-wrap: wrap; gap: .2em 1.2em; }
 .row { display: flex; flex-wrap: wrap; gap: 3px; }
 .row a { width: 1.05rem; height: 1.05rem; border-radius: 3px; background: currentColor;
   display: block; }
@@ -63,11 +72,11 @@ function filter() {
   }
 }
 text.addEventListener("input", filter); want.addEventListener("change", filter);
-function open() {
+function show() {
   const found = document.getElementById(location.hash.slice(1));
   if (found) { found.open = true; found.scrollIntoView(); }
 }
-addEventListener("hashchange", open); open();
+addEventListener("hashchange", show); show();
 """
 
 
@@ -137,7 +146,7 @@ def as_html(report: dict[str, Any]) -> str:
 def _matrix(report: dict[str, Any]) -> list[str]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for case in report["cases"]:
-        groups.setdefault(case["id"].rpartition(".")[0], []).append(case)
+        groups.setdefault(prefix_of(case["id"])[0], []).append(case)
     lines = []
     for prefix, cases in groups.items():
         cells = "".join(

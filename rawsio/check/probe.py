@@ -71,6 +71,10 @@ def _probe_http(talk: Talk, path: str) -> None:
     posted = _ask(talk, post("Content-Length: 5"), "POST")
     target.control["POST"] = posted.status if posted else target.control["GET"]
     target.echoes = posted is not None and posted.body == b"hello"
+    wire = talk.dial()
+    wire.send(target.fill(post("Content-Length: 5", body=b"")))
+    target.early = bool(wire.receive(0.4))
+    wire.close()
 
 
 def alive(talk: Talk) -> bool:

@@ -6,7 +6,16 @@ page for people is in :mod:`rawsio.check.page`.
 
 from __future__ import annotations
 
-from .case import ERROR, FAILED, INFORMATIONAL, NON_STRICT, OK, UNIMPLEMENTED, VERDICTS
+from .case import (
+    ERROR,
+    FAILED,
+    INFORMATIONAL,
+    NON_STRICT,
+    OK,
+    UNIMPLEMENTED,
+    VERDICTS,
+    prefix_of,
+)
 from .outcome import crossings
 
 TYPE_CHECKING = False
@@ -74,7 +83,7 @@ def as_junit(report: dict[str, Any]) -> str:
     """Return JUnit XML: a suite for each prefix, the bytes of a failed case in its output."""
     suites: dict[str, list[dict[str, Any]]] = {}
     for case in report["cases"]:
-        suites.setdefault(case["id"].rpartition(".")[0], []).append(case)
+        suites.setdefault(prefix_of(case["id"])[0], []).append(case)
     total = report["counts"]
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
@@ -101,7 +110,7 @@ def _suite(report: dict[str, Any], prefix: str, cases: Sequence[dict[str, Any]])
         "</properties>",
     ]
     for case in cases:
-        name = case["id"].rpartition(".")[2]
+        name = prefix_of(case["id"])[1]
         seconds = case["ms"] / 1000
         lines.append(f'<testcase classname="{prefix}" name="{_xml(name)}" time="{seconds:.3f}">')
         lines += _junit_body(report, case)

@@ -190,5 +190,7 @@ def judge_bad(made: Client, packets: Sequence[Packet]) -> Finding:
     if packet is not None:
         return lax("the connection goes on", "the bad packet was dropped")
     if isinstance(made.session, Socket) and not made.session.ended:
+        if made.join("/custom") is not None:
+            return lax("the connection goes on", "the bad packet was dropped")
         return failed(said, "silence: neither closed nor going on")
     return fine("the connection was closed")

@@ -36,7 +36,8 @@ class Target:
     """A server under test.
 
     ``path`` answers plain HTTP requests; ``control`` is the status that it gives to a method;
-    ``echoes`` says whether it sends the body of a POST back.  ``websocket`` is the target of
+    ``echoes`` says whether it sends the body of a POST back, ``early`` whether it answers a POST
+    before it has the body.  ``websocket`` is the target of
     WebSocket handshakes and ``manner`` how messages come back there: ``raw``, ``engine`` (as
     Engine.IO messages), ``socket`` (as Socket.IO events) or ``""``.  ``engine`` and ``socket``
     are the paths of Engine.IO and of Socket.IO.  ``addresses`` are host and port of the target
@@ -51,6 +52,7 @@ class Target:
         self.path = "/"
         self.control: dict[str, int] = {}
         self.echoes = False
+        self.early = False
         self.websocket = ""
         self.websocket_at = ""
         self.manner = ""

@@ -129,6 +129,9 @@ def ended_with(code: int) -> Callable[[Talk, Case], Finding]:
 def judge_end(channel: Channel, case: Case, code: int, before: list[tuple[int, bytes]]) -> Finding:
     """Judge a connection that has to be failed with a close code."""
     ended = channel.read_until_closed(stop=STILL)
+    if channel.close_frame is None and not channel.wire.ended:
+        # A server may answer pings before its application has seen the bad message.
+        channel.read_until_closed(channel.talk.patience / 2)
     closed = channel.close_frame
     messages = channel.messages()
     if closed is None and not channel.wire.ended:
@@ -137,6 +140,8 @@ def judge_end(channel: Channel, case: Case, code: int, before: list[tuple[int, b
         why = "the connection goes on" if ended else "nothing happens"
         return failed(channel.said(), why)
     if messages and messages != before:
+        if case.expect.endswith("-S"):
+            return lax(channel.said(), "accepted")
         return failed(channel.said(), "bad data came back")
     if closed is not None and not channel.wire.ended:
         channel.wire.send(encode(F(CLOSE, closed.payload[:2])))
@@ -162,9 +167,14 @@ def _fast_1007(talk: Talk, case: Case) -> Finding:
     channel.read_until_closed(stop=STILL)
     early = channel.close_frame is not None or bool(channel.wire.ended)
     if not early:
+        channel.read_until_closed(channel.talk.patience / 8)
+        early = channel.close_frame is not None or bool(channel.wire.ended)
+    if not early:
         last = F(CONTINUATION, b"", bare=True)
         channel.wire.send(encode(last) + encode(F(PING, b"behind")))
         channel.read_until_closed(stop=b"behind")
+        if channel.close_frame is None:
+            channel.read_until_closed(channel.talk.patience / 2)
     closed = channel.close_frame
     if closed is None:
         return lax(channel.said()) if channel.wire.ended else failed(channel.said(), "accepted")
@@ -211,7 +221,8 @@ def judge_close(channel: Channel, code: int | None, before: list[tuple[int, byte
     if behind:
         return failed(got, "frames behind the close frame")
     if channel.messages() != before:
-        return failed(got, f"{len(before)} messages were due before it")
+        why = f"{len(before)} messages were due before it"
+        return failed(got, why) if channel.messages() else lax(got, why)
     if not legal(closed.code):
         return failed(got, "this close code may not be sent")
     if closed.code not in (code, None) and not (code is None and closed.code == 1000):

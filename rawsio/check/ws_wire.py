@@ -187,6 +187,8 @@ class Channel:
                 frame, self.at = found
                 self.frames.append(frame)
                 self.talk.target.frames.append((frame.opcode, frame.masked))
+                if self.manner in ("engine", "socket") and frame.payload == b"2":
+                    self.wire.send(encode(F(TEXT, b"3")))  # a heartbeat of Engine.IO
                 return frame
             if not self.wire.receive(seconds):
                 return None

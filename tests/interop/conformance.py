@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rawsio.check.case import VERDICTS
+from rawsio.check.case import VERDICTS, prefix_of
 from rawsio.check.programs import program
 from rawsio.check.reports import LAYERS
 from tests.__main__ import EnvironmentFailed, environment
@@ -240,7 +240,7 @@ def table(reports: dict[str, dict[str, Any]]) -> list[str]:
 def _grouped(ids: list[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for case_id in ids:
-        prefix, _, word = case_id.rpartition(".")
+        prefix, word = prefix_of(case_id)
         found.setdefault(f"`{prefix}`", []).append(word)
     return {prefix: ", ".join(words) for prefix, words in found.items()}
 
