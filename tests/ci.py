@@ -26,6 +26,9 @@ explore        full only: every order of deliveries, breaks, timers and calls in
                (``tests/explore``), deeper than the suite goes
 queue          full only: the durable queue, killed 100 times, without power, on a full disk
                (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
+trace          full only: 10,000 conversations through the proxy, the official clients and server
+               with it between them, captures beside tshark (``tests/interop/captures.py``), its
+               speed (``tests/bench/proxy.py``)
 =============  ================================================================================
 
 A failure does not stop the sections that follow.  A test that was skipped is an error, unless
@@ -207,6 +210,7 @@ def prepare(ctx: Context) -> None:
     wanted = {
         **{"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         **{"redis-server": "redis-server", "openssl": "openssl"},
+        **{"tshark": "tshark", "tcpdump": "tcpdump"},
     }
     missing = [package for program, package in wanted.items() if shutil.which(program) is None]
     if find_spec("ensurepip") is None:  # Debian keeps it apart from its Python
@@ -315,6 +319,16 @@ def queue(ctx: Context) -> None:
     ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
 
 
+def trace(ctx: Context) -> None:
+    """Judge the proxy and what is read from captures."""
+    python = _suite_python()
+    ctx.run(Job("conversations", [python, "-m", "tests.soak.proxy"]))
+    suites = ["--traced=--split 100", "--reference", "official_client"]
+    ctx.run(Job("behind the proxy", [python, "-m", "tests.interop.run", *suites]))
+    ctx.run(Job("captures", [python, "-m", "tests.interop.captures"]))
+    ctx.run(Job("bench proxy", [python, "-m", "tests.bench.proxy"]))
+
+
 def starvation(ctx: Context) -> None:
     """Measure who waits beside floods, and beside broadcasts."""
     command = [_suite_python(), "-m", "tests.bench.starvation", "--check"]
@@ -336,9 +350,10 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "explore": (explore, 720),
     "queue": (queue, 420),
     "check": (check, 900),
+    "trace": (trace, 900),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check"}
+ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check", "trace"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

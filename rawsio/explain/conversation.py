@@ -9,6 +9,8 @@ connections of one Engine.IO session, so that a packet finds its attachments in 
 
 from __future__ import annotations
 
+from itertools import count
+
 from rawsio.errors import HTTPError, SocketIOError
 from rawsio.http.messages import Request, Response
 from rawsio.layer import Role, record
@@ -46,6 +48,7 @@ GENEROUS = DEFAULT.but(
 )
 """Limits for looking at what others agreed on: large, as theirs may be, but finite."""
 
+_numbers = count()
 _HTTP = Pattern(rb"(?:(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) |[A-Z-]{3,20} [!-~]+ |HTTP/1\.)")
 _TLS = Pattern(rb"[\x14-\x18]\x03[\x00-\x04]")
 _PREFIXES = (b"H", b"HT", b"HTT", b"HTTP", b"HTTP/", b"HTTP/1")
@@ -136,13 +139,13 @@ class Conversation:
         self._size = {Role.CLIENT: 0, Role.SERVER: 0}
         self._lost: set[Role] = set()
         # A name for the session of a WebSocket whose request was not seen, or has no id yet.
-        self._own = f"#{id(self)}"
+        self._own = f"#{next(_numbers)}"
 
     def feed(self, sender: Role, data: bytes) -> list[Item]:
         """Return the messages that the next bytes of one direction complete."""
         start = self._size[sender]
         self._size[sender] += len(data)
-        if sender in self._lost or not data:
+        if not data or (sender in self._lost and not self._resumes(sender, data, start)):
             return []
         if not self.protocol:
             return self._find_out(sender, data)
@@ -156,6 +159,18 @@ class Conversation:
         tree = Field(0, len(data), "data", shown(data[:100]), "", "", [], data)
         return [self._item(sender, (), tree, start)]
 
+    def _resumes(self, sender: Role, data: bytes, start: int) -> bool:
+        """Say whether a direction of HTTP goes on behind a hole: a head begins here."""
+        if self.protocol != "http" or not _HTTP.match(data):
+            return False
+        self._lost.discard(sender)
+        self._http[sender] = Messages(sender, self._limits, own=True)
+        self._base[sender] = start
+        if sender is Role.SERVER:
+            for asked in self._asked:
+                self._http[sender].ask(asked.method)
+        return True
+
     def missing(self, sender: Role, size: int) -> list[Item]:
         """Bytes of one direction were not seen: it cannot be followed any further."""
         start = self._size[sender]
@@ -163,7 +178,7 @@ class Conversation:
         tree = Field(0, 0, "missing", f"{size} bytes", "not in the capture", "", [], b"")
         items = self.end(sender)
         if sender not in self._lost:
-            tree.meaning += "; what follows is not explained"
+            tree.meaning += "; what follows is not explained before a head of HTTP"
         self._lost.add(sender)
         return [*items, self._item(sender, (), tree, start)]
 
@@ -248,7 +263,7 @@ class Conversation:
 
     def _of_http(self, sender: Role, field: Field, head: Request | Response | None) -> Item:
         asked = self._now if sender is Role.CLIENT else self._answered
-        item = self._item(sender, ("HTTP",), field, field.start)
+        item = self._item(sender, ("HTTP",), field, self._base[sender] + field.start)
         if field.name.endswith("head"):
             item.head = _head_of(field, head)
         elif not field.wrong:

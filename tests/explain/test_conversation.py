@@ -157,6 +157,20 @@ def test_a_direction_with_bytes_missing_is_not_followed_any_further() -> None:
     assert conversation.feed(S, answer(b"2"))
 
 
+def test_http_goes_on_behind_a_hole_where_a_head_begins() -> None:
+    conversation = Conversation()
+    first = get("transport=polling&sid=x")
+    conversation.feed(C, first)
+    conversation.missing(C, 100)
+    conversation.feed(S, answer(b"2"))
+    (again,) = conversation.feed(C, get("transport=polling&sid=y"))
+    assert (again.offset, again.session) == (len(first) + 100, "y")
+    conversation.missing(S, 50)
+    items = conversation.feed(S, answer(b'42["hi"]'))
+    assert packets(items) == [Event("/", ["hi"])]
+    assert not any(item.wrong for item in items)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(Role), http_bytes | frame_bytes), max_size=4),
     st.integers(1, 30),

@@ -11,7 +11,7 @@ names a folder that has them already.
 
 ``--reference`` runs the suites against the official server instead of ours, to judge the judges.
 ``--traced`` puts the proxy of ``rawsio trace`` before the server, to judge the proxy; it may have
-options of the proxy, as in ``--traced="--split 7"``.
+options of the proxy, as in ``--traced="--split 100"``.
 What the suites write (screenshots) goes into ``.interop/results``.  The exit code is 0 if
 every suite passed and no test was skipped that ``tests/skips.txt`` does not name.
 """

@@ -7,6 +7,7 @@ proxy's port as the server would.
 
 from __future__ import annotations
 
+import ctypes
 import re
 import signal
 import subprocess
@@ -14,6 +15,14 @@ import sys
 from threading import Thread
 
 __all__ = ["main"]
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
+
+
+def _die_with_parent() -> None:
+    """Have the system kill this child when whoever started it is killed, as suites do."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> int:
@@ -25,8 +34,9 @@ def main(arguments: list[str]) -> int:
     server = subprocess.Popen(
         [*command, "--mode", mode, "--port", "0"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # who kills us must not wait for those that are left
+        stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
     )
     proxy = None
     try:
@@ -36,7 +46,11 @@ def main(arguments: list[str]) -> int:
         to = f"http://127.0.0.1:{found[1]}"
         trace = [sys.executable, "-m", "rawsio", "trace", "--to", to, "--listen", port]
         proxy = subprocess.Popen(
-            [*trace, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*trace, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
         )
         assert proxy.stdout is not None
         print(f"PORT {proxy.stdout.readline().strip().rsplit(':', 1)[1]}", flush=True)
