@@ -37,6 +37,7 @@ COMMANDS = {
     "check": "test a server against the rules of its protocols",
     "explain": "say what bytes, packets and captures mean, field by field",
     "trace": "stand between a client and a server: show, record, spoil what passes",
+    "queue": "look into the file of durable queues, and put it right",
     "rules": "look up a rule by its id: what it says, and what keeps it",
     "states": "print the table of a layer: what is legal when",
 }

@@ -2,7 +2,12 @@
 
 A :class:`Keeper` stands between the queues of a file and the thread that works on it.  What is
 asked for while a transaction runs waits for the next one; two are never in flight.  The loop never
-waits for the disk.  A store in memory needs no thread, and is asked at once.
+waits for the disk.
+
+Callers that wait for a commit come back together, but not at the same instant.  A transaction that
+began with the first of them would take few, and from then on two halves would take turns.  So after
+a slow commit the next one waits until about as many have come as there were, a quarter of the
+commit's time at most.  A store in memory needs no thread, and is asked at once.
 """
 
 from __future__ import annotations
@@ -36,6 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Keeper"]
 
+_SLOW = 0.001
+"""Seconds of a commit from which on it is worth waiting for others."""
+_CROWD = 4
+"""How many operations make it likely that as many are about to come."""
+_GATHER = 0.005
+"""The most seconds that a transaction waits for them."""
 _SAMPLES = 512
 """How many commits the statistics are about."""
 
@@ -58,6 +69,9 @@ class Keeper:
         self._over = False
         self._timer: Any = None
         self._broken = ""
+        # Until when to wait for how many operations.
+        self._patience = 0.0
+        self._expected = 0
         self._clock: Any = None
         self._offset = self._last = 0.0
         self._emptied: Callable[[], None] | None = None
@@ -104,6 +118,9 @@ class Keeper:
         if self._busy or self._over:
             return
         now = self.now()
+        if now < self._patience and self._count_waiting() < self._expected:
+            self._set_timer(self._patience - now)
+            return
         for client in self.clients:
             client.take(client.queue.tick(now))
         operations: list[Any] = []
@@ -156,6 +173,9 @@ class Keeper:
             for (client, length), count in zip(asked, counts, strict=True):
                 client.take(client.queue.receive(results[at : at + length], count))
                 at += length
+            if seconds > _SLOW and len(operations) >= _CROWD:
+                self._expected = (len(operations) + self._count_waiting()) * 9 // 10
+                self._patience = self.now() + min(_GATHER, seconds / 4)
         if self._emptied is not None and not self._pending():
             emptied, self._emptied = self._emptied, None
             emptied()
@@ -177,11 +197,17 @@ class Keeper:
     def _wait(self, now: float) -> None:
         deadlines = [client.queue.deadline for client in self.clients]
         due = min((d for d in deadlines if d is not None), default=None)
+        self._set_timer(None if due is None else max(0.0, due - now))
+
+    def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due is not None:
-            self._timer = self.host.call_later(max(0.0, due - now), self.touch)
+        if seconds is not None:
+            self._timer = self.host.call_later(seconds, self.touch)
+
+    def _count_waiting(self) -> int:
+        return sum(client.queue.waiting for client in self.clients)
 
     # Statistics
 

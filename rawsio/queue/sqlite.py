@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["SQLiteStore"]
+__all__ = ["COLUMNS", "SQLiteStore"]
 
 _INLINE = 1024
 """Longest body that stands in the row itself."""
-_COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
+COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
+"""What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
 _INTERRUPTED = "the process ended while this message was being processed"
 
 
@@ -310,7 +311,7 @@ class SQLiteStore:
     def _claim(self, op: Claim) -> list[Row]:
         connection = self.connection
         found = connection.execute(
-            f"SELECT {_COLUMNS} FROM rawsio_message WHERE queue = ? AND state = 0"
+            f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND state = 0"
             " ORDER BY rank, id LIMIT ?",
             (self._ids[op.queue], op.count),
         ).fetchall()
@@ -457,7 +458,7 @@ class SQLiteStore:
     def _peek(self, op: Peek) -> list[Row]:
         state = "" if op.state is None else f" AND state = {op.state:d}"
         found = self.connection.execute(
-            f"SELECT {_COLUMNS} FROM rawsio_message WHERE queue = ? AND id > ?{state}"
+            f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND id > ?{state}"
             " ORDER BY id LIMIT ?",
             (self._ids[op.queue], op.after, op.count),
         ).fetchall()

@@ -93,3 +93,30 @@ def test_a_server_with_nothing_to_do_does_not_turn() -> None:
         assert len(store.batches) == before
         assert io.next_deadline() is None or io.next_deadline() > kit.board.now + 1  # type: ignore[operator]
         assert jobs.stats()["commit_ms_p99"] >= 0
+
+
+def test_after_a_slow_commit_the_next_one_waits_for_as_many_but_not_for_long() -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    with TestKit(io) as kit:
+        kit.run()
+        quick = store.apply
+
+        def slow(operations: list[Any]) -> list[Any]:
+            kit.board.now += 0.01
+            return quick(operations)
+
+        store.apply = slow  # type: ignore[method-assign]
+        jobs.publish_many(range(8))
+        kit.run()
+        store.batches.clear()
+        early = jobs.publish(8)
+        kit.run()
+        assert not early.done()
+        jobs.publish_many(range(6))
+        kit.run()
+        assert store.batches == [7], "as many as before, nearly"
+        alone = jobs.publish(9)
+        kit.advance(0.01)
+        assert alone.done()
+        assert store.batches == [7, 1]

@@ -1,0 +1,294 @@
+"""``rawsio queue DB``: look into the file of durable queues, and put it right.
+
+Without an action it lists the queues of the file.  ``list`` and ``peek`` only read, and may be
+used while a server owns the file.  ``publish``, ``redrive``, ``purge`` and ``drain`` write: they
+take the file's lock, or with ``--url`` ask the server that has it (where its ``allow`` lets them).
+``--json`` prints one JSON value a line.
+"""
+
+from __future__ import annotations
+
+from . import Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import Any
+
+    from rawsio.client.queue import RemoteQueue
+    from rawsio.queue.queue import Queue
+    from rawsio.queue.sqlite import SQLiteStore
+
+__all__ = ["add_arguments", "run"]
+
+_ACTIONS = ("list", "peek", "publish", "redrive", "purge", "drain")
+_STATES = ("ready", "delayed", "blocked", "leased", "dead")
+_OPTIONS = ("key", "delay", "priority", "group", "expires")
+_WAIT = 30.0
+"""Seconds that a server may take to answer."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the file, the action, and what actions need."""
+    parser.add_argument("database", metavar="DB", help="the file")
+    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="list")
+    parser.add_argument("queue", nargs="?", help="the name of a queue")
+    parser.add_argument("body", nargs="?", help="publish: the body, as JSON")
+    parser.add_argument("--json", action="store_true", help="one JSON value a line")
+    parser.add_argument("--url", help="ask the server there: http://host:port/namespace")
+    parser.add_argument("--state", choices=_STATES, help="peek, purge: only messages in this state")
+    parser.add_argument("--limit", type=int, default=100, help="at most so many (%(default)s)")
+    parser.add_argument("--after", type=int, default=0, help="peek: behind this id")
+    parser.add_argument("--key", help="publish: store no second one with this key")
+    parser.add_argument("--delay", type=float, help="publish: deliver after so many seconds")
+    parser.add_argument("--priority", type=int, help="publish: higher first")
+    parser.add_argument("--group", help="publish: process those of a group in order")
+    parser.add_argument("--expires", type=float, help="publish: delete after so many seconds")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the action says."""
+    from rawsio.queue import QueueError, StoreError
+
+    if options.action != "list" and options.queue is None:
+        raise Stop(f"{options.action}: the name of a queue is missing", 2)
+    try:
+        if options.action in ("list", "peek"):
+            _read(options)
+        elif options.url is not None:
+            _ask(options)
+        else:
+            _write(options)
+    except StoreError as error:
+        hint = "; with --url its server does it" if "in use" in str(error) else ""
+        raise Stop(f"{error}{hint}") from None
+    except QueueError as error:
+        raise Stop(str(error)) from None
+    return 0
+
+
+def _print(value: Any, text: str, *, as_json: bool) -> None:
+    from json import dumps
+
+    print(dumps(value, default=_text) if as_json else text)
+
+
+def _text(value: Any) -> str:
+    # Bytes have no form in JSON.
+    return str(bytes(value), "latin-1")
+
+
+# Reading, without being in anybody's way
+
+
+def _read(options: argparse.Namespace) -> None:
+    import sqlite3
+    from pathlib import Path
+
+    path = Path(options.database)
+    if not path.is_file():
+        raise Stop(f"{options.database}: there is no such file")
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        if options.action == "list":
+            _list(connection, options)
+        else:
+            _peek(connection, options)
+    except sqlite3.Error as error:
+        from rawsio.queue.database import translate
+
+        if "no such table" in str(error):
+            raise Stop(f"{options.database}: there are no queues in this file") from None
+        raise translate(error, options.database) from None
+    finally:
+        connection.close()
+
+
+def _list(connection: Any, options: argparse.Namespace) -> None:
+    found = connection.execute("SELECT id, name FROM rawsio_queue ORDER BY name").fetchall()
+    if not options.json:
+        print(f"{'queue':20}" + "".join(f"{name:>10}" for name in (*_STATES, "bytes")))
+    for number, name in found:
+        counts = dict.fromkeys(_STATES, 0)
+        size = 0
+        sql = "SELECT state, count(*), sum(size) FROM rawsio_message WHERE queue = ? GROUP BY state"
+        for state, count, part in connection.execute(sql, (number,)):
+            counts[_STATES[state]] = count
+            size += part
+        text = f"{name:20}" + "".join(f"{n:>10}" for n in (*counts.values(), size))
+        _print({"queue": name, **counts, "bytes": size}, text, as_json=options.json)
+
+
+def _peek(connection: Any, options: argparse.Namespace) -> None:
+    from rawsio.queue.bodies import shown
+    from rawsio.queue.operations import Row
+    from rawsio.queue.sqlite import COLUMNS
+
+    state = "" if options.state is None else f" AND state = {_STATES.index(options.state)}"
+    number = _number(connection, options)
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND id > ?{state}"  # noqa: S608
+        " ORDER BY id LIMIT ?",
+        (number, options.after, options.limit),
+    )
+    for values in found.fetchall():
+        row = Row(*values)
+        if row.body is None:
+            sql = "SELECT data FROM rawsio_body WHERE id = ?"
+            (row.body,) = connection.execute(sql, (row.id,)).fetchone()
+        _print_message(shown(row), options)
+
+
+def _number(connection: Any, options: argparse.Namespace) -> int:
+    sql = "SELECT id FROM rawsio_queue WHERE name = ?"
+    found = connection.execute(sql, (options.queue,)).fetchone()
+    if found is None:
+        raise Stop(f"{options.database}: there is no queue {options.queue!r}")
+    return int(found[0])
+
+
+def _print_message(message: dict[str, Any], options: argparse.Namespace) -> None:
+    error = f"  {message['error']}" if message.get("error") else ""
+    body = ascii(message["body"])
+    body = body if len(body) <= 60 else body[:60] + "..."
+    text = f"{message['id']:>8}  {message['state']:8} {message['deliveries']:>3}  {body}{error}"
+    _print(message, text, as_json=options.json)
+
+
+# Writing, where nobody owns the file
+
+
+def _write(options: argparse.Namespace) -> None:
+    from pathlib import Path
+    from time import time
+
+    from rawsio.queue.queue import Queue
+    from rawsio.queue.sqlite import SQLiteStore
+
+    if options.action != "publish" and not Path(options.database).is_file():
+        raise Stop(f"{options.database}: there is no such file")
+    store = SQLiteStore(options.database)
+    try:
+        if options.action != "publish":
+            _number(store.connection, options)
+        # How often messages may fail is said by the server that uses the file.
+        opened = store.open(options.queue, 2**31, int(time() * 1000))
+        queue = Queue(options.queue, *opened)
+        queue.tick(time())
+        if options.action == "drain":
+            for message in _drained(store, queue, options.limit):
+                _print_message(message, options)
+            return
+        _request(queue, options)
+        (event,) = _turn(store, queue)
+        _print_answer(event, options)
+    finally:
+        store.close()
+
+
+def _turn(store: SQLiteStore, queue: Queue) -> list[Any]:
+    events: list[Any] = []
+    while operations := queue.operations():
+        events += queue.receive(store.apply(operations), store.counts(queue.name))
+    return events
+
+
+def _request(queue: Queue, options: argparse.Namespace) -> None:
+    if options.action == "publish":
+        from rawsio.queue.bodies import encode_body
+
+        queue.publish("publish", encode_body(_body(options)), **_publishing(options))
+    elif options.action == "redrive":
+        queue.redrive("redrive", options.limit)
+    elif options.state is None:
+        queue.purge("purge")
+    else:
+        queue.purge("purge", [options.state])
+
+
+def _body(options: argparse.Namespace) -> Any:
+    from json import loads
+
+    if options.body is None:
+        raise Stop("publish: the body is missing, as JSON", 2)
+    try:
+        return loads(options.body)
+    except ValueError as error:
+        raise Stop(f"publish: the body is no JSON: {error}", 2) from None
+
+
+def _publishing(options: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(options, name) for name in _OPTIONS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _drained(store: SQLiteStore, queue: Queue, limit: int) -> Iterator[dict[str, Any]]:
+    """Give the messages that are ready; each is deleted when the next one is asked for."""
+    from rawsio.queue.bodies import decode_body
+    from rawsio.queue.messages import Deliver
+
+    queue.consume("drain")
+    for _ in range(limit):
+        delivered = [event for event in _turn(store, queue) if isinstance(event, Deliver)]
+        if not delivered:
+            return
+        (delivery,) = delivered[0].deliveries
+        yield {
+            "id": delivery.id,
+            "state": "drained",
+            "body": decode_body(delivery.body),
+            "deliveries": delivery.deliveries,
+            "published": delivery.published,
+            "key": delivery.key,
+            "group": delivery.group,
+        }
+        queue.ack(delivery.token)
+    queue.cancel("drain")
+    _turn(store, queue)
+
+
+# Asking the server
+
+
+def _ask(options: argparse.Namespace) -> None:
+    import rawsio
+    from rawsio import ConnectionClosed, Refused
+
+    try:
+        socket = rawsio.connect(options.url)
+    except (ConnectionClosed, Refused, TimeoutError) as error:
+        raise Stop(str(error)) from None
+    with socket:
+        try:
+            value = _asked(socket.queue(options.queue), options).result(_WAIT)
+        except (ConnectionClosed, TimeoutError) as error:
+            raise Stop(f"{options.url}: {error}") from None
+    _print_value(value, options)
+
+
+def _asked(queue: RemoteQueue, options: argparse.Namespace) -> Any:
+    if options.action == "publish":
+        return queue.publish(_body(options), **_publishing(options))
+    if options.action == "redrive":
+        return queue.redrive(options.limit)
+    if options.action == "purge":
+        return queue.purge(*([options.state] if options.state else []))
+    raise Stop("drain: only where nobody owns the file; a client consumes instead", 2)
+
+
+def _print_answer(event: Any, options: argparse.Namespace) -> None:
+    from rawsio.queue.messages import Rejected
+
+    if isinstance(event, Rejected):
+        raise event.error
+    _print_value(event.value, options)
+
+
+def _print_value(value: Any, options: argparse.Namespace) -> None:
+    if options.action == "publish":
+        text = f"{value.id}{' (it was there already)' if value.duplicate else ''}"
+        _print({"id": value.id, "duplicate": value.duplicate}, text, as_json=options.json)
+    else:
+        word = "redriven" if options.action == "redrive" else "purged"
+        _print({word: value}, f"{value} {word}", as_json=options.json)
