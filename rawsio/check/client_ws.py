@@ -62,6 +62,8 @@ def refuses(made: Host, closed: Callable[[], bool]) -> Finding:
     """Judge that the client ends the connection and tells its user, without a storm."""
     ended = made.work(closed, 5.0)
     before = made.connections
+    if getattr(made.caller, "blind", False):
+        return fine(made.said()) if ended else failed(made.said(), "the client goes on")
     told = made.work(lambda: any(i.get("event") in _TROUBLE for i in made.seen), 2.0)
     made.work(lambda: False, 0.3)
     said = made.said()

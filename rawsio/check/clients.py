@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from rawsio.layer import record
 
+from .asked_cases import AskedCases
 from .callers import ProcessCaller
 from .catalogue import Selection, client_cases
 from .outcome import report as make_report
 from .runner import Options, Runner
 from .servers import tool
-from .sockets import SocketWorld
+from .sockets import Listener, SocketWorld
 from .target import Target
 
 TYPE_CHECKING = False
@@ -24,9 +25,47 @@ if TYPE_CHECKING:
     from .case import Case
     from .runner import Result
 
-__all__ = ["ClientCheck", "check_client"]
+__all__ = ["ClientCheck", "check_asking", "check_client"]
 
 _AT_ONCE = 4
+
+
+def check_asking(
+    check: ClientCheck,
+    port: int,
+    *,
+    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]],
+    listening: Callable[[str], object],
+) -> tuple[list[Result], dict[str, Any]]:
+    """Let WebSocket clients ask for the selected cases; see :mod:`rawsio.check.asked_cases`.
+
+    ``listening`` is told the URL.  Ends with ``/stopServer``, or a KeyboardInterrupt.
+    """
+    from datetime import datetime, timezone
+
+    world, target, listener = SocketWorld({}), Target("http://127.0.0.1"), Listener(port=port)
+    runner = Runner(target, world, check.options, None, None)
+    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
+    cases = [case for case in cases if case.id.startswith("client.ws.")]
+    shown = {
+        "url": f"ws://{listener.address[0]}:{listener.address[1]}",
+        "probe": {"contract": "cases that are asked for"},
+    }
+    told = planned(shown, cases)
+    listening(str(shown["url"]))
+    started, began = datetime.now(timezone.utc), world.time()
+    try:
+        results = AskedCases(cases, runner.one_with).serve(listener, told)
+    finally:
+        listener.close()
+    return results, make_report(
+        results,
+        shown,
+        tool=tool(),
+        started=started.isoformat(timespec="seconds"),
+        duration=world.time() - began,
+        repeat=f"python3 -m rawsio check --client --listen {port}",
+    )
 
 
 @record

@@ -74,6 +74,7 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
     if first < 400:
         refused = all(400 <= status < 500 for status in heard.statuses[1:])
         if _answered_early(talk, case) and refused and wire.ended:
+            talk.facts["mild"] = "when an answer comes depends on when the body does"
             return lax(got, "answered before the body was read, then ended")
         if lenient and first == control(talk):
             return lax(got, "accepted as the lenient rule allows")
@@ -224,6 +225,9 @@ def _count(
     got = ended_by(wire, heard)
     if heard.problem or len(heard.answers) > wanted:
         return failed(got, f"{wanted} answers were due")
+    if heard.complete < wanted and talk.target.early and wire.ended:
+        talk.facts["mild"] = "when an answer comes depends on when the body does"
+        return lax(got, "answered before the body was read, then ended")
     if heard.complete < wanted:
         said = heard.answers and heard.answers[-1].closes
         return lax(got, "closes earlier, but says so") if said else failed(got, "answers miss")

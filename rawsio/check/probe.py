@@ -68,9 +68,9 @@ def _probe_http(talk: Talk, path: str) -> None:
     target.control = {"GET": statuses[target.path]}
     head = _ask(talk, get(method="HEAD"), "HEAD")
     target.control["HEAD"] = head.status if head else target.control["GET"]
-    posted = _ask(talk, post("Content-Length: 5"), "POST")
+    posted = _ask(talk, post("Content-Length: 5", body=b"probe"), "POST")
     target.control["POST"] = posted.status if posted else target.control["GET"]
-    target.echoes = posted is not None and posted.body == b"hello"
+    target.echoes = posted is not None and posted.body == b"probe"
     wire = talk.dial()
     wire.send(target.fill(post("Content-Length: 5", body=b"")))
     target.early = bool(wire.receive(0.4))

@@ -75,6 +75,12 @@ def _add_clients(parser: argparse.ArgumentParser) -> None:
         help="what the client speaks (%(default)s); ws: it echoes messages",
     )
     clients.add_argument(
+        "--listen",
+        type=int,
+        metavar="PORT",
+        help="WebSocket clients ask for cases here, as Autobahn's do (/getCaseCount, /runCase)",
+    )
+    clients.add_argument(
         "--driver",
         choices=programs("driver"),
         help="print a program that drives a client for the cases; run nothing",
@@ -224,9 +230,17 @@ def _allowed(options: argparse.Namespace) -> Allowed:
 
 
 def _check_client(options: argparse.Namespace) -> int:
-    from rawsio.check.clients import ClientCheck, check_client
+    from rawsio.check.clients import ClientCheck, check_asking, check_client
 
     command = [*([options.url] if options.url else []), *options.words]
+    if options.listen is not None and not command:
+        allowed, planned = _allowed(options), _Planned()
+        check = ClientCheck([], _selection(options), _options(options), "ws")
+        _results, report = check_asking(
+            check, options.listen, planned=planned, listening=lambda url: print(url, flush=True)
+        )
+        planned.end()
+        return _tell(options, report, allowed)
     if not command:
         raise Stop("a command is expected: rawsio check --client -- node driver.js", 2)
     allowed, planned = _allowed(options), _Planned()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from rawsio.check.catalogue import SERVER_FAMILIES, server_cases
-from rawsio.check.runner import counts
+from rawsio.check.probe import probe
+from rawsio.check.runner import Options, Result, Runner, counts
+from rawsio.check.target import Target
+from rawsio.testing import TestKit
 from tests.architecture.rules import rules
 
-from .world import check, contract
+from .world import MemoryWorld, check, contract
 
 
 def test_no_case_fails_on_our_own_server() -> None:
@@ -41,3 +44,21 @@ def test_every_rule_of_a_case_stands_in_the_notes() -> None:
 def test_every_family_has_the_ids_of_its_prefix() -> None:
     layers = {name.partition("_")[0] for name in SERVER_FAMILIES}
     assert {case.layer for case in server_cases()} == layers
+
+
+def test_an_interrupt_keeps_what_ran() -> None:
+    cases = [case for case in server_cases() if case.id.startswith("http.version.")]
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        world = MemoryWorld(kit)
+        target = probe(world, Target("http://127.0.0.1"))
+        runner = Runner(target, world, Options(jobs=1, fast=True))
+        heard: list[str] = []
+
+        def told(result: Result) -> None:
+            heard.append(result.id)
+            if len(heard) == 3:
+                raise KeyboardInterrupt
+
+        results = runner.run(cases, told)
+    assert [result.id for result in results] == heard
+    assert runner.stopped
