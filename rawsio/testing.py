@@ -25,8 +25,11 @@ The one idea: **only the wire is not real** (:mod:`rawsio.net.memory`).  Everyth
 (streams, HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while
 there is something to do, and jumps to the next timer when somebody waits.
 
+:meth:`TestKit.hold` takes the wire into the test's hands: what is sent stays on its way, and the
+test says what arrives next, in which order, and where it is split.
+
 What is left out: handlers on an executor's threads and ``async def`` handlers, whose time is the
-real one; TLS; the order in which a real network would lose things.
+real one.
 """
 
 from __future__ import annotations
@@ -72,7 +75,8 @@ class TestKit:
     """A server, its clients, and the clock; a context manager.
 
     ``io`` is a server that serves nobody yet; it stays on the kit's loop.  ``url`` is the address
-    that clients give for it.  While ``refusing`` is true, new connections are refused.
+    that clients give for it.  ``tls`` is the server's ``ssl.SSLContext``, for ``https`` in ``url``;
+    clients take theirs as always.  While ``refusing`` is true, new connections are refused.
 
     >>> from rawsio import Server
     >>> io = Server()
@@ -86,11 +90,14 @@ class TestKit:
 
     __test__ = False  # a class named Test..., but not one of pytest's
 
-    def __init__(self, io: Server, *, url: str = "http://testkit", seed: int = 0) -> None:
+    def __init__(
+        self, io: Server, *, url: str = "http://testkit", tls: Any = None, seed: int = 0
+    ) -> None:
         _check_server(io)
         self.board = Switchboard()
         self.loop = Loop(self.board, self.board.time)  # type: ignore[arg-type]  # what it asks for
         self.url = url
+        self._tls = tls
         self.refusing = False
         self.clients: list[Client] = []
         self._random = Random(seed)  # noqa: S311 - the same in each run is the point
@@ -183,7 +190,7 @@ class TestKit:
         """
         self._check_open()
         here, there = self.board.pair()
-        self.io._running.accept(None, there, ("testkit", there.fileno()))
+        self.io._running.accept(self._tls, there, ("testkit", there.fileno()))
         return here
 
     # Time
@@ -242,12 +249,51 @@ class TestKit:
             wire.stalled = False
         self.run()
 
+    # The wire, piece by piece
+
+    def hold(self) -> None:
+        """From now on let nothing arrive, on any connection, until it is delivered.
+
+        >>> from rawsio import Server
+        >>> with TestKit(Server()) as kit:
+        ...     socket = kit.connect()
+        ...     kit.hold()
+        ...     kit.io.emit("news", 1)
+        ...     kit.run()
+        ...     (end,) = kit.coming
+        ...     end.deliver(3), end.coming
+        ...     kit.release()
+        ...     socket.receive()
+        (b'\\x81\\x0c4', (b'2["news",1]',))
+        ['news', 1]
+        """
+        self.board.held = True
+        for wire in self.board.wires:
+            wire.held = True
+
+    def release(self) -> None:
+        """Deliver everything, and hold nothing any more."""
+        self.board.held = False
+        for wire in self.board.wires:
+            wire.held = False
+        while self.coming:
+            for wire in self.coming:
+                wire.deliver()
+            self.run()
+        self.run()
+
+    @property
+    def coming(self) -> list[Wire]:
+        """The ends of connections to which something is on its way (:attr:`Wire.coming`)."""
+        return [wire for wire in self.board.wires if wire.coming]
+
     # The end
 
     def close(self) -> None:
         """End clients and servers, and free the loop."""
         if self.loop not in (io.host.loop for io in self._servers if not io.closed):
             return
+        self.release()
         for client in self.clients:
             client.close(0.0)
         self.run()

@@ -130,3 +130,19 @@ def test_closing_twice_is_closing_once_and_frees_the_server() -> None:
     assert kit.io.closed
     assert not socket.connected
     kit.io.close()
+
+
+def test_a_held_wire_shows_every_piece_and_loses_none() -> None:
+    with TestKit(Server()) as kit:
+        kit.hold()
+        socket = kit.client().main.connect()
+        kit.run()
+        (request,) = kit.coming
+        assert request.coming[0] is not None
+        assert request.coming[0].startswith(b"GET /socket.io/")
+        request.deliver(20)
+        kit.run()
+        assert not socket.connected
+        kit.release()
+        assert socket.connected
+        assert kit.coming == []

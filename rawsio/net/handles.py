@@ -136,6 +136,10 @@ class TimerQueue:
             self._settle()
             yield handle
 
+    def times(self) -> list[float]:
+        """Return for when they are, the earliest first, without those that were cancelled."""
+        return sorted(when for when, _, handle in self._heap if not handle.cancelled())
+
     def clear(self) -> None:
         """Forget them all."""
         self._heap.clear()

@@ -395,6 +395,17 @@ class Loop:
         first = self._timers.next
         return None if first is NEVER else first
 
+    def deadlines(self) -> list[float]:
+        """Return the times (of ``time()``) of all timers, the earliest first.
+
+        >>> loop = Loop(clock=lambda: 100.0)
+        >>> late, early = loop.call_later(5, print), loop.call_later(1, print)
+        >>> loop.deadlines()
+        [101.0, 105.0]
+        >>> loop.close()
+        """
+        return self._timers.times()
+
     def owned(self) -> bool:
         """Return whether the calling thread is the owner.
 

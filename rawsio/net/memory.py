@@ -5,12 +5,18 @@ socket and a :class:`Switchboard` those of a selector, so streams, and everythin
 on them unchanged.  Time stands still while somebody has something to do, and jumps to where a
 loop wants to be waited for otherwise.
 
+What is sent arrives at once, unless the receiving end is *held*: then it stays on its way, in the
+pieces in which it was sent, until the test calls :meth:`Wire.deliver` for each.  The end of a
+direction is the piece ``b""``.  What arrives at a closed end is answered with a reset (``None``),
+which is a piece as well, as in TCP.
+
 What is left out: listening; whoever makes a pair hands the ends out.
 """
 
 from __future__ import annotations
 
 import errno
+from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 TYPE_CHECKING = False
@@ -34,13 +40,28 @@ _FIRST = 1 << 24
 
 
 class Wire:
-    """One end of a connection in memory, with those methods of a socket that streams use."""
+    """One end of a connection in memory, with those methods of a socket that streams use.
+
+    While ``stalled`` it is never readable.  While ``held``, what is sent to it stays in ``coming``
+    until :meth:`deliver`.
+
+    >>> here, there = Switchboard().pair()
+    >>> there.held = True
+    >>> here.send(b"GET / "), here.send(b"HTTP/1.1")
+    (6, 8)
+    >>> there.readable, there.deliver(4), there.coming
+    (False, b'GET ', (b'/ ', b'HTTP/1.1'))
+    >>> there.recv(100)
+    b'GET '
+    """
 
     def __init__(self, fd: int) -> None:
         self.peer: Wire = self
         self.stalled = False
+        self.held = False
         self._fd = fd
         self._inbox = bytearray()
+        self._coming: deque[bytes | None] = deque()
         self.closed = False
         self._ended = False
         self._broken = False
@@ -67,7 +88,14 @@ class Wire:
     @property
     def room(self) -> int:
         """How many bytes the wire takes now."""
-        return CAPACITY - len(self.peer._inbox)
+        coming = self.peer._coming
+        on_the_way = sum(len(piece) for piece in coming if piece) if coming else 0
+        return CAPACITY - len(self.peer._inbox) - on_the_way
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether what is sent to it has to wait: behind other pieces, too."""
+        return self.held or len(self._coming) > 0
 
     # What a stream calls
 
@@ -98,12 +126,16 @@ class Wire:
         """Send as many bytes as there is room for."""
         if self._dead:
             return len(data)
-        if self._broken or self.peer.closed:
+        if self._broken or (self.peer.closed and not self.peer._in_order):
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-        if self.room <= 0:
+        room = self.room
+        if room <= 0:
             raise BlockingIOError
-        taken = bytes(data[: self.room])
-        self.peer._inbox += taken
+        taken = bytes(data[:room])
+        if self.peer._in_order:
+            self.peer._coming.append(taken)
+        else:
+            self.peer._inbox += taken
         return len(taken)
 
     def sendmsg(self, parts: Iterable[Any]) -> int:
@@ -112,32 +144,74 @@ class Wire:
 
     def shutdown(self, _how: int) -> None:
         """End this direction."""
-        self.peer._ended = True
+        self._end()
 
     def close(self) -> None:
         """Close this end."""
-        self.closed = True
-        self.peer._ended = True
+        if not self.closed:
+            self.closed = True
+            self._end()
+
+    def _end(self) -> None:
+        if self.peer._in_order and not (self._dead or self._broken):
+            self.peer._coming.append(b"")
+        else:
+            self.peer._ended = True
 
     # What a test does to it
+
+    @property
+    def coming(self) -> tuple[bytes | None, ...]:
+        """What is on its way to this end; ``b""`` is the end, ``None`` a reset."""
+        return tuple(self._coming)
+
+    def deliver(self, size: int | None = None) -> bytes | None:
+        """Let the next piece arrive, or its first ``size`` bytes, and return what arrived.
+
+        ``IndexError`` if nothing is on its way.
+        """
+        piece = self._coming.popleft()
+        if piece is None:
+            self._broken = True
+            return None
+        if size is not None and size < len(piece):
+            self._coming.appendleft(piece[size:])
+            piece = piece[:size]
+        if self.closed:
+            if piece and not self._broken:
+                self._broken = True
+                self.peer._coming.append(None)
+        elif piece:
+            self._inbox += piece
+        else:
+            self._ended = True
+        return piece
 
     def reset(self) -> None:
         """Break the connection: both ends learn it at once."""
         self._broken = self.peer._broken = True
+        self._coming.clear()
+        self.peer._coming.clear()
 
     def cut(self) -> None:
         """Lose everything from now on: neither end learns it."""
         self._dead = self.peer._dead = True
+        self._coming.clear()
+        self.peer._coming.clear()
 
 
 class Switchboard:
-    """A selector of wires, and the clock: who waits for longer makes time pass."""
+    """A selector of wires, and the clock: who waits for longer makes time pass.
+
+    While ``held``, the ends of new connections are held (:class:`Wire`).
+    """
 
     def __init__(self) -> None:
         self.now = START
         self.waited = 0.0
         self._keys: dict[int, SelectorKey] = {}
         self._wires: dict[int, Wire] = {}
+        self.held = False
         self._next = _FIRST
         self._many = 64  # wires, at which the closed ones are forgotten
 
@@ -148,13 +222,19 @@ class Switchboard:
     def pair(self) -> tuple[Wire, Wire]:
         """Return the two ends of a new connection."""
         if len(self._wires) > self._many:
-            self._wires = {fd: wire for fd, wire in self._wires.items() if not wire.closed}
+            self._wires = {wire.fileno(): wire for wire in self.wires}
             self._many = 2 * len(self._wires) + 64
         ends = Wire(self._next), Wire(self._next + 1)
         ends[0].join(ends[1])
+        ends[0].held = ends[1].held = self.held
         self._wires.update({self._next: ends[0], self._next + 1: ends[1]})
         self._next += 2
         return ends
+
+    @property
+    def wires(self) -> list[Wire]:
+        """The ends of connections that are open, or to which something is on its way."""
+        return [w for w in self._wires.values() if not (w.closed and w.peer.closed) or w._coming]
 
     def register(self, fd: int, events: int, data: Any = None) -> SelectorKey:
         """Watch a descriptor."""

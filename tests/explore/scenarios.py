@@ -1,221 +1,292 @@
-"""What the explorer explores: small worlds, each with the calls that may cross in it."""
+"""The scenarios: who is there, how far they have come, and what they will do."""
 
 from __future__ import annotations
 
-from functools import partial
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
-from rawsio import ConnectionClosed, Server
+from rawsio import Recovery
 
-from .explorer import World
+from .invariants import Broken
+from .world import LIMITS, World
 
-__all__ = ["SCENARIOS"]
-
-
-def _watch(world: World, socket: Any) -> None:
-    """Note what a client's socket hears; its end ends both streams."""
-    world.sockets.append(socket)
-    got = world.got.setdefault("down", [])
-
-    def down(number: int, stay: str, *_data: object) -> None:
-        got.append(number)
-        if stay != socket.id:
-            world.wrong.append(f"event {number} of one stay reached another")
-
-    def over(reason: str, *_more: object) -> None:
-        world.notes.append(reason)
-        world.ended.add("up")
-        if reason != "io server disconnect":  # what was emitted before that one comes before it
-            world.ended.add("down")
-        if reason.startswith(("transport", "parse")) and not world.disturbed:
-            world.wrong.append(f"the client learned {reason!r}, and nothing broke")
-
-    socket.on("down", down)
-    socket.on("disconnect", over)
+UPGRADE = ["polling", "websocket"]
 
 
-def _serve(world: World, name: str = "/") -> None:
-    up = world.got.setdefault("up", [])
-    space = world.io.of(name)
-    space.on("up", lambda _socket, number, *_data: up.append(number))
-    space.on("ask", lambda _socket, number: number)
+@dataclass
+class Scenario:
+    """How to make its world; ``depth`` is explored in the suite, ``deep`` at most elsewhere."""
+
+    name: str
+    make: Callable[[], World]
+    depth: int
+    deep: int = 12
 
 
-def _emit(world: World, socket: Any, number: int, *data: object) -> None:
-    try:
-        socket.emit("up", number, *data)
-    except ConnectionClosed:
-        return
-    world.sent.setdefault("up", []).append(number)
+SCENARIOS: dict[str, Scenario] = {}
 
 
-def _down(world: World, number: int, *data: object, name: str = "/") -> None:
-    for there in list(world.io.of(name).sockets.values()):
-        there.emit("down", number, there.id, *data)
-        world.sent.setdefault("down", []).append(number)
+def scenario(depth: int, deep: int = 12) -> Callable[[Callable[[], World]], Callable[[], World]]:
+    def register(make: Callable[[], World]) -> Callable[[], World]:
+        name = make.__name__.replace("_", "-")
+        SCENARIOS[name] = Scenario(name, make, depth, deep)
+        return make
+
+    return register
 
 
-def _kick(world: World, *, close: bool = True, name: str = "/") -> None:
-    for there in list(world.io.of(name).sockets.values()):
-        there.disconnect(close=close)
+def _kicked(world: World, there: Any) -> list[Callable[[], object]]:
+    """Return the calls of a server that says one thing more, and then ends the connection."""
+
+    def expect() -> None:
+        (party,) = (p for name, p in world.parties.items() if name == "client/")
+        reasons = party.all("disconnect")
+        if there.connected:
+            return
+        if reasons not in (["io server disconnect"], ["io client disconnect"]):
+            raise Broken(f"the server has disconnected the client, which learnt {reasons}")
+        if len(party.all("connect")) > 1:
+            raise Broken("the client was kicked, and came back")
+
+    world.expects = expect
+    return [partial(world.emit, there), partial(there.disconnect, close=True)]
 
 
-def _ask(world: World, socket: Any) -> None:
-    try:
-        world.replies.append(socket.timeout(2.0).emit_with_ack("ask", 1))
-    except ConnectionClosed:
-        return
-
-
-def _world(**options: Any) -> World:
-    world = World(Server(**options))
-    _serve(world)
-    return world
-
-
-def upgrade() -> World:
-    """A session goes over from polling to WebSocket while both sides speak, and ends."""
-    world = _world()
-    socket = world.kit.connect(transports=["polling", "websocket"])
-    _watch(world, socket)
-    world.freeze()
-    world.calls = [
-        (
-            ("emit down 1", partial(_down, world, 1)),
-            ("emit down 2", partial(_down, world, 2)),
-        ),
-        (("emit up 1", partial(_emit, world, socket, 1)),),
-        (("kick", partial(_kick, world)),),
-    ]
-    world.jumps = 2
-    return world
-
-
-def crossing() -> World:
-    """A namespace is left and joined anew while the server emits there, or disconnects."""
-    world = _world()
-    _serve(world, "/room")
-    main = world.kit.connect()
-    room = main.client.socket("/room")
+@scenario(depth=2)
+def upgrade_from_the_start() -> World:
+    """Everything from the first poll on, with something to say as soon as it is possible."""
+    world = World(splits=1)
+    socket = world.client(transports=UPGRADE, connected=False)
+    world.begin(client=[partial(world.emit, socket), partial(world.emit, socket)])
+    socket.connect()
     world.kit.run()
-    _watch(world, room)
-    world.freeze()
-    world.calls = [
-        (("leave", room.disconnect), ("join", room.connect)),
-        (("emit down 1", partial(_down, world, 1, name="/room")),),
-        (("kick", partial(_kick, world, close=False, name="/room")),),
-        (("emit up 1", partial(_emit, world, room, 1)),),
-    ]
     return world
 
 
-def acknowledgements() -> World:
-    """Replies, their time-outs, and a connection that breaks."""
-    world = _world()
-    socket = world.kit.connect()
-    _watch(world, socket)
-    world.freeze()
-    world.calls = [
-        (
-            ("ask", partial(_ask, world, socket)),
-            ("ask again", partial(_ask, world, socket)),
-        ),
-        (("emit up 1", partial(_emit, world, socket, 1)),),
-    ]
-    world.breaks, world.jumps = 1, 3
+@scenario(depth=2)
+def upgrade_emits() -> World:
+    """The probe is answered, and both have something to say."""
+    world = World()
+    socket = world.client(transports=UPGRADE)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), partial(world.emit, socket)],
+        server=[partial(world.emit, there), partial(world.emit, there)],
+    )
     return world
 
 
+@scenario(depth=3)
+def upgrade_kick() -> World:
+    """The server ends the connection during the upgrade."""
+    world = World()
+    socket = world.client(transports=UPGRADE)
+    there = world.there_of(socket)
+    server = [partial(world.emit, there), *_kicked(world, there)]
+    world.begin(client=[partial(world.emit, socket)], server=server)
+    return world
+
+
+@scenario(depth=3)
+def upgrade_server_close() -> World:
+    """The server closes during the upgrade; it takes nobody any more."""
+    world = World()
+    socket = world.client(transports=UPGRADE, reconnection=False)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket)],
+        server=[partial(world.emit, there), partial(world.emit, there), world.io.close],
+    )
+    return world
+
+
+@scenario(depth=2)
+def upgrade_client_leaves() -> World:
+    """The client leaves, or closes, during the upgrade."""
+    world = World()
+    socket = world.client(transports=UPGRADE)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), socket.disconnect, partial(socket.client.close, 5.0)],
+        server=[partial(world.emit, there)],
+    )
+    return world
+
+
+@scenario(depth=3)
+def rejoin() -> World:
+    """A client leaves a namespace and joins it again, while the server speaks and kicks."""
+    world = World()
+    main = world.client(transports=["websocket"])
+    room = world.watch(main.client.socket("/room"))
+    world.kit.run()
+    there = world.there_of(room)
+
+    def tell() -> None:
+        for socket in world.io.of("/room").sockets.values():
+            world.emit(socket)
+
+    world.begin(
+        client=[room.disconnect, room.connect, partial(world.emit, room)],
+        server=[tell, tell, there.disconnect],
+    )
+    return world
+
+
+@scenario(depth=3)
+def leave_before_joined() -> World:
+    """A CONNECT is taken back before its answer, and made again."""
+    world = World()
+    main = world.client(transports=["websocket"])
+    room = world.watch(main.client._socket("/room", None))
+
+    def tell() -> None:
+        for socket in world.io.of("/room").sockets.values():
+            world.emit(socket)
+
+    world.begin(client=[room.connect, room.disconnect, room.connect], server=[tell, tell])
+    return world
+
+
+@scenario(depth=2)
 def recovery() -> World:
-    """A connection breaks while the server speaks to a room; a recovered stay misses nothing."""
-    world = _world(connection_state_recovery=True)
-    socket = world.kit.connect()
-    world.io.emit("down", 0)  # its offset is what recovery goes on from
-    world.kit.run()
-    world.sockets.append(socket)
-    down = world.got.setdefault("down", [])
-    socket.on("down", lambda number, *_offset: down.append(number))
-    socket.on("connect", lambda: None if socket.recovered else world.ended.add("down"))
-    socket.on("disconnect", lambda *_args: world.ended.add("up"))
-    down.clear()
-    world.freeze()
-
-    def emit(number: int) -> None:
-        world.io.emit("down", number)
-        world.sent.setdefault("down", []).append(number)
-
-    world.calls = [
-        (("emit down 1", partial(emit, 1)), ("emit down 2", partial(emit, 2))),
-        (("emit up 1", partial(_emit, world, socket, 1)),),
-    ]
-    world.breaks, world.jumps = 1, 1
+    """The connection is cut, and the session goes on."""
+    world = World(cuts=1, connection_state_recovery=Recovery())
+    socket = world.client(transports=["websocket"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket)],
+        server=[partial(world.emit, there), world.tell_all, world.tell_all],
+    )
     return world
 
 
-def closing() -> World:
-    """Server and client close, one before the other or crosswise, while both speak."""
-    world = _world()
-    socket = world.kit.connect(reconnection=False)
-    _watch(world, socket)
-    world.freeze()
-    world.calls = [
-        (("emit down 1", partial(_down, world, 1)),),
-        (
-            ("emit up 1", partial(_emit, world, socket, 1)),
-            ("ask", partial(_ask, world, socket)),
-        ),
-        (("close the client", lambda: socket.client.close(0.0)),),
-        (("kick", partial(_kick, world)),),
-    ]
+@scenario(depth=2)
+def replies() -> World:
+    """Both ask, with and without an end of their patience, and the connection may break."""
+    world = World(cuts=1)
+    socket = world.client(transports=["websocket"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.ask, socket, 1.0), partial(world.ask, socket)],
+        server=[partial(world.ask, there, 1.0), partial(world.ask, there), there.disconnect],
+    )
     return world
 
 
-def _shut(world: World) -> None:
-    world.disturbed = True  # the client learns it by the end of its connection
-    world.ended.add("down")
-    world.io.close()
-
-
-def shutdown() -> World:
-    """The server closes for good while the client speaks, and connects again in vain."""
-    world = _world()
-    socket = world.kit.connect()
-    _watch(world, socket)
-    world.freeze()
-    world.calls = [
-        (("close the server", partial(_shut, world)),),
-        (
-            ("emit up 1", partial(_emit, world, socket, 1)),
-            ("ask", partial(_ask, world, socket)),
-        ),
-        (("emit up 2", partial(_emit, world, socket, 2)),),
-    ]
-    world.halves = 1
+@scenario(depth=2)
+def replies_polling() -> World:
+    """The same over polling, with one who leaves."""
+    world = World(cuts=1)
+    socket = world.client(transports=["polling"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.ask, socket), socket.disconnect],
+        server=[partial(world.ask, there, 1.0)],
+    )
     return world
 
 
-def splits() -> World:
-    """Frames and binary packets arrive in halves, and the connection may break between."""
-    world = _world()
-    socket = world.kit.connect()
-    _watch(world, socket)
-    world.freeze()
-    world.calls = [
-        (("emit down 1", partial(_down, world, 1, b"12345")),),
-        (("emit up 1", partial(_emit, world, socket, 1, b"123", b"45")),),
-        (("emit up 2", partial(_emit, world, socket, 2)),),
-    ]
-    world.halves, world.breaks = 2, 1
+@scenario(depth=3)
+def reconnection() -> World:
+    """The server goes away, another one comes, and the client always has something to say."""
+    world = World()
+    socket = world.client(transports=["websocket"])
+    emit = partial(world.emit, socket)
+
+    def restart() -> None:
+        world.restart()
+
+    world.begin(client=[emit, emit, emit], server=[world.io.close, restart])
     return world
 
 
-SCENARIOS = {
-    "upgrade": (upgrade, 4),
-    "crossing": (crossing, 5),
-    "acknowledgements": (acknowledgements, 4),
-    "recovery": (recovery, 5),
-    "closing": (closing, 5),
-    "shutdown": (shutdown, 4),
-    "splits": (splits, 4),
-}
-"""Name -> scenario, and the depth that the suite explores."""
+@scenario(depth=3)
+def closing_websocket() -> World:
+    """Both ends close at once, with something to say and to ask before and after."""
+    world = World()
+    socket = world.client(transports=["websocket"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), partial(world.ask, socket), socket.client.close],
+        server=_kicked(world, there),
+    )
+    return world
+
+
+@scenario(depth=2)
+def closing_polling() -> World:
+    """The same over polling."""
+    world = World()
+    socket = world.client(transports=["polling"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), socket.disconnect],
+        server=_kicked(world, there),
+    )
+    return world
+
+
+@scenario(depth=2)
+def stalled_reader() -> World:
+    """A client stops reading while the server has more to say than fits on the way."""
+    limits = LIMITS.but(high_water=60_000, low_water=20_000)
+    world = World(limits=limits)
+    socket = world.client(transports=["websocket"])
+    there = world.there_of(socket)
+    big = partial(world.emit, there, "x" * 40_000)
+    world.begin(
+        server=[big, big, big, partial(there.disconnect, close=True)],
+        client=[
+            partial(world.kit.stall, socket),
+            partial(world.emit, socket),
+            partial(world.kit.resume, socket),
+        ],
+    )
+    return world
+
+
+@scenario(depth=2)
+def binary_and_splits() -> World:
+    """Binary packets in both directions, split anywhere, and cut."""
+    world = World(cuts=1, splits=2)
+    socket = world.client(transports=["websocket"], reconnection=False)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket, b"\0\1")],
+        server=[partial(world.emit, there, b"\2", b"\3")],
+    )
+    return world
+
+
+@cache
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a client's and a server's context, with a certificate of the openssl command."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, cert = str(Path(folder) / "key.pem"), str(Path(folder) / "cert.pem")
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
+        command += ["ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert]
+        command += ["-days", "2", "-subj", "/CN=localhost", "-addext"]
+        command += ["subjectAltName=DNS:localhost"]
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        client = ssl.create_default_context(cafile=cert)
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(cert, key)
+    return client, server
+
+
+@scenario(depth=2, deep=8)
+def tls() -> World:
+    """The upgrade over TLS, with records split, and a server that ends the connection."""
+    client, server = contexts()
+    world = World(splits=1, tls=server)
+    socket = world.client(transports=UPGRADE, tls=client)
+    there = world.there_of(socket)
+    world.begin(client=[partial(world.emit, socket)], server=_kicked(world, there))
+    return world

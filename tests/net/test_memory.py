@@ -6,7 +6,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 import pytest
 
-from rawsio.net.memory import CAPACITY, PATIENCE, START, Switchboard
+from rawsio.net.memory import CAPACITY, PATIENCE, START, Switchboard, Wire
 
 
 def test_a_wire_is_a_socket_to_those_who_use_it() -> None:
@@ -82,3 +82,53 @@ def test_wires_that_are_closed_are_forgotten() -> None:
     assert len(board._wires) < 200
     board.register(kept[0].fileno(), EVENT_WRITE)
     assert board.ready()
+
+
+def test_what_is_sent_to_a_held_end_arrives_when_it_is_delivered() -> None:
+    here, there = Switchboard().pair()
+    there.held = True
+    here.send(b"abcd")
+    here.close()
+    assert (there.readable, there.coming) == (False, (b"abcd", b""))
+    assert here.room == CAPACITY - 4
+    assert (there.deliver(1), there.recv(9), there.coming) == (b"a", b"a", (b"bcd", b""))
+    there.held = False
+    assert (there.deliver(), there.deliver()) == (b"bcd", b"")
+    assert (there.recv(9), there.recv(9), there.coming) == (b"bcd", b"", ())
+
+
+def test_what_is_sent_after_a_hold_does_not_overtake() -> None:
+    here, there = Switchboard().pair()
+    there.held = True
+    here.send(b"a")
+    there.held = False
+    here.send(b"b")
+    here.shutdown(1)
+    assert there.coming == (b"a", b"b", b"")
+
+
+def test_what_arrives_at_a_closed_end_comes_back_as_a_reset() -> None:
+    board = Switchboard()
+    board.held = True
+    here, there = board.pair()
+    there.close()
+    assert here.send(b"a") == 1  # the end is still on its way
+    there.deliver()
+    assert here.coming == (b"", None)
+    assert (here.deliver(), here.recv(1)) == (b"", b"")
+    assert here.deliver() is None
+    with pytest.raises(ConnectionResetError):
+        here.recv(1)
+
+
+def test_a_cut_loses_what_is_on_its_way() -> None:
+    board = Switchboard()
+    board.held = True
+    for end in (Wire.reset, Wire.cut):
+        here, there = board.pair()
+        here.send(b"a")
+        end(there)
+        here.close()
+        there.close()
+        assert there.coming == ()
+    assert board.wires == []
