@@ -11,6 +11,7 @@ the reference server has too (``ping_interval``, ``max_http_buffer_size``, ...) 
 
 from __future__ import annotations
 
+from .errors import meant
 from .layer import record
 
 TYPE_CHECKING = False
@@ -242,6 +243,17 @@ class Limits:
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
     write_rate: int = 500
     """And so is one that takes less than this many bytes a second meanwhile."""
+
+    def __new__(cls, *unnamed: Any, **named: Any) -> Limits:
+        """Refuse a bound that there is not."""
+        if unnamed:
+            raise TypeError(
+                f"a limit is given by its name, as in Limits(message=100_000), not {unnamed[0]!r}"
+            )
+        for name in named:
+            if name not in cls.__match_args__:
+                raise TypeError(f"Limits() has no {name!r}{meant(name, cls.__match_args__)}")
+        return object.__new__(cls)
 
     def but(self, **changes: Any) -> Limits:
         """Return a copy with these fields changed; ``TypeError`` for a name that is none."""

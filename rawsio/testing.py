@@ -138,6 +138,8 @@ class TestKit:
         takes 0.1 virtual seconds.
         """
         self._check_open()
+        if not isinstance(namespace, str):
+            raise TypeError(f"the name of a namespace is a str, as '/admin', not {namespace!r}")
         more = {"transports": ["websocket"], "random_bytes": self._random.randbytes, **options}
         made = Client(self.url + namespace, world=self, **more)
         self.clients.append(made)

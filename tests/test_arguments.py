@@ -141,3 +141,88 @@ def test_an_option_of_a_server_is_refused_in_words(name: str) -> None:
 def test_other_arguments_are_refused_in_words(fn: Any) -> None:
     for junk in JUNK:
         assert inside(lambda: fn(junk)) is None, junk  # noqa: B023
+
+
+def _context() -> Any:
+    import ssl
+
+    return ssl.create_default_context()
+
+
+def _of_server(call: Callable[[Server], object]) -> Callable[[], object]:
+    def called() -> None:
+        io = Server()
+        try:
+            call(io)
+        finally:
+            _closed(io)
+
+    return called
+
+
+def _listens_twice(io: Server) -> None:
+    io.listen()
+    io.run(host="0.0.0.0")
+
+
+def _joins_by_number() -> None:
+    with TestKit(Server()) as kit:
+        kit.connect(5)  # type: ignore[arg-type]
+
+
+REFUSED: list[tuple[str, Callable[[], object], str]] = [
+    ("a limit that there is not", lambda: rawsio.Limits(mesage=5), "did you mean message?"),  # type: ignore[call-arg]
+    ("a limit changed that there is not", lambda: rawsio.Limits().but(heads=5), "mean head?"),
+    ("a limit without a name", lambda: rawsio.Limits(5), "as in Limits(message="),
+    ("a port in place of options", lambda: Server(3000), "io.run(port=3000)"),  # type: ignore[arg-type]
+    ("auth without its name", lambda: Client("http://a", {"token": 1}), "auth="),  # type: ignore[arg-type]
+    ("auth without its name", lambda: rawsio.connect("http://a", {}), "auth="),  # type: ignore[arg-type]
+    (
+        "limits of a client that are no numbers",
+        lambda: Client("http://a", limits=rawsio.Limits(message="5")),  # type: ignore[arg-type]
+        "message: a number",
+    ),
+    ("TLS for a server without", lambda: Client("http://a", tls=_context()), "write https://"),
+    ("a parameter of the protocol", lambda: Client("http://a", query={"EIO": 3}), "sends EIO"),
+    ("a parameter of the protocol", lambda: Client("http://a/?sid=x"), "sends sid"),
+    ("hosts that are no names", lambda: Server(allowed_hosts=[5]), "and has 5"),
+    ("a host for nobody", _of_server(_listens_twice), "listens already"),
+    ("a unix socket without a name", _of_server(lambda io: io.listen(path="")), "name of a file"),
+    (
+        "a unix socket of no name",
+        _of_server(lambda io: io.listen(path="/tmp/a\0b")),
+        "name of a file",
+    ),
+    (
+        "a unix socket at a number",
+        _of_server(lambda io: io.listen(path=5)),
+        "a str or pathlib.Path",
+    ),
+    ("a folder that is none", lambda: rawsio.folder(5), "path of a folder"),
+    ("a folder of bytes", lambda: rawsio.folder(b"/"), "path of a folder"),
+    ("an index that is none", lambda: rawsio.folder(".", index=5), "name of a file"),  # type: ignore[arg-type]
+    ("no size", lambda: rawsio.folder(".", largest="1 MB"), "number of bytes"),  # type: ignore[arg-type]
+    ("a folder that is a file", lambda: rawsio.folder(__file__), "files("),
+    ("a folder that is not there", lambda: rawsio.folder("no such"), "no folder 'no such' (from"),
+    ("a number for limits", lambda: rawsio.MsgpackParser(5), "Limits(...)"),  # type: ignore[arg-type]
+    ("a namespace that is no name", _joins_by_number, "as '/admin'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
+)
+def test_what_would_be_ignored_or_is_misplaced_is_refused_with_the_cure(
+    call: Callable[[], object], words: str
+) -> None:
+    with pytest.raises((TypeError, ValueError, OSError), match=re.escape(words)):
+        call()
+
+
+def test_an_emit_after_the_end_of_a_client_does_not_send_its_user_to_connect() -> None:
+    with TestKit(Server()) as kit:
+        socket = kit.connect()
+        socket.client.close()
+        kit.run()
+        with pytest.raises(rawsio.ConnectionClosed, match="make a new one"):
+            socket.emit("x")

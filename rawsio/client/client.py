@@ -45,6 +45,7 @@ from .options import (
     check_auth,
     check_brought,
     check_headers,
+    check_named,
     escaped_query,
     given_headers,
     make_options,
@@ -59,7 +60,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-    from typing import Any
+    from typing import Any, NoReturn
 
     from rawsio.limits import Limits
     from rawsio.stack import Prepared
@@ -97,7 +98,7 @@ class Client(Runnable):
     def __init__(  # noqa: PLR0913 - what the user brings along, all but one by keyword
         self,
         url: str,
-        *,
+        *misplaced: NoReturn,
         auth: Any = None,
         headers: Any = None,
         query: Any = None,
@@ -110,10 +111,10 @@ class Client(Runnable):
         world: Any = None,
         **options: Any,
     ) -> None:
+        check_named(misplaced)
         self.options, self.address = make_options(options), parse_url(url)
-        below = {"tls": tls, "trace": trace}
-        check_brought(executor=executor, parser=parser, limits=limits, **below)
-        check_auth(auth)
+        below = {"tls": tls, "trace": trace, "executor": executor}
+        check_brought(self.address, auth, parser=parser, limits=limits, **below)
         self._headers, self._query = given_headers(headers), escaped_query(self.address, query)
         self._parser = parser
         self.host = ClientHost(
@@ -416,14 +417,14 @@ class Client(Runnable):
         self._end_session()
 
 
-def connect(url: str, **options: Any) -> Socket:
+def connect(url: str, *misplaced: NoReturn, **options: Any) -> Socket:
     """Connect to a server and return the socket, connected; the loop runs in a thread.
 
     The options are those of :class:`Client`.  Raises :class:`~rawsio.errors.Refused` with what the
     server said if it refused, :class:`~rawsio.errors.ConnectionClosed` if it cannot be reached
     (unless ``retry=True``), and ``TimeoutError`` after the option ``timeout``.
     """
-    socket: Socket = Client(url, **options).__enter__()
+    socket: Socket = Client(url, *misplaced, **options).__enter__()
     return socket
 
 

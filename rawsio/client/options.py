@@ -31,6 +31,7 @@ __all__ = [
     "check_auth",
     "check_brought",
     "check_headers",
+    "check_named",
     "escaped_query",
     "given_headers",
     "make_options",
@@ -235,6 +236,10 @@ def make_options(given: dict[str, Any]) -> ClientOptions:
     return options
 
 
+_OWN_PARAMETERS = ("EIO", "transport", "sid")
+"""Parameters of the protocol (engineio-protocol, section HTTP long-polling)."""
+
+
 def escaped_query(address: Address, query: Any) -> tuple[tuple[str, str], ...]:
     """Return the parameters of the URL and further ones (a mapping or pairs), percent-encoded.
 
@@ -246,6 +251,9 @@ def escaped_query(address: Address, query: Any) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[Any, Any]] = list(address.query)
     if query:
         pairs += _pairs("query", query)
+    for name, _value in pairs:
+        if str(name) in _OWN_PARAMETERS:
+            raise ValueError(f"query: the client itself sends {name}, leave it out")
     return tuple((quote(str(name), safe=""), quote(str(value), safe="")) for name, value in pairs)
 
 
@@ -277,10 +285,10 @@ _BROUGHT = {
 """What a client is brought: what each has to have, and what it is called."""
 
 
-def check_brought(**objects: Any) -> None:
+def check_brought(address: Address, auth: Any, **objects: Any) -> None:
     """Refuse objects that cannot do what they are brought for; ``None`` is none.
 
-    >>> check_brought(tls=True)
+    >>> check_brought(parse_url("https://a"), None, tls=True)
     Traceback (most recent call last):
     TypeError: tls: an ssl.SSLContext, as of ssl.create_default_context(), is expected, not True
     """
@@ -288,6 +296,22 @@ def check_brought(**objects: Any) -> None:
         needed, words = _BROUGHT[name]
         if value is not None and (isinstance(value, type) or not hasattr(value, needed)):
             raise TypeError(f"{name}: {words} is expected, not {value!r}")
+        if name == "limits" and value is not None:
+            check_fields(value)
+    if objects.get("tls") is not None and not address.secure:
+        raise ValueError(f"tls: {address.origin} is reached without TLS; write https://")
+    check_auth(auth)
+
+
+def check_named(misplaced: tuple[object, ...]) -> None:
+    """Refuse what follows the URL without a name.
+
+    >>> check_named(({"token": "secret"},))
+    Traceback (most recent call last):
+    TypeError: what follows the URL has a name, as in Client(url, auth={"token": ...})
+    """
+    if misplaced:  # without the value: it may be a secret
+        raise TypeError('what follows the URL has a name, as in Client(url, auth={"token": ...})')
 
 
 class Backoff:

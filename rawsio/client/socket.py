@@ -171,9 +171,9 @@ class Socket(Hearing):
         return prepared
 
     def _too_late(self, why: str) -> ConnectionClosed:
-        return ConnectionClosed(
-            f"an event in {self.namespace!r} cannot be sent: {why}; call connect() first"
-        )
+        closed = self.client.state.value == "closed"
+        cure = "make a new one" if closed else "call connect() first"
+        return ConnectionClosed(f"an event in {self.namespace!r} cannot be sent: {why}; {cure}")
 
     def _deliver(self, prepared: Prepared, volatile: bool) -> None:  # noqa: FBT001 - by position
         if self._stay is not None:

@@ -241,6 +241,9 @@ class EngineOptions:
             value = getattr(self, name)
             if value is not None and not isinstance(value, (list, tuple, set, frozenset)):
                 raise TypeError(f"{name}: a tuple of names is expected, not {value!r}")
+            for listed in value or ():
+                if not isinstance(listed, str):
+                    raise TypeError(f"{name}: a tuple of names is expected, and has {listed!r}")
         if not self.transports:
             raise ValueError(f"transports: one at least of {TRANSPORTS} is expected")
         for transport in self.transports:

@@ -46,9 +46,11 @@ def listen_unix(path: Any, *, backlog: int = BACKLOG) -> tuple[socket.socket, So
     A socket that was left behind there, and that nobody answers, is replaced.  Raises ``OSError``
     where something else is.
     """
-    name = os.fspath(path)
+    name = path if isinstance(path, str) else getattr(path, "__fspath__", _no_path)()
     if not isinstance(name, str):
         raise TypeError(f"path: a str or pathlib.Path is expected, not {path!r}")
+    if not name or "\0" in name[1:]:
+        raise ValueError(f"path: the name of a file is expected, not {path!r}")
     if not hasattr(socket, "AF_UNIX"):
         raise OSError(f"cannot listen on {name!r}: this system has no unix sockets")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -61,6 +63,10 @@ def listen_unix(path: Any, *, backlog: int = BACKLOG) -> tuple[socket.socket, So
         if isinstance(error, OSError):
             raise explained(error, repr(name)) from None
         raise
+
+
+def _no_path() -> None:
+    """Stand for the path of what is none."""
 
 
 def _bind(sock: socket.socket, path: str) -> None:

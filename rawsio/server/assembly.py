@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .answering import Answering
 
-__all__ = ["ServerOptions", "Plugs", "Parts", "build", "client_files"]
+__all__ = ["ServerOptions", "Plugs", "Parts", "build", "check_named", "client_files"]
 
 
 @record
@@ -111,6 +111,15 @@ class Plugs:
                 fits = False
             if value is not None and not fits:
                 raise TypeError(f"{plug}: {_WORDS[plug]} is expected, not {value!r}")
+
+
+def check_named(misplaced: tuple[object, ...]) -> None:
+    """Refuse what a server is given without a name: a port, most of all."""
+    if misplaced:
+        raise TypeError(
+            "Server() takes options by name, as in Server(app=folder('public')); a port belongs to"
+            f" io.run(port=3000) or io.listen(port=3000): not {misplaced[0]!r}"
+        )
 
 
 def build(

@@ -201,6 +201,11 @@ class Running:
         """Listen at ``port`` if one is given, or if nothing listens yet (then at 3000)."""
         if port is not None or not self._listeners:
             self.listen(host, 3000 if port is None else port, None, None, None)
+        elif host != "127.0.0.1":
+            raise ValueError(
+                f"the server listens already, and {host!r} says nothing without a port: give one,"
+                " or leave the host out"
+            )
 
     def run(self, close: Callable[[], None]) -> None:
         """Make turns until the server is closed; SIGINT and SIGTERM call ``close``.

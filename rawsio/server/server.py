@@ -41,14 +41,14 @@ from rawsio.socketio.packets import Connect
 from rawsio.socketio.peer import Peer
 from rawsio.socketio.reply import check_seconds
 
-from .assembly import Plugs, build
+from .assembly import Plugs, build, check_named
 from .conn import Conn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-    from typing import Any
+    from typing import Any, NoReturn
 
     from rawsio.engineio.session import Session
     from rawsio.host import ServerHost
@@ -88,7 +88,7 @@ class Server(Listening, Operators):
 
     def __init__(
         self,
-        *,
+        *misplaced: NoReturn,
         app: Any = None,
         executor: Executor | None = None,
         limits: Limits | None = None,
@@ -97,6 +97,7 @@ class Server(Listening, Operators):
         trace: Any = None,
         **options: Any,
     ) -> None:
+        check_named(misplaced)
         from .budget import Budget
         from .running import Loop, Running, default_trace
 

@@ -76,7 +76,21 @@ def folder(
     """
     from pathlib import Path
 
-    root = Path(path).resolve(strict=True)
+    if isinstance(path, type) or not (isinstance(path, str) or hasattr(path, "__fspath__")):
+        raise TypeError(f"folder: the path of a folder is expected, not {path!r}")
+    if not isinstance(index, str):
+        raise TypeError(f"folder: index is the name of a file, not {index!r}")
+    if not isinstance(largest, (int, float)):
+        raise TypeError(f"folder: largest is a number of bytes, not {largest!r}")
+    try:
+        root = Path(path).resolve(strict=True)
+    except FileNotFoundError:
+        where = f"{str(path)!r} (from {str(Path.cwd())!r})"
+        raise FileNotFoundError(f"folder: there is no folder {where}") from None
+    if not root.is_dir():
+        raise NotADirectoryError(
+            f"folder: {str(path)!r} is a file: files({{'/': {str(path)!r}}}) serves it"
+        )
     shelf = _Shelf(min(largest, _KEPT))
 
     def serve(request: Request) -> Any:

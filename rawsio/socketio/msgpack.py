@@ -66,6 +66,8 @@ class MsgpackParser:
     """No packet has the standard form."""
 
     def __init__(self, limits: Limits = DEFAULT) -> None:
+        if not hasattr(limits, "json_depth"):
+            raise TypeError(f"MsgpackParser: a Limits(...) is expected, not {limits!r}")
         self._depth = limits.json_depth
 
     def encode(self, packet: AnyEvent) -> tuple[str | bytes, ...]:

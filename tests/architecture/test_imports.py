@@ -12,7 +12,7 @@ PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
 MAY_IMPORT = {
     "layer": {"errors"},
     "errors": {"layer"},
-    "limits": {"layer"},
+    "limits": {"layer", "errors"},
     "log": set(),
     "patterns": set(),
     "uri": {"patterns"},
