@@ -44,6 +44,7 @@ __all__ = [
     "ConnectionClosed",
     "Refused",
     "escaped",
+    "in_words",
     "leaves_the_loop",
     "meant",
     "refusal_in",
@@ -218,6 +219,21 @@ def escaped(wire: bytes | str, limit: int = 40) -> str:
     text = wire if isinstance(wire, str) else str(wire, "latin-1")
     shown = ascii(text[:limit])
     return shown if len(text) <= limit else f"{shown}... ({len(text)} in all)"
+
+
+def in_words(error: BaseException) -> str:
+    """Return an exception as ``repr`` has it, whatever its class does when it is asked.
+
+    >>> class Broken(Exception):
+    ...     def __repr__(self):
+    ...         raise RuntimeError
+    >>> in_words(ValueError("no")), in_words(Broken())
+    ("ValueError('no')", 'Broken(), whose repr() fails')
+    """
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - a function of the user's
+        return f"{type(error).__name__}(), whose repr() fails"
 
 
 def leaves_the_loop(error: BaseException) -> bool:

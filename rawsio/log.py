@@ -40,7 +40,10 @@ _lost = 0
 
 
 def write(channel: str, level: int, message: str, error: BaseException | None = None) -> None:
-    """Write one line; ``error`` adds its traceback.  Raises no ``Exception``.
+    """Write one line; ``error`` adds its traceback.
+
+    Raises no ``Exception``, and no ``SystemExit``: a line that cannot be written must not end the
+    server whose peer caused it.
 
     Levels are the numbers of the standard library's ``logging``.
     """
@@ -49,7 +52,7 @@ def write(channel: str, level: int, message: str, error: BaseException | None = 
         message += f" (and {_lost} lines could not be written)"
     try:
         written = _write(channel, level, message, error)
-    except Exception:  # noqa: BLE001 - there is no place left to report it
+    except (Exception, SystemExit):  # noqa: BLE001 - there is no place left to report it
         written = False
     if written is not None:
         _lost = 0 if written else _lost + 1

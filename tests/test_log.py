@@ -123,6 +123,7 @@ _UNWRITABLE = {
         "except BlockingIOError: pass"
     ),
     "a stream raises": "sys.stderr = type('S', (), {'write': lambda self, text: 1 / 0})()",
+    "a stream exits": "sys.stderr = type('S', (), {'write': lambda self, text: sys.exit(1)})()",
     "logging without a handler and a full pipe": (
         "import logging; r, w = os.pipe(); os.dup2(w, 2); os.set_blocking(w, False)\n"
         "try:\n"

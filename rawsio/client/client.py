@@ -113,8 +113,8 @@ class Client(Runnable):
     ) -> None:
         check_named(misplaced)
         self.options, self.address = make_options(options), parse_url(url)
-        below = {"tls": tls, "trace": trace, "executor": executor}
-        check_brought(self.address, auth, parser=parser, limits=limits, **below)
+        below = {"tls": tls, "trace": trace}
+        check_brought(self.address, auth, executor=executor, parser=parser, limits=limits, **below)
         self._headers, self._query = given_headers(headers), escaped_query(self.address, query)
         self._parser = parser
         self.host = ClientHost(

@@ -21,7 +21,7 @@ from functools import partial
 
 from rawsio.engineio.checks import Answers, Unanswered
 from rawsio.engineio.links import BODY, UPGRADE
-from rawsio.errors import HTTPError, escaped
+from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, Peer, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
@@ -217,7 +217,9 @@ class Gateway:
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.
-        message = f"a hook failed for a {escaped(request.method)} of {request.path}: {error!r}"
+        message = (
+            f"a hook failed for a {escaped(request.method)} of {request.path}: {in_words(error)}"
+        )
         self.log("handler", ERROR, message, error)
         stack.respond(answer(500), b"")
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.errors import Refused, escaped
+from rawsio.errors import Refused, escaped, in_words
 from rawsio.log import DEBUG, ERROR, WARNING
 
 TYPE_CHECKING = False
@@ -269,7 +269,7 @@ def report_failure(
         line = f"{where} raised Refused({escaped(error.message, 200)}): {meaning}"
         host.log("handler", WARNING, line)
     else:
-        host.log("handler", ERROR, f"{where} failed: {error!r}", error)
+        host.log("handler", ERROR, f"{where} failed: {in_words(error)}", error)
     for handler in host.error_handlers:
         values = handler.arguments(None, [error, socket, name, list(args)])
         host.start(handler.fn, values, partial(_error_told, host))
@@ -291,7 +291,9 @@ def log_event_failure(
 
 def _error_told(host: Host, _result: Any, error: BaseException | None) -> None:
     if error is not None:
-        host.log("handler", ERROR, f"a handler of errors (on_error) failed: {error!r}", error)
+        host.log(
+            "handler", ERROR, f"a handler of errors (on_error) failed: {in_words(error)}", error
+        )
 
 
 def too_few(
