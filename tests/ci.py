@@ -302,8 +302,8 @@ def soak(ctx: Context) -> None:
 
 
 def explore(ctx: Context) -> None:
-    """Explore interleavings, 40 seconds for each scenario: breadth first, as deep as that goes."""
-    ctx.run(Job("explore", [_suite_python(), "-m", "tests.explore", "--seconds", "40"]))
+    """Explore interleavings, 30 seconds for each scenario: breadth first, as deep as that goes."""
+    ctx.run(Job("explore", [_suite_python(), "-m", "tests.explore", "--seconds", "30"]))
 
 
 def check(ctx: Context) -> None:

@@ -70,25 +70,23 @@ def check_quiet(world: World) -> None:
 
 def _check_losses(world: World, name: str, *, prompt: bool) -> None:
     party, other = world.parties[name], world.other(name)
-    lost: list[int] = []
-    for what, value in party.log:
-        if what == "sent" and value not in other.got_in:
-            lost.append(value)
-        elif what == "sent" and lost:
-            raise Broken(f"{name}: {lost} got lost, and {value} of the same stay arrived")
-        elif what == "recover" and lost:
-            raise Broken(f"{name}: {lost} got lost, though the session was recovered")
-        elif what == "disconnect":
+    lost: dict[str | None, list[int]] = {}
+    for what, sid, number in party.stays:
+        mine = lost.setdefault(sid, [])
+        if what == "sent" and number not in other.got_in:
+            mine.append(number)
+        elif what == "sent" and mine:
+            raise Broken(f"{name}: {mine} got lost, and {number} of the same stay arrived")
+        elif what == "recover" and mine:
+            raise Broken(f"{name}: {mine} got lost, though the session was recovered")
+        elif what == "end":
             if prompt:
-                _check_prompt(name, party, other, lost)
-            # What the client sent is lost with its connection; what the server sent is kept.
-            lost = lost if name.startswith("server") else []
-        elif what == "connect":
-            lost = []
-    if lost and not party.all("disconnect"):
-        raise Broken(f"{name}: {lost} got lost, and nobody told it; log: {party.log}")
-    if lost and party.sid not in party.ends:
-        raise Broken(f"{name}: {lost} got lost, and it is still connected; log: {party.log}")
+                _check_prompt(name, party, other, mine)
+            if name.startswith("client"):  # only what the server has sent is kept
+                mine.clear()
+    for sid, mine in lost.items():
+        if mine and sid not in party.ends:
+            raise Broken(f"{name}: {mine} got lost, and nobody told it; log: {party.log}")
 
 
 def _check_prompt(name: str, party: Party, other: Party, lost: list[int]) -> None:

@@ -106,7 +106,7 @@ def upgrade_server_close() -> World:
     return world
 
 
-@scenario(depth=2)
+@scenario(depth=3)
 def upgrade_client_leaves() -> World:
     """The client leaves, or closes, during the upgrade."""
     world = World()
@@ -289,4 +289,72 @@ def tls() -> World:
     socket = world.client(transports=UPGRADE, tls=client)
     there = world.there_of(socket)
     world.begin(client=[partial(world.emit, socket)], server=_kicked(world, there))
+    return world
+
+
+@scenario(depth=2)
+def upgrade_cut() -> World:
+    """A connection breaks during the upgrade: the poll's, or the WebSocket on its way."""
+    world = World(cuts=1)
+    socket = world.client(transports=UPGRADE)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), partial(world.ask, socket)],
+        server=[partial(world.emit, there)],
+    )
+    return world
+
+
+@scenario(depth=3)
+def upgrade_given_up() -> World:
+    """The client says what it has to say and closes, while its WebSocket is on its way."""
+    world = World(splits=1)
+    socket = world.client(transports=UPGRADE)
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), partial(socket.client.close, 5.0)],
+        server=[partial(world.emit, there), partial(world.emit, there)],
+    )
+    return world
+
+
+@scenario(depth=2)
+def last_room() -> World:
+    """The last socket leaves, which ends the connection, while another one joins."""
+    world = World()
+    room = world.client("/room", transports=["websocket"])
+    main = world.watch(room.client._socket("/", None))
+    there = world.there_of(room)
+    world.begin(
+        room=[room.disconnect, room.connect],
+        main=[main.connect, partial(world.emit, main), main.disconnect],
+        server=[there.disconnect],
+    )
+    return world
+
+
+@scenario(depth=2)
+def kicked_and_back() -> World:
+    """The server disconnects a client, which comes back of its own will."""
+    world = World()
+    socket = world.client(transports=["websocket"])
+    there = world.there_of(socket)
+    emit = partial(world.emit, socket)
+    world.begin(
+        client=[emit, socket.disconnect, socket.connect, emit],
+        server=[partial(world.emit, there), partial(there.disconnect, close=True)],
+    )
+    return world
+
+
+@scenario(depth=2)
+def polling_cut() -> World:
+    """Over polling, requests and answers break anywhere, split or whole."""
+    world = World(cuts=1, splits=1)
+    socket = world.client(transports=["polling"])
+    there = world.there_of(socket)
+    world.begin(
+        client=[partial(world.emit, socket), partial(world.emit, socket)],
+        server=[partial(world.emit, there), partial(world.emit, there)],
+    )
     return world

@@ -66,7 +66,7 @@ def test_an_emit_that_vanishes_is_found() -> None:
         world = World()
         socket = world.client(transports=["websocket"])
         world.begin(client=[partial(world.emit, socket)])
-        world.party("client").note("sent", 99)  # what nobody has put on the wire
+        world.party("client").sent(socket.id, 99)  # what nobody has put on the wire
         return world
 
     found = explore(forgetful, depth=1)

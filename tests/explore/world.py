@@ -39,7 +39,8 @@ class Party:
     ``log`` has ``(what, value)``: ``connect``, ``disconnect`` (with the reason), ``sent`` (a
     number, to the other side), ``kept`` (the same while not connected) and ``got``.
     ``sent_in`` and ``got_in`` have, for each number, the id of the socket at that moment; ``ends``
-    has the reason for each id that is over.
+    has the reason for each id that is over.  ``stays`` has what was sent, ``end`` and ``recover``
+    with the id of the socket: two stays may overlap.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Party:
         self.sent_in: dict[int, str | None] = {}
         self.got_in: dict[int, str | None] = {}
         self.ends: dict[str | None, str] = {}
+        self.stays: list[tuple[str, str | None, int]] = []
         self.sid: str | None = None
 
     def note(self, what: str, value: Any = None) -> None:
@@ -55,10 +57,20 @@ class Party:
     def connected(self, sid: str | None, recovered: bool) -> None:
         self.note("recover" if recovered else "connect")
         self.sid = sid
+        if recovered:
+            self.stays.append(("recover", sid, 0))
+            self.ends.pop(sid, None)
 
     def disconnected(self, sid: str | None, reason: str) -> None:
         self.note("disconnect", reason)
         self.ends[sid] = reason
+        self.stays.append(("end", sid, 0))
+
+    def sent(self, sid: str | None, number: int, *, kept: bool = False) -> None:
+        self.note("kept" if kept else "sent", number)
+        self.sent_in[number] = sid
+        if not kept:
+            self.stays.append(("sent", sid, number))
 
     def got(self, sid: str | None, number: int) -> None:
         self.note("got", number)
@@ -156,21 +168,19 @@ class World:
         """Emit the next number, from a client or from the server."""
         self._number += 1
         number, party = self._number, self._side(socket)
-        kind = "sent" if socket.connected else "kept"
+        kept = not socket.connected
         try:
             socket.emit("n", number, *more)
         except ConnectionClosed:
             return
-        if kind == "sent" or isinstance(socket, Socket):
-            party.note(kind, number)
-            party.sent_in[number] = socket.id
+        if not kept or isinstance(socket, Socket):
+            party.sent(socket.id, number, kept=kept)
 
     def tell_all(self) -> None:
         """Have the server emit the next number to everybody; recovery keeps it for who is away."""
         self._number += 1
         party = self.party("server")
-        party.note("sent", self._number)
-        party.sent_in[self._number] = party.sid
+        party.sent(party.sid, self._number)
         self.io.emit("n", self._number)
 
     def ask(self, socket: Any, seconds: float | None = None) -> None:
