@@ -648,8 +648,12 @@ def test_on_asyncio_a_handler_that_never_ends_is_cancelled_in_time() -> None:
     assert log == ["work", "cancelled", "cleaned up"]
 
 
+# Before Python 3.11 a SIGINT leaves asyncio.run() at once, and cancels every task.
+SIGNALS = [("SIGTERM", 0), ("SIGINT", 1)] if sys.version_info >= (3, 11) else [("SIGTERM", 0)]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="asyncio takes no signals there")
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 0), ("SIGINT", 1)])
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int) -> None:
     program = (
         "import asyncio, os, signal, rawsio\n"

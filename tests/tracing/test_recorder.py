@@ -131,7 +131,11 @@ def test_a_server_and_a_client_record_the_same_from_within() -> None:
         thread.join()
     inside.close()
     outside.close()
-    assert Counter(heard["server"]) == Counter(heard["client"])
+    # What is still on its way at the end is seen by one of them.
+    messages = {
+        name: [one for one in heard[name] if "EVENT" in one[1] or "ACK" in one[1]] for name in heard
+    }
+    assert Counter(messages["server"]) == Counter(messages["client"])
     assert ("client", 'message: EVENT "echo" in /, ack 0') in heard["server"]
     assert not any("not whole" in text for _, text in heard["server"])
 
