@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -86,8 +87,9 @@ def test_a_damaged_file_is_named_and_kept(path: str) -> None:
     Path(path).write_bytes(data)
 
     def use() -> None:
-        store = opened(path)
-        store.apply([Claim("jobs", 500, 1)])
+        with contextlib.closing(SQLiteStore(path)) as store:
+            store.open("jobs", 5, 0)
+            store.apply([Claim("jobs", 500, 1)])
 
     with pytest.raises(StoreError, match="damaged"):
         use()
