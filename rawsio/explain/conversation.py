@@ -50,6 +50,7 @@ GENEROUS = DEFAULT.but(
 
 _numbers = count()
 _HTTP = Pattern(rb"(?:(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) |[A-Z-]{3,20} [!-~]+ |HTTP/1\.)")
+_REQUEST = Pattern(rb"[A-Z-]{1,20}(?: [!-~]*)?\Z")
 _TLS = Pattern(rb"[\x14-\x18]\x03[\x00-\x04]")
 _PREFIXES = (b"H", b"HT", b"HTT", b"HTTP", b"HTTP/", b"HTTP/1")
 
@@ -210,7 +211,7 @@ class Conversation:
             self._http = {role: Messages(role, self._limits, own=True) for role in Role}
         elif _looks_framed(whole, sender):
             self._begin_frames(_Asked(None), None)
-        elif len(whole) < 4 or whole in _PREFIXES or (whole.isalpha() and len(whole) < 20):
+        elif len(whole) < 4 or whole in _PREFIXES or _begins_request(whole):
             return []
         else:
             self.protocol = "other"
@@ -376,6 +377,11 @@ def _decoded(content: bytes, coding: str, most: int) -> bytes:
 
 _SOCKETIO = ("Socket.IO packet", "Socket.IO packet in MessagePack", "attachment")
 _ENGINE = Pattern(rb"(?:[0-6](?:probe)?\Z|0\{|4[0-6])")
+
+
+def _begins_request(data: bytes) -> bool:
+    """Say whether these bytes may become the method and the target of a request."""
+    return len(data) < 8192 and _REQUEST.match(data) is not None
 
 
 def _looks_framed(data: bytes, sender: Role) -> bool:

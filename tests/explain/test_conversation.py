@@ -6,7 +6,7 @@ import gzip
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio.explain.conversation import Conversation, Item, Sessions
@@ -171,6 +171,7 @@ def test_http_goes_on_behind_a_hole_where_a_head_begins() -> None:
     assert not any(item.wrong for item in items)
 
 
+@example([(Role.CLIENT, b"CONNECT a:1 HTTP/1.1\r\n")], 1)
 @given(
     st.lists(st.tuples(st.sampled_from(Role), http_bytes | frame_bytes), max_size=4),
     st.integers(1, 30),
