@@ -226,3 +226,21 @@ def test_an_emit_after_the_end_of_a_client_does_not_send_its_user_to_connect() -
         kit.run()
         with pytest.raises(rawsio.ConnectionClosed, match="make a new one"):
             socket.emit("x")
+
+
+def test_a_handler_that_waits_for_its_own_loop_is_told_what_to_do_instead() -> None:
+    with TestKit(Server()) as kit:
+        client = kit.connect()
+        said: list[str] = []
+
+        def wait() -> None:
+            try:
+                client.emit_with_ack("x").result(1)
+            except RuntimeError as error:
+                said.append(str(error))
+
+        client.on("e", wait)
+        kit.io.emit("e")
+        kit.run()
+    (line,) = said
+    assert "add_done_callback" in line

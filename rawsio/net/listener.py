@@ -129,7 +129,9 @@ class Listener:
         driver = self.driver
         if len(driver.streams) >= driver.limits.connections:
             sock.close()
-            driver.log("net", log.WARNING, "a connection is refused: limits.connections are open")
+            who = address[0] if isinstance(address, tuple) else "unix"
+            message = f"{who}: a connection is refused: limits.connections are open"
+            driver.log("net", log.WARNING, message)
             return
         try:
             sock.setblocking(False)

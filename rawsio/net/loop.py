@@ -290,7 +290,10 @@ class Loop:
         The calling thread becomes the owner.  Raises ``RuntimeError`` inside a turn of this loop.
         """
         if self._turning:
-            raise RuntimeError("step() was called inside a turn of the same loop")
+            raise RuntimeError(
+                "step() was called inside a turn of the same loop: what runs on its thread cannot"
+                " wait for what the loop has to bring; use add_done_callback(fn), or an executor"
+            )
         self._check_open()
         self._turning = True
         self.owner = get_ident()

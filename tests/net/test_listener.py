@@ -160,7 +160,7 @@ def test_above_the_limit_a_connection_is_closed_at_once() -> None:
     bench.loop.step(1)
     assert client.recv(10) == b""
     assert bench.accepted == []
-    assert bench.lines == ["a connection is refused: limits.connections are open"]
+    assert bench.lines == ["127.0.0.1: a connection is refused: limits.connections are open"]
     bench.driver.streams.clear()
     bench.connect(listener.address)
     bench.loop.step(1)
