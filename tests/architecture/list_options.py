@@ -21,6 +21,7 @@ RECORDS = {
     "cookie": ("engineio/options.py", "Cookie"),
     "recovery": ("socketio/recovery.py", "Recovery"),
     "deflate": ("websocket/deflate.py", "DeflateOptions"),
+    "queue": ("queue/messages.py", "QueueOptions"),
     "limits": ("limits.py", "Limits"),
 }
 """The tables by the names of their marks in the document, and where their rows come from."""
