@@ -360,7 +360,10 @@ def test_a_burst_of_publishes_from_a_thread_is_held_up_not_refused() -> None:
     io = Server(limits=Limits(queue_waiting=3000))
     jobs = io.queue("jobs")
     runner = threading.Thread(target=io.run, kwargs={"port": 0})
+    running = threading.Event()
+    io.call_later(0, running.set)
     runner.start()
+    assert running.wait(10)  # until then this thread owns the loop, and nothing holds it up
     replies = [jobs.publish(number) for number in range(10_000)]
     assert [reply.result(10).id for reply in replies[-2:]] == [9999, 10_000]
     io.close()
