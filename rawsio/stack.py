@@ -338,7 +338,7 @@ class ServerStack:
         old = request is not None and request.version == "1.0"
         fields = [("Date", self._date())] if self._date is not None else []
         last = self.last or not http.keep_alive  # type: ignore[attr-defined]
-        if response.headers.get("content-length") is None and response.status not in (204, 304):
+        if response.status not in (204, 304) and not response.headers.announces_length():
             last = last or old
             fields += [] if old else [("Transfer-Encoding", "chunked")]
         if last:

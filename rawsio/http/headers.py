@@ -147,6 +147,17 @@ class Headers:
         values = self.get_all(name)
         return members(values) if values else []
 
+    def announces_length(self) -> bool:
+        """Return whether a line is a ``Content-Length``; makes no index for it.
+
+        >>> Headers([("content-length", "0")]).announces_length()
+        True
+        """
+        for name, _value in self._lines():
+            if name == "Content-Length" or name.lower() == "content-length":
+                return True
+        return False
+
     def plus(self, *pairs: tuple[str, str]) -> Headers:
         """Return new headers with more lines at the end."""
         return Headers([*self._lines(), *pairs])
@@ -171,10 +182,18 @@ def _check_types(name: object, value: object) -> None:
 
 
 def _encode(pairs: list[tuple[str, str]]) -> bytes:
+    try:
+        return _encode_strings(pairs)
+    except (AttributeError, TypeError):
+        # What is no str is found when it is used: to look first would cost those who are right.
+        for name, value in pairs:
+            _check_types(name, value)
+        raise
+
+
+def _encode_strings(pairs: list[tuple[str, str]]) -> bytes:
     lines = []
     for name, value in pairs:
-        if name.__class__ is not str or value.__class__ is not str:
-            _check_types(name, value)
         # 9110-5.1-name
         if name not in _USUAL and not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not a field name: {escaped(name)}")

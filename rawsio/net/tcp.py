@@ -184,11 +184,11 @@ class TCPStream:
 
     def touch(self) -> None:
         """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
-        driver = self.driver  # touch(), written out: a broadcast does this for each receiver
-        if not driver.dirty:
-            driver.schedule()
-        if self not in driver.dirty:
-            driver.dirty[self] = False
+        dirty = self.driver.dirty  # touch(), written out: a broadcast does this for each receiver
+        if not dirty:
+            self.driver.schedule()
+        if self not in dirty:
+            dirty[self] = False
 
     # Reading
 

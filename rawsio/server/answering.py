@@ -52,11 +52,17 @@ _CLOSED_BY_ERROR = 1011
 class _Named:
     """A function that the log knows by what it answers."""
 
-    __slots__ = ("__qualname__", "_fn")
+    __slots__ = ("_fn", "_one")
 
-    def __init__(self, fn: Callable[..., Any], name: str) -> None:
+    def __init__(self, fn: Callable[..., Any], one: _Answer) -> None:
         self._fn = fn
-        self.__qualname__ = name
+        self._one = one
+
+    def __getattr__(self, name: str) -> Any:
+        # The name is made when the log asks for it; a class cannot have a property called so.
+        if name == "__qualname__":
+            return self._one.name
+        raise AttributeError(name)
 
     def __call__(self, *args: Any) -> Any:
         return self._fn(*args)
@@ -69,17 +75,22 @@ class _Answer:
     it goes on; ``over``: nobody waits for it any more.
     """
 
-    __slots__ = ("stack", "request", "name", "streaming", "over", "busy", "crowded", "seconds")
+    __slots__ = ("stack", "request", "app", "streaming", "over", "busy", "crowded", "seconds")
 
     def __init__(self, stack: ServerStack, request: Request, app: str) -> None:
         self.stack = stack
         self.request = request
-        self.name = f"app {app} for {request.method} {escaped(request.target)}"
+        self.app = app
         self.streaming: Streaming | None = None
         self.over = False
         self.busy = True
         self.crowded = False
         self.seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"app {self.app} for {self.request.method} {escaped(self.request.target)}"
 
 
 class Answering:
@@ -141,7 +152,7 @@ class Answering:
 
     def _run(self, one: _Answer, fn: Callable[..., Any], args: tuple[Any, ...], done: Any) -> None:
         one.busy = True
-        self._start(_Named(fn, one.name), args, partial(self._returned, one, done))
+        self._start(_Named(fn, one), args, partial(self._returned, one, done))
 
     def _returned(self, one: _Answer, done: Any, result: Any, error: BaseException | None) -> None:
         one.busy = False
@@ -172,7 +183,7 @@ class Answering:
         """Tell the application that its answer is over."""
         streaming, one.streaming = one.streaming, None
         if streaming is not None:
-            self._start(_Named(streaming.close, one.name), (), partial(self._closed, one))
+            self._start(_Named(streaming.close, one), (), partial(self._closed, one))
 
     def _closed(self, one: _Answer, _result: Any, error: BaseException | None) -> None:
         if error is not None:

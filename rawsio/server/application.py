@@ -158,15 +158,13 @@ class _Question:
 
 def _answer_of(value: Any) -> Answer:
     status = 200
-    fields: Iterable[tuple[str, str]] = ()
+    fields = _NO_FIELDS
     if isinstance(value, tuple):
         status, value, *rest = value
-        fields = rest[0] if rest else ()
+        fields = rest[0] if rest else _NO_FIELDS
     elif isinstance(value, int):
         status, value = value, b""
-    given = Headers(getattr(fields, "items", lambda: fields)())
-    kept = [(n, v) for n, v in given if n.lower() not in OURS and n.lower() != "content-type"]
-    kind = given.get("content-type") or _PLAIN
+    kind, kept = (_PLAIN, _NO_FIELDS) if fields is _NO_FIELDS else _chosen(fields)
     if hasattr(value, "__next__"):
         from .streaming import Streaming
 
@@ -184,6 +182,16 @@ def _answer_of(value: Any) -> Answer:
             f" iterator of bytes for the text, not {type(value).__name__}"
         )
     return answer(status, body, kind, kept), body
+
+
+_NO_FIELDS: Iterable[tuple[str, str]] = ()
+
+
+def _chosen(fields: Any) -> tuple[str, Iterable[tuple[str, str]]]:
+    """Return the content type among the fields of an application, and those that stay."""
+    given = Headers(getattr(fields, "items", lambda: fields)())
+    kept = [(n, v) for n, v in given if n.lower() not in OURS and n.lower() != "content-type"]
+    return given.get("content-type") or _PLAIN, kept
 
 
 OURS = ("connection", "content-length", "date", "transfer-encoding")

@@ -265,6 +265,8 @@ def _client(engine: EngineOptions) -> Callable[[Request], tuple[Response, bytes]
 
     def find(request: Request) -> tuple[Response, bytes] | None:
         path = request.path
+        if not path.startswith(folder):
+            return None
         if not cache and path.startswith(folder + "socket.io."):
             cache.update(client_files(folder))
         if path not in cache:

@@ -14,10 +14,10 @@ Every queue has a limit of its own, but a thousand queues just below theirs are 
 What every open connection costs anyway is not in it: ``limits.connections`` and ``limits.sessions``
 bound that, and so whoever holds less than a kilobyte is not looked at.
 
-**It asks only those that did something.**  The driver says whom it flushes; every few turns each
-of these is measured again, and the sum is changed by the difference.  So the cost is about a
-microsecond for each connection that was busy in these turns, however many are open, and the sum is
-at most four turns old.
+**It asks only those that did something.**  The driver says whom it flushes; a fiftieth of a second
+after the first of them each is measured again, and the sum is changed by the difference.  So the
+cost is a few microseconds for each connection that was busy meanwhile, however often it was and
+however many are open, and the sum is at most that old, and one turn.
 
 Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, which
 every message can do without.  Then whoever holds the most is closed, and the next, until it
@@ -43,11 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget"]
 
-_TURNS = 4
-"""Turns of the loop after which the busy are measured."""
-
-_PAUSE = 0.05
-"""Seconds after which they are, if no further turn comes."""
+_PAUSE = 0.02
+"""Seconds after which the busy are measured: nobody can send much more than that in these."""
 
 _SMALL = 1024
 """Who holds less is not counted."""
@@ -114,7 +111,6 @@ class Budget:
         self._sum = 0
         self._queues: dict[Session, _Queue] = {}
         self._unpolled = Pool()
-        self._turns = 0
         self._timer: Any = None
 
     def watch(self, driver: Driver) -> None:
@@ -127,11 +123,12 @@ class Budget:
     def flushed(self, targets: dict[Target, Any]) -> None:
         """Take note of those who did something in this turn."""
         self._busy.update(targets)
-        self._turns += 1
-        if self._turns >= _TURNS:
-            self.measure()
-        elif self._timer is None:
+        if self._timer is None and targets:
             self._timer = self._host.call_later(_PAUSE, self._time_is_up)
+        # What `total` is, written out: what many wait for, and recovery, are known in every turn.
+        known = self._sum + self._driver.pool.size + self._unpolled.size
+        if known + self._host.recovery_bytes > self._most:
+            self.measure()
 
     def forget(self, target: Target) -> None:
         """Take note that a stream or session is over."""
@@ -154,7 +151,6 @@ class Budget:
     def measure(self) -> None:
         """Measure those who did something, and shed if all is too much."""
         busy, self._busy = self._busy, {}
-        self._turns = 0
         for target in busy:
             self._measure(target)
         if self.total > self._most:

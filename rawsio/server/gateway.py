@@ -61,6 +61,10 @@ class _Asking:
         self.task: Any = None
 
 
+def _nobody(_gateway: Gateway, _stack: ServerStack, _event: Any) -> None:
+    """Do nothing about what concerns the WebSocket layer alone: pings, pongs."""
+
+
 class Gateway:
     """Joins connections and the registry of sessions.
 
@@ -95,22 +99,17 @@ class Gateway:
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave."""
-        rest = iter(events)
+        rest, handlers = iter(events), self._HANDLERS
         try:
             for event in rest:
                 if event.__class__ is not Message:
-                    self._other(stack, event)
+                    handlers.get(event.__class__, _nobody)(self, stack, event)
                 elif stack.fused is None or not stack.fused.receive(event.data):
                     self._packet(stack, event.data)
         except BaseException:
             # Should the program go on, so do the events behind the one that was interrupted.
             stack.put_back(list(rest))
             raise
-
-    def _other(self, stack: ServerStack, event: Any) -> None:
-        handle = self._HANDLERS.get(event.__class__)
-        if handle is not None:
-            handle(self, stack, event)
 
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""

@@ -35,7 +35,7 @@ from rawsio.errors import SocketIOError, escaped
 from rawsio.limits import DEFAULT
 
 from .packets import MISSING, build_packet, take_apart, too_long
-from .values import Unsendable, undisturbed
+from .values import LONG, Unsendable, undisturbed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -280,7 +280,10 @@ def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
     {'a': [1, -1, None]}
     """
     try:
-        value, at = undisturbed(_unpack, len(data), data, min(depth, _DEEPEST))
+        if len(data) < LONG:
+            value, at = _unpack(data, min(depth, _DEEPEST))
+        else:
+            value, at = undisturbed(_unpack, data, min(depth, _DEEPEST))
     except (IndexError, struct.error):
         raise _malformed("it ends in the middle of a value") from None
     except UnicodeDecodeError:

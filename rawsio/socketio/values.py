@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "made_of",
     "weight",
+    "LONG",
     "MAX_DIGITS",
     "HasBinary",
     "Unsendable",
@@ -248,17 +249,17 @@ def _check_digits(text: str) -> None:
 
 
 _BLANK = Pattern("[ \t\n\r]*")
-_LONG = 65536
+LONG = 65536
 
 
-def undisturbed(decode: Callable[..., Any], length: int, *args: Any) -> Any:
+def undisturbed(decode: Callable[..., Any], *args: Any) -> Any:
     """Decode without a look for garbage every few hundred lists, which takes as long again.
 
-    Nothing is done about text that is not long.
+    It is worth it from ``LONG`` characters on.
     """
     import gc
 
-    if length < _LONG or not gc.isenabled():
+    if not gc.isenabled():
         return decode(*args)
     gc.disable()
     try:
@@ -285,7 +286,10 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
         _check_digits(text)
     decode = _decode_plain if hook is None else _decoder(hook)
     try:
-        value, end = undisturbed(decode, length, text, start)
+        if length < LONG:
+            value, end = decode(text, start)
+        else:
+            value, end = undisturbed(decode, text, start)
     except (ValueError, RecursionError):
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None

@@ -122,6 +122,8 @@ class Soak:
         )
         ours = {name: count for name, count in kinds.items() if name.startswith("rawsio")}
         rooms = self.io.namespaces.main.adapter.rooms
+        counts = self.io.stats()
+        memory = counts.pop("memory")
         return {
             "descriptors": len(os.listdir("/proc/self/fd")),
             "all objects": sum(kinds.values()),
@@ -129,7 +131,8 @@ class Soak:
             "rooms": len(rooms),
             "touched": len(self.io._running.driver.dirty),
             "timers of sessions": len(self.io._running.driver.timers),
-            **self.io.stats(),
+            **counts,
+            **{f"bytes {part}": memory[part] for part in ("unsent", "unpolled", "incoming")},
         }
 
 
