@@ -324,7 +324,8 @@ class ServerStack:
         bodiless = request is not None and request.method == "HEAD"
         if body and not bodiless and response.status not in (204, 304):
             self._layer.send(Body(body))
-        self.finish()
+        self._layer.send(EndOfMessage())  # finish(), and touched by begin() already
+        self.request = None
 
     def begin(self, response: Response) -> bool:
         """Send the head of an answer; ``False`` if the HTTP layer has answered already.

@@ -457,8 +457,9 @@ class Session:
         if self._overfull or (polling.rest and not self._crowded):
             return 0.0
         probing = None if self.candidate is None else self.candidate.deadline
-        all_due = [when for when in (due, polling.grace, probing) if when is not None]
-        return min(all_due, default=None)
+        if polling.grace is None and probing is None:
+            return due
+        return min(when for when in (due, polling.grace, probing) if when is not None)
 
     @property
     def _overfull(self) -> bool:

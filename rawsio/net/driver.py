@@ -149,15 +149,13 @@ class Driver:
         if self.meter is not None:
             self.meter.flushed(self.dirty)
         self._scheduled = True  # what is touched meanwhile needs no further call
-        again = True
         try:
             self._flush_touched()
             if self.dirty:
                 self._flush_touched()
-            again = len(self.dirty) > 0
         finally:
             self._scheduled = False
-            if again:
+            if self.dirty or self._batch:
                 self.schedule()
 
     def _flush_touched(self) -> None:

@@ -192,19 +192,19 @@ class TCPStream:
 
     # Reading
 
-    def _readable(self) -> None:
-        if self.driver.crowded:
-            self._sip()
-        else:
-            self._read(self._size)
-
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        if self._read(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
+        if self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
             self._wait()
 
-    def _read(self, most: int) -> int:
-        """Read once, and return how many bytes came."""
+    def _readable(self, most: int = 0) -> int:
+        """Read once, and return how many bytes came; the loop calls it for whoever is light."""
+        driver = self.driver
+        if not most:
+            if driver.crowded:
+                self._sip()
+                return 0
+            most = self._size
         try:
             data = self.sock.recv(most)
         except _AGAIN:
@@ -215,8 +215,7 @@ class TCPStream:
         if not data:
             self._peer_ended()
             return 0
-        driver, layer = self.driver, self.layer
-        now = driver.time()
+        layer, now = self.layer, driver.time()
         try:
             early = layer.tick(now)
             events = layer.receive(data)
@@ -230,9 +229,10 @@ class TCPStream:
         size, seconds = len(data), driver.time() - now
         if seconds > _SHORT or size >= self._size or self._size != driver.limits.receive_size:
             self._weigh(seconds, size)
-        if not driver.dirty:  # touch(), written out: this runs once for every read
+        dirty = driver.dirty
+        if not dirty:  # touch(), written out: this runs once for every read
             driver.schedule()
-        driver.dirty[self] = True
+        dirty[self] = True
         return size
 
     # Taking turns
@@ -260,7 +260,7 @@ class TCPStream:
             self._weigh(self.driver.time() - began, 0)
             self.touch()
         elif not self._hold and self.state is _OPENED:
-            self._read(self._size)
+            self._readable(self._size)
         elif not self._hold:
             self._discard()
 
@@ -297,7 +297,7 @@ class TCPStream:
         if not self._hold and self.state is _OPENED:
             self.driver.loop.add_reader(self._fd, self._listener())
 
-    def _listener(self) -> Callable[[], None]:
+    def _listener(self) -> Callable[[], object]:
         """Return what is to be called when the socket is readable."""
         if self.state is not _OPENED:
             return self._discard
