@@ -18,6 +18,7 @@ from rawsio.http.headers import Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, Response
 from rawsio.layer import Closing, Failed, Role
 from rawsio.limits import DEFAULT
+from rawsio.patterns import Pattern
 
 from .fields import Field, blame, moved, rest, shown
 from .heads import accuse, field_line, start_line
@@ -33,6 +34,7 @@ __all__ = ["Messages", "explain_http"]
 
 _ANSWER = Headers([("Content-Length", "0"), ("Connection", "keep-alive")])
 _BEYOND = "what follows a mistake is not read"
+_ALONE = Pattern(rb"\r[^\n]")
 
 
 def explain_http(
@@ -195,9 +197,13 @@ class Messages:
 
     def _feed_layer(self, upto: int) -> Failed | None:
         """Show the layer what it has not seen up to there; return its failure."""
-        if upto > self._fed:
-            piece = bytes(memoryview(self._data)[self._fed : upto])
-            self._fed = upto
+        while upto > self._fed and self._failed() is None:
+            # A CR that ends no line is a mistake at the byte behind it: what is shown to be wrong
+            # ends there, however the bytes were cut.
+            alone = _ALONE.search(self._data, self._fed, upto)
+            stop = upto if alone is None else alone.end()
+            piece = bytes(memoryview(self._data)[self._fed : stop])
+            self._fed = stop
             self._prepare()
             self._events += self._layer.receive(piece)
         return self._failed()
@@ -230,7 +236,9 @@ class Messages:
         end = self._data.find(b"\n", self._scanned)
         self._scanned = len(self._data) if end < 0 else end + 1
         failed = self._feed_layer(self._scanned)
-        if end < 0 and failed is None:
+        if failed is not None:
+            self._scanned = self._fed
+        elif end < 0:
             return None
         return bytes(memoryview(self._data)[self._at : self._scanned])
 

@@ -172,6 +172,7 @@ def test_http_goes_on_behind_a_hole_where_a_head_begins() -> None:
 
 
 @example([(Role.CLIENT, b"CONNECT a:1 HTTP/1.1\r\n")], 1)
+@example([(Role.CLIENT, b"GET / HTTP/1.1\r\n\rGET / HTTP/1.1\r\n")], 1)
 @given(
     st.lists(st.tuples(st.sampled_from(Role), http_bytes | frame_bytes), max_size=4),
     st.integers(1, 30),
