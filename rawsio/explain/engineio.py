@@ -249,6 +249,6 @@ def _peer(sender: Role, revision: int, packet: str | bytes) -> EngineIOConnectio
     peer = EngineIOConnection(sender.peer, revision=revision)
     if sender is Role.CLIENT:
         peer.send(_OPENED)
-    elif packet[:1] != "0":
+    elif isinstance(packet, bytes) or packet[:1] != "0":
         peer.receive('0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000}')
     return peer

@@ -37,8 +37,8 @@ class Answer:
 
     >>> answer = Answer()
     >>> answer.add_done_callback(lambda answer: print(answer.result()))
-    >>> answer.settle(b"1")
-    b'1'
+    >>> answer.settle(1)
+    1
     """
 
     __slots__ = ("_callbacks", "_done", "_error", "_value")

@@ -79,7 +79,8 @@ class Watchers:
                 self.tell("packet_create", packet)
         elif direction == "in" and what == "unit":
             self.tell("packet", value)
-            if value == ("3" if self._session.revision == 4 else "2"):
+            answer = "3" if self._session.revision == 4 else "2"
+            if isinstance(value, str) and value == answer:
                 self.tell("heartbeat")
         elif direction == "in" and value.__class__ is Message:
             self.tell("message", value.data)
