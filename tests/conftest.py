@@ -1,4 +1,4 @@
-"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), ci, deep.
+"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), quick, ci, deep.
 
 ``deep`` runs 20,000 examples, or as many as ``RAWSIO_EXAMPLES`` says.
 
@@ -22,6 +22,9 @@ pytest.register_assert_rewrite(
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=_QUIET)
+settings.register_profile(
+    "quick", max_examples=10, deadline=None, suppress_health_check=_QUIET, derandomize=True
+)
 settings.register_profile(
     "ci",
     max_examples=500,
