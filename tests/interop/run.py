@@ -42,6 +42,8 @@ SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "trace"),
     *("python_client", "redis_client", "cluster", "queue"),
 )
+LONG = ("trace",)
+"""The suites that run only when they are named: `.ci/full` does."""
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
@@ -199,7 +201,8 @@ def main(arguments: list[str]) -> int:
         help="put `rawsio trace` with these options before the server",
     )  # fmt: skip
     given = parser.parse_args(arguments)
-    suites = given.suites or list(WITH_REFERENCE if given.reference else SUITES)
+    usual = WITH_REFERENCE if given.reference else [s for s in SUITES if s not in LONG]
+    suites = given.suites or list(usual)
     unknown = sorted(set(suites) - set(SUITES))
     if unknown:
         parser.error(f"no suite is called {unknown}; there are {', '.join(SUITES)}")
