@@ -326,6 +326,7 @@ def trace(ctx: Context) -> None:
     ctx.run(Job("conversations", [python, "-m", "tests.soak.proxy"]))
     suites = ["--traced=--split 100", "--reference", "official_client"]
     ctx.run(Job("behind the proxy", [python, "-m", "tests.interop.run", *suites]))
+    ctx.run(Job("page", [python, "-m", "tests.interop.run", "trace"]))
     ctx.run(Job("captures", [python, "-m", "tests.interop.captures"]))
     ctx.run(Job("bench proxy", [python, "-m", "tests.bench.proxy"]))
 
