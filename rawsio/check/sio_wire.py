@@ -58,10 +58,7 @@ class Client:
 
     def send(self, *packets: Packet) -> None:
         """Send Engine.IO packets as they are."""
-        if isinstance(self.session, Polling):
-            self.session.send(*packets)
-        else:
-            self.session.send(*packets)
+        self.session.send(*packets)
 
     def receive(self, seconds: float | None = None) -> Packet | None:
         """Return the next packet but pings; ``None`` at the end or after silence."""
