@@ -9,6 +9,7 @@ the tables of ``rfc_notes/`` by ``python -m tests.architecture.list_rules``.
 from __future__ import annotations
 
 from .layer import record
+from .resources import read_resource
 
 __all__ = ["Rule", "find", "all_rules", "documents", "told"]
 
@@ -59,7 +60,7 @@ def documents() -> dict[str, str]:
 def all_rules() -> dict[str, Rule]:
     """Return every rule by its id, in the order of the documents."""
     if not _rules:
-        for line in _read().decode().split("\n"):
+        for line in read_resource(__spec__, "rules.tsv").decode().split("\n"):
             cells = line.split("\t")
             if len(cells) == 2:
                 _documents[cells[0]] = cells[1]
@@ -96,13 +97,3 @@ def told(rule: Rule) -> str:
     if rule.tests:
         lines.append(f"test     {rule.tests}")
     return "\n".join(lines)
-
-
-def _read() -> bytes:
-    # By the loader, so that it works from a zip file, too.
-    spec = __spec__
-    loader = spec.loader
-    if loader is None or not hasattr(loader, "get_data") or spec.origin is None:
-        raise OSError("the package's loader cannot read rules.tsv")
-    data: bytes = loader.get_data(spec.origin.removesuffix("rules.py") + "rules.tsv")
-    return data

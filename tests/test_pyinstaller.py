@@ -17,9 +17,10 @@ def test_the_hook_names_every_module_and_every_file_that_is_no_module() -> None:
     known = {f"rawsio.{module.name}".removesuffix(".") for module in modules()}
     assert set(hook["hiddenimports"]) == known - {"rawsio._pyinstaller"}
     package = Path(rawsio.__file__).parent
-    files = {str(file) for file in (package / "browser").iterdir() if file.suffix != ".py"}
-    assert {file for file, _ in hook["datas"]} == {file for file in files if Path(file).is_file()}
-    assert {target for _, target in hook["datas"]} == {"rawsio/browser"}
+    kinds = (".js", ".html", ".css", ".tsv", ".txt")
+    files = {str(file) for file in package.rglob("*.*") if file.suffix in kinds}
+    assert {file for file, _ in hook["datas"]} == files
+    assert all(Path(file).parent == package.parent / target for file, target in hook["datas"])
 
 
 def test_the_entry_point_that_leads_to_it_exists() -> None:

@@ -33,7 +33,7 @@ def port(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal."""
-    from rawsio.browser.chat import make_server
+    from rawsio.demo import make_server
 
     server = make_server()
     try:

@@ -78,7 +78,7 @@ class Server(Listening, Operators):
     the reference server has no option for.  ``adapter`` makes the adapter of each namespace,
     ``parser`` the form of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in);
     ``trace`` is a :class:`rawsio.Recorder` of what passes, or an object that is told what passes
-    through the layers (as the demo's :class:`~rawsio.browser.tracing.TraceHub`); without one, the
+    through the layers (as the demo's :class:`~rawsio.demo.hub.TraceHub`); without one, the
     variable ``RAWSIO_TRACE`` of the environment may name a file to record to.  All further options,
     by name, are the fields of :class:`~rawsio.server.assembly.ServerOptions` and
     :class:`~rawsio.engineio.options.EngineOptions`.

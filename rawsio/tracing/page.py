@@ -1,6 +1,6 @@
 """The page of the proxy: every message of every connection, live, and each byte explained.
 
-A Socket.IO server of ours serves the page (``browser/trace.html``) and speaks to it on ``/``:
+A Socket.IO server of ours serves the page (``trace.html``) and speaks to it on ``/``:
 
 =================  ===============================================================
 the page sends     and is acknowledged with
@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from rawsio.browser import read
 from rawsio.explain.plain import as_json
+from rawsio.resources import read_resource
 from rawsio.rules import all_rules, told
 from rawsio.socketio.packets import Ack, Event
 
@@ -159,7 +159,7 @@ def row_of(key: int, connection: int, item: Item) -> dict[str, Any]:
 
 
 def _application() -> Any:
-    table = {path: (kind, read(name)) for path, (kind, name) in _FILES.items()}
+    table = {path: (kind, read_resource(__spec__, name)) for path, (kind, name) in _FILES.items()}
 
     def serve(request: Any) -> Any:
         if request.path not in table:

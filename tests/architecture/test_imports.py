@@ -25,13 +25,14 @@ MAY_IMPORT = {
     "socketio": BASE,
     "redis": BASE | {"net", "tls"},
     "net": BASE,
-    "browser": BASE,
+    "browser": BASE | {"resources"},
+    "resources": set(),
     "stack": BASE | PROTOCOLS | {"tls", "trace"},
     "fused": BASE | PROTOCOLS | {"stack"},
-    "rules": BASE,
+    "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
-    "tracing.page": BASE | {"", "socketio", "explain", "net", "rules", "browser", "server"},
+    "tracing.page": BASE | {"", "socketio", "explain", "net", "rules", "resources", "server"},
     "schedule": BASE | {"socketio"},
     "host": BASE | {"schedule", "stack", "net", "socketio"},
     "server.streaming": BASE | {"http"},
@@ -103,7 +104,7 @@ SEAMS = {
 FREE = {"", "__main__", "testing", "commands", "check", "_pyinstaller"}
 """Modules that may import all of rawsio: they stand above everything."""
 
-DEMO = {"browser.chat", "browser.tracing"}
+DEMO = {"demo", "demo.chat", "demo.hub"}
 """The demo is an application of the public interface, like those that users write."""
 
 ONLY_IN_NET = {

@@ -14,7 +14,7 @@ const readline = require("node:readline");
 const { after, before, describe, it } = require("node:test");
 const zlib = require("node:zlib");
 const { chromium } = require("playwright-core");
-const { Reader } = require("../../rawsio/browser/wire.js");
+const { Reader } = require("../../rawsio/demo/wire.js");
 
 const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "demo-"));
 

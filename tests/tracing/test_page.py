@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rawsio.browser import read
 from rawsio.explain.conversation import Conversation
 from rawsio.layer import Role
+from rawsio.resources import read_resource
 from rawsio.testing import TestKit
 from rawsio.tracing import page as pages
 from rawsio.tracing.page import Page, row_of
@@ -80,7 +80,7 @@ def test_a_long_message_is_shown_by_its_beginning(page: Page) -> None:
 
 def test_the_files_of_the_page_are_there_and_ask_for_nothing_elsewhere() -> None:
     for name in ("trace.html", "trace.js", "tree.js", "trace.css"):
-        text = read(name).decode()
+        text = read_resource(pages.__spec__, name).decode()
         assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in text
         assert "innerHTML" not in text

@@ -2,7 +2,7 @@
  * From records of the trace to rows for people: what each byte of a message means, on each layer.
  *
  * The server reports the bytes that pass below the HTTP and the WebSocket layer of this page's
- * session (rawsio/browser/tracing.py).  This file takes them apart again, from the bottom up, as the
+ * session (rawsio/demo/hub.py).  This file takes them apart again, from the bottom up, as the
  * layers did:
  *
  *   reader.push(record) -> rows        one row for each frame, or each packet in an HTTP body

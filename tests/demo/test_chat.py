@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rawsio.browser import chat
+from rawsio.demo import chat
 from rawsio.socketio.packets import Ack, Connect, ConnectError
 from tests.socketio.world import Client, World
 

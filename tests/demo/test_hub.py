@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rawsio.browser import tracing
-from rawsio.browser.tracing import TraceHub
+from rawsio.demo import hub as tracing
+from rawsio.demo.hub import TraceHub
 from rawsio.engineio.packets import Message
 from rawsio.http.headers import EMPTY, Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, answer

@@ -36,8 +36,7 @@ import time
 from collections import deque
 
 from rawsio.errors import Refused
-
-from . import read
+from rawsio.resources import read_resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -317,7 +316,7 @@ def install(io: Any) -> None:
 
 def pages() -> Callable[[Any], Any]:
     """Return the application that serves the pages, which are read once."""
-    table = {path: (kind, read(name)) for path, (kind, name) in FILES.items()}
+    table = {path: (kind, read_resource(__spec__, name)) for path, (kind, name) in FILES.items()}
 
     def page(request: Any) -> Any:
         if request.path not in table:
@@ -345,7 +344,7 @@ def make_server(**options: Any) -> Any:
     """
     from rawsio import Server
 
-    from .tracing import NAMESPACE, TraceHub
+    from .hub import NAMESPACE, TraceHub
 
     hub = TraceHub(time.monotonic)
     # Compressed bodies would show nothing, and hide the stream of records from the hub.
