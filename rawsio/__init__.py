@@ -12,6 +12,12 @@ from .lazy import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rawsio.app.adapter import Adapter
+    from rawsio.app.recovery import Recovery
+    from rawsio.server.mounts import files
+    from rawsio.server.static import folder
+    from rawsio.socketio.msgpack import MsgpackParser
+
     from .client import Client, connect
     from .cluster import RedisAdapter
     from .errors import (
@@ -23,11 +29,6 @@ if TYPE_CHECKING:
     )
     from .limits import Limits
     from .server import Server
-    from .server.mounts import files
-    from .server.static import folder
-    from .socketio.adapter import Adapter
-    from .socketio.msgpack import MsgpackParser
-    from .socketio.recovery import Recovery
     from .tracing import Recorder
 
 __version__ = "0.1.0"
@@ -58,9 +59,9 @@ _HOMES = {
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
     "RedisAdapter": "rawsio.cluster",
-    "Adapter": "rawsio.socketio.adapter",
+    "Adapter": "rawsio.app.adapter",
     "MsgpackParser": "rawsio.socketio.msgpack",
-    "Recovery": "rawsio.socketio.recovery",
+    "Recovery": "rawsio.app.recovery",
     "Limits": "rawsio.limits",
     "Recorder": "rawsio.tracing",
     "RawsioError": "rawsio.errors",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from rawsio.engineio.states import State
 from rawsio.errors import SocketIOError
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 from rawsio.socketio.packets import Ack, Event, event_args
 from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
 from rawsio.websocket.frames import text_frame
@@ -29,9 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rawsio.engineio.session import Session
+    from rawsio.app.multiplexer import Multiplexer
+    from rawsio.engineio.server.session import Session
     from rawsio.limits import Limits
-    from rawsio.socketio.peer import Peer
     from rawsio.stack import Prepared
 
 __all__ = ["Fused"]
@@ -51,7 +51,7 @@ class Fused:
     __slots__ = ("_session", "_engine", "_conn", "_peer", "_protocol", "_limits")
 
     def __init__(self, session: Session, limits: Limits) -> None:
-        peer: Peer = session.user
+        peer: Multiplexer = session.user
         self._session = session
         self._engine = session.connection
         self._peer = peer

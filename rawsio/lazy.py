@@ -1,10 +1,16 @@
-"""Names of a package that are loaded on first use (PEP 562).
+r"""What is loaded or compiled only when somebody needs it.
 
-The one idea: **importing one layer imports only that layer**.  A package lists where each of its
-public names lives, and a module is loaded when somebody asks for one of its names.
+Start-up time and memory of small programs depend on it.  :func:`lazily` loads the names of a
+package on first use (PEP 562), so importing one layer imports only that layer; a package imports
+its names under ``TYPE_CHECKING`` for type checkers.  A :class:`Pattern` is a regular expression
+that is compiled on first use: compiling the grammar of HTTP costs as much as everything else that a
+server does to start.  A pattern has a slot for each method of a compiled expression.  The slots are
+empty at first, so asking for one ends in ``__getattr__``, which compiles and fills them all; from
+then on they are the bound methods themselves, and cost nothing more.
 
-What is left out: type checkers, which cannot follow this; a package imports its names for them
-under ``TYPE_CHECKING``.
+>>> DIGITS = Pattern("[0-9]+")
+>>> DIGITS.fullmatch("123") is not None, DIGITS.sub("n", "a1b22")
+(True, 'anbn')
 """
 
 from __future__ import annotations
@@ -12,9 +18,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from re import compile as Pattern
     from typing import Any
 
-__all__ = ["lazily"]
+__all__ = ["Pattern", "lazily"]
 
 
 def lazily(
@@ -44,3 +51,26 @@ def lazily(
         return value
 
     return load, lambda: sorted({*space, *homes})
+
+
+_METHODS = ("fullmatch", "match", "search", "sub", "finditer", "findall", "split")
+
+if not TYPE_CHECKING:
+
+    class Pattern:
+        """An expression, ``str`` or ``bytes``, and the methods of ``re.Pattern`` by their names."""
+
+        __slots__ = ("source", *_METHODS)
+
+        def __init__(self, source):
+            self.source = source
+
+        def __getattr__(self, name):
+            if name not in _METHODS:
+                raise AttributeError(f"a pattern has no {name!r}")
+            from re import compile as compiled
+
+            expression = compiled(self.source)
+            for method in _METHODS:
+                setattr(self, method, getattr(expression, method))
+            return getattr(self, name)

@@ -238,7 +238,7 @@ class Limits:
     """How long that may take."""
     queue: int = 16_000_000
     """Unsent bytes of one client with which it is cut off, whatever the policy: see
-    :mod:`rawsio.server.conn`.  One packet may go beyond it, of any size."""
+    :mod:`rawsio.server.session_port`.  One packet may go beyond it, of any size."""
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
     write_rate: int = 500

@@ -5,7 +5,7 @@ The four protocol packages do not know each other; this module puts them togethe
 may be served by several TCP connections in turn): HTTP/1.1 first, WebSocket after the upgrade,
 bytes in, requests and packets out.  It keeps the contract of :mod:`rawsio.layer`, so whatever
 drives a layer drives it.  It is also the *link* that the Engine.IO registry
-(:mod:`rawsio.engineio.server`) answers through.
+(:mod:`rawsio.engineio.server.registry`) answers through.
 
 The other idea is **encode once**: :class:`Prepared` is one Socket.IO packet with its forms at every
 level below, each made when first asked for, so that a broadcast hands the same ``bytes`` object to

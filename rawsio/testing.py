@@ -37,13 +37,13 @@ from __future__ import annotations
 from functools import partial
 from random import Random
 
+from rawsio.app.reply import check_seconds
 from rawsio.client import Client
-from rawsio.client.wires import turn_until_done
+from rawsio.client.connector import turn_until_done
 from rawsio.errors import ConnectionClosed
 from rawsio.net.loop import Loop
 from rawsio.net.memory import PATIENCE, START, Switchboard
 from rawsio.server import Server
-from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ is its word, and no reason to refuse a request.
 
 from __future__ import annotations
 
-from .patterns import Pattern
+from .lazy import Pattern
 
 __all__ = ["parse_cookies", "parse_query"]
 

@@ -13,8 +13,8 @@ import pytest
 import rawsio
 from rawsio import Client, Server
 from rawsio.client.options import ClientOptions
-from rawsio.engineio.options import EngineOptions
-from rawsio.server.assembly import ServerOptions
+from rawsio.engineio.server.options import EngineOptions
+from rawsio.server.config import ServerOptions
 from rawsio.testing import TestKit
 
 JUNK: list[Any] = [

@@ -19,8 +19,7 @@ from rawsio.socketio.packets import Event
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, encode_frame
 from tests.socketio.strategies import LIMITS, wire
-
-from .stack.joined import UPGRADE
+from tests.stack.joined import UPGRADE
 
 KEY = b"\x01\x02\x03\x04"
 SMALL = LIMITS.but(

@@ -19,7 +19,7 @@ import rawsio
 from rawsio import Client, Limits, Refused, Server
 from rawsio.__main__ import main as command
 from rawsio.client.options import parse_url
-from rawsio.engineio.client import explain_answer
+from rawsio.engineio.client.session import explain_answer
 from rawsio.http import Headers, HTTPConnection, Response
 from rawsio.layer import Role
 from rawsio.net.loop import Loop
@@ -261,7 +261,7 @@ def _wait_on_loop() -> None:
     async def _wait(io: Server) -> None:
         try:
             io.emit_with_ack("x").result()
-            io.of("/x").host.wait(rawsio.socketio.reply.Reply(io.host), 1)  # type: ignore[attr-defined]
+            io.of("/x").host.wait(rawsio.app.reply.Reply(io.host), 1)  # type: ignore[attr-defined]
         finally:
             io.close()
 

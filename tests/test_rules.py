@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rawsio.rules import all_rules, documents, find
-
-from .architecture.list_rules import TABLE, sections, written
-from .architecture.rules import DOCUMENTS, rules
+from tests.architecture.list_rules import TABLE, sections, written
+from tests.architecture.rules import DOCUMENTS, rules
 
 
 def test_the_table_in_the_package_is_that_of_the_documents() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import rawsio
 from rawsio import Server
 from rawsio.client.stack import Answered, ClientStack
-from rawsio.engineio.client import Exchange
+from rawsio.engineio.client.session import Exchange
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
@@ -31,8 +31,7 @@ from rawsio.net.tcp import TCPStream
 from rawsio.tls import Secured, State, TLSConnection
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
-
-from .net.kit import Owner, Parrot, turn_until
+from tests.net.kit import Owner, Parrot, turn_until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="the openssl command makes the certificate"

@@ -28,8 +28,7 @@ from rawsio.testing import TestKit
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message, Ping
 from rawsio.websocket.frames import decode_close, encode_frame
-
-from .explain.packets import Talk, pcap
+from tests.explain.packets import Talk, pcap
 
 TOUR = Path(__file__).resolve().parent.parent / "rfc_notes" / "tour"
 KEY = b"abcd"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 from rawsio.websocket.handshake import accept_key
 
 from .ws_wire import CLOSE, TEXT, F, encode

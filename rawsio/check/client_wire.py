@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 from rawsio.websocket.handshake import accept_key
 
 from .case import NotOffered

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .case import Case, Finding, failed, fine, lax, noted, rows
 from .eio_wire import SEPARATOR, Polling, Socket, engine_path, exchange, open_data

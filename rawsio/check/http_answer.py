@@ -6,7 +6,7 @@ these and all that the cases before it have met.
 
 from __future__ import annotations
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .case import Case, Finding, NotOffered, failed, fine, lax, rows
 from .http_judges import HTTP_JUDGES

@@ -7,7 +7,7 @@ HTTP, and keeps head and fields as they stood.
 from __future__ import annotations
 
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ Read them in this order, which is that of the imports, from below:
 - ``wires`` has the sockets: connecting, the loop, the thread;
 - ``client`` keeps one connection up: the public interface.
 
-What is left out: the layers themselves, and where handlers run (:mod:`rawsio.host`).
+What is left out: the layers themselves, and where handlers run (:mod:`rawsio.runtime`).
 """
 
 from __future__ import annotations

@@ -28,17 +28,19 @@ from enum import Enum
 from functools import partial
 from os import urandom
 
-from rawsio.engineio.client import EngineIOClient
+from rawsio.app.handler_queue import HandlerQueue
+from rawsio.app.handlers import Handler
+from rawsio.app.lifecycle_events import announce
+from rawsio.engineio.client.session import EngineIOClient
 from rawsio.engineio.packets import Opened
 from rawsio.errors import ConnectionClosed, LocalProtocolError, leaves_the_loop
 from rawsio.layer import Closed, Failed, Role
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.handlers import Handler
-from rawsio.socketio.library import announce
 from rawsio.socketio.packets import Disconnect
-from rawsio.socketio.sequence import InOrder
 from rawsio.stack import prepare, preparer
 
+from .connector import CLOSED, ClientRuntime, Connector, Loop, Runnable
+from .membership import ClientHandlers, Membership, Space, check_client_name
 from .options import (
     CLIENT_LIMITS,
     Backoff,
@@ -53,8 +55,6 @@ from .options import (
 )
 from .session import ClientSession, reason_of_end
 from .socket import Socket
-from .stay import ClientHandlers, Space, Stay, check_client_name
-from .wires import CLOSED, ClientHost, Loop, Runnable, Wires
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,16 +117,16 @@ class Client(Runnable):
         check_brought(self.address, auth, executor=executor, parser=parser, limits=limits, **below)
         self._headers, self._query = given_headers(headers), escaped_query(self.address, query)
         self._parser = parser
-        self.host = ClientHost(
+        self.host = ClientRuntime(
             Loop() if world is None else world.loop,
             CLIENT_LIMITS if limits is None else limits,
             executor=executor,
             encode=prepare if parser is None else preparer(parser),
             random_bytes=random_bytes,
         )
-        self._wires = Wires(self.host, self.address, self.options, self._take, world, **below)
+        self._wires = Connector(self.host, self.address, self.options, self._take, world, **below)
         self.state = State.IDLE
-        self.queue = InOrder(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
+        self.queue = HandlerQueue(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
         self.handlers, self.space = ClientHandlers(), Space("the client", self.host)
         self.sockets: dict[str, Socket] = {}
         self._session: ClientSession | None = None
@@ -185,7 +185,7 @@ class Client(Runnable):
         return fn
 
     def _announce(self, name: str, *values: Any) -> None:
-        self.queue.perform(announce, self.queue, Stay(self), name, *values)
+        self.queue.perform(announce, self.queue, Membership(self), name, *values)
 
     # What sockets ask of it
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from os import urandom
 
+from rawsio.app.handlers import check_plain
+from rawsio.app.reply import check_seconds
 from rawsio.errors import LocalProtocolError, meant
 from rawsio.http.headers import Headers
 from rawsio.layer import check_fields, record
+from rawsio.lazy import Pattern
 from rawsio.limits import Limits
-from rawsio.patterns import Pattern
-from rawsio.socketio.handlers import check_plain
-from rawsio.socketio.reply import check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.handlers import shape
+from rawsio.app.reply import Reply
 from rawsio.errors import ConnectionClosed
 from rawsio.log import ERROR, WARNING
 from rawsio.queue.messages import Dead, Published, QueueError
-from rawsio.socketio.handlers import shape
-from rawsio.socketio.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

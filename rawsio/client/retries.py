@@ -12,17 +12,17 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
+from rawsio.app.reply import Reply
 from rawsio.errors import escaped
 from rawsio.log import WARNING
-from rawsio.socketio.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.host import ServerHost
-    from rawsio.socketio.adapter import Targets
+    from rawsio.app.adapter import Targets
+    from rawsio.runtime import Runtime
 
 __all__ = ["Attempt", "Retries"]
 
@@ -53,7 +53,7 @@ class Retries:
 
     def __init__(
         self,
-        host: ServerHost,
+        host: Runtime,
         retries: int,
         ask: Callable[[Attempt, Reply], None],
         connected: Callable[[], bool],

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.engineio.client import EngineIOClient, Exchange
+    from rawsio.engineio.client.session import EngineIOClient, Exchange
     from rawsio.socketio.connection import SocketIOConnection
 
     from .stack import ClientStack

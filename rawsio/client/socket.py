@@ -6,7 +6,7 @@ flags.  It outlives connections: between two of them it keeps what is emitted, a
 
 The one idea: **nothing is lost for being early.**  What is emitted before there is a connection is
 kept (``limits.kept_emits`` at most) and sent once there is one; events that come before anybody
-listens wait, too (:mod:`rawsio.client.hearing`).
+listens wait, too (:mod:`rawsio.client.listeners`).
 
 Like a server's socket, everything here may be called from any thread.  Left out: connections
 (:mod:`rawsio.client.client`).
@@ -17,18 +17,18 @@ from __future__ import annotations
 from collections import deque
 from itertools import count
 
+from rawsio.app.adapter import EVERYONE, Targets, snapshot
+from rawsio.app.lifecycle_events import announce
+from rawsio.app.member import State
+from rawsio.app.reply import Reply, value_of
 from rawsio.errors import ConnectionClosed, LocalProtocolError, Refused
 from rawsio.log import ERROR, WARNING
-from rawsio.socketio.adapter import EVERYONE, Targets, snapshot
-from rawsio.socketio.library import announce
-from rawsio.socketio.member import State
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
-from rawsio.socketio.reply import Reply, value_of
 from rawsio.socketio.values import weight
 
-from .hearing import Hearing
+from .listeners import Hearing
+from .membership import Flags, Membership, Space, as_refused
 from .retries import Attempt, Retries
-from .stay import Flags, Space, Stay, as_refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Socket(Hearing):
 
     ``id`` is the server's name for it while connected.  ``recovered`` says that the server
     continued the session before.  ``namespace`` is the name.  ``opening`` is a
-    :class:`~rawsio.socketio.reply.Reply` that ends with the first connection.  ``trouble`` is why
+    :class:`~rawsio.app.reply.Reply` that ends with the first connection.  ``trouble`` is why
     the last attempt to connect failed.
     """
 
@@ -62,7 +62,7 @@ class Socket(Hearing):
         self.opening = Reply(host)
         self.space = Space(namespace, host)
         self.trouble: Exception | None = None
-        self._stay: Stay | None = None
+        self._stay: Membership | None = None
         self._ids = count()
         self._unsent: deque[Prepared] = deque()
         self._pending: dict[int, Reply] = {}
@@ -98,7 +98,7 @@ class Socket(Hearing):
         self.emit_event("message", args, EVERYONE)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
-        """Send an event and return the :class:`~rawsio.socketio.reply.Reply` to it.
+        """Send an event and return the :class:`~rawsio.app.reply.Reply` to it.
 
         It waits until the server answers or the connection is lost; ``timeout(seconds)`` sets an
         end.  Where no connection will be made any more it fails with ``ConnectionClosed``.
@@ -332,7 +332,7 @@ class Socket(Hearing):
         self.marked = isinstance(offset, str)
         if self.marked:
             self.offset = offset
-        stay = self._stay = Stay(self)
+        stay = self._stay = Membership(self)
         self.trouble = None
         self._left_in = None
         for event in self._take_early():
@@ -364,7 +364,7 @@ class Socket(Hearing):
         if isinstance(error, Refused) and not heard:
             message = f"{self.client.address.origin}: {error} (nobody listens to connect_error)"
             self.client.host.log("socketio", WARNING, message)
-        queue.perform(announce, queue, Stay(self), "connect_error", error)
+        queue.perform(announce, queue, Membership(self), "connect_error", error)
         if not (self.active and self.client.options.retry):
             self.opening.fail(error)
         self.dismiss_takers(str(error))
@@ -378,7 +378,7 @@ class Socket(Hearing):
                 self.id = None
                 stay.state = State.DISMISSED if dismissed else State.ENDED
                 queue = self.client.queue
-                queue.perform(announce, queue, Stay(self), "disconnect", reason, text)
+                queue.perform(announce, queue, Membership(self), "disconnect", reason, text)
         finally:  # a handler may have raised SystemExit
             self._lose_pending(reason)
 

@@ -2,7 +2,7 @@
 
 A session of Engine.IO uses several connections at a time: one that waits in a poll, one that
 posts, one that becomes a WebSocket.  A :class:`ClientStack` is any of them.  It is given one
-:class:`~rawsio.engineio.client.Exchange` at a time with :meth:`ClientStack.begin`, and gives
+:class:`~rawsio.engineio.client.session.Exchange` at a time with :meth:`ClientStack.begin`, and gives
 events: :class:`Answered` for a poll or post, :class:`Ready` and then messages for a WebSocket, and
 at most one terminal event.  It keeps the contract of :mod:`rawsio.layer`, so what drives a server's
 connections drives it.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from os import urandom
 
-from rawsio.engineio.client import explain_answer
+from rawsio.engineio.client.session import explain_answer
 from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.engineio.client import Exchange
+    from rawsio.engineio.client.session import Exchange
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.stack import Stream
@@ -69,7 +69,7 @@ class ClientStack:
     ``deflate`` is the compression offered for a WebSocket.  ``stream`` carries the bytes: it is
     touched whenever there is something to send.  ``exchange`` is what it is carrying out.
 
-    >>> from rawsio.engineio.client import Exchange
+    >>> from rawsio.engineio.client.session import Exchange
     >>> stack = ClientStack("localhost:3000")
     >>> stack.begin(Exchange("poll", "GET", "/socket.io/?EIO=4&transport=polling"))
     >>> stack.data_to_send()[0].partition(b"\\r\\n")[0]

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.adapter import Adapter, Targets
+from rawsio.app.reply import Collected, Reply
 from rawsio.errors import LocalProtocolError
 from rawsio.log import WARNING
-from rawsio.socketio.adapter import Adapter, Targets
 from rawsio.socketio.packets import Event
-from rawsio.socketio.reply import Collected, Reply
 
 from .fields import ClusterError
 from .messages import (
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any, Protocol
 
-    from rawsio.socketio.host import Prepared, Space
-    from rawsio.socketio.reply import Gathering
+    from rawsio.app.interfaces import NamespaceLike, Prepared
+    from rawsio.app.reply import Gathering
 
     class Bus(Protocol):
         """What carries the messages of one namespace."""
@@ -73,7 +73,7 @@ __all__ = ["ClusterAdapter"]
 class ClusterAdapter(Adapter):
     """Rooms of one namespace, on many servers.  ``uid`` is the name of this server."""
 
-    def __init__(self, namespace: Space, uid: str, bus: Bus) -> None:
+    def __init__(self, namespace: NamespaceLike, uid: str, bus: Bus) -> None:
         super().__init__(namespace)
         self.uid = uid
         self._bus = bus

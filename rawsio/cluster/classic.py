@@ -20,8 +20,8 @@ the ids of the clients and every value of an acknowledgement, which others overl
 
 from __future__ import annotations
 
+from rawsio.app.adapter import Targets
 from rawsio.limits import DEFAULT
-from rawsio.socketio.adapter import Targets
 from rawsio.socketio.msgpack import pack
 from rawsio.socketio.values import encode_plain
 
@@ -58,7 +58,7 @@ _GLOB = str.maketrans({c: "\\" + c for c in "\\*?["})
 class ClassicFormat:
     r"""Messages of one namespace to channels and bytes, and back.
 
-    >>> from rawsio.socketio.adapter import Targets
+    >>> from rawsio.app.adapter import Targets
     >>> form = ClassicFormat("/")
     >>> form.encode(Broadcast("aB3xY9", ["foo", "bar"], Targets(frozenset(["r1"]))))[0]
     'socket.io#/#r1#'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.socketio.host import Space
+    from rawsio.app.interfaces import NamespaceLike
 
 __all__ = ["ClassicBus", "ClassicOptions", "RedisAdapter"]
 
@@ -78,7 +78,7 @@ class RedisAdapter:
         self.link = RedisLink(url, redis, self._told, connect)
         self._buses: list[ClassicBus] = []
 
-    def __call__(self, namespace: Space) -> ClusterAdapter:
+    def __call__(self, namespace: NamespaceLike) -> ClusterAdapter:
         """Make the adapter of a namespace; called by the server."""
         uid = "".join(_ALPHABET[byte & 63] for byte in namespace.host.random_bytes(6))
         bus = ClassicBus(self.link, namespace, uid, self.options, self._gone)
@@ -110,7 +110,7 @@ class ClassicBus:
     def __init__(
         self,
         link: RedisLink,
-        namespace: Space,
+        namespace: NamespaceLike,
         uid: str,
         options: ClassicOptions,
         gone: Callable[[ClassicBus], None],

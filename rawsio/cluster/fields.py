@@ -8,8 +8,8 @@ The targets of an operation travel as *opts*: ``{"rooms": [...], "except": [...]
 
 from __future__ import annotations
 
+from rawsio.app.adapter import Targets
 from rawsio.errors import RemoteProtocolError, escaped
-from rawsio.socketio.adapter import Targets
 from rawsio.socketio.msgpack import unpack
 from rawsio.socketio.values import decode_value
 

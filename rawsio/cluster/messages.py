@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rawsio.socketio.adapter import Targets
+    from rawsio.app.adapter import Targets
 
 __all__ = [
     "AllRooms",

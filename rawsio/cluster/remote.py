@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rawsio.socketio.broadcast import Broadcast
-    from rawsio.socketio.host import Space
+    from rawsio.app.broadcast import Broadcast
+    from rawsio.app.interfaces import NamespaceLike
 
 __all__ = ["RemoteHandshake", "RemoteSocket", "as_fields"]
 
@@ -45,7 +45,7 @@ class RemoteSocket:
 
     __slots__ = ("_namespace", "data", "handshake", "id", "rooms")
 
-    def __init__(self, namespace: Space, fields: dict[str, Any]) -> None:
+    def __init__(self, namespace: NamespaceLike, fields: dict[str, Any]) -> None:
         self._namespace = namespace
         self.id: str = fields["id"]
         self.handshake = RemoteHandshake(fields["handshake"])
@@ -53,7 +53,7 @@ class RemoteSocket:
         self.data: Any = fields["data"]
 
     def _operator(self) -> Broadcast:
-        from rawsio.socketio.broadcast import Broadcast
+        from rawsio.app.broadcast import Broadcast
 
         return Broadcast(self._namespace).including((self.id,))
 

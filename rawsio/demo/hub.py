@@ -27,7 +27,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections import deque
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

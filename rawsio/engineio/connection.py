@@ -14,7 +14,7 @@ The one idea: no packet needs the time.  A pong, or the open packet, only sets `
 "as soon as you know the time", and the next ``tick`` starts the timer.
 
 What is left out: the probe of a transport (:mod:`rawsio.engineio.probe`), and everything about
-HTTP (:mod:`rawsio.engineio.polling`, :mod:`rawsio.engineio.session`).
+HTTP (:mod:`rawsio.engineio.server.polling`, :mod:`rawsio.engineio.server.session`).
 """
 
 from __future__ import annotations

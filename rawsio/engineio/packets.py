@@ -29,7 +29,7 @@ from binascii import a2b_base64, b2a_base64
 
 from rawsio.errors import EngineIOError, LocalProtocolError, escaped
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

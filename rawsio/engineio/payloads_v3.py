@@ -25,7 +25,7 @@ client may speak protocol 3 at all (the option ``allow_eio3``).
 from __future__ import annotations
 
 from rawsio.errors import EngineIOError, escaped
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .packets import encode_base64, encode_text
 

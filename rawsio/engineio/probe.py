@@ -13,7 +13,7 @@ ends the candidate and leaves the session alone::
 
 The one idea: the probe is a layer of its own, with the contract of all layers, on the candidate
 only.  What is left out: the session, and how it changes transports
-(:mod:`rawsio.engineio.session`, :mod:`rawsio.engineio.client`).
+(:mod:`rawsio.engineio.server.session`, :mod:`rawsio.engineio.client.session`).
 """
 
 from __future__ import annotations

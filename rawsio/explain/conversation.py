@@ -14,8 +14,8 @@ from itertools import count
 from rawsio.errors import HTTPError, SocketIOError
 from rawsio.http.messages import Request, Response
 from rawsio.layer import Role, record
+from rawsio.lazy import Pattern
 from rawsio.limits import DEFAULT
-from rawsio.patterns import Pattern
 from rawsio.websocket.deflate import DeflateOptions, confirm_answer
 from rawsio.websocket.extensions import parse_extensions
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from binascii import Error, a2b_base64
 
 from rawsio.layer import Role, record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .dns import explain_dns
 from .engineio import explain_engineio, explain_payload

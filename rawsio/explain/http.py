@@ -17,8 +17,8 @@ from rawsio.http.grammar import CHUNK_LINE
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Body, EndOfMessage, Request, Response
 from rawsio.layer import Closing, Failed, Role
+from rawsio.lazy import Pattern
 from rawsio.limits import DEFAULT
-from rawsio.patterns import Pattern
 
 from .fields import Field, blame, moved, rest, shown
 from .heads import accuse, field_line, start_line

@@ -7,7 +7,7 @@ level are bounded (:data:`MOST`, :data:`DEEPEST`): what is beyond is counted, no
 
 from __future__ import annotations
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .fields import Field, shown
 

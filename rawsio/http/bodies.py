@@ -26,8 +26,8 @@ from rawsio.layer import Role
 
 from .framing import CHUNKED, FORBIDDEN_TRAILERS, SENT_TRAILERS, UNTIL_CLOSE
 from .grammar import CHUNK_LINE, PLAIN_CHUNK
+from .head_reader import Line, Section
 from .headers import EMPTY, Headers
-from .sections import Line, Section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

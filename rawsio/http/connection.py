@@ -46,7 +46,7 @@ from rawsio.layer import Closed, Closing
 from .bodies import encode_body, encode_end
 from .framing import (
     UNTIL_CLOSE,
-    Asked,
+    RequestContext,
     check_sent_request,
     check_sent_response,
     request_framing,
@@ -201,7 +201,7 @@ class HTTPConnection(Receiver):
             raise LocalProtocolError(error.message) from None
         check_sent_target(request.target)
         check_sent_request(request.method, fields, framing)
-        self._asked = Asked(request, fields, framing)
+        self._asked = RequestContext(request, fields, framing)
         self._persists = self._asked.persists
         self._left = framing
         self._ours = state

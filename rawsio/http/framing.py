@@ -36,7 +36,7 @@ __all__ = [
     "UNTIL_CLOSE",
     "FORBIDDEN_TRAILERS",
     "SENT_TRAILERS",
-    "Asked",
+    "RequestContext",
     "request_framing",
     "response_framing",
     "switches",
@@ -85,7 +85,7 @@ SENT_TRAILERS = FORBIDDEN_TRAILERS | frozenset(
 """Fields that we do not send as trailers: they say how the content is to be understood."""
 
 
-class Asked:
+class RequestContext:
     """What an exchange remembers of its request.
 
     ``framing`` is where the request's body ends, ``persists`` whether the client wants to go on,
@@ -212,7 +212,7 @@ def check_sent_request(method: str, fields: Fields, framing: int) -> None:
 
 
 def check_sent_response(
-    status: int, fields: Fields, framing: int, asked: Asked, *, persist: bool
+    status: int, fields: Fields, framing: int, asked: RequestContext, *, persist: bool
 ) -> None:
     """Raise ``LocalProtocolError`` for what a server may not answer to this request.
 

@@ -22,7 +22,7 @@ Where it is less: a request target may hold any visible ASCII character (browser
 
 from __future__ import annotations
 
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ and one :class:`EndOfMessage`.  The same classes are received and sent.  Interim
 The functions here are pure: they turn a whole head into an event and an event into a head, and
 judge what a head says *by itself*: versions, methods, forms of target, the single ``Host``.  What a
 head says about the body is in :mod:`rawsio.http.framing`; reading a head from pieces is in
-:mod:`rawsio.http.sections`.
+:mod:`rawsio.http.head_reader`.
 
 The one idea: **what comes in and what goes out is judged by the same code.**  The peer's mistake
 is an :class:`~rawsio.errors.HTTPError` with the status of the answer; the same mistake of ours is a
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOBODY",
-    "Peer",
+    "RemoteAddress",
     "Request",
     "Response",
     "Body",
@@ -64,7 +64,7 @@ _VERSIONS = ("1.0", "1.1")
 
 
 @record
-class Peer:
+class RemoteAddress:
     """Who asks: the address at the other end of the connection, and whether TLS is below.
 
     ``certificate`` is the one that the client has shown (mutual TLS), as ``ssl`` gives it.
@@ -75,7 +75,7 @@ class Peer:
     certificate: dict[str, Any] | None = None
 
 
-NOBODY = Peer()
+NOBODY = RemoteAddress()
 """The peer of a request that came over no connection."""
 
 
@@ -85,7 +85,7 @@ class _Carrier:
     __slots__ = ("_data", "_peer")
 
     _data: dict[str, Any]
-    _peer: Peer
+    _peer: RemoteAddress
 
     @property
     def data(self) -> dict[str, Any]:
@@ -97,14 +97,14 @@ class _Carrier:
             return self._data
 
     @property
-    def peer(self) -> Peer:
+    def peer(self) -> RemoteAddress:
         """Who asks, as far as whoever has the connection has told."""
         try:
             return self._peer
         except AttributeError:
             return NOBODY
 
-    def came_from(self, peer: Peer) -> None:
+    def came_from(self, peer: RemoteAddress) -> None:
         """Note who asks."""
         self._peer = peer
 

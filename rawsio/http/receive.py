@@ -22,15 +22,15 @@ from rawsio.limits import DEFAULT
 from .bodies import UntilClose, reader_for
 from .framing import (
     UNTIL_CLOSE,
-    Asked,
+    RequestContext,
     persistent,
     request_framing,
     response_framing,
     switches,
 )
+from .head_reader import HeadReader
 from .headers import EMPTY, members
 from .messages import Body, EndOfMessage, Request, Response, check_request, refusal
-from .sections import HeadReader
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, State
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Receiver"]
 
 
-_NOTHING = Asked(Request("", "", EMPTY), {}, 0)
+_NOTHING = RequestContext(Request("", "", EMPTY), {}, 0)
 
 
 class Receiver:
@@ -155,7 +155,7 @@ class Receiver:
         if not asked.repeated(request):
             fields = request.headers.framing_fields()
             check_request(request.version, fields)
-            asked = Asked(request, fields, request_framing(fields, request.version))
+            asked = RequestContext(request, fields, request_framing(fields, request.version))
         framing = asked.framing
         if framing:
             try:

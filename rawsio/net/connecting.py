@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .handles import AnyLoop, Cancellable
+    from .loop_timers import AnyLoop, Cancellable
 
 __all__ = ["Connecting", "Dialer", "check_ssl", "connect_tcp", "default_tls"]
 

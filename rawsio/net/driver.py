@@ -37,8 +37,8 @@ from collections import OrderedDict
 from rawsio import log
 from rawsio.limits import DEFAULT
 
-from .timers import Timers
-from .unsent import Pool
+from .deadlines import Deadlines
+from .write_buffer import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
         def forget(self, target: Any) -> None:
             """This one is over."""
 
-    from .handles import AnyLoop
-    from .timers import Report
+    from .deadlines import Report
+    from .loop_timers import AnyLoop
 
 __all__ = ["Driver"]
 
@@ -99,7 +99,7 @@ class Driver:
         self.meter: Meter | None = None
         self.log = log.Log(loop.time)
         self.time = loop.time
-        self.timers = Timers(loop, on_events, self.log, limits.turn_time)
+        self.timers = Deadlines(loop, on_events, self.log, limits.turn_time)
         # What was touched, in order; true for who has just read something.  A dict, not a list:
         # touched twice is flushed once.
         self.dirty: dict[Any, bool] = {}

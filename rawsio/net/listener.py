@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .driver import Driver
-    from .handles import Cancellable
+    from .loop_timers import Cancellable
 
 __all__ = ["BACKLOG", "Listener", "connected", "explained", "listen_tcp", "shown"]
 

@@ -55,7 +55,7 @@ from rawsio.errors import leaves_the_loop
 from rawsio.limits import DEFAULT
 
 from .forking import move_wakeup, watch
-from .handles import NEVER, TimerHandle, TimerQueue, bound
+from .loop_timers import NEVER, TimerHandle, TimerQueue, bound
 from .wakeup import WakeUp
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector, SelectorKey
     from typing import Any
 
-    from .handles import AnyLoop
+    from .loop_timers import AnyLoop
 
 __all__ = ["Loop"]
 

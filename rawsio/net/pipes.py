@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from .handles import AnyLoop
+    from .loop_timers import AnyLoop
 
     class Owner(Protocol):
         """Who is told what a pipe does; ``lost`` and ``closed`` are the last call, once."""

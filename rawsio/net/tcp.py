@@ -48,7 +48,7 @@ from rawsio import log
 from rawsio.layer import Closing
 
 from .driver import Driver
-from .unsent import JOIN, Unsent
+from .write_buffer import JOIN, WriteBuffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TCPStream:
         self._hold = 0
         self._high = False
         self._size = driver.limits.receive_size
-        self._unsent: Unsent | None = None
+        self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
         self._discarded = 0
         self.heavy = False
@@ -173,11 +173,11 @@ class TCPStream:
         """Read from the peer again."""
         self._set_hold(_OWNER, on=False)
 
-    def read_on(self) -> None:
+    def ignore_high_water(self) -> None:
         """Read although too much is unsent, until that happens anew; for ``on_high``."""
         self._set_hold(_WRITES, on=False)
 
-    def crowd(self) -> None:
+    def enter_high_water(self) -> None:
         """Be told that too much waits in the layer: as if it were unsent already."""
         if not self._high:
             self._set_high(high=True)
@@ -460,10 +460,10 @@ class TCPStream:
         if self._unsent is not None or self._high:
             self._check_high()
 
-    def _send(self, units: list[Any]) -> Unsent | None:
+    def _send(self, units: list[Any]) -> WriteBuffer | None:
         """Send what the kernel takes; return the rest."""
         if len(units) > 1 and sum(map(len, units)) > JOIN:
-            unsent = Unsent(units, self.driver.pool)
+            unsent = WriteBuffer(units, self.driver.pool)
             unsent.send(self.sock)
             return unsent if unsent.size else None
         data = units[0] if len(units) == 1 else b"".join(units)
@@ -471,7 +471,9 @@ class TCPStream:
             sent = self.sock.send(data)
         except _AGAIN:
             sent = 0
-        return None if sent == len(data) else Unsent([memoryview(data)[sent:]], self.driver.pool)
+        return (
+            None if sent == len(data) else WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
+        )
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds

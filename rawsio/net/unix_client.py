@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .handles import AnyLoop
+    from .loop_timers import AnyLoop
 
 __all__ = ["UnixConnecting", "connect_unix"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
+from rawsio.app.handler_queue import report_failure
 from rawsio.log import WARNING
-from rawsio.socketio.sequence import report_failure
 
 from .bodies import decode_body
 from .messages import Dead, QueueError

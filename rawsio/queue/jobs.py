@@ -1,7 +1,7 @@
 """A queue as applications use it: ``io.queue("jobs", ...)``.
 
 Publishing may be done from any thread and from coroutines: ``jobs.publish(body)`` gives a
-:class:`~rawsio.socketio.reply.Reply` that ends with the commit.  Handlers run as event handlers do:
+:class:`~rawsio.app.reply.Reply` that ends with the commit.  Handlers run as event handlers do:
 on the loop, on the executor's threads, or as tasks.  What a handler returns does not matter; that
 it returns acknowledges the message, and what it raises gives the message back.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from rawsio.app.reply import Reply
 from rawsio.log import INFO
-from rawsio.socketio.reply import Reply
 
 from .bodies import encode_body, shown
 from .handling import Handling, Message

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from rawsio.host import ServerHost
     from rawsio.net.worker import Worker
+    from rawsio.runtime import Runtime
 
     from .messages import QueueOptions
     from .operations import Counts, Store
@@ -57,7 +57,7 @@ class Keeper:
     ``worker`` is the thread that uses the store, or ``None``.
     """
 
-    def __init__(self, host: ServerHost, store: Store, worker: Worker | None = None) -> None:
+    def __init__(self, host: Runtime, store: Store, worker: Worker | None = None) -> None:
         self.host = host
         self.store = store
         self.worker = worker

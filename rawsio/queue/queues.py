@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.host import ServerHost
-    from rawsio.socketio.namespace import Namespace
+    from rawsio.app.namespace import Namespace
+    from rawsio.runtime import Runtime
 
     from .wire import QueueNamespace
 
@@ -28,7 +28,7 @@ __all__ = ["Queues"]
 class Queues:
     """All queues of a server."""
 
-    def __init__(self, host: ServerHost) -> None:
+    def __init__(self, host: Runtime) -> None:
         self._host = host
         self._keepers: dict[str | None, Keeper] = {}
         self._jobs: dict[str, Jobs] = {}

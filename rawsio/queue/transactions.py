@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.reply import Reply
 from rawsio.net.worker import Turn
-from rawsio.socketio.reply import Reply
 
 from .messages import QueueError
 from .operations import Delete

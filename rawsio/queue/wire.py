@@ -22,10 +22,10 @@ from __future__ import annotations
 from functools import partial
 from itertools import count
 
+from rawsio.app.handler_queue import report_failure
 from rawsio.errors import LocalProtocolError
 from rawsio.log import WARNING
 from rawsio.socketio.packets import Event
-from rawsio.socketio.sequence import report_failure
 from rawsio.socketio.values import encode_plain
 from rawsio.stack import Prepared
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.socketio.namespace import Namespace
+    from rawsio.app.namespace import Namespace
 
     from .jobs import Jobs
     from .messages import Delivery

@@ -12,7 +12,7 @@ Read them in this order, which is that of the imports, from below:
 - ``server`` is where they meet: the public interface.
 
 What is left out: the layers themselves (:mod:`rawsio.stack` puts them together), and where handlers
-run (:mod:`rawsio.host`).
+run (:mod:`rawsio.runtime`).
 """
 
 from __future__ import annotations

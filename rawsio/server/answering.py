@@ -19,7 +19,7 @@ from rawsio.errors import escaped
 from rawsio.http.messages import answer
 from rawsio.log import ERROR, WARNING
 
-from .application import Peer
+from .http_apps import RemoteAddress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rawsio.log import Log
     from rawsio.stack import ServerStack
 
-    from .application import Application
+    from .http_apps import Application
     from .streaming import Streaming
 
     Done = Callable[[Any, BaseException | None], None]
@@ -125,7 +125,7 @@ class Answering:
     def ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
         """Ask the application, and see to its answer."""
         one = self._answers[stack] = _Answer(stack, request, self._name)
-        question = (request, body, Peer(stack.address, stack.secure, stack.certificate))
+        question = (request, body, RemoteAddress(stack.address, stack.secure, stack.certificate))
         self._run(one, self._application, question, self._answered)
 
     def waiting(self, stack: ServerStack) -> bool:
@@ -244,7 +244,7 @@ class Answering:
         if stream is not None and stream.buffered_amount:
             # It tells when some of that is sent (`drained`); then this is asked again.
             one.crowded = True
-            stream.crowd()
+            stream.enter_high_water()
         elif idle:
             self._later(_PAUSE, partial(self._line_up, one))
         else:

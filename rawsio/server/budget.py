@@ -26,18 +26,18 @@ holds seven eighths of it.
 
 from __future__ import annotations
 
-from rawsio.engineio.session import Session
+from rawsio.engineio.server.session import Session
 from rawsio.engineio.states import Transport
 from rawsio.log import WARNING
-from rawsio.net.unsent import Pool
+from rawsio.net.write_buffer import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from rawsio.host import ServerHost
     from rawsio.net.driver import Driver
+    from rawsio.runtime import Runtime
 
     Target = Any
 
@@ -97,7 +97,7 @@ class Budget:
 
     def __init__(
         self,
-        host: ServerHost,
+        host: Runtime,
         sessions: Callable[[], Iterable[Session]],
         shrink: Callable[[], None],
     ) -> None:

@@ -18,8 +18,8 @@ kin act there.  ``emit``, ``send``, ``close`` and the operators may be called fr
 ``on``, ``use`` and ``of`` belong to set-up.
 
 The one idea: this module owns nothing that its parts do not.  It makes them, hands each what it
-needs, and is where they meet: :class:`~rawsio.server.gateway.Gateway` joins connections to
-sessions, :class:`~rawsio.socketio.peer.Peer` a session to namespaces,
+needs, and is where they meet: :class:`~rawsio.server.router.Router` joins connections to
+sessions, :class:`~rawsio.app.multiplexer.Multiplexer` a session to namespaces,
 :class:`~rawsio.net.driver.Driver` turns deadlines and outboxes into system calls.
 
 What is left out: other processes.
@@ -27,22 +27,22 @@ What is left out: other processes.
 
 from __future__ import annotations
 
+from rawsio.app.broadcast import Broadcast, Operators
+from rawsio.app.handlers import Handler, Handlers, Listening
+from rawsio.app.handshake import HandshakeRequest
+from rawsio.app.multiplexer import Multiplexer
+from rawsio.app.reply import check_seconds
 from rawsio.engineio.connection import EngineIOConnection, reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.errors import ConnectionClosed
 from rawsio.fused import Fused
 from rawsio.layer import Closed, Failed, Role
 from rawsio.log import DEBUG, WARNING
-from rawsio.socketio.broadcast import Broadcast, Operators
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.handlers import Handler, Handlers, Listening
-from rawsio.socketio.handshake import Opening
 from rawsio.socketio.packets import Connect
-from rawsio.socketio.peer import Peer
-from rawsio.socketio.reply import check_seconds
 
-from .assembly import Plugs, build, check_named
-from .conn import Conn
+from .config import ServerHooks, build, check_named
+from .session_port import Conn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any, NoReturn
 
-    from rawsio.engineio.session import Session
-    from rawsio.host import ServerHost
+    from rawsio.app.namespace import Namespace
+    from rawsio.app.reply import Reply
+    from rawsio.app.schedule import Timer
+    from rawsio.app.socket import Socket
+    from rawsio.engineio.server.session import Session
     from rawsio.limits import Limits
     from rawsio.queue.jobs import Jobs
     from rawsio.queue.queues import Queues
-    from rawsio.schedule import Timer
-    from rawsio.socketio.namespace import Namespace
-    from rawsio.socketio.reply import Reply
-    from rawsio.socketio.socket import Socket
+    from rawsio.runtime import Runtime
 
 __all__ = ["Server"]
 
@@ -80,8 +80,8 @@ class Server(Listening, Operators):
     ``trace`` is a :class:`rawsio.Recorder` of what passes, or an object that is told what passes
     through the layers (as the demo's :class:`~rawsio.demo.hub.TraceHub`); without one, the
     variable ``RAWSIO_TRACE`` of the environment may name a file to record to.  All further options,
-    by name, are the fields of :class:`~rawsio.server.assembly.ServerOptions` and
-    :class:`~rawsio.engineio.options.EngineOptions`.
+    by name, are the fields of :class:`~rawsio.server.config.ServerOptions` and
+    :class:`~rawsio.engineio.server.options.EngineOptions`.
     """
 
     _takes_socket = True
@@ -99,11 +99,11 @@ class Server(Listening, Operators):
     ) -> None:
         check_named(misplaced)
         from .budget import Budget
-        from .running import Loop, Running, default_trace
+        from .server_sockets import Loop, ServerSockets, default_trace
 
         if trace is None:
             trace = default_trace()
-        plugs = Plugs(app, executor, adapter, parser, trace)
+        plugs = ServerHooks(app, executor, adapter, parser, trace)
         loop = Loop()
         try:
             parts = build(loop, self._touched, self._gone, self._event, plugs, limits, options)
@@ -122,7 +122,7 @@ class Server(Listening, Operators):
         for hook in parts.registry.options.judges():
             self.host.expect(hook)
         self._budget = Budget(parts.host, parts.registry.sessions.values, parts.namespaces.shrink)
-        self._running = Running(
+        self._running = ServerSockets(
             parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, self._trace
         )
 
@@ -246,7 +246,7 @@ class Server(Listening, Operators):
     def _own_handlers(self) -> Handlers:
         return self.namespaces.main.handlers
 
-    def _own_host(self) -> ServerHost:
+    def _own_host(self) -> Runtime:
         return self.host
 
     # Sessions
@@ -266,9 +266,9 @@ class Server(Listening, Operators):
     def _opened(self, session: Session) -> None:
         parser, old = self._parser, session.revision == 3
         if old and parser is None:
-            from rawsio.socketio.revision4 import Revision4Parser
+            from rawsio.socketio.protocol_v4 import ProtocolV4Parser
 
-            parser = Revision4Parser()
+            parser = ProtocolV4Parser()
         protocol: Any = SocketIOConnection(Role.SERVER, self.limits, parser=parser)
         if self._trace is not None:
             from rawsio.trace import Traced
@@ -279,7 +279,7 @@ class Server(Listening, Operators):
         conn = Conn(session, self._pressure)
         opening = self._opening(session)
         base_id = session.id if old else None
-        peer = Peer(self.host, self.namespaces, conn, protocol, opening, base_id=base_id)
+        peer = Multiplexer(self.host, self.namespaces, conn, protocol, opening, base_id=base_id)
         session.user = peer
         self._fuse(session)
         self._running.driver.watch(session)
@@ -303,8 +303,8 @@ class Server(Listening, Operators):
         if stack is not None and usual:
             stack.fused = session.user.fused = Fused(session, self.limits)
 
-    def _opening(self, session: Session) -> Opening:
-        return Opening(
+    def _opening(self, session: Session) -> HandshakeRequest:
+        return HandshakeRequest(
             session.glance,
             address=session.address,
             secure=session.secure,

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
+from rawsio.lazy import Pattern
 from rawsio.net.clock import wall
-from rawsio.patterns import Pattern
 
-from .application import precondition, unquoted
+from .http_apps import precondition, unquoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import sys
 
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Response
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
-from .application import NOBODY, OURS, Peer, unquoted
+from .http_apps import NOBODY, OURS, RemoteAddress, unquoted
 from .streaming import Streaming
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rawsio.http.messages import Request
 
-    from .application import Answer
+    from .http_apps import Answer
 
 __all__ = ["wsgi"]
 
@@ -32,7 +32,7 @@ def wsgi(
     app: Any,
     request: Request,
     body: bytes,
-    peer: Peer = NOBODY,
+    peer: RemoteAddress = NOBODY,
     *,
     most: int,
     threads: bool = False,
@@ -120,7 +120,9 @@ _APART = ("content-length", "content-type", "host", "transfer-encoding")
 """Fields of a request that WSGI has under other names, or that said how the body was framed."""
 
 
-def _environ(request: Request, body: bytes, peer: Peer, *, threads: bool) -> dict[str, Any]:
+def _environ(
+    request: Request, body: bytes, peer: RemoteAddress, *, threads: bool
+) -> dict[str, Any]:
     """Return the WSGI environment of a request.
 
     The certificate that a client has shown is in ``rawsio.certificate``, as ``ssl`` gives it.

@@ -23,7 +23,7 @@ An idle connection is small: what is empty is ``None``, and all connections that
 
 A failed Socket.IO connection has no goodbye of its own: ``closing`` becomes ``NOW``, and the layers
 below say goodbye in their ways.  Left out: who listens to what in a namespace, acknowledgements
-still owed, rooms (:mod:`rawsio.socketio.namespace`).
+still owed, rooms (:mod:`rawsio.app.namespace`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from rawsio.errors import SocketIOError, escaped
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 from .values import (
     HasBinary,

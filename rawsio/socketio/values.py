@@ -30,7 +30,7 @@ from itertools import accumulate
 from sys import getsizeof
 
 from rawsio.errors import LocalProtocolError, SocketIOError, escaped
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from random import Random
     from typing import Any
 
-    from rawsio.net.handles import AnyLoop, Cancellable
+    from rawsio.net.loop_timers import AnyLoop, Cancellable
 
     from .recorder import Recorder, Tap
 

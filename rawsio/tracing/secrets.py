@@ -14,7 +14,7 @@ from __future__ import annotations
 from rawsio.explain.fields import Field
 from rawsio.http.messages import Request
 from rawsio.layer import Role
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 from rawsio.websocket.frames import BINARY, TEXT, encode_frame
 
 TYPE_CHECKING = False

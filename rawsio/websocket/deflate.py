@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from rawsio.errors import WebSocketError
 from rawsio.layer import Role, record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

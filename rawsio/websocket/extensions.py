@@ -16,7 +16,7 @@ What is left out: what the extensions mean.
 from __future__ import annotations
 
 from rawsio.errors import HTTPError, escaped
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 __all__ = ["Parameters", "is_token", "parse_extensions"]
 

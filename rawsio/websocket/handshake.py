@@ -30,7 +30,7 @@ from rawsio.errors import HTTPError, LocalProtocolError, RemoteProtocolError, es
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, answer
 from rawsio.layer import record
-from rawsio.patterns import Pattern
+from rawsio.lazy import Pattern
 
 try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # a fifth of what hashlib takes

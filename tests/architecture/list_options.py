@@ -15,11 +15,11 @@ __all__ = ["DOCUMENT", "tables", "written"]
 DOCUMENT = ROOT / "rfc_notes" / "options.md"
 
 RECORDS = {
-    "server": ("server/assembly.py", "ServerOptions"),
-    "engine": ("engineio/options.py", "EngineOptions"),
-    "cors": ("engineio/options.py", "Cors"),
-    "cookie": ("engineio/options.py", "Cookie"),
-    "recovery": ("socketio/recovery.py", "Recovery"),
+    "server": ("server/config.py", "ServerOptions"),
+    "engine": ("engineio/server/options.py", "EngineOptions"),
+    "cors": ("engineio/server/options.py", "Cors"),
+    "cookie": ("engineio/server/options.py", "Cookie"),
+    "recovery": ("app/recovery.py", "Recovery"),
     "deflate": ("websocket/deflate.py", "DeflateOptions"),
     "queue": ("queue/messages.py", "QueueOptions"),
     "limits": ("limits.py", "Limits"),

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
+from rawsio.app.adapter import Adapter
+from rawsio.app.broadcast import Broadcast
+from rawsio.app.namespace import Namespace
+from rawsio.app.recovery import Recovery
+from rawsio.app.socket import Socket
 from rawsio.client.options import ClientOptions
-from rawsio.engineio.options import Cookie, Cors, EngineOptions
+from rawsio.engineio.server.options import Cookie, Cors, EngineOptions
 from rawsio.limits import Limits
 from rawsio.server import Server
-from rawsio.server.assembly import ServerOptions
-from rawsio.server.conn import Conn
-from rawsio.socketio.adapter import Adapter
-from rawsio.socketio.broadcast import Broadcast
+from rawsio.server.config import ServerOptions
+from rawsio.server.session_port import Conn
 from rawsio.socketio.msgpack import MsgpackParser
-from rawsio.socketio.namespace import Namespace
-from rawsio.socketio.recovery import Recovery
-from rawsio.socketio.socket import Socket
 from rawsio.websocket.deflate import DeflateOptions
 
 from .list_options import DOCUMENT, RECORDS, tables, written
@@ -89,5 +89,5 @@ def _read_attributes() -> set[str]:
     [ServerOptions, EngineOptions, ClientOptions, Limits, Cors, Cookie, Recovery, DeflateOptions],
 )
 def test_no_option_and_no_limit_is_accepted_and_then_ignored(record: Any) -> None:
-    # `connect_timeout` only sets a limit: see tests/server/test_assembly.py.
+    # `connect_timeout` only sets a limit: see tests/server/test_config.py.
     assert not set(record.__match_args__) - _read_attributes() - {"connect_timeout"}

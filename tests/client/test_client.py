@@ -20,7 +20,7 @@ from tests.test_tls import Contexts, certificate, contexts
 __all__ = ["certificate", "contexts"]
 
 
-class Running:
+class ServerSockets:
     """A server in a thread, and where it is."""
 
     def __init__(self, **options: Any) -> None:
@@ -46,15 +46,15 @@ class Running:
 
 
 @pytest.fixture
-def server() -> Iterator[Running]:
-    made = Running()
+def server() -> Iterator[ServerSockets]:
+    made = ServerSockets()
     made.thread.start()
     yield made
     made.end()
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])
-def test_a_thread_talks_to_the_server(server: Running, transports: list[str]) -> None:
+def test_a_thread_talks_to_the_server(server: ServerSockets, transports: list[str]) -> None:
     with rawsio.connect(server.url, transports=transports) as socket:
         assert socket.emit_with_ack("ack", "a", b"\0\1", {"b": 1}).result(5) == (
             "a",
@@ -74,7 +74,7 @@ def test_a_thread_talks_to_the_server(server: Running, transports: list[str]) ->
     socket.client.close()
 
 
-def test_a_handler_that_comes_late_gets_what_was_kept(server: Running) -> None:
+def test_a_handler_that_comes_late_gets_what_was_kept(server: ServerSockets) -> None:
     with rawsio.connect(server.url) as socket:
         for number in range(3):
             socket.emit("echo", number)
@@ -86,7 +86,7 @@ def test_a_handler_that_comes_late_gets_what_was_kept(server: Running) -> None:
 
 
 def test_a_handler_that_exits_closes_the_client_and_the_program_learns_of_it(
-    server: Running, caplog: pytest.LogCaptureFixture
+    server: ServerSockets, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends: list[str] = []
     with rawsio.connect(server.url) as socket:
@@ -101,7 +101,7 @@ def test_a_handler_that_exits_closes_the_client_and_the_program_learns_of_it(
     assert "a handler raised SystemExit in the loop's thread, which ends" in caplog.text
 
 
-def test_who_steps_needs_no_thread(server: Running) -> None:
+def test_who_steps_needs_no_thread(server: ServerSockets) -> None:
     client = Client(server.url)
     socket = client.main.connect()
     reply = socket.emit_with_ack("ack", "early")
@@ -113,7 +113,7 @@ def test_who_steps_needs_no_thread(server: Running) -> None:
     client.step()
 
 
-def test_the_client_runs_on_asyncio(server: Running) -> None:
+def test_the_client_runs_on_asyncio(server: ServerSockets) -> None:
     async def main() -> Any:
         seen = asyncio.get_running_loop().create_future()
         async with Client(server.url) as socket:
@@ -137,7 +137,7 @@ def test_a_server_that_cannot_be_reached_is_named() -> None:
         rawsio.connect(f"http://127.0.0.1:{port}")
 
 
-def test_a_refusal_is_raised_with_what_the_server_said(server: Running) -> None:
+def test_a_refusal_is_raised_with_what_the_server_said(server: ServerSockets) -> None:
     with pytest.raises(Refused, match="not you") as caught:
         rawsio.connect(server.url + "/secret")
     assert caught.value.data == {"retry": False}
@@ -186,7 +186,7 @@ def test_https_checks_the_certificate(contexts: Contexts, transport: str) -> Non
         thread.join(10)
 
 
-def test_handlers_may_run_on_threads_and_wait_there(server: Running) -> None:
+def test_handlers_may_run_on_threads_and_wait_there(server: ServerSockets) -> None:
     with ThreadPoolExecutor(2) as pool, rawsio.connect(server.url, executor=pool) as socket:
         seen: list[Any] = []
         done = threading.Event()
@@ -201,7 +201,7 @@ def test_handlers_may_run_on_threads_and_wait_there(server: Running) -> None:
         assert seen == [7]
 
 
-def test_waiting_in_a_handler_on_the_loop_raises_at_once(server: Running) -> None:
+def test_waiting_in_a_handler_on_the_loop_raises_at_once(server: ServerSockets) -> None:
     with rawsio.connect(server.url) as socket:
         errors: list[BaseException] = []
         done = threading.Event()
@@ -219,7 +219,7 @@ def test_waiting_in_a_handler_on_the_loop_raises_at_once(server: Running) -> Non
         assert errors
 
 
-def test_a_client_may_be_closed_by_its_handler(server: Running) -> None:
+def test_a_client_may_be_closed_by_its_handler(server: ServerSockets) -> None:
     with rawsio.connect(server.url) as socket:
         gone = threading.Event()
         socket.on("disconnect", gone.set)
@@ -229,7 +229,7 @@ def test_a_client_may_be_closed_by_its_handler(server: Running) -> None:
     assert socket.client.closed
 
 
-def test_on_asyncio_a_client_lets_its_handlers_come_to_their_end(server: Running) -> None:
+def test_on_asyncio_a_client_lets_its_handlers_come_to_their_end(server: ServerSockets) -> None:
     log: list[str] = []
 
     async def main() -> None:
@@ -244,7 +244,7 @@ def test_on_asyncio_a_client_lets_its_handlers_come_to_their_end(server: Running
     assert log == ["cleaned up"]
 
 
-def test_a_failure_on_asyncio_leaves_nothing_open(server: Running) -> None:
+def test_a_failure_on_asyncio_leaves_nothing_open(server: ServerSockets) -> None:
     async def main() -> None:
         async with Client(server.url + "/secret"):
             raise AssertionError("it was let in")
@@ -268,7 +268,9 @@ def _threads() -> int:
     return sum(thread.name == "rawsio" for thread in threading.enumerate())
 
 
-def test_a_client_that_its_handler_closed_leaves_no_thread_and_no_loop(server: Running) -> None:
+def test_a_client_that_its_handler_closed_leaves_no_thread_and_no_loop(
+    server: ServerSockets,
+) -> None:
     before = _threads()
     socket = rawsio.connect(server.url)
     socket.on("echo back", socket.client.close)
@@ -290,7 +292,7 @@ def _ended(client: Client) -> bool:
     return client.closed
 
 
-def test_a_client_may_be_closed_by_several_threads_at_once(server: Running) -> None:
+def test_a_client_may_be_closed_by_several_threads_at_once(server: ServerSockets) -> None:
     socket = rawsio.connect(server.url)
     with ThreadPoolExecutor(4) as pool:
         for closing in [pool.submit(socket.client.close) for _ in range(4)]:
@@ -298,7 +300,7 @@ def test_a_client_may_be_closed_by_several_threads_at_once(server: Running) -> N
     assert socket.client.closed
 
 
-def test_a_client_lives_in_a_foreign_poll_loop(server: Running) -> None:
+def test_a_client_lives_in_a_foreign_poll_loop(server: ServerSockets) -> None:
     client = Client(server.url)
     client.main.connect()
     reply = client.main.emit_with_ack("ack", 1)

@@ -362,7 +362,7 @@ def test_what_is_kept_is_bounded(room: Room) -> None:
 
 def test_events_that_middleware_sends_come_after_the_connection(room: Room) -> None:
     @room.io.use
-    def greet(socket: Any) -> None:
+    def run_connect(socket: Any) -> None:
         socket.emit("early", 1)
 
     assert room.kit.connect().receive() == ["early", 1]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.client.stack import Answered, ClientStack, Ready
-from rawsio.engineio.client import Exchange
+from rawsio.engineio.client.session import Exchange
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed
 from rawsio.websocket.events import Message

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rawsio.app.adapter import Targets
 from rawsio.cluster import messages as m
 from rawsio.cluster.classic import ClassicFormat
 from rawsio.cluster.fields import ClusterError
-from rawsio.socketio.adapter import Targets
 from rawsio.socketio.msgpack import pack
 
 FORM = ClassicFormat("/")

@@ -8,7 +8,7 @@ import pytest
 
 from rawsio.demo import chat
 from rawsio.socketio.packets import Ack, Connect, ConnectError
-from tests.socketio.world import Client, World
+from tests.app.world import Client, World
 
 
 class Page:

@@ -19,15 +19,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message, Upgraded, decode_base64, encode_payload
 from rawsio.engineio.payloads_v3 import decode_binary, decode_text
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
+from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.states import State, Transport
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed
-
-from .links import Bench, RecordingLink
+from tests.engineio.server.links import Bench, RecordingLink
 
 
 def _number(message: Message) -> int:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from rawsio import ConnectionClosed, Limits, Server
+from rawsio.app.reply import Reply
 from rawsio.client.socket import Socket
 from rawsio.net.memory import Wire
-from rawsio.socketio.reply import Reply
 from rawsio.testing import TestKit
 
 _FIRST = 1 << 24

@@ -9,7 +9,7 @@ from rawsio.http.framing import (
     CHUNKED,
     FORBIDDEN_TRAILERS,
     SENT_TRAILERS,
-    Asked,
+    RequestContext,
     offered_protocols,
     persistent,
     request_framing,
@@ -74,15 +74,15 @@ def test_only_101_and_an_accepted_connect_switch() -> None:
 
 def test_what_an_exchange_remembers() -> None:
     fields = {"expect": ["100-continue"]}
-    asked = Asked(Request("CONNECT", "a:1", EMPTY), fields, 5)
+    asked = RequestContext(Request("CONNECT", "a:1", EMPTY), fields, 5)
     assert (asked.persists, asked.expects, asked.offered) == (False, True, [])
-    assert not Asked(Request("GET", "/", EMPTY), fields, 0).expects
-    assert not Asked(Request("GET", "/", EMPTY, "1.0"), fields, 5).expects
+    assert not RequestContext(Request("GET", "/", EMPTY), fields, 0).expects
+    assert not RequestContext(Request("GET", "/", EMPTY, "1.0"), fields, 5).expects
 
 
 def test_a_request_repeats_another_if_it_differs_in_its_target_alone() -> None:
     headers = Headers([("Host", "a")])
-    asked = Asked(Request("GET", "/", headers), {"host": ["a"]}, 0)
+    asked = RequestContext(Request("GET", "/", headers), {"host": ["a"]}, 0)
     assert asked.repeated(Request("GET", "/other", headers))
     assert not asked.repeated(Request("POST", "/", headers))
     assert not asked.repeated(Request("GET", "/", headers, "1.0"))

@@ -11,9 +11,9 @@ import contextlib
 import signal
 from typing import Any
 
-from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import Message
-from rawsio.engineio.server import EngineIOServer
+from rawsio.engineio.server.options import EngineOptions
+from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
@@ -22,7 +22,7 @@ from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, listen_tcp
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
-from rawsio.server.gateway import Gateway
+from rawsio.server.router import Router
 from rawsio.stack import ServerStack
 
 __all__ = ["EngineEcho"]
@@ -35,8 +35,8 @@ class EngineEcho:
         self.loop = Loop()
         self.limits = Limits()
         self.driver = Driver(self.loop, self.limits, on_events=self._ticked)
-        registry = EngineIOServer(EngineOptions(**options), self.limits, touched=self._touched)
-        self.gateway = Gateway(registry, self._event, Log(self.loop.time), self.loop.time)
+        registry = SessionRegistry(EngineOptions(**options), self.limits, touched=self._touched)
+        self.gateway = Router(registry, self._event, Log(self.loop.time), self.loop.time)
 
     def listen(self, host: str, port: int) -> Any:
         """Listen, and return the address."""

@@ -174,8 +174,8 @@ def test_a_peer_whose_answers_pile_up_is_not_read_until_it_reads() -> None:
 @pytest.mark.rule("layers-driver-crowd")
 def test_what_waits_in_the_layer_counts_when_the_owner_says_so() -> None:
     with joined(Limits(high_water=100_000, low_water=10_000)) as t:
-        t.stream.crowd()
-        t.stream.crowd()
+        t.stream.enter_high_water()
+        t.stream.enter_high_water()
         assert t.owner.marks == ["high"]
         t.peer.sendall(b"not read")
         t.loop.step(0)
@@ -189,7 +189,7 @@ def test_what_waits_in_the_layer_counts_when_the_owner_says_so() -> None:
 @pytest.mark.rule("layers-backpressure-policy")
 def test_the_owner_can_read_on_while_too_much_is_unsent() -> None:
     with joined(Limits(high_water=100_000, low_water=10_000), small=True) as t:
-        t.stream.on_high = lambda stream: (t.owner.marks.append("high"), stream.read_on())
+        t.stream.on_high = lambda stream: (t.owner.marks.append("high"), stream.ignore_high_water())
         t.say(b"x" * 400_000)
         t.turns(2)
         t.peer.sendall(b"still heard")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed, Refused, Server
-from rawsio.socketio.adapter import Adapter
+from rawsio.app.adapter import Adapter
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
 from tests.raw import request

@@ -18,10 +18,10 @@ import pytest
 
 from rawsio import Client as RawClient
 from rawsio import ConnectionClosed, Limits, Server
-from rawsio.engineio.session import Session
+from rawsio.app.adapter import Adapter
+from rawsio.engineio.server.session import Session
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
-from rawsio.socketio.adapter import Adapter
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from rawsio.stack import ServerStack
 from rawsio.testing import TestKit

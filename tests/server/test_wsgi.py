@@ -11,7 +11,7 @@ import pytest
 
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response
-from rawsio.server.application import NOBODY, Peer
+from rawsio.server.http_apps import NOBODY, RemoteAddress
 from rawsio.server.wsgi import wsgi as _wsgi
 
 
@@ -35,11 +35,13 @@ def whole(result: Any, request: Request) -> tuple[Response, bytes]:
     return answered
 
 
-def wsgi(app: Any, request: Request, body: bytes, peer: Peer = NOBODY) -> tuple[Response, bytes]:
+def wsgi(
+    app: Any, request: Request, body: bytes, peer: RemoteAddress = NOBODY
+) -> tuple[Response, bytes]:
     return whole(_wsgi(app, request, body, peer, most=1000), request)
 
 
-def environ_of(request: Request, body: bytes = b"", peer: Peer = NOBODY) -> dict[str, Any]:
+def environ_of(request: Request, body: bytes = b"", peer: RemoteAddress = NOBODY) -> dict[str, Any]:
     """Return what a WSGI application is told about a request."""
     seen: dict[str, Any] = {}
 
@@ -128,17 +130,19 @@ class TestWSGI:
         assert seen.get("HTTP_HOST") == given
 
     def test_it_is_told_who_asks_and_whether_tls_is_below(self) -> None:
-        seen = environ_of(asked(Host="a"), peer=Peer("192.0.2.1", secure=True))
+        seen = environ_of(asked(Host="a"), peer=RemoteAddress("192.0.2.1", secure=True))
         assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("192.0.2.1", "https")
-        bare = environ_of(Request("GET", "/", Headers([("Host", "a")])), peer=Peer("", secure=True))
+        bare = environ_of(
+            Request("GET", "/", Headers([("Host", "a")])), peer=RemoteAddress("", secure=True)
+        )
         assert (bare["SERVER_PORT"], "REMOTE_ADDR" in bare) == ("443", False)
         assert environ_of(asked())["wsgi.url_scheme"] == "http"
 
     def test_it_is_told_whose_certificate_the_client_has_shown(self) -> None:
         shown = {"subject": ((("commonName", "device-7"),),)}
-        seen = environ_of(asked(), peer=Peer("192.0.2.1", secure=True, certificate=shown))
+        seen = environ_of(asked(), peer=RemoteAddress("192.0.2.1", secure=True, certificate=shown))
         assert (seen["SSL_CLIENT_VERIFY"], seen["rawsio.certificate"]) == ("SUCCESS", shown)
-        seen = environ_of(asked(), peer=Peer("192.0.2.1", secure=True))
+        seen = environ_of(asked(), peer=RemoteAddress("192.0.2.1", secure=True))
         assert not {"SSL_CLIENT_VERIFY", "rawsio.certificate"} & seen.keys()
 
     @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from contextlib import suppress
 from typing import Any
 
 from rawsio.engineio.connection import EngineIOConnection
-from rawsio.engineio.options import EngineOptions
 from rawsio.engineio.packets import CLOSE
 from rawsio.engineio.packets import Message as EngineMessage
-from rawsio.engineio.server import EngineIOServer
+from rawsio.engineio.server.options import EngineOptions
+from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
 from rawsio.log import Log
-from rawsio.server.gateway import Gateway
+from rawsio.server.router import Router
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.stack import Prepared, ServerStack
 from rawsio.websocket.connection import WebSocketConnection
@@ -87,9 +87,9 @@ class ServerEnd(End):
         self.stack = ServerStack(limits)
         self.stack.stream = Stream()
         options = EngineOptions(ping_interval=1e6, max_http_buffer_size=limits.message)
-        self.registry = EngineIOServer(options, limits, random_bytes=bytes)
+        self.registry = SessionRegistry(options, limits, random_bytes=bytes)
         quiet = Log(lambda: 0.0, log)
-        self.gateway = Gateway(self.registry, self._event, quiet, lambda: 0.0)
+        self.gateway = Router(self.registry, self._event, quiet, lambda: 0.0)
         self.session: Any = None
 
     def _event(self, session: Any, event: Any) -> None:

@@ -1,0 +1,195 @@
+"""From an event to its handlers, and from what they return to the acknowledgement.
+
+An event passes the listeners of ``on_any``, the middleware of its socket, the handlers of its
+namespace, then those of the socket.  All of them run; the first value that is not ``None`` is the
+acknowledgement, sent once, after the last has ended.
+
+The one idea: an exception in a handler is logged with the names of the event and of the
+namespace, and never stops the server or the handlers after it; but **an event that failed is not
+acknowledged**, unless another handler gave a value, because an empty acknowledgement would say
+that all is well.  For the same reason an event that nobody handles is not acknowledged.
+
+Left out: the queue that these jobs stand in (:mod:`rawsio.app.handler_queue`), and the short cut
+for the commonest case (:mod:`rawsio.app.multiplexer`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError, Refused, refusal_in
+from rawsio.socketio.packets import Event
+
+from .handler_queue import HandlerChain, Step, log_event_failure, tell_surplus, too_few
+from .handlers import Handler, take_off
+from .lifecycle_events import raise_library_event
+from .member import Acknowledge, State
+from .reply import as_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .handler_queue import HandlerQueue, Steps
+    from .handlers import Handlers
+
+__all__ = ["await_result", "handlers_of", "is_awaitable", "run_event"]
+
+_NONE: tuple[Handler, ...] = ()
+
+
+async def _nothing() -> None:
+    """Only its type is wanted."""
+
+
+_made = _nothing()
+_COROUTINE = type(_made)
+_made.close()
+
+
+def handlers_of(socket: Any, name: Any) -> tuple[Handler, ...]:
+    """Return who handles an event: the namespace's first, then the socket's."""
+    found: tuple[Handler, ...] = socket.namespace.handlers.events.get(name, _NONE)
+    own: Handlers | None = socket.handlers
+    return found if own is None else found + own.events.get(name, _NONE)
+
+
+def is_awaitable(result: Any) -> bool:
+    """Tell whether a handler that is no coroutine function returned a coroutine all the same."""
+    return type(result) is _COROUTINE
+
+
+class _EventRun(HandlerChain):
+    __slots__ = (
+        "_peer",
+        "_socket",
+        "_event",
+        "_values",
+        "_guards",
+        "_ack",
+        "_value",
+        "_at",
+        "_failed",
+        "_ran",
+    )
+
+    def __init__(self, peer: HandlerQueue, socket: Any, event: Event) -> None:
+        super().__init__(peer.host, [])
+        self._peer = peer
+        self._socket = socket
+        self._event = event
+        # Middleware may change this list; the event itself stays as it came.
+        self._values = event.args[1:]
+        self._guards = 0
+        self._ack: Acknowledge | None = None
+        self._value: Any = None
+        self._at = -1
+        self._failed = False
+        self._ran = False
+        self._steps = self._before()
+        self._steps.append((Step.INTERNAL, self._add_handlers, ()))
+
+    def _before(self) -> Steps:
+        hooks = self._socket.hooks
+        if hooks is None:
+            return []
+        args = self._event.args
+        steps: Steps = [(Step.CALL, fn, tuple(args)) for fn in hooks.incoming]
+        self._guards = len(steps)
+        steps += [(Step.CALL, fn, (args[0], self._values)) for fn in hooks.middleware]
+        return steps
+
+    def _add_handlers(self) -> None:
+        socket = self._socket
+        if socket.state is State.DISMISSED or socket.state is State.GONE:
+            return
+        name, values = self._event.args[0], self._values
+        for handler in handlers_of(socket, name):
+            if handler.once and not take_off(socket, name, handler):
+                continue
+            self._ran = True
+            if len(values) < handler.least:
+                self._failed = True
+                space = socket.namespace.name
+                too_few(self.host, handler, name, space, len(values), socket)
+                continue
+            most = handler.most
+            if most is not None and len(values) > most and not handler.told:
+                tell_surplus(self.host, handler, name, socket.namespace.name, len(values))
+            if handler.ack and self._ack is None:
+                self._ack = Acknowledge(socket, self._event.id)
+            kind = Step.CONCURRENT if handler.concurrent else Step.CALL
+            self._steps.append((kind, handler.fn, handler.arguments(socket, values, self._ack)))
+
+    def add_result(self, coroutine: Any) -> None:
+        """Begin in the middle: a handler was called, and gave something to be awaited."""
+        self._ran = True
+        self._steps = [(Step.CALL, _given, (coroutine,))]
+
+    def took(self, position: int, result: Any, error: BaseException | None) -> bool:
+        if self._ran:
+            if error is not None:
+                self._failed = True
+                self._report("a handler of", error)
+            elif result is not None and (self._at < 0 or position < self._at):
+                self._value, self._at = result, position
+            return True
+        if position < self._guards:
+            if error is not None:
+                self._report("a listener of", error)
+            return True
+        if error is None:
+            error = _objection(result)
+        if error is None:
+            return True
+        self._failed = True
+        heard = raise_library_event(self.host, self._socket, "error", error)
+        if not heard and not isinstance(error, Refused):
+            self._report("middleware of", error)
+        return False
+
+    def _report(self, what: str, error: BaseException) -> None:
+        log_event_failure(self.host, what, self._socket, self._event, error)
+
+    def finished(self) -> None:
+        packet_id = self._event.id
+        if packet_id is None or not self._ran:
+            return
+        if self._ack is not None:
+            if self._value is not None:
+                self._answer(self._ack)
+        elif self._value is not None or not self._failed:
+            self._answer(Acknowledge(self._socket, packet_id))
+
+    def _answer(self, ack: Acknowledge) -> None:
+        try:
+            ack(*as_values(self._value))
+        except LocalProtocolError as error:
+            self._report("the acknowledgement of", error)
+
+    def proceeded(self) -> None:
+        self._peer.proceed()
+
+
+def _objection(result: Any) -> BaseException | None:
+    """Return why an event stops at a middleware that returned this."""
+    try:
+        return refusal_in(result, "a middleware of events")
+    except TypeError as error:
+        return error
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def run_event(peer: HandlerQueue, socket: Any, event: Event) -> bool:
+    """Run an event through listeners, middleware and handlers: a job."""
+    if socket.state is State.DISMISSED or socket.state is State.GONE:
+        return True
+    return _EventRun(peer, socket, event).run()
+
+
+def await_result(peer: HandlerQueue, socket: Any, event: Event, coroutine: Any) -> bool:
+    """Go on with an event whose only handler gave a coroutine: a job."""
+    run = _EventRun(peer, socket, event)
+    run.add_result(coroutine)
+    return run.run()

@@ -1,0 +1,363 @@
+"""Handlers: how they are registered, and what they take.
+
+A namespace and a socket each have a table of :class:`Handlers`.  An incoming event runs those of
+the namespace first (they get the socket as first argument), then those of the socket.
+
+The one idea: **what a handler is like is found out once, when it is registered.**  A
+:class:`Handler` knows how many arguments its function takes (surplus ones are dropped, as in
+JavaScript), whether it is a coroutine function, and whether it wants to acknowledge by
+itself; a call then looks at plain fields.  Arity is read from the code object, never by catching
+``TypeError``, which would hide the user's own.
+
+The names that the library raises itself (:data:`LIBRARY`) live in a table of their own.  Packets
+are looked up in the other one only, so a client that sends an event named ``drain`` or ``error``
+reaches nobody.
+
+Left out: running them, one after the other (:mod:`rawsio.app.handler_queue`), and what becomes of
+what they return (:mod:`rawsio.app.dispatch`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.log import WARNING
+from rawsio.socketio.packets import RESERVED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from .interfaces import RuntimeLike
+
+    T = TypeVar("T")
+    AnyFunction = Callable[..., Any]
+
+__all__ = [
+    "LIBRARY",
+    "Handler",
+    "Handlers",
+    "Listening",
+    "check_catch_all",
+    "check_function",
+    "check_kind",
+    "check_listenable",
+    "check_plain",
+    "shape",
+    "take_off",
+    "warn_of_near_miss",
+    "without_last",
+]
+
+LIBRARY = frozenset(
+    (
+        "connection",
+        "disconnect",
+        "disconnecting",
+        "new_namespace",
+        "connection_error",
+        "drain",
+        "error",
+    )
+)
+"""Names of the events that the library raises; packets never reach their handlers."""
+
+_VARARGS = 0x04
+_COROUTINE = 0x80 | 0x100
+
+
+def shape(fn: Any) -> tuple[int, int | None, bool]:
+    """Return the fewest and the most positional arguments of ``fn``, and whether it is async.
+
+    ``None`` as the most means any number; so does what has no Python code (built-ins).
+
+    >>> shape(lambda a, b=1: None), shape(lambda *args: None), shape(print)
+    ((1, 2, False), (0, None, False), (0, None, False))
+    """
+    if isinstance(fn, partial):
+        least, most, is_async = shape(fn.func)
+        taken = len(fn.args)
+        if most is not None:
+            most = max(0, most - taken - len(fn.keywords))
+        return max(0, min(least - taken, least if most is None else most)), most, is_async
+    bound = 0
+    if not hasattr(fn, "__code__") and not hasattr(fn, "__func__"):
+        if isinstance(fn, type):
+            return 0, None, False
+        fn = type(fn).__call__
+        bound = 1
+    if hasattr(fn, "__func__"):
+        fn = fn.__func__
+        bound = 1
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return 0, None, False
+    most = code.co_argcount - bound
+    least = max(0, most - len(fn.__defaults__ or ()))
+    return (
+        least,
+        None if code.co_flags & _VARARGS else max(0, most),
+        bool(code.co_flags & _COROUTINE),
+    )
+
+
+class Handler:
+    """One registered function, and what it is like.
+
+    ``least`` and ``most`` count arguments of the event (not the socket, not the ``ack`` function).
+    ``plain`` means that the peer's short cut may call it: synchronous, no options.
+    """
+
+    __slots__ = (
+        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain", "told"),
+    )
+
+    def __init__(
+        self,
+        fn: AnyFunction,
+        *,
+        takes_socket: bool = False,
+        ack: bool = False,
+        concurrent: bool = False,
+        once: bool = False,
+    ) -> None:
+        check_function(fn, "a handler")
+        least, most, is_async = shape(fn)
+        # A namespace's handler that takes nothing at all is called with nothing at all.
+        takes_socket = takes_socket and most != 0
+        own = takes_socket + ack
+        self.fn = fn
+        self.least = max(0, least - own)
+        self.most = None if most is None else max(0, most - own)
+        self.ack = ack
+        self.concurrent = concurrent
+        self.once = once
+        self.takes_socket = takes_socket
+        # Whether the log has said that it leaves out arguments.
+        self.told = False
+        self.plain = not (is_async or ack or concurrent or once)
+
+    def arguments(self, socket: Any, values: list[Any], ack: Any = None) -> tuple[Any, ...]:
+        """Return what to call ``fn`` with: surplus values dropped, socket and ack added."""
+        kept = values if self.most is None else values[: self.most]
+        if self.ack:
+            kept = [*kept, ack]
+        return (socket, *kept) if self.takes_socket else tuple(kept)
+
+    def __repr__(self) -> str:
+        return f"<Handler {getattr(self.fn, '__qualname__', self.fn)!s}>"
+
+
+def without_last(items: tuple[T, ...], fits: Callable[[T], bool]) -> tuple[T, ...]:
+    """Return the items without the last one that fits: what was added twice stays once.
+
+    >>> without_last((1, 2, 1, 3), lambda item: item == 1)
+    (1, 2, 3)
+    """
+    for position in range(len(items) - 1, -1, -1):
+        if fits(items[position]):
+            return items[:position] + items[position + 1 :]
+    return items
+
+
+class Handlers:
+    """The handlers of a namespace or of a socket, by the names of events.
+
+    Lists are replaced, not changed: what is running is never disturbed by ``on`` and ``off``.
+    """
+
+    __slots__ = ("events", "library")
+
+    def __init__(self) -> None:
+        self.events: dict[str | int, tuple[Handler, ...]] = {}
+        self.library: dict[str | int, tuple[Handler, ...]] = {}
+
+    def _table(self, name: str | int) -> dict[str | int, tuple[Handler, ...]]:
+        return self.library if name in LIBRARY else self.events
+
+    def add(self, name: str | int, handler: Handler) -> None:
+        """Put a handler behind the others of this name."""
+        table = self._table(name)
+        table[name] = (*table.get(name, ()), handler)
+
+    def discard(self, name: str | int, handler: Handler) -> bool:
+        """Take one handler off; ``False`` if it was not there any more."""
+        table = self._table(name)
+        before = table.get(name, ())
+        after = tuple(h for h in before if h is not handler)
+        self._put(table, name, after)
+        return len(after) < len(before)
+
+    def remove(self, name: str | int, fn: AnyFunction | None) -> None:
+        """Take off every handler of a name, or one that is ``fn``: the one added last."""
+        table = self._table(name)
+        before = table.get(name, ())
+        self._put(table, name, without_last(before, lambda h: h.fn == fn) if fn else ())
+
+    @staticmethod
+    def _put(
+        table: dict[str | int, tuple[Handler, ...]], name: str | int, left: tuple[Handler, ...]
+    ) -> None:
+        if left:
+            table[name] = left
+        else:
+            table.pop(name, None)
+
+
+class Listening:
+    """``on``, ``once`` and ``off``, for whatever has a table of handlers."""
+
+    __slots__ = ()
+
+    _takes_socket = False
+
+    def _own_handlers(self) -> Handlers:
+        raise NotImplementedError
+
+    def _own_host(self) -> RuntimeLike:
+        raise NotImplementedError
+
+    def on(
+        self,
+        name: str | int,
+        handler: AnyFunction | None = None,
+        *,
+        ack: bool = False,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call a function for each event of this name; also a decorator.
+
+        The value that it returns is the acknowledgement: a tuple means several values, nothing an
+        empty one, ``(None,)`` a null.  ``ack=True`` passes a function ``ack(*values)`` as the last
+        argument instead, to be called later, from any thread, or never.  ``concurrent=True``
+        lets the next event start before this handler has ended.  Returns the function unchanged.
+        ``ValueError`` if no event can ever have that name.
+        """
+        check_listenable(name)
+        if handler is None:
+            return partial(self._listen, name, ack=ack, concurrent=concurrent)
+        return self._listen(name, handler, ack=ack, concurrent=concurrent)
+
+    def once(
+        self, name: str | int, handler: AnyFunction | None = None, *, ack: bool = False
+    ) -> Any:
+        """Call a function for the next event of this name only; otherwise as :meth:`on`."""
+        check_listenable(name)
+        if handler is None:
+            return partial(self._listen, name, ack=ack, once=True)
+        return self._listen(name, handler, ack=ack, once=True)
+
+    def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
+        """Take off a function, or all of this name."""
+        check_kind(name)
+        self._own_handlers().remove(name, handler)
+
+    def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
+        made = Handler(handler, takes_socket=self._takes_socket, **options)
+        host = self._own_host()
+        host.expect(handler)
+        warn_of_near_miss(host, name, LIBRARY)
+        self._own_handlers().add(name, made)
+        return handler
+
+
+def check_function(fn: Any, what: str) -> None:
+    """Refuse what cannot be called where it is registered, not when an event comes.
+
+    >>> check_function(5, "a handler")
+    Traceback (most recent call last):
+    TypeError: a handler is a function, not 5
+    """
+    if not callable(fn):
+        raise TypeError(f"{what} is a function, not {fn!r}")
+
+
+def check_plain(fn: Any, what: str) -> None:
+    """Refuse what cannot be called, and ``async def`` where nobody waits for the function.
+
+    >>> async def later(): ...
+    >>> check_plain(later, "a listener")
+    Traceback (most recent call last):
+    TypeError: a listener is called without waiting for it: later cannot be `async def`
+    """
+    check_function(fn, what)
+    if shape(fn)[2]:
+        name = getattr(fn, "__qualname__", repr(fn))
+        raise TypeError(f"{what} is called without waiting for it: {name} cannot be `async def`")
+
+
+def check_listenable(name: str | int) -> None:
+    """Refuse names that the protocol keeps to itself: such a handler would never be called."""
+    if isinstance(name, str):
+        if name in LIBRARY:
+            return
+        if name in RESERVED:
+            hint = ' (the event of a new client is "connection")' if name == "connect" else ""
+            raise ValueError(f"no event can be named {name!r}{hint}")
+        check_catch_all(name)
+    else:
+        check_kind(name)
+
+
+def check_kind(name: object) -> None:
+    """Refuse what cannot be the name of an event, whichever it were.
+
+    >>> check_kind(["chat"])
+    Traceback (most recent call last):
+    TypeError: the name of an event is a str or an int, not ['chat']
+    """
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
+        hint = ' (write @socket.on("name"))' if callable(name) else ""
+        raise TypeError(f"the name of an event is a str or an int, not {name!r}{hint}")
+
+
+def warn_of_near_miss(host: RuntimeLike, name: str | int, library: frozenset[str]) -> None:
+    """Write a line if a name differs by one letter, or by case, from one that the library raises.
+
+    It may be meant: clients choose the names of their events.
+    """
+    if not isinstance(name, str) or name in library:
+        return
+    for other in library:
+        if len(other) >= _LONG and _one_edit(name.lower(), other):
+            message = f"on({name!r}) hears events of the other end: did you mean {other!r}?"
+            host.log("handler", WARNING, message)
+
+
+_LONG = 7
+"""How long a name of the library is that nobody hits by chance."""
+
+
+def _one_edit(text: str, other: str) -> bool:
+    """Tell whether two texts are one letter apart: missing, added, wrong, or two exchanged.
+
+    >>> [_one_edit(text, "connection") for text in ("connection", "conection", "conenction", "con")]
+    [True, True, True, False]
+    """
+    while text and other and text[0] == other[0]:
+        text, other = text[1:], other[1:]
+    while text and other and text[-1] == other[-1]:
+        text, other = text[:-1], other[:-1]
+    return max(len(text), len(other)) < 2 or (len(text) == len(other) == 2 and text == other[::-1])
+
+
+def check_catch_all(name: str) -> None:
+    """Refuse ``*``, which other libraries have for every event.
+
+    >>> check_catch_all("*")
+    Traceback (most recent call last):
+    ValueError: '*' does not stand for every event here: register with socket.on_any(listener)
+    """
+    if name == "*":
+        raise ValueError(
+            "'*' does not stand for every event here: register with socket.on_any(listener)"
+        )
+
+
+def take_off(socket: Any, name: Any, handler: Handler) -> bool:
+    """Remove a handler that was for one event only; ``False`` if it has had it."""
+    own: Handlers | None = socket.handlers
+    if own is not None and own.discard(name, handler):
+        return True
+    return bool(socket.namespace.handlers.discard(name, handler))

@@ -1,0 +1,159 @@
+"""How a client introduced itself: the first request of its session, and its CONNECT.
+
+Every socket of a connection shares one :class:`HandshakeRequest`, which asks the session for its first
+request when that is looked at: the head is kept once, as the bytes that came.
+``socket.handshake`` is a :class:`Handshake` made of it when somebody asks: most programs look at
+one header, once, or at none, and ten thousand idle connections should not hold ten thousand
+dictionaries.
+
+The one idea is that laziness.  The names and meanings are the reference server's (attributes
+instead of keys).  Left out: judging any of it; the bytes were validated by the HTTP layer, and what
+they claim is the client's word.
+"""
+
+from __future__ import annotations
+
+from rawsio.uri import parse_query
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    class First(Protocol):
+        """The first request of a session (:class:`rawsio.http.Request` is one)."""
+
+        @property
+        def target(self) -> str:
+            """The request target."""
+
+        @property
+        def headers(self) -> Iterable[tuple[str, str]]:
+            """The header fields, in their order."""
+
+
+__all__ = ["HandshakeRequest", "Handshake"]
+
+
+class HandshakeRequest:
+    """How a session began: ``first()`` gives its first request.
+
+    ``issued`` is the time of day in seconds since 1970.
+    """
+
+    __slots__ = ("first", "address", "secure", "issued")
+
+    def __init__(
+        self,
+        first: Callable[[], First],
+        *,
+        address: str = "",
+        secure: bool = False,
+        issued: float = 0.0,
+    ) -> None:
+        self.first = first
+        self.address = address
+        self.secure = secure
+        self.issued = issued
+
+
+class Handshake:
+    """What a client said when it connected.
+
+    =========== =================================================================
+    request     the first request: the object that ``middleware`` and ``allow_request`` got, with
+                its ``cookies`` and what they left in its ``data``
+    headers     of the first request, names in lower case, repeated ones joined by ``, ``
+    query       of the first request, as a dict (the last of equal names counts)
+    auth        what the client gave with its CONNECT to this namespace (``{}`` if nothing)
+    url         the request target
+    address     the other end of the TCP connection
+    secure      whether it is encrypted
+    certificate the one that the client has shown, if the server asks for one
+    xdomain     whether an Origin was named
+    issued      when, in seconds since 1970;  ``time`` the same as text
+    =========== =================================================================
+
+    >>> from rawsio.http import Headers, Request
+    >>> fields = Headers([("Host", "x"), ("Origin", "http://y")])
+    >>> first = Request("GET", "/socket.io/?EIO=4&name=J%C3%B6rg", fields)
+    >>> h = Handshake(HandshakeRequest(lambda: first), {"token": 1})
+    >>> h.headers["host"], h.query["name"], h.xdomain, h.auth
+    ('x', 'Jörg', True, {'token': 1})
+    """
+
+    __slots__ = ("auth", "_opening", "_sink", "_headers", "_query")
+
+    def __init__(self, opening: HandshakeRequest, auth: Any = None, sink: Any = None) -> None:
+        self.auth: Any = {} if auth is None else auth
+        self._opening = opening
+        self._sink = sink
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def request(self) -> Any:
+        """The first request of the session (:class:`rawsio.http.Request`)."""
+        return self._sink.request
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The certificate that the client has shown (mutual TLS), or ``None``; see ``conn``."""
+        found: dict[str, Any] | None = self._sink.certificate
+        return found
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields of the first request; names in lower case."""
+        if self._headers is None:
+            self._headers = _joined(self._opening.first().headers)
+        return self._headers
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query of the first request, percent-decoded."""
+        if self._query is None:
+            self._query = parse_query(self.url.partition("?")[2])
+        return self._query
+
+    @property
+    def url(self) -> str:
+        """The target of the first request."""
+        return self._opening.first().target
+
+    @property
+    def address(self) -> str:
+        """The address of the other end of the TCP connection."""
+        return self._opening.address
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self._opening.secure
+
+    @property
+    def xdomain(self) -> bool:
+        """Whether the first request named an Origin."""
+        return "origin" in self.headers
+
+    @property
+    def issued(self) -> float:
+        """When the session was opened, in seconds since 1970."""
+        return self._opening.issued
+
+    @property
+    def time(self) -> str:
+        """The same as text, in ISO 8601, UTC."""
+        from datetime import datetime, timezone
+
+        return datetime.fromtimestamp(self._opening.issued, timezone.utc).isoformat()
+
+    def __repr__(self) -> str:
+        return f"<Handshake {self.address} {self.url!r}>"
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name.lower(), []).append(value)
+    return {name: ", ".join(values) for name, values in fields.items()}

@@ -1,0 +1,207 @@
+"""What the application model needs of the world around it, as types.
+
+Namespaces, sockets and peers have no clock, thread, loop or transport of their own.  They are
+given a :class:`RuntimeLike`, one for a server, and each peer a :class:`SessionPort`, one for an Engine.IO
+session.  ``server.py`` is a host; a test writes one in fifty lines.  The exact contracts stand
+in the docstrings below.
+
+The one idea: **everything that changes state runs on one thread**, the owner of the loop.  What
+may be called from elsewhere (``emit``, ``join``, ``disconnect``, ...) checks and encodes where it
+is called, then hands the change to :meth:`RuntimeLike.call`, which keeps the order.
+
+The last two classes are what the parts of the model need of each other; they break the circle of
+imports between a socket, its namespace and its peer.  Everything here exists for type checkers
+only; at run time the names are ``object``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    from rawsio.limits import Limits
+
+    Done = Callable[[Any, BaseException | None], None]
+
+__all__ = ["Handle", "Prepared", "RuntimeLike", "SessionPort", "NamespaceLike", "MultiplexerLike"]
+
+if TYPE_CHECKING:
+
+    class Handle(Protocol):
+        """A timer."""
+
+        def cancel(self) -> None:
+            """Never run it, if it has not run yet."""
+
+    class Prepared(Protocol):
+        """One encoded Socket.IO packet (``rawsio.stack.Prepared``)."""
+
+        @property
+        def event(self) -> Any:
+            """What it was made of."""
+
+        @property
+        def messages(self) -> tuple[str | bytes, ...]:
+            """Its Engine.IO messages."""
+
+        @property
+        def parser(self) -> Any:
+            """Whose form they have; ``None``: the standard form."""
+
+    class Told(Protocol):
+        """A function that is told of errors (``rawsio.app.handlers.Handler``)."""
+
+        @property
+        def fn(self) -> Callable[..., Any]:
+            """The function."""
+
+        def arguments(self, socket: Any, values: list[Any], /) -> tuple[Any, ...]:
+            """Return as many of the values as it takes."""
+
+    class RuntimeLike(Protocol):
+        """The server (or client) around the model: clock, loop, threads, encoder, log."""
+
+        limits: Limits
+        """The bounds (:mod:`rawsio.limits`)."""
+        inline: bool
+        """Handlers that are no coroutine functions run at once, on the loop thread."""
+        recovery_bytes: int
+        """How much all namespaces together keep for recovery; they add to it themselves."""
+        recovery: Any
+        """A :class:`~rawsio.app.recovery.Recovery`, or ``None``: no state is kept."""
+        error_handlers: tuple[Told, ...]
+        """Who is told of errors in the application's functions (``on_error``)."""
+        random_bytes: Callable[[int], bytes]
+        """Unpredictable bytes (``os.urandom``), for ids."""
+
+        def expect(self, fn: Any, /) -> None:
+            """Take note of a function; ``TypeError`` if nobody could await it."""
+
+        def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
+            """Encode a packet; raises ``LocalProtocolError`` if it cannot be.  Any thread."""
+
+        def time(self) -> float:
+            """Return the loop's clock, in seconds."""
+
+        def wall(self) -> float:
+            """Return the time of day, in seconds since 1970."""
+
+        def call_later(self, delay: float, fn: Callable[..., None], /, *args: Any) -> Handle:
+            """Run ``fn`` on the loop thread after ``delay`` seconds."""
+
+        def on_loop(self) -> bool:
+            """Tell whether the calling thread owns the loop (or nobody does yet)."""
+
+        def call(self, fn: Callable[..., None], /, *args: Any) -> None:
+            """Run ``fn`` now if this thread owns the loop, else queue it in order."""
+
+        def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done, /) -> None:
+            """Run a user's handler by the policy (on the loop, an executor, as a task).
+
+            If ``fn`` gives a coroutine, it is driven to its end and its result counts.  ``done
+            (result, error)`` is called exactly once, on the loop thread, at once or later;
+            ``error`` is the exception that the handler raised.
+            """
+
+        def wait(self, reply: Any, timeout: float | None, /) -> None:
+            """Block until ``reply.done()``; ``TimeoutError`` after ``timeout`` seconds.
+
+            Raises ``RuntimeError`` at once on the thread that owns the loop.
+            """
+
+        def log(
+            self, channel: str, level: int, message: str, error: BaseException | None = None, /
+        ) -> None:
+            """Write one line of log."""
+
+    class SessionPort(Protocol):
+        """One Engine.IO session as a peer writes to it; also what users see as ``socket.conn``.
+
+        No method raises, and after the end of the session all do nothing.
+        """
+
+        @property
+        def writable(self) -> bool:
+            """Whether little enough waits to be sent that a volatile packet may join it."""
+
+        @property
+        def buffered_amount(self) -> int:
+            """Bytes that wait for the peer to take them."""
+
+        def send(self, units: list[Any], /) -> None:
+            """Send Engine.IO messages: ``str``, ``bytes``, or ``Prepared`` in place of several."""
+
+        def close(self, reason: str, /) -> None:
+            """End the session; ``Peer.ended`` may be called for it, at once or later."""
+
+        def pause(self, paused: bool, /) -> None:  # noqa: FBT001
+            """Stop or go on reading: the queue of events is over its limit, or no longer."""
+
+        def joined(self) -> None:
+            """Take note that the client has joined a namespace."""
+
+        def told(self, name: str, /, *values: Any) -> None:
+            """Hear of the session: ``upgrade``, ``drain``, ``close`` with the reason."""
+
+    class NamespaceLike(Protocol):
+        """What adapters, operators and sockets need of a namespace."""
+
+        host: RuntimeLike
+        name: str
+        sockets: dict[str, Any]
+        adapter: Any
+        handlers: Any
+        opening: int
+        """How many sockets are being judged by middleware."""
+
+        def each(self) -> Iterable[Any]:
+            """Return the namespaces that an operator addresses: this one, or the children."""
+
+        def next_id(self) -> int:
+            """Return an acknowledgement id that no socket of the namespace has in use."""
+
+        def vacated(self) -> None:
+            """Take note that a socket is gone for good, or was not made after all."""
+
+        def receive_server_event(
+            self, args: list[Any], answer: Callable[..., None] | None, /
+        ) -> None:
+            """Take an event of another server (``server_side_emit``)."""
+
+    class MultiplexerLike(Protocol):
+        """What a socket needs of its peer."""
+
+        host: RuntimeLike
+        sink: SessionPort
+        base_id: str | None
+        """What the ids of its sockets are made of, for clients of Socket.IO v2."""
+
+        def awaited(self) -> int:
+            """Return how many acknowledgements the client owes all of its sockets."""
+
+        def transmit(self, prepared: Prepared, /) -> None:
+            """Send an encoded packet."""
+
+        def send(self, event: Any, /) -> None:
+            """Send a packet that is for this peer alone."""
+
+        def leave(
+            self,
+            socket: Any,
+            was_open: bool,  # noqa: FBT001 - called by position
+            reason: str,
+            description: str | None,
+            /,
+        ) -> None:
+            """Forget a socket that has ended, and let its handlers know in their turn."""
+
+        def drop(self, reason: str, /) -> None:
+            """End the session, for this reason."""
+
+        def dismiss(self, reason: str, /) -> None:
+            """Disconnect every socket of the connection and close it."""
+
+else:
+    Handle = Prepared = RuntimeLike = SessionPort = NamespaceLike = MultiplexerLike = object

@@ -1,0 +1,448 @@
+"""Everything that one Engine.IO session is, seen from Socket.IO.
+
+A :class:`Multiplexer` has the session's Socket.IO connection (``protocol``), a socket for each namespace
+that the client joined, and the queue in which its handlers run.  The server makes one when a
+session opens, feeds it, and tells it when the session is over::
+
+    peer = Multiplexer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits), HandshakeRequest(...))
+    peer.receive(message)                 # for every Engine.IO message
+    peer.ended("ping timeout")            # once, when the session is over, with the reason
+    peer.drained()                        # what waited to be sent has been taken
+
+The *host* is the server: ``prepare``, ``time``, ``call_later``, ``call`` (queues what other
+threads ask for), ``start`` (runs a handler by the server's policy), ``wait``, ``log``, ``limits``,
+``inline``, ``recovery``.  The *sink* is the session: ``send(units)`` (messages, or prepared packets
+in place of them), ``close(reason)``, ``pause(flag)``, ``writable``, ``buffered_amount``.  Both
+contracts stand in full in :mod:`rawsio.app.interfaces`.  A peer sets its own timers for what its
+protocol waits for.
+
+The one idea: the commonest case is short.  An event in a joined namespace with one plain handler,
+nothing queued, handlers on the loop: that is two dictionary look-ups, the call and the
+acknowledgement, right here.  Everything else goes through :mod:`rawsio.app.dispatch`, with
+the same outcome.
+
+Left out: what packets look like, and which may come when (:mod:`rawsio.socketio.connection`).
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError, Refused, SocketIOError
+from rawsio.layer import Closed, Failed
+from rawsio.log import ERROR, WARNING
+from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
+from rawsio.socketio.values import made_of, weight
+
+from .dispatch import await_result, handlers_of, is_awaitable, run_event
+from .handler_queue import HandlerQueue, log_event_failure, log_failure, log_slow, tell_surplus
+from .lifecycle_events import (
+    AdmissionChain,
+    raise_library_event,
+    refusal,
+    run_connect,
+    run_disconnect,
+)
+from .member import State
+from .reply import as_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.socketio.connection import SocketIOConnection
+
+    from .handlers import Handler
+    from .handshake import HandshakeRequest
+    from .interfaces import Handle, Prepared, RuntimeLike, SessionPort
+    from .namespace import Namespace
+    from .namespaces import Namespaces
+    from .socket import Socket
+
+__all__ = ["Multiplexer"]
+
+_OPEN = State.OPEN
+
+_HEADS = ("5", "6")
+"""How the messages begin that attachments follow."""
+
+_LIGHT = 1024
+"""Data of a CONNECT below this is not counted."""
+
+_RATE_WINDOW = 10.0
+"""Seconds over which the rate of packets is averaged."""
+
+
+class Multiplexer(HandlerQueue):
+    """One client connection: its sockets by namespace; see the module's essay.
+
+    ``base_id`` is for clients of Socket.IO v2, which take the id of their Engine.IO session for
+    their own: give it, and feed ``"0"`` once the peer is in its place, as such a client is in ``/``
+    from the start.
+    """
+
+    __slots__ = (
+        *("namespaces", "protocol", "opening", "base_id", "sockets", "fused"),
+        *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window", "_weights"),
+    )
+
+    def __init__(
+        self,
+        host: RuntimeLike,
+        namespaces: Namespaces,
+        sink: SessionPort,
+        protocol: SocketIOConnection,
+        opening: HandshakeRequest,
+        *,
+        base_id: str | None = None,
+    ) -> None:
+        super().__init__(host, sink)
+        self.namespaces = namespaces
+        self.protocol = protocol
+        self.opening = opening
+        self.base_id = base_id
+        self.sockets: dict[str, Socket] = {}
+        # A shorter way for common packets, if there is one (rawsio.fused).
+        self.fused: Any = None
+        self._over = False
+        # CONNECTs whose namespace is being looked for, by name.
+        self._asked: dict[str, object] | None = None
+        # CONNECTs that functions of the application still judge, cancelled ones included.
+        self._deciding = 0
+        self._timer: Handle | None = None
+        # What the data of CONNECTs takes, by namespace, where it is worth counting.
+        self._weights: dict[str, int] | None = None
+        self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
+        self._window = host.time()
+        self._tick()
+
+    # In
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one Engine.IO message."""
+        if not self.counts(message):
+            return
+        protocol = self.protocol
+        if message.__class__ is str and message[:1] in _HEADS:
+            # The protocol has to know since when it waits for attachments.
+            protocol.tick(self.host.time())
+        for event in protocol.receive(message):
+            if type(event) is Event:
+                self.take_event(event)
+            else:
+                self._RECEIVE[type(event)](self, event)
+        if self._timer is None and protocol.deadline is not None:
+            self._tick()
+
+    def counts(self, message: str | bytes) -> bool:
+        """Count a message; ``False`` if it is one too many, or the session is over."""
+        if self._over:
+            return False
+        if self.busy:
+            self.arriving += made_of(message)
+        self._allowance -= 1
+        return self._allowance >= 0 or not self._too_fast()
+
+    def dispatch(self, events: list[Any]) -> None:
+        """Take what the protocol gave, if somebody else has fed it."""
+        for event in events:
+            self._RECEIVE[type(event)](self, event)
+
+    def take_event(self, event: Event) -> None:
+        """Take an event that the protocol let through."""
+        socket = self.sockets.get(event.namespace)
+        if socket is None:
+            return
+        if not self.busy and socket.hooks is None and self.host.inline:
+            handlers = handlers_of(socket, event.args[0])
+            if len(handlers) == 1:
+                (handler,) = handlers
+                if handler.plain and len(event.args) > handler.least:
+                    self._call(socket, event, handler)
+                    return
+            elif not handlers:
+                return
+        self.perform(run_event, self, socket, event)
+
+    def _call(self, socket: Socket, event: Event, handler: Handler) -> None:
+        # The short cut: what `run_event` does for one synchronous handler, without its objects.
+        args = event.args
+        host, most = self.host, handler.most
+        values = args[1:] if most is None else args[1 : most + 1]
+        if most is not None and len(args) > most + 1 and not handler.told:
+            tell_surplus(host, handler, args[0], event.namespace, len(args) - 1)
+        began = host.time()
+        self.busy = True
+        try:
+            result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
+            if host.time() - began > host.limits.slow_handler:
+                log_slow(host, handler, args[0], event.namespace, host.time() - began)
+            if result is not None and is_awaitable(result):
+                if await_result(self, socket, event, result):
+                    self.proceed()
+                return
+            if event.id is not None and socket.state is _OPEN:
+                self._answer(event.namespace, as_values(result), event.id)
+        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+            log_event_failure(host, "a handler of", socket, event, error)
+        except BaseException:
+            # The program is being stopped; should it go on, this connection does, too.
+            self.interrupted()
+            raise
+        if self._jobs is None:
+            self.busy = False
+        else:
+            self.proceed()
+
+    def _answer(self, namespace: str, values: list[Any], packet_id: int) -> None:
+        fused = self.fused
+        if fused is None or not fused.acknowledge(namespace, values, packet_id):
+            self.send(Ack(namespace, values, packet_id))
+
+    def take_ack(self, packet: Ack) -> None:
+        """Take an acknowledgement that the protocol let through."""
+        self.arriving = 0
+        socket = self.sockets.get(packet.namespace)
+        if socket is not None:
+            socket.answered(packet)
+
+    def _disconnect(self, packet: Disconnect) -> None:
+        if self._asked is not None:
+            self._asked.pop(packet.namespace, None)
+        socket = self.sockets.get(packet.namespace)
+        if socket is not None:
+            socket.end("client namespace disconnect", None)
+        answer = self.protocol.data_to_send()  # to the CONNECT that this has cancelled
+        if answer:
+            self.sink.send(answer)
+
+    def _failed(self, event: Failed) -> None:
+        address = self.opening.address
+        self.host.log("socketio", WARNING, f"{address}: {event.message} [{event.rule}]")
+        error = ValueError(event.message)
+        for socket in list(self.sockets.values()):
+            raise_library_event(self.host, socket, "error", error)
+        self.drop("forced close", event.message)
+
+    def _closed(self, _event: Closed) -> None:
+        """The end of the session is told to :meth:`ended`, with its reason."""
+
+    # Entering a namespace
+
+    def _connect(self, packet: Connect) -> None:
+        name, most = packet.namespace, self.host.limits.namespaces
+        if self._deciding >= most:
+            message = f"more than {most} namespaces that are still decided about"
+            self._failed(SocketIOError(message, "socketio-v5-limit-deciding").as_event())
+            return
+        if packet.data and not self._keeps(name, packet.data):
+            message = "the data of CONNECT takes too much memory"
+            self._failed(SocketIOError(message, "socketio-v5-limit-credentials").as_event())
+            return
+        token = object()
+        self._deciding += 1
+        self._asked = {**(self._asked or {}), name: token}
+
+        def found(namespace: Namespace | None) -> None:
+            self._deciding -= 1
+            if self._asked is None or self._asked.get(name) is not token:
+                if namespace is not None:  # perhaps made for this client, which is gone
+                    namespace.vacated()
+                return
+            del self._asked[name]
+            self._asked = self._asked or None
+            if namespace is None:
+                self.send(ConnectError(name, {"message": "Invalid namespace"}))
+            else:
+                self._admit(namespace, packet.data)
+
+        self.namespaces.find(name, packet.data, found)
+
+    def _keeps(self, name: str, data: Any) -> bool:
+        """Count the data of a CONNECT; ``False`` if all of them together are too much."""
+        most = self.host.limits.credentials_memory
+        here = weight(data, most)
+        if here < _LIGHT:
+            return here <= most
+        weights = {k: w for k, w in (self._weights or {}).items() if self._is_in(k)}
+        weights[name] = here
+        self._weights = weights
+        return sum(weights.values()) <= most
+
+    def _is_in(self, name: str) -> bool:
+        return name in self.sockets or (self._asked is not None and name in self._asked)
+
+    @property
+    def connect_data(self) -> int:
+        """About how much memory the data of CONNECTs takes."""
+        weights = self._weights
+        return 0 if weights is None else sum(w for name, w in weights.items() if self._is_in(name))
+
+    @property
+    def incoming(self) -> int:
+        """Bytes of a packet that waits for its last attachment."""
+        return self.protocol.held
+
+    @property
+    def held(self) -> int:
+        """About how much memory the client makes us keep here."""
+        return self.connect_data + self.incoming + self.queued_bytes
+
+    def _admit(self, namespace: Namespace, auth: Any) -> None:
+        socket = namespace.admit(self, self.opening, auth)
+        self.sockets[namespace.name] = socket
+        if self._over:  # by a handler of the connection that it took over
+            socket.end("forced close", None)
+            return
+        recovery = self.host.recovery
+        if not namespace.middleware or (socket.recovered and recovery.skip_middlewares):
+            self._accept(socket)
+            return
+        self._deciding += 1
+        AdmissionChain(self.host, socket, lambda error: self._judged(socket, error)).run()
+
+    def _judged(self, socket: Socket, error: BaseException | None) -> None:
+        self._deciding -= 1
+        if socket.state is not State.OPENING:
+            return
+        if error is None:
+            self._accept(socket)
+            return
+        namespace = socket.namespace
+        if not isinstance(error, Refused):
+            where = namespace.name
+            log_failure(self.host, "middleware for", socket.id, where, error, socket=socket)
+        try:
+            self.send(ConnectError(namespace.name, refusal(error)))
+        except LocalProtocolError as wrong:
+            # The data of a Refused: the client is refused all the same, and without it.
+            log_failure(self.host, "the refusal of", socket.id, namespace.name, wrong)
+            self.send(ConnectError(namespace.name, {"message": "Internal error"}))
+        socket.end("refused", None)
+
+    def _accept(self, socket: Socket) -> None:
+        namespace: Any = socket.namespace
+        self.sink.joined()
+        data = namespace.enter(socket)
+        self.send(Connect(socket.namespace.name, data))
+        if self._timer is not None and self.protocol.deadline is None:
+            # The time to join is over, and what is due next may be due sooner.
+            self._timer.cancel()
+            self._timer = None
+        self.perform(run_connect, self, socket)
+
+    # Out
+
+    def send(self, event: Any) -> None:
+        """Send a packet that is for this peer alone.
+
+        ``LocalProtocolError`` if it cannot be encoded; dropped if the session is over.
+        """
+        if self._over:
+            return
+        protocol = self.protocol
+        protocol.send(event)
+        self.sink.send(protocol.data_to_send())
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send an encoded packet; dropped if the session is over."""
+        if self._over or (self.fused is not None and self.fused.transmit(prepared)):
+            return
+        protocol = self.protocol
+        try:
+            protocol.send_prepared(prepared)
+        except LocalProtocolError as error:
+            message = f"{self.opening.address}: a packet was dropped: {error}"
+            self.host.log("socketio", ERROR, message)
+            return
+        self.sink.send(protocol.data_to_send())
+
+    def awaited(self) -> int:
+        """Return how many acknowledgements the client owes all of its sockets."""
+        return sum(socket.awaited for socket in self.sockets.values())
+
+    # The end
+
+    def ended(self, reason: str, description: str | None = None) -> None:
+        """The Engine.IO session is over: every socket ends with this reason.  Idempotent."""
+        if self._over:
+            return
+        self._over = True
+        self.sink.told("close", reason)
+        self._asked = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.protocol.receive_eof()
+        for socket in list(self.sockets.values()):
+            socket.end(reason, description)
+
+    def drop(self, reason: str, description: str | None = None) -> None:
+        """End the session, for this reason."""
+        self.ended(reason, description)
+        self.sink.close(reason)
+
+    def dismiss(self, reason: str) -> None:
+        """Disconnect every socket of the connection, telling the client, and close it."""
+        if self._over:
+            return
+        for socket in list(self.sockets.values()):
+            socket.dismiss(reason)
+        self.drop(reason)
+
+    def leave(
+        self,
+        socket: Socket,
+        was_open: bool,  # noqa: FBT001 - called by position, for every socket that ends
+        reason: str,
+        description: str | None,
+    ) -> None:
+        """Forget a socket that has ended, and let its handlers know in their turn."""
+        if self.sockets.get(socket.namespace.name) is socket:
+            del self.sockets[socket.namespace.name]
+        if was_open:
+            self.perform(run_disconnect, self, socket, reason, description)
+
+    def drained(self) -> None:
+        """What waited to be sent has been taken: handlers of ``drain`` are called."""
+        self.sink.told("drain")
+        for socket in list(self.sockets.values()):
+            raise_library_event(self.host, socket, "drain")
+
+    def moved(self) -> None:
+        """The session goes on over a WebSocket."""
+        if self.paused:
+            self.sink.pause(True)
+        self.sink.told("upgrade", "websocket")
+
+    # Time
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._over:
+            return
+        now = self.host.time()
+        self.dispatch(self.protocol.tick(now))
+        deadline = self.protocol.deadline
+        if deadline is not None and not self._over:
+            self._timer = self.host.call_later(max(0.0, deadline - now), self._tick)
+
+    def _too_fast(self) -> bool:
+        now = self.host.time()
+        if now - self._window < _RATE_WINDOW:
+            most = self.host.limits.events_per_second
+            message = f"more than {most} packets a second [socketio-v5-limit-rate]"
+            self.host.log("socketio", WARNING, f"{self.opening.address}: {message}")
+            self.drop("forced close", message)
+            return True
+        self._window = now
+        self._allowance = int(self.host.limits.events_per_second * _RATE_WINDOW)
+        return False
+
+    _RECEIVE: dict[type, Callable[[Multiplexer, Any], None]] = {
+        Connect: _connect,
+        Event: take_event,
+        Ack: take_ack,
+        Disconnect: _disconnect,
+        Failed: _failed,
+        Closed: _closed,
+    }

@@ -1,0 +1,305 @@
+"""The answer that an emit is waiting for.
+
+``emit_with_ack`` returns a :class:`Reply` at once.  It is over exactly once: with a result (the
+other end acknowledged), with an error (``TimeoutError``, ``ConnectionClosed``), or cancelled.
+
+The one idea: **a reply holds no lock, event or future.**  It is a result and a list of callbacks;
+whoever has a way of waiting brings it along: ``result()`` blocks through the host's
+``wait``, ``await`` makes a future of the asyncio that is running.  So a reply is cheap (most are
+never waited for) and this module imports no threads.  Adding a callback while another thread
+ends the reply is safe: each callback is taken off the list by exactly one side, and run by it.
+
+A broadcast with acknowledgements ends with :class:`Responses`, a list that also knows who
+answered what, and who did not.  Left out: sending, which is the business of sockets.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rawsio.errors import ConnectionClosed
+from rawsio.log import ERROR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from typing import Any
+
+    from .interfaces import Handle, RuntimeLike
+
+__all__ = ["Reply", "Responses", "Collected", "Gathering", "as_values", "check_seconds", "value_of"]
+
+_PENDING = 0
+_DONE = 1
+_CANCELLED = 2
+
+_COROUTINE = 0x80
+"""``inspect.CO_COROUTINE``."""
+
+
+def value_of(args: list[Any]) -> Any:
+    """Return what an acknowledgement means: none is ``None``, one itself, several a tuple.
+
+    >>> value_of([]), value_of(["ok"]), value_of([1, 2])
+    (None, 'ok', (1, 2))
+    """
+    if len(args) == 1:
+        return args[0]
+    return tuple(args) if args else None
+
+
+def as_values(result: Any) -> list[Any]:
+    """Return the arguments of the acknowledgement that a returned value means.
+
+    >>> as_values("ok"), as_values((1, 2)), as_values((None,)), as_values(None)
+    (['ok'], [1, 2], [None], [])
+    """
+    if result is None:
+        return []
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def check_seconds(seconds: Any) -> None:
+    """Refuse a time to wait that is none; ``None`` is the default.
+
+    >>> check_seconds("5")
+    Traceback (most recent call last):
+    TypeError: a timeout is a number of seconds, not '5'
+    """
+    if seconds is None:
+        return
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise TypeError(f"a timeout is a number of seconds, not {seconds!r}")
+    if not seconds >= 0:
+        raise ValueError(f"a timeout is not below zero seconds, as {seconds!r} is")
+
+
+class Reply:
+    """What the other end will answer.
+
+    ``result()`` gives the value that was acknowledged: ``None`` for an empty acknowledgement, a
+    tuple for several values.  It raises ``TimeoutError`` when the time given to ``timeout(...)``
+    was over, ``ConnectionClosed`` when the socket ended first or the reply was cancelled.
+    """
+
+    __slots__ = ("_host", "_state", "_value", "_error", "_callbacks", "_timer")
+
+    def __init__(self, host: RuntimeLike) -> None:
+        self._host = host
+        self._state = _PENDING
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Reply], None]] = []
+        self._timer: Handle | None = None
+
+    # For whoever waits
+
+    def done(self) -> bool:
+        """Tell whether the reply is over: answered, failed or cancelled."""
+        return self._state != _PENDING
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it, or will be called."""
+        return bool(self._callbacks)
+
+    def cancelled(self) -> bool:
+        """Tell whether :meth:`cancel` ended it."""
+        return self._state == _CANCELLED
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the answer; block until it is there, at most ``timeout`` seconds.
+
+        ``TimeoutError`` if it was not there in time (the reply goes on waiting).  On the thread
+        that runs the loop an answer could never arrive while blocked: there, a reply that is not
+        done raises ``RuntimeError`` at once.
+        """
+        check_seconds(timeout)
+        if self._state == _PENDING:
+            self._host.wait(self, timeout)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the error it ended with, or ``None``; waits as :meth:`result` does."""
+        check_seconds(timeout)
+        if self._state == _PENDING:
+            self._host.wait(self, timeout)
+        return self._error
+
+    def add_done_callback(self, callback: Callable[[Reply], None]) -> None:
+        """Call ``callback(reply)`` when it is over: on the loop thread, or now if it is."""
+        code = getattr(callback, "__code__", None)
+        if code is not None and code.co_flags & _COROUTINE:
+            name = getattr(callback, "__qualname__", "a callback")
+            raise TypeError(f"{name} is `async def`, and nobody awaits a callback: await the reply")
+        self._callbacks.append(callback)
+        if self._state != _PENDING:
+            self._run_callbacks()
+
+    def cancel(self) -> bool:
+        """Stop waiting; a later answer is ignored.  ``False`` if the reply was over already."""
+        if self._state != _PENDING:
+            return False
+        self._finish(_CANCELLED, None, ConnectionClosed("the reply was cancelled"))
+        return True
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self._state == _PENDING:
+            # Whoever awaits is a task of asyncio, so it has been imported by somebody.
+            loop = sys.modules["asyncio"].get_running_loop()
+            future = loop.create_future()
+            self.add_done_callback(lambda _: loop.call_soon_threadsafe(_wake, future))
+            try:
+                yield from future
+            except BaseException:
+                self.cancel()
+                raise
+        return self.result()
+
+    # For whoever ends it (on the loop thread)
+
+    def resolve(self, value: Any) -> None:
+        """End it with a value; does nothing if it is over."""
+        if self._state == _PENDING:
+            self._finish(_DONE, value, None)
+
+    def fail(self, error: BaseException) -> None:
+        """End it with an error; does nothing if it is over."""
+        if self._state == _PENDING:
+            self._finish(_DONE, None, error)
+
+    def expire_after(self, seconds: float) -> None:
+        """Fail with ``TimeoutError`` after ``seconds``."""
+        self.set_timer(seconds, self._expire)
+
+    def set_timer(self, seconds: float, fn: Callable[[], None]) -> None:
+        """Call ``fn`` after ``seconds`` unless the reply is over before."""
+        self._timer = self._host.call_later(seconds, fn)
+
+    def answered(self, _sid: str, args: list[Any]) -> None:
+        """Take the acknowledgement of the one socket that was asked."""
+        self.resolve(value_of(args))
+
+    def lost(self, _sid: str, reason: str) -> None:
+        """Take note that the socket ended before it answered."""
+        self.fail(ConnectionClosed(f"the socket ended before it answered: {reason}"))
+
+    def _expire(self) -> None:
+        self.fail(TimeoutError("no acknowledgement arrived in time"))
+
+    def _finish(self, state: int, value: Any, error: BaseException | None) -> None:
+        self._value = value
+        self._error = error
+        self._state = state
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._host.call(timer.cancel)
+        self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        callbacks = self._callbacks
+        while callbacks:
+            try:
+                callback = callbacks.pop(0)
+            except IndexError:
+                return
+            try:
+                callback(self)
+            except Exception as error:  # noqa: BLE001 - it is the user's, like a handler
+                self._host.log("handler", ERROR, "a callback of a reply failed", error)
+
+    def __repr__(self) -> str:
+        states = ("pending", "done", "cancelled")
+        return f"<Reply {states[self._state]}>"
+
+
+def _wake(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Responses(list[object]):
+    """What the sockets answered to a broadcast, in the order in which they did.
+
+    ``answers`` maps the id of a socket to its answer, ``missing`` names those that did not answer
+    in time, or ended first.  Empty ``missing`` means everybody did.
+
+    >>> r = Responses({"a": 1, "b": None}, ["c"])
+    >>> r, r.answers["a"], r.missing
+    ([1, None], 1, ['c'])
+    """
+
+    def __init__(self, answers: dict[str, Any], missing: Iterable[str] = ()) -> None:
+        super().__init__(answers.values())
+        self.answers = answers
+        self.missing = list(missing)
+
+
+class Collected(list[object]):
+    """What the servers of a cluster gave; ``missing`` names those that did not answer in time.
+
+    >>> result = Collected([1, 2], ["aB3xY9"])
+    >>> result, result.missing
+    ([1, 2], ['aB3xY9'])
+    """
+
+    def __init__(self, items: Iterable[object] = (), missing: Iterable[str] = ()) -> None:
+        super().__init__(items)
+        self.missing = list(missing)
+
+
+class Gathering:
+    """Collects the acknowledgements of one broadcast into one :class:`Reply`.
+
+    ``expect`` names sockets that were asked (other servers' too), ``complete`` says that one of the
+    ``parts`` of the broadcast has named all of its own.  The reply ends when every part is complete
+    and every socket has answered or is gone.
+    """
+
+    __slots__ = ("reply", "_parts", "_waiting", "_missing", "_answers")
+
+    def __init__(self, reply: Reply, parts: int = 1) -> None:
+        self.reply = reply
+        self._parts = parts
+        # Dicts, not sets: they keep the order in which sockets were asked.
+        self._waiting: dict[str, None] = {}
+        self._missing: dict[str, None] = {}
+        self._answers: dict[str, Any] = {}
+
+    def expect(self, sids: Iterable[str]) -> None:
+        """Wait for these sockets, too."""
+        self._waiting.update(dict.fromkeys(sids))
+
+    def complete(self) -> None:
+        """One part has named everybody whom it asked."""
+        self._parts -= 1
+        self._check()
+
+    def answered(self, sid: str, args: list[Any]) -> None:
+        """Take one socket's acknowledgement."""
+        if sid in self._waiting:
+            del self._waiting[sid]
+            self._answers[sid] = value_of(args)
+            self._check()
+
+    def lost(self, sid: str, _reason: str) -> None:
+        """Take note that a socket will not answer."""
+        if sid in self._waiting:
+            del self._waiting[sid]
+            self._missing[sid] = None
+            self._check()
+
+    def expire(self) -> None:
+        """The time is over: end with what there is."""
+        self.reply.resolve(Responses(self._answers, [*self._missing, *self._waiting]))
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The sockets that have not answered yet."""
+        return tuple(self._waiting)
+
+    def _check(self) -> None:
+        if self._parts <= 0 and not self._waiting:
+            self.expire()

@@ -1,0 +1,174 @@
+"""What a client's socket is to the machinery that runs handlers, and the small parts of it.
+
+A :class:`Membership` is one time of being in a namespace, from its CONNECT to its end.  The one idea:
+a handler belongs to the stay in which its event came, so an acknowledgement that is ready after
+the connection was lost goes nowhere, and not, with an id that means something else now, into
+the next connection.
+
+What is left out: anything about connections.
+"""
+
+from __future__ import annotations
+
+from rawsio.app.adapter import EVERYONE, Targets
+from rawsio.app.broadcast import check_flag
+from rawsio.app.handlers import Handlers, check_catch_all, check_kind
+from rawsio.app.member import State
+from rawsio.app.reply import check_seconds
+from rawsio.errors import ConnectionClosed, Refused, meant
+from rawsio.socketio.packets import RESERVED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.app.handlers import Handler
+    from rawsio.app.member import Hooks
+    from rawsio.app.reply import Reply
+    from rawsio.stack import Prepared
+
+    Table = dict[str | int, tuple[Handler, ...]]
+
+__all__ = ["ClientHandlers", "Flags", "Space", "Membership", "as_refused", "check_client_name"]
+
+RAISED = frozenset(("connect", "connect_error", "disconnect"))
+"""The events of a socket that no packet can raise."""
+
+_ENGINE_PATH = "/socket.io"
+"""What is at times written into a URL, where a namespace is meant."""
+
+MANAGED = frozenset(("reconnect", "reconnect_attempt", "reconnect_error", "reconnect_failed"))
+"""The events of a client, which is about connections and not about namespaces."""
+
+
+def check_client_name(name: Any, *, managed: bool = False) -> None:
+    """Refuse names that no event can have: such a handler would never be called.
+
+    >>> check_client_name("connect"), check_client_name("chat message")
+    (None, None)
+    """
+    if managed:
+        if not isinstance(name, str) or name not in MANAGED:
+            raise ValueError(f"a client has no event {name!r}{meant(name, sorted(MANAGED))}")
+    elif isinstance(name, str):
+        check_catch_all(name)
+        if name not in RAISED and name in RESERVED:
+            raise ValueError(f"no event can be named {name!r}")
+    else:
+        check_kind(name)
+
+
+class ClientHandlers(Handlers):
+    """Handlers by name; what a server may name as it likes is no library name here."""
+
+    __slots__ = ()
+
+    def _table(self, name: str | int) -> Table:
+        return self.library if name in RAISED or name in MANAGED else self.events
+
+
+class Space:
+    """A namespace, as the machinery wants it: a name, the host, and handlers for all of it."""
+
+    __slots__ = ("name", "host", "handlers")
+
+    def __init__(self, name: str, host: Any) -> None:
+        self.name = name
+        self.host = host
+        self.handlers = Handlers()
+
+
+class Membership:
+    """One stay of a socket in its namespace; ``owner`` has handlers, hooks and a space."""
+
+    __slots__ = ("owner", "state")
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.state = State.OPEN
+
+    @property
+    def namespace(self) -> Space:
+        """Where it is."""
+        space: Space = self.owner.space
+        return space
+
+    @property
+    def handlers(self) -> Handlers:
+        """The handlers of the socket."""
+        handlers: Handlers = self.owner.handlers
+        return handlers
+
+    @property
+    def hooks(self) -> Hooks | None:
+        """The listeners of the socket."""
+        hooks: Hooks | None = self.owner.hooks
+        return hooks
+
+    def acknowledge(self, prepared: Prepared) -> None:
+        """Send an encoded acknowledgement, unless the stay is over."""
+        if self.state is State.OPEN:
+            self.owner.client.transmit(prepared)
+
+
+class Flags:
+    """Flags for what is sent: ``socket.volatile.emit("position", x, y)``; immutable."""
+
+    __slots__ = ("_socket", "_targets")
+
+    def __init__(self, socket: Any, targets: Targets = EVERYONE) -> None:
+        self._socket = socket
+        self._targets = targets
+
+    def _with(self, **flags: Any) -> Flags:
+        t = self._targets
+        known = {"volatile": t.volatile, "compress": t.compress, "timeout": t.timeout}
+        return Flags(self._socket, Targets(**{**known, **flags}))
+
+    @property
+    def volatile(self) -> Flags:
+        """Send only what goes out at once."""
+        return self._with(volatile=True)
+
+    def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
+        """Say whether the packet is worth compressing."""
+        check_flag(flag)
+        return self._with(compress=flag)
+
+    def timeout(self, seconds: float) -> Flags:
+        """Set how long ``emit_with_ack`` waits for the answer."""
+        check_seconds(seconds)
+        return self._with(timeout=seconds)
+
+    def emit(self, name: str | int, *args: Any) -> None:
+        """Send an event, with these flags."""
+        self._socket.emit_event(name, args, self._targets)
+
+    def send(self, *args: Any) -> None:
+        """Send an event named ``message``, with these flags."""
+        self._socket.emit_event("message", args, self._targets)
+
+    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
+        """Send an event that asks for an acknowledgement, with these flags."""
+        reply: Reply = self._socket.emit_question(name, args, self._targets)
+        return reply
+
+
+def as_refused(data: Any, namespace: str) -> Exception:
+    """Return what a CONNECT_ERROR says, as the exception that the server's middleware raised.
+
+    >>> as_refused({"message": "not you", "data": {"retry": False}}, "/admin")
+    Refused('not you')
+    >>> str(as_refused("not you", "/admin"))
+    "the server refused the namespace '/admin': not you"
+    """
+    if isinstance(data, str):
+        data = {"message": data}
+    if not isinstance(data, dict) or not isinstance(data.get("message"), str):
+        return ConnectionClosed(f"the server refused the namespace {namespace!r} without a reason")
+    message = data["message"]
+    if message == "Invalid namespace" and namespace.startswith(_ENGINE_PATH):
+        message += " (the path of a URL is a namespace; the option path is for the server's own)"
+    refused = Refused(message, data.get("data"))
+    refused.namespace = namespace
+    return refused

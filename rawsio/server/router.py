@@ -1,0 +1,284 @@
+"""The server without its sockets: what TCP connections say, carried to sessions, and back.
+
+A :class:`Router` stands where the pipeline forks.  Below it is one
+:class:`~rawsio.stack.ServerStack` for each TCP connection; above it are sessions, which belong to
+the Engine.IO registry and live longer than connections.  The gateway decides where a request
+goes (Engine.IO, the application, nobody), does the WebSocket handshake once Engine.IO has agreed
+to it, and carries events up.
+
+The one idea: it is still sans-IO.  ``receive(stack, events)`` is told what a stack gave,
+``lost(stack)`` that a connection is gone; everything that results is in the outboxes.  The server
+adds sockets and a clock, a test adds neither.  A hook that is ``async def`` is run by ``drive``,
+which the server has from its loop; its request is judged again when it has answered, and the body
+is collected meanwhile.
+
+What is left out: Socket.IO, which is above.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.engineio.server.checks import HookPending, HookResults
+from rawsio.engineio.server.links import BODY, UPGRADE
+from rawsio.errors import HTTPError, escaped, in_words
+from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
+from rawsio.layer import Closed, Failed
+from rawsio.log import DEBUG, ERROR, WARNING
+from rawsio.stack import EndOfInput
+from rawsio.websocket.events import Message
+from rawsio.websocket.handshake import accept, refusal_fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from rawsio.engineio.server.registry import SessionRegistry
+    from rawsio.engineio.server.session import Session
+    from rawsio.http.messages import Response
+    from rawsio.log import Log
+    from rawsio.stack import ServerStack
+    from rawsio.websocket.deflate import DeflateOptions
+
+    from .answering import Answering
+
+    Done = Callable[[Any, BaseException | None], None]
+
+__all__ = ["Router"]
+
+
+class _Asking:
+    """A request that a hook is asked about: whether its body is whole, and the hook's task.
+
+    The task is cancelled when nobody waits for its answer any more.
+    """
+
+    __slots__ = ("whole", "task")
+
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        self.task: Any = None
+
+
+def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
+    """Do nothing about what concerns the WebSocket layer alone: pings, pongs."""
+
+
+class Router:
+    """Joins connections and the registry of sessions.
+
+    ``on_event(session, event)`` receives each event of :mod:`rawsio.engineio`; ``clock`` gives
+    seconds; ``files(request)`` gives an answer that needs no asking, ``application`` answers what
+    else is not Engine.IO's; ``deflate`` is what compression a WebSocket may have;
+    ``drive(coroutine, done)`` runs a coroutine and calls ``done(result, error)``.
+    """
+
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        on_event: Callable[[Session, Any], None],
+        log: Log,
+        clock: Callable[[], float],
+        *,
+        files: Callable[[Request], tuple[Response, bytes] | None] | None = None,
+        application: Answering | None = None,
+        deflate: DeflateOptions | None = None,
+        drive: Callable[[Any, Done], Any] | None = None,
+    ) -> None:
+        self.registry = registry
+        self.on_event = on_event
+        self.log = log
+        self.clock = clock
+        self.files = files
+        self.application = application
+        self.deflate = deflate
+        self.drive = drive
+        self._asking: dict[ServerStack, _Asking] = {}
+        self._hooked = registry.options.hooked()
+
+    def receive(self, stack: ServerStack, events: list[Any]) -> None:
+        """Take what a connection's stack gave."""
+        rest, handlers = iter(events), self._HANDLERS
+        try:
+            for event in rest:
+                if event.__class__ is not Message:
+                    handlers.get(event.__class__, _nobody)(self, stack, event)
+                elif stack.fused is None or not stack.fused.receive(event.data):
+                    self._packet(stack, event.data)
+        except BaseException:
+            # Should the program go on, so do the events behind the one that was interrupted.
+            stack.put_back(list(rest))
+            raise
+
+    def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
+        """Take note that a TCP connection is gone, or as good as gone."""
+        if stack.session is not None:
+            self._carry(self.registry.link_lost(stack, reason, self.clock()))
+        stack.body = stack.request = None
+        if self.application is not None:
+            self.application.lost(stack)
+        asking = self._asking.pop(stack, None)
+        if asking is not None and asking.task is not None:
+            asking.task.cancel()
+
+    # WebSocket
+
+    def _packet(self, stack: ServerStack, packet: str | bytes) -> None:
+        session = stack.session
+        if session is not None and session.link is stack:
+            for event in session.receive(packet):
+                self.on_event(session, event)
+        else:
+            self._carry(self.registry.receive_packet(stack, packet, self.clock()))
+
+    def _carry(self, events: Iterable[tuple[Session, Any]]) -> None:
+        for session, event in events:
+            self.on_event(session, event)
+
+    # HTTP
+
+    def _request(self, stack: ServerStack, request: Request) -> None:
+        stack.request = request
+        if request.method == "CONNECT":
+            # We are no proxy, and no application may open a tunnel by answering 200.
+            stack.respond(answer(501), b"")
+            return
+        if not self.registry.serves(request):
+            # engineio-v4-http-host: a page that a name leads here would be of our origin.
+            if not self.registry.refuses_host(stack, request):
+                stack.body = bytearray()
+            return
+        if self._hooked:
+            request.came_from(RemoteAddress(stack.address, stack.secure, stack.certificate))
+        self._judge(stack, request)
+
+    def _judge(
+        self, stack: ServerStack, request: Request, answers: HookResults | None = None
+    ) -> None:
+        asking = self._asking.pop(stack, None)
+        whole = asking is not None and asking.whole
+        try:
+            verdict, events = self.registry.receive_request(stack, request, self.clock(), answers)
+        except HookPending as question:
+            self._wait(stack, request, question, whole=whole)
+            return
+        except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
+            self._hook_failed(stack, request, error)
+            return
+        if verdict is BODY:
+            stack.body = stack.body or bytearray()
+        else:
+            stack.body = None
+        if verdict is UPGRADE:
+            self._upgrade(stack, request)
+        self._carry(events)
+        if whole and verdict is BODY:
+            self._end(stack)
+
+    def _wait(
+        self, stack: ServerStack, request: Request, question: HookPending, *, whole: bool
+    ) -> None:
+        stack.body = stack.body or bytearray()
+        asking = self._asking[stack] = _Asking(whole=whole)
+        answered = partial(self._answered, stack, request, question.answers)
+        if self.drive is not None:
+            asking.task = self.drive(question.coroutine, answered)
+            return
+        question.coroutine.close()
+        answered(None, RuntimeError("nobody runs coroutines here"))
+
+    def _answered(
+        self,
+        stack: ServerStack,
+        request: Request,
+        answers: HookResults,
+        answer: Any,
+        error: BaseException | None,
+    ) -> None:
+        if stack.request is request:  # else the client is gone
+            answers.took(answer, error)
+            self._judge(stack, request, answers)
+
+    def _upgrade(self, stack: ServerStack, request: Request) -> None:
+        try:
+            accepted = accept(request, deflate=self.deflate)
+            fields = self.registry.upgrade_headers(stack, request)
+        except HTTPError as error:
+            self.registry.refuse(stack, request, error, refusal_fields(error))
+            return
+        except Exception as error:  # noqa: BLE001 - it is a hook's, which is the user's
+            self.registry.refused(stack)
+            self._hook_failed(stack, request, error)
+            return
+        if fields:
+            accepted.response.headers = accepted.response.headers.plus(*fields)
+        stack.upgrade(accepted)
+        self._carry(self.registry.accept_websocket(stack, request, self.clock()))
+
+    def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
+        # The target has the session id in it, which no log should see.
+        message = (
+            f"a hook failed for a {escaped(request.method)} of {request.path}: {in_words(error)}"
+        )
+        self.log("handler", ERROR, message, error)
+        stack.respond(answer(500), b"")
+
+    def _body(self, stack: ServerStack, event: Body) -> None:
+        if stack.body is not None:
+            stack.body += event.data
+
+    def _end(self, stack: ServerStack, _event: EndOfMessage | None = None) -> None:
+        request, collected = stack.request, stack.body
+        if request is None or collected is None:
+            return
+        asking = self._asking.get(stack)
+        if asking is not None:
+            asking.whole = True
+            return
+        stack.body, stack.asked = None, len(collected)
+        if self.registry.serves(request):
+            self._carry(self.registry.receive_body(stack, bytes(collected), self.clock()))
+        else:
+            self._ask(stack, request, bytes(collected))
+
+    def _ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
+        found = None if self.files is None else self.files(request)
+        if found is not None:
+            stack.respond(*found)
+        elif self.application is None:
+            stack.respond(answer(404), b"")
+        else:
+            self.application.ask(stack, request, body)
+
+    # Ends
+
+    def _end_of_input(self, stack: ServerStack, _event: EndOfInput) -> None:
+        # A client that gives up a poll, or content without an end, ends like this.  One that only
+        # has no more questions gets its answer.
+        if self.application is not None and self.application.waiting(stack):
+            return
+        self.lost(stack)
+        stack.close()
+
+    def _closed(self, stack: ServerStack, event: Closed) -> None:
+        self.log("net", DEBUG, f"{stack.address} closed: {event.code} {escaped(event.reason)}")
+        self.lost(stack)
+
+    def _failed(self, stack: ServerStack, event: Failed) -> None:
+        message = f"{stack.address}: {event.message} [{event.rule}, {event.code}]"
+        if event.code == 1006:  # a WebSocket whose TCP connection just ended: everyday life
+            self.log(event.layer, DEBUG, message)
+            self.lost(stack)
+        else:
+            self.log(event.layer, WARNING, message)
+            self.lost(stack, event.message)
+
+    _HANDLERS: dict[type, Callable[[Router, ServerStack, Any], None]] = {
+        Request: _request,
+        Body: _body,
+        EndOfMessage: _end,
+        EndOfInput: _end_of_input,
+        Closed: _closed,
+        Failed: _failed,
+    }

@@ -1,0 +1,591 @@
+"""Connection state recovery: nothing is lost, nothing is repeated, sessions are used once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from rawsio.app.recovery import Recovery
+from rawsio.errors import Refused
+from rawsio.limits import Limits
+from rawsio.socketio.packets import Connect, Event
+
+from .world import Client, World
+
+
+def world_with(**options: Any) -> World:
+    return World(recovery=Recovery(**options))
+
+
+class Browser:
+    """What the official client remembers: its secret and the last offset that it saw."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.pid: str | None = None
+        self.offset: str | None = None
+        self.seen: list[Any] = []
+        self.recovered = False
+        self.connect()
+
+    def connect(self) -> None:
+        auth: dict[str, Any] = {}
+        if self.pid is not None:
+            auth["pid"] = self.pid
+            if self.offset is not None:
+                auth["offset"] = self.offset
+        self.client: Client = self.world.client("/", auth)
+        packets = self.client.take()
+        # Events before the answer are kept back until the answer is there.
+        answers = [p for p in packets if isinstance(p, Connect)]
+        self.recovered = answers[0].data["pid"] == self.pid
+        self.pid = answers[0].data["pid"]
+        self.sid = answers[0].data["sid"]
+        self._read(packets)
+
+    def read(self) -> None:
+        self._read(self.client.take())
+
+    def _read(self, packets: list[Any]) -> None:
+        for packet in packets:
+            if isinstance(packet, Event):
+                if isinstance(packet.args[-1], str):
+                    self.offset = packet.args[-1]
+                self.seen.append(packet.args[1])
+
+    @property
+    def socket(self) -> Any:
+        return self.client.socket()
+
+
+def test_a_client_that_was_cut_off_goes_on_where_it_was() -> None:
+    world = world_with()
+    connections: list[bool] = []
+    world.io.on("connection", lambda socket: connections.append(socket.recovered))
+    browser = Browser(world)
+    browser.socket.join("room")
+    browser.socket.data["name"] = "x"
+    world.io.emit("e", 1)
+    browser.read()
+    sid = browser.sid
+    browser.client.cut()
+    world.io.emit("e", 2)
+    world.io.to("room").emit("e", 3)
+    world.io.to("other room").emit("e", "not for it")
+    world.io.except_("room").emit("e", "not for it")
+    world.io.to(sid).emit("e", 4, b"attachment")
+    browser.connect()
+    assert browser.recovered
+    assert browser.sid == sid
+    assert browser.seen == [1, 2, 3, 4]
+    assert browser.socket.rooms == {sid, "room"}
+    assert browser.socket.data == {"name": "x"}
+    assert connections == [False, True]
+    world.io.to("room").emit("e", 5)
+    browser.read()
+    assert browser.seen == [1, 2, 3, 4, 5]
+
+
+def test_what_was_sent_to_a_room_counts_by_who_was_in_it_then() -> None:
+    world = world_with()
+    browser = Browser(world)
+    room = world.io.to("room")
+    room.emit("e", "too early")
+    browser.socket.join("room")
+    room.emit("e", 1)
+    browser.socket.leave("room")
+    room.emit("e", "too late")
+    world.io.except_("room").emit("e", 2)
+    browser.socket.join("room")
+    room.emit("e", 3)
+    browser.client.cut()
+    room.emit("e", 4)
+    browser.connect()
+    assert browser.seen == [1, 2, 3, 4]
+
+
+def test_what_was_missed_comes_before_the_answer() -> None:
+    world = world_with()
+    browser = Browser(world)
+    browser.client.cut()
+    world.io.emit("e", 1)
+    client = world.client("/", {"pid": browser.pid})
+    assert [type(packet) for packet in client.take()] == [Event, Connect]
+
+
+def test_no_first_event_is_needed() -> None:
+    world = world_with()
+    world.io.emit("e", "before it came")
+    browser = Browser(world)
+    browser.client.cut()
+    world.io.emit("e", 1)
+    browser.connect()
+    assert browser.recovered
+    assert browser.seen == [1]
+
+
+def test_a_volatile_events_last_text_does_not_spoil_the_offset() -> None:
+    world = world_with()
+    browser = Browser(world)
+    world.io.volatile.emit("e", "zero", "a text")
+    world.io.emit("e", 1, "a text")
+    world.io.volatile.emit("e", 2, "a text")
+    browser.socket.volatile.emit("e", 3, "a text")
+    browser.read()
+    browser.client.cut()
+    world.io.emit("e", 4)
+    world.io.volatile.emit("e", "lost, as it was volatile")
+    browser.connect()
+    assert browser.recovered
+    assert browser.seen == ["zero", 1, 2, 3, 4]
+
+
+def test_events_that_ask_for_an_answer_carry_no_offset_and_are_not_kept() -> None:
+    world = world_with()
+    browser = Browser(world)
+    browser.socket.emit_with_ack("q", 1)
+    assert browser.client.take()[0].args == ["q", 1]
+    browser.client.cut()
+    world.io.emit_with_ack("q", 2)
+    browser.connect()
+    assert browser.seen == []
+
+
+def test_what_one_socket_is_sent_is_kept_for_it_alone() -> None:
+    world = world_with()
+    one, two = Browser(world), Browser(world)
+    for browser in (one, two):
+        browser.socket.compress(False).emit("e", browser.sid)
+    one.client.cut()
+    two.client.cut()
+    one.connect()
+    two.connect()
+    assert one.seen == [one.sid]
+    assert two.seen == [two.sid]
+    assert world.prepared[-1].event.args[0] == "e"
+
+
+@pytest.mark.parametrize(
+    ("reason", "recovers"),
+    [
+        ("transport close", True),
+        ("transport error", True),
+        ("ping timeout", True),
+        ("forced close", True),
+        ("server shutting down", True),
+        ("forced server close", True),
+        ("parse error", False),
+        ("server namespace disconnect", False),
+        ("client namespace disconnect", False),
+    ],
+)
+def test_only_a_lost_connection_can_be_recovered(reason: str, recovers: bool) -> None:
+    world = world_with()
+    browser = Browser(world)
+    browser.client.cut(reason)
+    browser.connect()
+    assert browser.recovered is recovers
+
+
+def test_a_session_is_restored_once() -> None:
+    world = world_with()
+    browser = Browser(world)
+    browser.client.cut()
+    pid = browser.pid
+    browser.connect()
+    browser.client.cut("client namespace disconnect")
+    assert browser.recovered
+    client = world.client("/", {"pid": pid})
+    assert client.take()[0].data["pid"] != pid
+
+
+def test_a_connection_that_only_seems_alive_is_ended_and_taken_over() -> None:
+    world = world_with()
+    ended: list[Any] = []
+    world.io.on("disconnect", lambda socket, reason: ended.append(reason))
+    browser = Browser(world)
+    browser.socket.join("room")
+    old = browser.client
+    world.io.emit("e", 1)
+    browser.connect()
+    assert browser.recovered
+    assert browser.seen == [1]
+    assert old.closed == "transport close"
+    assert ended == ["transport close"]
+    assert len(world.io.sockets) == 1
+    assert browser.socket.rooms == {browser.sid, "room"}
+
+
+def test_two_sockets_never_have_one_id_even_if_the_old_one_is_busy() -> None:
+    world = World(policy="deferred", recovery=Recovery())
+    world.io.on("slow", lambda socket: None)
+    first = world.client()
+    pid = first.take()[0].data["pid"]
+    first.emit("slow")
+    second = world.client("/", {"pid": pid})
+    assert second.take()[0].data["pid"] != pid
+    assert second.socket().id != first.protocol
+    while world.started:
+        world.finish()
+    assert len(world.io.sockets) == 1
+    third = world.client("/", {"pid": pid})
+    assert third.take()[0].data["pid"] == pid
+
+
+def test_who_leaves_and_comes_back_while_a_handler_runs_keeps_its_connection() -> None:
+    world = World(policy="deferred", recovery=Recovery())
+    world.io.on("slow", lambda socket: None)
+    client = world.client()
+    pid = client.take()[0].data["pid"]
+    client.emit("slow")
+    client.leave()
+    client.send(Connect("/", {"pid": pid}))
+    assert client.closed is None
+    assert client.take()[0].data["pid"] != pid
+    while world.started:
+        world.finish()
+    client.cut()
+    assert not world.io.sockets
+    assert not world.io.adapter.sids
+
+
+def test_a_client_that_is_cut_off_by_its_own_recovery_leaves_nothing_behind() -> None:
+    world = world_with()
+    clients: list[Client] = []
+    world.io.on("disconnect", lambda socket: [client.cut() for client in clients])
+    pid = world.client().take()[0].data["pid"]
+    clients.append(Client(world))
+    clients[0].send(Connect("/", {"pid": pid}))
+    assert not world.io.sockets
+    assert not world.io.adapter.sids
+    assert world.io.opening == 0
+
+
+def test_what_was_missed_is_found_in_a_time_that_does_not_grow_with_joining_and_leaving() -> None:
+    world = world_with()
+    browser = Browser(world)
+    socket, room = browser.socket, world.io.to("room")
+    for number in range(2000):
+        socket.join("room")
+        room.emit("e", number)
+        socket.leave("room")
+        room.emit("e", "too late")
+    seen: list[int] = []
+
+    class Membership(list[int]):
+        """One that notes when it is looked at."""
+
+        def __getitem__(self, index: Any) -> Any:
+            seen.append(1)
+            return super().__getitem__(index)
+
+        def __iter__(self) -> Any:
+            seen.append(1)
+            return super().__iter__()
+
+    stays = world.io.adapter._stays[browser.sid]["room"]
+    assert len(stays) == 2000
+    stays[:] = [Membership(stay) for stay in stays]
+    browser.client.cut()
+    browser.connect()
+    assert browser.seen == list(range(2000))
+    assert len(seen) < 4000 * 20
+
+
+def test_stays_that_no_packet_of_the_log_lies_in_are_forgotten() -> None:
+    world = World(recovery=Recovery(), limits=Limits(recovery_packets=4))
+    browser = Browser(world)
+    for _ in range(10):
+        browser.socket.join("room")
+        world.io.to("room").emit("e")
+        browser.socket.leave("room")
+        browser.socket.join("room")
+        browser.socket.leave("room")
+    assert len(world.io.adapter._stays[browser.sid]["room"]) == 4
+    for _ in range(4):
+        world.io.emit("e")
+    browser.socket.join("room")
+    browser.socket.leave("room")
+    assert world.io.adapter._stays[browser.sid] == {}
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"pid": "unknown"},
+        {"pid": "unknown", "offset": "x"},
+        {"pid": 5},
+        {"pid": None},
+        {"pid": ["x"]},
+        {"pid": {}, "offset": {}},
+        {},
+    ],
+)
+def test_a_secret_that_is_none_makes_a_new_session(auth: Any) -> None:
+    world = world_with()
+    client = world.client("/", auth)
+    assert set(client.take()[0].data) == {"sid", "pid", "offset"}
+    assert not client.socket().recovered
+
+
+def test_an_offset_leads_to_the_position_behind_its_packet() -> None:
+    adapter: Any = world_with().io.adapter
+    for number in (*range(1300), 36**3, 2**53):
+        assert adapter.position(adapter.offset(number)) == number + 1
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [
+        "",
+        "x",
+        "{}.",
+        "{}.zz",
+        "{}.-1",
+        "{}. 1",
+        "{}.\u0661",
+        "{}." + "0" * 100,
+        "{}.A",
+        "00000000.1",
+    ],
+)
+def test_an_offset_that_is_not_ours_makes_a_new_session(offset: str) -> None:
+    world = world_with()
+    browser = Browser(world)
+    world.io.emit("e", 1)
+    browser.read()
+    assert browser.offset is not None
+    browser.client.cut()
+    browser.offset = offset.format(browser.offset.partition(".")[0])
+    browser.connect()
+    assert not browser.recovered
+
+
+def test_an_offset_of_a_type_that_is_none_makes_a_new_session() -> None:
+    world = world_with()
+    browser = Browser(world)
+    browser.client.cut()
+    assert not world.client("/", {"pid": browser.pid, "offset": 1}).socket().recovered
+
+
+def test_a_session_is_kept_for_a_time() -> None:
+    for seconds, recovers in ((119, True), (121, False)):
+        world = world_with()
+        browser = Browser(world)
+        browser.client.cut()
+        world.pass_time(seconds)
+        browser.connect()
+        assert browser.recovered is recovers
+
+
+def test_the_log_and_the_sessions_are_bounded() -> None:
+    limits = Limits(recovery_packets=5, recovery_bytes=10_000, recovery_sessions=3)
+    world = World(recovery=Recovery(), limits=limits)
+    browsers = [Browser(world) for _ in range(5)]
+    for browser in browsers:
+        browser.client.cut()
+    adapter: Any = world.io.adapter
+    assert len(adapter._lost) == 3
+    for number in range(5):
+        world.io.emit("e", number)
+    browsers[4].connect()
+    assert browsers[4].seen == [0, 1, 2, 3, 4]
+    world.io.emit("e", 5)
+    browsers[3].connect()
+    assert not browsers[3].recovered, "what it missed is not all there"
+    world.io.emit("e", "x" * 9_970)
+    assert len(adapter._log) == 1
+    world.pass_time(200)
+    world.io.emit("e", 1)
+    assert len(adapter._log) == 1
+    world.pass_time(200)
+    world.io.emit("e", 2)
+    assert [kept.prepared.event.args[1] for kept in adapter._log] == [2]
+    assert not adapter._lost
+    assert adapter._bytes == sum(kept.size for kept in adapter._log)
+
+
+def test_middleware_is_skipped_unless_you_say_otherwise() -> None:
+    for skip in (True, False):
+        world = world_with(skip_middlewares=skip)
+        asked: list[Any] = []
+        world.io.use(asked.append)
+        browser = Browser(world)
+        browser.client.cut()
+        browser.connect()
+        assert browser.recovered
+        assert len(asked) == (1 if skip else 2)
+
+
+def test_a_client_that_middleware_refuses_gets_nothing_of_what_it_missed() -> None:
+    world = world_with(skip_middlewares=False)
+    refuse = False
+
+    @world.io.use
+    def check(socket: Any) -> None:
+        if refuse:
+            raise Refused("no")
+
+    browser = Browser(world)
+    browser.socket.join("room")
+    browser.client.cut()
+    world.io.emit("e", "secret")
+    refuse = True
+    client = world.client("/", {"pid": browser.pid})
+    assert [type(p).__name__ for p in client.take()] == ["ConnectError"]
+    assert not world.io.adapter.rooms
+
+
+def test_what_middleware_emits_is_neither_lost_nor_repeated() -> None:
+    world = world_with(skip_middlewares=False)
+    world.io.use(lambda socket: socket.emit("e", "hello"))
+    browser = Browser(world)
+    assert browser.seen == ["hello"]
+    browser.client.cut()
+    world.io.emit("e", 1)
+    browser.connect()
+    assert browser.recovered
+    assert browser.seen == ["hello", 1, "hello"]
+    browser.client.cut()
+    browser.connect()
+    assert browser.seen == ["hello", 1, "hello", "hello"]
+
+
+def test_from_another_thread_offsets_follow_the_order_of_delivery() -> None:
+    world = world_with()
+    browser = Browser(world)
+    world.owned = False
+    browser.socket.emit("e", 1)
+    world.owned = True
+    world.io.emit("e", 2)
+    world.run_calls()
+    browser.read()
+    assert browser.seen == [2, 1]
+    browser.client.cut()
+    browser.connect()
+    assert browser.seen == [2, 1]
+
+
+def test_from_another_thread_arguments_are_those_of_the_moment_of_the_emit() -> None:
+    world = world_with()
+    browser = Browser(world)
+    world.owned = False
+    changing: Any = {"a": [1]}
+    picture = bytearray(b"old")
+    browser.socket.emit("e", changing, picture)
+    world.io.emit("e", changing)
+    changing["a"].append(2)
+    picture[:] = b"new"
+    world.owned = True
+    world.run_calls()
+    events = browser.client.events()
+    assert [args[1] for args in events] == [{"a": [1]}] * 2
+    assert events[0][2] == b"old"
+
+
+def test_an_emit_to_a_socket_that_has_ended_is_kept_nowhere() -> None:
+    world = world_with()
+    browser = Browser(world)
+    socket = browser.socket
+    browser.client.writable = False
+    socket.volatile.emit("e", 0)
+    browser.client.cut("client namespace disconnect")
+    socket.emit("e", 1)
+    adapter: Any = world.io.adapter
+    assert not adapter._log
+
+
+class RecoveryLosesAndRepeatsNothing(RuleBasedStateMachine):
+    """The model: for each browser, the list of the numbers that it ought to have seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = world_with()
+        self.browsers = [Browser(self.world) for _ in range(3)]
+        self.expected: list[list[int]] = [[], [], []]
+        self.rooms: list[set[str]] = [set(), set(), set()]
+        self.number = 0
+
+    def connected(self, n: int) -> bool:
+        return self.browsers[n].client.closed is None
+
+    def sent(self, who: list[int]) -> int:
+        self.number += 1
+        for n in who:
+            self.expected[n].append(self.number)
+        return self.number
+
+    @rule()
+    def to_all(self) -> None:
+        self.world.io.emit("e", self.sent([0, 1, 2]))
+
+    @rule(room=st.sampled_from("ab"), excluded=st.sampled_from("ab"), exclude=st.booleans())
+    def to_a_room(self, room: str, excluded: str, exclude: bool) -> None:
+        operator = self.world.io.to(room)
+        who = [n for n in range(3) if room in self.rooms[n]]
+        if exclude:
+            operator = operator.except_(excluded)
+            who = [n for n in who if excluded not in self.rooms[n]]
+        operator.emit("e", self.sent(who))
+
+    @rule(n=st.integers(0, 2))
+    def to_one(self, n: int) -> None:
+        self.world.io.to(self.browsers[n].sid).emit("e", self.sent([n]))
+
+    @rule(n=st.integers(0, 2))
+    def directly(self, n: int) -> None:
+        if self.connected(n):
+            self.browsers[n].socket.emit("e", self.sent([n]))
+
+    @rule(n=st.integers(0, 2))
+    def volatile(self, n: int) -> None:
+        if self.connected(n):
+            self.browsers[n].socket.volatile.emit("e", self.sent([n]), "some text")
+
+    @rule(n=st.integers(0, 2), room=st.sampled_from("ab"), into=st.booleans())
+    def join_or_leave(self, n: int, room: str, into: bool) -> None:
+        if self.connected(n):
+            socket = self.browsers[n].socket
+            (socket.join if into else socket.leave)(room)
+            (self.rooms[n].add if into else self.rooms[n].discard)(room)
+
+    @rule(n=st.integers(0, 2))
+    def read(self, n: int) -> None:
+        self.browsers[n].read()
+
+    @rule(n=st.integers(0, 2), seen=st.integers(0, 3))
+    def cut(self, n: int, seen: int) -> None:
+        """The connection breaks; only the first few of the packets under way arrived."""
+        if self.connected(n):
+            browser = self.browsers[n]
+            browser.client.cut()
+            under_way = [p for p in browser.client.take() if isinstance(p, Event)]
+            browser._read(under_way[:seen])
+            lost = [p.args[1] for p in under_way[seen:] if p.args[-2] == "some text"]
+            self.expected[n] = [e for e in self.expected[n] if e not in lost]
+
+    @rule(n=st.integers(0, 2))
+    def come_back(self, n: int) -> None:
+        if not self.connected(n):
+            self.browsers[n].connect()
+            assert self.browsers[n].recovered
+
+    @precondition(lambda self: all(self.connected(n) for n in range(3)))
+    @rule()
+    def everybody_saw_what_was_meant_for_them_once_and_in_order(self) -> None:
+        for browser, expected in zip(self.browsers, self.expected, strict=True):
+            browser.read()
+            assert browser.seen == expected
+
+    def teardown(self) -> None:
+        for n in range(3):
+            self.come_back(n)
+        self.everybody_saw_what_was_meant_for_them_once_and_in_order()
+
+
+TestRecoveryLosesAndRepeatsNothing = RecoveryLosesAndRepeatsNothing.TestCase
+TestRecoveryLosesAndRepeatsNothing.settings = settings(stateful_step_count=25)
