@@ -1,11 +1,8 @@
 """How the application's code runs, and how it reaches the loop from any thread.
 
-A :class:`Runtime` is what the Socket.IO application model asks of the world (the contract is
-:class:`rawsio.app.interfaces.RuntimeLike`): the time, timers, the loop's thread, and somebody to run
-handlers.  The one idea is that these policies stand in one place: handlers run on the loop, on an
-executor's threads, or as asyncio tasks, and the model above does not know which.
-
-What is left out: the order of handlers (the model keeps it), and sockets.
+A :class:`Runtime` gives the application model its time, its timers, the thread of the loop, and
+somebody to run handlers (:class:`rawsio.app.interfaces.RuntimeLike` is the contract).  Handlers run
+on the loop, on an executor's threads, or as asyncio tasks; the model above does not know which.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
 """How a client introduced itself: the first request of its session, and its CONNECT.
 
-Every socket of a connection shares one :class:`HandshakeRequest`, which asks the session for its first
-request when that is looked at: the head is kept once, as the bytes that came.
-``socket.handshake`` is a :class:`Handshake` made of it when somebody asks: most programs look at
-one header, once, or at none, and ten thousand idle connections should not hold ten thousand
-dictionaries.
+Every socket of a connection shares one :class:`HandshakeRequest`.  It reads the session's first
+request when somebody looks at it; until then the head is kept as the bytes that came.
+``socket.handshake`` is a :class:`Handshake` made of it on demand: most programs look at one header,
+once, and ten thousand idle connections should not hold ten thousand dictionaries.
 
-The one idea is that laziness.  The names and meanings are the reference server's (attributes
-instead of keys).  Left out: judging any of it; the bytes were validated by the HTTP layer, and what
-they claim is the client's word.
+Names and meanings are the reference server's, as attributes in place of keys.  Nothing is judged
+here: the HTTP layer validated the bytes, and what they claim is the client's word.
 """
 
 from __future__ import annotations

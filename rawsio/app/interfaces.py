@@ -1,17 +1,16 @@
 """What the application model needs of the world around it, as types.
 
-Namespaces, sockets and peers have no clock, thread, loop or transport of their own.  They are
-given a :class:`RuntimeLike`, one for a server, and each peer a :class:`SessionPort`, one for an Engine.IO
-session.  ``server.py`` is a host; a test writes one in fifty lines.  The exact contracts stand
-in the docstrings below.
+Namespaces, sockets and multiplexers have no clock, thread, loop or transport.  A server gives them
+one :class:`RuntimeLike`, and each multiplexer one :class:`SessionPort`, its way to an Engine.IO
+session.  The docstrings below are the contracts.
 
-The one idea: **everything that changes state runs on one thread**, the owner of the loop.  What
-may be called from elsewhere (``emit``, ``join``, ``disconnect``, ...) checks and encodes where it
-is called, then hands the change to :meth:`RuntimeLike.call`, which keeps the order.
+Everything that changes state runs on one thread, the owner of the loop.  What other threads may
+call (``emit``, ``join``, ``disconnect``, ...) checks and encodes where it is called, and hands the
+change to :meth:`RuntimeLike.call`, which keeps the order.
 
-The last two classes are what the parts of the model need of each other; they break the circle of
-imports between a socket, its namespace and its peer.  Everything here exists for type checkers
-only; at run time the names are ``object``.
+:class:`NamespaceLike` and :class:`MultiplexerLike` are what the parts of the model need of each
+other; they break the circle of imports between a socket, its namespace and its multiplexer.  All of
+this exists for type checkers only; at run time the names are ``object``.
 """
 
 from __future__ import annotations

@@ -1,27 +1,21 @@
-"""Everything that one Engine.IO session is, seen from Socket.IO.
+"""One Engine.IO session as Socket.IO sees it: its protocol state, and a socket for each namespace.
 
-A :class:`Multiplexer` has the session's Socket.IO connection (``protocol``), a socket for each namespace
-that the client joined, and the queue in which its handlers run.  The server makes one when a
-session opens, feeds it, and tells it when the session is over::
+A :class:`Multiplexer` owns the session's Socket.IO connection (``protocol``), the sockets of the
+namespaces that the client joined, and the queue in which its handlers run.  The server makes one
+when a session opens, feeds it, and tells it when the session has ended::
 
-    peer = Multiplexer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits), HandshakeRequest(...))
+    peer = Multiplexer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits), opening)
     peer.receive(message)                 # for every Engine.IO message
     peer.ended("ping timeout")            # once, when the session is over, with the reason
     peer.drained()                        # what waited to be sent has been taken
 
-The *host* is the server: ``prepare``, ``time``, ``call_later``, ``call`` (queues what other
-threads ask for), ``start`` (runs a handler by the server's policy), ``wait``, ``log``, ``limits``,
-``inline``, ``recovery``.  The *sink* is the session: ``send(units)`` (messages, or prepared packets
-in place of them), ``close(reason)``, ``pause(flag)``, ``writable``, ``buffered_amount``.  Both
-contracts stand in full in :mod:`rawsio.app.interfaces`.  A peer sets its own timers for what its
-protocol waits for.
+``host`` is the :class:`~rawsio.app.interfaces.RuntimeLike` of the server, ``sink`` the
+:class:`~rawsio.app.interfaces.SessionPort` of the session.  A multiplexer sets its own timers for
+what its protocol waits for.
 
-The one idea: the commonest case is short.  An event in a joined namespace with one plain handler,
-nothing queued, handlers on the loop: that is two dictionary look-ups, the call and the
-acknowledgement, right here.  Everything else goes through :mod:`rawsio.app.dispatch`, with
-the same outcome.
-
-Left out: what packets look like, and which may come when (:mod:`rawsio.socketio.connection`).
+The commonest case is short: an event in a joined namespace with one plain handler, nothing queued,
+handlers on the loop.  That is two dictionary look-ups, the call and the acknowledgement.
+Everything else goes through :mod:`rawsio.app.dispatch`, with the same outcome.
 """
 
 from __future__ import annotations

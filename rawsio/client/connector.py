@@ -1,11 +1,9 @@
 """A client's sockets: connecting, the loop that drives them, and the end.
 
-The one idea: this is the only place where a client touches :mod:`rawsio.net`.  :class:`Connector` makes
-a connection whenever a session wants one, and carries what comes in to ``take(session, events)``.
-It runs on a loop of its own (stepped, or in a thread), on asyncio's, or in a ``world``, which has a
-``loop`` and a ``connect_tcp`` as :func:`rawsio.net.connecting.connect_tcp`.
-
-What is left out: when to connect, and what the bytes mean.
+A client touches :mod:`rawsio.net` here and nowhere else.  :class:`Connector` makes a connection
+whenever a session wants one, and carries what comes in to ``take(session, events)``.  It runs on a
+loop of its own (stepped, or in a thread), on asyncio's, or in a ``world``, which has a ``loop`` and
+a ``connect_tcp`` as :func:`rawsio.net.connecting.connect_tcp`.
 """
 
 from __future__ import annotations

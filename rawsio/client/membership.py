@@ -1,11 +1,8 @@
-"""What a client's socket is to the machinery that runs handlers, and the small parts of it.
+"""One stay of a client's socket in a namespace, from its CONNECT to its end.
 
-A :class:`Membership` is one time of being in a namespace, from its CONNECT to its end.  The one idea:
-a handler belongs to the stay in which its event came, so an acknowledgement that is ready after
-the connection was lost goes nowhere, and not, with an id that means something else now, into
-the next connection.
-
-What is left out: anything about connections.
+A handler belongs to the :class:`Membership` in which its event came.  So an acknowledgement that is
+ready after the connection was lost goes nowhere; sent in the next connection, its id would mean
+another event.
 """
 
 from __future__ import annotations

@@ -2,17 +2,16 @@
 
 A session of Engine.IO uses several connections at a time: one that waits in a poll, one that
 posts, one that becomes a WebSocket.  A :class:`ClientStack` is any of them.  It is given one
-:class:`~rawsio.engineio.client.session.Exchange` at a time with :meth:`ClientStack.begin`, and gives
-events: :class:`Answered` for a poll or post, :class:`Ready` and then messages for a WebSocket, and
-at most one terminal event.  It keeps the contract of :mod:`rawsio.layer`, so what drives a server's
-connections drives it.
+:class:`~rawsio.engineio.client.session.Exchange` at a time with :meth:`ClientStack.begin`, and
+gives events: :class:`Answered` for a poll or post, :class:`Ready` and then messages for a
+WebSocket, and at most one terminal event.  It keeps the contract of :mod:`rawsio.layer`, so what
+drives a server's connections drives it.
 
-The one idea: **an exchange is all that is asked of a connection**, so whoever owns it needs to know
-no HTTP, and a connection whose exchange is over can be given the next one (keep-alive) for as
-long as the server is not likely to be closing it at that very moment.
+An exchange is all that is asked of a connection, so its owner needs to know no HTTP.  A connection
+whose exchange is over can be given the next one (keep-alive) for as long as the server is not
+likely to be closing it at that very moment.
 
-What is left out: cookies, redirects and credentials; which exchange comes next
-(:mod:`rawsio.client.session`); sockets and TLS.
+Which exchange comes next is the session's business (:mod:`rawsio.client.session`).
 """
 
 from __future__ import annotations

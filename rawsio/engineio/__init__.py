@@ -10,18 +10,7 @@ module               what it holds
 ``probe``            :class:`~rawsio.engineio.probe.Probe`, the layer on a candidate WebSocket
 ===================  ====================================================================
 
-Above the layer, where one session meets several TCP connections:
-
-===================  ====================================================================
-``links``            what a TCP connection is to us
-``options``          the options of a server
-``polling``          requests and answers as values
-``checks``           which requests are refused; ``origins`` which pages may ask
-``replies``          what goes with every answer, and refusals
-``session``          one client; ``transports`` what carries it
-``server``           the registry of all sessions
-``client``           the client's half
-===================  ====================================================================
+Sessions stand above it: :mod:`rawsio.engineio.server` and :mod:`rawsio.engineio.client`.
 
 Importing this package imports none of its modules; the names below, those of the layer, are loaded
 on first use.

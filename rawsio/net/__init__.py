@@ -2,7 +2,7 @@
 
 =============  ==================================================================================
 ``loop``       one selector, one wake-up socket: asyncio's method names, and ``step`` to embed it
-``timers``     one lazy heap for everything with a ``deadline`` and a ``tick``
+``deadlines``  one lazy heap for everything with a ``deadline`` and a ``tick``
 ``driver``     the layers' side of a loop: flushes what was touched, once a turn
 ``tcp``        a socket that drives any layer which keeps the contract of :mod:`rawsio.layer`
 ``listener``   accepts, and makes listening sockets

@@ -1,18 +1,19 @@
 """The server: :class:`Server`, and the parts that it is made of.
 
-Read them in this order, which is that of the imports, from below:
+In the order of the imports, from below:
 
-- ``application`` answers the requests that are not Socket.IO's: files, or a function, as ``static``
-  is for a folder; ``wsgi`` asks a WSGI application, ``applications`` tells what a user gave;
+- ``http_apps`` answers requests that are not Socket.IO's, by files or a function, as ``static``
+  does for a folder and ``mounts`` for several; ``wsgi`` asks a WSGI application; ``app_kinds``
+  tells which of them the user gave;
 - ``streaming`` is content that is made piece by piece, ``answering`` an answer on its way;
-- ``gateway`` carries what TCP connections say to sessions, and back, still without sockets;
-- ``watchers`` and ``conn`` are a session as the Socket.IO side and the application see it;
-- ``running`` has the sockets: accepting, the loop, the end;
-- ``assembly`` makes all of them from the options;
-- ``server`` is where they meet: the public interface.
+- ``router`` carries what TCP connections say to sessions, and back, without sockets;
+- ``session_port`` is a session as the application sees it, ``session_events`` what it hears there;
+- ``budget`` bounds what all clients together make the server hold;
+- ``server_sockets`` has the sockets: accepting, the loop, the end;
+- ``config`` makes all of them from the options;
+- ``server`` is the public interface.
 
-What is left out: the layers themselves (:mod:`rawsio.stack` puts them together), and where handlers
-run (:mod:`rawsio.runtime`).
+:mod:`rawsio.stack` puts the layers together, :mod:`rawsio.runtime` says where handlers run.
 """
 
 from __future__ import annotations

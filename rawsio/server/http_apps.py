@@ -138,10 +138,10 @@ def _digest(data: bytes) -> str:
 def function(fn: Callable[[Any], Any]) -> Application:
     """Return the application that a function of the request is.
 
-    It takes the request (with the attributes ``body`` and ``peer``, a :class:`RemoteAddress`, beside the
-    record's own) and returns ``str``, ``bytes``, a status, or ``(status, text[, fields])``; in
-    place of the text there may be an iterator of ``bytes``, which are sent one after another; if it
-    has an attribute ``length``, that is announced.
+    It takes the request (with the attributes ``body`` and ``peer``, a :class:`RemoteAddress`,
+    beside the record's own) and returns ``str``, ``bytes``, a status, or
+    ``(status, text[, fields])``; in place of the text there may be an iterator of ``bytes``, which
+    are sent one after another; if it has an attribute ``length``, that is announced.
 
     >>> from rawsio.http.messages import Request
     >>> application = function(lambda question: (200, f"you sent {question.body!r}"))

@@ -1,11 +1,11 @@
 """A server's sockets: accepting, the loop that drives them, and the end.
 
-The one idea: this is the only place where a server touches :mod:`rawsio.net`, and it is loaded
-when a server is made, not when the library is imported: who uses the layers alone, or joins a
-server to a client in memory, needs no sockets.
+A server touches :mod:`rawsio.net` here and nowhere else.  The module is loaded when a server is
+made, so a program that uses the layers alone, or joins a server to a client in memory, needs no
+sockets.
 
-A :class:`ServerSockets` is on our own loop until :meth:`ServerSockets.serve` takes it to asyncio's.  It ends
-when it was told to close and the last connection is gone.  What is left out: what the bytes mean.
+A :class:`ServerSockets` is on our own loop until :meth:`ServerSockets.serve` takes it to asyncio's.
+It ends when it was told to close and the last connection is gone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Socket.IO: the protocol as a layer, and above it namespaces, sockets, rooms and handlers.
+"""Socket.IO, the protocol as a layer: packets, their values, and who may send what when.
 
-The layer, which is pure and can be used alone (:mod:`rawsio.layer` says how):
+It is pure and can be used alone (:mod:`rawsio.layer` says how):
 
 ===============  ==========================================================================
 module           what it holds
@@ -10,20 +10,10 @@ module           what it holds
 ``states``       who may send what in a namespace, and when
 ``connection``   :class:`~rawsio.socketio.connection.SocketIOConnection`, the layer
 ``msgpack``      the other form of packets, MessagePack
-``revision4``    the form of Socket.IO v2 clients
+``protocol_v4``  the form of Socket.IO v2 clients
 ===============  ==========================================================================
 
-The objects above it, which users of a server see:
-
-===============  ==========================================================================
-``registry``     all namespaces; ``namespace`` one of them; ``adapter`` who is in which room
-``peer``         all that one session is; ``socket`` and ``member`` one client in a namespace
-``handlers``     what users register; ``library`` what the library raises; ``dispatch`` how
-                 an event becomes an acknowledgement; ``sequence`` one thing after the other
-``broadcast``    whom an emit goes to; ``reply`` what it waits for
-``handshake``    how a client introduced itself; ``recovery`` how it comes back
-``host``         what all this needs of the world around it, as types
-===============  ==========================================================================
+Namespaces, sockets, rooms and handlers stand above it, in :mod:`rawsio.app`.
 
 Importing this package imports none of its modules; the names below, those of the layer, are loaded
 on first use.

@@ -31,10 +31,10 @@ def parts() -> list[tuple[str, Any]]:
     world = World()
     client = world.client()
     return [
-        ("Host", world),
+        ("RuntimeLike", world),
         ("SessionPort", client),
-        ("Line", client.peer),
-        ("Space", world.io),
+        ("MultiplexerLike", client.peer),
+        ("NamespaceLike", world.io),
         ("Prepared", world.prepare(client.take()[0])),
         ("Handle", world.call_later(1, print)),
     ]

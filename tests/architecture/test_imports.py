@@ -6,98 +6,104 @@ import ast
 
 from .source import Module, for_every_module, modules, names
 
-BASE = {"layer", "errors", "limits", "log", "patterns", "lazy", "uri"}
+BASE = {"layer", "errors", "limits", "log", "lazy", "uri"}
 PROTOCOLS = {"http", "websocket", "engineio", "socketio"}
+SESSIONS = {"engineio.server", "engineio.client"}
+MODEL = PROTOCOLS | SESSIONS | {"app"}
 
 MAY_IMPORT = {
     "layer": {"errors"},
     "errors": {"layer"},
     "limits": {"layer", "errors"},
     "log": set(),
-    "patterns": set(),
-    "uri": {"patterns"},
     "lazy": set(),
+    "uri": {"lazy"},
     "trace": BASE | {"tracing"},
     "tls": BASE,
     "http": BASE,
     "websocket": BASE,
     "engineio": BASE,
+    "engineio.server": BASE | {"engineio"},
+    "engineio.client": BASE | {"engineio"},
     "socketio": BASE,
+    "app": BASE | {"socketio"},
     "redis": BASE | {"net", "tls"},
     "net": BASE,
     "browser": BASE | {"resources"},
     "resources": set(),
-    "stack": BASE | PROTOCOLS | {"tls", "trace"},
-    "fused": BASE | PROTOCOLS | {"stack"},
+    "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace"},
+    "fused": BASE | MODEL | {"stack"},
     "rules": BASE | {"resources"},
-    "explain": BASE | PROTOCOLS,
+    "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
-    "tracing.page": BASE | {"", "socketio", "explain", "net", "rules", "resources", "server"},
-    "schedule": BASE | {"socketio"},
-    "host": BASE | {"schedule", "stack", "net", "socketio"},
+    "tracing.page": BASE
+    | {"", "app", "socketio", "explain", "net", "rules", "resources"}
+    | {"server"},
+    "runtime": BASE | {"app", "stack", "net"},
     "server.streaming": BASE | {"http"},
-    "server.application": BASE | {"http", "server.streaming"},
-    "server.wsgi": BASE | {"http", "server.application", "server.streaming"},
-    "server.applications": BASE | {"server.application", "server.wsgi"},
-    "server.answering": BASE | {"http", "stack", "server.application", "server.streaming"},
-    "cluster": BASE | {"socketio", "redis"},
-    "queue": BASE | {"socketio", "net", "host", "stack"},
-    "server.static": BASE | {"http", "net", "server.application"},
+    "server.http_apps": BASE | {"http", "server.streaming"},
+    "server.wsgi": BASE | {"http", "server.http_apps", "server.streaming"},
+    "server.app_kinds": BASE | {"server.http_apps", "server.wsgi"},
+    "server.answering": BASE | {"http", "stack", "server.http_apps", "server.streaming"},
+    "cluster": BASE | {"app", "socketio", "redis"},
+    "queue": BASE | {"app", "socketio", "net", "runtime", "stack"},
+    "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
-    "server.gateway": BASE | PROTOCOLS | {"stack", "server.answering"},
-    "server.watchers": BASE | {"engineio", "socketio", "trace"},
-    "server.conn": BASE | {"http", "engineio", "host", "net", "server.watchers"},
-    "server.budget": BASE | {"engineio", "host", "net"},
-    "server.running": BASE
-    | {"tls", "stack", "host", "net"}
-    | {"server.gateway", "server.conn", "server.budget", "trace"},
-    "server.assembly": BASE
-    | PROTOCOLS
-    | {"stack", "host", "browser", "server.application", "server.conn", "server.gateway"}
-    | {"server.answering", "server.applications"},
+    "server.router": BASE | MODEL | {"stack", "server.answering"},
+    "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
+    "server.session_port": BASE
+    | {"http", "engineio", "engineio.server", "runtime", "net", "server.session_events"},
+    "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
+    "server.server_sockets": BASE
+    | {"tls", "stack", "runtime", "net"}
+    | {"server.router", "server.session_port", "server.budget", "trace"},
+    "server.config": BASE
+    | MODEL
+    | {"stack", "runtime", "browser", "server.http_apps", "server.session_port", "server.router"}
+    | {"server.answering", "server.app_kinds"},
     "server.server": BASE
-    | PROTOCOLS
-    | {"queue", "trace", "fused", "host", "schedule"}
-    | {"server.assembly", "server.budget", "server.conn", "server.running"},
+    | MODEL
+    | {"queue", "trace", "fused", "runtime"}
+    | {"server.config", "server.budget", "server.session_port", "server.server_sockets"},
     "server": {"server.server"},
-    "client.options": BASE | {"http", "socketio", "websocket"},
-    "client.stack": BASE | PROTOCOLS | {"trace", "stack"},
-    "client.session": BASE | PROTOCOLS | {"client.stack"},
-    "client.stay": BASE | {"socketio", "stack"},
-    "client.hearing": BASE | {"socketio", "client.stay"},
-    "client.retries": BASE | {"host", "socketio"},
-    "client.queue": BASE | {"queue", "socketio"},
+    "client.options": BASE | {"http", "app", "socketio", "websocket"},
+    "client.stack": BASE | PROTOCOLS | SESSIONS | {"trace", "stack"},
+    "client.session": BASE | PROTOCOLS | SESSIONS | {"client.stack"},
+    "client.membership": BASE | {"app", "socketio", "stack"},
+    "client.listeners": BASE | {"app", "socketio", "client.membership"},
+    "client.retries": BASE | {"runtime", "app", "socketio"},
+    "client.queue": BASE | {"queue", "app", "socketio"},
     "client.socket": BASE
-    | {"socketio", "stack", "client.stay", "client.hearing", "client.retries", "client.queue"},
-    "client.wires": BASE
+    | {"app", "socketio", "stack", "client.membership", "client.listeners", "client.retries"}
+    | {"client.queue"},
+    "client.connector": BASE
     | {"trace"}
-    | {"tls", "websocket", "socketio", "host", "net", "stack"}
+    | {"tls", "websocket", "app", "socketio", "runtime", "net", "stack"}
     | {"client.options", "client.session", "client.stack"},
     "client.client": BASE
-    | PROTOCOLS
-    | {"stack", "client.options", "client.session", "client.socket", "client.stay", "client.wires"},
+    | MODEL
+    | {"stack", "client.options", "client.session", "client.socket", "client.membership"}
+    | {"client.connector"},
     "client": {"client.client"},
 }
 """The part of rawsio -> the parts it may import.
 
 A part is a top-level module or package; of the server and the client, which are made of the
-layers, each module is a part of its own."""
+layers, each module is a part of its own, and the sessions of Engine.IO are apart from its layer."""
 
 SEAMS = {
     ("websocket.handshake", "http.messages"),
     ("websocket.handshake", "http.headers"),
-    ("engineio.polling", "http.messages"),
-    ("engineio.polling", "http.headers"),
-    ("engineio.server", "http.messages"),
-    ("engineio.server", "http.headers"),
-    # Parts of engineio.server that have a file of their own.
-    ("engineio.checks", "http.messages"),
-    ("engineio.replies", "http.messages"),
-    ("engineio.replies", "http.headers"),
-    ("engineio.links", "http.messages"),
-    ("engineio.session", "http.messages"),
-    ("engineio.client", "http.messages"),
-    ("engineio.client", "http.headers"),
+    ("engineio.server.polling", "http.messages"),
+    ("engineio.server.polling", "http.headers"),
+    ("engineio.server.registry", "http.messages"),
+    ("engineio.server.checks", "http.messages"),
+    ("engineio.server.response_headers", "http.messages"),
+    ("engineio.server.response_headers", "http.headers"),
+    ("engineio.server.links", "http.messages"),
+    ("engineio.server.session", "http.messages"),
+    ("engineio.client.session", "http.messages"),
+    ("engineio.client.session", "http.headers"),
 }
 """Where a protocol speaks in the values of another, named one by one."""
 
@@ -137,7 +143,9 @@ ZLIB = {
 
 
 def _part(name: str) -> str:
-    return name if name in MAY_IMPORT else name.split(".", maxsplit=1)[0]
+    while name not in MAY_IMPORT and "." in name:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def _in_net(module: Module) -> bool:

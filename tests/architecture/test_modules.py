@@ -27,16 +27,16 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "queue.handling": "queue/test_jobs.py",
     "queue.queues": "queue/test_jobs.py",
     # The sockets of the server, which are tested through its public interface.
-    "server.running": "server/test_server.py",
+    "server.server_sockets": "server/test_server.py",
     # How commands show what they found.
     "commands.output": "commands/test_explain.py",
     # The parts of the client.
-    "client.hearing": "client/test_client.py",
+    "client.listeners": "client/test_client.py",
     "client.options": "client/test_client.py",
     "client.session": "client/test_client.py",
     "client.socket": "client/test_client.py",
-    "client.stay": "client/test_client.py",
-    "client.wires": "client/test_client.py",
+    "client.membership": "client/test_client.py",
+    "client.connector": "client/test_client.py",
     "redis.events": "redis/test_connection.py",
     # The conformance tester: its families and judges are tested on right and wrong peers.
     "check.case": "check/test_right_peer.py",

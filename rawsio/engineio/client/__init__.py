@@ -1,4 +1,4 @@
-"""The client's half of Engine.IO."""
+"""The client's half of Engine.IO: ``session`` says which requests to make."""
 
 from __future__ import annotations
 

@@ -1,15 +1,13 @@
 """The registry of sessions: which session a request or packet belongs to, and what it gets.
 
-This is where the pipeline forks: below are TCP connections, above are sessions, and one session may
-be served by several connections in turn.  The registry sees a connection as a *link*
-(:mod:`rawsio.engineio.server.links`), tells its owner by a verdict what to do with each request, and
-gives events as pairs of session and event, the first one of a session being ``Opened``.
+Below the registry are TCP connections, above it sessions, and several connections may serve one
+session in turn.  The registry sees a connection as a *link* (:mod:`rawsio.engineio.server.links`),
+tells the connection's owner by a verdict what to do with each request, and gives events as pairs of
+session and event, the first one of a session being ``Opened``.
 
-The one idea: no IO, no clock, no frames.  Session ids are only ever looked up in a dict, and made
-here of 144 random bits: they are as good as a password.
-
-What is left out: the WebSocket handshake, which the caller does between the verdict ``UPGRADE`` and
-:meth:`SessionRegistry.accept_websocket`.
+It does no IO and reads no clock.  Session ids are made here of 144 random bits and only ever looked
+up in a dict: they are as good as a password.  After the verdict ``UPGRADE`` the caller makes the
+WebSocket handshake, then calls :meth:`SessionRegistry.accept_websocket`.
 """
 
 from __future__ import annotations

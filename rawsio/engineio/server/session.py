@@ -10,11 +10,10 @@ the session's queue, and knows what carries it at the moment:
   requests is running.
 - **websocket**: every packet goes to the link at once.
 
-The one idea: transports come and go, the connection stays, so nothing is lost or repeated when one
-takes over from another: what the last poll did not take is still in the queue.
+Transports come and go, the connection stays.  So nothing is lost or repeated when one takes over
+from another: what the last poll did not take is still in the queue.
 
-What is left out: links (:mod:`rawsio.engineio.server.links`), and requests with their checks, which are
-the business of the registry (:mod:`rawsio.engineio.server.registry`).
+Requests and their checks are the business of :mod:`rawsio.engineio.server.registry`.
 """
 
 from __future__ import annotations

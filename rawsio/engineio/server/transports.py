@@ -3,10 +3,7 @@
 :class:`Polling` is where a poll and a post may be in work, :class:`Candidate` a WebSocket that may
 take over from it.  Both go when the session moves to the WebSocket, and most sessions do at once:
 that is why they are objects of their own, and an idle session is small.
-
-The one idea: they only hold what belongs together; what happens to them is decided by
-:class:`~rawsio.engineio.server.session.Session`.  What is left out: the WebSocket itself, which needs no
-state beside its link.
+:class:`~rawsio.engineio.server.session.Session` decides what happens to them.
 """
 
 from __future__ import annotations
