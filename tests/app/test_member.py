@@ -87,3 +87,12 @@ def test_an_acknowledgement_from_another_thread_is_queued_and_sent_once() -> Non
     world.run_calls()
     (answer,) = client.take()
     assert (answer.args, answer.id) == (["one"], 5)
+
+
+def test_a_socket_that_ends_while_it_asks_fails_the_reply() -> None:
+    world = World()
+    socket = world.client().socket()
+    socket.on_any_outgoing(lambda *_event: socket.disconnect())
+    reply = socket.emit_with_ack("question")
+    assert reply.done()
+    assert str(reply.exception()).endswith("server namespace disconnect")

@@ -266,6 +266,17 @@ def test_waiting_replies_fail_with_the_connection(room: Room) -> None:
         reply.result()
 
 
+def test_a_reply_to_an_event_that_waits_to_be_sent_outlives_the_connection(room: Room) -> None:
+    room.io.of("/late").on("ack", lambda _socket, *args: args)
+    socket = room.kit.connect()
+    late = socket.client.socket("/late").connect()
+    reply = late.emit_with_ack("ack", 1)
+    room.kit.cut(socket)
+    assert not reply.done()
+    room.kit.advance(2.0)
+    assert reply.result() == 1
+
+
 def test_an_acknowledgement_that_comes_after_the_loss_goes_nowhere(room: Room) -> None:
     socket = room.kit.connect(transports=["websocket"])
     acks: list[Any] = []

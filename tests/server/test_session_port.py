@@ -97,6 +97,17 @@ def test_text_is_counted_by_its_bytes() -> None:
         assert story.waiting > 40_000
 
 
+@pytest.mark.rule("layers-backpressure-queue")
+def test_text_reaches_the_mark_by_its_bytes_however_few_characters_it_has() -> None:
+    text = "\N{GRINNING FACE}" * 5_000
+    with Story() as story:
+        amounts = []
+        for _ in range(100):
+            story.io.emit("news", text)
+            amounts.append(story.waiting)
+        assert SMALL.queue <= max(amounts) <= SMALL.queue + 2 * len(text.encode())
+
+
 def test_one_packet_may_be_larger_than_the_mark() -> None:
     with Story() as story:
         got: list[Any] = []
