@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import Case, Finding, NotOffered, failed, fine, lax, noted, rows
+from .case import Case, Finding, NotOffered, failed, fine, lax, rows
 from .client_wire import Asked, Host, host, plain
 from .client_ws import CLIENT_JUDGES
 from .ws_wire import TEXT
@@ -200,18 +200,39 @@ def _noop(talk: Talk) -> Finding:
     return fine() if made.sees("message", args=["x"]) else failed(made.said())
 
 
-def _one(method: str) -> Send:
-    """Return a case in which requests of a method must not overlap."""
+def _sent_20(made: Host) -> bool:
+    return sum("out" in str(packet) for packet in made.inbox) >= 20
 
-    def case(talk: Talk) -> Finding:
-        made = polled(talk)
-        for number in range(20):
-            made.tell(emit=["out", number])
-        made.work(lambda: sum("out" in str(p) for p in made.inbox) >= 20, 3.0)
-        faults = [fault for fault in made.faults if method != "GET" or "poll" in fault]
-        return failed(f"{faults}") if faults else fine(f"{len(made.requests)} requests")
 
-    return case
+def _one_poll(talk: Talk) -> Finding:
+    made = polled(talk)
+    for number in range(20):
+        made.tell(emit=["out", number])
+    made.work(lambda: _sent_20(made), 3.0)
+    return failed(f"{made.faults}") if made.faults else fine(f"{len(made.requests)} requests")
+
+
+def _one_post(talk: Talk) -> Finding:
+    """Let each POST wait for its answer, and see whether another one comes meanwhile."""
+    made = polled(talk)
+    held: list[Asked] = []
+
+    def hold(asked: Asked) -> bool:
+        if asked.method == "POST":
+            held.append(asked)
+        return asked.method == "POST"
+
+    made.respond = hold
+    for number in range(20):
+        made.tell(emit=["out", number])
+    posts = 0
+    while not _sent_20(made) and made.work(lambda: bool(held), 3.0):
+        made.work(lambda: len(held) > 1, 0.05)
+        if len(held) > 1:
+            return failed(made.said(), "two posts at a time")
+        posts += 1
+        made.serve(held.pop())
+    return fine(f"{posts} posts") if _sent_20(made) else failed(made.said(), "events were lost")
 
 
 def _batch(talk: Talk) -> Finding:
@@ -232,7 +253,7 @@ def _big_single(talk: Talk) -> Finding:
         raise NotOffered("the client does not join")
     made.tell(burst=["out", 1, 5000])
     sent = made.packet('42["out"', seconds=1.5)
-    return noted("sent" if sent else f"not sent: {made.said()}")
+    return made.recorded("sent" if sent else f"not sent: {made.said()}")
 
 
 def _base64(talk: Talk) -> Finding:
@@ -251,6 +272,8 @@ def _ends(polling: bool) -> Send:  # noqa: FBT001
             closed = made.work(lambda: made.gone, 3.0)
             return fine("closed") if closed else failed(made.said())
         said = made.packet("1", seconds=2.0)
+        if said is None and made.poll is not None and not made.poll.line.ended:
+            return failed(made.said(), "it polls on")
         return fine("1 posted") if said == "1" else lax(made.said(), "no 1 was posted")
 
     return case
@@ -283,8 +306,10 @@ def _escape(talk: Talk) -> Finding:
 
 
 def _buster(talk: Talk) -> Finding:
-    targets = [asked.target for asked in polled(talk).requests if asked.method == "GET"]
-    return noted("each GET differs" if len(set(targets)) == len(targets) else f"{targets[-1]}")
+    made = polled(talk)
+    targets = [asked.target for asked in made.requests if asked.method == "GET"]
+    differ = len(set(targets)) == len(targets)
+    return made.recorded("each GET differs" if differ else f"{targets[-1]}")
 
 
 def _only(transport: str) -> Send:
@@ -312,8 +337,9 @@ def _remember(talk: Talk) -> Finding:
     before = len(made.requests)
     made.work(lambda: len(made.requests) > before, 4.0)
     if len(made.requests) == before:
-        return noted("it does not come back")
-    return noted("WebSocket first" if made.requests[before].upgrades else "polling first")
+        return made.recorded("it does not come back")
+    first = "WebSocket" if made.requests[before].upgrades else "polling"
+    return made.recorded(f"{first} first")
 
 
 _GOOD: list[tuple[object, ...]] = [
@@ -334,8 +360,8 @@ _GOOD: list[tuple[object, ...]] = [
     ("upgrade-cut", "cut off: it goes on polling", _stays(_probe_with(None, cut=True))),
     ("upgrade-messages", "messages around the upgrade", _around),
     ("noop", "a noop is ignored", _noop),
-    ("post-one", "one POST at a time", _one("POST")),
-    ("poll-one", "one GET at a time", _one("GET")),
+    ("post-one", "one POST at a time", _one_post),
+    ("poll-one", "one GET at a time", _one_poll),
     ("batch", "a POST within maxPayload", _batch),
     ("big-single", "a packet over maxPayload (recorded)", _big_single),
     ("base64", "binary by polling", _base64),

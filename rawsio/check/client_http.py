@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 
-from .case import Case, Finding, NotOffered, failed, fine, noted, rows
+from .case import Case, Finding, NotOffered, failed, fine, rows
 from .client_wire import Asked, Host, host
 from .client_ws import CLIENT_JUDGES, refuses
 
@@ -80,7 +80,7 @@ def _keep(talk: Talk) -> Finding:
     if not made.join():
         return failed(made.said())
     made.work(lambda: False, 0.3)
-    return noted(f"{made.connections} connections for {len(made.requests)} requests")
+    return made.recorded(f"{made.connections} connections for {len(made.requests)} requests")
 
 
 def _close_between(talk: Talk) -> Finding:
@@ -89,7 +89,7 @@ def _close_between(talk: Talk) -> Finding:
     made.work(lambda: made.opened > 0, 10.0)
     for line in made.lines:
         line.finish()
-    return noted("goes on" if made.join(3.0) else made.said())
+    return made.recorded("goes on" if made.join(3.0) else made.said())
 
 
 def _gzip(talk: Talk) -> Finding:
@@ -106,7 +106,7 @@ def _gzip(talk: Talk) -> Finding:
     made, _done = _first(talk, answer)
     joined = made.join()
     if refused:
-        return noted("it does not ask for gzip")
+        return made.recorded("it does not ask for gzip")
     return fine() if joined else failed(made.said(), "it asked for gzip")
 
 
@@ -123,7 +123,7 @@ def _post_204(talk: Talk) -> Finding:
     made.respond = respond
     made.work(lambda: any(a.method == "POST" for a in made.requests), 10.0)
     made.work(lambda: bool(made.seen), 1.0)
-    return noted(made.said())
+    return made.recorded(made.said())
 
 
 def _cookie(path: str, *, wanted: bool) -> Send:
@@ -136,7 +136,9 @@ def _cookie(path: str, *, wanted: bool) -> Send:
         back = any("a=b" in (asked.get("cookie") or "") for asked in made.requests[1:])
         if back and not wanted:
             return failed("the cookie came back", "it belongs to another path")
-        return fine(f"came back: {back}") if back == wanted else noted("no cookie came back")
+        if back != wanted:
+            return made.recorded("no cookie came back")
+        return fine(f"came back: {back}")
 
     return case
 
@@ -148,7 +150,7 @@ def _redirect(talk: Talk) -> Finding:
     made, _done = _first(talk, answer)
     made.work(lambda: bool(made.seen), 1.0)
     followed = any(asked.target.startswith("/elsewhere") for asked in made.requests)
-    return noted("follows" if followed else "does not follow")
+    return made.recorded("follows" if followed else "does not follow")
 
 
 _OK = "HTTP/1.1 200 OK\r\n"
@@ -239,7 +241,7 @@ def _recorded(data: bytes) -> Send:
 
     def case(talk: Talk) -> Finding:
         made, _done = _first(talk, answer)
-        return noted("goes on" if made.join(2.0) else made.said())
+        return made.recorded("goes on" if made.join(2.0) else made.said())
 
     return case
 
@@ -254,7 +256,7 @@ def _unsolicited(talk: Talk) -> Finding:
             made.lines[-1].send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
             break
     made.work(lambda: bool(made.seen) or made.opened > 0, 2.0)
-    return noted(made.said())
+    return made.recorded(made.said())
 
 
 CASES: list[Case] = [

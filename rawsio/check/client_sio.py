@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
-from .case import Case, Finding, NotOffered, failed, fine, lax, noted, rows
+from .case import Case, Finding, NotOffered, failed, fine, lax, rows
 from .client_wire import Host, host
 from .client_ws import CLIENT_JUDGES
 
@@ -56,7 +56,8 @@ def _auth(talk: Talk) -> Finding:
 
 
 def _no_auth(talk: Talk) -> Finding:
-    return noted(_fresh(talk)[1])
+    made, packet = _fresh(talk)
+    return made.recorded(packet)
 
 
 def _namespace(talk: Talk) -> Finding:
@@ -68,7 +69,8 @@ def _early_event(talk: Talk) -> Finding:
     made, _packet = _fresh(talk)
     made.send('42["message","early"]', '40{"sid":"s1"}')
     seen = made.sees("message", 1.0, args=["early"])
-    return fine("delivered") if seen else noted(f"not delivered: {made.said()}")
+    recorded = made.recorded(f"not delivered: {made.said()}")
+    return fine("delivered") if seen else recorded
 
 
 def _buffer(talk: Talk) -> Finding:
@@ -328,14 +330,15 @@ def _catch_all(talk: Talk) -> Finding:
     made = _joined(talk)
     made.send('42["nobody-listens",1]')
     seen = made.sees("any", 1.0)
-    return fine() if seen else noted("the driver has no catch-all")
+    recorded = made.recorded("the driver has no catch-all")
+    return fine() if seen else recorded
 
 
 def _many_attachments(talk: Talk) -> Finding:
     made = _joined(talk)
     made.tell(attachments=12)
     packet = made.packet("45", seconds=1.0)
-    return noted(f"{packet:.40}" if packet else f"refused: {made.said()}")
+    return made.recorded(f"{packet:.40}" if packet else f"refused: {made.said()}")
 
 
 def _jitter(talk: Talk) -> Finding:
@@ -359,8 +362,9 @@ def _sends(name: str, *heads: str) -> Send:
         made = _joined(talk)
         made.tell(special=name)
         packet = made.packet("42", seconds=1.0)
+        recorded = made.recorded(f"refused: {made.said()}")
         if packet is None:
-            return noted(f"refused: {made.said()}")
+            return recorded
         good = not heads or any(head in packet for head in heads)
         return fine(packet) if good else failed(packet)
 
@@ -440,7 +444,7 @@ def _never(talk: Talk) -> Finding:
     made.send('451-["message",{"_placeholder":true,"num":0}]')
     began = talk.time()
     ended = made.work(lambda: made.gone, 60.0)
-    return noted(f"{'ended' if ended else 'open'} after {talk.time() - began:.0f} s")
+    return made.recorded(f"{'ended' if ended else 'open'} after {talk.time() - began:.0f} s")
 
 
 _PLACE = '{"_placeholder":true,"num":%d}'

@@ -14,7 +14,7 @@ from rawsio.layer import record
 from rawsio.lazy import Pattern
 from rawsio.websocket.handshake import accept_key
 
-from .case import NotOffered
+from .case import Finding, NotOffered, noted
 from .talk import Stuck
 from .ws_wire import BINARY, CLOSE, PING, PONG, TEXT, F, Seen, encode, read_frame
 
@@ -30,6 +30,8 @@ __all__ = ["SID", "Asked", "Host", "Link", "host", "plain", "still_answers"]
 
 _DIGITS = Pattern(r"[0-9]{1,18}")
 _STEP = 0.004
+_MOST_LINES = 200
+"""Connections of one case at which a client connects without end."""
 SID = "abcdefghijklmnop0123"
 
 
@@ -152,7 +154,7 @@ class Host:
         if transport is not None:
             self.connections += 1
             self.lines.append(self.talk.adopt(transport))
-            if len(self.lines) > 500:
+            if len(self.lines) > _MOST_LINES:
                 raise Stuck("the client connects without end")
         for line in self.lines:
             self._read(line)
@@ -339,6 +341,11 @@ class Host:
             )
 
         return self.work(there, seconds)
+
+    def recorded(self, got: str, note: str = "") -> Finding:
+        """Record what a client did where there is no rule; it may not storm meanwhile."""
+        self.work(lambda: False, 0.05)
+        return noted(got, note)
 
     @property
     def gone(self) -> bool:

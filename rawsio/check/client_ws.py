@@ -178,7 +178,7 @@ def _bad(*frames: F) -> Send:
 
 
 def _bomb(talk: Talk) -> Finding:
-    made = host(talk, transports=["websocket"], reconnection=False)
+    made = host(talk, transports=["websocket"], reconnection=False, perMessageDeflate=True)
     asked = _asked(made)
     if "permessage-deflate" not in (asked.get("sec-websocket-extensions") or ""):
         raise NotOffered("the client offers no deflate")

@@ -289,8 +289,11 @@ def _sessions(talk: Talk) -> Finding:
     wire = None
     for number in range(2000):
         answer, wire = exchange(talk, "EIO=4&transport=polling", wire=wire)
-        if answer is None or answer.status != 200:
-            return noted(f"{number} sessions, then {answer.status if answer else 'no answer'}")
+        if answer is None or answer.status >= 500:
+            got = answer.status if answer else "no answer"
+            return failed(f"{number} sessions, then {got}")
+        if answer.status != 200:
+            return noted(f"{number} sessions, then {answer.status}")
     return noted("2000 sessions that nobody polls")
 
 
@@ -302,6 +305,8 @@ def _unpolled(talk: Talk) -> Finding:
     packets = echo.wrap(*["x" * 1000] * 100)
     for number in range(300):
         answer = session.send(*packets)
+        if answer is not None and answer.status >= 500:
+            return failed(f"{answer.status} after {number * 100} messages")
         if answer is None or answer.status != 200:
             return noted(f"cut after {number * 100} messages that nobody polled")
     return lax("30,000 messages of 1 KB are kept for a client that never polls")
@@ -314,6 +319,8 @@ def _packets(talk: Talk) -> Finding:
     took = talk.time() - began
     if answer is None:
         return failed("no answer", "it hangs")
+    if answer.status >= 500:
+        return failed(str(answer.status))
     return noted(f"{answer.status} after {took:.2f} s for 100,000 packets")
 
 

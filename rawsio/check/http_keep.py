@@ -44,6 +44,8 @@ def _idle(talk: Talk) -> Finding:
     wire = talk.dial()
     wire.send(talk.target.fill(GOOD))
     heard = hear(talk, wire)
+    if not heard.complete:
+        return failed(ended_by(wire, heard), "a faultless request is not answered")
     began = talk.time()
     if not wire.until_end(60.0):
         return noted(f"{ended_by(wire, heard)} for 60 s")
@@ -189,6 +191,8 @@ def _never(talk: Talk) -> Finding:
     began = talk.time()
     ended = wire.until_end(60.0)
     heard = read_answers(bytes(wire.heard), bool(wire.ended), ["POST"])
+    if any(status >= 500 for status in heard.statuses):
+        return failed(ended_by(wire, heard))
     if heard.complete or ended:
         return fine(f"{ended_by(wire, heard)} after {talk.time() - began:.0f} s")
     return lax(f"{ended_by(wire, heard)} after 60 s")

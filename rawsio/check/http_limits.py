@@ -52,6 +52,8 @@ def _long_line(talk: Talk) -> Finding:
     wire.send(talk.target.fill(line(f"GET {path}{'a' * (8000 - len(path) - 13)} HTTP/1.1")))
     heard = hear(talk, wire)
     got = ended_by(wire, heard)
+    if not (heard.complete or wire.ended) or any(status >= 500 for status in heard.statuses):
+        return failed(got)
     refused = not heard.answers or heard.statuses[0] in (400, 414, 431)
     return lax(got, "lines of 8000 bytes should be taken") if refused else fine(got)
 
@@ -113,6 +115,8 @@ def _connections(talk: Talk) -> Finding:
     heard = hear(talk, held[-1], seconds=5.0)
     if heard.statuses == [control(talk)]:
         return noted(f"{len(held)} connections; the last one is served")
+    if not held[-1].ended and not heard.complete:
+        return failed(f"{len(held)} connections", "the last one is neither served nor ended")
     return noted(f"{len(held)} connections; the last one: {ended_by(held[-1], heard)}")
 
 

@@ -329,6 +329,8 @@ def _kicked(*, close: bool) -> Send:
         ended = made.closed(1.0 if close else 0.4)
         if close:
             return fine(f"{said}, closed") if ended else failed(f"{said}", "closing was asked for")
+        if said is None and not ended:
+            return failed("the connection goes on", "41 was due")
         return fine("41") if said == "41" else lax(f"{said}, closed {ended}", "41 was due")
 
     return case

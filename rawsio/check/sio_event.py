@@ -441,6 +441,7 @@ _BAD_BINARY: list[tuple[object, ...]] = [
 def _never_comes(talk: Talk) -> Finding:
     made = client(talk)
     made.send(f'451-["message",{_ONE}]')
+    client(talk)  # raises Refused where nobody else is served meanwhile
     began = talk.time()
     ended = made.closed(120.0)
     took = talk.time() - began
@@ -452,6 +453,8 @@ def _total(talk: Talk) -> Finding:
     text = ",".join(_PLACE % n for n in range(10))
     made.send(f'4510-["message",{text}]', *[bytes(900_000)] * 10)
     packet = made.until(lambda p: isinstance(p, str) and "message-back" in p, 10.0)
+    if packet is None and not made.closed(0.5):
+        return failed("silence")
     return noted("9 MB in 10 attachments come back" if packet else "refused")
 
 

@@ -47,7 +47,10 @@ def _with(step: Step, offer: str = NAME) -> Callable[[Talk], Finding]:
             raise Refused(wrong)
         if agreed is None:
             raise NotOffered(f"declined: {offer}")
-        return step(Deflated(channel, agreed))
+        try:
+            return step(Deflated(channel, agreed))
+        except RemoteProtocolError as error:
+            return failed(str(error), "what came back cannot be inflated")
 
     return case
 

@@ -428,6 +428,7 @@ def _many_fragments(talk: Talk) -> Finding:
 def _unfinished(talk: Talk) -> Finding:
     channel = open_channel(talk)
     channel.wire.send(channel.dress([F(TEXT, b"hel", fin=False)]))
+    open_channel(talk)  # raises Refused where nobody else is served meanwhile
     began = talk.time()
     while talk.time() - began < 120.0 and not channel.wire.ended:
         frame = channel.next(1.0)

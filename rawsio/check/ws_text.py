@@ -215,6 +215,8 @@ def _tcp(talk: Talk) -> Finding:
     channel = open_channel(talk)
     channel.wire.send(encode(_close(1000)))
     channel.read_until_closed()
+    if channel.close_frame is None:
+        return failed(channel.said(), "a close frame was not answered")
     began = talk.time()
     if channel.wire.until_end(1.0):
         return fine(f"TCP ended {talk.time() - began:.2f} s behind the answer")

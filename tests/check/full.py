@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rawsio.check.catalogue import client_cases, server_cases
 from rawsio.check.runner import Result, counts
+from tests.check.mutants.__main__ import main as mutants
 
-from . import mutants
 from .world import check, check_client, contract
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main() -> int:
         wrong += [r for r in results if r.verdict in ("FAILED", "ERROR")]
     for result in wrong:
         print(f"{result.verdict} {result.id}: {result.got}; {result.note}")
-    return mutants.main([]) or bool(wrong)
+    return mutants([]) or bool(wrong)
 
 
 if __name__ == "__main__":
