@@ -30,9 +30,8 @@ def main(arguments: list[str]) -> int:
             for case in left:
                 reason = SURVIVORS.get(case.id)
                 surprises += reason is None
-                print(
-                    f"    {case.id} ({case.expect}): {reason or 'NOT CAUGHT: ' + found.missed.get(case.id, '')}"
-                )
+                missed = f"NOT CAUGHT: {found.missed.get(case.id)}"
+                print(f"    {case.id} ({case.expect}): {reason or missed}")
             for case_id in SURVIVORS.keys() & found.caught.keys():
                 surprises += 1
                 print(f"    {case_id}: caught, though it is listed as a survivor")
