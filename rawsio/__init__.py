@@ -13,7 +13,12 @@ from .lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.app.adapter import Adapter
+    from rawsio.app.broadcast import Broadcast
+    from rawsio.app.namespace import Namespace
     from rawsio.app.recovery import Recovery
+    from rawsio.app.reply import Reply
+    from rawsio.app.socket import Socket
+    from rawsio.client.socket import ClientSocket
     from rawsio.server.mounts import files
     from rawsio.server.static import folder
     from rawsio.socketio.msgpack import MsgpackParser
@@ -37,6 +42,11 @@ __all__ = [
     "Server",
     "Client",
     "connect",
+    "Socket",
+    "ClientSocket",
+    "Namespace",
+    "Broadcast",
+    "Reply",
     "folder",
     "files",
     "Adapter",
@@ -56,6 +66,11 @@ _HOMES = {
     "Server": "rawsio.server",
     "Client": "rawsio.client",
     "connect": "rawsio.client",
+    "Socket": "rawsio.app.socket",
+    "ClientSocket": "rawsio.client.socket",
+    "Namespace": "rawsio.app.namespace",
+    "Broadcast": "rawsio.app.broadcast",
+    "Reply": "rawsio.app.reply",
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
     "RedisAdapter": "rawsio.cluster",
@@ -71,4 +86,5 @@ _HOMES = {
     "Refused": "rawsio.errors",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

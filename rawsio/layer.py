@@ -45,7 +45,7 @@ from enum import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol, TypeVar
+    from typing import Any, Generic, Protocol, TypeVar
 
     from typing_extensions import dataclass_transform
 
@@ -53,7 +53,18 @@ if TYPE_CHECKING:
     UnitT = TypeVar("UnitT")
     EventT = TypeVar("EventT")
 
-__all__ = ["Role", "Closing", "Closed", "Failed", "record", "check_fields", "Layer"]
+else:
+
+    class Generic:
+        """What ``typing.Generic`` is to a type checker, without the import of ``typing``."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _item):
+            return cls
+
+
+__all__ = ["Role", "Closing", "Closed", "Failed", "Generic", "record", "check_fields", "Layer"]
 
 
 class Role(Enum):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.client.socket import Socket
+    from rawsio.client.socket import ClientSocket
     from rawsio.net.memory import Wire
 
 __all__ = ["TestKit"]
@@ -145,9 +145,9 @@ class TestKit:
         self.clients.append(made)
         return made
 
-    def connect(self, namespace: str = "/", **options: Any) -> Socket:
+    def connect(self, namespace: str = "/", **options: Any) -> ClientSocket:
         """Return a new client's socket, connected; raises what :func:`rawsio.connect` raises."""
-        socket: Socket = self.client(namespace, **options).main
+        socket = self.client(namespace, **options).main
         socket.connect().opening.result(PATIENCE)
         self.run()
         return socket
@@ -228,24 +228,25 @@ class TestKit:
 
     # What may go wrong
 
-    def wires(self, socket: Socket) -> list[Wire]:
+    def wires(self, socket: ClientSocket) -> list[Wire]:
         """Return the client's ends of the connections that a socket has now."""
         if not hasattr(socket, "client"):
             raise TypeError(f"a client's socket is expected, as of connect(), not {socket!r}")
-        return [stream.sock for stream in socket.client._wires.streams]
+        ends: list[Any] = [stream.sock for stream in socket.client._wires.streams]
+        return ends
 
-    def cut(self, socket: Socket, *, silent: bool = False) -> None:
+    def cut(self, socket: ClientSocket, *, silent: bool = False) -> None:
         """Break the connections of a client; ``silent``: nobody learns it but by its clock."""
         for wire in self.wires(socket):
             (wire.cut if silent else wire.reset)()
         self.run()
 
-    def stall(self, socket: Socket) -> None:
+    def stall(self, socket: ClientSocket) -> None:
         """Let a client read nothing any more, so that what is sent to it piles up."""
         for wire in self.wires(socket):
             wire.stalled = True
 
-    def resume(self, socket: Socket) -> None:
+    def resume(self, socket: ClientSocket) -> None:
         """Let it read again."""
         for wire in self.wires(socket):
             wire.stalled = False

@@ -25,12 +25,31 @@ from .log import ERROR
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from .layer import AnyLayer, Closing, Role
     from .log import Log
 
-    Reporter = Callable[[str, str, str, Any], None]
+    Reporter = Callable[[str, str, str, Any], object]
+
+    class Trace(Protocol):
+        """What a server is given as ``trace``; :class:`rawsio.Recorder` is one."""
+
+        def connection(self) -> Reporter:
+            """Return what is told about one connection."""
+            ...
+
+        def session(self, sid: str, /) -> Reporter:
+            """Return what is told about one session."""
+            ...
+
+    class ClientTrace(Protocol):
+        """The same for a client, which says what it is."""
+
+        def connection(self, role: Role, /) -> Reporter:
+            """Return what is told about one connection."""
+            ...
+
 
 __all__ = ["Guarded", "Traced", "recorder_at"]
 
@@ -43,7 +62,7 @@ class Guarded:
 
     __slots__ = ("_trace", "_log")
 
-    def __init__(self, trace: Any, log: Log) -> None:
+    def __init__(self, trace: Trace | ClientTrace, log: Log) -> None:
         self._trace = trace
         self._log = log
 
@@ -53,7 +72,8 @@ class Guarded:
 
     def session(self, sid: str) -> Reporter:
         """Return the reporter of one session."""
-        return self._reporter(self._trace.session, sid)
+        trace: Any = self._trace
+        return self._reporter(trace.session, sid)
 
     def _reporter(self, make: Callable[..., Reporter], *args: Any) -> Reporter:
         try:

@@ -8,7 +8,7 @@ another budget.  ``--examples N`` has the laws run with fewer examples than 20,0
 =============  ================================================================================
 prepare        environments under ``.interop``, node, npm packages, Chromium, Redis (run and full)
 lint           ruff check, ruff format --check
-types          mypy --strict
+types          mypy --strict; mypy and pyright on programs that use the public interface
 suite          the whole suite, 500 derandomised examples for each property, in two halves
 pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, and on this one
                with ``-O`` and with ``-bb -W error -X dev``: 50 examples (10 in run), two at a time
@@ -64,7 +64,7 @@ __all__ = ["SECTIONS", "Job", "main"]
 
 FOLDER = ROOT / ".interop"
 LOGS = FOLDER / "logs"
-LINT = ["ruff==0.17.6", "mypy==2.4.1"]
+LINT = ["ruff==0.17.6", "mypy==2.4.1", "pyright==1.1.414"]
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 RUN_SECONDS = 840.0
 """What the sections of ``run`` may take together; a job that is not done by then is killed."""
@@ -235,8 +235,9 @@ def lint(ctx: Context) -> None:
 
 
 def types(ctx: Context) -> None:
-    """Check types, strictly."""
+    """Check types, strictly: the package, and programs that use its public interface."""
     ctx.run(Job("mypy", [_lint_python(), "-m", "mypy"]))
+    ctx.run(Job("typing_api", [_lint_python(), "-m", "tests.typing_api"]))
 
 
 def suite(ctx: Context) -> None:

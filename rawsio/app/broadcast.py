@@ -23,10 +23,12 @@ from .reply import Collected, Gathering, Reply, check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Protocol
 
     from .adapter import Adapter
-    from .interfaces import NamespaceLike, Prepared, RuntimeLike
+    from .interfaces import FetchedSocket, NamespaceLike, Prepared, RuntimeLike
+    from .reply import Responses
 
     class Directed(Protocol):
         """A socket, as :class:`Direct` uses it."""
@@ -82,15 +84,15 @@ class Operators:
     def _operator(self) -> Broadcast:
         raise NotImplementedError
 
-    def to(self, *rooms: Any) -> Broadcast:
+    def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms, too; a socket's id is a room."""
         return self._operator().including(room_names(rooms))
 
-    def in_(self, *rooms: Any) -> Broadcast:
+    def in_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms: another word for :meth:`to`."""
         return self._operator().including(room_names(rooms))
 
-    def except_(self, *rooms: Any) -> Broadcast:
+    def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Leave the members of these rooms out."""
         return self._operator().excluding(room_names(rooms))
 
@@ -125,7 +127,7 @@ class Operators:
         """Send an event named ``message``."""
         self._operator().broadcast_event("message", args)
 
-    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
+    def emit_with_ack(self, name: str | int, *args: Any) -> Reply[Responses[Any]]:
         """Send an event and gather the acknowledgements of everybody who received it.
 
         The reply ends with :class:`~rawsio.app.reply.Responses`: when all have answered or
@@ -133,17 +135,17 @@ class Operators:
         """
         return self._operator().broadcast_question(name, args)
 
-    def fetch_sockets(self) -> Reply:
+    def fetch_sockets(self) -> Reply[Collected[FetchedSocket]]:
         """Return the sockets that are addressed, as the result of a reply."""
         return self._operator().fetch()
 
-    def sockets_join(self, *rooms: Any) -> None:
+    def sockets_join(self, *rooms: str | Iterable[str]) -> None:
         """Make all of them join rooms, but for who would be in more than ``limits.rooms``."""
         names = room_names(rooms)
         for adapter, targets in self._operator().addressed():
             adapter.namespace.host.call(adapter.add_sockets, targets, names)
 
-    def sockets_leave(self, *rooms: Any) -> None:
+    def sockets_leave(self, *rooms: str | Iterable[str]) -> None:
         """Make all of them leave rooms."""
         names = room_names(rooms)
         for adapter, targets in self._operator().addressed():
@@ -212,11 +214,11 @@ class Broadcast(Operators):
                 event.args = snapshot(event.args)
             host.call(space.adapter.broadcast, prepared, targets)
 
-    def broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply:
+    def broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply[Responses[Any]]:
         """Encode an event that asks for acknowledgements; gather them in a reply."""
         targets = self._targets
         host = self._space.host
-        reply = Reply(host)
+        reply: Reply[Responses[Any]] = Reply(host)
         questions = []
         for space in self._space.each():
             event = Event(space.name, [name, *args], space.next_id())
@@ -225,10 +227,10 @@ class Broadcast(Operators):
         host.call(_ask, questions, targets, reply, seconds)
         return reply
 
-    def fetch(self) -> Reply:
+    def fetch(self) -> Reply[Collected[FetchedSocket]]:
         """Return the sockets that are addressed, as the result of a reply."""
         host = self._space.host
-        reply = Reply(host)
+        reply: Reply[Collected[FetchedSocket]] = Reply(host)
         host.call(_fetch, self.addressed(), reply, host)
         return reply
 
@@ -263,8 +265,12 @@ def _forget_in(space: NamespaceLike, packet_id: int, sids: tuple[str, ...]) -> N
             socket.forget(packet_id)
 
 
-def _fetch(addressed: list[tuple[Adapter, Targets]], reply: Reply, host: RuntimeLike) -> None:
-    found = Collected()
+def _fetch(
+    addressed: list[tuple[Adapter, Targets]],
+    reply: Reply[Collected[FetchedSocket]],
+    host: RuntimeLike,
+) -> None:
+    found: Collected[FetchedSocket] = Collected()
     left = [len(addressed)]
 
     def collect(part: Reply) -> None:
@@ -329,15 +335,15 @@ class Direct:
         """Address everybody else on this server, with these flags."""
         return self.broadcast.local
 
-    def to(self, *rooms: Any) -> Broadcast:
+    def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms but this socket."""
         return self.broadcast.to(*rooms)
 
-    def in_(self, *rooms: Any) -> Broadcast:
+    def in_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms but this socket: another word for :meth:`to`."""
         return self.broadcast.to(*rooms)
 
-    def except_(self, *rooms: Any) -> Broadcast:
+    def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address everybody else but the members of these rooms."""
         return self.broadcast.except_(*rooms)
 

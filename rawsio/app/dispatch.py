@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .handler_queue import HandlerQueue, Steps
     from .handlers import Handlers
+    from .listeners import Hooks
 
 __all__ = ["await_result", "handlers_of", "is_awaitable", "run_event"]
 
@@ -71,7 +72,7 @@ class _EventRun(HandlerChain):
         "_ran",
     )
 
-    def __init__(self, peer: HandlerQueue, socket: Any, event: Event) -> None:
+    def __init__(self, peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None) -> None:
         super().__init__(peer.host, [])
         self._peer = peer
         self._socket = socket
@@ -84,13 +85,10 @@ class _EventRun(HandlerChain):
         self._at = -1
         self._failed = False
         self._ran = False
-        self._steps = self._before()
+        self._steps = [] if hooks is None else self._before(hooks)
         self._steps.append((Step.INTERNAL, self._add_handlers, ()))
 
-    def _before(self) -> Steps:
-        hooks = self._socket.hooks
-        if hooks is None:
-            return []
+    def _before(self, hooks: Hooks) -> Steps:
         args = self._event.args
         steps: Steps = [(Step.CALL, fn, tuple(args)) for fn in hooks.incoming]
         self._guards = len(steps)
@@ -181,15 +179,18 @@ def _given(value: Any) -> Any:
     return value
 
 
-def run_event(peer: HandlerQueue, socket: Any, event: Event) -> bool:
-    """Run an event through listeners, middleware and handlers: a job."""
+def run_event(peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None = None) -> bool:
+    """Run an event through listeners, middleware and handlers: a job.
+
+    ``hooks`` are the socket's, unless others are given.
+    """
     if socket.state is State.DISMISSED or socket.state is State.GONE:
         return True
-    return _EventRun(peer, socket, event).run()
+    return _EventRun(peer, socket, event, socket.hooks if hooks is None else hooks).run()
 
 
 def await_result(peer: HandlerQueue, socket: Any, event: Event, coroutine: Any) -> bool:
     """Go on with an event whose only handler gave a coroutine: a job."""
-    run = _EventRun(peer, socket, event)
+    run = _EventRun(peer, socket, event, None)
     run.add_result(coroutine)
     return run.run()

@@ -13,8 +13,9 @@ The names that the library raises itself (:data:`LIBRARY`) live in a table of th
 are looked up in the other one only, so a client that sends an event named ``drain`` or ``error``
 reaches nobody.
 
-Left out: running them, one after the other (:mod:`rawsio.app.handler_queue`), and what becomes of
-what they return (:mod:`rawsio.app.dispatch`).
+The methods that register them are in :mod:`rawsio.app.listeners`, running them one after the
+other is in :mod:`rawsio.app.handler_queue`, and what becomes of what they return in
+:mod:`rawsio.app.dispatch`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ __all__ = [
     "LIBRARY",
     "Handler",
     "Handlers",
-    "Listening",
     "check_catch_all",
     "check_function",
     "check_kind",
@@ -203,63 +203,6 @@ class Handlers:
             table[name] = left
         else:
             table.pop(name, None)
-
-
-class Listening:
-    """``on``, ``once`` and ``off``, for whatever has a table of handlers."""
-
-    __slots__ = ()
-
-    _takes_socket = False
-
-    def _own_handlers(self) -> Handlers:
-        raise NotImplementedError
-
-    def _own_host(self) -> RuntimeLike:
-        raise NotImplementedError
-
-    def on(
-        self,
-        name: str | int,
-        handler: AnyFunction | None = None,
-        *,
-        ack: bool = False,
-        concurrent: bool = False,
-    ) -> Any:
-        """Call a function for each event of this name; also a decorator.
-
-        The value that it returns is the acknowledgement: a tuple means several values, nothing an
-        empty one, ``(None,)`` a null.  ``ack=True`` passes a function ``ack(*values)`` as the last
-        argument instead, to be called later, from any thread, or never.  ``concurrent=True``
-        lets the next event start before this handler has ended.  Returns the function unchanged.
-        ``ValueError`` if no event can ever have that name.
-        """
-        check_listenable(name)
-        if handler is None:
-            return partial(self._listen, name, ack=ack, concurrent=concurrent)
-        return self._listen(name, handler, ack=ack, concurrent=concurrent)
-
-    def once(
-        self, name: str | int, handler: AnyFunction | None = None, *, ack: bool = False
-    ) -> Any:
-        """Call a function for the next event of this name only; otherwise as :meth:`on`."""
-        check_listenable(name)
-        if handler is None:
-            return partial(self._listen, name, ack=ack, once=True)
-        return self._listen(name, handler, ack=ack, once=True)
-
-    def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
-        """Take off a function, or all of this name."""
-        check_kind(name)
-        self._own_handlers().remove(name, handler)
-
-    def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
-        made = Handler(handler, takes_socket=self._takes_socket, **options)
-        host = self._own_host()
-        host.expect(handler)
-        warn_of_near_miss(host, name, LIBRARY)
-        self._own_handlers().add(name, made)
-        return handler
 
 
 def check_function(fn: Any, what: str) -> None:

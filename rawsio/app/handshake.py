@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
+    from rawsio.http.messages import Request
+
+    from .interfaces import Connection
+
     class First(Protocol):
         """The first request of a session (:class:`rawsio.http.Request` is one)."""
 
         @property
         def target(self) -> str:
             """The request target."""
+            ...
 
         @property
         def headers(self) -> Iterable[tuple[str, str]]:
             """The header fields, in their order."""
+            ...
 
 
 __all__ = ["HandshakeRequest", "Handshake"]
@@ -82,7 +88,9 @@ class Handshake:
 
     __slots__ = ("auth", "_opening", "_sink", "_headers", "_query")
 
-    def __init__(self, opening: HandshakeRequest, auth: Any = None, sink: Any = None) -> None:
+    def __init__(
+        self, opening: HandshakeRequest, auth: Any = None, sink: Connection | None = None
+    ) -> None:
         self.auth: Any = {} if auth is None else auth
         self._opening = opening
         self._sink = sink
@@ -90,15 +98,20 @@ class Handshake:
         self._query: dict[str, str] | None = None
 
     @property
-    def request(self) -> Any:
+    def _conn(self) -> Connection:
+        if self._sink is None:
+            raise RuntimeError("this handshake was made without a connection")
+        return self._sink
+
+    @property
+    def request(self) -> Request:
         """The first request of the session (:class:`rawsio.http.Request`)."""
-        return self._sink.request
+        return self._conn.request
 
     @property
     def certificate(self) -> dict[str, Any] | None:
         """The certificate that the client has shown (mutual TLS), or ``None``; see ``conn``."""
-        found: dict[str, Any] | None = self._sink.certificate
-        return found
+        return self._conn.certificate
 
     @property
     def headers(self) -> dict[str, str]:

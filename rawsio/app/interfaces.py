@@ -18,13 +18,25 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar, overload
 
+    from rawsio.http.messages import Request
     from rawsio.limits import Limits
+    from rawsio.net.tcp_info import TCPInfo
 
     Done = Callable[[Any, BaseException | None], None]
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
-__all__ = ["Handle", "Prepared", "RuntimeLike", "SessionPort", "NamespaceLike", "MultiplexerLike"]
+__all__ = [
+    "Connection",
+    "FetchedSocket",
+    "Handle",
+    "RuntimeLike",
+    "MultiplexerLike",
+    "Prepared",
+    "SessionPort",
+    "NamespaceLike",
+]
 
 if TYPE_CHECKING:
 
@@ -115,25 +127,98 @@ if TYPE_CHECKING:
         ) -> None:
             """Write one line of log."""
 
-    class SessionPort(Protocol):
-        """One Engine.IO session as a peer writes to it; also what users see as ``socket.conn``.
+    class Connection(Protocol):
+        """One Engine.IO session as users see it: ``socket.conn``."""
 
-        No method raises, and after the end of the session all do nothing.
-        """
+        @property
+        def id(self) -> str:
+            """The Engine.IO session id, a secret."""
+            ...
+
+        @property
+        def transport(self) -> str:
+            """``"polling"`` or ``"websocket"``, as it is now."""
+            ...
+
+        @property
+        def address(self) -> str:
+            """Where the client's first request came from."""
+            ...
+
+        @property
+        def certificate(self) -> dict[str, Any] | None:
+            """The certificate that the client has shown (mutual TLS), or ``None``."""
+            ...
+
+        @property
+        def tcp_info(self) -> TCPInfo | None:
+            """What the kernel knows of the TCP connection now; ``None`` where it knows nothing."""
+            ...
+
+        @property
+        def request(self) -> Request:
+            """The first request of the session."""
+            ...
+
+        @property
+        def buffered_amount(self) -> int:
+            """Bytes that wait for the client to take them."""
+            ...
 
         @property
         def writable(self) -> bool:
             """Whether little enough waits to be sent that a volatile packet may join it."""
+            ...
+
+        @overload
+        def on(self, name: str, fn: None = None, /) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def on(self, name: str, fn: FunctionT, /) -> FunctionT: ...
+
+        def close(self, reason: str = ..., /) -> None:
+            """End the session, and with it every socket of the connection."""
+
+    class FetchedSocket(Protocol):
+        """What ``fetch_sockets`` gives: a socket of this server, or of another one."""
 
         @property
-        def buffered_amount(self) -> int:
-            """Bytes that wait for the peer to take them."""
+        def id(self) -> str:
+            """Its id."""
+            ...
+
+        @property
+        def rooms(self) -> frozenset[str]:
+            """The rooms that it is in."""
+            ...
+
+        @property
+        def handshake(self) -> Any:
+            """How the client introduced itself."""
+            ...
+
+        data: Any
+        """What the application keeps with it; of another server's socket it is a copy."""
+
+        def emit(self, name: str | int, /, *args: Any) -> None:
+            """Send an event to it."""
+
+        def join(self, *rooms: str | Iterable[str]) -> None:
+            """Put it into rooms."""
+
+        def leave(self, *rooms: str | Iterable[str]) -> None:
+            """Take it out of rooms."""
+
+        def disconnect(self, *, close: bool = False) -> None:
+            """Disconnect it; ``close`` ends its whole connection."""
+
+    class SessionPort(Connection, Protocol):
+        """One Engine.IO session as a peer writes to it.
+
+        No method raises, and after the end of the session all do nothing.
+        """
 
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages: ``str``, ``bytes``, or ``Prepared`` in place of several."""
-
-        def close(self, reason: str, /) -> None:
-            """End the session; ``Peer.ended`` may be called for it, at once or later."""
 
         def pause(self, paused: bool, /) -> None:  # noqa: FBT001
             """Stop or go on reading: the queue of events is over its limit, or no longer."""
@@ -203,4 +288,6 @@ if TYPE_CHECKING:
             """Disconnect every socket of the connection and close it."""
 
 else:
-    Handle = Prepared = RuntimeLike = SessionPort = NamespaceLike = MultiplexerLike = object
+    Connection = FetchedSocket = Handle = Prepared = RuntimeLike = SessionPort = NamespaceLike = (
+        MultiplexerLike
+    ) = object

@@ -22,22 +22,21 @@ from rawsio.log import ERROR
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect
 
 from .adapter import Targets
+from .listeners import SocketListening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from rawsio.socketio.packets import Event
 
     from .handlers import Handlers
     from .handshake import Handshake, HandshakeRequest
-    from .interfaces import MultiplexerLike, NamespaceLike, Prepared
+    from .interfaces import MultiplexerLike, Prepared
+    from .namespace import Namespace
     from .reply import Reply
 
-    AnyFunction = Callable[..., Any]
-
-__all__ = ["Acknowledge", "Hooks", "Member", "State"]
+__all__ = ["Acknowledge", "Member", "State"]
 
 
 class State(Enum):
@@ -57,18 +56,7 @@ class State(Enum):
 _OPEN, _OPENING = State.OPEN, State.OPENING
 
 
-class Hooks:
-    """What few sockets have: middleware for events, and listeners for all of them."""
-
-    __slots__ = ("middleware", "incoming", "outgoing")
-
-    def __init__(self) -> None:
-        self.middleware: tuple[AnyFunction, ...] = ()
-        self.incoming: tuple[AnyFunction, ...] = ()
-        self.outgoing: tuple[AnyFunction, ...] = ()
-
-
-class Member:
+class Member(SocketListening):
     """A socket as its namespace, adapter and peer use it; everything on the loop's thread."""
 
     __slots__ = (
@@ -78,7 +66,6 @@ class Member:
         "recovered",
         "session",
         "handlers",
-        "hooks",
         "_peer",
         "_opening",
         "_auth",
@@ -90,18 +77,18 @@ class Member:
     def __init__(
         self,
         sid: str,
-        namespace: NamespaceLike,
+        namespace: Namespace,
         peer: MultiplexerLike,
         opening: HandshakeRequest,
         auth: Any,
     ) -> None:
+        super().__init__()
         self.id = sid
         self.namespace = namespace
         self.state = State.OPENING
         self.recovered = False
         self.session: Any = None
         self.handlers: Handlers | None = None
-        self.hooks: Hooks | None = None
         self._peer = peer
         self._opening = opening
         self._auth = auth

@@ -22,20 +22,23 @@ from itertools import count
 
 from .adapter import Adapter
 from .broadcast import Broadcast, Operators
-from .handlers import Handler, Handlers, Listening, check_function
+from .handlers import Handler, Handlers, check_function
 from .lifecycle_events import ServerEventRun
+from .listeners import Listening
 from .reply import Reply
 from .socket import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar, overload
 
     from .handshake import HandshakeRequest
     from .interfaces import MultiplexerLike, RuntimeLike
+    from .reply import Collected
 
     AnyFunction = Callable[..., Any]
+    FunctionT = TypeVar("FunctionT", bound=AnyFunction)
 
 __all__ = ["Namespace", "ParentNamespace", "Sockets", "new_id"]
 
@@ -155,7 +158,7 @@ class Namespace(Listening, Operators):
     def _own_host(self) -> RuntimeLike:
         return self.host
 
-    def use(self, middleware: AnyFunction) -> AnyFunction:
+    def use(self, middleware: FunctionT) -> FunctionT:
         """Call ``middleware(socket)`` for every client that asks to enter; also a decorator.
 
         It refuses by raising (or returning) :class:`~rawsio.errors.Refused`, or by returning
@@ -167,7 +170,18 @@ class Namespace(Listening, Operators):
         self.middleware = (*self.middleware, middleware)
         return middleware
 
-    def on_server(self, name: str, handler: AnyFunction | None = None) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def on_server(
+            self, name: str, handler: None = None
+        ) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def on_server(self, name: str, handler: FunctionT) -> FunctionT: ...
+
+    def on_server(
+        self, name: str, handler: FunctionT | None = None
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Call a function for each ``server_side_emit`` of another server; also a decorator.
 
         ``ValueError`` for a name that :meth:`server_side_emit` refuses.
@@ -177,7 +191,7 @@ class Namespace(Listening, Operators):
             return partial(self._hear_servers, name)
         return self._hear_servers(name, handler)
 
-    def _hear_servers(self, name: str, fn: AnyFunction) -> AnyFunction:
+    def _hear_servers(self, name: str, fn: FunctionT) -> FunctionT:
         handlers, made = self._server_handlers.get(name, ()), Handler(fn)
         self.host.expect(fn)
         self._server_handlers[name] = (*handlers, made)
@@ -198,7 +212,7 @@ class Namespace(Listening, Operators):
 
     # The cluster
 
-    def server_side_emit(self, name: str, *args: Any) -> Reply:
+    def server_side_emit(self, name: str, *args: Any) -> Reply[Collected[Any]]:
         """Send an event to the other servers of the cluster; the reply is their list of answers.
 
         Without a cluster there are none, and the reply is an empty list at once.  ``ValueError``
@@ -287,7 +301,7 @@ class ParentNamespace(Namespace):
         child.handlers.library.update(self.handlers.library)
         child._server_handlers.update(self._server_handlers)
 
-    def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
+    def _listen(self, name: str | int, handler: FunctionT, **options: bool) -> FunctionT:
         for child in self.children.values():
             child.handlers.add(name, Handler(handler, takes_socket=True, **options))
         return super()._listen(name, handler, **options)
@@ -298,14 +312,14 @@ class ParentNamespace(Namespace):
             child.handlers.remove(name, handler)
         super().off(name, handler)
 
-    def use(self, middleware: AnyFunction) -> AnyFunction:
+    def use(self, middleware: FunctionT) -> FunctionT:
         """Call ``middleware(socket)`` for every client that asks to enter any child."""
         check_function(middleware, "middleware")
         for child in self.children.values():
             child.use(middleware)
         return super().use(middleware)
 
-    def _hear_servers(self, name: str, fn: AnyFunction) -> AnyFunction:
+    def _hear_servers(self, name: str, fn: FunctionT) -> FunctionT:
         for child in self.children.values():
             child._hear_servers(name, fn)
         return super()._hear_servers(name, fn)

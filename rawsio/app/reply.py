@@ -18,6 +18,7 @@ from __future__ import annotations
 import sys
 
 from rawsio.errors import ConnectionClosed
+from rawsio.layer import Generic
 from rawsio.log import ERROR
 
 TYPE_CHECKING = False
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
+    from typing_extensions import TypeVar
+
     from .interfaces import Handle, RuntimeLike
+
+    T = TypeVar("T", default=Any)
+else:
+    T = None
 
 __all__ = ["Reply", "Responses", "Collected", "Gathering", "as_values", "check_seconds", "value_of"]
 
@@ -74,8 +81,8 @@ def check_seconds(seconds: Any) -> None:
         raise ValueError(f"a timeout is not below zero seconds, as {seconds!r} is")
 
 
-class Reply:
-    """What the other end will answer.
+class Reply(Generic[T]):
+    """What the other end will answer; ``T`` is the type of the answer, ``Any`` if it is left out.
 
     ``result()`` gives the value that was acknowledged: ``None`` for an empty acknowledgement, a
     tuple for several values.  It raises ``TimeoutError`` when the time given to ``timeout(...)``
@@ -89,7 +96,7 @@ class Reply:
         self._state = _PENDING
         self._value: Any = None
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Reply], None]] = []
+        self._callbacks: list[Callable[[Reply[T]], object]] = []
         self._timer: Handle | None = None
 
     # For whoever waits
@@ -107,7 +114,7 @@ class Reply:
         """Tell whether :meth:`cancel` ended it."""
         return self._state == _CANCELLED
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """Return the answer; block until it is there, at most ``timeout`` seconds.
 
         ``TimeoutError`` if it was not there in time (the reply goes on waiting).  On the thread
@@ -119,7 +126,8 @@ class Reply:
             self._host.wait(self, timeout)
         if self._error is not None:
             raise self._error
-        return self._value
+        answer: T = self._value
+        return answer
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error it ended with, or ``None``; waits as :meth:`result` does."""
@@ -128,7 +136,7 @@ class Reply:
             self._host.wait(self, timeout)
         return self._error
 
-    def add_done_callback(self, callback: Callable[[Reply], None]) -> None:
+    def add_done_callback(self, callback: Callable[[Reply[T]], object]) -> None:
         """Call ``callback(reply)`` when it is over: on the loop thread, or now if it is."""
         code = getattr(callback, "__code__", None)
         if code is not None and code.co_flags & _COROUTINE:
@@ -145,7 +153,7 @@ class Reply:
         self._finish(_CANCELLED, None, ConnectionClosed("the reply was cancelled"))
         return True
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, T]:
         if self._state == _PENDING:
             # Whoever awaits is a task of asyncio, so it has been imported by somebody.
             loop = sys.modules["asyncio"].get_running_loop()
@@ -160,7 +168,7 @@ class Reply:
 
     # For whoever ends it (on the loop thread)
 
-    def resolve(self, value: Any) -> None:
+    def resolve(self, value: T) -> None:
         """End it with a value; does nothing if it is over."""
         if self._state == _PENDING:
             self._finish(_DONE, value, None)
@@ -220,7 +228,7 @@ def _wake(future: Any) -> None:
         future.set_result(None)
 
 
-class Responses(list[object]):
+class Responses(list[T]):
     """What the sockets answered to a broadcast, in the order in which they did.
 
     ``answers`` maps the id of a socket to its answer, ``missing`` names those that did not answer
@@ -231,13 +239,13 @@ class Responses(list[object]):
     ([1, None], 1, ['c'])
     """
 
-    def __init__(self, answers: dict[str, Any], missing: Iterable[str] = ()) -> None:
+    def __init__(self, answers: dict[str, T], missing: Iterable[str] = ()) -> None:
         super().__init__(answers.values())
         self.answers = answers
         self.missing = list(missing)
 
 
-class Collected(list[object]):
+class Collected(list[T]):
     """What the servers of a cluster gave; ``missing`` names those that did not answer in time.
 
     >>> result = Collected([1, 2], ["aB3xY9"])
@@ -245,7 +253,7 @@ class Collected(list[object]):
     ([1, 2], ['aB3xY9'])
     """
 
-    def __init__(self, items: Iterable[object] = (), missing: Iterable[str] = ()) -> None:
+    def __init__(self, items: Iterable[T] = (), missing: Iterable[str] = ()) -> None:
         super().__init__(items)
         self.missing = list(missing)
 

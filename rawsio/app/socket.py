@@ -19,24 +19,24 @@ from rawsio.socketio.packets import Event
 
 from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, Direct, room_names
-from .handlers import Handlers, Listening, check_function, check_plain, without_last
+from .handlers import Handlers
 from .handshake import Handshake
-from .member import Hooks, Member, State
+from .member import Member, State
 from .reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from typing import Any
 
-    from .interfaces import RuntimeLike, SessionPort
+    from rawsio.http.messages import Request
 
-    AnyFunction = Callable[..., Any]
+    from .interfaces import Connection, RuntimeLike
 
 __all__ = ["Socket"]
 
 
-class Socket(Listening, Member):
+class Socket(Member):
     """One client in one namespace; see the module's essay.
 
     ``id`` names it, for others too (it is a room that only this socket is in); the id of the
@@ -54,7 +54,7 @@ class Socket(Listening, Member):
         return self.state is State.OPEN
 
     @property
-    def conn(self) -> SessionPort:
+    def conn(self) -> Connection:
         """The Engine.IO session that carries it."""
         return self._peer.sink
 
@@ -66,7 +66,7 @@ class Socket(Listening, Member):
         return self._handshake
 
     @property
-    def request(self) -> Any:
+    def request(self) -> Request:
         """The first request of the session, the same as ``handshake.request``."""
         return self.handshake.request
 
@@ -97,77 +97,6 @@ class Socket(Listening, Member):
 
     def _own_host(self) -> RuntimeLike:
         return self.namespace.host
-
-    def _own_hooks(self) -> Hooks:
-        if self.hooks is None:
-            self.hooks = Hooks()
-        return self.hooks
-
-    def use(self, middleware: AnyFunction) -> AnyFunction:
-        """Call ``middleware(name, args)`` before the handlers of each incoming event.
-
-        Whatever it raises stops the event, and so does whatever it returns but ``None`` and
-        ``True``: nobody handles or acknowledges it, and handlers of ``error`` are called with the
-        exception; without any it is logged, unless it is :class:`~rawsio.errors.Refused` (or
-        ``False``, which means that).  ``args`` is a list, and may be changed in place.
-        """
-        check_function(middleware, "middleware")
-        self._own_host().expect(middleware)
-        hooks = self._own_hooks()
-        hooks.middleware = (*hooks.middleware, middleware)
-        return middleware
-
-    def on_any(self, listener: AnyFunction) -> AnyFunction:
-        """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
-        check_function(listener, "a listener")
-        self._own_host().expect(listener)
-        hooks = self._own_hooks()
-        hooks.incoming = (*hooks.incoming, listener)
-        return listener
-
-    def prepend_any(self, listener: AnyFunction) -> AnyFunction:
-        """As :meth:`on_any`, before the listeners that are there."""
-        check_function(listener, "a listener")
-        self._own_host().expect(listener)
-        hooks = self._own_hooks()
-        hooks.incoming = (listener, *hooks.incoming)
-        return listener
-
-    @property
-    def listeners_any(self) -> tuple[AnyFunction, ...]:
-        """The listeners of :meth:`on_any`, in their order."""
-        return () if self.hooks is None else self.hooks.incoming
-
-    def off_any(self, listener: AnyFunction | None = None) -> None:
-        """Take off one listener of :meth:`on_any`, or all."""
-        hooks = self._own_hooks()
-        left = without_last(hooks.incoming, lambda fn: fn == listener)
-        hooks.incoming = left if listener is not None else ()
-
-    def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
-        """Call ``listener(name, *args)`` for every event that is sent to this socket."""
-        check_plain(listener, "a listener of outgoing events")
-        hooks = self._own_hooks()
-        hooks.outgoing = (*hooks.outgoing, listener)
-        return listener
-
-    def prepend_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
-        """As :meth:`on_any_outgoing`, before the listeners that are there."""
-        check_plain(listener, "a listener of outgoing events")
-        hooks = self._own_hooks()
-        hooks.outgoing = (listener, *hooks.outgoing)
-        return listener
-
-    @property
-    def listeners_any_outgoing(self) -> tuple[AnyFunction, ...]:
-        """The listeners of :meth:`on_any_outgoing`, in their order."""
-        return () if self.hooks is None else self.hooks.outgoing
-
-    def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
-        """Take off one listener of :meth:`on_any_outgoing`, or all."""
-        hooks = self._own_hooks()
-        left = without_last(hooks.outgoing, lambda fn: fn == listener)
-        hooks.outgoing = left if listener is not None else ()
 
     # Sending
 
@@ -241,19 +170,19 @@ class Socket(Listening, Member):
         """Address everybody else on this server."""
         return self.broadcast.local
 
-    def to(self, *rooms: Any) -> Broadcast:
+    def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms but this socket."""
         return self.broadcast.to(*rooms)
 
-    def in_(self, *rooms: Any) -> Broadcast:
+    def in_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms but this socket: another word for :meth:`to`."""
         return self.to(*rooms)
 
-    def except_(self, *rooms: Any) -> Broadcast:
+    def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address everybody else but the members of these rooms."""
         return self.broadcast.except_(*rooms)
 
-    def join(self, *rooms: Any) -> None:
+    def join(self, *rooms: str | Iterable[str]) -> None:
         """Join rooms; nothing happens if the socket has ended.
 
         ``LocalProtocolError`` if it would be in more than ``limits.rooms``.
@@ -265,7 +194,7 @@ class Socket(Listening, Member):
             raise LocalProtocolError(f"a socket may be in {host.limits.rooms} rooms at most")
         host.call(self.enter, names)
 
-    def leave(self, *rooms: Any) -> None:
+    def leave(self, *rooms: str | Iterable[str]) -> None:
         """Leave rooms; the one with its own id cannot be left."""
         self.namespace.host.call(self.quit, room_names(rooms))
 

@@ -41,4 +41,5 @@ _HOMES = {
     "server_cases": "rawsio.check.catalogue",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -25,12 +25,13 @@ What is left out: asking for names without waiting, proxies, cookies, and Socket
 from __future__ import annotations
 
 from enum import Enum
-from functools import partial
 from os import urandom
 
 from rawsio.app.handler_queue import HandlerQueue
 from rawsio.app.handlers import Handler
 from rawsio.app.lifecycle_events import announce
+from rawsio.app.listeners import Listening
+from rawsio.app.reply import check_seconds
 from rawsio.engineio.client.session import EngineIOClient
 from rawsio.engineio.packets import Opened
 from rawsio.errors import ConnectionClosed, LocalProtocolError, leaves_the_loop
@@ -39,8 +40,8 @@ from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Disconnect
 from rawsio.stack import prepare, preparer
 
-from .connector import CLOSED, ClientRuntime, Connector, Loop, Runnable
-from .membership import ClientHandlers, Membership, Space, check_client_name
+from .connector import CLOSED, ClientRuntime, Connector, Loop
+from .membership import MANAGED, ClientHandlers, Membership, Space, check_client_name
 from .options import (
     CLIENT_LIMITS,
     Backoff,
@@ -54,16 +55,26 @@ from .options import (
     parse_url,
 )
 from .session import ClientSession, reason_of_end
-from .socket import Socket
+from .socket import ClientSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-    from typing import Any, NoReturn
+    from ssl import SSLContext
+    from typing import Any, NoReturn, TypeVar
 
+    from typing_extensions import Unpack
+
+    from rawsio.app.handlers import Handlers
     from rawsio.limits import Limits
+    from rawsio.socketio.connection import Parser
     from rawsio.stack import Prepared
+    from rawsio.trace import ClientTrace
+
+    from .options import Auth, ClientKeywords, ConnectKeywords, Fields, Parameters
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Client", "State", "connect"]
 
@@ -81,7 +92,7 @@ class State(Enum):
     """``close`` was called: it never connects again."""
 
 
-class Client(Runnable):
+class Client(Listening):
     """A connection to a Socket.IO server; see the module's essay.
 
     ``url`` is ``http(s)://host[:port][/namespace][?query]``.  ``auth`` is what each CONNECT
@@ -91,25 +102,30 @@ class Client(Runnable):
     handlers on threads.  ``trace`` is a :class:`rawsio.Recorder` of what passes.  ``world`` is for
     those who bring a loop and a network of their own (:class:`rawsio.testing.TestKit` is one).  All
     further options, by name, are the fields of :class:`~rawsio.client.options.ClientOptions`.
+
+    Its own events, for ``on``, ``once`` and ``off``, are ``reconnect_attempt(number)``,
+    ``reconnect(number)``, ``reconnect_error(error)`` and ``reconnect_failed()``; those of a
+    namespace are its socket's.
     """
 
     hooks = None
+    _raised = MANAGED
 
     def __init__(  # noqa: PLR0913 - what the user brings along, all but one by keyword
         self,
         url: str,
         *misplaced: NoReturn,
-        auth: Any = None,
-        headers: Any = None,
-        query: Any = None,
-        tls: Any = None,
+        auth: Auth | None = None,
+        headers: Fields | Callable[[], Fields | None] | None = None,
+        query: Parameters | None = None,
+        tls: SSLContext | None = None,
         executor: Executor | None = None,
         limits: Limits | None = None,
-        parser: Any = None,
-        trace: Any = None,
+        parser: Parser | None = None,
+        trace: ClientTrace | None = None,
         random_bytes: Callable[[int], bytes] = urandom,
         world: Any = None,
-        **options: Any,
+        **options: Unpack[ClientKeywords],
     ) -> None:
         check_named(misplaced)
         self.options, self.address = make_options(options), parse_url(url)
@@ -128,7 +144,7 @@ class Client(Runnable):
         self.state = State.IDLE
         self.queue = HandlerQueue(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
         self.handlers, self.space = ClientHandlers(), Space("the client", self.host)
-        self.sockets: dict[str, Socket] = {}
+        self.sockets: dict[str, ClientSocket] = {}
         self._session: ClientSession | None = None
         self._backoff = Backoff(self.options, random_bytes)
         self._timer: Any = None
@@ -137,7 +153,7 @@ class Client(Runnable):
 
     # Namespaces
 
-    def socket(self, namespace: str, auth: Any = None) -> Socket:
+    def socket(self, namespace: str, auth: Auth | None = None) -> ClientSocket:
         """Return the socket of a namespace, made (and on its way in) if it is new.
 
         ``auth`` is for this namespace alone.
@@ -145,7 +161,7 @@ class Client(Runnable):
         known = self.sockets.get(namespace) if isinstance(namespace, str) else None
         return known if known is not None else self._socket(namespace, auth).connect()
 
-    def _socket(self, namespace: str, auth: Any) -> Socket:
+    def _socket(self, namespace: str, auth: Auth | None) -> ClientSocket:
         if not isinstance(namespace, str):
             raise TypeError(f"the name of a namespace is a str, as '/admin', not {namespace!r}")
         if not namespace.startswith("/") or "," in namespace:
@@ -153,28 +169,29 @@ class Client(Runnable):
                 f"the name of a namespace begins with a slash, and has no comma: {namespace!r}"
             )
         check_auth(auth)
-        made = self.sockets[namespace] = Socket(self, namespace, auth)
+        made = self.sockets[namespace] = ClientSocket(self, namespace, auth)
         return made
 
-    def _active(self) -> list[Socket]:
+    def _active(self) -> list[ClientSocket]:
         # A copy: other threads may make sockets meanwhile.
         return [socket for socket in list(self.sockets.values()) if socket.active]
 
-    def on(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
-        """Call a function for an event of the client; also a decorator.
+    def _own_handlers(self) -> Handlers:
+        return self.handlers
 
-        There are ``reconnect_attempt(number)``, ``reconnect(number)``, ``reconnect_error(error)``
-        and ``reconnect_failed()``.
-        """
+    def _own_host(self) -> ClientRuntime:
+        return self.host
+
+    def _check_name(self, name: str | int) -> None:
         check_client_name(name, managed=True)
-        if handler is None:
-            return partial(self.on, name)
-        made = Handler(handler)
-        self.host.expect(handler)
-        self.host.call(self.handlers.add, name, made)
-        return handler
 
-    def on_error(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def _add_handler(self, name: str | int, handler: Handler) -> None:
+        self.host.call(self.handlers.add, name, handler)
+
+    def _remove_handlers(self, name: str | int, fn: Callable[..., Any] | None) -> None:
+        self.host.call(self.handlers.remove, name, fn)
+
+    def on_error(self, fn: FunctionT) -> FunctionT:
         """Call ``fn(error, socket, event, args)`` when a handler fails; also a decorator.
 
         It may take fewer parameters.  The log has its line in any case.
@@ -233,7 +250,7 @@ class Client(Runnable):
             session.send(packet)
             self._wires.touch(session)
 
-    def activate(self, socket: Socket) -> None:
+    def activate(self, socket: ClientSocket) -> None:
         """A socket wants to be connected."""
         if self.state is State.OPEN:
             self._join(socket)
@@ -241,13 +258,13 @@ class Client(Runnable):
             self._backoff.reset()
             self._open()
 
-    def leave(self, socket: Socket) -> None:
+    def leave(self, socket: ClientSocket) -> None:
         """A socket leaves its namespace."""
         if self.state is State.OPEN:
             self.send(Disconnect(socket.namespace))
         self.left(socket)
 
-    def left(self, _socket: Socket) -> None:
+    def left(self, _socket: ClientSocket) -> None:
         """A socket is out of its namespace: the last one ends the connection."""
         if self._active() or self.state is State.CLOSED:
             return
@@ -316,7 +333,7 @@ class Client(Runnable):
         if attempts:
             self._announce("reconnect", attempts)
 
-    def _join(self, socket: Socket) -> None:
+    def _join(self, socket: ClientSocket) -> None:
         try:
             socket.join()
         except BaseException as error:
@@ -326,7 +343,7 @@ class Client(Runnable):
                 raise
 
     @staticmethod
-    def _refuse(socket: Socket, error: BaseException) -> None:
+    def _refuse(socket: ClientSocket, error: BaseException) -> None:
         """Take note that a function of the user keeps a socket from being connected."""
         if isinstance(error, Exception):
             socket.fail_for_good(error)
@@ -354,7 +371,7 @@ class Client(Runnable):
         finally:  # a handler may have raised SystemExit
             self._reconnect()
 
-    def _tell_failed(self, active: list[Socket], why: str) -> None:
+    def _tell_failed(self, active: list[ClientSocket], why: str) -> None:
         error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")
         if self._backoff.attempts:
             self._announce("reconnect_error", error)
@@ -416,16 +433,89 @@ class Client(Runnable):
         self._stop_timer()
         self._end_session()
 
+    # The ways to run it
 
-def connect(url: str, *misplaced: NoReturn, **options: Any) -> Socket:
+    def start(self) -> Client:
+        """Run the loop in a thread of its own, until ``close``."""
+        self._wires.host.begin_turns("`async with Client(url) as socket` instead")
+        self._wires.start(self.end)
+        return self
+
+    def step(self, timeout: float | None = None) -> None:
+        """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
+        check_seconds(timeout)
+        if not self._wires.leaving:
+            self._wires.host.begin_turns("`async with Client(url) as socket` instead")
+        self._wires.step(timeout)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``step(0)`` has something to do."""
+        return self._wires.loop.fileno()
+
+    def next_deadline(self) -> float | None:
+        """Return the time (of ``client.host.time()``) when ``step`` wants to be called."""
+        return self._wires.loop.next_deadline()
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything is over after :meth:`close`."""
+        return self._wires.closed
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Leave every namespace and end the connection for good; idempotent.
+
+        With a thread of its own this waits until what was emitted is sent, at most ``timeout``
+        seconds; otherwise make turns until :attr:`closed`.
+        """
+        check_seconds(timeout)
+        self._wires.close(self.end, timeout)
+
+    def __enter__(self) -> ClientSocket:
+        self.main.connect()
+        self.start()
+        try:
+            self.main.opening.result(self.options.timeout)
+        except TimeoutError as error:
+            self.close()
+            raise self._not_in_time() from error
+        except BaseException:
+            self.close()
+            raise
+        return self.main
+
+    def _not_in_time(self) -> TimeoutError:
+        trouble = self.main.trouble
+        why = "" if trouble is None else f": {trouble}"
+        return TimeoutError(f"not connected within {self.options.timeout} s{why}")
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> ClientSocket:
+        self._wires.move_to_asyncio()
+        self.main.connect()
+        seconds, opening = self.options.timeout, self.main.opening
+        if seconds is not None:
+            opening.set_timer(seconds, lambda: opening.fail(self._not_in_time()))
+        try:
+            await self.main.opening
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self.main
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._wires.close_on_asyncio(self.end, 1.0)
+
+
+def connect(url: str, *misplaced: NoReturn, **options: Unpack[ConnectKeywords]) -> ClientSocket:
     """Connect to a server and return the socket, connected; the loop runs in a thread.
 
     The options are those of :class:`Client`.  Raises :class:`~rawsio.errors.Refused` with what the
     server said if it refused, :class:`~rawsio.errors.ConnectionClosed` if it cannot be reached
     (unless ``retry=True``), and ``TimeoutError`` after the option ``timeout``.
     """
-    socket: Socket = Client(url, *misplaced, **options).__enter__()
-    return socket
+    return Client(url, *misplaced, **options).__enter__()
 
 
 def _size(packet: str | bytes) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.app.reply import check_seconds
 from rawsio.errors import ConnectionClosed
 from rawsio.layer import Role
 from rawsio.log import Log
@@ -20,6 +19,7 @@ from rawsio.net.environment import setting
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.runtime import Runtime
+from rawsio.websocket.handshake import compression
 
 from .stack import ClientStack
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Take = Callable[[ClientSession, list[Any]], None]
 
-__all__ = ["CLOSED", "ClientRuntime", "Loop", "Runnable", "Connector", "turn_until_done"]
+__all__ = ["CLOSED", "ClientRuntime", "Loop", "Connector", "turn_until_done"]
 
 
 CLOSED = "the client is closed: make a new one"
@@ -109,7 +109,7 @@ class Connector:
         self.leaving = False
         self._address = address
         self._tls = tls
-        self._deflate = _deflate(options.per_message_deflate)
+        self._deflate = compression(options.per_message_deflate)
         self._take = take
         self._network = Dialer().connect if world is None else world.connect_tcp
         self._own_loop = world is None
@@ -337,95 +337,3 @@ class Connector:
             stream.sock.close()
         if self._own_loop:
             self.host.loop.close()
-
-
-class Runnable:
-    """The ways to run a client; it has ``main``, the socket that is connected first."""
-
-    _wires: Connector
-    main: Any
-    options: ClientOptions
-
-    def end(self) -> None:
-        """Say goodbye."""
-        raise NotImplementedError
-
-    def start(self) -> Any:
-        """Run the loop in a thread of its own, until ``close``."""
-        self._wires.host.begin_turns("`async with Client(url) as socket` instead")
-        self._wires.start(self.end)
-        return self
-
-    def step(self, timeout: float | None = None) -> None:
-        """Make one turn of the loop, instead of ``start``; wait at most ``timeout`` seconds."""
-        check_seconds(timeout)
-        if not self._wires.leaving:
-            self._wires.host.begin_turns("`async with Client(url) as socket` instead")
-        self._wires.step(timeout)
-
-    def fileno(self) -> int:
-        """Return a descriptor that is readable when ``step(0)`` has something to do."""
-        return self._wires.loop.fileno()
-
-    def next_deadline(self) -> float | None:
-        """Return the time (of ``client.host.time()``) when ``step`` wants to be called."""
-        return self._wires.loop.next_deadline()
-
-    @property
-    def closed(self) -> bool:
-        """Whether everything is over after :meth:`close`."""
-        return self._wires.closed
-
-    def close(self, timeout: float = 1.0) -> None:
-        """Leave every namespace and end the connection for good; idempotent.
-
-        With a thread of its own this waits until what was emitted is sent, at most ``timeout``
-        seconds; otherwise make turns until :attr:`closed`.
-        """
-        check_seconds(timeout)
-        self._wires.close(self.end, timeout)
-
-    def __enter__(self) -> Any:
-        self.main.connect()
-        self.start()
-        try:
-            self.main.opening.result(self.options.timeout)
-        except TimeoutError as error:
-            self.close()
-            raise self._not_in_time() from error
-        except BaseException:
-            self.close()
-            raise
-        return self.main
-
-    def _not_in_time(self) -> TimeoutError:
-        trouble = self.main.trouble
-        why = "" if trouble is None else f": {trouble}"
-        return TimeoutError(f"not connected within {self.options.timeout} s{why}")
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Any:
-        self._wires.move_to_asyncio()
-        self.main.connect()
-        seconds, opening = self.options.timeout, self.main.opening
-        if seconds is not None:
-            opening.set_timer(seconds, lambda: opening.fail(self._not_in_time()))
-        try:
-            await self.main.opening
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self.main
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self._wires.close_on_asyncio(self.end, 1.0)
-
-
-def _deflate(option: Any) -> Any:
-    if option is None or option is False:
-        return None
-    from rawsio.websocket.deflate import chosen
-
-    return chosen(option)

@@ -12,18 +12,9 @@ the life of a socket (:mod:`rawsio.client.socket`).
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 
 from rawsio.app.dispatch import handlers_of, run_event
-from rawsio.app.handlers import (
-    Handler,
-    check_function,
-    check_kind,
-    check_plain,
-    warn_of_near_miss,
-    without_last,
-)
-from rawsio.app.member import Hooks
+from rawsio.app.listeners import Hooks, SocketListening
 from rawsio.app.reply import Reply, check_seconds
 from rawsio.errors import ConnectionClosed, escaped
 from rawsio.log import WARNING
@@ -36,8 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from rawsio.app.handlers import Handler, Handlers
+    from rawsio.app.interfaces import RuntimeLike
     from rawsio.socketio.packets import Event
 
+    from .client import Client
     from .membership import Membership
 
     AnyFunction = Callable[..., Any]
@@ -73,14 +67,21 @@ class _Taking(Reply):
             raise
 
 
-class Hearing:
-    """Handlers by name, listeners to everything, and what is kept until there are any."""
+class Hearing(SocketListening):
+    """Handlers by name, listeners to everything, and what is kept until there are any.
 
-    def __init__(self, client: Any) -> None:
+    Events that were kept are delivered to the first handler of their name at once, in order.
+    Besides the server's events there are ``connect``, ``connect_error(error)`` and
+    ``disconnect(reason, description)``.  An event that :meth:`receive` takes passes no middleware.
+    """
+
+    _raised = RAISED
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
         self.client = client
         self.active = False
         self.handlers = ClientHandlers()
-        self.hooks: Hooks | None = None
         self.secret: str | None = None
         self.offset: str | None = None
         # The server has said that every event without an id ends with an offset.
@@ -92,51 +93,25 @@ class Hearing:
 
     # Handlers
 
-    def on(
-        self,
-        name: str | int,
-        handler: AnyFunction | None = None,
-        *,
-        ack: bool = False,
-        concurrent: bool = False,
-    ) -> Any:
-        """Call a function for each event of this name; also a decorator.
+    def _own_handlers(self) -> Handlers:
+        return self.handlers
 
-        The value that it returns is the acknowledgement, as on the server; ``ack=True`` passes a
-        function ``ack(*values)`` as the last argument instead.  Events of this name that were kept
-        are delivered at once, in order.  Besides the server's there are the events ``connect``,
-        ``connect_error(error)`` and ``disconnect(reason, description)``.
-        """
+    def _own_host(self) -> RuntimeLike:
+        return self.client.host
+
+    def _check_name(self, name: str | int) -> None:
         check_client_name(name)
-        if handler is None:
-            return partial(self._listen, name, ack=ack, concurrent=concurrent)
-        return self._listen(name, handler, ack=ack, concurrent=concurrent)
-
-    def once(
-        self, name: str | int, handler: AnyFunction | None = None, *, ack: bool = False
-    ) -> Any:
-        """Call a function for the next event of this name only; otherwise as :meth:`on`."""
-        check_client_name(name)
-        if handler is None:
-            return partial(self._listen, name, ack=ack, once=True)
-        return self._listen(name, handler, ack=ack, once=True)
-
-    def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
-        """Take off a function, or all of this name."""
-        check_kind(name)
-        self.client.host.call(self.handlers.remove, name, handler)
-
-    def _listen(self, name: str | int, handler: AnyFunction, **options: bool) -> AnyFunction:
-        # On the loop's thread, where kept events can be delivered before any that comes later.
-        made = Handler(handler, **options)
-        host = self.client.host
-        host.expect(handler)
-        warn_of_near_miss(host, name, RAISED)
         if name in MANAGED or name == "connection":
             cure = '"connect" is raised here' if name == "connection" else "see socket.client.on"
-            host.log("handler", WARNING, f"on({name!r}) hears events of the server: {cure}")
-        self.client.host.call(self._add, name, made)
-        return handler
+            line = f"on({name!r}) hears events of the server: {cure}"
+            self.client.host.log("handler", WARNING, line)
+
+    def _add_handler(self, name: str | int, handler: Handler) -> None:
+        # On the loop's thread, where kept events can be delivered before any that comes later.
+        self.client.host.call(self._add, name, handler)
+
+    def _remove_handlers(self, name: str | int, fn: AnyFunction | None) -> None:
+        self.client.host.call(self.handlers.remove, name, fn)
 
     def _add(self, name: str | int, handler: Handler) -> None:
         self.handlers.add(name, handler)
@@ -148,43 +123,12 @@ class Hearing:
 
     def _run_kept(self, stay: Membership, event: Event) -> bool:
         # Listeners of all events have seen it when it came.
-        hooks, self.hooks = self.hooks, None
-        try:
-            return run_event(self.client.queue, stay, event)
-        finally:
-            self.hooks = hooks
+        middleware = () if self.hooks is None else self.hooks.middleware
+        return run_event(self.client.queue, stay, event, Hooks(middleware))
 
-    def _own_hooks(self) -> Hooks:
-        if self.hooks is None:
-            self.hooks = Hooks()
-        return self.hooks
-
-    def on_any(self, listener: AnyFunction) -> AnyFunction:
-        """Call ``listener(name, *args)`` for every incoming event, before its handlers."""
-        check_function(listener, "a listener")
-        self.client.host.expect(listener)
-        hooks = self._own_hooks()
-        hooks.incoming = (*hooks.incoming, listener)
-        return listener
-
-    def off_any(self, listener: AnyFunction | None = None) -> None:
-        """Take off one listener of :meth:`on_any`, or all."""
-        hooks = self._own_hooks()
-        left = without_last(hooks.incoming, lambda fn: fn == listener)
-        hooks.incoming = left if listener is not None else ()
-
-    def on_any_outgoing(self, listener: AnyFunction) -> AnyFunction:
-        """Call ``listener(name, *args)`` for every event that is sent, when it is sent."""
-        check_plain(listener, "a listener of outgoing events")
-        hooks = self._own_hooks()
-        hooks.outgoing = (*hooks.outgoing, listener)
-        return listener
-
-    def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
-        """Take off one listener of :meth:`on_any_outgoing`, or all."""
-        hooks = self._own_hooks()
-        left = without_last(hooks.outgoing, lambda fn: fn == listener)
-        hooks.outgoing = left if listener is not None else ()
+    def _run_listeners(self, stay: Membership, event: Event) -> bool:
+        # Middleware stands before handlers, and there are none.
+        return run_event(self.client.queue, stay, event, Hooks((), self.listeners_any))
 
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next event that no handler takes, ``[name, *args]``; wait for it.
@@ -230,7 +174,7 @@ class Hearing:
             queue.perform(run_event, queue, stay, event)
             return
         if self.hooks is not None and self.hooks.incoming:
-            queue.perform(run_event, queue, stay, event)
+            queue.perform(self._run_listeners, stay, event)
         if not self._give((stay, event)):
             self._keep(stay, event)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.app.handlers import Handler
-    from rawsio.app.member import Hooks
+    from rawsio.app.listeners import Hooks
     from rawsio.app.reply import Reply
     from rawsio.stack import Prepared
 

@@ -17,11 +17,55 @@ from rawsio.http.headers import Headers
 from rawsio.layer import check_fields, record
 from rawsio.lazy import Pattern
 from rawsio.limits import Limits
+from rawsio.websocket.handshake import compression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from ssl import SSLContext
+    from typing import Any, Literal, TypedDict
+
+    from rawsio.socketio.connection import Parser
+    from rawsio.trace import ClientTrace
+    from rawsio.websocket.deflate import DeflateOptions
+
+    Transport = Literal["polling", "websocket"]
+    Auth = dict[str, Any] | Callable[[], dict[str, Any] | None]
+    Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+    Parameters = Mapping[str, object] | Iterable[tuple[str, object]]
+
+    class ClientKeywords(TypedDict, total=False):
+        """The fields of :class:`ClientOptions`, as keywords of a client."""
+
+        path: str
+        add_trailing_slash: bool
+        transports: Sequence[Transport]
+        upgrade: bool
+        reconnection: bool
+        reconnection_attempts: int | None
+        reconnection_delay: float
+        reconnection_delay_max: float
+        randomization_factor: float
+        timeout: float | None
+        ack_timeout: float | None
+        retries: int
+        retry: bool
+        per_message_deflate: DeflateOptions | bool | None
+
+    class ConnectKeywords(ClientKeywords, total=False):
+        """All keywords of :func:`rawsio.connect`: the options, and what a client is brought."""
+
+        auth: Auth | None
+        headers: Fields | Callable[[], Fields | None] | None
+        query: Parameters | None
+        tls: SSLContext | None
+        executor: Executor | None
+        limits: Limits | None
+        parser: Parser | None
+        trace: ClientTrace | None
+        random_bytes: Callable[[int], bytes]
+
 
 __all__ = [
     "CLIENT_LIMITS",
@@ -156,7 +200,7 @@ class ClientOptions:
     """The path of the server's Engine.IO; a slash at its end makes no difference."""
     add_trailing_slash: bool = True
     """Whether requests have a slash at the end of the path: as the server's option."""
-    transports: tuple[str, ...] = ("polling", "websocket")
+    transports: Sequence[str] = ("polling", "websocket")
     """Which transports to use; the first begins."""
     upgrade: bool = True
     """Go from polling to WebSocket when the server offers it."""
@@ -179,7 +223,7 @@ class ClientOptions:
     :mod:`rawsio.client.retries`."""
     retry: bool = False
     """Whether waiting for the first connection goes on when an attempt fails."""
-    per_message_deflate: Any = None
+    per_message_deflate: DeflateOptions | bool | None = None
     """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: offer compression."""
 
     def full_path(self) -> str:
@@ -211,10 +255,7 @@ class ClientOptions:
                 check_seconds(getattr(self, name))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from None
-        if self.per_message_deflate is not None and self.per_message_deflate is not False:
-            from rawsio.websocket.deflate import chosen
-
-            chosen(self.per_message_deflate)
+        compression(self.per_message_deflate)
         if not isinstance(self.retries, int):
             raise TypeError(f"retries: a whole number is expected, not {self.retries!r}")
         if not 0 <= self.randomization_factor <= 1:
@@ -225,7 +266,7 @@ _ARGUMENTS = ("auth", "headers", "query", "tls", "executor", "limits", "parser")
 """What a client takes besides its options."""
 
 
-def make_options(given: dict[str, Any]) -> ClientOptions:
+def make_options(given: Mapping[str, Any]) -> ClientOptions:
     """Return the options of these names; ``TypeError`` for one that there is not."""
     known = ClientOptions.__match_args__
     for name in given:

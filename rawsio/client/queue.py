@@ -28,7 +28,13 @@ from rawsio.queue.messages import Dead, Published, QueueError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, TypeVar, overload
+
+    from typing_extensions import Unpack
+
+    from rawsio.queue.messages import PublishKeywords
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["RemoteMessage", "RemoteQueue"]
 
@@ -48,7 +54,7 @@ class RemoteMessage:
         self.group: str | None = given.get("group")
         self._queue = queue
 
-    def extend(self, seconds: float) -> Reply:
+    def extend(self, seconds: float) -> Reply[float]:
         """Let the lease end so many seconds from now; the reply is that time, since 1970."""
         return self._queue.ask("extend", self.token, seconds, shape=lambda value: value["until"])
 
@@ -68,13 +74,13 @@ class RemoteQueue:
 
     def ask(
         self, name: str, *args: Any, shape: Callable[[Any], Any] = lambda value: value
-    ) -> Reply:
+    ) -> Reply[Any]:
         """Send a request; the reply fails with ``QueueError`` if it is refused."""
-        reply = Reply(self._host)
+        reply: Reply[Any] = Reply(self._host)
         self.socket.emit_with_ack(name, *args).add_done_callback(partial(_settle, reply, shape))
         return reply
 
-    def publish(self, body: Any, **options: Any) -> Reply:
+    def publish(self, body: Any, **options: Unpack[PublishKeywords]) -> Reply[Published]:
         """Store a message; the reply is ``Published(id, duplicate)``, after the commit.
 
         ``options`` are ``key delay priority group expires``; see :meth:`rawsio.queue.jobs.Jobs
@@ -83,7 +89,9 @@ class RemoteQueue:
         """
         return self.ask("publish", self.name, body, options, shape=_published)
 
-    def publish_many(self, bodies: Iterable[Any], **options: Any) -> Reply:
+    def publish_many(
+        self, bodies: Iterable[Any], **options: Unpack[PublishKeywords]
+    ) -> Reply[list[Published | QueueError]]:
         """Publish each body in one transaction; the reply is a list.
 
         Its items are ``Published``, or the ``QueueError`` of those that were refused.
@@ -91,35 +99,62 @@ class RemoteQueue:
         items = [[body, options] for body in bodies]
         return self.ask("publish_many", self.name, items, shape=_each)
 
-    def stats(self) -> Reply:
+    def stats(self) -> Reply[dict[str, float]]:
         """Ask how the queue stands; management has to be allowed by the server."""
         return self.ask("stats", self.name)
 
-    def peek(self, state: str | None = None, limit: int = 10, after: int = 0) -> Reply:
+    def peek(
+        self, state: str | None = None, limit: int = 10, after: int = 0
+    ) -> Reply[list[dict[str, Any]]]:
         """Ask for messages without taking them, oldest first."""
         return self.ask("peek", self.name, {"state": state, "count": limit, "after": after})
 
-    def purge(self, *states: str) -> Reply:
+    def purge(self, *states: str) -> Reply[int]:
         """Delete messages that nobody holds; the reply is how many."""
         given = list(states) or None
         return self.ask("purge", self.name, given, shape=lambda value: value["purged"])
 
-    def redrive(self, limit: int = 1000) -> Reply:
+    def redrive(self, limit: int = 1000) -> Reply[int]:
         """Give dead letters new deliveries; the reply is how many."""
         return self.ask("redrive", self.name, limit, shape=lambda value: value["redriven"])
 
     # Processing
 
+    if TYPE_CHECKING:
+
+        @overload
+        def handler(
+            self,
+            fn: None = None,
+            *,
+            credit: int = ...,
+            batch: int = ...,
+            linger: float = ...,
+            lease: float | None = ...,
+            concurrent: bool = ...,
+        ) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def handler(
+            self,
+            fn: FunctionT,
+            *,
+            credit: int = ...,
+            batch: int = ...,
+            linger: float = ...,
+            lease: float | None = ...,
+            concurrent: bool = ...,
+        ) -> FunctionT: ...
+
     def handler(
         self,
-        fn: Callable[..., Any] | None = None,
+        fn: FunctionT | None = None,
         *,
         credit: int = 10,
         batch: int = 1,
         linger: float = 0.0,
         lease: float | None = None,
         concurrent: bool = False,
-    ) -> Any:
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Call ``fn(message)`` for each message; also a decorator.
 
         At most ``credit`` messages are held at a time, by default handled one after another;
@@ -127,8 +162,8 @@ class RemoteQueue:
         tasks).  With ``batch`` it gets lists, ``linger`` seconds after the first at the latest.
         """
         if fn is None:
-            return partial(
-                self.handler,
+            return lambda fn: self.handler(
+                fn,
                 credit=credit,
                 batch=batch,
                 linger=linger,

@@ -36,14 +36,16 @@ if TYPE_CHECKING:
 
     from rawsio.stack import Prepared
 
+    from .client import Client
+    from .options import Auth
     from .queue import RemoteQueue
 
-__all__ = ["Socket"]
+__all__ = ["ClientSocket"]
 
 _OLD = "the server speaks Socket.IO v2, which this client does not: it needs v3 or later"
 
 
-class Socket(Hearing):
+class ClientSocket(Hearing):
     """This program in one namespace; see the module's essay.
 
     ``id`` is the server's name for it while connected.  ``recovered`` says that the server
@@ -52,7 +54,7 @@ class Socket(Hearing):
     the last attempt to connect failed.
     """
 
-    def __init__(self, client: Any, namespace: str, auth: Any) -> None:
+    def __init__(self, client: Client, namespace: str, auth: Auth | None) -> None:
         super().__init__(client)
         host = client.host
         self.namespace = namespace
@@ -158,7 +160,7 @@ class Socket(Hearing):
     def _prepare(self, event: Event, targets: Targets) -> Prepared:
         client = self.client
         client.check_open()
-        prepared: Prepared = client.host.prepare(event, compress=targets.compress)
+        prepared = client.host.prepare(event, compress=targets.compress)
         client.check_size(prepared)
         limits = client.host.limits
         if not (self.connected or targets.volatile):
@@ -242,7 +244,7 @@ class Socket(Hearing):
 
     # Its life: what you ask for
 
-    def connect(self) -> Socket:
+    def connect(self) -> ClientSocket:
         """Join the namespace, and stay in it; nothing happens if it is being done already."""
         self.client.check_open()
         self._end = None
@@ -418,7 +420,7 @@ class Socket(Hearing):
 
     # As a context
 
-    def __enter__(self) -> Socket:
+    def __enter__(self) -> ClientSocket:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -426,4 +428,4 @@ class Socket(Hearing):
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "active" if self.active else "inactive"
-        return f"<Socket {self.id} in {self.namespace!r}, {state}>"
+        return f"<ClientSocket {self.id} in {self.namespace!r}, {state}>"

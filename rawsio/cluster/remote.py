@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from rawsio.app.broadcast import Broadcast
@@ -61,11 +62,11 @@ class RemoteSocket:
         """Send an event to it."""
         self._operator().emit(name, *args)
 
-    def join(self, *rooms: Any) -> None:
+    def join(self, *rooms: str | Iterable[str]) -> None:
         """Put it into rooms."""
         self._operator().sockets_join(*rooms)
 
-    def leave(self, *rooms: Any) -> None:
+    def leave(self, *rooms: str | Iterable[str]) -> None:
         """Take it out of rooms."""
         self._operator().sockets_leave(*rooms)
 

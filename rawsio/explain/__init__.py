@@ -61,4 +61,5 @@ _HOMES = {
     "as_json": "rawsio.explain.plain",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -16,24 +16,18 @@ whoever has the loop is asked to come to an end (``interrupted``), for which the
 from __future__ import annotations
 
 from rawsio import log
+from rawsio.layer import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event, Thread
-    from typing import Any, Generic, TypeVar
+    from typing import Any, TypeVar
 
     from .loop import Loop
 
     T = TypeVar("T")
 else:
-
-    class Generic:
-        """A stand-in: annotations need typing, and nobody else does."""
-
-        def __class_getitem__(cls, _item):
-            return cls
-
     T = None
 
 __all__ = ["Waiting", "call", "LoopThread"]

@@ -67,4 +67,5 @@ _HOMES = {
     "SQLiteStore": "rawsio.queue.sqlite",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

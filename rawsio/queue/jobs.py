@@ -20,11 +20,16 @@ from .messages import Buried, Deliver, Drained, QueueError, QueueOptions, Reject
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, TypeVar, overload
+
+    from typing_extensions import Unpack
 
     from .keeper import Keeper
+    from .messages import Published, PublishKeywords
     from .queue import Queue
     from .transactions import Transaction
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Jobs"]
 
@@ -72,7 +77,7 @@ class Jobs:
         priority: int = 0,
         group: str | None = None,
         expires: float | None = None,
-    ) -> Reply:
+    ) -> Reply[Published]:
         """Store a message; the reply is ``Published(id, duplicate)``, after the commit.
 
         ``body`` is whatever an event may carry.  A second message with the same ``key`` is not
@@ -91,8 +96,8 @@ class Jobs:
         }
         return self._publish(encode_body(body, self._host.limits), options)
 
-    def _publish(self, body: bytes, options: dict[str, Any]) -> Reply:
-        reply = Reply(self._host)
+    def _publish(self, body: bytes, options: dict[str, Any]) -> Reply[Published]:
+        reply: Reply[Published] = Reply(self._host)
         if not self._host.on_loop():
             self._hold_up(reply)
         self._host.call(self.enqueue, reply, body, options)
@@ -108,23 +113,50 @@ class Jobs:
                 return
             oldest.exception()
 
-    def publish_many(self, bodies: Iterable[Any], **options: Any) -> list[Reply]:
+    def publish_many(
+        self, bodies: Iterable[Any], **options: Unpack[PublishKeywords]
+    ) -> list[Reply[Published]]:
         """Publish each body; see :meth:`publish`.  They go into one transaction, if they fit."""
         encoded = [encode_body(body, self._host.limits) for body in bodies]
-        return [self._publish(body, dict(options)) for body in encoded]
+        return [self._publish(body, {**options}) for body in encoded]
 
     # Processing
 
+    if TYPE_CHECKING:
+
+        @overload
+        def handler(
+            self,
+            fn: None = None,
+            *,
+            concurrency: int = ...,
+            batch: int = ...,
+            linger: float = ...,
+            prefetch: int | None = ...,
+            lease: float | None = ...,
+        ) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def handler(
+            self,
+            fn: FunctionT,
+            *,
+            concurrency: int = ...,
+            batch: int = ...,
+            linger: float = ...,
+            prefetch: int | None = ...,
+            lease: float | None = ...,
+        ) -> FunctionT: ...
+
     def handler(
         self,
-        fn: Callable[..., Any] | None = None,
+        fn: FunctionT | None = None,
         *,
         concurrency: int = 1,
         batch: int = 1,
         linger: float = 0.0,
         prefetch: int | None = None,
         lease: float | None = None,
-    ) -> Any:
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Call ``fn(message)`` for each message; also a decorator.
 
         When it returns, the message is done.  When it raises, the message is delivered again after
@@ -181,11 +213,11 @@ class Jobs:
 
     # Management
 
-    def redrive(self, limit: int = 1000) -> Reply:
+    def redrive(self, limit: int = 1000) -> Reply[int]:
         """Give the oldest dead letters new deliveries; the reply is how many."""
         return self._ask(self.queue.redrive, limit)
 
-    def purge(self, *states: str) -> Reply:
+    def purge(self, *states: str) -> Reply[int]:
         """Delete messages that nobody holds; the reply is how many.
 
         ``states`` are of ``ready``, ``delayed``, ``blocked`` and ``dead``; without any: all but
@@ -193,7 +225,9 @@ class Jobs:
         """
         return self._ask(self.queue.purge, states or ("ready", "delayed", "blocked"))
 
-    def peek(self, state: str | None = None, limit: int = 10, after: int = 0) -> Reply:
+    def peek(
+        self, state: str | None = None, limit: int = 10, after: int = 0
+    ) -> Reply[list[dict[str, Any]]]:
         """Look at messages without taking them; the reply is a list of dicts, oldest first."""
         limits = self._host.limits
 
@@ -207,8 +241,8 @@ class Jobs:
         request: Callable[..., None],
         *args: Any,
         shape: Callable[[Any], Iterable[Any]] | None = None,
-    ) -> Reply:
-        reply = Reply(self._host)
+    ) -> Reply[Any]:
+        reply: Reply[Any] = Reply(self._host)
         ticket: Any = reply if shape is None else _Shaped(reply, shape)
         self._host.call(self.request, ticket, request, ticket, *args)
         return reply

@@ -12,9 +12,35 @@ from rawsio.limits import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal, TypedDict
 
     from rawsio.limits import Limits
+
+    FullPolicy = Literal["refuse", "drop_oldest"]
+
+    class QueueKeywords(TypedDict, total=False):
+        """The fields of :class:`QueueOptions`, as keywords of :meth:`rawsio.Server.queue`."""
+
+        lease: float
+        max_deliveries: int
+        backoff: tuple[float, float]
+        max_messages: int | None
+        max_bytes: int | None
+        max_message: int | None
+        policy: FullPolicy
+        dedup: float
+        retention: float | None
+        rate: float | None
+
+    class PublishKeywords(TypedDict, total=False):
+        """What a message may say besides its body: see :meth:`rawsio.queue.jobs.Jobs.publish`."""
+
+        key: str | None
+        delay: float
+        priority: int
+        group: str | None
+        expires: float | None
+
 
 __all__ = [
     "CODES",
@@ -87,7 +113,7 @@ class QueueOptions:
     """Most bytes of bodies; ``None``: ``limits.queue_bytes``."""
     max_message: int | None = None
     """Longest body, in bytes; ``None``: ``limits.queue_message``."""
-    policy: str = "refuse"
+    policy: FullPolicy = "refuse"
     """What a full queue does: ``"refuse"`` the publish, or ``"drop_oldest"``: dead letters first,
     then messages that nobody holds."""
     dedup: float = 300.0

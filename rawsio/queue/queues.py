@@ -14,7 +14,7 @@ from .messages import QueueOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from rawsio.app.namespace import Namespace
@@ -41,7 +41,7 @@ class Queues:
         name: str,
         path: Any,
         synchronous: str,
-        options: dict[str, Any],
+        options: Mapping[str, Any],
         namespace: Namespace | None = None,
         allow: Callable[[Any, str, str], object] | None = None,
     ) -> Jobs:

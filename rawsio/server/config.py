@@ -20,6 +20,7 @@ from rawsio.limits import DEFAULT, Limits
 from rawsio.log import Log
 from rawsio.runtime import Runtime
 from rawsio.stack import prepare, preparer
+from rawsio.websocket.handshake import compression
 
 from .http_apps import File
 from .router import Router
@@ -27,16 +28,34 @@ from .session_port import BackPressure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
-    from typing import Any
+    from typing import Any, Literal
 
+    from rawsio.app.adapter import Adapter
     from rawsio.app.namespace import Namespace
+    from rawsio.app.recovery import Recovery
+    from rawsio.engineio.server.options import EngineKeywords
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request, Response
+    from rawsio.socketio.connection import Parser
+    from rawsio.trace import Trace
     from rawsio.websocket.deflate import DeflateOptions
 
     from .answering import Answering
+
+    Policy = Literal["pause", "drop-volatile", "disconnect"]
+
+    class ServerKeywords(EngineKeywords, total=False):
+        """The fields of :class:`ServerOptions` and of ``EngineOptions``, as keywords."""
+
+        connect_timeout: float
+        connection_state_recovery: Recovery | bool | None
+        cleanup_empty_child_namespaces: bool
+        per_message_deflate: DeflateOptions | bool | None
+        backpressure: Policy
+        serve_client: bool
+
 
 __all__ = ["ServerOptions", "ServerHooks", "Parts", "build", "check_named", "client_files"]
 
@@ -47,14 +66,14 @@ class ServerOptions:
 
     connect_timeout: float = 45.0
     """Seconds after which a session that has joined no namespace is closed."""
-    connection_state_recovery: Any = None
+    connection_state_recovery: Recovery | bool | None = None
     """``True``, or a :class:`~rawsio.app.recovery.Recovery`: clients that were cut off go on
     where they were."""
     cleanup_empty_child_namespaces: bool = False
     """Forget a namespace that a pattern or function made, when its last socket leaves."""
-    per_message_deflate: Any = None
+    per_message_deflate: DeflateOptions | bool | None = None
     """``True``, or a :class:`~rawsio.websocket.deflate.DeflateOptions`: compress on WebSockets."""
-    backpressure: str = "pause"
+    backpressure: Policy = "pause"
     """What becomes of a client that takes less than it is sent: ``"pause"``, ``"drop-volatile"`` or
     ``"disconnect"``; see :mod:`rawsio.server.session_port`."""
     serve_client: bool = True
@@ -95,11 +114,11 @@ _WORDS = {
 class ServerHooks:
     """What the user plugs in: objects of their own, rather than values."""
 
-    app: Any = None
+    app: Callable[..., object] | None = None
     executor: Executor | None = None
-    adapter: Any = None
-    parser: Any = None
-    trace: Any = None
+    adapter: Callable[[Any], Adapter] | None = None
+    parser: Parser | None = None
+    trace: Trace | None = None
 
     def check(self) -> None:
         """Raise ``TypeError`` for what cannot do what it is there for."""
@@ -129,7 +148,7 @@ def build(
     on_event: Callable[[Session, Any], None],
     plugs: ServerHooks,
     limits: Limits | None,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> Parts:
     """Make the parts of a server; ``options`` are those of both records, by name."""
     own, engine = _sorted(options)
@@ -154,7 +173,7 @@ def build(
         _clock(host),
         files=_client(engine) if own.serve_client else None,
         application=_application(plugs, host, bounds),
-        deflate=_deflate(own.per_message_deflate),
+        deflate=compression(own.per_message_deflate),
         drive=host.drive,
     )
     namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
@@ -173,7 +192,7 @@ _OPTION_OF_LIMIT = {
 
 
 def _bounds(
-    limits: Limits | None, own: ServerOptions, engine: EngineOptions, given: dict[str, Any]
+    limits: Limits | None, own: ServerOptions, engine: EngineOptions, given: Mapping[str, Any]
 ) -> Limits:
     """Make limits and options agree: an option that was given counts, else the limit does."""
     if limits is not None and not isinstance(limits, Limits):
@@ -206,7 +225,7 @@ def _telling(main: Namespace, hook: Callable[..., object] | None) -> Callable[..
     return tell
 
 
-def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
+def _sorted(options: Mapping[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     own, engine = ServerOptions.__match_args__, EngineOptions.__match_args__
     for name in options:
         if name not in own and name not in engine:
@@ -218,7 +237,7 @@ def _sorted(options: dict[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     )
 
 
-def _recovery(option: Any) -> Any:
+def _recovery(option: object) -> Recovery | None:
     if option is None or option is False:
         return None
     from rawsio.app.recovery import Recovery
@@ -228,14 +247,6 @@ def _recovery(option: Any) -> Any:
     recovery = Recovery() if option is True else option
     check_fields(recovery)
     return recovery
-
-
-def _deflate(option: Any) -> DeflateOptions | None:
-    if option is None or option is False:
-        return None
-    from rawsio.websocket.deflate import chosen
-
-    return chosen(option)
 
 
 def _application(plugs: ServerHooks, host: Runtime, limits: Limits) -> Answering | None:

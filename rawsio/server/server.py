@@ -28,8 +28,9 @@ What is left out: other processes.
 from __future__ import annotations
 
 from rawsio.app.broadcast import Broadcast, Operators
-from rawsio.app.handlers import Handler, Handlers, Listening
+from rawsio.app.handlers import Handler, Handlers
 from rawsio.app.handshake import HandshakeRequest
+from rawsio.app.listeners import Listening
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.reply import check_seconds
 from rawsio.engineio.connection import EngineIOConnection, reason_of
@@ -48,17 +49,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-    from typing import Any, NoReturn
+    from os import PathLike
+    from re import Pattern
+    from socket import socket
+    from ssl import SSLContext
+    from typing import Any, Literal, NoReturn, TypeVar, overload
 
+    from typing_extensions import Unpack
+
+    from rawsio.app.adapter import Adapter
     from rawsio.app.namespace import Namespace
-    from rawsio.app.reply import Reply
+    from rawsio.app.reply import Collected, Reply
     from rawsio.app.schedule import Timer
     from rawsio.app.socket import Socket
     from rawsio.engineio.server.session import Session
     from rawsio.limits import Limits
     from rawsio.queue.jobs import Jobs
+    from rawsio.queue.messages import QueueKeywords
     from rawsio.queue.queues import Queues
     from rawsio.runtime import Runtime
+    from rawsio.socketio.connection import Parser
+    from rawsio.trace import Guarded, Trace
+
+    from .config import ServerKeywords
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Server"]
 
@@ -89,13 +104,13 @@ class Server(Listening, Operators):
     def __init__(
         self,
         *misplaced: NoReturn,
-        app: Any = None,
+        app: Callable[..., object] | None = None,
         executor: Executor | None = None,
         limits: Limits | None = None,
-        adapter: Any = None,
-        parser: Any = None,
-        trace: Any = None,
-        **options: Any,
+        adapter: Callable[[Namespace], Adapter] | None = None,
+        parser: Parser | None = None,
+        trace: Trace | None = None,
+        **options: Unpack[ServerKeywords],
     ) -> None:
         check_named(misplaced)
         from .budget import Budget
@@ -126,7 +141,7 @@ class Server(Listening, Operators):
             parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, self._trace
         )
 
-    def _guarded(self, trace: Any) -> Any:
+    def _guarded(self, trace: Trace | None) -> Guarded | None:
         if trace is None:
             return None
         from rawsio.trace import Guarded
@@ -140,7 +155,7 @@ class Server(Listening, Operators):
         """The sockets of the main namespace, by id; safe to go over in any thread."""
         return self.namespaces.main.sockets
 
-    def of(self, name: Any) -> Namespace:
+    def of(self, name: str | Pattern[str] | Callable[[str, Any], object]) -> Namespace:
         """Return a namespace, made if it is new.
 
         ``name`` is a string, a compiled pattern (``re.compile(r"/room-[0-9]+")``), or a function
@@ -148,14 +163,14 @@ class Server(Listening, Operators):
         """
         return self.namespaces.of(name)
 
-    def use(self, middleware: Callable[..., Any]) -> Callable[..., Any]:
+    def use(self, middleware: FunctionT) -> FunctionT:
         """Ask ``middleware(socket)`` about every client of the main namespace; also a decorator.
 
         To refuse a client, raise :class:`rawsio.Refused`.
         """
         return self.namespaces.main.use(middleware)
 
-    def on_error(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def on_error(self, fn: FunctionT) -> FunctionT:
         """Call ``fn(error, socket, event, args)`` when a function of yours fails; a decorator, too.
 
         These are handlers, listeners, middleware, namespace functions and timers, in every
@@ -173,11 +188,11 @@ class Server(Listening, Operators):
         self,
         name: str,
         *,
-        path: Any = None,
-        synchronous: str = "FULL",
+        path: str | PathLike[str] | None = None,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
         namespace: str | None = None,
-        allow: Callable[[Any, str, str], object] | None = None,
-        **options: Any,
+        allow: Callable[[Socket, str, str], object] | None = None,
+        **options: Unpack[QueueKeywords],
     ) -> Jobs:
         """Return a new queue: messages are stored until one consumer has processed them.
 
@@ -230,11 +245,23 @@ class Server(Listening, Operators):
         if self._running.closing:
             raise ConnectionClosed(f"the server is closed: it {otherwise}, make a new one")
 
-    def on_server(self, name: str, handler: Callable[..., Any] | None = None) -> Any:
-        """Call a function for each ``server_side_emit`` of another server; also a decorator."""
-        return self.namespaces.main.on_server(name, handler)
+    if TYPE_CHECKING:
 
-    def server_side_emit(self, name: str, *args: Any) -> Reply:
+        @overload
+        def on_server(
+            self, name: str, handler: None = None
+        ) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def on_server(self, name: str, handler: FunctionT) -> FunctionT: ...
+
+    def on_server(
+        self, name: str, handler: FunctionT | None = None
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
+        """Call a function for each ``server_side_emit`` of another server; also a decorator."""
+        main = self.namespaces.main
+        return main.on_server(name) if handler is None else main.on_server(name, handler)
+
+    def server_side_emit(self, name: str, *args: Any) -> Reply[Collected[Any]]:
         """Send an event to the other servers of the cluster."""
         return self.namespaces.main.server_side_emit(name, *args)
 
@@ -283,7 +310,7 @@ class Server(Listening, Operators):
         session.user = peer
         self._fuse(session)
         self._running.driver.watch(session)
-        if old:
+        if old and parser is not None:
             # A client of Socket.IO v2 is in the main namespace without asking.
             peer.receive(parser.encode(Connect("/"))[0])
 
@@ -325,15 +352,28 @@ class Server(Listening, Operators):
 
     # Running
 
+    if TYPE_CHECKING:
+
+        @overload
+        def listen(
+            self, host: str = ..., port: int = ..., *, tls: SSLContext | None = ...
+        ) -> tuple[str, int]: ...
+        @overload
+        def listen(self, *, path: str | PathLike[str], tls: SSLContext | None = ...) -> str: ...
+        @overload
+        def listen(
+            self, *, sock: socket, tls: SSLContext | None = ...
+        ) -> tuple[str, int] | str: ...
+
     def listen(
         self,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        sock: Any = None,
-        path: Any = None,
-        tls: Any = None,
-    ) -> Any:
+        sock: socket | None = None,
+        path: str | PathLike[str] | None = None,
+        tls: SSLContext | None = None,
+    ) -> tuple[str, int] | str:
         """Listen, and return the address: ``(host, port)``, or the path of a unix socket.
 
         Port 0 lets the system choose; ``host="::"`` is all addresses, of IPv4 and IPv6.  ``sock``
@@ -344,7 +384,8 @@ class Server(Listening, Operators):
         where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
         """
         self._check_open("listens no more")
-        return self._running.listen(host, port, sock, path, tls)
+        address: tuple[str, int] | str = self._running.listen(host, port, sock, path, tls)
+        return address
 
     def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve until :meth:`close`, SIGINT or SIGTERM (signals in the main thread only).

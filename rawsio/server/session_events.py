@@ -30,10 +30,12 @@ from rawsio.trace import Traced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from rawsio.engineio.server.session import Session
     from rawsio.log import Log
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 __all__ = ["NAMES", "SessionEvents"]
 
@@ -51,13 +53,13 @@ class SessionEvents:
         self._functions: dict[str, list[Handler]] = {}
         session.connection = Traced(session.connection, "engineio", self._report)  # type: ignore[assignment]
 
-    def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
+    def on(self, name: str, fn: FunctionT | None) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Register a function; without one, return a decorator."""
         if name not in NAMES:
             raise ValueError(f"conn.on: a session has no event {name!r}{meant(name, NAMES)}")
         functions = self._functions.setdefault(name, [])
 
-        def add(function: Callable[..., object]) -> Callable[..., object]:
+        def add(function: FunctionT) -> FunctionT:
             check_plain(function, f"a function of conn.on({name!r})")
             functions.append(Handler(function))
             return function

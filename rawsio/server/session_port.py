@@ -39,7 +39,7 @@ from rawsio.log import WARNING
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar, overload
 
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from rawsio.runtime import Runtime
 
     from .session_events import SessionEvents
+
+    FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 __all__ = ["BackPressure", "Conn"]
 
@@ -256,7 +258,16 @@ class Conn:
         elif polling is not None:
             polling.release()
 
-    def on(self, name: str, fn: Callable[..., object] | None = None) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def on(self, name: str, fn: None = None) -> Callable[[FunctionT], FunctionT]: ...
+        @overload
+        def on(self, name: str, fn: FunctionT) -> FunctionT: ...
+
+    def on(
+        self, name: str, fn: FunctionT | None = None
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Call a function for what happens to the session below Socket.IO; also a decorator.
 
         ``name`` is one of :data:`rawsio.server.session_events.NAMES`; see there.

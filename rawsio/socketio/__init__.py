@@ -56,4 +56,5 @@ _HOMES = {
     "Role": "rawsio.layer",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -34,4 +34,5 @@ _HOMES = {
     "Recorder": "rawsio.tracing.recorder",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -54,4 +54,5 @@ _HOMES = {
     "Agreement": "rawsio.websocket.deflate",
 }
 
-__getattr__, __dir__ = lazily(globals(), _HOMES)
+if not TYPE_CHECKING:  # so that a checker knows which names there are
+    __getattr__, __dir__ = lazily(globals(), _HOMES)

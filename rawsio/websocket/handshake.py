@@ -50,6 +50,7 @@ __all__ = [
     "Rejected",
     "accept_key",
     "accept",
+    "compression",
     "refusal",
     "refusal_fields",
     "offer",
@@ -151,6 +152,22 @@ def accept(
     if agreement is not None:
         fields.append(("Sec-WebSocket-Extensions", extensions))
     return Accepted(Response(101, Headers(fields), "Switching Protocols"), agreement, protocol)
+
+
+def compression(option: object) -> DeflateOptions | None:
+    """Return what the option ``per_message_deflate`` of a server or client stands for.
+
+    ``None`` and ``False`` mean no compression, and load nothing.  Raises what
+    :func:`rawsio.websocket.deflate.chosen` raises.
+
+    >>> compression(False), compression(True).level
+    (None, -1)
+    """
+    if option is None or option is False:
+        return None
+    from .deflate import chosen
+
+    return chosen(option)
 
 
 def refusal(error: HTTPError) -> tuple[Response, bytes]:

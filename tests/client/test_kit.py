@@ -619,9 +619,9 @@ def test_too_many_awaited_acknowledgements_are_refused(room: Room) -> None:
 
 def test_a_socket_shows_what_it_is(room: Room) -> None:
     socket = room.kit.connect()
-    assert repr(socket) == f"<Socket {socket.id} in '/', connected>"
+    assert repr(socket) == f"<ClientSocket {socket.id} in '/', connected>"
     socket.disconnect()
-    assert repr(socket) == "<Socket None in '/', inactive>"
+    assert repr(socket) == "<ClientSocket None in '/', inactive>"
     assert socket.client.transport is None
 
 

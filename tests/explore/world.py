@@ -10,7 +10,7 @@ from typing import Any
 
 from rawsio import ConnectionClosed, Limits, Server
 from rawsio.app.reply import Reply
-from rawsio.client.socket import Socket
+from rawsio.client.socket import ClientSocket
 from rawsio.net.memory import Wire
 from rawsio.testing import TestKit
 
@@ -99,7 +99,7 @@ class World:
         self.opaque = tls is not None
         """Whether the bytes on the wires are others in each run."""
         self.actors: dict[str, list[Callable[[], object]]] = {}
-        self.clients: list[Socket] = []
+        self.clients: list[ClientSocket] = []
         self.parties: dict[str, Party] = {}
         self.replies: list[tuple[Reply, list[int]]] = []
         self.expects: Callable[[], None] | None = None
@@ -132,17 +132,19 @@ class World:
         side, namespace = name.split("/", 1)
         return self.party("client" if side == "server" else "server", "/" + namespace)
 
-    def client(self, namespace: str = "/", *, connected: bool = True, **options: Any) -> Socket:
+    def client(
+        self, namespace: str = "/", *, connected: bool = True, **options: Any
+    ) -> ClientSocket:
         """Return a client's socket that notes what it hears."""
         more = {"reconnection_delay": 1.0, "randomization_factor": 0.0, "random_bytes": bytes}
-        socket: Socket = self.kit.client(namespace, **{**more, **options}).main
+        socket: ClientSocket = self.kit.client(namespace, **{**more, **options}).main
         self.watch(socket)
         if connected:
             socket.connect()
             self.kit.run()
         return socket
 
-    def watch(self, socket: Socket) -> Socket:
+    def watch(self, socket: ClientSocket) -> ClientSocket:
         party = self.party("client", socket.namespace)
         socket.on("connect", lambda: party.connected(socket.id, socket.recovered))
         socket.on("disconnect", lambda reason, _text: party.disconnected(party.sid, reason))
@@ -173,7 +175,7 @@ class World:
             socket.emit("n", number, *more)
         except ConnectionClosed:
             return
-        if not kept or isinstance(socket, Socket):
+        if not kept or isinstance(socket, ClientSocket):
             party.sent(socket.id, number, kept=kept)
 
     def tell_all(self) -> None:
@@ -192,11 +194,11 @@ class World:
         self.replies.append((reply, ends))
 
     def _side(self, socket: Any) -> Party:
-        if isinstance(socket, Socket):
+        if isinstance(socket, ClientSocket):
             return self.party("client", socket.namespace)
         return self.party("server", socket.namespace.name)
 
-    def there_of(self, socket: Socket) -> Any:
+    def there_of(self, socket: ClientSocket) -> Any:
         """Return the server's socket of a client that is connected."""
         return self.io.of(socket.namespace).sockets[socket.id]
 

@@ -15,10 +15,43 @@ from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from re import Pattern as Expression
+    from typing import Any, Literal, TypedDict
+
+    from rawsio.http.messages import Request
 
     Pairs = list[tuple[str, str]]
+    Transport = Literal["polling", "websocket"]
+    Origin = str | bool | Expression[str] | Callable[[str], object]
+    Origins = Origin | Collection[Origin]
+    # What a hook returns: see ``EngineOptions.allow_request`` and ``EngineOptions.middleware``.
+    Verdict = object | Awaitable[object]
+
+    class EngineKeywords(TypedDict, total=False):
+        """The fields of :class:`EngineOptions`, as keywords of a server."""
+
+        path: str
+        add_trailing_slash: bool
+        transports: Sequence[Transport]
+        allow_upgrades: bool
+        ping_interval: float
+        ping_timeout: float
+        upgrade_timeout: float
+        max_http_buffer_size: int
+        http_compression: int | bool | None
+        cookie: Cookie | str | bool | None
+        cors: Cors | Origins | None
+        allowed_hosts: Collection[str] | None
+        allow_request: Callable[[Request], Verdict] | None
+        middleware: Sequence[Callable[[Request], Verdict]]
+        on_headers: Callable[[Pairs, Request], object] | None
+        on_initial_headers: Callable[[Pairs, Request], object] | None
+        on_connection_error: Callable[[Request, int, str, dict[str, Any]], object] | None
+        generate_id: Callable[[Request], str | Awaitable[str]] | None
+        initial_packet: str | bytes | None
+        allow_eio3: bool
+
 
 __all__ = ["Cookie", "Cors", "EngineOptions", "TRANSPORTS"]
 
@@ -119,7 +152,7 @@ class Cors:
     exact origins: with ``"*"`` every page on the web could act as its visitor.
     """
 
-    origins: Any = ()
+    origins: Origins = ()
     """``"*"``, one origin, several, expressions that match as a whole, or a function."""
     methods: tuple[str, ...] = ("GET", "POST")
     """Methods that a preflight is told."""
@@ -147,7 +180,7 @@ class EngineOptions:
     """Where the engine is reached; requests with any other path are not ours."""
     add_trailing_slash: bool = True
     """Whether the path is reached with a slash at its end (and not without)."""
-    transports: tuple[str, ...] = TRANSPORTS
+    transports: Sequence[str] = TRANSPORTS
     """Which of them are served."""
     allow_upgrades: bool = True
     """``False``: a session stays on the transport that it began with."""
@@ -163,32 +196,32 @@ class EngineOptions:
     """Answers to polls from this size on are compressed if the client can; ``None``: none are."""
     cookie: Cookie | str | bool | None = None
     """``True`` and a string (its name) stand for a :class:`Cookie` with its defaults."""
-    cors: Cors | Any = None
+    cors: Cors | Origins | None = None
     """A :class:`Cors`, or only its ``origins``.  ``None``: the server's own origin alone."""
-    allowed_hosts: tuple[str, ...] | None = None
+    allowed_hosts: Collection[str] | None = None
     """The values of Host that are answered, port and case aside; ``None``: all of them.
 
     A page whose name suddenly resolves to this machine (DNS rebinding) is of the same origin, and
     only its Host gives it away.
     """
-    allow_request: Callable[[Any], object] | None = None
+    allow_request: Callable[[Request], Verdict] | None = None
     """Asked with the first request of a session: ``False``, a message or a
     :class:`~rawsio.errors.Refused`, returned or raised, refuses it; ``None`` and ``True`` let it
     pass.  ``request.peer`` has the address and the certificate of who asks.  On asyncio it may be
     ``async def``."""
-    middleware: tuple[Callable[[Any], Any], ...] = ()
+    middleware: Sequence[Callable[[Request], Verdict]] = ()
     """Each is called with every request, and lets it pass with ``None`` or ``True``.
 
     It refuses with ``(status, message)``, with ``False`` or a :class:`~rawsio.errors.Refused`
     (403), or by raising.  On asyncio it may be ``async def``.
     """
-    on_headers: Callable[[Pairs, Any], None] | None = None
+    on_headers: Callable[[Pairs, Request], object] | None = None
     """Called with the list of header fields of each answer to change, and its request."""
-    on_initial_headers: Callable[[Pairs, Any], None] | None = None
+    on_initial_headers: Callable[[Pairs, Request], object] | None = None
     """The same, for the first answer of a session only."""
-    on_connection_error: Callable[[Any, int, str, dict[str, Any]], None] | None = None
+    on_connection_error: Callable[[Request, int, str, dict[str, Any]], object] | None = None
     """Told of each refused request: ``(request, code, message, context)``."""
-    generate_id: Callable[[Any], Any] | None = None
+    generate_id: Callable[[Request], str | Awaitable[str]] | None = None
     """Makes the session id from the first request; it is a secret, and must not be guessable.
     On asyncio it may be ``async def``."""
     initial_packet: str | bytes | None = None
@@ -260,13 +293,14 @@ class EngineOptions:
         for name in ("methods", "allowed_headers", "exposed_headers"):
             if isinstance(getattr(cors, name), str):
                 raise TypeError(f"cors: {name} is a tuple of names, not one string")
-        several = isinstance(cors.origins, (list, tuple, set, frozenset))
-        for origin in cors.origins if several else (cors.origins,):
+        origins: Any = cors.origins
+        several = isinstance(origins, (list, tuple, set, frozenset))
+        for origin in origins if several else (origins,):
             _check_origin(origin)
             if cors.credentials and (origin is True or origin == "*"):
                 raise ValueError(f"cors: credentials need exact origins, not {origin!r}")
 
-    def judges(self) -> tuple[Callable[[Any], Any], ...]:
+    def judges(self) -> tuple[Callable[[Request], Verdict], ...]:
         """Return the functions that are asked about a request, and waited for."""
         asked = (self.allow_request, self.generate_id)
         return (*self.middleware, *[hook for hook in asked if hook is not None])

@@ -64,7 +64,7 @@ class Replies:
         return fields
 
     def _ask(
-        self, hook: Callable[[Pairs, Any], None] | None, fields: Pairs, request: Request
+        self, hook: Callable[[Pairs, Request], object] | None, fields: Pairs, request: Request
     ) -> None:
         if hook is not None:
             hook(fields, request)
