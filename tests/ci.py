@@ -29,6 +29,8 @@ queue          full only: the durable queue, killed 100 times, without power, on
 trace          full only: 10,000 conversations through the proxy, the official clients and server
                with it between them, captures beside tshark (``tests/interop/captures.py``), its
                speed (``tests/bench/proxy.py``)
+mutation       full only: 200 mutants of the library, drawn from a seed; nine tenths must be noticed
+               by the tests of their own package (``tests/mutation.py``)
 =============  ================================================================================
 
 A failure does not stop the sections that follow.  A test that was skipped is an error, unless
@@ -339,6 +341,11 @@ def starvation(ctx: Context) -> None:
     ctx.run(Job("starvation, broadcasts", [*command, "--told", "9000"]))
 
 
+def mutation(ctx: Context) -> None:
+    """Break the library in 200 places, one at a time, and count what its tests notice."""
+    ctx.run(Job("mutation", [_suite_python(), "-m", "tests.mutation", "--seconds", "1200"]))
+
+
 SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "prepare": (prepare, 900),
     "lint": (lint, 120),
@@ -354,9 +361,10 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "queue": (queue, 420),
     "check": (check, 900),
     "trace": (trace, 900),
+    "mutation": (mutation, 1320),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check", "trace"}
+ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check", "trace", "mutation"}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

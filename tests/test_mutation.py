@@ -1,0 +1,28 @@
+"""The mutants that ``tests/mutation.py`` draws: each is a program, and another one than before."""
+
+from __future__ import annotations
+
+import ast
+
+from tests.architecture.source import ROOT, modules
+from tests.mutation import apply, mutants_of, tests_of
+
+SMALL = {"uri", "http.framing", "engineio.probe", "app.broadcast"}
+
+
+def test_every_mutant_is_a_program_that_differs_in_one_place() -> None:
+    for module in modules():
+        if module.name not in SMALL:
+            continue
+        before = ast.dump(module.tree)
+        made = mutants_of(module)
+        assert len(made) > 10
+        for mutant in made:
+            assert ast.dump(ast.parse(apply(module.text, mutant))) != before, mutant
+
+
+def test_the_tests_that_judge_a_module_exist() -> None:
+    for module in modules():
+        if not module.is_package:
+            for step in tests_of(module.name):
+                assert all((ROOT / path).exists() for path in step), (module.name, step)
