@@ -37,7 +37,7 @@ from pathlib import Path
 from tests.architecture.source import ROOT, Module, modules
 from tests.architecture.test_modules import TESTED_ELSEWHERE
 
-__all__ = ["Mutant", "Verdict", "apply", "mutants_of", "tests_of"]
+__all__ = ["Mutant", "Verdict", "apply", "mutants_of", "steps_for"]
 
 APART = {
     *("limits", "errors", "__main__", "commands", "demo", "check", "explain", "tracing"),
@@ -222,10 +222,10 @@ def apply(text: str, mutant: Mutant) -> str:
     return (data[: mutant.start] + mutant.is_now.encode() + data[mutant.end :]).decode()
 
 
-def tests_of(name: str) -> list[list[str]]:
+def steps_for(name: str) -> list[list[str]]:
     """Return the steps of tests for a module: its mirror, its package's laws, the joined stack.
 
-    >>> tests_of("http.framing")[0]
+    >>> steps_for("http.framing")[0]
     ['tests/http/test_framing.py']
     """
     *folders, last = name.split(".")
@@ -263,7 +263,7 @@ class Bench:
         before = file.read_text("utf-8")
         file.write_text(apply(before, mutant), "utf-8")
         try:
-            for step in tests_of(mutant.module):
+            for step in steps_for(mutant.module):
                 noticed = self.failure(step)
                 if noticed:
                     return Verdict(mutant, f"{step[0]}{noticed}", time.monotonic() - started)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from tests.architecture.source import ROOT, modules
-from tests.mutation import apply, mutants_of, tests_of
+from tests.mutation import apply, mutants_of, steps_for
 
 SMALL = {"uri", "http.framing", "engineio.probe", "app.broadcast"}
 
@@ -24,5 +24,5 @@ def test_every_mutant_is_a_program_that_differs_in_one_place() -> None:
 def test_the_tests_that_judge_a_module_exist() -> None:
     for module in modules():
         if not module.is_package:
-            for step in tests_of(module.name):
+            for step in steps_for(module.name):
                 assert all((ROOT / path).exists() for path in step), (module.name, step)
