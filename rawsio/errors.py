@@ -13,13 +13,12 @@
       ConnectionClosed         you used something that is over; carries the reason
       Refused                  raised by middleware: this client may not connect
 
-The one idea: an error of the peer **carries its wire code and the id of the rule** that it
-enforces (a row in ``rfc_notes/``), so that the layer's single ``except`` can answer and report
-without looking at types.  A class exists only where the handling differs; the rule id tells the
-rest apart.
+An error of the peer carries its wire code and the id of the rule that it enforces (a row in
+``rfc_notes/``), so that the layer's single ``except`` can answer and report without looking at
+types.  A class exists only where the handling differs; the rule id tells the rest apart.
 
-What this leaves out: time-outs of your own calls are the built-in ``TimeoutError``; wrong
-arguments are ``TypeError`` and ``ValueError``.
+Time-outs of your own calls are the built-in ``TimeoutError``; wrong arguments are ``TypeError`` and
+``ValueError``.
 """
 
 from __future__ import annotations

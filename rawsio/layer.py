@@ -26,17 +26,16 @@ set of laws (``tests/laws.py``) tests all of them, and a pile of layers is again
     ``False`` while what comes in could only be stored.  A driver stops reading the peer until it
     is ``True`` again; feeding more all the same is legal, and fails the layer at its limit.
 
-The one idea: **the peer's mistakes are events, your mistakes are exceptions.**  Inside a layer
-code raises :class:`~rawsio.errors.RemoteProtocolError` freely; one ``except`` at the top of
-``receive`` turns it into the last event, :class:`Failed`, and puts the goodbye that the protocol
-foresees (a status, a close code) into the outbox.  Raising from ``receive`` instead would drop
-the events parsed earlier in the same read, and so make behaviour depend on where TCP cuts.
+The peer's mistakes are events, your mistakes are exceptions.  Inside a layer code raises
+:class:`~rawsio.errors.RemoteProtocolError` freely; one ``except`` at the top of ``receive`` turns
+it into the last event, :class:`Failed`, and puts the goodbye that the protocol foresees (a status,
+a close code) into the outbox.  Raising from ``receive`` instead would drop the events parsed
+earlier in the same read, and so make behaviour depend on where TCP cuts.
 
 Every stream of events ends with at most one terminal event, :class:`Closed` or :class:`Failed`;
 afterwards ``receive`` gives ``[]`` and ``send`` raises.
 
-What this module leaves out: anything about a certain protocol, and buffers (each layer has the
-one that fits its framing).
+Buffers are not part of the contract: each layer has the one that fits its framing.
 """
 
 from __future__ import annotations

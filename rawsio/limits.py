@@ -1,12 +1,12 @@
 """Every bound on size, count and time, in one record.
 
-The one idea: a peer decides what it sends, we decide what it costs.  Each number here is finite
-by default and enforced *while reading*: a head is refused at the byte that makes it too long, a
-frame at its length field.  ``Server(limits=Limits(head=32768))`` changes one.
+A peer decides what it sends, we decide what it costs.  Each number here is finite by default and
+enforced *while reading*: a head is refused at the byte that makes it too long, a frame at its
+length field.  ``Server(limits=Limits(head=32768))`` changes one.
 
-Sizes are bytes, times are seconds, rates are per second.  What is left out: the options that
-the reference server has too (``ping_interval``, ``max_http_buffer_size``, ...) are keywords of
-``Server``; ``max_http_buffer_size`` sets ``body`` and ``message`` here.
+Sizes are bytes, times are seconds, rates are per second.  The options that the reference server has
+too (``ping_interval``, ``max_http_buffer_size``, ...) are keywords of ``Server``:
+``max_http_buffer_size`` sets ``body`` and ``message`` here.
 """
 
 from __future__ import annotations

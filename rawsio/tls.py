@@ -7,9 +7,8 @@ which is what a layer is.  :class:`TLSConnection` keeps the contract of :mod:`ra
 events are plaintext, as ``bytes``, and what is sent is plaintext too.  The handshake, its
 time-out and the closing alerts are its own affair.
 
-The one idea: what is sent in one turn is **encrypted together** when the outbox is drained, so ten
-small answers are one record and not ten.  For the same reason it may be sent before the handshake
-is over: it waits.
+What is sent in one turn is encrypted together when the outbox is drained, so ten small answers are
+one record and not ten.  For the same reason it may be sent before the handshake is over: it waits.
 
 :class:`Secured` puts another layer on top.  A pile of layers is a layer, so whoever drives an
 ``HTTPConnection`` drives ``Secured(TLSConnection(...), HTTPConnection(...))`` just the same::
@@ -19,8 +18,8 @@ is over: it waits.
 An end without a closing alert (a truncation, as far as TLS can tell) is ``Failed`` with the rule
 ``layers-tls-truncated``; after the alert it is ``Closed``.
 
-The ``ssl.SSLContext`` is passed in, and ``ssl`` imported when the first connection is made.  What
-is left out: certificates, protocol versions and ciphers, which are the context's.
+The ``ssl.SSLContext`` is passed in, and ``ssl`` imported when the first connection is made.
+Certificates, protocol versions and ciphers are the context's.
 """
 
 from __future__ import annotations

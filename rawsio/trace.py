@@ -13,9 +13,8 @@ direction    what        value
 ``"out"``    ``"unit"``  a unit that leaves the outbox
 ===========  ==========  ==================================================
 
-The one idea: because a pile of layers is a layer, a wrapper around one works at every level, and
-the layers themselves need no hooks.  What is left out: formatting and time stamps, which are the
-reporter's.
+A pile of layers is a layer, so a wrapper around one works at every level, and the layers themselves
+need no hooks.  Formatting and time stamps are the reporter's.
 """
 
 from __future__ import annotations

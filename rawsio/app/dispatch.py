@@ -4,13 +4,12 @@ An event passes the listeners of ``on_any``, the middleware of its socket, the h
 namespace, then those of the socket.  All of them run; the first value that is not ``None`` is the
 acknowledgement, sent once, after the last has ended.
 
-The one idea: an exception in a handler is logged with the names of the event and of the
-namespace, and never stops the server or the handlers after it; but **an event that failed is not
-acknowledged**, unless another handler gave a value, because an empty acknowledgement would say
-that all is well.  For the same reason an event that nobody handles is not acknowledged.
+An exception in a handler is logged with the names of the event and of the namespace, and never
+stops the server or the handlers after it.  An event that failed is not acknowledged, unless another
+handler gave a value, because an empty acknowledgement would say that all is well.  For the same
+reason an event that nobody handles is not acknowledged.
 
-Left out: the queue that these jobs stand in (:mod:`rawsio.app.handler_queue`), and the short cut
-for the commonest case (:mod:`rawsio.app.multiplexer`).
+The jobs stand in the queue of their connection (:mod:`rawsio.app.handler_queue`).
 """
 
 from __future__ import annotations

@@ -5,11 +5,9 @@ with one of the reference's reasons; ``error``, ``drain``, ``new_namespace``.  T
 in a table that packets never reach.  The middleware of a namespace, which judges a client before
 any of that, runs here too.
 
-The one idea: the end of a socket is **one job** of its connection's queue: ``disconnecting`` while
-the rooms are intact, then the session is kept for recovery, the rooms are left, and ``disconnect``
-comes last, behind every event that the client had sent before.
-
-Left out: events of clients (:mod:`rawsio.app.dispatch`).
+The end of a socket is one job of its connection's queue: ``disconnecting`` while the rooms are
+intact, then the session is kept for recovery, the rooms are left, and ``disconnect`` comes last,
+behind every event that the client had sent before.
 """
 
 from __future__ import annotations

@@ -5,12 +5,11 @@ no broadcast finds it.  It ends once, from whichever side, with one of the refer
 from that moment nothing is sent to it and pending replies have failed, while its rooms stay until
 handlers of ``disconnecting`` have seen them.
 
-The one idea: **a socket that says nothing costs little.**  It has slots, and whatever most
-sockets never use (handlers of their own, listeners, ``data``, pending replies, the parsed
-handshake) is made when it is first asked for.
+A socket that says nothing costs little.  It has slots, and whatever most sockets never use
+(handlers of their own, listeners, ``data``, pending replies, the parsed handshake) is made when it
+is first asked for.
 
-Left out: what applications call (:mod:`rawsio.app.socket`), and in which order handlers run
-(:mod:`rawsio.app.multiplexer`).
+What applications call stands in :mod:`rawsio.app.socket`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ session (id, rooms, data) is kept, too.  A client that comes back with the sessi
 (``pid``) and the last offset that it saw gets the same id and rooms, and what it missed.  The wire
 format is the reference server's, so its clients recover here.
 
-The one idea: **an offset is a number.**  It is the packet's position in the log, written in base 36
-behind a prefix that this process chose, so finding it takes one subtraction, and an offset of
-another server or process is recognised as foreign.
+An offset is a number: it is the packet's position in the log, written in base 36 behind a prefix
+that this process chose, so finding it takes one subtraction, and an offset of another server or
+process is recognised as foreign.
 
 What differs from the reference, on purpose:
 
@@ -22,8 +22,6 @@ What differs from the reference, on purpose:
   joined or left since makes no difference;
 - a volatile event carries the offset of the packet before it, because the official client takes any
   text at the end of an event for an offset, and would otherwise lose its place.
-
-Left out: other servers; their adapters keep the log somewhere else.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 It is what handlers get: it sends to its client, joins rooms, and knows how the client introduced
 itself.  A connection has one for each namespace that the client joined, all with different ids.
 
-The one idea: **what you may call from any thread stands here**, and does two things: it checks and
-encodes its arguments where it is called, then hands the rest to the host, which runs it on the
-loop's thread (:mod:`rawsio.app.member`).  So an argument that cannot be sent raises where the
-mistake is, and what one thread emits arrives in that order.
+What may be called from any thread stands here, and does two things: it checks and encodes its
+arguments where it is called, then hands the rest to the host, which runs it on the loop's thread
+(:mod:`rawsio.app.member`).  So an argument that cannot be sent raises where the mistake is, and
+what one thread emits arrives in that order.
 
 What is emitted to a socket that has ended is dropped: the other end might as well have gone a
-moment before.  Left out: running handlers, which the peer does in the order of the connection.
+moment before.
 """
 
 from __future__ import annotations

@@ -10,11 +10,10 @@ peer that is busy uploading one large message cannot answer in between, so anoth
 as a sign of life: it extends the wait by one more ``ping_timeout``, once for each ping.  The side
 that answers expects a ping within ``ping_interval + ping_timeout``; nothing else counts.
 
-The one idea: no packet needs the time.  A pong, or the open packet, only sets ``deadline`` to 0.0,
-"as soon as you know the time", and the next ``tick`` starts the timer.
+Packet handlers never read the clock.  A pong, or the open packet, sets ``deadline`` to 0.0, and the
+next ``tick`` starts the timer.
 
-What is left out: the probe of a transport (:mod:`rawsio.engineio.probe`), and everything about
-HTTP (:mod:`rawsio.engineio.server.polling`, :mod:`rawsio.engineio.server.session`).
+The probe of a transport is a layer of its own (:mod:`rawsio.engineio.probe`).
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ base64 there, because the body is text:
 >>> encode_payload(["4hello", b"\x01\x02\x03\x04"])
 b'4hello\x1ebAQIDBA=='
 
-The one idea: functions only.  A packet stays a ``str`` or ``bytes`` until somebody wants to know
-what it says; nothing here has state.
+There are functions only.  A packet stays a ``str`` or ``bytes`` until somebody wants to know what
+it says; nothing here has state.
 
-What is left out: the older payload forms (:mod:`rawsio.engineio.payloads_v3`), and what may be
-said when (:mod:`rawsio.engineio.connection`).
+The payloads of protocol 3 are in :mod:`rawsio.engineio.payloads_v3`; :mod:`rawsio.engineio.states`
+says which packet may be sent when.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ length in bytes, one byte for each decimal digit, 0xFF, then the packet:
 JSONP, for browsers without cross-origin requests: the text form as a JavaScript call one way, and
 as the field of a form the other way.
 
-The one idea: packets have the form that they have on a WebSocket of protocol 3 (a binary message
-is ``04`` and its data), and only this module knows the payloads.  What is left out: whether a
-client may speak protocol 3 at all (the option ``allow_eio3``).
+Packets have the form that they have on a WebSocket of protocol 3 (a binary message is ``04`` and
+its data); no other module knows the payloads.  The option ``allow_eio3`` says whether a client may
+speak protocol 3 at all.
 """
 
 from __future__ import annotations

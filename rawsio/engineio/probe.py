@@ -11,9 +11,8 @@ ends the candidate and leaves the session alone::
       Probed    <---------------------------   "3probe"
       "5"       --------------------------->   Upgraded
 
-The one idea: the probe is a layer of its own, with the contract of all layers, on the candidate
-only.  What is left out: the session, and how it changes transports
-(:mod:`rawsio.engineio.server.session`, :mod:`rawsio.engineio.client.session`).
+The probe is a layer of its own, on the candidate only.  How a session changes its transport stands
+in :mod:`rawsio.engineio.server.session` and :mod:`rawsio.engineio.client.session`.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@
 sends to the state that follows.  What is not in the table is illegal.  ``TRANSPORT`` says how the
 transport of a session on a server may change.
 
-The one idea: a table can be read by the code, by an exhaustive test and by a person; parsing
-stays in straight code.  What is left out: heartbeats, which are no events, and have their own
-small machine (:class:`Beat`).
+The code, an exhaustive test and a person can read a table; parsing stays in straight code.
+Heartbeats are no events, and have a small machine of their own (:class:`Beat`).
 """
 
 from __future__ import annotations

@@ -11,10 +11,9 @@ the trailers at the end of the message, ``None`` before.  Content that came befo
 :class:`UntilClose`    a response that ends with its connection (section 6.3, 8)
 =====================  ==========================================================
 
-The one idea: **a length is judged where it is announced**, before a byte of what it announces is
-kept: a chunk that would pass the limit is refused at its size line.
-
-What is left out: chunk extensions are checked for their grammar, bounded, and dropped.
+A length is judged where it is announced, before a byte of what it announces is kept: a chunk that
+would pass the limit is refused at its size line.  Chunk extensions are checked for their grammar,
+bounded, and dropped.
 """
 
 from __future__ import annotations

@@ -30,12 +30,9 @@ It adds no field to what is sent; its own answers have a ``Date`` if it was give
 response to HTTP/1.0 that should keep the connection needs ``Connection: keep-alive``, the last
 one to HTTP/1.1 ``Connection: close``.
 
-The one idea: **two automata, one table.**  Where we are and where the peer is are judged by the
-same rows of :mod:`rawsio.http.states`; a connection is those two states, one growing buffer, and
-what an exchange must remember of its request.
-
-What is left out: a client sends one request at a time (a server takes pipelined ones); redirects,
-retries and credentials are their user's.
+Both sides are automata over the same table, :mod:`rawsio.http.states`.  A connection is those two
+states, one growing buffer, and what an exchange must remember of its request.  A server takes
+pipelined requests; a client sends one request at a time, and follows no redirects.
 """
 
 from __future__ import annotations

@@ -8,14 +8,15 @@ RFC 9112 section 6.3 gives the length of a body from the head, here as one numbe
 :data:`UNTIL_CLOSE`    everything until the connection ends: only a response can
 =====================  ==================================================================
 
-The one idea: **a head whose length two readers might understand differently has no length.**  One
-``Content-Length`` of plain digits, or one ``Transfer-Encoding: chunked`` in HTTP/1.1, never both,
-never a list, never twice; everything else is an error, in what comes in and in what goes out.
+Ambiguous body lengths are rejected, because two readers that disagree about a length are how
+requests are smuggled.  One ``Content-Length`` of plain digits, or one ``Transfer-Encoding:
+chunked`` in HTTP/1.1, never both, never a list, never twice; everything else is an error, in what
+comes in and in what goes out.
 
 The functions take the fields as :meth:`~rawsio.http.headers.Headers.framing_fields` gives them:
 only those that matter here, in lower case.
 
-What is left out: other transfer codings (gzip, deflate), which get a 501.
+Other transfer codings (gzip, deflate) get a 501.
 """
 
 from __future__ import annotations

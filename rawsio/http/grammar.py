@@ -5,9 +5,9 @@ name ASCII ranges themselves (what goes out), because ``\d``, ``\s`` and ``\w`` 
 RFC's on text; none of them can backtrack more than once, because neighbouring parts never share
 a character.
 
-The one idea: **be as strict as the strictest peers together** (gunicorn, aiohttp, Node).  Two
-readers that understand the same bytes differently are how requests are smuggled, so what any of
-them refuses is refused here.  Where this is more than the RFC asks:
+The grammar is as strict as the strictest peers together (gunicorn, aiohttp, Node).  Two readers
+that understand the same bytes differently are how requests are smuggled, so what any of them
+refuses is refused here.  Where this is more than the RFC asks:
 
 * lines end in CRLF: a bare LF, which RFC 9112 section 2.2 would let us take, is refused;
 * ``obs-fold`` is refused in requests (section 5.2 leaves the choice) and replaced in responses;

@@ -6,11 +6,9 @@ is in and how far that line was searched, and judges a line at its end.  So it r
 wrong byte of a line ending, at the end of a wrong line, and at the byte that passes a limit,
 whichever comes first, and comes to the same verdict for the same bytes, cut anywhere.
 
-The one idea: **most heads arrive whole and are right**, so :class:`HeadReader` first tries one
-regular expression on all of it, and only what does not match, or is not complete, or is long,
-is read line by line, where the mistake gets its name.
-
-What is left out: what the lines mean.
+Most heads arrive whole and are right, so :class:`HeadReader` first tries one regular expression on
+all of it.  What does not match, is not complete, or is long is read line by line, where the mistake
+gets its name.
 """
 
 from __future__ import annotations

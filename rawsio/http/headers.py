@@ -4,14 +4,14 @@ RFC 9110 section 5: names are compared without case, the order of lines with the
 counts, and a recipient may not rely on any other order.  :class:`Headers` keeps the lines as they
 came, in order and in their spelling, and finds names without case.
 
-The one idea: a head that came from the wire was checked as bytes, so :class:`Headers` can be made
-**from that block of bytes and split only when somebody looks**.  A session that keeps its
-handshake keeps :attr:`Headers.block` (a few hundred bytes), not lists of strings.
+A head that came from the wire was checked as bytes, so :class:`Headers` can be made from that block
+and split only when somebody looks.  A session that keeps its handshake keeps :attr:`Headers.block`
+(a few hundred bytes), not lists of strings.
 
 Text is latin-1 throughout: one character is one byte of the wire, also for ``obs-text``.
 
-What is left out: the syntax of the single fields.  A comma list of tokens (``Connection``,
-``Upgrade``) is common enough to have a method.
+The syntax of single fields is their readers' business; a comma list of tokens (``Connection``,
+``Upgrade``) is common enough to have a method here.
 """
 
 from __future__ import annotations

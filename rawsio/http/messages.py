@@ -9,8 +9,8 @@ judge what a head says *by itself*: versions, methods, forms of target, the sing
 head says about the body is in :mod:`rawsio.http.framing`; reading a head from pieces is in
 :mod:`rawsio.http.head_reader`.
 
-The one idea: **what comes in and what goes out is judged by the same code.**  The peer's mistake
-is an :class:`~rawsio.errors.HTTPError` with the status of the answer; the same mistake of ours is a
+The same code judges what comes in and what goes out.  The peer's mistake is an
+:class:`~rawsio.errors.HTTPError` with the status of the answer; the same mistake of ours is a
 :class:`~rawsio.errors.LocalProtocolError`, and nothing is written.
 """
 

@@ -5,12 +5,11 @@ what an exchange remembers of its request.  Here a head or a piece of a body is 
 buffer and moves the peer's automaton; :class:`~rawsio.http.connection.HTTPConnection` adds
 what we send, and time.
 
-The one idea: **one loop, one except.**  :meth:`Receiver._pump` takes what can be taken in the
-present state, again and again; code below it raises ``HTTPError`` where it sees the mistake, and
-the one ``except`` turns it into the answer and the last event, behind the events that came before.
+There is one loop and one ``except``.  :meth:`Receiver._pump` takes what can be taken in the present
+state, again and again; code below it raises ``HTTPError`` where it sees the mistake, and the one
+``except`` turns it into the answer and the last event, behind the events that came before.
 
-What is left out: nothing here waits; a server's next request stays in the buffer until the answer
-to this one is complete.
+A server's next request stays in the buffer until the answer to this one is complete.
 """
 
 from __future__ import annotations

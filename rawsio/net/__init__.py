@@ -15,9 +15,9 @@
 ``aio``        the same driver on asyncio's loop, or uvloop's
 =============  ==================================================================================
 
-The one idea: because all layers have one contract, the IO is written once and knows no protocol.
-``rfc_notes/layers.md`` says in prose how a byte travels.  Nothing is imported here, so that
-asking for one module loads that module only.
+All layers have one contract, so the IO is written once and knows no protocol.
+``rfc_notes/layers.md`` says in prose how a byte travels.  Nothing is imported here, so that asking
+for one module loads that module only.
 """
 
 from __future__ import annotations

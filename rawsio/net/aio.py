@@ -1,13 +1,12 @@
 """The same driver on an asyncio loop, uvloop included.
 
-The one idea: :class:`AsyncioLoop` is not an adapter but a **name card**.  asyncio's loops have
-every method that a driver needs, by the same names, so the bound methods are simply taken over;
-only the question of whose thread it is has to be answered here.  A flush is one ``call_soon``
-there too, for all that was touched.
+asyncio's loops have every method that a driver needs, by the same names, so the bound methods are
+taken over by :class:`AsyncioLoop`; only the question of whose thread it is has to be answered here.
+A flush is one ``call_soon`` there too, for all that was touched.
 
 Windows' default loop (the proactor) cannot watch descriptors: use ``SelectorEventLoop`` there, or
-our own.  ``asyncio`` is imported when something here is called.  What is left out: transports and
-protocols, which would come between us and the socket.
+our own.  ``asyncio`` is imported when something here is called.  asyncio's transports and protocols
+are not used: they would come between us and the socket.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """One lazy heap for everything that has a ``deadline`` and a ``tick``, over any loop.
 
-The one idea: time-outs are nearly always postponed, hardly ever reached, so **moving a deadline
-later costs nothing**.  A target (a stream, a session) has one entry in the heap.  When the entry's
-time comes the target's *present* deadline is looked at: later, and the entry goes back in for
-then; ``None``, and it is dropped; due, and the target is ticked.  Only a deadline that moved
-*earlier* than its entry makes a new entry; the old one is emptied where it stands.
+Time-outs are nearly always postponed and hardly ever reached, so moving a deadline later costs
+nothing.  A target (a stream, a session) has one entry in the heap.  When the entry's time comes the
+target's *present* deadline is looked at: later, and the entry goes back in for then; ``None``, and
+it is dropped; due, and the target is ticked.  Only a deadline that moved *earlier* than its entry
+makes a new entry; the old one is emptied where it stands.
 
 The heap uses one ``call_later`` of the loop, for its head, so it works on ours and on asyncio's,
 and a server with ten thousand idle connections has one timer in its loop.
@@ -18,8 +18,7 @@ same second.  They are ticked in the order of their deadlines for as long as ``t
 and the rest in the turns that follow; each leaves the heap just before its own tick, so an
 interrupt in one forgets no other.
 
-What is left out: cancelling (set the deadline to ``None``, or ``forget`` the target) and precision
-below a millisecond.
+To cancel, set the deadline to ``None`` or ``forget`` the target.  The precision is a millisecond.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Listening sockets, and accepting from them.
 
-The one idea: a listener must survive what it cannot change.  Out of descriptors (``EMFILE``), it
-pauses for a second and says so once, because a listening socket with somebody in its queue is
-readable for as long as nobody accepts, and the loop would spin.  A client that gave up in the
-queue is skipped.  Above ``limits.connections`` a connection is accepted and closed at once, so
-that the client learns it now and not when its patience ends.
+A listener must survive what it cannot change.  Out of descriptors (``EMFILE``), it pauses for a
+second and says so once, because a listening socket with somebody in its queue is readable for as
+long as nobody accepts, and the loop would spin.  A client that gave up in the queue is skipped.
+Above ``limits.connections`` a connection is accepted and closed at once, so that the client learns
+it now and not when its patience ends.
 
 Sockets are accepted without waiting, up to 64 for each event, and small writes are not delayed
 (``TCP_NODELAY`` is set on the listening socket, whose children inherit it on most systems; the
@@ -12,7 +12,7 @@ first child is asked, and where they do not, each one is told).
 
 A failure to listen says where, and what to do about it: the system's own words name neither.
 
-What is left out: names.  ``listen_tcp`` resolves one address before the loop runs.
+``listen_tcp`` resolves one address before the loop runs.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """A loop around one selector, with asyncio's method names, that fits into somebody else's loop.
 
-The one idea: its methods are a **subset of asyncio's event loop by the same names** (``time``,
-``add_reader``, ``remove_reader``, ``add_writer``, ``remove_writer``, ``call_soon``,
-``call_soon_threadsafe``, ``call_later``), so everything above runs unchanged on either; and what
-asyncio does not have, it has: ``step``, ``fileno`` and ``next_deadline``, with which a program
-that owns the main loop (Tk, GLib, pygame, ``select`` on a few devices) gives us a turn when we
-need one.
+Its methods are a subset of asyncio's event loop by the same names (``time``, ``add_reader``,
+``remove_reader``, ``add_writer``, ``remove_writer``, ``call_soon``, ``call_soon_threadsafe``,
+``call_later``), so everything above runs unchanged on either; and what asyncio does not have, it
+has: ``step``, ``fileno`` and ``next_deadline``, with which a program that owns the main loop (Tk,
+GLib, pygame, ``select`` on a few devices) gives us a turn when we need one.
 
 One turn::
 
@@ -37,8 +36,8 @@ asyncio's ``CancelledError``, which mean nothing here.  ``SystemExit``, ``Keyboa
 whatever else is no ``Exception`` leave ``step`` and ``run``: what they mean is for the host to
 decide.
 
-Time is a monotonic clock, so setting the system's clock changes nothing.  What is left out: name
-resolution, transports, futures: layers need none of them.
+Time is a monotonic clock, so setting the system's clock changes nothing.  There is no name
+resolution, no transports and no futures: layers need none of them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The timers of a loop, and the names that this package needs of a loop.
 
-The one idea: a timer is cancelled by forgetting its callback; it stays in its queue until its turn
-comes.  That may be long, and most time-outs are cancelled, so the queue counts the cancelled ones
-and clears them out when they are more than half.  What is left out: cancelling what ``call_soon``
-scheduled; it runs too soon for that.
+A timer is cancelled by forgetting its callback; it stays in its queue until its turn comes.  That
+may be long, and most time-outs are cancelled, so the queue counts the cancelled ones and clears
+them out when they are more than half.  What ``call_soon`` scheduled cannot be cancelled; it runs
+too soon for that.
 """
 
 # ruff: noqa: D102 - what the methods of the protocols do is asyncio's documentation

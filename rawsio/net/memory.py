@@ -1,16 +1,16 @@
 """Connections in memory, and a selector for them that is also the clock.
 
-The one idea: **only the ends of the wire are not real.**  A :class:`Wire` has the methods of a
-socket and a :class:`Switchboard` those of a selector, so streams, and everything above them, run
-on them unchanged.  Time stands still while somebody has something to do, and jumps to where a
-loop wants to be waited for otherwise.
+Only the ends of the wire are not real.  A :class:`Wire` has the methods of a socket and a
+:class:`Switchboard` those of a selector, so streams, and everything above them, run on them
+unchanged.  Time stands still while somebody has something to do, and jumps to where a loop wants to
+be waited for otherwise.
 
 What is sent arrives at once, unless the receiving end is *held*: then it stays on its way, in the
 pieces in which it was sent, until the test calls :meth:`Wire.deliver` for each.  The end of a
 direction is the piece ``b""``.  What arrives at a closed end is answered with a reset (``None``),
 which is a piece as well, as in TCP.
 
-What is left out: listening; whoever makes a pair hands the ends out.
+Nobody listens here: whoever makes a pair hands the ends out.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ An error of the socket is an end like any other: ``receive_eof``, what the layer
 stream, exactly once.  An exception out of the layer or
 out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
 
-What is left out: connecting, TLS (a layer, :mod:`rawsio.tls`), and what the bytes mean.
+TLS is a layer (:mod:`rawsio.tls`).
 """
 
 from __future__ import annotations

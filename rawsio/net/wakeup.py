@@ -1,12 +1,11 @@
 """A pair of sockets that ends a waiting ``select``.
 
-The one idea: the selector watches one end, and whoever has something for the loop writes a byte
-to the other: another thread, the interpreter's signal handler, or the owner's own thread outside
-a turn, whose host is about to wait in *its* loop for our descriptor.  One byte is enough for any
-number of reasons, so a flag remembers that one is on its way.
+The selector watches one end, and whoever has something for the loop writes a byte to the other:
+another thread, the interpreter's signal handler, or the owner's own thread outside a turn, whose
+host is about to wait in *its* loop for our descriptor.  One byte is enough for any number of
+reasons, so a flag remembers that one is on its way.
 
-What is left out: messages.  The reason for waking stands in the loop's queue before the byte is
-sent, so the byte says nothing.
+The reason for waking stands in the loop's queue before the byte is sent, so the byte says nothing.
 """
 
 from __future__ import annotations

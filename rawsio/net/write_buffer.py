@@ -1,12 +1,12 @@
 """What the kernel did not take yet: parts in order, sent with as little copying as possible.
 
-The one idea: parts are kept **as the references that they are**.  The same frame waits for a
-thousand slow readers without a copy for each, nothing is appended to a growing buffer, and a part
-that went out half is a view of its rest, so the work is linear in the bytes whatever the kernel
-takes at a time.  Small parts are joined when their turn comes, at most 32 KiB at a time; long
-ones go out by ``sendmsg``, unjoined.
+Parts are kept as the references that they are.  The same frame waits for a thousand slow readers
+without a copy for each, nothing is appended to a growing buffer, and a part that went out half is a
+view of its rest, so the work is linear in the bytes whatever the kernel takes at a time.  Small
+parts are joined when their turn comes, at most 32 KiB at a time; long ones go out by ``sendmsg``,
+unjoined.
 
-What is left out: when to try, and what a failure means; that is the stream's.
+The stream decides when to try, and what a failure means.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ The connection keeps two things about its peer: where each namespace stands (jud
 of :mod:`rawsio.socketio.states`), and the one packet, if any, whose attachments are missing.
 Everything else is in the pure functions of :mod:`rawsio.socketio.packets`.
 
-The one idea: **nearly every packet is an event or an acknowledgement in a joined namespace**, which
-is legal in both directions for both roles and changes no state.  So ``receive`` and ``send`` ask
-for that first, and read the tables only for the rest.
+Nearly every packet is an event or an acknowledgement in a joined namespace, which is legal in both
+directions for both roles and changes no state.  So ``receive`` and ``send`` ask for that first, and
+read the tables only for the rest.
 
 What else it does by itself:
 
@@ -22,8 +22,7 @@ An idle connection is small: what is empty is ``None``, and all connections that
 ``/`` share one dictionary (dictionaries of states are replaced, never changed).
 
 A failed Socket.IO connection has no goodbye of its own: ``closing`` becomes ``NOW``, and the layers
-below say goodbye in their ways.  Left out: who listens to what in a namespace, acknowledgements
-still owed, rooms (:mod:`rawsio.app.namespace`).
+below say goodbye in their ways.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ With this parser a whole packet is one binary message: a map with the keys ``typ
 ``data`` and ``id``.  Bytes stand in it as they are, so there are no attachments and no types 5 and
 6.  Both ends must be told to use it; the wire does not say.
 
-The one idea: the codec below is the small part of MessagePack that the official parser writes, with
-its three extensions (all of type 0, told apart by their forms):
+The codec below is the small part of MessagePack that the official parser writes, with its three
+extensions (all of type 0, told apart by their forms):
 
 =========  ==================  ==============================================
 form       in JavaScript       here

@@ -14,16 +14,16 @@ A packet is one text message, followed by one binary message for each attachment
     5  BINARY_EVENT   51-["f",{"_placeholder":true,"num":0}]   as 2, with 1 to 10 attachments
     6  BINARY_ACK     61-12[{"_placeholder":true,"num":0}]     as 3
 
-The one idea: the same few records in both directions, and two pure functions.
-:func:`encode_packet` chooses between 2 and 5, 3 and 6 by looking for bytes;
-:func:`decode_packet` returns the record, or a :class:`Partial` that waits for its attachments.
+Both directions use the same few records and two pure functions.  :func:`encode_packet` chooses
+between 2 and 5, 3 and 6 by looking for bytes; :func:`decode_packet` returns the record, or a
+:class:`Partial` that waits for its attachments.
 
 The figure is followed strictly, where the reference server is lax: an id is 1 to 16 ASCII digits
 up to 2**53-1 (there, a blank is id 0 and long ones become floats), an event needs a payload, a
 DISCONNECT has none, only types 2, 3, 5 and 6 have ids.  Names of events that a library uses for
 itself are refused in both directions, so that no packet can reach its handlers.
 
-Left out: which packet may come when, which is :mod:`rawsio.socketio.states`.
+:mod:`rawsio.socketio.states` says which packet may come when.
 """
 
 from __future__ import annotations

@@ -13,10 +13,8 @@ the answer          ``0/admin,`` without a sid      ``Connect("/admin", {"sid": 
 a refusal           ``4/admin,"no"``, or the data   ``ConnectError("/admin", {"message": "no"})``
 ==================  ==============================  ========================================
 
-The one idea: a parser translates, so that the layer, its tables and the objects above know one
-protocol.  A v2 client takes the id of its Engine.IO session for its Socket.IO id.
-
-Left out: the client's side.
+A parser translates, so that the layer, its tables and the objects above know one protocol.  A v2
+client takes the id of its Engine.IO session for its Socket.IO id.
 """
 
 from __future__ import annotations

@@ -16,18 +16,18 @@ may be sent; a type that stands in no row is a mistake, of the peer or of ours.
     JOINED      - send Disconnect ->          JOINED      - send Disconnect ->
     LEFT        (the past still arrives)      LEFT        (the past still arrives)
 
-The one idea: the end that *received* a DISCONNECT or a CONNECT_ERROR is sure that nothing of that
-time follows, and forgets the namespace (``ABSENT``); the end that *sent* a DISCONNECT must still
-bear the past (``LEFT``).  A client that joins again from there is ``REJOINING``: what comes before
-the answer may be of the past.  A client may send DISCONNECT before its CONNECT was answered, which
-cancels it; the answer still comes (the server's layer sends one by itself), and the connection
-counts it, so that it is never taken for the answer to the next CONNECT.
+The end that *received* a DISCONNECT or a CONNECT_ERROR is sure that nothing of that time follows,
+and forgets the namespace (``ABSENT``); the end that *sent* a DISCONNECT must still bear the past
+(``LEFT``).  A client that joins again from there is ``REJOINING``: what comes before the answer may
+be of the past.  A client may send DISCONNECT before its CONNECT was answered, which cancels it; the
+answer still comes (the server's layer sends one by itself), and the connection counts it, so that
+it is never taken for the answer to the next CONNECT.
 
 A server may send events before it answers: middleware does.  A DISCONNECT for a namespace in which
 the client is not is dropped, because it may have crossed our CONNECT_ERROR, and remembering
 every refused name would let a peer fill our memory.
 
-Left out: limits and counts, which :mod:`rawsio.socketio.connection` keeps.
+:mod:`rawsio.socketio.connection` keeps limits and counts.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A Socket.IO payload is JSON in which bytes stand as *placeholders*, ``{"_placeho
 "num": 0}``; the bytes themselves follow as messages of their own.  This module knows JSON and
 placeholders; :mod:`rawsio.socketio.packets` knows the head in front of them.
 
-The one idea: **the C code of the standard library does all walking**, so nothing here recurses.
+The C code of the standard library does all walking, so nothing here recurses.
 
 - Out: one kept encoder whose ``default`` hook meets bytes and gives up; only then a second
   encoder is made, whose hook collects them.  The caller's value is never changed or copied.
@@ -21,7 +21,7 @@ client in the room.  Integers are kept exactly up to :data:`MAX_DIGITS` digits, 
 longer one is refused, because converting costs the square of the length; JavaScript peers
 round beyond 2**53.  A lone surrogate, which JSON can escape and UTF-8 cannot carry, leaves escaped.
 
-Left out: values of other types (dates, sets, decimals): convert them first.
+Values of other types (dates, sets, decimals) are refused: convert them first.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Four things are less than obvious:
 - **Pongs are bounded.**  Up to ``limits.pongs`` wait in the outbox; after that the last is replaced
   (RFC 6455 section 5.5.3 asks for the answer to the most recent ping only).
 
-What is left out: keep-alive pings, which are the business of whoever owns the connection.
+The layer sends no keep-alive pings by itself; whoever owns the connection may.
 """
 
 from __future__ import annotations

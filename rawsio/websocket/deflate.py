@@ -6,15 +6,15 @@ streams of two messages may share one window ("context takeover").
 
 Two halves: :func:`accept_offer`, :func:`offer_text` and :func:`confirm_answer` are pure functions
 on header values, and result in an :class:`Agreement`; :class:`Compressor` and :class:`Inflater` do
-the work.  The one idea of the second half: **inflation is a function of whole frames, done in small
-steps**.  A frame is inflated when all its bytes are there, so that the result (and the error) does
-not depend on where TCP cuts; each step yields at most 64 KiB, so that the reader can stop a
-bomb at its limit and check UTF-8 on the way.
+the work.  Inflation is a function of whole frames, done in small steps.  A frame is inflated when
+all its bytes are there, so that the result (and the error) does not depend on where TCP cuts; each
+step yields at most 64 KiB, so that the reader can stop a bomb at its limit and check UTF-8 on the
+way.
 
 Off by default: a compressor costs 256 KiB for each connection, and compressing a secret together
 with text that an attacker chooses gives the secret away by its length (CRIME); send such messages
 with ``compress=False``.  ``zlib`` is imported when it is first used; where Python was built without
-it, nothing is offered or accepted.  What is left out: the DEFLATE algorithm itself.
+it, nothing is offered or accepted.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ are reported for those who measure; pings are answered without anybody's help.  
 events, :class:`~rawsio.layer.Closed` and :class:`~rawsio.layer.Failed`, are those of every layer;
 their ``code`` is here a close code of RFC 6455 section 7.4.
 
-What is left out: frames.  Nothing above this layer may depend on where a peer cuts its messages
-(RFC 6455 section 5.4), so nothing above can see it.
+There is no event for a frame: nothing above this layer may depend on where a peer cuts its messages
+(RFC 6455 section 5.4).
 """
 
 from __future__ import annotations

@@ -5,12 +5,10 @@
     extension-list  = 1#extension
     extension       = token *( ";" token [ "=" ( token | quoted-string ) ] )
 
-The one idea: one regular expression for one extension, applied from comma to comma.  Each of its
-alternatives begins with a different character, so that it never has two ways to read the same
-text, and its time is linear in the length of the header.  Empty list elements are legal in HTTP
-lists (RFC 9110 section 5.6.1) and skipped.  Names are compared as they are written.
-
-What is left out: what the extensions mean.
+One regular expression reads one extension, and is applied from comma to comma.  Each of its
+alternatives begins with a different character, so that it never has two ways to read the same text,
+and its time is linear in the length of the header.  Empty list elements are legal in HTTP lists
+(RFC 9110 section 5.6.1) and skipped.  Names are compared as they are written.
 """
 
 from __future__ import annotations

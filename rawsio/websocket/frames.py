@@ -14,11 +14,11 @@ r"""Frames (RFC 6455 section 5.2): pure functions between bytes and the figure i
 
 :func:`encode_frame` and :func:`text_frame` write, :func:`decode_header` and :func:`decode_frame`
 read.  Readers return ``None`` when more bytes are needed (and have consumed nothing), and raise
-``WebSocketError`` when no further byte can make it right.  The one idea: **a header is judged when
-it is whole, before its payload is there**, so that a frame that is too long costs 14 bytes.
+``WebSocketError`` when no further byte can make it right.  A header is judged when it is whole,
+before its payload is there, so a frame that is too long costs 14 bytes.
 
-What is left out: everything that depends on the frames before (fragments, the compression bit, the
-length of the whole message); that is :mod:`rawsio.websocket.reader`.
+What depends on the frames before (fragments, the compression bit, the length of the whole message)
+is judged in :mod:`rawsio.websocket.reader`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 r"""The opening handshake (RFC 6455 sections 4.1 and 4.2): pure functions on HTTP messages.
 
-A server calls :func:`accept` with the request; a client makes one with :func:`offer` and judges
-the response with :func:`confirm`.  Nothing here holds state: what was offered is read from the
-request again.  The one idea: **every field is judged by its grammar and by how often it comes, and
-a refusal is an error that knows its status**; :func:`refusal` makes the answer of it.
+A server calls :func:`accept` with the request; a client makes one with :func:`offer` and judges the
+response with :func:`confirm`.  Nothing here holds state: what was offered is read from the request
+again.  Every field is judged by its grammar and by how often it comes.  A refusal is an error that
+knows its status, and :func:`refusal` makes the answer of it.
 
 >>> from rawsio.http.messages import Request
 >>> request = offer("/chat", "server.example.com", random_bytes=lambda n: b"the sample nonce")
@@ -15,10 +15,10 @@ a refusal is an error that knows its status**; :func:`refusal` makes the answer 
 >>> confirm(request, accepted.response)
 Confirmed(agreement=None, protocol=None)
 
-Only version 13 is spoken (rule 6455-4.2.2-version): drafts had rules of their own, and the holes
-to go with them.  Extensions and subprotocols are imported by the first handshake that has any.
-What is left out: ``Host`` and ``Origin`` are compared with lists, no more; cookies, redirects and
-credentials are the caller's: a response that is no 101 comes back whole, in :class:`Rejected`.
+Only version 13 is spoken (rule 6455-4.2.2-version): drafts had rules of their own, and the holes to
+go with them.  Extensions and subprotocols are imported by the first handshake that has any.
+``Host`` and ``Origin`` are compared with lists.  Cookies, redirects and credentials are the
+caller's: a response that is no 101 comes back whole, in :class:`Rejected`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ is still coming, the message whose last fragment is still coming.  Four ideas:
   makes the data ``limits.turn_bytes`` or more.  The rest of the input stays as it is, uncut, and
   :meth:`Reader.go_on` takes the next share.
 
-What is left out: everything that is sent, and what a close frame means for the connection; that is
-:mod:`rawsio.websocket.connection`.
+What a close frame means for the connection is decided in :mod:`rawsio.websocket.connection`.
 """
 
 from __future__ import annotations

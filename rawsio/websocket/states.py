@@ -6,7 +6,7 @@ in one thing: when both close frames are through, the server closes the TCP conn
 client waits for that, so that the TIME_WAIT of TCP is the server's (RFC 6455 section 7.1.1).
 
 The tables are data: the connection, the exhaustive test and ``rfc_notes/6455.md`` read them.
-What is left out: failure, which leads from everywhere to ``ENDED`` and stays there.
+Failure is not in them: it leads from everywhere to ``ENDED`` and stays there.
 """
 
 from __future__ import annotations

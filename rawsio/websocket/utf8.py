@@ -1,12 +1,12 @@
 """UTF-8 that is checked while it arrives (RFC 6455 sections 5.6 and 8.1).
 
-The one idea: the decoder of Python, told that more may follow, raises at the first byte that no
-continuation can make valid (overlong forms and what lies above U+10FFFF included), and says how
-many bytes it took.  What it left, three bytes at most, is the whole state.  Only the first two of
-the three bytes of a surrogate are left, because Python can be asked to accept those; we look.
+Python's decoder, told that more may follow, raises at the first byte that no continuation can make
+valid (overlong forms and what lies above U+10FFFF included), and says how many bytes it took.  What
+it left, three bytes at most, is the whole state.  Only the first two of the three bytes of a
+surrogate are left, because Python can be asked to accept those; we look.
 
-What is left out: the decoded text.  It is thrown away, and made once when the message is whole;
-to keep it would need an object for each piece that a peer chooses to send.
+The decoded text is thrown away, and made once when the message is whole.  Keeping it would need an
+object for each piece that a peer chooses to send.
 """
 
 from __future__ import annotations
