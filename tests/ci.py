@@ -19,8 +19,8 @@ interop        the official client, the protocol suites' cases, our browser clie
                ``HTTP_VECTORS`` names, if it does
 starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
                (``tests/bench/starvation.py``)
-check          full only: ``rawsio check``: every case against our own server and client, every
-               wrong peer, and the table of other peers (``tests/check``)
+check          full only: ``rawsio check``: every case against our own server and client, as they
+               are, slow, cut and behind haproxy; every mutant; other peers (``tests/check``)
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
@@ -214,6 +214,8 @@ def prepare(ctx: Context) -> None:
         **{"redis-server": "redis-server", "openssl": "openssl"},
         **{"tshark": "tshark", "tcpdump": "tcpdump"},
     }
+    if ctx.script == "full":
+        wanted |= {"haproxy": "haproxy", "nginx": "nginx-light"}
     missing = [package for program, package in wanted.items() if shutil.which(program) is None]
     if find_spec("ensurepip") is None:  # Debian keeps it apart from its Python
         missing.append("python3-venv")
@@ -313,6 +315,7 @@ def explore(ctx: Context) -> None:
 def check(ctx: Context) -> None:
     """Check our own server and client with every case, and measure other peers."""
     ctx.run(Job("check, in memory", [_suite_python(), "-m", "tests.check.full"]))
+    ctx.run(Job("check, behind haproxy", [_suite_python(), "-m", "tests.interop.behind"]))
     ctx.run(Job("check, peers", [_suite_python(), "-m", "tests.interop.conformance"]))
 
 

@@ -124,7 +124,7 @@ class Host:
         self.poll: Asked | None = None
         self.link: Link | None = None
         self.candidate: Link | None = None
-        self.upgraded = False
+        self.upgraded = self.probing = False
         self.opened = 0
         self.faults: list[str] = []
         self.upgrades = ["websocket"]
@@ -210,6 +210,8 @@ class Host:
             if self.poll is not None and not self.poll.line.ended:
                 self.faults.append("two polls at a time")
             self.poll = asked
+            if self.probing:
+                self.outbox.append("6")
         elif asked.method == "POST":
             self.inbox += _packets(asked.body)
             self.answer(asked, b"ok")
@@ -282,10 +284,12 @@ class Host:
     def _probe(self, link: Link, message: str | bytes) -> None:
         if message == "2probe":
             link.send(plain(TEXT, b"3probe"))
+            self.probing = True
             if self.poll is not None:
                 self.outbox.append("6")
         elif message == "5":
             self.link, self.candidate, self.upgraded = link, None, True
+            self.probing = False
             waiting, self.outbox = [packet for packet in self.outbox if packet != "6"], []
             self.send(*waiting)
         else:

@@ -58,6 +58,9 @@ def _noop(talk: Talk) -> Finding:
     _probed(talk, session)
     began = talk.time()
     answer = session.answer()
+    if answer is not None and answer.body == b"2":  # a heartbeat was due before the probe came
+        session.send("3")
+        answer = session.get()
     took = talk.time() - began
     if answer is None:
         return failed("the waiting GET does not end")

@@ -135,8 +135,11 @@ def _expecting(
     """Send a head that expects a 100, and the body once it came, or once nothing comes."""
     wire = talk.dial()
     wire.send(talk.target.fill(head.replace(b"$P", path) + (body if early else b"")))
-    wire.receive()
-    heard = read_answers(bytes(wire.heard), bool(wire.ended), ["POST"])
+    while True:
+        more = wire.receive()
+        heard = read_answers(bytes(wire.heard), bool(wire.ended), ["POST"])
+        if heard.interim or heard.answers or not more:
+            break
     waited = not heard.interim and not heard.answers
     sent = early
     if not early and not heard.answers and not wire.ended:

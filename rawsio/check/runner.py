@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Result", "Runner", "counts", "guarded"]
 
-MOST_TIME = {"": 30.0, "slow": 150.0}
+MOST_TIME = {"": 30.0, "limit": 60.0, "slow": 150.0}
 """Seconds that a case may take in all, by its mark."""
 MOST_LOST = 20
 """Connections in a row that cannot be made at which a run ends early."""
@@ -220,7 +220,7 @@ class Runner:
             f"{self.options.seed}:{case.id}",
             cut=cut,
             patience=self.options.patience,
-            most=MOST_TIME["slow" if "slow" in case.marks else ""],
+            most=max(MOST_TIME.get(mark, 0.0) for mark in ("", *case.marks)),
             caller=self.caller(case) if self.caller is not None else None,
         )
         finding = guarded(case, talk)

@@ -351,8 +351,37 @@ def _rooms_left(talk: Talk) -> Finding:
     return fine() if back is None else failed(str(back), "still in the room")
 
 
-def _reason(_talk: Talk) -> Finding:
-    raise NotOffered("reasons are seen by the application; the contract does not report them")
+_REASONS = {
+    "41": "client namespace disconnect",
+    "disconnect-me": "server namespace disconnect",
+    "end": "transport close",
+    "4abc": "forced close",
+}
+"""What ends a socket, and the word that the reference has for it."""
+
+
+def _reason(talk: Talk) -> Finding:
+    need(talk, "extended")
+    watcher = client(talk)
+    seen: dict[str, object] = {}
+    for number, cause in enumerate(_REASONS):
+        made = client(talk)
+        if cause == "end":
+            made.drop(reset=False)
+        else:
+            made.send(event(cause, False) if cause == "disconnect-me" else cause)
+            made.closed(0.1)
+        watcher.send(event("reason-of", made.sid(), id_=str(number)))
+        answer = watcher.starts(f"43{number}[", seconds=1.0)
+        if answer is None:
+            raise NotOffered("the contract of this target tells no reasons (reason-of)")
+        seen[cause] = (json.loads(answer[answer.index("[") :]) or [None])[0]
+    if seen == _REASONS:
+        return fine(str(seen))
+    told = list(seen.values())[:3]
+    if all(isinstance(word, str) for word in told) and len(set(told)) == 3:
+        return lax(str(seen), "other words than the reference has")
+    return failed(str(seen), f"{_REASONS} is what the reference tells")
 
 
 _SERVER: list[tuple[object, ...]] = [

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "bad", "client", "dumps", "event", "judge_bad", "need"]
 
+_TEND = 0.1
+"""Seconds after which the clients that a case does not read are looked after."""
+
 
 def dumps(value: object) -> str:
     """Return compact JSON."""
@@ -54,6 +57,10 @@ class Client:
         self.talk = talk
         self.session = session
         self.kept: list[Packet] = []
+        self.queue: list[Packet] = []
+        self.tended = talk.time()
+        self.others: list[Client] = talk.facts.setdefault("clients", [])
+        self.others.append(self)
         self.answers: dict[str, dict[str, Any]] = {}
 
     def send(self, *packets: Packet) -> None:
@@ -63,11 +70,25 @@ class Client:
     def receive(self, seconds: float | None = None) -> Packet | None:
         """Return the next packet but pings; ``None`` at the end or after silence."""
         until = self.talk.time() + (self.talk.patience if seconds is None else seconds)
-        while True:
+        for other in self.others:
+            other.tend()
+        while not self.queue:
             packet = self.session.receive(max(0.0, until - self.talk.time()))
             if packet != "2":
                 return packet
             self.session.send("3")
+        return self.queue.pop(0)
+
+    def tend(self) -> None:
+        """Answer pings that have come; the other packets are received later."""
+        if self.talk.time() - self.tended < _TEND or not isinstance(self.session, Socket):
+            return
+        self.tended = self.talk.time()
+        while not self.session.ended and (packet := self.session.receive(0.0)) is not None:
+            if packet == "2":
+                self.session.send("3")
+            else:
+                self.queue.append(packet)
 
     def until(
         self, wanted: Callable[[Packet], bool], seconds: float | None = None

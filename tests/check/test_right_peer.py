@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rawsio.check.catalogue import SERVER_FAMILIES, server_cases
 from rawsio.check.probe import probe
 from rawsio.check.runner import Options, Result, Runner, counts
@@ -9,6 +11,8 @@ from rawsio.check.target import Target
 from rawsio.testing import TestKit
 from tests.architecture.rules import rules
 
+from .mutants.run import run as run_mutant
+from .mutants.taps import Mutant
 from .world import MemoryWorld, check, contract
 
 
@@ -18,6 +22,14 @@ def test_no_case_fails_on_our_own_server() -> None:
     wrong = [f"{r.id}: {r.got} {r.note}" for r in results if r.verdict in ("FAILED", "ERROR")]
     assert not wrong, "\n".join(wrong)
     assert counts(results)["OK"] > len(sample) * 3 // 4
+
+
+@pytest.mark.parametrize("how", [Mutant("cut", cuts=True), Mutant("slow", lags=0.02)])
+def test_a_right_peer_that_is_slow_or_cut_is_judged_as_before(how: Mutant) -> None:
+    sample = server_cases()[::9]
+    right = {r.id: r.verdict for r in run_mutant(Mutant("none"), sample)}
+    found = {r.id: r.verdict for r in run_mutant(how, sample)}
+    assert {name: v for name, v in found.items() if v != right[name]} == {}
 
 
 def test_two_runs_with_the_same_seed_send_the_same() -> None:

@@ -96,6 +96,7 @@ def contract(**options: Any) -> Server:
     def refuse(_socket: Any) -> None:
         raise Refused("no", {"code": 7})
 
+    reasons: dict[str, str] = {}
     welcoming = io.of(lambda name, _auth: name.startswith("/custom?"))
     for space in (io, io.of("/custom"), welcoming):
         _rooms(space)
@@ -103,6 +104,11 @@ def contract(**options: Any) -> Server:
         @space.on("connection")
         def connected(socket: Any) -> None:
             socket.emit("auth", socket.handshake.auth)
+            socket.on("disconnect", lambda reason, *_more: reasons.update({socket.id: reason}))
+
+        @space.on("reason-of")
+        def reason_of(_socket: Any, other: str) -> Any:
+            return reasons.get(other)
 
         @space.on("message")
         def message(socket: Any, *args: Any) -> None:

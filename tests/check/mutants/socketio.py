@@ -109,6 +109,7 @@ _TABLE: dict[str, list[Mutant]] = {
         Mutant("the main namespace is not left", asks=packets(_stays)),
         Mutant("a connection stays", says=NO_CLOSE, clings=True),
         _says("nobody is disconnected", r"\A41\Z", ""),
+        _says("every reason is the same", r'\A(43\d\[)".*', r'\1"gone"]'),
     ],
     "socketio-v5-disconnect-empty": _delivers("data is not looked at", r"\A41."),
     "socketio-v5-event-array": _delivers("any data is an event", r'\A42(?!\["message","after"\])'),

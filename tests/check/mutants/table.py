@@ -24,7 +24,6 @@ MUTANTS: dict[str, dict[str, list[Mutant]]] = {
 """Role -> rule -> the ways in which it is broken."""
 SURVIVORS: dict[str, str] = {
     "ws.utf8.good-nul": "not judged in memory: no endpoint there echoes frames as they are",
-    "sio.disconnect.reason": "not judged: no contract tells what reason the application saw",
 }
 """Cases that no mutant can fail, and why."""
 

@@ -39,6 +39,8 @@ __all__ = [
 
 Packet = str | bytes
 Filter = Callable[["Tap", bytes], bytes]
+_MOST_CUT = 2000
+"""Bytes of a connection that are handed on one by one; what is behind them comes whole."""
 GOOD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
@@ -54,7 +56,8 @@ class Mutant:
     ``options`` are those of the server, or of each client.  ``mute`` drops our end of a
     connection, ``clings`` the peer's.  A peer that is ``frail`` serves nobody after a reset, one
     that is ``busy`` nobody but the connection that it has.  ``tells`` changes what the user of a
-    client sees (``None``: nothing); a client that ``storms`` connects without end.
+    client sees (``None``: nothing); a client that ``storms`` connects without end.  Two are no
+    faults: what the peer sends is late by ``lags`` seconds, and ``cuts`` hands it on byte by byte.
     """
 
     how: str
@@ -66,6 +69,8 @@ class Mutant:
     frail: bool = False
     busy: bool = False
     storms: bool = False
+    lags: float = 0.0
+    cuts: bool = False
     tells: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda item: item
 
 
@@ -83,6 +88,8 @@ class Tap:
         self.upgraded = False
         self.key = KEY
         self.over = False
+        self.given = 0
+        self.late: list[tuple[float, bytes]] = []
         self.shared: dict[str, Any] = {}
 
     def send(self, data: bytes) -> int:
@@ -106,7 +113,7 @@ class Tap:
     def receive(self) -> bytes | None:
         self.forward(b"")
         while not self.back and not self.over:
-            data = self.inner.receive()
+            data = self._arrived()
             if data is None:
                 return None
             if not data:
@@ -116,19 +123,49 @@ class Tap:
                 self.upgraded = True
             self.back += self.mutant.says(self, data)
         if self.back:
-            data, self.back = self.back, b""
+            size = 1 if self.mutant.cuts and self.given < _MOST_CUT else len(self.back)
+            data, self.back = self.back[:size], self.back[size:]
+            self.given += size
             return data
         return None if self.mutant.clings else b""
+
+    def _arrived(self) -> bytes | None:
+        """Return what the peer sent, ``lags`` seconds after it came; ``b""`` is its end."""
+        if not self.mutant.lags:
+            return self.inner.receive()
+        self._note_late()
+        due = bool(self.late) and self.late[0][0] <= self.world.time()
+        return self.late.pop(0)[1] if due else None
+
+    def _note_late(self) -> None:
+        while not (self.late and not self.late[-1][1]):
+            data = self.inner.receive()
+            if data is None:
+                return
+            self.late.append((self.world.time() + self.mutant.lags, data))
 
     def wait(self, seconds: float, *, write: bool = False) -> bool:
         self.forward(b"")
         if write or self.back:
             return True
+        if self.mutant.lags and not self.over:
+            return self._wait_late(seconds)
         if self.over:
             if self.mutant.clings:
                 self.world.pause(seconds)
             return not self.mutant.clings
         return self.inner.wait(seconds)
+
+    def _wait_late(self, seconds: float) -> bool:
+        until = self.world.time() + seconds
+        self._note_late()
+        if not self.late and self.inner.wait(seconds):
+            self._note_late()
+        if not self.late:
+            return False
+        due = self.late[0][0]
+        self.world.pause(max(0.0, min(until, due) - self.world.time()))
+        return due <= until
 
     def finish(self) -> None:
         if not self.mutant.mute:
