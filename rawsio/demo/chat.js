@@ -2,24 +2,33 @@
  * The chat's page: rooms, messages with their ticks, files, people, and the feed of the live view.
  *
  * Three namespaces over one connection: "/" for what is said, "/presence" for who is there and
- * typing, "/trace" for the records of what this page's session sends and receives.  chat.py has the
- * table of the events.
+ * typing, "/trace" for what this page's session sends and receives (messages.js draws it).  chat.py
+ * has the table of the events.
  *
- * The one idea: the page shows what it knows.  A message appears at once, without a tick; one tick
+ * The page shows what it knows.  A message appears at once, without a tick; one tick
  * means that the server has acknowledged it, two that it was shown on somebody's page.
  */
 (function () {
   "use strict";
 
-  const { element, io, Layers } = self;
+  const { element, io, Messages } = self;
   const $ = (id) => document.getElementById(id);
   const FILE_LIMIT = 700000; // chat.py refuses more
   const PICTURE_SIDE = 1600; // larger pictures are made smaller before they are sent
   const LASTING = ["lobby", "pictures", "protocol"]; // rooms that are there even when empty
   // Events that come by themselves: they do not take the view from what was said.
-  const QUIET = ["rooms", "people", "enter", "typing", "seen", "ACK", "attachment"];
+  const QUIET = ["rooms", "people", "enter", "typing", "seen"];
 
-  const layers = new Layers($("layers"), { quiet: QUIET });
+  const layers = new Messages($("layers"), {
+    kept: 400,
+    sides: { client: "this page", server: "the server" },
+    dull: (row) => row.kind !== "event" || row.events.some((event) => QUIET.includes(event)),
+    empty: "Everything that this page sends and receives will appear here.",
+    ask: (name, what, answered) => {
+      if (sockets && sockets.trace.connected) sockets.trace.emit(name, what, answered);
+      else answered({ error: "not connected" });
+    },
+  });
   const rooms = new Map(); // name -> {joined, people, unread, here}
   let current = LASTING[0];
   let name = "";
@@ -241,13 +250,14 @@
 
   function drawPeople() {
     const { here } = room(current);
-    const chips = here.slice(0, 12).map((person) => element("span.person", {}, avatar(person.name), person.name));
-    if (here.length > 12) chips.push(`and ${here.length - 12} more`);
+    const names = Array.from(new Set(here.map((person) => person.name))); // who has two windows is one
+    const chips = names.slice(0, 12).map((person) => element("span.person", {}, avatar(person), person));
+    if (names.length > 12) chips.push(`and ${names.length - 12} more`);
     $("people").replaceChildren(...chips);
   }
 
   function drawTyping() {
-    const names = Array.from(typists.values());
+    const names = Array.from(new Set(typists.values()));
     $("typing").textContent = names.length ? `${names.slice(0, 3).join(", ")} ${names.length > 1 ? "are" : "is"} typing …` : "";
   }
 
@@ -340,7 +350,7 @@
       layers.restart();
       askTcp();
     });
-    trace.on("trace", (records) => records.forEach((record) => layers.push(record)));
+    trace.on("rows", (rows) => layers.take(rows));
     trace.on("connect_error", (error) => chat.connected && layers.say(`This server shows no layers: ${error.message}`));
   }
 
@@ -357,9 +367,14 @@
   function showTcp(info) {
     $("tcp").hidden = !info;
     if (!info) return;
-    const again = info.again ? `, ${info.again} sent again` : "";
-    const held = info.inFlight + info.unsent;
-    $("tcp").textContent = `TCP: round trip ${info.roundTrip} ms, window ${Math.round(info.window / 1000)} kB, ${held} B under way${again}`;
+    const parts = [
+      ["round trip", `${info.roundTrip} ms`],
+      ["congestion window", `${Math.round(info.window / 1000)} kB`],
+      ["under way", `${info.inFlight} B`],
+      ["not sent yet", `${info.unsent} B`],
+      ["sent again", String(info.again)],
+    ];
+    $("tcp").replaceChildren(element("b", {}, "TCP"), ...parts.map(([what, value]) => element("span", {}, `${what} `, element("i", {}, value))));
   }
 
   function reconnect() {
@@ -434,12 +449,7 @@
     if (named) enter(named);
   });
   $("transport").addEventListener("change", reconnect);
-  $("theme").addEventListener("click", () => {
-    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    const before = document.documentElement.dataset.theme || (dark ? "dark" : "light");
-    document.documentElement.dataset.theme = before === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
-  });
+  $("theme").addEventListener("click", () => self.switchTheme());
   const tabs = Array.from(document.querySelectorAll(".tabs button"));
   for (const tab of tabs) {
     tab.addEventListener("click", () => {
@@ -449,8 +459,6 @@
       scrollDown();
     });
   }
-  const theme = localStorage.getItem("theme");
-  if (theme) document.documentElement.dataset.theme = theme;
   document.body.dataset.tab = "chat";
   welcome();
 })();

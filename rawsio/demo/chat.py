@@ -17,9 +17,9 @@ the page sends                     and is acknowledged with
 =================================  ================================================================
 
 What fails is acknowledged with ``{"error": why}``.  The server sends ``rooms`` (all of them, with
-how many are in each), ``message`` (to the others in the room) and ``seen`` (to the author, with the
-name of who saw it).  A message is ``{id, room, from, name, time, text}``, or has, in place of
-``text``, a ``file``: ``{name, type, size, data}``; ``data`` is ``None`` once it was dropped.
+how many people are in each), ``message`` (to the others in the room) and ``seen`` (to the author,
+with the name of who saw it).  A message is ``{id, room, from, name, time, text}``, or has, in place
+of ``text``, a ``file``: ``{name, type, size, data}``; ``data`` is ``None`` once it was dropped.
 
 Namespace ``/presence`` has the people: ``enter room`` and ``typing flag`` come in, ``people`` (room
 and list) and ``typing`` go out.  It is a namespace of its own so that one can watch two of them
@@ -37,6 +37,7 @@ from collections import deque
 
 from rawsio.errors import Refused
 from rawsio.resources import read_resource
+from rawsio.tracing.rows import SCRIPT, STYLE, serve_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILES",
-    "CONTENT_SECURITY_POLICY",
     "Chat",
     "Mistake",
     "Presence",
@@ -77,26 +77,17 @@ JOINED = 10
 """Most rooms that one page may be in."""
 
 TRACE_DELAY = 0.02
-"""Seconds after which records of the trace are sent: a few at a time, not one by one."""
+"""Seconds after which rows of the trace are sent: a few at a time, not one by one."""
 
 LASTING = ("lobby", "pictures", "protocol")
 """Rooms that are there even when nobody is in them."""
 
-FILES: dict[str, tuple[str, str]] = {
+FILES = {
     "/": ("text/html; charset=utf-8", "index.html"),
-    "/chat.css": ("text/css; charset=utf-8", "chat.css"),
-    "/chat.js": ("text/javascript; charset=utf-8", "chat.js"),
-    "/layers.js": ("text/javascript; charset=utf-8", "layers.js"),
-    "/wire.js": ("text/javascript; charset=utf-8", "wire.js"),
+    "/chat.css": (STYLE, "chat.css"),
+    "/chat.js": (SCRIPT, "chat.js"),
 }
 """The pages: path -> (content type, name of the file in this package)."""
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-"""What the pages need, and nothing else: no script but ours, no other site, no markup from text."""
 
 
 class Mistake(Exception):
@@ -139,14 +130,19 @@ def introduced(socket: Any) -> None:
 
 
 class Room:
-    """A room: what was said in it, and the sockets that are in it."""
+    """A room: what was said in it, and who is in it: socket id -> name."""
 
     __slots__ = ("name", "messages", "members")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.messages: deque[dict[str, Any]] = deque(maxlen=HISTORY)
-        self.members: set[str] = set()
+        self.members: dict[str, str] = {}
+
+    @property
+    def people(self) -> int:
+        """How many people are in it; who has it open twice is one."""
+        return len(set(self.members.values()))
 
     def remember(self, message: dict[str, Any]) -> None:
         """Keep a message; of the files, only the newest keep their bytes."""
@@ -184,8 +180,8 @@ class Chat:
         self.io.emit("rooms", self.listing())
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return all rooms, with how many pages are in each."""
-        return [{"name": r.name, "people": len(r.members)} for r in self.rooms.values()]
+        """Return all rooms, with how many people are in each."""
+        return [{"name": r.name, "people": r.people} for r in self.rooms.values()]
 
     @answered
     def join(self, socket: Any, name: Any = None) -> dict[str, Any]:
@@ -201,7 +197,7 @@ class Chat:
             if len(self.rooms) >= ROOMS:
                 raise Mistake("there are too many rooms")
             room = self.rooms[name] = Room(name)
-        room.members.add(socket.id)
+        room.members[socket.id] = socket.data["name"]
         socket.join("room:" + name)
         self.io.emit("rooms", self.listing())
         return {"room": name, "messages": list(room.messages)}
@@ -213,7 +209,7 @@ class Chat:
         self.io.emit("rooms", self.listing())
 
     def _remove(self, socket: Any, room: Room) -> None:
-        room.members.discard(socket.id)
+        room.members.pop(socket.id, None)
         socket.leave("room:" + room.name)
         if not room.members and room.name not in LASTING:
             del self.rooms[room.name]
@@ -316,25 +312,9 @@ def install(io: Any) -> None:
 
 def pages() -> Callable[[Any], Any]:
     """Return the application that serves the pages, which are read once."""
-    table = {path: (kind, read_resource(__spec__, name)) for path, (kind, name) in FILES.items()}
-
-    def page(request: Any) -> Any:
-        if request.path not in table:
-            return 404
-        if request.method not in ("GET", "HEAD"):
-            return 405, b"", [("Allow", "GET, HEAD")]
-        content_type, data = table[request.path]
-        fields = [
-            ("Content-Type", content_type),
-            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Cache-Control", "no-cache"),
-        ]
-        return 200, data, fields
-
-    return page
+    return serve_files(
+        {p: (kind, read_resource(__spec__, name)) for p, (kind, name) in FILES.items()}
+    )
 
 
 def make_server(**options: Any) -> Any:
@@ -346,14 +326,16 @@ def make_server(**options: Any) -> Any:
 
     from .hub import NAMESPACE, TraceHub
 
-    hub = TraceHub(time.monotonic)
-    # Compressed bodies would show nothing, and hide the stream of records from the hub.
+    hub = TraceHub(time.time)
+    # Compressed bodies would show little.
     io = Server(app=pages(), trace=hub, **{"http_compression": None, **options})
     hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
     install(io)
     trace = io.of(NAMESPACE)
     trace.on("connection", hub.subscribe)
     trace.on("disconnect", hub.unsubscribe)
+    trace.on("open", hub.opened)
+    trace.on("rule", hub.rule)
     trace.on("tcp", tcp_of)
     return io
 

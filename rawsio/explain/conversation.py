@@ -28,6 +28,8 @@ from .websocket import Frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
     from rawsio.websocket.deflate import Agreement
@@ -61,7 +63,8 @@ class Item:
 
     ``sender`` is whose it is; ``layers`` are those that it goes through, from below; ``summary`` is
     a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream;
-    ``head`` what a head says, ``content`` what a body, or a message of a WebSocket, holds.
+    ``head`` what a head says, ``content`` what a body, or a message of a WebSocket, holds;
+    ``purpose`` what an HTTP exchange is for in Engine.IO, in words, or nothing.
     """
 
     sender: Role
@@ -74,6 +77,7 @@ class Item:
     time: float = 0.0
     head: Request | Response | None = None
     content: bytes = b""
+    purpose: str = ""
 
     @property
     def wrong(self) -> str:
@@ -106,7 +110,7 @@ class Sessions:
 class _Asked:
     """What a request says about the answer to it."""
 
-    __slots__ = ("method", "target", "sid", "revision", "engine", "extensions")
+    __slots__ = ("method", "target", "sid", "revision", "engine", "purpose", "extensions")
 
     def __init__(self, request: Request | None) -> None:
         pairs = request.query if request else {}
@@ -115,7 +119,17 @@ class _Asked:
         self.engine = "EIO" in pairs and "transport" in pairs
         self.sid = pairs.get("sid", "")
         self.revision = 3 if pairs.get("EIO") == "3" else 4
+        self.purpose = self._purpose(pairs) if self.engine else ""
         self.extensions = request.headers.get_all("sec-websocket-extensions") if request else []
+
+    def _purpose(self, pairs: Mapping[str, str]) -> str:
+        if self.method == "OPTIONS":
+            return "preflight"
+        if pairs["transport"] == "websocket":
+            return "upgrade to WebSocket" if self.sid else "handshake over WebSocket"
+        if not self.sid:
+            return "handshake"
+        return "post" if self.method == "POST" else "poll"
 
 
 class Conversation:
@@ -265,6 +279,10 @@ class Conversation:
     def _of_http(self, sender: Role, field: Field, head: Request | Response | None) -> Item:
         asked = self._now if sender is Role.CLIENT else self._answered
         item = self._item(sender, ("HTTP",), field, self._base[sender] + field.start)
+        if asked.purpose:
+            whose = "" if sender is Role.CLIENT else "answer to the "
+            item.purpose = whose + asked.purpose
+            item.summary = f"{item.purpose}: {item.summary}"
         if field.name.endswith("head"):
             item.head = _head_of(field, head)
         elif not field.wrong:

@@ -230,7 +230,9 @@ def _message(frame: Field, whole: str | bytes, data: bytes, fields: list[Field])
     kind = "text" if isinstance(whole, str) else "binary"
     value = shown(whole) if isinstance(whole, str) else f"{len(data)} bytes"
     meaning = f"the whole {kind} message"
-    return Field(frame.end, frame.end, "message", value, meaning, "6455-5.6-data", fields, data)
+    # It stands where the payload of its last frame does.
+    start = frame.fields[-1].start if frame.fields[-1].name == "payload" else frame.end
+    return Field(start, frame.end, "message", value, meaning, "6455-5.6-data", fields, data)
 
 
 def _sizes(data: bytes) -> tuple[int, int]:

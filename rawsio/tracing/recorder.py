@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from rawsio import log
 from rawsio.explain.conversation import Conversation, Item, Sessions
-from rawsio.layer import Closed, Failed, Role
+from rawsio.layer import Role
 from rawsio.net.clock import wall
 from rawsio.net.output import MOST, Output
 
 from . import pcapng
 from .har import Exchanges, Har
+from .inside import Inside
 from .jsonl import line
 from .secrets import hidden
 
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     Address = tuple[str, int]
     Hearer = Callable[[int, Item], object]
 
-__all__ = ["Inside", "Recorder", "Tap"]
+__all__ = ["Recorder", "Tap"]
 
-_CARRIERS = ("http", "websocket")
 _PORTS = 40_000
 
 CONVERSATION_BYTES = 1_000_000_000
@@ -97,7 +97,9 @@ class Recorder:
 
     def connection(self, role: Role = Role.SERVER) -> Inside:
         """Return what the layers of a connection report to (:class:`rawsio.trace.Traced`)."""
-        return Inside(self, role)
+        # The ends of a connection that is seen from within have no addresses here.
+        port = _PORTS + self.connections % (65536 - _PORTS)
+        return Inside(self.tap(("192.0.2.1", port), ("192.0.2.2", 80)), role)
 
     def session(self, _sid: str) -> Callable[[str, str, str, Any], None]:
         """Return what the layers of a session report to: their packets passed a connection."""
@@ -131,39 +133,6 @@ class Recorder:
         for output in (self.packets, self._lines, self.har):
             if output is not None:
                 output.close()
-
-
-class Inside:
-    """Records a connection from within: called with what its layers report.
-
-    Its ends have no addresses, and get those that are for examples.
-    """
-
-    def __init__(self, recorder: Recorder, role: Role) -> None:
-        port = _PORTS + recorder.connections % (65536 - _PORTS)
-        self._tap = recorder.tap(("192.0.2.1", port), ("192.0.2.2", 80))
-        self._senders = {"in": role.peer, "out": role}
-        self._rest = b""
-
-    def __call__(self, layer: str, direction: str, what: str, value: Any) -> None:
-        """Take a report."""
-        if layer not in _CARRIERS:
-            return
-        if what == "event":
-            if direction == "in" and isinstance(value, (Closed, Failed)):
-                self._tap.end(self._senders["in"])
-                self._tap.end(self._senders["out"])
-            return
-        data = bytes(value)
-        if direction == "in":
-            if layer == "websocket" and self._rest:
-                # What came behind the 101 in one read is handed on to the next layer.
-                rest, self._rest = self._rest, b""
-                if rest.endswith(data):
-                    return
-            elif layer == "http":
-                self._rest = data
-        self._tap.data(self._senders[direction], data)
 
 
 class Tap:
