@@ -149,9 +149,12 @@ class TraceHub:
             for socket, last in session.sockets.items():
                 if last < session.rows.count and socket.conn.buffered_amount <= UNSENT:
                     session.sockets[socket] = session.rows.count
-                    rows = session.rows.since(last)
-                    for start in range(0, len(rows), BATCH):
-                        socket.emit("rows", rows[start : start + BATCH])
+                    _send(socket, session.rows.since(last))
+
+
+def _send(socket: Any, rows: list[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), BATCH):
+        socket.emit("rows", rows[start : start + BATCH])
 
 
 def _unheard(_layer: str, _direction: str, _what: str, _value: Any) -> None:
@@ -171,6 +174,7 @@ class _Connection:
         self._conversation = Conversation(hub.known)
         self._held: list[Item] = []
         self._wanted = False  # whether the exchange is of Engine.IO
+        self._sid = ""  # whose it is, once that is known
         self._due = False
 
     def data(self, sender: Role, data: bytes) -> None:
@@ -188,16 +192,17 @@ class _Connection:
         item.time = self._hub.clock()
         if isinstance(item.head, Request):
             self._settle()
-            self._wanted = bool(item.purpose)
+            self._wanted, self._sid = bool(item.purpose), ""
         if not self._wanted:
             return
+        self._sid = item.session or self._sid
         self._held.append(item)
+        del self._held[:-HELD]
         if item.layers[:1] != ("HTTP",):
             self._settle()
         elif not isinstance(item.head, Request) and not self._due and self._hub.later is not None:
             self._due = True
             self._hub.later(self._settle_later)
-        del self._held[:-HELD]
 
     def _settle_later(self) -> None:
         self._due = False
@@ -205,7 +210,7 @@ class _Connection:
 
     def _settle(self) -> None:
         """Hand what is held to its session, unless it is of the stream or nobody's yet."""
-        sid = next((item.session for item in self._held if item.session), "")
+        sid = self._sid
         frames = self._conversation.protocol == "websocket"
         if not sid and frames:
             return  # the answer to the handshake is on its way

@@ -247,6 +247,7 @@ class Conversation:
 
     def _begin_frames(self, asked: _Asked, agreement: Agreement | None) -> None:
         self.protocol = "websocket"
+        self.session = asked.sid
         self._websocket = asked
         self._frames = {
             role: Frames(role, agreement, None, self._limits, own=True) for role in Role
@@ -280,10 +281,9 @@ class Conversation:
         asked = self._now if sender is Role.CLIENT else self._answered
         item = self._item(sender, ("HTTP",), field, self._base[sender] + field.start)
         if asked.purpose:
-            whose = "" if sender is Role.CLIENT else "answer to the "
-            item.purpose = whose + asked.purpose
-            item.summary = f"{item.purpose}: {item.summary}"
+            item.purpose = ("" if sender is Role.CLIENT else "answer to the ") + asked.purpose
         if field.name.endswith("head"):
+            item.summary = f"{item.purpose}: {item.summary}" if item.purpose else item.summary
             item.head = _head_of(field, head)
         elif not field.wrong:
             item.content = self._http[sender].content

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 
+from rawsio.errors import escaped
 from rawsio.explain.fields import Field, shown, walk
 from rawsio.explain.plain import as_json
 from rawsio.resources import read_resource
@@ -164,16 +165,21 @@ def _told(item: Item) -> tuple[str, str, str]:
     """Return kind, title and text of a message."""
     if item.head is not None or item.tree.name.endswith("head"):
         purpose = item.purpose or ("request" if item.sender.value == "client" else "answer")
-        return "http", purpose, item.tree.value
+        start = item.tree.fields[0].value if item.tree.fields else item.tree.value
+        return "http", purpose, start.removesuffix(" HTTP/1.1").removeprefix("HTTP/1.1 ")
     packets = [field for field in walk(item.tree) if field.name == "Engine.IO packet"]
+    if len(packets) == 1 and packets[0].value.startswith("binary message"):
+        return "binary", "attachment", packets[0].value.partition(", ")[2]
     if len(item.packets) == 1 and len(packets) <= 1:
         return _told_packet(item.packets[0])
     if len(packets) > 1:
         names = [_told_packet(p)[1] for p in item.packets] or [field.value for field in packets]
         kind = _told_packet(item.packets[0])[0] if item.packets else "engine"
-        return kind, f"{len(packets)} packets", shown(", ".join(names)[:SHOWN_TEXT])
+        return kind, f"{len(packets)} packets", _plain(", ".join(names))
     if packets:
         name, _, text = packets[0].value.partition(": ")
+        if name == "message":  # its attachments follow
+            return "event", text, ""
         return _ENGINE.get(name, "engine"), name, text
     if item.layers[:1] == ("WebSocket",):
         opcode, _, size = item.tree.value.partition(", ")
@@ -207,9 +213,15 @@ def _values(values: Iterable[Any]) -> str:
         if value is None or room <= 0:
             continue
         text = json.dumps(value, ensure_ascii=False, default=_size)
-        texts.append(text[:room])
+        texts.append(text[: room + 1])
         room -= len(text)
-    return shown(" ".join(texts))
+    return _plain(" ".join(texts))
+
+
+def _plain(text: str) -> str:
+    """Return text in one line, cut short, with what cannot be printed escaped."""
+    more = "…" if len(text) > SHOWN_TEXT else ""
+    return "".join(c if c.isprintable() else escaped(c)[1:-1] for c in text[:SHOWN_TEXT]) + more
 
 
 def _size(value: Any) -> str:

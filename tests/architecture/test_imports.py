@@ -36,9 +36,8 @@ MAY_IMPORT = {
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
-    "tracing.page": BASE
-    | {"", "app", "socketio", "explain", "net", "rules", "resources"}
-    | {"server"},
+    "tracing.rows": BASE | {"explain", "resources", "rules", "socketio"},
+    "tracing.page": BASE | {"", "explain", "net", "resources", "server", "tracing.rows"},
     "runtime": BASE | {"app", "stack", "net"},
     "server.streaming": BASE | {"http"},
     "server.http_apps": BASE | {"http", "server.streaming"},

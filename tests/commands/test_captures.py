@@ -36,8 +36,10 @@ def test_every_message_is_a_line_and_every_connection_one(
     assert main(["explain", str(capture), "--width", "120"]) == 0
     lines = capsys.readouterr().out.split("\n")
     assert [line[17:] for line in lines[:4]] == [
-        "0 → HTTP                          request head GET /socket.io/?EIO=4&transport=websocket",
-        "0 ← HTTP                          response head 101 S",
+        "0 → HTTP                          handshake over WebSocket: request head GET "
+        "/socket.io/?EIO=4&transpo…",
+        "0 ← HTTP                          answer to the handshake over WebSocket: response head "
+        "101 S",
         '0 → WebSocket/Engine.IO/Socket.IO message: EVENT "chat" in /',
         '0 → WebSocket/Engine.IO/Socket.IO message: EVENT "other" in /',
     ]

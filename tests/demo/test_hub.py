@@ -1,20 +1,23 @@
-"""The records of the live view: whose they are, what is left out, and that all is bounded."""
+"""The live view: whose messages are, what is left out, and that all is bounded."""
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rawsio.demo import hub as tracing
+from rawsio.demo import hub as hubs
 from rawsio.demo.hub import TraceHub
-from rawsio.engineio.packets import Message
-from rawsio.http.headers import EMPTY, Headers
-from rawsio.http.messages import Body, EndOfMessage, Request, answer
-from rawsio.socketio.packets import Event
-from rawsio.stack import prepare
+from rawsio.layer import Closed
+from rawsio.websocket.frames import encode_frame
+
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket%b HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n\r\n"
+)
+SWITCHING = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+OPEN = b'0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1}'
 
 
 class Looker:
@@ -27,17 +30,17 @@ class Looker:
         self.batches: list[list[dict[str, Any]]] = []
         hub.subscribe(self)
 
-    def emit(self, name: str, records: list[dict[str, Any]]) -> None:
-        assert name == "trace"
-        self.batches.append(records)
+    def emit(self, name: str, rows: list[dict[str, Any]]) -> None:
+        assert name == "rows"
+        self.batches.append(rows)
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        return [record for batch in self.batches for record in batch]
+    def rows(self) -> list[dict[str, Any]]:
+        return [row for batch in self.batches for row in batch]
 
     @property
-    def units(self) -> list[bytes]:
-        return [b64decode(record["data"]) for record in self.records if record["what"] == "unit"]
+    def titles(self) -> list[str]:
+        return [row["title"] for row in self.rows]
 
 
 class Stage:
@@ -52,20 +55,27 @@ class Stage:
         while self.calls:
             self.calls.pop(0)()
 
-    def exchange(self, report: Any, target: str, body: bytes) -> None:
-        """One request and its answer, as the layers report them."""
-        self.ask(report, target)
-        response = answer(200, body)
-        report("http", "out", "event", response)
-        report("http", "out", "event", Body(body))
-        report("http", "out", "event", EndOfMessage(EMPTY))
-        report("http", "out", "unit", b"HTTP/1.1 200 OK\r\n\r\n")
+    def exchange(self, report: Any, target: str, body: bytes, posted: bytes = b"") -> None:
+        """One request and its answer, as the layers report their bytes."""
+        method = f"POST {target} HTTP/1.1\r\nContent-Length: {len(posted)}" if posted else (
+            f"GET {target} HTTP/1.1"
+        )  # fmt: skip
+        report("http", "in", "unit", f"{method}\r\nHost: a\r\n\r\n".encode() + posted)
+        report("http", "out", "unit", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
         report("http", "out", "unit", body)
 
-    def ask(self, report: Any, target: str) -> None:
-        report("http", "in", "unit", f"GET {target} HTTP/1.1\r\n\r\n".encode())
-        report("http", "in", "event", Request("GET", target, Headers()))
-        report("http", "in", "event", EndOfMessage(EMPTY))
+    def websocket(self, sid: bytes = b"&sid=abc") -> Any:
+        """Return the reporter of a connection that has become a WebSocket."""
+        report = self.hub.connection()
+        report("http", "in", "unit", UPGRADE % sid)
+        report("http", "out", "unit", SWITCHING)
+        return report
+
+
+def said(report: Any, *texts: str | bytes) -> None:
+    for text in texts:
+        data = text.encode() if isinstance(text, str) else text
+        report("websocket", "out", "unit", encode_frame(1, data))
 
 
 @pytest.fixture
@@ -73,175 +83,157 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_a_session_sees_its_own_records_and_nobody_elses(stage: Stage) -> None:
-    mine, other = Looker(stage.hub, "mine"), Looker(stage.hub, "other")
-    report = stage.hub.session("mine")
+def test_a_session_sees_its_own_messages_and_nobody_elses(stage: Stage) -> None:
+    mine, other = Looker(stage.hub, "abc"), Looker(stage.hub, "other")
+    report = stage.websocket()
     stage.now += 1.5
-    report("engineio", "in", "unit", '42["hi"]')
-    report("engineio", "in", "event", Message('2["hi"]'))
-    assert mine.records == []
+    said(report, '42["hi",1]')
+    assert mine.rows == []
     stage.later()
-    assert other.records == []
-    unit, event = mine.records
-    assert unit == {
-        **{"n": 1, "t": 1.5, "dir": "in", "layer": "engineio", "what": "unit", "text": None},
-        **{"data": "NDJbImhpIl0=", "size": 8, "cut": False, "binary": False, "dropped": 0},
-    }
-    assert (event["n"], event["text"]) == (2, "Message(data='2[\"hi\"]')")
+    assert other.rows == []
+    assert mine.titles == ["upgrade to WebSocket", "answer to the upgrade to WebSocket", "hi"]
+    assert (mine.rows[2]["n"], mine.rows[2]["time"]) == (3, 11.5)
+    tree = stage.hub.opened(mine, 3)["tree"]
+    assert bytes.fromhex(tree["data"]) == encode_frame(1, b'42["hi",1]')
+    assert "error" in stage.hub.opened(other, 3)
+    assert stage.hub.rule(mine, "6455-5.1-mask").startswith("6455-5.1-mask\n")
 
 
 def test_what_came_before_the_page_looked_is_kept_for_it(stage: Stage) -> None:
-    stage.exchange(stage.hub.connection(), "/socket.io/?EIO=4", b'0{"sid":"abc","upgrades":[]}')
+    stage.exchange(stage.hub.connection(), "/socket.io/?EIO=4&transport=polling", OPEN)
     stage.later()
     looker = Looker(stage.hub, "abc")
     stage.later()
-    assert looker.units[-1] == b'0{"sid":"abc","upgrades":[]}'
-    assert looker.records[0]["data"]
+    assert looker.titles == ["handshake", "answer to the handshake", "open"]
 
 
 def test_exchanges_of_no_session_are_forgotten(stage: Stage) -> None:
     report = stage.hub.connection()
     stage.exchange(report, "/chat.css", b"body {}")
-    stage.exchange(report, "/socket.io/?EIO=4&sid=abc", b"2")
+    stage.exchange(report, "/socket.io/?EIO=4&transport=polling&sid=abc", b'42["a"]')
+    stage.exchange(report, "/view.css", b"body {}")
     looker = Looker(stage.hub, "abc")
     stage.later()
-    assert [unit[:20] for unit in looker.units] == [
-        b"GET /socket.io/?EIO=",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-        b"2",
-    ]
+    assert looker.titles == ["poll", "answer to the poll", "a"]
 
 
-def test_a_websocket_belongs_to_the_session_that_its_request_names(stage: Stage) -> None:
+def test_a_poll_is_shown_once_its_answer_is_there(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
     report = stage.hub.connection()
-    stage.ask(report, "/socket.io/?EIO=4&transport=websocket&sid=abc")
-    report("http", "out", "unit", b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-    report("websocket", "in", "unit", b"\x81\x80\0\0\0\0")
+    ask = b"GET /socket.io/?EIO=4&transport=polling&sid=abc HTTP/1.1\r\nHost: a\r\n\r\n"
+    report("http", "in", "unit", ask)
     stage.later()
-    assert [unit[:5] for unit in looker.units] == [b"GET /", b"HTTP/", b"\x81\x80\0\0\0"]
+    assert looker.rows == []
+    report("http", "out", "unit", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2")
+    stage.later()
+    assert looker.titles == ["poll", "answer to the poll", "ping"]
 
 
 def test_a_websocket_that_opens_a_session_belongs_to_it(stage: Stage) -> None:
-    report = stage.hub.connection()
-    stage.ask(report, "/socket.io/?EIO=4&transport=websocket")
-    report("http", "out", "unit", b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-    report("websocket", "out", "unit", b'\x81\x0d0{"sid":"abc"}')
-    report("websocket", "out", "unit", b"\x81\x012")
+    report = stage.websocket(b"")
+    stage.later()
+    said(report, OPEN, "2")
     looker = Looker(stage.hub, "abc")
     stage.later()
-    assert looker.units[-1] == b"\x81\x012"
+    assert looker.titles[0] == "handshake over WebSocket"
+    assert looker.titles[-2:] == ["open", "ping"]
 
 
-def test_the_stream_itself_is_left_out_on_every_layer(stage: Stage) -> None:
+def test_the_stream_itself_is_left_out(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
-    session, connection = stage.hub.session("abc"), stage.hub.connection()
-    packet = prepare(Event("/trace", ["trace", [{"n": 1}]]))
-    session("socketio", "out", "event", packet)
-    session("socketio", "out", "unit", packet)
-    session("engineio", "out", "event", Message(packet.messages[0]))
-    session("engineio", "out", "unit", packet)
-    session("engineio", "out", "unit", packet.packets()[0])
-    connection("websocket", "in", "event", Message("40/trace"))
-    connection("websocket", "out", "unit", packet.frame)
-    long = prepare(Event("/trace", ["trace", "x" * 200]))
-    connection("websocket", "out", "unit", long.frame)
-    target = "/socket.io/?EIO=4&sid=abc"
-    stage.exchange(connection, target, (packet.payload + "\x1e" + packet.payload).encode())
+    report = stage.websocket()
     stage.later()
-    assert looker.records == []
+    looker.batches.clear()
+    said(report, '42/trace,["rows",[{"n":1}]]', "40/trace,", '43/trace,7["x"]', "41/trace,")
+    target = "/socket.io/?EIO=4&transport=polling&sid=abc"
+    stage.exchange(stage.hub.connection(), target, b'42/trace,["rows"]\x1e42/trace,["rows"]')
+    stage.exchange(stage.hub.connection(), target, b"ok", b'42/trace,5["open",7]')
+    stage.later()
+    assert looker.rows == []
+    # A name that only looks like it is somebody's own.
+    said(report, '42/traces,["a"]', '42["/trace,"]')
+    stage.later()
+    assert looker.titles == ["a", "/trace,"]
 
 
-def test_a_polling_body_with_other_packets_is_shown_without_the_stream(stage: Stage) -> None:
+def test_a_polling_body_with_other_packets_is_shown(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
-    own = b"42/trace,[" + b"x" * 100
-    body = own + b"\x1e42[1]"
-    stage.exchange(stage.hub.connection(), "/socket.io/?EIO=4&sid=abc", body)
+    body = b'42/trace,["rows",[]]\x1e42["a"]'
+    stage.exchange(stage.hub.connection(), "/socket.io/?EIO=4&transport=polling&sid=abc", body)
     stage.later()
-    assert looker.units[-1] == b"42/trace,\x1e42[1]"
-    assert looker.records[-1]["elided"] == len(body) - len(looker.units[-1])
+    assert looker.titles[-1] == "2 packets"
 
 
-def test_a_prepared_packet_is_one_event_and_a_unit_for_each_message(stage: Stage) -> None:
-    looker = Looker(stage.hub, "abc")
-    packet = prepare(Event("/", ["file", b"\1\2"]))
-    report = stage.hub.session("abc")
-    report("socketio", "out", "event", packet)
-    report("socketio", "out", "unit", packet)
-    report("engineio", "out", "unit", packet)
-    stage.later()
-    assert looker.records[0]["text"] == repr(packet.event)
-    assert looker.units[1] == looker.units[3] == b"\1\2"
-    assert looker.units[2] == b"4" + looker.units[0]
-    assert [record["binary"] for record in looker.records] == [False, False, True, False, True]
-
-
-def test_long_units_and_events_are_cut(stage: Stage) -> None:
-    looker = Looker(stage.hub, "abc")
-    report = stage.hub.session("abc")
-    report("socketio", "in", "unit", "é" * 5000)
-    report("socketio", "in", "event", Event("/", ["x" * 5000]))
-    stage.later()
-    unit, event = looker.records
-    assert (len(b64decode(unit["data"])), unit["size"], unit["cut"]) == (4096, 10_000, True)
-    assert (len(event["text"]), event["cut"]) == (4096, True)
-
-
-def test_what_waits_is_bounded_and_the_page_learns_what_it_missed(stage: Stage) -> None:
-    report = stage.hub.session("abc")
-    for _ in range(tracing.KEPT + 7):
-        report("engineio", "in", "unit", "2")
+def test_what_is_kept_is_bounded_and_the_page_sees_what_it_missed(stage: Stage) -> None:
+    report = stage.websocket()
+    said(report, *["2"] * (hubs.KEPT + 5))
     looker = Looker(stage.hub, "abc")
     stage.later()
-    assert len(looker.records) == tracing.KEPT
-    assert (looker.records[0]["n"], looker.records[0]["dropped"]) == (8, 7)
-    assert max(len(batch) for batch in looker.batches) == tracing.BATCH
+    assert len(looker.rows) == hubs.KEPT
+    assert looker.rows[0]["n"] == 8
+    assert max(len(batch) for batch in looker.batches) == hubs.BATCH
 
 
-def test_what_waits_is_bounded_in_bytes_too(stage: Stage) -> None:
-    connection = stage.hub.connection()
-    stage.ask(connection, "/socket.io/?EIO=4&transport=polling&sid=abc")
-    for _ in range(200):
-        connection("http", "in", "unit", b"x" * 100_000)
-    assert 0 < connection.__self__._held.size <= tracing.KEPT_BYTES
-    for _ in range(200):
-        stage.hub.session("abc")("engineio", "in", "unit", "4" * 100_000)
-    looker = Looker(stage.hub, "abc")
+def test_all_sessions_together_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "ALL_BYTES", 3000)
+    first, second = stage.websocket(b"&sid=first"), stage.websocket(b"&sid=second")
+    said(first, *['42["a"]'] * 50)
+    said(second, *['42["a"]'] * 50)
+    lookers = [Looker(stage.hub, "first"), Looker(stage.hub, "second")]
     stage.later()
-    shown = [len(record["data"]) for record in looker.records]
-    assert 0 < sum(shown) <= tracing.KEPT_BYTES
-    assert looker.records[0]["dropped"] == 200 - len(shown)
+    assert (len(lookers[0].rows) < 40, len(lookers[1].rows)) == (True, 52)
 
 
-def test_a_slow_page_gets_no_records_until_it_has_taken_what_waits(stage: Stage) -> None:
+def test_a_slow_page_gets_its_rows_when_it_has_taken_what_waits(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
-    report = stage.hub.session("abc")
-    looker.buffered_amount = tracing.UNSENT + 1
-    report("engineio", "in", "unit", "2")
+    report = stage.websocket()
+    looker.buffered_amount = hubs.UNSENT + 1
     stage.later()
-    assert looker.records == []
+    assert looker.rows == []
     looker.buffered_amount = 0
-    report("engineio", "in", "unit", "2")
+    said(report, "2")
     stage.later()
-    assert looker.records[0]["dropped"] == 1
+    assert [row["n"] for row in looker.rows] == [1, 2, 3]
 
 
 def test_sessions_are_bounded_and_those_that_somebody_looks_at_stay(stage: Stage) -> None:
     looker = Looker(stage.hub, "first")
-    for number in range(tracing.SESSIONS + 10):
-        stage.hub.session(f"s{number}")("engineio", "in", "unit", "2")
-    stage.hub.session("first")("engineio", "in", "unit", "2")
+    target = "/socket.io/?EIO=4&transport=polling&sid="
+    report = stage.hub.connection()
+    for number in range(hubs.SESSIONS + 10):
+        stage.exchange(report, f"{target}s{number}", b"2")
+    stage.exchange(report, f"{target}first", b"2")
     stage.later()
-    assert len(looker.records) == 1
+    assert looker.titles[-1] == "ping"
     late = Looker(stage.hub, "s0")
     stage.later()
-    assert late.records == []
+    assert late.rows == []
+
+
+def test_what_waits_for_its_session_is_bounded(stage: Stage) -> None:
+    report = stage.websocket(b"")
+    stage.later()
+    said(report, *['42["a"]'] * 1000)  # no open packet: whose session it is, is never said
+    said(report, OPEN)
+    looker = Looker(stage.hub, "abc")
+    stage.later()
+    assert len(looker.rows) <= hubs.HELD
+
+
+def test_the_end_of_a_connection_ends_what_it_said(stage: Stage) -> None:
+    looker = Looker(stage.hub, "abc")
+    report = stage.websocket()
+    report("websocket", "out", "unit", b"\x81\x05ab")
+    report("websocket", "in", "event", Closed())
+    stage.later()
+    assert looker.titles[-1] == "not whole: text"
 
 
 def test_a_page_that_looks_no_longer_gets_nothing(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
     stage.hub.unsubscribe(looker)
     stage.hub.unsubscribe(looker)
-    stage.hub.session("abc")("engineio", "in", "unit", "2")
+    assert "error" in stage.hub.opened(looker, 1)
+    stage.websocket()
     stage.later()
-    assert looker.records == []
+    assert looker.rows == []

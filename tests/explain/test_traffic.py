@@ -32,8 +32,8 @@ def summaries(found: list[Seen]) -> list[str]:
 
 
 WHOLE = [
-    "request head GET /socket.io/?EIO=4&transport=polling",
-    "response head 200 OK",
+    "handshake: request head GET /socket.io/?EIO=4&transport=polling",
+    "answer to the handshake: response head 200 OK",
     'body 15 bytes: message: EVENT "chat" in /',
 ]
 

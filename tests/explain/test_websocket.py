@@ -30,7 +30,7 @@ def test_the_example_of_the_rfc_is_taken_apart() -> None:
         ("FIN", "1", 0, 1), ("RSV1", "0", 0, 1), ("RSV2, RSV3", "00", 0, 1),
         ("opcode", "0x1", 0, 1), ("MASK", "1", 1, 2), ("length", "5", 1, 2),
         ("masking key", "37fa213d", 2, 6), ("payload", "Hello", 6, 11),
-        ("message", "Hello", 11, 11),
+        ("message", "Hello", 6, 11),
     ]  # fmt: skip
     assert part(frame, "payload").data == b"Hello"
 

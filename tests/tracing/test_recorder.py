@@ -57,7 +57,8 @@ def test_a_recording_is_read_back_as_it_was(tmp_path: Path, secrets: bool) -> No
     tap.end(S)
     found, comments = heard(path)
     assert found == [
-        "request head GET /socket.io/?EIO=4&transport=websocket", "response head 101 S",
+        "handshake over WebSocket: request head GET /socket.io/?EIO=4&transport=websocket",
+        "answer to the handshake over WebSocket: response head 101 S",
         "message: CONNECT to /", 'message: EVENT "chat" in /',
     ]  # fmt: skip
     assert comments == ["message: CONNECT to /", 'message: EVENT "chat" in /']
