@@ -26,6 +26,7 @@ from __future__ import annotations
 from rawsio.explain.conversation import Conversation, Sessions
 from rawsio.explain.fields import walk
 from rawsio.http.messages import Request
+from rawsio.layer import Role
 from rawsio.lazy import Pattern
 from rawsio.tracing.inside import Inside
 from rawsio.tracing.rows import Rows, rule_text
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.explain.conversation import Item
-    from rawsio.layer import Role
 
     Later = Callable[[Callable[[], None]], object]
 
@@ -175,6 +175,7 @@ class _Connection:
         self._held: list[Item] = []
         self._wanted = False  # whether the exchange is of Engine.IO
         self._sid = ""  # whose it is, once that is known
+        self._answered = False
         self._due = False
 
     def data(self, sender: Role, data: bytes) -> None:
@@ -192,7 +193,7 @@ class _Connection:
         item.time = self._hub.clock()
         if isinstance(item.head, Request):
             self._settle()
-            self._wanted, self._sid = bool(item.purpose), ""
+            self._wanted, self._sid, self._answered = bool(item.purpose), "", False
         if not self._wanted:
             return
         self._sid = item.session or self._sid
@@ -200,13 +201,16 @@ class _Connection:
         del self._held[:-HELD]
         if item.layers[:1] != ("HTTP",):
             self._settle()
-        elif not isinstance(item.head, Request) and not self._due and self._hub.later is not None:
-            self._due = True
-            self._hub.later(self._settle_later)
+        elif item.sender is Role.SERVER:
+            self._answered = True
+            if not self._due and self._hub.later is not None:
+                self._due = True
+                self._hub.later(self._settle_later)
 
     def _settle_later(self) -> None:
         self._due = False
-        self._settle()
+        if self._answered:  # else the next exchange has begun
+            self._settle()
 
     def _settle(self) -> None:
         """Hand what is held to its session, unless it is of the stream or nobody's yet."""

@@ -168,7 +168,7 @@
     /** An event that asks for an acknowledgement, and that, belong to each other. */
     pair(row) {
       const key = (sender, name) => `${row.session || row.connection}|${sender}|${name}`;
-      for (const name of row.asks) this.asked.set(key(row.sender, name), row);
+      for (const name of Object.keys(row.asks)) this.asked.set(key(row.sender, name), row);
       const peer = row.sender === "client" ? "server" : "client";
       for (const name of row.answers) {
         const other = this.asked.get(key(peer, name));
@@ -178,7 +178,7 @@
         row.between = `after ${ms.toFixed(1)} ms`;
         other.between = `answered in ${ms.toFixed(1)} ms`;
         if (other.item) other.item.querySelector(".between").textContent = other.between;
-        if (row.kind === "ack" && other.events.length) row.title = `${row.title} of ${other.events[0]}`;
+        if (row.title.startsWith("ack ")) row.title = `${row.title} of ${other.asks[name]}`;
         [row.partner, other.partner] = [other, row];
       }
       if (this.asked.size > this.options.kept) this.asked.delete(this.asked.keys().next().value);
@@ -310,6 +310,7 @@
         this.describe(row);
         if (answer.error) return this.tree.clear(`This message cannot be shown: ${answer.error}.`);
         this.layers.scrollTop = 0;
+        this.layers.dataset.row = row.item.id;
         return this.tree.show(answer.tree);
       });
     }

@@ -133,12 +133,12 @@ def _cut(field: Field, most: int) -> Field:
 def row_of(key: int, connection: int, item: Item) -> dict[str, Any]:
     """Return what a row says of a message.
 
-    ``kind`` is what it is, in a word; ``title`` its name, ``text`` what is in it.  ``asks`` and
-    ``answers`` name the events and acknowledgements in it, as ``namespace#id``, so that a page can
-    pair them.
+    ``kind`` is what it is, in a word; ``title`` its name, ``text`` what is in it.  ``asks`` has the
+    events in it that ask for an acknowledgement, ``namespace#id`` -> name; ``answers`` the
+    acknowledgements, so that a page can pair them.
     """
     events = [p for p in item.packets if isinstance(p, Event)]
-    asked = [f"{p.namespace}#{p.id}" for p in events if p.id is not None]
+    asked = {f"{p.namespace}#{p.id}": str(p.args[0])[:100] for p in events if p.id is not None}
     answers = [f"{p.namespace}#{p.id}" for p in item.packets if isinstance(p, Ack)]
     kind, title, text = _told(item)
     return {
@@ -173,9 +173,11 @@ def _told(item: Item) -> tuple[str, str, str]:
     if len(item.packets) == 1 and len(packets) <= 1:
         return _told_packet(item.packets[0])
     if len(packets) > 1:
-        names = [_told_packet(p)[1] for p in item.packets] or [field.value for field in packets]
-        kind = _told_packet(item.packets[0])[0] if item.packets else "engine"
-        return kind, f"{len(packets)} packets", _plain(", ".join(names))
+        parts = [_told_packet(packet) for packet in item.packets]
+        texts = [f"{name} {text}".rstrip(" ") for _, name, text in parts]
+        texts = texts or [field.value for field in packets]
+        kind = parts[0][0] if parts else "engine"
+        return kind, f"{len(packets)} packets", _plain(", ".join(texts))
     if packets:
         name, _, text = packets[0].value.partition(": ")
         if name == "message":  # its attachments follow

@@ -120,8 +120,10 @@ def test_exchanges_of_no_session_are_forgotten(stage: Stage) -> None:
 def test_a_poll_is_shown_once_its_answer_is_there(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
     report = stage.hub.connection()
-    ask = b"GET /socket.io/?EIO=4&transport=polling&sid=abc HTTP/1.1\r\nHost: a\r\n\r\n"
-    report("http", "in", "unit", ask)
+    target = "/socket.io/?EIO=4&transport=polling&sid=abc"
+    ask = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    stage.exchange(report, target, b'42/trace,["rows",[]]')
+    report("http", "in", "unit", ask)  # at once, before the exchange before it was looked at
     stage.later()
     assert looker.rows == []
     report("http", "out", "unit", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2")

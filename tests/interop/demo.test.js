@@ -14,7 +14,6 @@ const readline = require("node:readline");
 const { after, before, describe, it } = require("node:test");
 const zlib = require("node:zlib");
 const { chromium } = require("playwright-core");
-const { Reader } = require("../../rawsio/demo/wire.js");
 
 const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "demo-"));
 
@@ -52,103 +51,6 @@ function crc32(bytes) {
   }
   return ~crc >>> 0;
 }
-
-describe("the bytes explained", () => {
-  let count = 0;
-  const record = (dir, layer, data, cut = 4096) => ({
-    ...{ n: ++count, t: 0, dir, layer, what: "unit", text: null },
-    ...{ data: data.subarray(0, cut).toString("base64"), size: data.length, cut: data.length > cut },
-  });
-
-  function masked(opcode, text, fin = true) {
-    const payload = Buffer.from(text);
-    const key = Buffer.from([1, 2, 3, 250]);
-    const short = payload.length < 126 ? [payload.length] : [126, payload.length >> 8, payload.length & 255];
-    short[0] |= 128;
-    return Buffer.concat([
-      Buffer.from([(fin ? 128 : 0) | opcode, ...short]),
-      key,
-      payload.map((byte, i) => byte ^ key[i & 3]),
-    ]);
-  }
-
-  /** Every view explains each of its bytes once. */
-  function check(row) {
-    for (const view of [row.carrier, row.packet, row.message]) {
-      if (!view) continue;
-      let at = 0;
-      for (const field of view.fields) {
-        assert.equal(field.from, at, JSON.stringify(row));
-        assert.ok(field.help && field.name);
-        at = field.to;
-      }
-      assert.equal(at, view.size, row.title);
-    }
-    return [row.sent, row.kind, row.title, row.text];
-  }
-
-  it("finds the same frames however they are cut", () => {
-    const stream = Buffer.concat([
-      masked(1, '451-/files,7["file","é",{"_placeholder":true,"num":0}]'),
-      masked(2, Buffer.alloc(300, 7)),
-      masked(1, "3"),
-      masked(1, '42["a', false),
-      masked(0, 'b"]'),
-      masked(8, Buffer.from([3, 232])),
-    ]);
-    const whole = new Reader().push(record("in", "websocket", stream)).map(check);
-    assert.deepEqual(whole.map(([, kind]) => kind), [
-      "event", "attachment", "heartbeat", "event", "attachment", "control",
-    ]);
-    assert.deepEqual(whole[0], [true, "event", "file", '"é",{"_placeholder":true,"num":0}']);
-    for (let cut = 1; cut < stream.length; cut++) {
-      const reader = new Reader();
-      const halves = [stream.subarray(0, cut), stream.subarray(cut)];
-      const rows = halves.flatMap((half) => reader.push(record("in", "websocket", half)));
-      assert.deepEqual(rows.map(check), whole, `cut at ${cut}`);
-    }
-  });
-
-  it("goes on behind a frame of which only the beginning is known", () => {
-    const reader = new Reader();
-    const long = masked(2, Buffer.alloc(5000));
-    const after = masked(1, '42["after"]');
-    const parts = [long.subarray(0, 3000), long.subarray(3000), after];
-    const rows = parts.flatMap((part) => reader.push(record("in", "websocket", part, 64)));
-    assert.deepEqual(rows.map(check).map(([, , title]) => title), ["attachment", "after"]);
-    assert.equal(rows[0].carrier.size, long.length);
-  });
-
-  it("takes HTTP apart, and the packets of a body", () => {
-    const reader = new Reader();
-    const push = (dir, text) => reader.push(record(dir, "http", Buffer.from(text))).map(check);
-    assert.deepEqual(push("in", "GET /socket.io/?EIO=4&sid=x HTTP/1.1\r\nHost: a\r\n\r\n"), [
-      [true, "http", "GET poll", "waits for packets"],
-    ]);
-    const body = '42["é"]\x1ebAQID\x1e42/trace,["trace",[]]\x1e2';
-    const head = `HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
-    assert.deepEqual(push("out", head), []);
-    assert.deepEqual(push("out", body).map(([, kind, title]) => [kind, title]), [
-      ["event", "é"],
-      ["attachment", "attachment"],
-      ["heartbeat", "ping"],
-    ]);
-    assert.deepEqual(push("out", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), [
-      [false, "http", "101", "switching protocols"],
-    ]);
-  });
-
-  it("does not stumble over what is neither", () => {
-    const reader = new Reader();
-    for (const junk of ["", "\0", "\xff\xff\xff", "\x81\x7f", "no head at all", "9", "\x81\x00", "\x81\x01x"]) {
-      for (const layer of ["http", "websocket"]) {
-        for (const dir of ["in", "out"]) {
-          reader.push(record(dir, layer, Buffer.from(junk, "latin1"))).forEach(check);
-        }
-      }
-    }
-  });
-});
 
 /** In the page: the texts whose contrast is below 4.5, which WCAG 2 asks for at level AA. */
 function faint() {
@@ -241,13 +143,16 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     return page.screenshot({ path: path.join(RESULTS, `demo-${name}.png`) });
   }
 
-  /** Choose the newest message of the layer view that matches, and return what the panels say. */
+  /** Choose the newest message of the layer view that matches; return what shows its layers. */
   async function layersOf(page, selector) {
-    await page.locator(`.rows li${selector} button`).last().click();
-    const panel = (which) => page.locator(`.layer.on-${which}`);
-    const ascii = (which) =>
-      panel(which).locator(".byte i").evaluateAll((all) => all.map((cell) => cell.textContent).join(""));
-    return { panel, ascii };
+    const row = page.locator(`.row${selector}`).last();
+    await row.click();
+    await page.locator(`.layers-of[data-row="${await row.getAttribute("id")}"]`).waitFor();
+    const layer = (name) => page.locator(".layer", { has: page.locator(`h3:has-text("${name}")`) });
+    const ascii = (name) =>
+      layer(name).first().locator(".byte i").evaluateAll((all) => all.map((cell) => cell.textContent).join(""));
+    const fields = (name) => layer(name).first().locator(".field .name").allTextContents();
+    return { layer, ascii, fields };
   }
 
   before(async () => {
@@ -315,61 +220,95 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     await grace.waitForSelector(".message.mine:last-child .ticks:text('✓')");
   });
 
-  it("shows the message as packet, packet and masked frame, byte by byte", async () => {
+  it("shows the message as masked frame, packet and packet, byte by byte", async () => {
     await say(ada, "look at the bytes");
-    const { panel, ascii } = await layersOf(ada, ".event:has(.sent):has-text('look at the bytes')");
-    assert.match(await ascii("message"), /^2\d+\["say","lobby","look␣at␣the␣bytes"\]$/);
-    assert.match(await ascii("packet"), /^42\d+\["say"/);
-    assert.doesNotMatch(await ascii("carrier"), /look/);
-    const fields = await panel("carrier").locator(".field .name").allTextContents();
-    assert.deepEqual(fields, ["FIN, RSV, opcode", "MASK, length", "masking key", "payload, masked"]);
-    assert.equal(await panel("carrier").locator(".bit").first().textContent(), "1");
-    await panel("message").locator(".byte").first().hover();
+    await ada.waitForSelector(".row:has-text('say'):has-text('look at the bytes'):has-text('answered in')");
+    const { layer, ascii, fields } = await layersOf(ada, ".sent:has-text('look at the bytes')");
+    assert.match(await ascii("Socket.IO packet"), /^2\d+\["say","lobby","look␣at␣the␣bytes"\]$/);
+    assert.match(await ascii("Engine.IO packet"), /^42\d+\["say"/);
+    assert.doesNotMatch(await ascii("WebSocket frame"), /look/);
+    assert.deepEqual((await fields("WebSocket frame")).slice(0, 8), [
+      "FIN", "RSV1", "RSV2, RSV3", "opcode", "MASK", "length", "masking key", "payload",
+    ]);
+    assert.deepEqual(await fields("Socket.IO packet"), ["type", "id", "payload", "0", "1", "2"]);
+    assert.equal(await layer("WebSocket frame").locator(".bit").first().textContent(), "1");
+    await layer("Socket.IO packet").locator(".byte").first().hover();
     assert.equal(await ada.locator(".byte.lit").count(), 3, "the same byte on three layers");
+    assert.match(await ada.locator(".explain").textContent(), /^Byte 0 of the Socket\.IO packet: 0x32 “2”.*WebSocket frame: 0x[0-9a-f]{2}, payload/);
     await screenshot(ada, "wide");
-    await panel("carrier").locator("input").check();
-    assert.match(await ascii("carrier"), /^.{6}42\d+\["say"/);
-    await panel("carrier").locator(".byte").nth(8).hover();
-    assert.match(await ada.locator(".explain").textContent(), /on the wire XOR 0x/);
-    await ada.click("[data-do=follow]");
   });
 
-  it("shows what came, unmasked, and attachments as frames of their own", async () => {
-    const { panel, ascii } = await layersOf(grace, ".event:has(.received):has-text('look at the bytes')");
-    assert.match(await ascii("carrier"), /42\["message",.*look␣at␣the␣bytes/);
-    assert.match(await panel("carrier").textContent(), /not masked/);
-    await layersOf(grace, ".attachment:has(.sent):has-text('attachment')");
-    assert.match(await panel("carrier").textContent(), /(FIN|more), binary/); // Chromium cuts large ones
+  it("pairs an event with its acknowledgement, and goes from one to the other", async () => {
+    await ada.click(".about button:has-text('go to the acknowledgement')");
+    await ada.waitForSelector(".row[data-kind=ack][aria-selected=true]:has-text('of say')");
+    await ada.click(".about button:has-text('go to the event')");
+    await ada.waitForSelector(".row[data-kind=event][aria-selected=true]:has-text('look at the bytes')");
+    await ada.click(".toolbar button:has-text('Follow')");
+  });
+
+  it("shows what came, unmasked, and attachments as messages of their own", async () => {
+    const { ascii, layer } = await layersOf(grace, ".received:has-text('look at the bytes')");
+    assert.match(await ascii("WebSocket frame"), /42\["message",.*look␣at␣the␣bytes/);
+    assert.match(await layer("WebSocket frame").textContent(), /MASK0a server does not mask/);
+    await layersOf(grace, ".sent[data-kind=binary]");
+    assert.match(await layer("WebSocket frame").textContent(), /binary|continuation/); // Chromium cuts large ones
     await screenshot(grace, "700");
   });
 
-  it("shows HTTP, head and body, and never its own stream", async () => {
-    const { panel } = await layersOf(ada, ".http:has-text('GET upgrade')");
-    const names = await panel("carrier").locator(".field .name").allTextContents();
+  it("shows HTTP and what it is for, and never its own stream", async () => {
+    const upgrade = await layersOf(ada, ".sent[data-kind=http]:has-text('upgrade to WebSocket')");
+    const names = await upgrade.fields("HTTP request head");
     assert.ok(names.includes("Sec-WebSocket-Key"), String(names));
-    const open = await layersOf(ada, ".engine:has-text('open')");
-    assert.match(await open.panel("carrier").textContent(), /status lineHTTP\/1.1 200 OK/);
-    assert.match(await open.ascii("packet"), /^0\{"sid":"/);
+    const row = ada.locator(".row").first();
+    assert.match(await row.textContent(), /handshake GET \/socket\.io\//);
+    const open = await layersOf(ada, ".received[data-kind=engine]:has-text('open')");
+    assert.match(await open.ascii("Engine.IO packet"), /^0\{"sid":"/);
+    assert.ok((await open.fields("Engine.IO packet")).includes('"pingInterval"'));
+    await layersOf(ada, ".sent[data-kind=http]:has-text('handshake')");
     await screenshot(ada, "http");
-    assert.equal(await ada.locator(".rows .event:has-text('trace')").count(), 0);
-    assert.ok((await ada.locator(".rows li").count()) > 20);
+    assert.equal(await ada.locator(".row[data-kind=event]:has-text('/trace')").count(), 0);
+    assert.ok((await ada.locator(".row").count()) > 20);
+  });
+
+  it("says what a rule is", async () => {
+    await layersOf(ada, ".sent:has-text('look at the bytes')");
+    await ada.locator(".field .id", { hasText: "6455-5.1-mask" }).first().click();
+    await ada.waitForSelector(".rule:has-text('section 5.1 Overview')");
+    await screenshot(ada, "rule");
+    await ada.click(".rule button");
+    assert.ok(await ada.locator(".rule").isHidden());
+    await ada.click(".toolbar button:has-text('Follow')");
+  });
+
+  it("searches, and filters by layer and direction", async () => {
+    const shown = ada.locator(".row:not([hidden])");
+    const all = await shown.count();
+    await ada.fill(".toolbar .search", "look at the bytes");
+    assert.equal(await shown.count(), 1);
+    await ada.fill(".toolbar .search", "");
+    await ada.selectOption(".toolbar select[aria-label=Layer]", "Socket.IO");
+    const packets = await shown.count();
+    assert.ok(packets > 5 && packets < all);
+    await ada.selectOption(".toolbar select[aria-label='Who sent it']", "client");
+    assert.equal(await ada.locator(".row.received:not([hidden])").count(), 0);
+    for (const name of ["Layer", "Who sent it"]) await ada.selectOption(`.toolbar select[aria-label='${name}']`, "");
   });
 
   it("pauses, clears and hides heartbeats", async () => {
-    await ada.click("[data-do=clear]");
-    await ada.click("[data-do=pause]");
+    await ada.click(".toolbar button:has-text('Clear')");
+    await ada.click(".toolbar button:has-text('Pause')");
     await say(grace, "while paused");
-    await ada.waitForSelector("[data-do=pause]:has-text('Resume (')");
-    assert.equal(await ada.locator(".rows li").count(), 0);
-    await ada.click("[data-do=pause]");
-    await ada.waitForSelector(".rows li:has-text('while paused')");
-    await ada.uncheck("[data-do=beats]");
-    assert.equal(await ada.locator(".rows li.heartbeat:visible").count(), 0);
+    await ada.waitForSelector(".toolbar button:has-text('Resume (')");
+    assert.equal(await ada.locator(".row").count(), 0);
+    await ada.click(".toolbar button:has-text('Resume')");
+    await ada.waitForSelector(".row:has-text('while paused')");
+    await ada.uncheck(".toolbar input[type=checkbox]");
+    assert.equal(await ada.locator(".row[data-kind=heartbeat]:visible").count(), 0);
   });
 
   it("shows TCP beside the layers", async () => {
     await ada.waitForSelector("#tcp:not([hidden])");
-    assert.match(await ada.textContent("#tcp"), /^TCP: round trip [\d.]+ ms, window \d+ kB, \d+ B under way/);
+    assert.match(await ada.textContent("#tcp"), /^TCPround trip [\d.]+ ms *congestion window \d+ kB *under way \d+ B/);
   });
 
   it("works over polling alone, where the same packets are in HTTP bodies", async () => {
@@ -379,11 +318,10 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     await ada.waitForSelector("#people .person:has-text('Ada')");
     await say(ada, "by post");
     await grace.waitForSelector(".message.theirs:has-text('by post')");
-    const { panel, ascii } = await layersOf(ada, ".event:has(.sent):has-text('by post')");
-    assert.match(await ascii("packet"), /^42\d+\["say"/);
-    assert.match(await panel("carrier").textContent(), /request linePOST \/socket\.io\//);
-    // The records travel in polls themselves, which must not be recorded again, and again.
-    const count = () => ada.locator(".rows li").count();
+    const { ascii } = await layersOf(ada, ".sent[data-kind=event]:has-text('by post')");
+    assert.match(await ascii("HTTP body"), /42\d+\["say"/);
+    // The rows travel in polls themselves, which must not be recorded again, and again.
+    const count = () => ada.locator(".row").count();
     await ada.waitForTimeout(500);
     const before = await count();
     await ada.waitForTimeout(1500);
@@ -432,17 +370,74 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     await mallory.context().close();
   });
 
-  it("explains byte by byte to who uses the keyboard", async () => {
-    await say(ada, "with the keyboard");
-    await layersOf(ada, ".event:has(.sent):has-text('with the keyboard')");
-    await ada.locator(".layer.on-message .dump").focus();
-    await ada.keyboard.press("ArrowRight");
-    assert.match(await ada.locator(".explain").textContent(), /^packet type, byte 0: .*“2”/);
-    for (let i = 0; i < 5; i++) await ada.keyboard.press("ArrowRight");
-    assert.match(await ada.locator(".explain").textContent(), /event name, byte 5/);
-    await ada.keyboard.press("End");
-    assert.match(await ada.locator(".explain").textContent(), /“\]”/);
-    await ada.click("[data-do=follow]");
+  it("can do all with the keyboard alone", async () => {
+    await say(grace, "with the keyboard");
+    await grace.waitForSelector(".row:has-text('with the keyboard')");
+    const explained = () => grace.locator(".explain").textContent();
+    const press = async (...keys) => {
+      for (const key of keys) await grace.keyboard.press(key);
+    };
+    const focused = () => grace.evaluate(() => document.activeElement.className || document.activeElement.tagName);
+    // Every arrow key in every part, also where there is nothing to go to.
+    const keys = ["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "End", "Home", "PageUp", "Enter", "Escape"];
+    await grace.focus(".toolbar .search");
+    await press("Tab", "Tab", "Tab", "Tab", "Tab");
+    while ((await focused()) !== "rows") await press("Tab");
+    await press(...keys, "End");
+    await grace.waitForSelector(".row[aria-selected=true]:has-text('with the keyboard'), .row:last-child[aria-selected=true]");
+    while (!(await grace.locator(".row[aria-selected=true]").textContent()).includes("with the keyboard")) await press("ArrowUp");
+    await grace.waitForSelector(".about:has-text('say')");
+    while ((await focused()) !== "dump") await press("Tab");
+    await press("ArrowRight");
+    assert.match(await explained(), /^Byte 0 of the WebSocket frame: 0x81/);
+    await press(...keys, "End");
+    assert.match(await explained(), /^Byte \d+ of the WebSocket frame/);
+    await press("Tab");
+    assert.match(await focused(), /field/);
+    await press(...keys);
+    await grace.waitForSelector(".rule:not([hidden])");
+    while ((await focused()) !== "PRE") await press("Shift+Tab");
+    await press("Escape");
+    assert.ok(await grace.locator(".rule").isHidden());
+    await grace.locator(".dump").last().focus();
+    await press("Home");
+    assert.match(await explained(), /^Byte 0 of the Socket\.IO packet: 0x32 “2”. type = 2/);
+    await press("Tab", "End");
+    assert.match(await explained(), /^2 = "with the keyboard"/);
+    await press("ArrowLeft", "ArrowLeft");
+    assert.equal(await grace.locator(".field[aria-expanded=false]").count(), 1, "the payload is folded");
+    await press("ArrowRight", "ArrowRight");
+    assert.match(await explained(), /^0 = "say"/);
+    await grace.click(".toolbar button:has-text('Follow')");
+  });
+
+  it("counts who has two windows as one", async () => {
+    const again = await enter("Ada", { viewport: { width: 700, height: 700 } });
+    await grace.waitForSelector("#people .person:has-text('Ada')");
+    assert.equal(await grace.locator("#people .person", { hasText: "Ada" }).count(), 1);
+    const tab = await grace.locator("#rooms [aria-current]").textContent();
+    assert.equal(tab, "# lobby2");
+    await again.context().close();
+  });
+
+  it("shows every room, however many there are", async () => {
+    for (let i = 0; i < 6; i++) await join(grace, `a room with a long name ${i}`);
+    const clipped = () =>
+      grace.evaluate(() => {
+        const box = document.querySelector(".rooms").getBoundingClientRect();
+        return Array.from(document.querySelectorAll("#rooms button")).filter((tab) => {
+          const its = tab.getBoundingClientRect();
+          return its.left < box.left || its.right > box.right + 0.5 || tab.scrollWidth > tab.clientWidth + 1;
+        }).length;
+      });
+    assert.equal(await clipped(), 0);
+    await screenshot(grace, "rooms");
+    for (let i = 5; i >= 0; i--) {
+      await grace.click(`#rooms button:has-text('a room with a long name ${i}')`);
+      await grace.locator("#rooms [aria-current]", { hasText: `long name ${i}` }).waitFor();
+      await grace.click("#rooms .leave");
+      await grace.waitForSelector("#rooms [aria-current]:has-text('lobby')");
+    }
   });
 
   it("can be read, in light and in dark", async () => {
@@ -452,7 +447,7 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   it("hands out the client as an ES module, too", async () => {
     const answer = await ada.evaluate(async () => {
       const { io, default: same, Manager, protocol } = await import("/socket.io/socket.io.esm.min.js");
-      const socket = io({ forceNew: true, auth: { name: "Module" } });
+      const socket = io({ forceNew: true, transports: ["polling"], auth: { name: "Module" } });
       const joined = await socket.timeout(8000).emitWithAck("join", "modules");
       socket.disconnect();
       return [io === same, socket.io instanceof Manager, protocol, joined.room];
@@ -461,13 +456,16 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   });
 
   it("fits on a phone, as two tabs", async () => {
-    const phone = await enter("Hedy", { viewport: { width: 390, height: 800 }, hasTouch: true });
+    const phone = await enter("Hedy", { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
     await phone.waitForSelector(".message:has-text('look at the bytes')");
     const wide = () => phone.evaluate(() => document.documentElement.scrollWidth);
     assert.ok((await wide()) <= 390);
     await screenshot(phone, "phone-chat");
     await phone.click("[data-tab=layers]");
-    await layersOf(phone, ".event:has(.sent)");
+    await layersOf(phone, ".sent[data-kind=event]");
+    assert.match(await phone.textContent(".explain"), /Tap a byte/);
+    await phone.locator(".layer .byte").nth(1).tap();
+    assert.match(await phone.textContent(".explain"), /^Byte 1 of the WebSocket frame/);
     assert.ok((await wide()) <= 390);
     await screenshot(phone, "phone-layers");
     await phone.context().close();

@@ -59,15 +59,15 @@ describe("the page of the proxy", () => {
   it("searches, filters, pairs acknowledgements, and hides heartbeats", async () => {
     const page = await open(DESKTOP);
     const all = await shown(page).count();
-    await page.fill("#search", "echo back");
+    await page.fill(".search", "echo back");
     const found = await shown(page).count(); // over three transports, a packet and its attachment
     assert.ok(found >= 4 && found <= 6, `${found} rows`);
-    await page.fill("#search", "");
-    await page.check("#quiet");
+    await page.fill(".search", "");
+    await page.uncheck(".toolbar input[type=checkbox]");
     const loud = await shown(page).count();
-    assert.ok(loud < all && (await page.textContent("#rows")).includes("ends a poll that waits"));
+    assert.ok(loud < all && (await page.textContent(".rows")).includes("ends a poll that waits"));
     assert.ok(!(await shown(page).allTextContents()).some((text) => text.includes("ends a poll that waits")));
-    await page.selectOption("#layer", "Socket.IO");
+    await page.selectOption("select[aria-label=Layer]", "Socket.IO");
     assert.ok((await shown(page).count()) < loud);
     assert.match(await page.locator(".between:not(:empty)").first().textContent(), /answered in [\d.]+ ms/);
     await page.close();
@@ -75,21 +75,24 @@ describe("the page of the proxy", () => {
 
   it("explains a byte and its rule, with the keyboard alone", async () => {
     const page = await open(DESKTOP);
-    await page.focus("#search");
+    await page.focus(".search");
     await page.keyboard.type("ack 0");
-    await page.focus("#rows");
+    await page.focus(".rows");
     await page.keyboard.press("ArrowDown");
-    await page.waitForSelector(".line");
-    await page.focus("#bytes");
+    await page.waitForSelector(".row[aria-selected=true]");
+    await page.waitForSelector(".field");
+    await page.focus(".dump");
     for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft"]) await page.keyboard.press(key);
-    assert.match(await page.textContent("#explain"), /Byte 0: 0x[0-9a-f]{2}/);
-    await page.locator("#explain button").focus();
+    assert.match(await page.textContent(".explain"), /Byte 0 of the WebSocket frame: 0x[0-9a-f]{2}/);
+    await page.locator(".explain button").focus();
     await page.keyboard.press("Enter");
-    await page.waitForSelector("#rule:not([hidden])");
-    assert.match(await page.textContent("#rule"), /^from /m);
-    await page.locator(".line").first().focus();
+    await page.waitForSelector(".rule:not([hidden])");
+    assert.match(await page.textContent(".rule"), /^from /m);
+    await page.locator(".rule pre").focus();
+    await page.keyboard.press("Escape");
+    await page.locator(".field").first().focus();
     for (let i = 0; i < 12; i++) await page.keyboard.press("ArrowDown");
-    assert.match(await page.textContent(".line.lit"), /.+/);
+    assert.match(await page.textContent(".field.lit"), /.+/);
     await page.screenshot({ path: path.join(RESULTS, "trace-desktop.png") });
     await page.close();
   });
@@ -98,7 +101,7 @@ describe("the page of the proxy", () => {
     for (const [name, options] of [["phone", PHONE], ["dark", { ...DESKTOP, colorScheme: "dark" }]]) {
       const page = await open(options);
       await page.locator(".row").nth(5).click();
-      await page.waitForSelector(".line");
+      await page.waitForSelector(".field");
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name}: ${wide} pixels too wide`);
       await page.screenshot({ path: path.join(RESULTS, `trace-${name}.png`) });

@@ -40,7 +40,7 @@ def test_a_row_says_what_is_in_it_and_what_belongs_together() -> None:
     row = row_of(5, 2, ask)
     assert (row["n"], row["connection"], row["sender"]) == (5, 2, "server")
     assert (row["events"], row["namespaces"]) == (["hi"], ["/chat"])
-    assert (row["asks"], row["answers"]) == (["/chat#7"], [])
+    assert (row["asks"], row["answers"]) == ({"/chat#7": "hi"}, [])
     (answer,) = frames('43/chat,7["ok"]')
     assert row_of(6, 2, answer)["answers"] == ["/chat#7"]
 
@@ -82,9 +82,9 @@ def test_the_exchanges_of_polling_say_what_they_are_for() -> None:
     assert said(handshake) == ("http", "handshake", "GET /socket.io/?EIO=4&transport=polling")
     assert said(answer) == ("http", "answer to the handshake", "200 OK")
     assert said(body) == ("engine", "open", "session x")
-    ask, _, body = poll("&sid=x", b'42["a"]\x1e42["b"]\x1e2')
+    ask, _, body = poll("&sid=x", b'42["a"]\x1e42["b",1]\x1e2')
     assert said(ask)[1] == "poll"
-    assert said(body) == ("event", "3 packets", "a, b")
+    assert said(body) == ("event", "3 packets", "a, b 1")
 
 
 def test_the_oldest_messages_make_room_for_too_many_and_for_too_much() -> None:
