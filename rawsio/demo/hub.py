@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.explain.conversation import Item
+    from rawsio.explain.fields import Field
 
     Later = Callable[[Callable[[], None]], object]
 
@@ -222,12 +223,30 @@ class _Connection:
         if frames or not any(_is_own(item) for item in held):
             for item in held:
                 if sid and not _is_own(item):
-                    self._hub.add(sid, self._number, item)
+                    self._hub.add(sid, self._number, _without_own(item))
 
 
 def _is_own(item: Item) -> bool:
     """Say whether a message carries packets of the stream, and nothing else."""
     if "Engine.IO" not in item.layers:
         return False
-    packets = [f.data or b"" for f in walk(item.tree) if f.name == "Engine.IO packet"]
-    return bool(packets) and all(_OWN.match(packet) for packet in packets)
+    packets = _packets(item)
+    return bool(packets) and all(_OWN.match(packet.data or b"") for packet in packets)
+
+
+def _without_own(item: Item) -> Item:
+    """Return a message whose packets of the stream are only named: they share a polling body."""
+    packets = _packets(item)
+    own = [packet for packet in packets if _OWN.match(packet.data or b"")]
+    if own:
+        for packet in own:
+            packet.name, packet.value = "packet of this view", f"{len(packet.data or b'')} bytes"
+            packet.fields, packet.data = [], None
+        item.packets = [packet for packet in item.packets if packet.namespace != NAMESPACE]
+        texts = [packet.value for packet in _packets(item)]
+        item.summary = f"{item.summary.partition(': ')[0]}: {'; '.join(texts)}"
+    return item
+
+
+def _packets(item: Item) -> list[Field]:
+    return [field for field in walk(item.tree) if field.name == "Engine.IO packet"]

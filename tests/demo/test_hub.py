@@ -158,12 +158,18 @@ def test_the_stream_itself_is_left_out(stage: Stage) -> None:
     assert looker.titles == ["a", "/trace,"]
 
 
-def test_a_polling_body_with_other_packets_is_shown(stage: Stage) -> None:
+def test_a_polling_body_with_other_packets_is_shown_without_the_stream(stage: Stage) -> None:
     looker = Looker(stage.hub, "abc")
     body = b'42/trace,["rows",[]]\x1e42["a"]'
     stage.exchange(stage.hub.connection(), "/socket.io/?EIO=4&transport=polling&sid=abc", body)
     stage.later()
-    assert looker.titles[-1] == "2 packets"
+    assert looker.titles[-1] == "a"
+    assert looker.rows[-1]["namespaces"] == ["/"]
+    assert looker.rows[-1]["summary"] == 'body 28 bytes: message: EVENT "a" in /'
+    [payload] = stage.hub.opened(looker, 3)["tree"]["fields"]
+    assert [field["name"] for field in payload["fields"]] == [
+        "packet of this view", "separator", "Engine.IO packet",
+    ]  # fmt: skip
 
 
 def test_what_is_kept_is_bounded_and_the_page_sees_what_it_missed(stage: Stage) -> None:
