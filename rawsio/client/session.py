@@ -122,6 +122,8 @@ class ClientSession:
             self._over = True
             if self.engine.state is State.OPEN:
                 self._leaving = reason
+                # A probed WebSocket holds the queue back, and the end would go out in its post.
+                self.engine.stay()
             else:  # there is nobody to take leave of
                 self.discard()
 

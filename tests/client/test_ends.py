@@ -226,6 +226,39 @@ def test_closing_a_client_says_no_disconnect_so_that_the_last_events_count() -> 
         assert reasons == ["transport close"] * 3
 
 
+@pytest.mark.parametrize("at", ["\x813probe", "the poll's end"])
+def test_the_end_has_a_post_of_its_own_whatever_the_upgrade_has_come_to(at: str) -> None:
+    """Official servers drop what came in the same post as the end."""
+    with TestKit(Server()) as kit:
+        heard: list[int] = []
+        kit.io.on("last", lambda _socket, number: heard.append(number))
+        socket = kit.client(transports=["polling", "websocket"]).main.connect()
+        if at == "the poll's end":  # the server lets it wait for a moment
+            kit.run()
+            kit.hold()
+        else:
+            kit.hold()
+            kit.run()
+            while not any(b"3probe" in (wire.coming[0] or b"") for wire in kit.coming):
+                for wire in kit.coming:
+                    wire.deliver()
+                kit.run()
+        assert (socket.connected, socket.client.transport) == (True, "polling")
+        for number in range(3):
+            socket.emit("last", number)
+        socket.client.close()
+        said: list[bytes] = []
+        while True:  # the answer to the probe comes in the turn in which the client closes
+            for wire in kit.coming:
+                said.append(wire.coming[0] or b"")
+                wire.deliver()
+            kit.run()
+            if not kit.coming:
+                break
+        assert heard == [0, 1, 2]
+        assert [piece[-1:] for piece in said if b'"last",2]' in piece] == [b"]"]
+
+
 def test_waiting_with_retry_says_at_the_end_why_it_was_in_vain() -> None:
     client = Client("http://127.0.0.1:1", retry=True, timeout=0.4, reconnection_delay=0.05)
     with pytest.raises(TimeoutError, match=r"not connected within 0\.4 s: .*refused"), client:

@@ -14,6 +14,7 @@ is one of these, and everybody does what follows from it before the next one:
 ``~0``            connection 0 loses everything from now on, and nobody learns it
 ``t``             time passes until the next timer
 ``name``          an actor makes its next call
+``name+>0``       the same, and the next piece arrives on connection 0, in one turn of the loop
 
 The search (:mod:`tests.explore.search`) goes breadth first, so the first trace that breaks an
 invariant is a shortest one.  Worlds cannot be copied: each trace runs from the start, which is the

@@ -308,7 +308,7 @@ def upgrade_cut() -> World:
 @scenario(depth=3)
 def upgrade_given_up() -> World:
     """The client says what it has to say and closes, while its WebSocket is on its way."""
-    world = World(splits=1)
+    world = World(splits=1, joins=1)
     socket = world.client(transports=UPGRADE)
     there = world.there_of(socket)
     world.begin(

@@ -84,7 +84,14 @@ class World:
     """One run of a scenario; see the package's essay for steps."""
 
     def __init__(
-        self, seed: int = 0, *, cuts: int = 0, splits: int = 0, tls: Any = None, **options: Any
+        self,
+        seed: int = 0,
+        *,
+        cuts: int = 0,
+        splits: int = 0,
+        joins: int = 0,
+        tls: Any = None,
+        **options: Any,
     ) -> None:
         self.failures = Failures()
         logger = logging.getLogger("rawsio")
@@ -93,7 +100,7 @@ class World:
         self.io = self.new_server(**options)
         url = "http://testkit" if tls is None else "https://localhost"
         self.kit = TestKit(self.io, seed=seed, tls=tls, url=url)
-        self.cuts, self.splits = cuts, splits
+        self.cuts, self.splits, self.joins = cuts, splits, joins
         self.lossy = False
         """Whether a step has lost something that was sent."""
         self.opaque = tls is not None
@@ -207,6 +214,8 @@ class World:
     def steps(self) -> list[str]:
         """Return what can happen next."""
         found = [name for name, calls in self.actors.items() if calls]
+        if self.joins:
+            found += [f"{name}+{_name(wire)}" for name in found for wire in self.kit.coming]
         for wire in self.kit.coming:
             name = _name(wire)
             found.append(name)
@@ -229,6 +238,11 @@ class World:
         """Do one of them, and let everybody do what follows from it."""
         if step in self.actors:
             self.actors[step].pop(0)()
+        elif "+" in step:
+            self.joins -= 1
+            actor, arrival = step.split("+")
+            self.actors[actor].pop(0)()
+            self._deliver(arrival)
         elif step == "t":
             self.pass_time()
         elif step[0] in "x~":
@@ -284,7 +298,7 @@ class World:
         wires = self.kit.board.wires
         return (
             tuple(len(calls) for calls in self.actors.values()),
-            (self.cuts, self.splits, self.lossy, self.kit.refusing),
+            (self.cuts, self.splits, self.joins, self.lossy, self.kit.refusing),
             tuple((name, tuple(party.log)) for name, party in sorted(self.parties.items())),
             tuple((len(ends), reply.done()) for reply, ends in self.replies),
             tuple(self._shown(wire) for wire in wires),

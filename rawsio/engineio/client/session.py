@@ -307,8 +307,10 @@ class EngineIOClient:
     def receive_packet(self, packet: str | bytes) -> list[Any]:
         """Take one WebSocket message."""
         probe = self.probe
-        if probe is None or probe.state is ProbeState.UPGRADED:
+        if self.stage is Transport.WEBSOCKET:
             return self._receive(packet)
+        if probe is None:  # it was given up: what still comes is the answer to the probe
+            return []
         if any(event.__class__ is not Upgraded for event in probe.receive(packet)):
             if probe.state is ProbeState.CLOSED:
                 self._drop_probe()
@@ -337,9 +339,15 @@ class EngineIOClient:
     def websocket_opened(self) -> None:
         """Take note that the handshake of the WebSocket succeeded."""
         self._running.pop("websocket", None)
-        self._websocket = True
-        if self.stage is Transport.POLLING and self.state is State.OPEN:
+        polling = self.stage is Transport.POLLING
+        self._websocket = self._upgrade or not polling
+        if polling and self._upgrade and self.state is State.OPEN:
             self.probe = Probe(Role.CLIENT, timeout=self._limits.upgrade_time)
+
+    def stay(self) -> None:
+        """Give up an upgrade that is not through yet: what is queued goes over polling."""
+        self._upgrade = False
+        self._drop_probe()
 
     @property
     def keeps_websocket(self) -> bool:

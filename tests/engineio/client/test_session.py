@@ -216,6 +216,28 @@ def test_a_probe_that_fails_leaves_the_session_polling(how: str) -> None:
     assert client.transport == "polling"
 
 
+@pytest.mark.parametrize("when", ["before the 101", "probing", "probed"])
+def test_an_upgrade_that_is_given_up_holds_nothing_back_and_its_late_answer_is_no_mistake(
+    when: str,
+) -> None:
+    client = opened()
+    client.exchanges()
+    if when != "before the 101":
+        client.websocket_opened()
+        assert client.data_to_send() == ["2probe"]
+    if when == "probed":
+        assert client.receive_packet("3probe") == []
+    client.send(Message("last"))
+    client.stay()
+    if when == "before the 101":
+        client.websocket_opened()
+    assert client.receive_packet("3probe") == []
+    assert (client.keeps_websocket, client.data_to_send()) == (False, [])
+    (post,) = client.exchanges()
+    assert (post.kind, post.body) == ("post", b"4last")
+    assert (client.state, client.transport) == (State.OPEN, "polling")
+
+
 def test_a_websocket_that_cannot_be_opened_leaves_the_session_polling() -> None:
     client = opened()
     client.exchanges()
