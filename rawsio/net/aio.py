@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from _thread import get_ident
 
+from .signals import TOGETHER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["AsyncioLoop", "finish", "take_sigterm"]
+__all__ = ["AsyncioLoop", "finish", "take_sigint", "take_sigterm"]
 
 _NAMES = (
     *("time", "add_reader", "remove_reader", "add_writer", "remove_writer"),
@@ -116,3 +118,30 @@ def take_sigterm(loop: Any, callback: Callable[[], object]) -> Callable[[], obje
     except (NotImplementedError, RuntimeError, ValueError):  # another thread, or Windows
         return bool
     return lambda: loop.remove_signal_handler(signal.SIGTERM)
+
+
+def take_sigint(loop: Any, callback: Callable[[], object]) -> Callable[[], object]:
+    """Call back for SIGINT where it would leave asyncio's loop at once, and cancel every task.
+
+    That is in the main thread, and before Python 3.11, or without ``asyncio.run``; unless the
+    program has a handler of its own.  A second one raises ``KeyboardInterrupt`` in what runs then.
+    Returns a function that takes it back.
+    """
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return bool
+    first: list[float] = []
+
+    def arrived(_number: int, _frame: object) -> None:
+        if not first:
+            first.append(loop.time())
+            loop.call_soon_threadsafe(callback)
+        elif loop.time() - first[0] >= TOGETHER:
+            raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGINT, arrived)
+    except ValueError:  # another thread
+        return bool
+    return lambda: signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -430,7 +430,8 @@ class Server(Listening, Operators):
 
         There, handlers may be ``async def``.  What :meth:`listen` opened before goes on here;
         ``RuntimeError`` if clients have connected by ``step`` already.  In the main thread SIGTERM
-        closes the server, unless the program has a handler of its own.  However it ends, handlers
+        closes the server, and SIGINT does before ``KeyboardInterrupt`` is raised, unless the
+        program has handlers of its own.  However it ends, handlers
         (those of ``disconnect``, too) get the time of :meth:`close`, or one second, to come to
         their end; then they are cancelled.
         """

@@ -282,14 +282,21 @@ class ServerSockets:
     async def serve(self, close: Callable[[float], None]) -> None:
         """Wait until the server is closed; if the task is cancelled, close it.
 
-        Handlers get the time of ``close`` to come to their end, or :data:`GRACE`.
+        Handlers get the time of ``close`` to come to their end, or :data:`GRACE`.  After a SIGINT
+        that was taken from the loop ``KeyboardInterrupt`` is raised in the end.
         """
-        from rawsio.net.aio import finish, take_sigterm
+        from rawsio.net.aio import finish, take_sigint, take_sigterm
 
         loop = self.host.loop.asyncio_loop
         ended = loop.create_future()
+        interrupts: list[BaseException] = []
+
+        def interrupted() -> None:
+            interrupts.append(KeyboardInterrupt())
+            close(GRACE)
+
         self._finished.append(lambda: None if ended.done() else ended.set_result(None))
-        take_back = take_sigterm(loop, partial(close, GRACE))
+        taken = [take_sigterm(loop, partial(close, GRACE)), take_sigint(loop, interrupted)]
         try:
             await ended
         except BaseException:
@@ -297,13 +304,16 @@ class ServerSockets:
             await finish({ended}, GRACE)
             raise
         finally:
-            take_back()
             self._abort()
             self.end()
             try:
                 await self.host.finish_tasks(self._until - self.host.time())
             finally:
                 self.host.cancel_tasks()
+                for take_back in taken:
+                    take_back()
+        for interrupt in interrupts:
+            raise interrupt
 
     # The end
 

@@ -22,6 +22,7 @@ from rawsio.app.adapter import Adapter
 from rawsio.engineio.server.session import Session
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Failed
+from rawsio.net.signals import TOGETHER
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
@@ -648,13 +649,10 @@ def test_on_asyncio_a_handler_that_never_ends_is_cancelled_in_time() -> None:
     assert log == ["work", "cancelled", "cleaned up"]
 
 
-# Before Python 3.11 a SIGINT leaves asyncio.run() at once, and cancels every task.
-SIGNALS = [("SIGTERM", 0), ("SIGINT", 1)] if sys.version_info >= (3, 11) else [("SIGTERM", 0)]
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="asyncio takes no signals there")
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int) -> None:
+@pytest.mark.parametrize("run", ["asyncio.run", "asyncio.new_event_loop().run_until_complete"])
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 0), ("SIGINT", 1)])
+def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int, run: str) -> None:
     program = (
         "import asyncio, os, signal, rawsio\n"
         "io = rawsio.Server()\n"
@@ -672,7 +670,7 @@ def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int) ->
         "    await io.serve()\n"
         "    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
         "    task.cancel()\n"
-        "try: asyncio.run(main())\n"
+        f"try: {run}(main())\n"
         "except KeyboardInterrupt: raise SystemExit(1)\n"
     )
     done = subprocess.run(
@@ -680,6 +678,34 @@ def test_on_asyncio_a_signal_ends_the_server_in_order(number: str, code: int) ->
     )
     assert done.stdout == "cleaned up after server shutting down\n", done.stderr
     assert done.returncode == code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send oneself")
+def test_on_asyncio_a_second_interrupt_reaches_the_handler_that_blocks_the_loop() -> None:
+    program = (
+        "import asyncio, os, signal, time, rawsio\n"
+        "io = rawsio.Server()\n"
+        "@io.on('work')\n"
+        "def work(socket):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('the first is put off', flush=True)\n"
+        f"    time.sleep({TOGETHER} + 0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('nobody wakes it')\n"
+        "async def main():\n"
+        "    port = io.listen()[1]\n"
+        "    async def client():\n"
+        "        async with rawsio.Client(f'http://127.0.0.1:{port}') as socket:\n"
+        "            socket.emit('work')\n"
+        "            await asyncio.sleep(5)\n"
+        "    task = asyncio.create_task(client())\n"
+        "    await io.serve()\n"
+        "try: asyncio.new_event_loop().run_until_complete(main())\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "the first is put off\ninterrupted\n", done.stderr
 
 
 def test_on_asyncio_hooks_may_be_coroutines_which_need_asyncio(
