@@ -14,9 +14,9 @@ pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, 
                with ``-O`` and with ``-bb -W error -X dev``: 50 examples (10 in run), two at a time
 laws           full only: every ``test_laws.py`` with 20,000 random examples, two at a time
 autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protocol``, or all cases
-interop        the official client, the protocol suites' cases, our browser client, and the demo
-               page in Chromium (``tests/interop/run.py``); the HTTP vectors of the file that
-               ``HTTP_VECTORS`` names, if it does
+interop        the official client, the protocol suites' cases, our browser client, the demo
+               page and the proxy's in Chromium (``tests/interop/run.py``); the HTTP vectors of
+               the file that ``HTTP_VECTORS`` names, if it does
 starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
                (``tests/bench/starvation.py``)
 check          full only: ``rawsio check``: every case against our own server and client, as they
@@ -332,7 +332,6 @@ def trace(ctx: Context) -> None:
     ctx.run(Job("conversations", [python, "-m", "tests.soak.proxy"]))
     suites = ["--traced=--split 100", "--reference", "official_client"]
     ctx.run(Job("behind the proxy", [python, "-m", "tests.interop.run", *suites]))
-    ctx.run(Job("page", [python, "-m", "tests.interop.run", "trace"]))
     ctx.run(Job("captures", [python, "-m", "tests.interop.captures"]))
     ctx.run(Job("bench proxy", [python, "-m", "tests.bench.proxy"]))
 

@@ -3,9 +3,9 @@
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
 official clients, ``browser_client`` judges our browser client, ``queue`` is about durable queues,
-``demo`` uses the demo page in Chromium.  Three are programs in Python: ``python_client`` tries
-our client against the official server, ``redis_client`` our client of Redis against
-``redis-server``, ``cluster`` our servers beside official ones on one Redis.
+``demo`` uses the demo page in Chromium, ``trace`` the page of ``rawsio trace``.  Three are programs
+in Python: ``python_client`` tries our client against the official server, ``redis_client`` our
+client of Redis against ``redis-server``, ``cluster`` our servers beside official ones on one Redis.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 
@@ -42,12 +42,10 @@ SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "trace"),
     *("python_client", "redis_client", "cluster", "queue"),
 )
-LONG = ("trace",)
-"""The suites that run only when they are named: `.ci/full` does."""
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
-SECONDS = 300
+SECONDS = 180
 """What a suite may take; one that hangs is killed with everything it started."""
 
 
@@ -201,8 +199,7 @@ def main(arguments: list[str]) -> int:
         help="put `rawsio trace` with these options before the server",
     )  # fmt: skip
     given = parser.parse_args(arguments)
-    usual = WITH_REFERENCE if given.reference else [s for s in SUITES if s not in LONG]
-    suites = given.suites or list(usual)
+    suites = given.suites or list(WITH_REFERENCE if given.reference else SUITES)
     unknown = sorted(set(suites) - set(SUITES))
     if unknown:
         parser.error(f"no suite is called {unknown}; there are {', '.join(SUITES)}")

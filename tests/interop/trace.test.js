@@ -27,9 +27,10 @@ describe("the page of the proxy", () => {
     server = await startServer("client");
     const command = ["-m", "rawsio", "trace", "--to", server.url];
     proxy = spawn(process.env.PYTHON || "python3", command, { stdio: ["ignore", "pipe", "inherit"] });
-    const lines = readline.createInterface({ input: proxy.stdout });
-    [target] = await once(lines, "line");
-    address = (await once(lines, "line"))[0].split(" ").pop();
+    // An iterator: both lines may come in one piece, and nobody would hear the second event.
+    const lines = readline.createInterface({ input: proxy.stdout })[Symbol.asyncIterator]();
+    target = (await lines.next()).value;
+    address = (await lines.next()).value.split(" ").pop();
     const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
     browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
     const client = [path.join(__dirname, "captured_client.js"), new URL(target).port];
