@@ -200,6 +200,7 @@ class ServerStack:
         "_head",
         "_rest",
         "_early",
+        "_eof",
         "_now",
     )
 
@@ -228,9 +229,11 @@ class ServerStack:
         self.last = False
         self._limits = limits
         self._head: list[bytes] | None = None
-        # What followed an upgrade, and events that were put back: for the next tick.
+        # What followed an upgrade, events that were put back, and whether the end of input waits
+        # behind them: for the next ticks.
         self._rest: bytes | None = None
         self._early: list[Any] = []
+        self._eof = False
         self._now = 0.0
         self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
 
@@ -256,38 +259,46 @@ class ServerStack:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
-        return self._layer.deadline if self._rest is None else 0.0
+        if self._early or self._eof or self._rest is not None:
+            return 0.0
+        return self._layer.deadline
 
     @property
     def closing(self) -> Closing:
         """What the driver should do with the connection."""
-        return self._layer.closing
+        return Closing.OPEN if self._early or self._eof else self._layer.closing
 
     @property
     def reading(self) -> bool:
         """Whether more input is useful now."""
-        return self._layer.reading
+        return not self._early and not self._eof and self._layer.reading
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
-        if self._rest is None:
+        if self._rest is None and not self._early:
             return self._layer.receive(data)
-        events, rest = self._take_early()
-        return events + self._layer.receive(rest + data)
-
-    def _take_early(self) -> tuple[list[Any], bytes]:
         events, rest = self._early, self._rest or b""
         self._early, self._rest = [], None
-        return events, rest
+        return events + self._layer.receive(rest + data)
 
     def put_back(self, events: list[Any]) -> None:
-        """Take back events that nobody has seen to; the next ``tick`` gives them again."""
-        self._early = events + self._early
-        self._rest = self._rest or b""
+        """Take back events that nobody has seen to; the next ``tick`` gives them again.
+
+        What else has come waits behind them, and so does the end of input.
+        """
+        self._early += events
         self._touch()
+
+    @property
+    def waits(self) -> bool:
+        """Whether events were put back: those that came later wait as well."""
+        return bool(self._early)
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
+        if self._early:
+            self._eof = True
+            return []
         events = self._layer.receive_eof()
         # A WebSocket that is still open has input to work off, and then ends by itself.
         if self._layer.closing is Closing.OPEN and not self.upgraded:
@@ -295,12 +306,16 @@ class ServerStack:
         return events
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the time; gives what waited for it, first of all what followed an upgrade."""
+        """Tell the time; gives what waited for it, first of all what was put back."""
         self._now = now
-        if self._rest is None:
-            return self._layer.tick(now)
-        events, rest = self._take_early()
-        events += self._layer.tick(now)
+        if self._early:
+            events, self._early = self._early, []
+            return events
+        if self._eof:
+            self._eof = False
+            return self._layer.tick(now) + self.receive_eof()
+        rest, self._rest = self._rest, None
+        events = self._layer.tick(now)
         return events + self._layer.receive(rest) if rest else events
 
     def data_to_send(self) -> list[Any]:
@@ -417,6 +432,7 @@ class ServerStack:
     def held(self) -> int:
         """Bytes that the stack keeps: :attr:`incoming`, the request in work, for compression."""
         held = self.incoming + len(self._rest or b"")
+        held += sum(len(event.data) for event in self._early if event.__class__ is Message)
         if self.upgraded:
             return held + int(self._layer.contexts)  # type: ignore[attr-defined]
         return held if self.request is None else held + len(self.request.headers.block) + self.asked

@@ -294,11 +294,16 @@ class Secured:
 
     @property
     def closing(self) -> Closing:
-        """What the upper layer says, and while it says nothing, TLS."""
+        """What the upper layer says, and while it says nothing and has no work left, TLS."""
         above = self.upper.closing
-        if above is Closing.OPEN and self._late is None:
+        if above is Closing.OPEN and not self._working:
             return self.tls.closing
         return above
+
+    @property
+    def _working(self) -> bool:
+        """Whether the upper layer has input that waits for its turn."""
+        return self.upper.deadline == 0.0 and not self.upper.reading
 
     @property
     def reading(self) -> bool:
@@ -361,7 +366,7 @@ class Secured:
         if isinstance(end, Failed) and end.rule != _TRUNCATED:
             # The upper layer only knows that its input ended; TLS knows why.
             events = [e for e in events if not isinstance(e, (Closed, Failed))]
-        waits = self.upper.deadline == 0.0 and not self.upper.reading
+        waits = self._working
         self._late = end if waits else None
         return self._pass(events if waits else [*events, end])
 

@@ -42,9 +42,6 @@ __all__ = ["Deadlines"]
 _GRAIN = 0.001
 """Seconds between two ticks of a target that stays overdue: a mistaken one must not spin."""
 
-_FEW = 16
-"""How many targets are ticked between two looks at the clock."""
-
 _WHEN, _SEQUENCE, _TARGET = 0, 1, 2
 
 
@@ -162,7 +159,7 @@ class Deadlines:
 
     def _tick_due(self, now: float, newer: list[list[Any]]) -> None:
         """Tick those that are due, for a while; entries made meanwhile are put into ``newer``."""
-        heap, last, count = self._heap, self._sequence, 0
+        heap, last = self._heap, self._sequence
         while heap and heap[0][_WHEN] <= now:
             entry = heappop(heap)
             target = entry[_TARGET]
@@ -179,8 +176,7 @@ class Deadlines:
                 self._push(target, deadline)
                 continue
             self._tick(target, now)
-            count += 1
-            if count % _FEW == 0 and self._loop.time() - now >= self._turn_time:
+            if self._loop.time() - now >= self._turn_time:
                 return
 
     def _tick(self, target: Any, now: float) -> None:

@@ -83,7 +83,7 @@ class Driver:
     """
 
     __slots__ = (
-        *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded"),
+        *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded", "burden"),
         *("pool", "meter"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
         "_passed_over",
@@ -105,6 +105,8 @@ class Driver:
         self.dirty: dict[Any, bool] = {}
         self.crowded = False
         """Whether the reads of this turn took so long that further ones should be small."""
+        self.burden = 0
+        """How many streams are heavy."""
         self._call_soon = loop.call_soon
         self._batch = _NOBODY
         # Ordered dictionaries: taking the first out of a plain one costs more each time.

@@ -10,8 +10,10 @@ turn together with all others (:mod:`rawsio.net.driver`).
 *Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
 and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once.
 How long a share took is measured; a stream that took an eighth of all the time lately is
-*heavy*: it is read and ticked only in turns of its own, after everybody else.  A read that took
-long makes the next ones smaller; after it, the other streams of that turn are read in sips.
+*heavy*: it is read and ticked only in turns of its own, after everybody else.  Where several are,
+each has to do without for as much longer.  A read that took long makes the next ones smaller; after
+it, the other streams of that turn are read in sips, or wait if a share of theirs took long before,
+or if they are new.
 
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
 not take is kept as it is (references, never copies of a growing buffer) and only then the socket
@@ -108,7 +110,7 @@ class TCPStream:
     __slots__ = (
         *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
-        *("heavy", "_light_at", "_waits_since", "_reason"),
+        *("heavy", "_dear", "_light_at", "_waits_since", "_reason"),
         "__weakref__",
     )
 
@@ -138,7 +140,10 @@ class TCPStream:
         self._discarded = 0
         self.heavy = False
         """Whether it took so much time lately that all others come before it."""
-        self._light_at = self._waits_since = 0.0
+        # Whether a share of it ever took long; nobody knows that of a newcomer.
+        self._dear = False
+        self._light_at = driver.time() + _EIGHTH * driver.limits.turn_time
+        self._waits_since = 0.0
         self._reason = ""
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
@@ -194,7 +199,9 @@ class TCPStream:
 
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        if self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
+        if self._dear or self.driver.time() < self._light_at:
+            self._wait()
+        elif self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
             self._wait()
 
     def _readable(self, most: int = 0) -> int:
@@ -278,10 +285,13 @@ class TCPStream:
         if seconds < _SHORT:
             return
         now = driver.time()
-        self._light_at = max(self._light_at, now) + _EIGHTH * seconds
-        self._light_at = min(self._light_at, now + _LONGEST_DEBT)
+        if not self._dear:
+            self._dear, self._light_at = True, now
+        debt = _EIGHTH * max(1, driver.burden) * seconds
+        self._light_at = min(max(self._light_at, now) + debt, now + _LONGEST_DEBT)
         if not self.heavy and self._light_at - now > _EIGHTH * driver.limits.turn_time:
             self.heavy = True
+            driver.burden += 1
             self._listen_anew()
 
     def _queue_up(self) -> None:
@@ -289,9 +299,14 @@ class TCPStream:
         if self._waits_since or self.driver.time() < self._light_at:
             self._wait()
             return
-        self.heavy = False
+        self._lighten()
         self._listen_anew()
         self._readable()
+
+    def _lighten(self) -> None:
+        if self.heavy:
+            self.heavy = False
+            self.driver.burden -= 1
 
     def _listen_anew(self) -> None:
         if not self._hold and self.state is _OPENED:
@@ -543,6 +558,7 @@ class TCPStream:
         self.state = _CLOSED
         driver = self.driver
         self._leave()
+        self._lighten()
         driver.forget(self)
         driver.streams.discard(self)
         if self.on_closed is not None:

@@ -31,7 +31,7 @@ from rawsio.websocket.handshake import accept, refusal_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from rawsio.engineio.server.registry import SessionRegistry
@@ -59,6 +59,15 @@ class _Asking:
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole
         self.task: Any = None
+
+
+class _Carried:
+    """Events of sessions that are still to be handed up, some of them still to be made."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, events: Iterator[tuple[Session, Any]]) -> None:
+        self.events = events
 
 
 def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
@@ -95,26 +104,38 @@ class Router:
         self.deflate = deflate
         self.drive = drive
         self._asking: dict[ServerStack, _Asking] = {}
+        # Seconds of handlers after which the other connections have their turn.
+        self._share = registry.limits.turn_time
         self._hooked = registry.options.hooked()
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
-        """Take what a connection's stack gave."""
+        """Take what a connection's stack gave, or a share of it: the rest is put back."""
         rest, handlers = iter(events), self._HANDLERS
+        many = len(events) > 1
+        end = self.clock() + self._share if many else 0.0
         try:
             for event in rest:
                 if event.__class__ is not Message:
                     handlers.get(event.__class__, _nobody)(self, stack, event)
                 elif stack.fused is None or not stack.fused.receive(event.data):
                     self._packet(stack, event.data)
+                if many and (self.clock() >= end or stack.waits):
+                    break
+            else:
+                return
         except BaseException:
             # Should the program go on, so do the events behind the one that was interrupted.
             stack.put_back(list(rest))
             raise
+        left = list(rest)
+        if left:
+            stack.put_back(left)
 
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""
         if stack.session is not None:
-            self._carry(self.registry.link_lost(stack, reason, self.clock()))
+            for session, event in self.registry.link_lost(stack, reason, self.clock()):
+                self.on_event(session, event)
         stack.body = stack.request = None
         if self.application is not None:
             self.application.lost(stack)
@@ -130,11 +151,26 @@ class Router:
             for event in session.receive(packet):
                 self.on_event(session, event)
         else:
-            self._carry(self.registry.receive_packet(stack, packet, self.clock()))
+            self._carry(stack, self.registry.receive_packet(stack, packet, self.clock()))
 
-    def _carry(self, events: Iterable[tuple[Session, Any]]) -> None:
-        for session, event in events:
-            self.on_event(session, event)
+    def _carry(self, stack: ServerStack, events: Iterable[tuple[Session, Any]]) -> None:
+        """Hand events of sessions up, or a share of them: what is left is put back."""
+        rest = iter(events)
+        end = self.clock() + self._share
+        try:
+            for session, event in rest:
+                self.on_event(session, event)
+                if self.clock() >= end:
+                    break
+            else:
+                return
+        except BaseException:
+            stack.put_back([_Carried(rest)])
+            raise
+        stack.put_back([_Carried(rest)])
+
+    def _go_on(self, stack: ServerStack, carried: _Carried) -> None:
+        self._carry(stack, carried.events)
 
     # HTTP
 
@@ -172,7 +208,7 @@ class Router:
             stack.body = None
         if verdict is UPGRADE:
             self._upgrade(stack, request)
-        self._carry(events)
+        self._carry(stack, events)
         if whole and verdict is BODY:
             self._end(stack)
 
@@ -214,7 +250,7 @@ class Router:
         if fields:
             accepted.response.headers = accepted.response.headers.plus(*fields)
         stack.upgrade(accepted)
-        self._carry(self.registry.accept_websocket(stack, request, self.clock()))
+        self._carry(stack, self.registry.accept_websocket(stack, request, self.clock()))
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.
@@ -238,7 +274,7 @@ class Router:
             return
         stack.body, stack.asked = None, len(collected)
         if self.registry.serves(request):
-            self._carry(self.registry.receive_body(stack, bytes(collected), self.clock()))
+            self._carry(stack, self.registry.receive_body(stack, bytes(collected), self.clock()))
         else:
             self._ask(stack, request, bytes(collected))
 
@@ -281,4 +317,5 @@ class Router:
         EndOfInput: _end_of_input,
         Closed: _closed,
         Failed: _failed,
+        _Carried: _go_on,
     }

@@ -336,15 +336,15 @@ class SessionRegistry:
         :meth:`Session.receive_post`.
         """
         del now
-        session, link.session = link.session, None
+        session = link.session
         if session is not None:
             self._touched(session)
         polling = session.polling if session is not None else None
         if session is None or polling is None:
             # The session ended, or went to a WebSocket, while the body was on its way.
+            link.session = None
             link.respond(*error_answer(400, 3))
             return []
-        polling.post = None
         fields = polling.post_fields
         if len(body) > self.options.max_http_buffer_size:
             return self._too_long(session, link, fields)[1]
@@ -363,10 +363,13 @@ class SessionRegistry:
         for event in session.receive_post(packets):
             yield session, event
         waits = polling.paused or polling.rest
+        if waits and session.polling is polling and session.state is State.OPEN:
+            polling.held = True
+            return
+        if polling.post is link:
+            polling.post = link.session = None
         if event.__class__ is Failed:
             link.respond(*error_answer(400, 3, fields=polling.post_fields))
-        elif waits and session.polling is polling and session.state is State.OPEN:
-            polling.post, polling.held, link.session = link, True, session
         else:
             link.respond(*ok_answer(polling.post_fields))
 

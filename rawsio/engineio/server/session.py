@@ -453,7 +453,7 @@ class Session:
         polling = self.polling
         if polling is None:
             return due
-        if self._overfull or (polling.rest and not self._crowded):
+        if self._overfull or (polling.held and polling.rest and not self._crowded):
             return 0.0
         probing = None if self.candidate is None else self.candidate.deadline
         if polling.grace is None and probing is None:
@@ -484,7 +484,7 @@ class Session:
                 events += self.connection.fail(
                     EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
                 )
-            if polling.rest:
+            if polling.held and polling.rest:
                 events += self._work(polling, _SHARE)
                 polling.rest = polling.rest or None
                 if polling.rest is None and not polling.paused:

@@ -1,0 +1,164 @@
+"""A share for each turn of a server, counted in handlers on a clock that only handlers move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rawsio import Server
+from rawsio.limits import DEFAULT
+from rawsio.net.memory import Wire
+from rawsio.testing import TestKit
+from tests.net.test_turns import frame, websocket
+
+SLICE = DEFAULT.turn_time
+POST = (
+    b"POST /socket.io/?EIO=4&transport=polling&sid=%b HTTP/1.1\r\nHost: a\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
+
+
+class Slow:
+    """A server whose handler of ``slow`` takes so many seconds, and a quiet client."""
+
+    def __init__(self, seconds: float) -> None:
+        self.io = Server()
+        self.seconds = seconds
+        self.calls: list[int] = []
+        self.io.on("slow", self.work)
+        self.io.on("e", lambda *_values: "ok")
+        self.kit = TestKit(self.io)
+        self.quiet = websocket(self.kit)
+
+    def __enter__(self) -> Slow:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kit.close()
+
+    def work(self, _socket: Any, number: int) -> None:
+        self.kit.board.now += self.seconds
+        self.calls.append(number)
+
+    def polling(self) -> tuple[Wire, bytes]:
+        """Return a connection, and the id of a session that is in the main namespace."""
+        wire = self.kit.dial()
+        wire.send(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.kit.run()
+        sid = wire.recv(65536).partition(b'"sid":"')[2].partition(b'"')[0]
+        wire.send(POST % (sid, 2) + b"40")
+        self.kit.run()
+        wire.recv(65536)
+        return wire, sid
+
+    def longest_wait(self, done: int) -> float:
+        """Let the quiet client ask again and again; return the longest of its waits."""
+        waits = []
+        while len(self.calls) < done:
+            began = self.kit.board.now
+            self.quiet.send(frame('421["e"]'))
+            for _ in range(3):
+                self.kit.loop.step(0)
+                if self.quiet._inbox:
+                    break
+            assert b'431["ok"]' in self.quiet.recv(65536)
+            waits.append(self.kit.board.now - began)
+        return max(waits)
+
+
+def numbered(count: int) -> list[str]:
+    return [f'42["slow",{n}]' for n in range(count)]
+
+
+@pytest.mark.rule("layers-turn-handlers")
+@pytest.mark.parametrize("seconds", [0.0005, 0.003, 0.02])
+@pytest.mark.parametrize("flooders", [1, 8])
+def test_handlers_end_a_share_by_the_time_they_take(seconds: float, flooders: int) -> None:
+    with Slow(seconds) as slow:
+        wires = [websocket(slow.kit) for _ in range(flooders)]
+        for wire in wires:
+            wire.send(b"".join(map(frame, numbered(200))))
+        slow.kit.loop.step(0)
+        # Who was readable in the same turn has had one share, before anything was known of them.
+        assert len(slow.calls) <= flooders * (1 + SLICE / seconds)
+        assert slow.longest_wait(200 * flooders) <= 2 * SLICE + 3 * seconds
+        assert sorted(slow.calls) == sorted(list(range(200)) * flooders)
+        if flooders == 1:
+            assert slow.calls == list(range(200))
+
+
+@pytest.mark.rule("layers-turn-handlers")
+@pytest.mark.parametrize("seconds", [0.0005, 0.02])
+def test_the_packets_of_a_post_come_some_at_a_time_and_its_answer_behind_them(
+    seconds: float,
+) -> None:
+    with Slow(seconds) as slow:
+        wire, sid = slow.polling()
+        body = "\x1e".join(numbered(300)).encode()
+        wire.send(POST % (sid, len(body)) + body)
+        slow.kit.loop.step(0)
+        assert len(slow.calls) <= 1 + SLICE / seconds
+        assert not wire._inbox
+        assert slow.longest_wait(300) <= 2 * SLICE + 3 * seconds
+        slow.kit.run()
+        assert wire.recv(65536).endswith(b"ok")
+        assert slow.calls == list(range(300))
+
+
+@pytest.mark.rule("layers-turn-handlers")
+def test_a_second_post_is_refused_while_the_first_is_worked_off() -> None:
+    with Slow(0.02) as slow:
+        wire, sid = slow.polling()
+        body = "\x1e".join(numbered(50)).encode()
+        wire.send(POST % (sid, len(body)) + body)
+        slow.kit.loop.step(0)
+        other = slow.kit.dial()
+        other.send(POST % (sid, 1) + b"3")
+        slow.kit.run()
+        assert other.recv(65536).startswith(b"HTTP/1.1 400 ")
+        assert slow.calls[:3] == [0, 1, 2]
+        assert not slow.io.engine.sessions.get(sid.decode())
+
+
+@pytest.mark.rule("layers-turn-handlers")
+def test_what_was_posted_before_an_upgrade_is_handled_before_what_comes_after_it() -> None:
+    with Slow(0.02) as slow:
+        wire, sid = slow.polling()
+        body = "\x1e".join(numbered(20)).encode()
+        wire.send(POST % (sid, len(body)) + body)
+        slow.kit.loop.step(0)
+        other = slow.kit.dial()
+        other.send(
+            b"GET /socket.io/?EIO=4&transport=websocket&sid=" + sid + b" HTTP/1.1\r\nHost: a\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            + frame("2probe")
+            + frame("5")
+            + frame('42["slow",20]')
+        )
+        slow.kit.run()
+        assert slow.calls == list(range(21))
+        assert len(slow.io.sockets) == 2
+
+
+@pytest.mark.rule("layers-turn-handlers")
+@pytest.mark.parametrize("end", ["close", "eof", "reset"])
+def test_a_connection_that_ends_meanwhile_ends_behind_its_last_event(end: str) -> None:
+    with Slow(0.02) as slow:
+        ends: list[int] = []
+        slow.io.on("disconnect", lambda *_values: ends.append(len(slow.calls)))
+        wire = websocket(slow.kit)
+        wire.send(b"".join(map(frame, numbered(30))))
+        if end == "close":
+            wire.send(b"\x88\x80\0\0\0\0")
+        slow.kit.loop.step(0)
+        assert len(slow.calls) < 5
+        if end == "reset":
+            wire.reset()
+        elif end == "eof":
+            wire.shutdown(1)
+        slow.kit.run()
+        assert slow.calls == list(range(30))
+        assert ends == [30]
+        assert len(slow.io.sockets) == 1
