@@ -199,9 +199,12 @@ class TCPStream:
 
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        if self._dear or self.driver.time() < self._light_at:
-            self._wait()
-        elif self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold:
+        if (
+            self._dear
+            or self._waits_since
+            or self.driver.time() < self._light_at
+            or (self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold)
+        ):
             self._wait()
 
     def _readable(self, most: int = 0) -> int:

@@ -201,6 +201,41 @@ def test_a_heavy_stream_is_light_again_once_it_has_done_without() -> None:
         assert crowd.order == ["once"] * 2
 
 
+@pytest.mark.rule("layers-turn-new")
+def test_newcomers_are_not_read_in_a_turn_that_has_no_time_left() -> None:
+    with Crowd() as crowd:
+        _stream, peer, _quiet = crowd.join("quiet", 0.0001)
+        crowd.clock.now += 1.0
+        newcomers = [crowd.join(f"new{n}", 0.01) for n in range(30)]
+        for _stream, new, _owner in newcomers:
+            new.sendall(b"x" * UNIT)
+        for count in range(1, 16):
+            began = crowd.clock.now
+            peer.sendall(b"?")
+            crowd.loop.step(0)
+            assert crowd.order.count("quiet") == count
+            assert crowd.clock.now - began <= 0.031  # one that is read, and two that wait
+        crowd.turns_until(lambda: len(crowd.order) == 45)
+
+
+@pytest.mark.rule("layers-turn-heavy")
+def test_the_more_are_heavy_the_longer_each_of_them_is() -> None:
+    with Crowd() as crowd:
+        floods = [crowd.join(f"flood{n}", 0.01) for n in range(10)]
+        for _stream, flood, _owner in floods:
+            flood.sendall(b"x" * UNIT)
+        crowd.turns_until(lambda: len(crowd.order) == 10)
+        assert crowd.driver.burden == 10
+        crowd.clock.now += 0.4  # one alone would be light again after 0.08
+        del crowd.order[:]
+        for _stream, flood, _owner in floods:
+            flood.sendall(b"x" * UNIT)
+        crowd.loop.step(0)
+        assert len(crowd.order) < 7
+        crowd.turns_until(lambda: len(crowd.order) == 10)
+    assert crowd.driver.burden == 0
+
+
 def test_reads_that_take_long_become_smaller_and_grow_again() -> None:
     with Crowd() as crowd:
         stream, peer, _owner = crowd.join("a", 0.05)

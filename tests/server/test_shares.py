@@ -30,6 +30,7 @@ class Slow:
         self.io.on("e", lambda *_values: "ok")
         self.kit = TestKit(self.io)
         self.quiet = websocket(self.kit)
+        self.kit.advance(1.0)  # nobody knows yet how busy a newcomer is
 
     def __enter__(self) -> Slow:
         return self
@@ -74,15 +75,22 @@ def numbered(count: int) -> list[str]:
 @pytest.mark.rule("layers-turn-handlers")
 @pytest.mark.parametrize("seconds", [0.0005, 0.003, 0.02])
 @pytest.mark.parametrize("flooders", [1, 8])
-def test_handlers_end_a_share_by_the_time_they_take(seconds: float, flooders: int) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_handlers_end_a_share_by_the_time_they_take(
+    seconds: float,
+    flooders: int,
+    known: bool,
+) -> None:
     with Slow(seconds) as slow:
         wires = [websocket(slow.kit) for _ in range(flooders)]
+        if known:
+            slow.kit.advance(1.0)
         for wire in wires:
             wire.send(b"".join(map(frame, numbered(200))))
-        slow.kit.loop.step(0)
-        # Who was readable in the same turn has had one share, before anything was known of them.
-        assert len(slow.calls) <= flooders * (1 + SLICE / seconds)
-        assert slow.longest_wait(200 * flooders) <= 2 * SLICE + 3 * seconds
+        if known:  # the first time, each of them has a share in the same turn
+            slow.kit.loop.step(0)
+            assert len(slow.calls) <= (flooders + 1) * (2 + SLICE / seconds)
+        assert slow.longest_wait(200 * flooders) <= 3 * SLICE + 3 * seconds
         assert sorted(slow.calls) == sorted(list(range(200)) * flooders)
         if flooders == 1:
             assert slow.calls == list(range(200))
@@ -98,7 +106,7 @@ def test_the_packets_of_a_post_come_some_at_a_time_and_its_answer_behind_them(
         body = "\x1e".join(numbered(300)).encode()
         wire.send(POST % (sid, len(body)) + body)
         slow.kit.loop.step(0)
-        assert len(slow.calls) <= 1 + SLICE / seconds
+        assert len(slow.calls) <= 2 + SLICE / seconds
         assert not wire._inbox
         assert slow.longest_wait(300) <= 2 * SLICE + 3 * seconds
         slow.kit.run()
@@ -117,7 +125,8 @@ def test_a_second_post_is_refused_while_the_first_is_worked_off() -> None:
         other.send(POST % (sid, 1) + b"3")
         slow.kit.run()
         assert other.recv(65536).startswith(b"HTTP/1.1 400 ")
-        assert slow.calls[:3] == [0, 1, 2]
+        assert slow.calls == list(range(len(slow.calls)))
+        assert len(slow.calls) < 50
         assert not slow.io.engine.sessions.get(sid.decode())
 
 
