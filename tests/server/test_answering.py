@@ -145,6 +145,7 @@ def test_those_that_always_have_more_take_turns() -> None:
     numbers = itertools.count()
     with TestKit(streamed(lambda: frames(next(numbers)))) as kit:
         askers = [Asker(kit) for _ in range(3)]
+        kit.advance(1.0)  # newcomers may have to wait
         for asker in askers:
             asker.wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         kit.run()
