@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawsio.socketio.msgpack import MsgpackParser
 
     from .client import Client, connect
-    from .cluster import RedisAdapter
+    from .cluster import RedisAdapter, ShardedAdapter
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -51,6 +51,7 @@ __all__ = [
     "files",
     "Adapter",
     "RedisAdapter",
+    "ShardedAdapter",
     "MsgpackParser",
     "Recovery",
     "Limits",
@@ -74,6 +75,7 @@ _HOMES = {
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
     "RedisAdapter": "rawsio.cluster",
+    "ShardedAdapter": "rawsio.cluster",
     "Adapter": "rawsio.app.adapter",
     "MsgpackParser": "rawsio.socketio.msgpack",
     "Recovery": "rawsio.app.recovery",

@@ -1,7 +1,7 @@
 """Several servers as one: adapters that reach the clients of all of them, through Redis.
 
-``messages`` are what servers say to each other; ``classic`` is the wire form of Node's
-``@socket.io/redis-adapter``; ``adapter`` does the operations; ``link`` is the connection to Redis.
+``messages`` are what servers say to each other; ``classic`` and ``envelope`` are the wire forms of
+Node's adapters; ``adapter`` does the operations; ``link`` is the connection to Redis.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from .adapter import ClusterAdapter
 from .classic_adapter import ClassicOptions, RedisAdapter
 from .fields import ClusterError
 from .remote import RemoteHandshake, RemoteSocket
+from .sharded_adapter import ShardedAdapter, ShardedOptions
 
 __all__ = [
     "ClassicOptions",
@@ -18,4 +19,6 @@ __all__ = [
     "RedisAdapter",
     "RemoteHandshake",
     "RemoteSocket",
+    "ShardedAdapter",
+    "ShardedOptions",
 ]

@@ -100,7 +100,7 @@ class ClassicFormat:
             whole["packet"]["nsp"] = self.namespace
         if isinstance(message, (SocketsAnswer, RoomsAnswer)):
             del whole["type"]  # Node's adapter takes such an answer for a request's otherwise
-        depth = self.limits.json_depth + 6
+        depth = self.limits.json_depth + read.ENVELOPE
         payload = pack(whole, depth) if binary else encode_plain(whole).encode()
         answers = (SocketsAnswer, RoomsAnswer, ServerAnswer, ClientCount, ClientAnswer)
         if not isinstance(message, answers):
@@ -114,7 +114,7 @@ class ClassicFormat:
         channel = self.broadcasts
         if len(targets.rooms) == 1:
             channel = f"{channel}{next(iter(targets.rooms))}#"
-        return channel, pack(whole, self.limits.json_depth + 6)
+        return channel, pack(whole, self.limits.json_depth + read.ENVELOPE)
 
     # In
 
@@ -234,43 +234,19 @@ def _read_request(fields: dict[str, Any]) -> Any:
     return reader(fields)
 
 
-def _values(fields: dict[str, Any], name: str) -> list[Any]:
-    """Return every value of an acknowledgement where that was said, else the first."""
-    if type(fields.get("args")) is list:
-        return list(fields["args"])
-    return [fields[name]] if fields.get(name) is not None else []
-
-
 def _read_response(fields: dict[str, Any]) -> Any:
     request, uid = read.text(fields, "requestId"), read.optional_text(fields, "uid")
     kind = fields.get("type")
     if kind == 6:
-        return ServerAnswer(request, _values(fields, "data"), uid)
+        return ServerAnswer(request, read.values(fields, "data"), uid)
     if kind == 8:
         sids = read.names(fields.get("sids", []))
         return ClientCount(request, read.count(fields, "clientCount"), sids, uid)
     if kind == 9:
         sid = read.optional_text(fields, "sid")
-        return ClientAnswer(request, _values(fields, "packet"), sid, uid)
+        return ClientAnswer(request, read.values(fields, "packet"), sid, uid)
     if "sockets" in fields:
-        return SocketsAnswer(request, _sockets(read.array(fields, "sockets")), uid)
+        return SocketsAnswer(request, read.sockets(read.array(fields, "sockets")), uid)
     if "rooms" in fields:
         return RoomsAnswer(request, read.names(fields["rooms"]), uid)
     raise ClusterError(f"no answer has the type {kind!r}", "cluster-type-known")
-
-
-def _sockets(items: list[Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for item in items:
-        if type(item) is str:  # of older adapters
-            found.append({"id": item, "handshake": {}, "rooms": [], "data": {}})
-            continue
-        if type(item) is not dict or type(item.get("handshake")) is not dict:
-            raise ClusterError(
-                "sockets: maps with id and handshake were expected", "cluster-message-fields"
-            )
-        rooms = read.names(item.get("rooms", []))
-        sid = read.text(item, "id")
-        handshake, data = item["handshake"], item.get("data")
-        found.append({"id": sid, "handshake": handshake, "rooms": rooms, "data": data})
-    return found

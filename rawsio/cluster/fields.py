@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
 __all__ = [
+    "ENVELOPE",
     "ClusterError",
     "array",
     "count",
@@ -29,13 +30,16 @@ __all__ = [
     "names",
     "options",
     "optional_text",
+    "sockets",
     "targets",
     "text",
+    "values",
 ]
 
 _LONGEST_NAME = 4096
 _MOST_NAMES = 100_000
-_ENVELOPE = 6  # levels of arrays and maps around the arguments of an event
+ENVELOPE = 6
+"""Levels of arrays and maps around the arguments of an event."""
 
 
 class ClusterError(RemoteProtocolError):
@@ -46,7 +50,7 @@ class ClusterError(RemoteProtocolError):
 
 def decode(payload: bytes, limits: Limits) -> Any:
     """Return the value of a message: JSON if it begins with a brace, else MessagePack."""
-    depth = limits.json_depth + _ENVELOPE
+    depth = limits.json_depth + ENVELOPE
     try:
         if payload[:1] == b"{":
             return decode_value(str(payload, "utf-8"), 0, limits.but(json_depth=depth))
@@ -134,6 +138,31 @@ def targets(value: Any) -> Targets:
         compress=flags.get("compress") is not False,
         timeout=timeout,
     )
+
+
+def values(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """Return every value of an acknowledgement where that was said, else the first."""
+    if type(fields.get("args")) is list:
+        return list(fields["args"])
+    return [fields[name]] if fields.get(name) is not None else []
+
+
+def sockets(items: list[Any]) -> list[dict[str, Any]]:
+    """Return the sockets in an answer; those of older adapters are only ids."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        if type(item) is str:  # of older adapters
+            found.append({"id": item, "handshake": {}, "rooms": [], "data": {}})
+            continue
+        if type(item) is not dict or type(item.get("handshake")) is not dict:
+            raise ClusterError(
+                "sockets: maps with id and handshake were expected", "cluster-message-fields"
+            )
+        rooms = names(item.get("rooms", []))
+        sid = text(item, "id")
+        handshake, data = item["handshake"], item.get("data")
+        found.append({"id": sid, "handshake": handshake, "rooms": rooms, "data": data})
+    return found
 
 
 def options(addressed: Targets, *, flags: bool = True) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.redis import Answer
+    from rawsio.redis import Answer, RedisAddress
 
 __all__ = ["RedisLink"]
 
@@ -28,21 +28,26 @@ class RedisLink:
     """Publishing, hearing and counting.
 
     ``told(ready, reason)`` is called when Redis is reached, lost, and reached again.
-    ``connect`` makes connections, as :func:`rawsio.net.connecting.connect_tcp`, for tests.
+    ``refused(channel, error)`` is asked about subscriptions that Redis refuses, as ``on_refused``
+    of :class:`~rawsio.redis.RedisClient`.  ``connect`` makes connections, as
+    :func:`rawsio.net.connecting.connect_tcp`, for tests.
     """
 
     def __init__(
         self,
-        url: str,
+        address: RedisAddress,
         options: RedisOptions,
         told: Callable[[bool, str], object] | None = None,
         connect: Callable[..., Any] | None = None,
+        refused: Callable[[bytes, RedisError], bool] | None = None,
     ) -> None:
-        self.url = url
+        self.address = address
         self.ready = False
         self.published = 0
+        self.refused = 0
         self._options = options
         self._told = told
+        self._refused = refused
         self._connect = {} if connect is None else {"connect": connect}
         self._says: RedisClient | None = None
         self._hears: RedisClient | None = None
@@ -56,10 +61,11 @@ class RedisLink:
         self._says, self._hears = (
             RedisClient(
                 host.loop,
-                self.url,
+                self.address,
                 host.limits,
                 options=self._options,
                 on_state=self._changed,
+                on_refused=self._refused,
                 random_bytes=host.random_bytes,
                 **self._connect,
             )
@@ -89,19 +95,34 @@ class RedisLink:
             except Exception as error:  # noqa: BLE001 - the application's mistake
                 self._log("cluster", ERROR, "on_degraded raised an exception", error)
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a client to give commands to."""
+        return self._says is not None
+
     # Saying
+
+    def execute(self, *words: str | bytes | float) -> Answer:
+        """Send a command; without a connection it waits, and the oldest that waits may be dropped.
+
+        Raises ``LocalProtocolError`` if the link was stopped, or never started.
+        """
+        if self._says is None:
+            raise LocalProtocolError("the link to Redis is not there: the server has not begun")
+        return self._says.execute(*words)  # type: ignore[arg-type]  # the first is a name
 
     def publish(self, channel: str, payload: bytes, command: str = "PUBLISH") -> None:
         """Publish; without a connection it waits, and the oldest that waits may be dropped."""
         if self._says is None:
             return
         self.published += 1
-        self._says.execute(command, channel, payload).add_done_callback(self._published)
+        self._says.execute(command, channel, payload).add_done_callback(self.published_to)
 
-    def _published(self, answer: Answer) -> None:
-        # A lost connection is reported by the client; this is what Redis itself refused (OOM).
+    def published_to(self, answer: Answer) -> None:
+        """Report what Redis itself refused (OOM); a lost connection is reported by the client."""
         error = answer.error
         if isinstance(error, RedisError):
+            self.refused += 1
             self._log("cluster", WARNING, f"Redis refused what was published: {error}")
 
     def count(self, channel: str, counted: Callable[[int | None], None], kind: str = "") -> None:
@@ -123,17 +144,17 @@ class RedisLink:
     # Hearing
 
     def hear(
-        self, channel: str, heard: Callable[[bytes, bytes], object], kind: str = "subscribe"
+        self, channel: str | bytes, heard: Callable[[bytes, bytes], object], kind: str = "subscribe"
     ) -> None:
         """Call ``heard(channel, payload)`` for what is published there."""
         if self._hears is not None:
             self._hears.subscribe(channel, heard, kind=kind).add_done_callback(self._subscribed)
 
     def _subscribed(self, answer: Answer) -> None:
-        if answer.error is not None and self._hears is not None:
+        if self._refused is None and answer.error is not None and self._hears is not None:
             self._log("cluster", ERROR, f"Redis refused a subscription: {answer.error}")
 
-    def unhear(self, channel: str, kind: str = "subscribe") -> None:
+    def unhear(self, channel: str | bytes, kind: str = "subscribe") -> None:
         """Hear no more of a channel."""
         if self._hears is not None:
             try:
@@ -147,6 +168,7 @@ class RedisLink:
         return {
             "degraded": not self.ready,
             "published": self.published,
+            "refused": self.refused,
             "waiting": 0 if says is None else says.queued,
             "dropped": 0 if says is None else says.dropped,
         }

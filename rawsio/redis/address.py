@@ -26,6 +26,10 @@ class RedisAddress:
     password: str = ""
     database: int = 0
 
+    def at(self, host: str, port: int) -> RedisAddress:
+        """Return the address of another server of the same cluster: same user, same security."""
+        return RedisAddress(host, port, "", self.secure, self.username, self.password)
+
     @property
     def shown(self) -> str:
         """The address as people may see it.

@@ -35,7 +35,7 @@ from rawsio.net.driver import Driver
 from rawsio.net.tcp import TCPStream
 from rawsio.net.unix_client import connect_unix
 
-from .address import parse_url
+from .address import RedisAddress, parse_url
 from .answer import Answer, RedisError
 from .connection import RESPConnection
 from .events import Command, Completed, Push, Reply
@@ -98,8 +98,10 @@ class RedisClient:
 
     ``loop`` is a :class:`rawsio.net.loop.Loop` or a :class:`rawsio.net.aio.AsyncioLoop`, and
     everything here is called on its thread.  ``on_state(state, reason)`` is told of each change.
-    ``connect`` makes connections, as :func:`rawsio.net.connecting.connect_tcp`; ``random_bytes``
-    spreads the times of attempts.
+    ``on_refused(channel, error)`` is told of a subscription that the server refuses or ends (in a
+    Redis Cluster with ``MOVED``); where it returns ``True`` the subscription is dropped, and the
+    rest goes on.  ``connect`` makes connections, as :func:`rawsio.net.connecting.connect_tcp`;
+    ``random_bytes`` spreads the times of attempts.
 
     Raises ``ValueError`` for a URL that is none.
     """
@@ -107,21 +109,23 @@ class RedisClient:
     def __init__(
         self,
         loop: Any,
-        url: str,
+        url: str | RedisAddress,
         limits: Limits = DEFAULT,
         *,
         options: RedisOptions | None = None,
         on_state: Callable[[RedisState, str], object] | None = None,
+        on_refused: Callable[[bytes, RedisError], bool] | None = None,
         connect: Callable[..., Any] = connect_tcp,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.options = RedisOptions() if options is None else options
         self.options.check()
-        self.address = parse_url(url)
+        self.address = url if isinstance(url, RedisAddress) else parse_url(url)
         self.limits = limits
         self.state = RedisState.IDLE
         self.dropped = 0
         self.on_state = on_state
+        self.on_refused = on_refused
         self._loop = loop
         self._driver = Driver(loop, limits)
         self._connect = connect
@@ -136,6 +140,8 @@ class RedisClient:
         self._queue: deque[tuple[Command, Answer]] = deque()
         self._queued_bytes = 0
         self._subscriptions: dict[tuple[str, bytes], Heard] = {}
+        # Changes of subscriptions that wait until the connection takes more commands.
+        self._changes: deque[tuple[Command, Answer]] = deque()
         # Answers to subscribe() that come with the next connection.
         self._expecting: list[Answer] = []
         self._reason = ""
@@ -155,7 +161,7 @@ class RedisClient:
         answer = Answer()
         if self.state is RedisState.CLOSED:
             answer.fail(ConnectionClosed(f"the client of {self.address.shown} is closed"))
-        elif self._can_send() and not self._queue:
+        elif self.state is RedisState.READY and self._can_send() and not self._queue:
             self._send(Command(args, wait), answer)
         else:
             self._enqueue(Command(args, wait), answer)
@@ -169,7 +175,7 @@ class RedisClient:
     def _can_send(self) -> bool:
         layer, stream = self._layer, self._stream
         return (
-            self.state is RedisState.READY
+            self.state in (RedisState.SUBSCRIBING, RedisState.READY)
             and layer is not None
             and stream is not None
             and layer.waiting < self.limits.resp_pending
@@ -216,7 +222,9 @@ class RedisClient:
         )
 
     def _send_queued(self) -> None:
-        while self._queue and self._can_send():
+        while self._changes and self._can_send():
+            self._send(*self._changes.popleft())
+        while self._queue and self.state is RedisState.READY and self._can_send():
             waiting, answer = self._dequeue()
             try:
                 self._send(waiting, answer)
@@ -247,12 +255,26 @@ class RedisClient:
             answer.settle(kind)
         else:
             answer.add_done_callback(partial(self._subscribed, kind, name))
-            self._send(Command([kind.upper().encode(), name]), answer)
+            self._change(Command([kind.upper().encode(), name]), answer)
         return answer
+
+    def _change(self, change: Command, answer: Answer) -> None:
+        """Send a change of subscriptions behind those that wait already."""
+        self._changes.append((change, answer))
+        self._send_queued()
 
     def _subscribed(self, kind: str, name: bytes, answer: Answer) -> None:
         if isinstance(answer.error, RedisError):  # refused; a lost connection will be made again
             self._subscriptions.pop((kind, name), None)
+            self._is_settled(name, answer.error)
+
+    def _is_settled(self, name: bytes, error: RedisError) -> bool:
+        """Tell who listens that a subscription is not to be had here; ``True`` if it took note."""
+        try:
+            return self.on_refused is not None and self.on_refused(name, error)
+        except Exception as raised:  # noqa: BLE001 - the application's mistake
+            self._driver.log("redis", log.ERROR, "on_refused raised an exception", raised)
+            return False
 
     def unsubscribe(self, channel: str | bytes, *, kind: str = "subscribe") -> Answer:
         """Hear no more of a channel; the answer comes when the server has confirmed it."""
@@ -261,7 +283,7 @@ class RedisClient:
         known = self._subscriptions.pop((kind, name), None) is not None
         if known and self.state in (RedisState.SUBSCRIBING, RedisState.READY):
             word = kind.replace("subscribe", "unsubscribe").upper().encode()
-            self._send(Command([word, name]), answer)
+            self._change(Command([word, name]), answer)
         else:
             answer.settle(None)
         return answer
@@ -270,7 +292,10 @@ class RedisClient:
         kind, items = push.kind, push.items
         if kind == "sunsubscribe" and ("ssubscribe", items[0]) in self._subscriptions:
             # The slot of the channel has moved to another server of the cluster.
-            self._give_up(f"the server gave up the channel {items[0]!r}")
+            given_up = self._subscriptions.pop(("ssubscribe", items[0]))
+            if not self._is_settled(items[0], RedisError("MOVED", "")):
+                self._subscriptions["ssubscribe", items[0]] = given_up
+                self._give_up(f"the server gave up the channel {items[0]!r}")
             return
         if kind not in MESSAGES or len(items) != 2 + (kind == "pmessage"):
             return
@@ -377,18 +402,27 @@ class RedisClient:
         if not missing:
             self._ready()
 
-        def confirmed(answer: Answer) -> None:
+        def confirmed(name: bytes, answer: Answer) -> None:
             nonlocal missing
             missing -= 1
-            if isinstance(answer.error, RedisError):
-                self._give_up(f"a subscription was refused: {answer.error}")
-            elif answer.error is None and not missing:
+            error = answer.error
+            if isinstance(error, RedisError):
+                heard = self._subscriptions.pop(("ssubscribe", name), None)
+                if heard is None or not self._is_settled(name, error):
+                    if heard is not None:
+                        self._subscriptions["ssubscribe", name] = heard
+                    self._give_up(f"a subscription was refused: {error}")
+                    return
+            elif error is not None:
+                return
+            if not missing:
                 self._ready()
 
         for args in commands:
             answer = Answer()
-            answer.add_done_callback(confirmed)
-            self._send(Command(args), answer)
+            answer.add_done_callback(partial(confirmed, args[1]))
+            self._changes.append((Command(args), answer))
+        self._send_queued()
 
     def _ready(self) -> None:
         if self._attempts > 1:
@@ -451,7 +485,8 @@ class RedisClient:
 
     def _fail_sent(self, text: str) -> None:
         sent, self._sent = self._sent, deque()
-        for answer in sent:
+        changes, self._changes = self._changes, deque()
+        for answer in (*sent, *(answer for _change, answer in changes)):
             answer.fail(ConnectionClosed(text))
 
     def _cancel_timer(self) -> None:

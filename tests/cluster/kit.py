@@ -15,10 +15,10 @@ __all__ = ["Cluster", "Node"]
 class Node:
     """One server of a cluster."""
 
-    def __init__(self, cluster: Cluster, **options: Any) -> None:
+    def __init__(self, cluster: Cluster, make: Any = RedisAdapter, **options: Any) -> None:
         self.cluster = cluster
         self.states: list[bool] = []
-        self.adapter = RedisAdapter(
+        self.adapter = make(
             connect=cluster.bench.connect,
             on_degraded=lambda degraded, _reason: self.states.append(degraded),
             **options,
@@ -45,10 +45,18 @@ class Cluster:
         self.kit = TestKit(Server())
         self.redis = FakeRedis()
         self.bench = Bench(self.redis, board=self.kit.board, loop=self.kit.loop)
-        self.nodes = [Node(self, **options) for _ in range(servers)]
-        for node in self.nodes:
-            self.kit.serve(node.io)
+        self.options = options
+        self.nodes: list[Node] = []
+        for _ in range(servers):
+            self.add_node()
         self.kit.run()
+
+    def add_node(self) -> Node:
+        """Let one server more join."""
+        node = Node(self, **self.options)
+        self.nodes.append(node)
+        self.kit.serve(node.io)
+        return node
 
     def __enter__(self) -> Cluster:
         return self
@@ -58,5 +66,6 @@ class Cluster:
 
     def published(self) -> list[tuple[bytes, bytes]]:
         """Return what was published, oldest first, but for the announcements of servers."""
-        found = [(args[1], args[2]) for args in self.redis.ran if args[0] == b"PUBLISH"]
+        words = (b"PUBLISH", b"SPUBLISH")
+        found = [(args[1], args[2]) for args in self.redis.ran if args[0] in words]
         return [(channel, data) for channel, data in found if b"-rawsio#" not in channel]

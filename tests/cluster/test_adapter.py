@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 
-from rawsio.cluster import RemoteSocket
+from rawsio.cluster import RedisAdapter, RemoteSocket, ShardedAdapter
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
 from .kit import Cluster
 
+ADAPTERS = [RedisAdapter, ShardedAdapter]
+
+
+@pytest.fixture(params=ADAPTERS, ids=lambda kind: kind.__name__)
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster() as made:
+def cluster(kind: Any) -> Iterator[Cluster]:
+    with Cluster(make=kind) as made:
         yield made
 
 
@@ -170,32 +177,23 @@ def test_a_silent_server_costs_the_timeout_once_and_is_named(
     first, second = cluster.nodes
     a = first.connect()
     # Its answers do not leave: as with a process that was stopped.
-    original, cluster.redis.do_publish = cluster.redis.do_publish, _deaf(cluster, second)  # type: ignore[method-assign]
+    cluster.redis.lost = _answers_of(second)
     reply = first.io.fetch_sockets()
     cluster.kit.advance(4.9)
     assert not reply.done()
     cluster.kit.advance(0.2)
     assert ([s.id for s in reply.result()], reply.result().missing) == ([a.id], [second.uid])
     assert f"servers that did not answer a request: {second.uid}" in caplog.text
-    cluster.redis.do_publish = original  # type: ignore[method-assign]
 
 
-def _deaf(cluster: Cluster, node: Any) -> Any:
-    publish = cluster.redis.do_publish
-
-    def filtered(client: Any, channel: bytes, payload: bytes) -> None:
-        if node.uid.encode() in payload and b"-response" in channel:
-            client.reply(0)
-        else:
-            publish(client, channel, payload)
-
-    return filtered
+def _answers_of(node: Any) -> Any:
+    return lambda channel, payload: node.uid.encode() in payload and b"-rawsio" not in channel
 
 
-def test_a_server_that_leaves_is_not_waited_for() -> None:
-    with Cluster(3) as cluster:
+def test_a_server_that_leaves_is_not_waited_for(kind: Any) -> None:
+    with Cluster(3, make=kind) as cluster:
         first, _second, third = cluster.nodes
-        cluster.redis.do_publish = _deaf(cluster, third)  # type: ignore[method-assign]
+        cluster.redis.lost = _answers_of(third)
         reply = first.io.fetch_sockets()
         cluster.kit.run()
         assert not reply.done()
@@ -210,15 +208,7 @@ def test_a_server_that_vanishes_is_forgotten(cluster: Cluster) -> None:
     first, second = cluster.nodes
     adapter = first.io.of("/").adapter
     assert adapter.server_count() == 2
-    publish = cluster.redis.do_publish
-
-    def without(client: Any, channel: bytes, payload: bytes) -> None:
-        if second.uid.encode() not in payload:
-            publish(client, channel, payload)
-        else:
-            client.reply(0)
-
-    cluster.redis.do_publish = without  # type: ignore[method-assign]
+    cluster.redis.lost = lambda _channel, payload: second.uid.encode() in payload
     cluster.kit.advance(20.0)
     assert adapter.server_count() == 1
 
@@ -227,6 +217,11 @@ def test_a_server_that_vanishes_is_forgotten(cluster: Cluster) -> None:
     ("channel", "payload"),
     [
         (b"socket.io#/#", b"junk"),
+        (b"socket.io#/#", b'{"type":3,"uid":"x","nsp":"/","data":{"packet":{"data":[]}}}'),
+        (b"socket.io#/#", b'{"type":3,"uid":5,"nsp":"/","data":{}}'),
+        (b"socket.io#/#", b'{"type":true,"uid":"x","nsp":"/","data":{}}'),
+        (b"socket.io#/#", b'{"type":3,"uid":"x","nsp":"/","data":[]}'),
+        (b"socket.io#/#", b'{"type":2,"uid":"x","nsp":"/"}'),
         (b"socket.io#/#", pack(["x", {"data": ["connect"], "nsp": "/"}, {"rooms": []}])),
         (b"socket.io-request#/#", b'{"uid":"x","type":2,"opts":{},"rooms":5}'),
         (b"socket.io-request#/#", b'{"uid":"x","type":6,"data":[]}'),
@@ -245,6 +240,8 @@ def test_what_is_no_message_reaches_nobody_and_stops_nothing(
         named = client.layer.subscriptions
         if channel in named["subscribe"]:
             client.push("message", [channel, payload])
+        if channel in named["ssubscribe"]:
+            client.push("smessage", [channel, payload])
         for pattern in named["psubscribe"]:
             if channel.startswith(pattern[:-1]):
                 client.push("pmessage", [pattern, channel, payload])
@@ -258,7 +255,8 @@ def test_an_event_that_redis_refuses_is_logged_and_local_clients_have_it(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = (node.connect() for node in cluster.nodes)
-    cluster.redis.refuse["publish"] = ErrorReply("OOM", "command not allowed")
+    for word in ("publish", "spublish"):
+        cluster.redis.refuse[word] = ErrorReply("OOM", "command not allowed")
     cluster.nodes[0].io.emit("x")
     assert seen(cluster, a, b) == [[["x"]], []]
     assert "Redis refused what was published: OOM" in caplog.text
@@ -266,18 +264,17 @@ def test_an_event_that_redis_refuses_is_logged_and_local_clients_have_it(
 
 def test_a_server_can_be_made_and_closed_without_ever_running(cluster: Cluster) -> None:
     from rawsio import Server
-    from rawsio.cluster import RedisAdapter
 
     before = cluster.bench.dialled
-    io = Server(adapter=RedisAdapter(connect=cluster.bench.connect))
+    io = Server(adapter=type(cluster.nodes[0].adapter)(connect=cluster.bench.connect))
     assert cluster.bench.dialled == before
     io.close()
     io.step(0)
     io.step(0)
 
 
-def test_closing_a_server_leaves_no_connection_and_no_timer() -> None:
-    with Cluster(1) as cluster:
+def test_closing_a_server_leaves_no_connection_and_no_timer(kind: Any) -> None:
+    with Cluster(1, make=kind) as cluster:
         (node,) = cluster.nodes
         assert len(cluster.redis.clients) == 2
         node.io.close(0.0)
@@ -286,11 +283,11 @@ def test_closing_a_server_leaves_no_connection_and_no_timer() -> None:
 
 
 def test_options_are_checked_when_the_adapter_is_made() -> None:
-    from rawsio.cluster import RedisAdapter
-
     with pytest.raises(ValueError, match="redis://"):
         RedisAdapter("localhost:6379")
     with pytest.raises(TypeError, match="requests_timeout"):
         RedisAdapter(requests_timeout="5")
     with pytest.raises(TypeError, match="prefix"):
         RedisAdapter(prefix="x")
+    with pytest.raises(ValueError, match="dynamic, static, dynamic-private, not 'no'"):
+        ShardedAdapter(subscription_mode="no")

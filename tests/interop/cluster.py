@@ -1,6 +1,7 @@
 """Official servers and ours in one cluster: ``python -m tests.interop.cluster``.
 
-Two servers of each kind share a ``redis-server``; each has a client.  Every operation is directed
+Two servers of each kind share a ``redis-server``, by each adapter, or those that are named; each
+server has a client.  Every operation is directed
 at one server after the other, and what all clients and servers saw is compared.  Each line of TAP
 is an operation and the server that it was asked of; the exit code is 0 if all passed.
 """
@@ -75,7 +76,7 @@ class Member:
 class Fleet:
     """A Redis, two official servers and two of ours."""
 
-    def __init__(self, resp: int, library: str) -> None:
+    def __init__(self, adapter: str, resp: int, library: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
         port = free_port()
         self.redis = subprocess.Popen(
@@ -86,11 +87,12 @@ class Fleet:
             stdout=subprocess.DEVNULL,
         )
         url = f"redis://127.0.0.1:{port}"
-        node = ["node", str(HERE / "cluster_server.js"), "--redis", url, "--resp", str(resp)]
-        ours = [sys.executable, "-m", "tests.interop.cluster_server", "--redis", url]
+        options = ["--redis", url, "--adapter", adapter, "--resp", str(resp)]
+        node = ["node", str(HERE / "cluster_server.js"), *options, "--library", library]
+        ours = [sys.executable, "-m", "tests.interop.cluster_server", *options]
         self.members = [
-            *(Member("node", n, [*node, "--library", library]) for n in (1, 2)),
-            *(Member("rawsio", n, [*ours, "--resp", str(resp)]) for n in (1, 2)),
+            *(Member("node", n, node) for n in (1, 2)),
+            *(Member("rawsio", n, ours) for n in (1, 2)),
         ]
         asked = self.members[0]
         until(lambda: asked.do("count") == 4)
@@ -251,21 +253,27 @@ CASES = (
     sockets_are_disconnected,
 )
 
-SETTINGS = ((3, "redis"), (2, "ioredis"))
+SETTINGS = (
+    *(("classic", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
+    *(("sharded", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
+)
+"""Adapter, version of RESP, client library of the official servers."""
 
 
 def main() -> int:
     """Run every case on every server; return the exit code."""
     failed = number = 0
-    for resp, library in SETTINGS:
-        fleet = Fleet(resp, library)
+    chosen = sys.argv[1:]
+    for adapter, resp, library in SETTINGS:
+        if chosen and adapter not in chosen:
+            continue
+        fleet = Fleet(adapter, resp, library)
         try:
             for case in CASES:
                 for asked in fleet.members:
                     number += 1
-                    title = (
-                        f"{number} - RESP {resp}, {asked.name}: {case.__name__.replace('_', ' ')}"
-                    )
+                    name = case.__name__.replace("_", " ")
+                    title = f"{number} - {adapter}, RESP {resp}, {asked.name}: {name}"
                     fleet.clear()
                     try:
                         case(fleet, asked)

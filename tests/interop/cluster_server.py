@@ -1,6 +1,6 @@
 """Our server of a cluster, directed as ``cluster_server.js`` is.
 
-``python -m tests.interop.cluster_server --redis URL [--resp 2|3]``
+``python -m tests.interop.cluster_server --redis URL [--adapter classic|sharded] [--resp 2|3]``
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import argparse
 from typing import Any
 
 from rawsio import Server
-from rawsio.cluster import RedisAdapter
+from rawsio.cluster import RedisAdapter, ShardedAdapter
 from rawsio.redis import RedisOptions
 
 __all__ = ["main"]
+
+
+ADAPTERS: dict[str, Any] = {"classic": RedisAdapter, "sharded": ShardedAdapter}
 
 
 def addressed(io: Server, to: dict[str, Any]) -> Any:
@@ -123,9 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--redis", required=True)
     parser.add_argument("--resp", type=int, default=3)
+    parser.add_argument("--adapter", choices=ADAPTERS, default="classic")
     given = parser.parse_args()
     redis = RedisOptions(version=given.resp, policy="drop_oldest")
-    io = Server(adapter=RedisAdapter(given.redis, redis=redis))
+    io = Server(adapter=ADAPTERS[given.adapter](given.redis, redis=redis))
     serve(io, Directed(io))
     _host, port = io.listen("127.0.0.1", 0)
     print(f"PORT {port}", flush=True)

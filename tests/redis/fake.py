@@ -16,6 +16,7 @@ from rawsio.net.loop import Loop
 from rawsio.net.memory import START, Switchboard
 from rawsio.net.tcp import TCPStream
 from rawsio.redis import Command, ErrorReply, Push, Reply, RESPConnection
+from rawsio.redis.slots import slot_of
 
 __all__ = ["Bench", "FakeRedis"]
 
@@ -62,6 +63,10 @@ class FakeRedis:
         self.refuse: dict[str, ErrorReply] = {}
         self.clients: list[_Client] = []
         self.values: dict[bytes, bytes] = {}
+        # What is published and reaches nobody.
+        self.lost: Callable[[bytes, bytes], bool] = lambda _channel, _payload: False
+        # In a cluster: the address of the server that has a slot, None for this one.
+        self.owner: Callable[[int], str | None] = lambda _slot: None
         self.ran: list[list[bytes]] = []
 
     def run(self, client: _Client, args: list[bytes]) -> None:
@@ -105,6 +110,9 @@ class FakeRedis:
         client.reply("OK")
 
     def do_publish(self, client: _Client, channel: bytes, payload: bytes) -> None:
+        if self.lost(channel, payload):
+            client.reply(0)
+            return
         heard = 0
         for other in list(self.clients):
             named = other.layer.subscriptions
@@ -117,9 +125,36 @@ class FakeRedis:
                     heard += 1
         client.reply(heard)
 
-    def do_pubsub(self, client: _Client, _what: bytes, channel: bytes) -> None:
-        number = sum(channel in c.layer.subscriptions["subscribe"] for c in self.clients)
+    def do_spublish(self, client: _Client, channel: bytes, payload: bytes) -> None:
+        if self._elsewhere(client, channel):
+            return
+        if self.lost(channel, payload):
+            client.reply(0)
+            return
+        heard = [c for c in self.clients if channel in c.layer.subscriptions["ssubscribe"]]
+        for other in heard:
+            other.push("smessage", [channel, payload])
+        client.reply(len(heard))
+
+    def do_pubsub(self, client: _Client, what: bytes, channel: bytes) -> None:
+        kind = "ssubscribe" if what == b"SHARDNUMSUB" else "subscribe"
+        number = sum(channel in c.layer.subscriptions[kind] for c in self.clients)
         client.reply([channel, number])
+
+    def _elsewhere(self, client: _Client, channel: bytes) -> bool:
+        """Tell a client of a cluster that another server has this channel."""
+        owner = self.owner(slot_of(channel))
+        if owner is None:
+            return False
+        client.reply(ErrorReply("MOVED", f"{slot_of(channel)} {owner}"))
+        return True
+
+    def give_up_slots(self) -> None:
+        """Tell subscribers of the channels that are another server's by now."""
+        for client in self.clients:
+            for name in sorted(client.layer.subscriptions["ssubscribe"]):
+                if self.owner(slot_of(name)) is not None:
+                    client.push("sunsubscribe", [name, 0])
 
     def _confirm(self, client: _Client, kind: str, names: tuple[bytes, ...]) -> None:
         for number, name in enumerate(names, 1):
@@ -132,7 +167,11 @@ class FakeRedis:
         self._confirm(client, "psubscribe", names)
 
     def do_ssubscribe(self, client: _Client, *names: bytes) -> None:
-        self._confirm(client, "ssubscribe", names)
+        if not self._elsewhere(client, names[0]):
+            self._confirm(client, "ssubscribe", names)
+
+    def do_sunsubscribe(self, client: _Client, *names: bytes) -> None:
+        self._confirm(client, "sunsubscribe", names)
 
     def do_unsubscribe(self, client: _Client, *names: bytes) -> None:
         self._confirm(client, "unsubscribe", names)
@@ -161,29 +200,32 @@ class Bench:
         self.refusing = False
         self.vanished = False
         self.dialled = 0
+        # Other servers, by their ports; None is one that refuses connections.
+        self.servers: dict[int, FakeRedis | None] = {}
 
     def connect(
         self,
         _loop: Any,
         _host: str,
-        _port: int,
+        port: int,
         done: Callable[[Any], object],
         failed: Callable[[str], object],
     ) -> Any:
         """Connect a client to the server: what ``RedisClient(connect=...)`` takes."""
         call = _Call()
         self.dialled += 1
-        self.loop.call_soon(self._join, call, done, failed)
+        self.loop.call_soon(self._join, call, done, failed, port)
         return call
 
-    def _join(self, call: _Call, done: Callable[[Any], object], failed: Any) -> None:
+    def _join(self, call: _Call, done: Callable[[Any], object], failed: Any, port: int) -> None:
         if call.cancelled or self.vanished:
             return
-        if self.refusing:
+        redis = self.servers.get(port, self.redis)
+        if self.refusing or redis is None:
             failed("connection refused")
             return
         here, there = self.board.pair()
-        self.redis.clients.append(_Client(self.redis, self.driver, there))
+        redis.clients.append(_Client(redis, self.driver, there))
         done(here)
 
     def cut(self) -> None:

@@ -182,6 +182,40 @@ def test_a_channel_that_the_cluster_gives_up_is_subscribed_on_a_new_connection(
     assert (redis.state, bench.dialled) == (RedisState.READY, 2)
 
 
+def test_a_channel_that_another_server_has_is_given_to_who_listens(bench: Bench) -> None:
+    redis, told = client(bench), []
+
+    def refused(channel: bytes, error: RedisError) -> bool:
+        told.append((channel, str(error)))
+        return len(told) > 1
+
+    redis.on_refused = refused
+    bench.redis.owner = lambda _slot: "10.0.0.2:6379"
+    answer = redis.subscribe("s", print, kind="ssubscribe")
+    bench.run()
+    assert failed(answer, RedisError) == "MOVED 16294 10.0.0.2:6379"
+    bench.redis.owner = lambda _slot: None
+    redis.subscribe("t", print, kind="ssubscribe")
+    bench.run()
+    (there,) = bench.redis.clients
+    there.push("sunsubscribe", [b"t", 0])
+    bench.run()
+    assert told == [(b"s", "MOVED 16294 10.0.0.2:6379"), (b"t", "MOVED")]
+    assert (redis.state, bench.dialled) == (RedisState.READY, 1)
+
+
+def test_more_subscriptions_than_one_connection_takes_are_made_in_turn(bench: Bench) -> None:
+    redis = client(bench, limits=DEFAULT.but(resp_pending=3))
+    answers = [redis.subscribe(str(n), print, kind="ssubscribe") for n in range(10)]
+    bench.run()
+    assert [answer.result() for answer in answers] == ["ssubscribe"] * 10
+    bench.cut()
+    bench.advance(1.0)
+    assert redis.state is RedisState.READY
+    (there,) = bench.redis.clients
+    assert len(there.layer.subscriptions["ssubscribe"]) == 10
+
+
 def test_attempts_come_at_growing_intervals_up_to_a_bound(bench: Bench) -> None:
     bench.refusing = True
     redis = client(bench)

@@ -1,0 +1,224 @@
+"""The sharded form: bytes captured from official servers, rooms with channels, a Redis Cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from rawsio.app.adapter import Targets
+from rawsio.cluster import ShardedAdapter
+from rawsio.cluster import messages as m
+from rawsio.cluster.envelope import Envelope
+from rawsio.redis import ErrorReply
+from rawsio.redis.slots import slot_of
+from rawsio.socketio.msgpack import unpack
+from tests.redis.fake import FakeRedis
+
+from .kit import Cluster
+from .test_adapter import result, seen
+from .test_classic import any_message
+
+UID = "88bca5a6f9558bb4"
+R1 = Targets(frozenset(["r1"]))
+NOBODY = '{"rooms":[],"except":[],"flags":{}}'
+
+CAPTURED = [
+    (
+        m.Broadcast(UID, ["foo", "bar"], R1),
+        '{"type":3,"data":{"packet":{"type":2,"data":["foo","bar"]},"opts":{"rooms":["r1"],'
+        '"except":[],"flags":{}}},"uid":"88bca5a6f9558bb4","nsp":"/"}',
+    ),
+    (m.Join(UID, Targets(), ["r2"]), f'{{"type":4,"data":{{"opts":{NOBODY},"rooms":["r2"]}},$'),
+    (m.Leave(UID, Targets(), ["r2"]), f'{{"type":5,"data":{{"opts":{NOBODY},"rooms":["r2"]}},$'),
+    (m.Disconnect(UID, Targets(), True), f'{{"type":6,"data":{{"opts":{NOBODY},"close":true}},$'),
+    (
+        m.Fetch(UID, "f0ad4527495fa80a", Targets()),
+        f'{{"type":7,"data":{{"opts":{NOBODY},"requestId":"f0ad4527495fa80a"}},$',
+    ),
+    (m.SocketsAnswer("r", [], UID), '{"type":8,"data":{"requestId":"r","sockets":[]},$'),
+    (m.ServerEvent(UID, ["hello", "w"]), '{"type":9,"data":{"packet":["hello","w"]},$'),
+]
+
+
+@pytest.mark.parametrize(("message", "text"), CAPTURED, ids=lambda v: type(v).__name__)
+def test_messages_have_the_bytes_of_official_servers(message: Any, text: str) -> None:
+    payload = text.replace("$", f'"uid":"{UID}","nsp":"/"}}').encode()
+    form = Envelope("/")
+    assert form.encode(message) == payload
+    assert form.decode(payload) == message
+
+
+def test_bytes_make_a_message_messagepack() -> None:
+    form = Envelope("/")
+    payload = form.encode(m.Broadcast(UID, ["bin", b"\x01"], Targets()))
+    assert payload.startswith(b"\x84\xa4type\x03\xa4data\x82\xa6packet\x82\xa4type\x02")
+    assert list(unpack(payload, 20)) == ["type", "data", "uid", "nsp"]
+
+
+@given(any_message.filter(lambda message: type(message).__name__[:3] not in ("All", "Roo")))
+def test_what_one_server_says_another_reads(message: Any) -> None:
+    message.uid = message.uid or UID
+    form = Envelope("/a")
+    for payload in (form.encode(message), form.encode_packed(message)):
+        assert form.decode(payload) == message
+        assert Envelope("/").decode(payload) is None
+
+
+def channels(cluster: Cluster) -> set[str]:
+    """Return the channels of rooms that somebody is subscribed to."""
+    uids = {node.uid for node in cluster.nodes}
+    named = [c.layer.subscriptions["ssubscribe"] for c in cluster.redis.clients]
+    rooms = {name.decode().split("#")[2] for name in set().union(*named)}
+    return rooms - uids - {""}
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("dynamic", {"red"}), ("static", set()), ("dynamic-private", {"red", "SID"})],
+)
+def test_rooms_have_channels_while_they_have_members(mode: str, expected: set[str]) -> None:
+    with Cluster(2, make=ShardedAdapter, subscription_mode=mode) as cluster:
+        first, second = cluster.nodes
+        a = first.connect()
+        first.io.in_(a.id).sockets_join("red")
+        cluster.kit.run()
+        assert {"SID" if room == a.id else room for room in channels(cluster)} == expected
+        second.io.to("red").emit("x")
+        second.io.to(a.id).emit("y")
+        assert sorted(seen(cluster, a)[0]) == [["x"], ["y"]]
+        first.io.sockets_leave("red")
+        a.disconnect()
+        cluster.kit.run()
+        assert channels(cluster) == set()
+
+
+def test_a_server_without_members_hears_nothing_of_a_room() -> None:
+    with Cluster(3, make=ShardedAdapter) as cluster:
+        first, second, third = cluster.nodes
+        a = second.connect()
+        first.io.in_(a.id).sockets_join("red")
+        cluster.kit.run()
+        heard = []
+        for node in (second, third):
+            adapter: Any = node.io.of("/").adapter
+            adapter._bus._received = lambda message, node=node: heard.append((node, message))
+        first.io.to("red").emit("x")
+        cluster.kit.run()
+        assert [(node, message.args) for node, message in heard] == [(second, ["x"])]
+
+
+def test_a_listener_of_the_adapter_still_hears_of_rooms() -> None:
+    with Cluster(1, make=ShardedAdapter) as cluster:
+        (node,) = cluster.nodes
+        heard = []
+        node.io.of("/").adapter.on_event = lambda kind, room, _sid: heard.append((kind, room))
+        a = node.connect()
+        node.io.in_(a.id).sockets_join("red")
+        assert heard[-2:] == [("create-room", "red"), ("join-room", "red")]
+
+
+class RedisCluster:
+    """Three servers that share the slots; ``bench.connect`` goes by the port."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.servers = {6379: cluster.redis, 6380: FakeRedis(), 6381: FakeRedis()}
+        self.owners = {slot: 6379 + slot % 3 for slot in range(16384)}
+        for port, server in self.servers.items():
+            server.owner = lambda slot, port=port: self.owner(slot, port)
+        bench = cluster.bench
+        bench.servers = {**self.servers}
+
+    def owner(self, slot: int, asked: int) -> str | None:
+        port = self.owners[slot]
+        return None if port == asked else f"127.0.0.1:{port}"
+
+    def subscribers(self, channel: bytes) -> list[int]:
+        return [
+            port
+            for port, server in self.servers.items()
+            for client in server.clients
+            if channel in client.layer.subscriptions["ssubscribe"]
+        ]
+
+
+@pytest.fixture
+def sharded() -> Any:
+    with Cluster(0, make=ShardedAdapter) as cluster:
+        redis = RedisCluster(cluster)
+        for _ in range(2):
+            cluster.add_node()
+        cluster.kit.run()
+        yield cluster, redis
+
+
+def test_in_a_redis_cluster_each_channel_is_at_its_server(sharded: Any) -> None:
+    cluster, redis = sharded
+    first, second = cluster.nodes
+    a, b = first.connect(), second.connect()
+    rooms = [f"room {n}" for n in range(9)]
+    first.io.sockets_join(rooms)
+    cluster.kit.run()
+    for room in rooms:
+        name = f"socket.io#/#{room}#".encode()
+        assert redis.subscribers(name) == [redis.owners[slot_of(name)]] * 2
+        first.io.to(room).emit(room)
+        assert seen(cluster, a, b) == [[[room]]] * 2
+    assert len(result(cluster, first.io.fetch_sockets())) == 2
+    assert first.adapter.stats()["degraded"] is False
+    assert first.adapter.stats()["refused"] == 0
+
+
+def test_a_slot_that_moves_takes_its_channels_along(sharded: Any) -> None:
+    cluster, redis = sharded
+    first, second = cluster.nodes
+    a, b = first.connect(), second.connect()
+    first.io.sockets_join("red")
+    cluster.kit.run()
+    name = b"socket.io#/#red#"
+    before = redis.owners[slot_of(name)]
+    for slot, owner in redis.owners.items():
+        redis.owners[slot] = 6379 + (owner - 6379 + 1) % 3
+    for server in redis.servers.values():
+        server.give_up_slots()
+    cluster.kit.run()
+    assert redis.subscribers(name) == [redis.owners[slot_of(name)]] * 2 != [before] * 2
+    first.io.to("red").emit("x")
+    first.io.emit("y")
+    assert seen(cluster, a, b) == [[["x"], ["y"]]] * 2
+    assert len(result(cluster, first.io.fetch_sockets())) == 2
+
+
+def test_the_channels_of_a_server_that_is_lost_are_looked_for_at_the_others(sharded: Any) -> None:
+    cluster, redis = sharded
+    first, second = cluster.nodes
+    a, b = first.connect(), second.connect()
+    first.io.sockets_join([f"room {n}" for n in range(6)])
+    cluster.kit.run()
+    lost = redis.servers[6380]
+    cluster.bench.servers[6380] = None  # refuses connections
+    for client in list(lost.clients):
+        client.stream.sock.reset()
+    cluster.kit.run()
+    assert first.adapter.stats()["degraded"]
+    redis.owners = {slot: 6381 if port == 6380 else port for slot, port in redis.owners.items()}
+    cluster.kit.advance(4.0)
+    assert not first.adapter.stats()["degraded"]
+    for n in range(6):
+        second.io.to(f"room {n}").emit("x", n)
+    # Events by way of different servers of the Redis Cluster come in any order.
+    assert [sorted(events) for events in seen(cluster, a, b)] == [[["x", n] for n in range(6)]] * 2
+
+
+def test_a_subscription_that_redis_forbids_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    with Cluster(1, make=ShardedAdapter) as cluster:
+        cluster.redis.refuse["ssubscribe"] = ErrorReply("NOPERM", "no")
+        (node,) = cluster.nodes
+        a = node.connect()
+        node.io.in_(a.id).sockets_join("red")
+        cluster.kit.run()
+        assert "Redis refused a subscription: NOPERM no" in caplog.text
+        node.io.to("red").emit("x")
+        assert seen(cluster, a) == [[["x"]]]
