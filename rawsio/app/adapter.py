@@ -212,14 +212,22 @@ class Adapter:
 
     # Delivery
 
-    def stamp(self, prepared: Prepared, _targets: Targets) -> Prepared:
-        """Return the packet as it is to be sent; a recovering adapter marks and keeps it."""
+    def stamp(self, prepared: Prepared, _targets: Targets) -> Prepared | None:
+        """Return the packet as it is to be sent; a recovering adapter marks and keeps it.
+
+        ``None``: the adapter will send it itself, once it knows its mark.
+        """
         return prepared
 
     def broadcast(self, prepared: Prepared, targets: Targets) -> None:
         """Send one encoded packet to every socket that ``targets`` addresses."""
-        prepared = self.stamp(prepared, targets)
-        sockets = iter(self.selected(targets))
+        stamped = self.stamp(prepared, targets)
+        if stamped is not None:
+            self.send_to(self.selected(targets), stamped, targets)
+
+    def send_to(self, chosen: Iterable[Any], prepared: Prepared, targets: Targets) -> None:
+        """Send one encoded packet to these sockets."""
+        sockets = iter(chosen)
         try:
             _deliver(sockets, prepared, volatile=targets.volatile)
         finally:
@@ -289,6 +297,11 @@ class Adapter:
         """Return the packets that a restored socket has missed, oldest first."""
         return ()
 
-    def restore_session(self, _secret: str, _offset: str | None) -> Any:
-        """Return the session with this secret and what it missed, or ``None``."""
-        return None
+    def restore_session(
+        self, _secret: str, _offset: str | None, found: Callable[[Any], None]
+    ) -> None:
+        """Call ``found`` with the session of this secret and what it missed, or ``None``."""
+        found(None)
+
+    def keep_session(self, _session: Any) -> None:
+        """Keep a session that was restored for a client that is gone again."""

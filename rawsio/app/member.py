@@ -117,6 +117,8 @@ class Member(SocketListening):
             return
         mine = Targets(frozenset((self.id,)), volatile=targets.volatile, compress=targets.compress)
         stamped = self.namespace.adapter.stamp(prepared, mine)
+        if stamped is None:
+            return
         # What middleware emits to a socket that is being restored is among what it missed.
         if self.session is None or self.state is State.OPEN or targets.volatile:
             self.deliver(stamped)

@@ -237,19 +237,29 @@ class Multiplexer(HandlerQueue):
         self._asked = {**(self._asked or {}), name: token}
 
         def found(namespace: Namespace | None) -> None:
+            if namespace is None or self._is_withdrawn(name, token):
+                decided(namespace, None)
+            else:
+                namespace.recall(self, packet.data, lambda session: decided(namespace, session))
+
+        def decided(namespace: Namespace | None, session: Any) -> None:
             self._deciding -= 1
-            if self._asked is None or self._asked.get(name) is not token:
+            if self._asked is None or self._is_withdrawn(name, token):
                 if namespace is not None:  # perhaps made for this client, which is gone
-                    namespace.vacated()
+                    namespace.give_back(session)
                 return
             del self._asked[name]
             self._asked = self._asked or None
             if namespace is None:
                 self.send(ConnectError(name, {"message": "Invalid namespace"}))
             else:
-                self._admit(namespace, packet.data)
+                self._admit(namespace, packet.data, session)
 
         self.namespaces.find(name, packet.data, found)
+
+    def _is_withdrawn(self, name: str, token: object) -> bool:
+        """Tell whether the client has withdrawn its CONNECT, or is gone."""
+        return self._asked is None or self._asked.get(name) is not token
 
     def _keeps(self, name: str, data: Any) -> bool:
         """Count the data of a CONNECT; ``False`` if all of them together are too much."""
@@ -281,8 +291,8 @@ class Multiplexer(HandlerQueue):
         """About how much memory the client makes us keep here."""
         return self.connect_data + self.incoming + self.queued_bytes
 
-    def _admit(self, namespace: Namespace, auth: Any) -> None:
-        socket = namespace.admit(self, self.opening, auth)
+    def _admit(self, namespace: Namespace, auth: Any, session: Any) -> None:
+        socket = namespace.admit(self, self.opening, auth, session)
         self.sockets[namespace.name] = socket
         if self._over:  # by a handler of the connection that it took over
             socket.end("forced close", None)

@@ -234,16 +234,36 @@ class Namespace(Listening, Operators):
 
     # Clients
 
-    def admit(self, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any) -> Socket:
+    def recall(self, peer: MultiplexerLike, auth: Any, found: Callable[[Any], None]) -> None:
+        """Call ``found(session)`` with the lost session that a client asks for, or ``None``.
+
+        At once, unless the adapter has to ask somebody else for it.
+        """
+        if self.adapter.recovers and peer.base_id is None and isinstance(auth, dict):
+            secret, offset = auth.get("pid"), auth.get("offset")
+            if isinstance(secret, str) and (offset is None or isinstance(offset, str)):
+                self.opening += 1  # while it is looked for, the namespace is in use
+                self.adapter.restore_session(secret, offset, partial(self._recalled, found))
+                return
+        found(None)
+
+    def _recalled(self, found: Callable[[Any], None], session: Any) -> None:
+        self.opening -= 1
+        found(session)
+
+    def give_back(self, session: Any) -> None:
+        """Take note that the client that asked to enter is gone, whose session this is, if any."""
+        if session is not None:
+            self.adapter.keep_session(session)
+        self.vacated()
+
+    def admit(
+        self, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any, session: Any = None
+    ) -> Socket:
         """Make the socket of a client that asks to enter; it is not inside yet."""
-        session = None
         if peer.base_id is not None:
             sid = peer.base_id if self.name == "/" else f"{self.name}#{peer.base_id}"
             return self._new_socket(sid, peer, opening, auth)
-        if self.adapter.recovers and isinstance(auth, dict):
-            secret, offset = auth.get("pid"), auth.get("offset")
-            if isinstance(secret, str) and (offset is None or isinstance(offset, str)):
-                session = self.adapter.restore_session(secret, offset)
         if session is None:
             return self._new_socket(new_id(self.host.random_bytes), peer, opening, auth)
         socket = self._new_socket(session.sid, peer, opening, auth)

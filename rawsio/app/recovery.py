@@ -39,7 +39,7 @@ from .adapter import Adapter, Targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .interfaces import NamespaceLike, Prepared
@@ -163,7 +163,7 @@ class RecoveringAdapter(Adapter):
         """The position of the packet that will be kept next."""
         return self._first + len(self._log)
 
-    def stamp(self, prepared: Prepared, targets: Targets) -> Prepared:
+    def stamp(self, prepared: Prepared, targets: Targets) -> Prepared | None:
         """Append the offset to a packet, and keep it unless it is volatile."""
         event = prepared.event
         if event.id is not None:
@@ -267,14 +267,26 @@ class RecoveringAdapter(Adapter):
         self.namespace.host.recovery_bytes += _size(session)
         self._prune()
 
+    def keep_session(self, session: Session) -> None:
+        """Keep a session that was restored for a client that is gone again."""
+        self._stays.pop(session.sid, None)
+        self._lost[session.secret] = session
+        self.namespace.host.recovery_bytes += _size(session)
+        self._prune()
+
     def forget_session(self, socket: Any) -> None:
         """Take note that a socket has left its rooms."""
         session = socket.session
         if session is not None and self._live.get(session.secret) is socket:
             del self._live[session.secret]
 
-    def restore_session(self, secret: str, offset: str | None) -> Session | None:
-        """Return the lost session with this secret, once, if what it missed is all here."""
+    def restore_session(
+        self, secret: str, offset: str | None, found: Callable[[Session | None], None]
+    ) -> None:
+        """Call ``found`` with the lost session of this secret, once, if all it missed is here."""
+        found(self._restored(secret, offset))
+
+    def _restored(self, secret: str, offset: str | None) -> Session | None:
         alive = self._live.get(secret)
         # One that has left is still here until its handlers have had their turn.  Its connection
         # may live on, and even be the one that asks.

@@ -169,7 +169,10 @@ def test_the_adapter_of_one_server_answers_for_a_cluster_of_one() -> None:
     assert reply.result() == []
     assert world.lines[-1][0] == "socketio"
     assert adapter.persist_session(None) is None
-    assert adapter.restore_session("secret", None) is None
+    found: list[object] = []
+    adapter.restore_session("secret", None, found.append)
+    adapter.keep_session(None)
+    assert found == [None]
     assert list(adapter.missed(None)) == []
 
 
