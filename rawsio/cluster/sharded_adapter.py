@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
     OnEvent = Callable[[str, str, str], None]
 
-__all__ = ["ShardedAdapter", "ShardedBus", "ShardedOptions"]
+__all__ = ["RoomsAdapter", "ShardedAdapter", "ShardedBus", "ShardedOptions"]
 
-ANSWERS = (SocketsAnswer, ServerAnswer, ClientCount, ClientAnswer)
+_ANSWERS = (SocketsAnswer, ServerAnswer, ClientCount, ClientAnswer)
 
 _MODES = ("dynamic", "static", "dynamic-private")
 _ID_LENGTH = 20
@@ -179,7 +179,7 @@ class ShardedBus(RedisBus):
     def publish(self, message: Any, to: str = "") -> None:
         """Publish a message; raises ``LocalProtocolError`` if it has no form."""
         channel = self._channel
-        if isinstance(message, ANSWERS):
+        if isinstance(message, _ANSWERS):
             channel = f"{channel}{to}#"
         elif isinstance(message, Broadcast) and not message.request:
             # Who asks for acknowledgements counts all servers, so that all have to hear of it.
