@@ -35,7 +35,7 @@ def moved_to(message: str, asked: str) -> tuple[str, int] | None:
     >>> moved_to("3999 127.0.0.1:6381", "db"), moved_to("3999 :6381", "db"), moved_to("x", "db")
     (('127.0.0.1', 6381), ('db', 6381), None)
     """
-    host, _, port = message.rpartition(" ")[2].rpartition(":")
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    host, colon, port = message.rpartition(" ")[2].rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         return None
     return host.strip("[]") or asked, int(port)
