@@ -6,11 +6,13 @@ right one: ``MOVED 3999 127.0.0.1:6381``.  Source: the Redis Cluster specificati
 
 from __future__ import annotations
 
+import re
 from binascii import crc_hqx
 
 __all__ = ["SLOTS", "moved_to", "slot_of"]
 
 SLOTS = 16384
+_MOVED = re.compile("[0-9]+ ([^ ]*):([0-9]{1,5})")
 
 
 def slot_of(name: bytes) -> int:
@@ -35,7 +37,7 @@ def moved_to(message: str, asked: str) -> tuple[str, int] | None:
     >>> moved_to("3999 127.0.0.1:6381", "db"), moved_to("3999 :6381", "db"), moved_to("x", "db")
     (('127.0.0.1', 6381), ('db', 6381), None)
     """
-    host, colon, port = message.rpartition(" ")[2].rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    found = _MOVED.fullmatch(message)
+    if found is None or not 0 < int(found[2]) < 65536:
         return None
-    return host.strip("[]") or asked, int(port)
+    return found[1].strip("[]") or asked, int(found[2])
