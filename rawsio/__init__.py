@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawsio.socketio.msgpack import MsgpackParser
 
     from .client import Client, connect
-    from .cluster import RedisAdapter, ShardedAdapter
+    from .cluster import RedisAdapter, ShardedAdapter, StreamsAdapter
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -52,6 +52,7 @@ __all__ = [
     "Adapter",
     "RedisAdapter",
     "ShardedAdapter",
+    "StreamsAdapter",
     "MsgpackParser",
     "Recovery",
     "Limits",
@@ -76,6 +77,7 @@ _HOMES = {
     "files": "rawsio.server.mounts",
     "RedisAdapter": "rawsio.cluster",
     "ShardedAdapter": "rawsio.cluster",
+    "StreamsAdapter": "rawsio.cluster",
     "Adapter": "rawsio.app.adapter",
     "MsgpackParser": "rawsio.socketio.msgpack",
     "Recovery": "rawsio.app.recovery",

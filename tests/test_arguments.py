@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {
 
 OURS = {
     "Server": "run step serve close listen of host engine",
-    "Namespace": "admit enter vacated receive_server_event each next_id",
+    "Namespace": "admit enter recall give_back vacated receive_server_event each next_id",
     "Socket": (
         "deliver deliver_volatile deliver_kept ask ask_for answered forget begin enter quit dismiss"
         " drop end vanish acknowledge disconnected emit_event emit_question"

@@ -219,6 +219,9 @@ class Adapter:
         """
         return prepared
 
+    def settle(self) -> None:
+        """Send at once what :meth:`stamp` holds back: a socket is about to be disconnected."""
+
     def broadcast(self, prepared: Prepared, targets: Targets) -> None:
         """Send one encoded packet to every socket that ``targets`` addresses."""
         stamped = self.stamp(prepared, targets)

@@ -206,6 +206,7 @@ class Member(SocketListening):
     def dismiss(self, reason: str) -> None:
         """Tell the client that it is out of the namespace, or will not get in, and end."""
         name = self.namespace.name
+        self.namespace.adapter.settle()
         if self.state is State.OPEN:
             self._peer.send(Disconnect(name))
         elif self.state is State.OPENING:

@@ -11,6 +11,8 @@ from .classic_adapter import ClassicOptions, RedisAdapter
 from .fields import ClusterError
 from .remote import RemoteHandshake, RemoteSocket
 from .sharded_adapter import ShardedAdapter, ShardedOptions
+from .streams_adapter import StreamsAdapter
+from .streams_bus import StreamsOptions
 
 __all__ = [
     "ClassicOptions",
@@ -21,4 +23,6 @@ __all__ = [
     "RemoteSocket",
     "ShardedAdapter",
     "ShardedOptions",
+    "StreamsAdapter",
+    "StreamsOptions",
 ]

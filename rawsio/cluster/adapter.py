@@ -224,10 +224,8 @@ class ClusterAdapter(Adapter):
         return prepared
 
     def _take_broadcast(self, message: Broadcast) -> None:
-        if not self.selected(message.targets) and not message.request:
-            return
         if not message.request:
-            super().broadcast(self._prepared(message), message.targets)
+            self.deliver_theirs(message)
             return
         number = self.namespace.next_id()
         prepared = self._prepared(message, number)
@@ -236,6 +234,12 @@ class ClusterAdapter(Adapter):
         asked.expect([socket.id for socket in sockets])
         for socket in sockets:
             socket.ask(prepared, asked)
+
+    def deliver_theirs(self, message: Broadcast) -> None:
+        """Send the event of another server to the sockets here."""
+        chosen = self.selected(message.targets)
+        if chosen:
+            self.send_to(chosen, self._prepared(message), message.targets)
 
     def _take_join(self, message: Join) -> None:
         super().add_sockets(message.targets, message.rooms)

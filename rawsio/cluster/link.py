@@ -10,16 +10,16 @@ first, and whoever asks the other servers is answered at once with what is known
 
 from __future__ import annotations
 
-from rawsio.errors import LocalProtocolError
+from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.log import ERROR, WARNING
-from rawsio.redis import RedisClient, RedisError, RedisOptions, RedisState
+from rawsio.redis import Answer, RedisClient, RedisError, RedisOptions, RedisState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.redis import Answer, RedisAddress
+    from rawsio.redis import RedisAddress
 
 __all__ = ["RedisLink"]
 
@@ -49,6 +49,7 @@ class RedisLink:
         self._told = told
         self._refused = refused
         self._connect = {} if connect is None else {"connect": connect}
+        self._clients: list[RedisClient] = []
         self._says: RedisClient | None = None
         self._hears: RedisClient | None = None
         self._log: Any = None
@@ -58,34 +59,44 @@ class RedisLink:
         if self._says is not None:
             return
         self._log = host.log
-        self._says, self._hears = (
-            RedisClient(
-                host.loop,
-                self.address,
-                host.limits,
-                options=self._options,
-                on_state=self._changed,
-                on_refused=self._refused,
-                random_bytes=host.random_bytes,
-                **self._connect,
-            )
-            for _ in range(2)
+        self._says, self._hears = self.add_client(host), self.add_client(host)
+        for client in self._clients:
+            client.start()
+
+    def add_client(self, host: Any, told: Callable[[bool], object] | None = None) -> RedisClient:
+        """Return a new client of the same Redis; ``told(ready)`` hears of its changes.
+
+        It is started by :meth:`start`, and the link is ready when all of them are.
+        """
+
+        def changed(state: RedisState, reason: str) -> None:
+            if told is not None:
+                told(state is RedisState.READY)
+            self._changed(reason)
+
+        client = RedisClient(
+            host.loop,
+            self.address,
+            host.limits,
+            options=self._options,
+            on_state=changed,
+            on_refused=self._refused,
+            random_bytes=host.random_bytes,
+            **self._connect,
         )
-        self._says.start()
-        self._hears.start()
+        self._clients.append(client)
+        return client
 
     def stop(self) -> None:
-        """End both connections."""
-        says, hears = self._says, self._hears
+        """End all connections."""
         self._says = self._hears = None
-        for client in (says, hears):
-            if client is not None:
-                client.close()
+        clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
 
-    def _changed(self, _state: RedisState, reason: str) -> None:
-        says, hears = self._says, self._hears
-        ready = says is not None and hears is not None
-        ready = ready and says.state is hears.state is RedisState.READY  # type: ignore[union-attr]
+    def _changed(self, reason: str) -> None:
+        ready = all(client.state is RedisState.READY for client in self._clients)
+        ready = ready and bool(self._clients)
         if ready == self.ready:
             return
         self.ready = ready
@@ -102,21 +113,47 @@ class RedisLink:
 
     # Saying
 
-    def execute(self, *words: str | bytes | float) -> Answer:
+    def run(
+        self,
+        name: str,
+        *words: str | bytes | float,
+        done: Callable[[Answer], None] | None = None,
+    ) -> None:
         """Send a command; without a connection it waits, and the oldest that waits may be dropped.
 
-        Raises ``LocalProtocolError`` if the link was stopped, or never started.
+        ``done(answer)`` is called with what came of it.
         """
         if self._says is None:
-            raise LocalProtocolError("the link to Redis is not there: the server has not begun")
-        return self._says.execute(*words)  # type: ignore[arg-type]  # the first is a name
+            answer = Answer()
+            answer.fail(ConnectionClosed("there is no link to Redis: the server does not run"))
+        else:
+            answer = self._says.execute(name, *words)
+        if done is not None:
+            answer.add_done_callback(done)
 
-    def publish(self, channel: str, payload: bytes, command: str = "PUBLISH") -> None:
+    def publish(
+        self,
+        channel: str | bytes,
+        payload: bytes,
+        command: str = "PUBLISH",
+        done: Callable[[Answer], None] | None = None,
+    ) -> None:
         """Publish; without a connection it waits, and the oldest that waits may be dropped."""
-        if self._says is None:
-            return
         self.published += 1
-        self._says.execute(command, channel, payload).add_done_callback(self.published_to)
+        self.run(command, channel, payload, done=self.published_to if done is None else done)
+
+    def append(
+        self, stream: str, *words: str | float, done: Callable[[Answer], None] | None = None
+    ) -> None:
+        """Append an entry to a stream, as :meth:`publish`."""
+        self.published += 1
+
+        def appended(answer: Answer) -> None:
+            self.published_to(answer)
+            if done is not None:
+                done(answer)
+
+        self.run("XADD", stream, *words, done=appended)
 
     def published_to(self, answer: Answer) -> None:
         """Report what Redis itself refused (OOM); a lost connection is reported by the client."""

@@ -39,6 +39,10 @@ class Broadcast:
     args: list[Any]
     targets: Targets
     request: str = ""
+    offset: str = ""
+    """Where it stands in a stream, if it was read there."""
+
+    __uncompared__ = ("offset",)
 
 
 @record

@@ -176,9 +176,7 @@ class ShardedLink:
                     return
             link.published_to(answer)
 
-        link.published += hops == _HOPS
-        if link.started:
-            link.execute("SPUBLISH", name, payload).add_done_callback(published)
+        link.publish(name, payload, "SPUBLISH", published)
 
     def count(self, channel: str, counted: Callable[[int | None], None]) -> None:
         """Call ``counted`` with the number of subscribers, ``None`` if Redis cannot be asked."""

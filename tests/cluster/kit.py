@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rawsio import Server
+from rawsio import Recovery, Server
 from rawsio.cluster import RedisAdapter
+from rawsio.redis import RedisClient
 from rawsio.testing import TestKit
 from tests.redis.fake import Bench, FakeRedis
 
@@ -23,7 +24,8 @@ class Node:
             on_degraded=lambda degraded, _reason: self.states.append(degraded),
             **options,
         )
-        self.io = Server(adapter=self.adapter)
+        recovery = Recovery() if cluster.recovery else None
+        self.io = Server(adapter=self.adapter, connection_state_recovery=recovery)
 
     def connect(self, namespace: str = "/", **options: Any) -> Any:
         """Return the socket of a new client of this server."""
@@ -41,7 +43,8 @@ class Node:
 class Cluster:
     """A number of servers; a context manager."""
 
-    def __init__(self, servers: int = 2, **options: Any) -> None:
+    def __init__(self, servers: int = 2, *, recovery: bool = False, **options: Any) -> None:
+        self.recovery = recovery
         self.kit = TestKit(Server())
         self.redis = FakeRedis()
         self.bench = Bench(self.redis, board=self.kit.board, loop=self.kit.loop)
@@ -64,8 +67,18 @@ class Cluster:
     def __exit__(self, *_error: object) -> None:
         self.kit.close()
 
+    def append(self, stream: bytes, fields: list[bytes]) -> None:
+        """Append an entry to a stream, as a program that is no server of ours."""
+        client = RedisClient(self.kit.loop, "redis://other", connect=self.bench.connect)
+        client.start()
+        client.execute("XADD", stream, "*", *fields)
+        self.kit.run()
+        client.close()
+        self.kit.run()
+
     def published(self) -> list[tuple[bytes, bytes]]:
         """Return what was published, oldest first, but for the announcements of servers."""
         words = (b"PUBLISH", b"SPUBLISH")
         found = [(args[1], args[2]) for args in self.redis.ran if args[0] in words]
+        found += [(args[1], args[-1]) for args in self.redis.ran if args[0] == b"XADD"]
         return [(channel, data) for channel, data in found if b"-rawsio#" not in channel]

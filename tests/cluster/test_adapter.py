@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rawsio.cluster import RedisAdapter, RemoteSocket, ShardedAdapter
+from rawsio.cluster import RedisAdapter, RemoteSocket, ShardedAdapter, StreamsAdapter
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
 from .kit import Cluster
 
-ADAPTERS = [RedisAdapter, ShardedAdapter]
+ADAPTERS = [RedisAdapter, ShardedAdapter, StreamsAdapter]
 
 
 @pytest.fixture(params=ADAPTERS, ids=lambda kind: kind.__name__)
@@ -255,7 +255,7 @@ def test_an_event_that_redis_refuses_is_logged_and_local_clients_have_it(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = (node.connect() for node in cluster.nodes)
-    for word in ("publish", "spublish"):
+    for word in ("publish", "spublish", "xadd"):
         cluster.redis.refuse[word] = ErrorReply("OOM", "command not allowed")
     cluster.nodes[0].io.emit("x")
     assert seen(cluster, a, b) == [[["x"]], []]
@@ -276,7 +276,7 @@ def test_a_server_can_be_made_and_closed_without_ever_running(cluster: Cluster) 
 def test_closing_a_server_leaves_no_connection_and_no_timer(kind: Any) -> None:
     with Cluster(1, make=kind) as cluster:
         (node,) = cluster.nodes
-        assert len(cluster.redis.clients) == 2
+        assert len(cluster.redis.clients) == (3 if kind is StreamsAdapter else 2)
         node.io.close(0.0)
         cluster.kit.run()
         assert not cluster.redis.clients

@@ -8,6 +8,7 @@ is an operation and the server that it was asked of; the exit code is 0 if all p
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ __all__ = ["CASES", "Fleet", "main"]
 
 SECONDS = 6.0
 """What one answer may take."""
+
+OFFSET = re.compile("[0-9]{13}-[0-9]+")
 
 HERE = Path(__file__).parent
 
@@ -53,7 +56,7 @@ class Member:
             self.url, transports=["websocket"], query={"name": self.name}, reconnection=False
         )
         self.socket = self.client.__enter__()
-        self.socket.on_any(lambda *event: self.seen.append(list(event)))
+        self.socket.on_any(lambda *event: self.seen.append(without_offset(list(event))))
         self.socket.on("question", lambda *_args: f"from {self.name}")
         self.socket.emit_with_ack("join", f"room of {self.name}").result(SECONDS)
 
@@ -87,7 +90,8 @@ class Fleet:
             stdout=subprocess.DEVNULL,
         )
         url = f"redis://127.0.0.1:{port}"
-        options = ["--redis", url, "--adapter", adapter, "--resp", str(resp)]
+        kind = ["streams", "--recovery"] if adapter == "recovery" else [adapter]
+        options = ["--redis", url, "--resp", str(resp), "--adapter", *kind]
         node = ["node", str(HERE / "cluster_server.js"), *options, "--library", library]
         ours = [sys.executable, "-m", "tests.interop.cluster_server", *options]
         self.members = [
@@ -103,7 +107,10 @@ class Fleet:
 
     def expect(self, event: list[Any], members: list[Member]) -> None:
         """Wait until these clients have seen just this, and show that no other has."""
-        until(lambda: all(member.seen == [event] for member in members))
+        until(
+            lambda: all(member.seen == [event] for member in members),
+            lambda: {member.name: str(member.seen)[:200] for member in members},
+        )
         # A round trip through Redis and every server: what else was on its way is there.
         for member in self.members:
             member.do("fetch")
@@ -119,13 +126,21 @@ class Fleet:
         self.folder.cleanup()
 
 
-def until(found: Callable[[], object]) -> None:
-    """Wait until something is so."""
+def until(found: Callable[[], object], what: Callable[[], object] = lambda: "it") -> None:
+    """Wait until something is so; ``what()`` shows what there was if it never is."""
     end = time.monotonic() + SECONDS
     while not found():
         if time.monotonic() > end:
-            raise AssertionError("it never came")
+            raise AssertionError(f"{str(what())[:2000]} never came")
         time.sleep(0.005)
+
+
+def without_offset(event: list[Any]) -> list[Any]:
+    """Return an event as the application sent it: official servers' end with an offset."""
+    last = event[-1]
+    if isinstance(last, str) and OFFSET.fullmatch(last):
+        return event[:-1]
+    return event
 
 
 VALUES = [1, -1, 1.5, 2**40, True, None, "two", "é€😀", {"a": [1, {"b": None}]}, "x" * 70000]
@@ -256,8 +271,13 @@ CASES = (
 SETTINGS = (
     *(("classic", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
     *(("sharded", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
+    *(("streams", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
+    *(("recovery", resp, library) for resp, library in ((3, "redis"), (2, "ioredis"))),
 )
-"""Adapter, version of RESP, client library of the official servers."""
+"""Adapter, version of RESP, client library of the official servers.
+
+``recovery`` is the streams adapter with connection state recovery.
+"""
 
 
 def main() -> int:

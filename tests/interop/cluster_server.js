@@ -1,5 +1,5 @@
 // An official server of a cluster, directed by clients of the namespace /control.
-// node cluster_server.js --redis URL [--adapter classic|sharded|streams] [--library redis|ioredis] [--resp 2|3]
+// node cluster_server.js --redis URL [--adapter classic|sharded|streams] [--library redis|ioredis] [--resp 2|3] [--recovery]
 "use strict";
 
 const { createServer } = require("node:http");
@@ -12,6 +12,7 @@ const { values: options } = parseArgs({
     adapter: { type: "string", default: "classic" },
     library: { type: "string", default: "redis" },
     resp: { type: "string", default: "3" },
+    recovery: { type: "boolean", default: false },
   },
 });
 
@@ -72,7 +73,8 @@ const operations = {
 
 async function main() {
   const server = createServer();
-  const io = new Server(server, { adapter: await adapter() });
+  const recovery = options.recovery ? { connectionStateRecovery: {} } : {};
+  const io = new Server(server, { adapter: await adapter(), ...recovery });
   const heard = [];
   io.on("connection", (socket) => {
     socket.data = { name: socket.handshake.query.name };

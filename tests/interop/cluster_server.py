@@ -1,6 +1,7 @@
 """Our server of a cluster, directed as ``cluster_server.js`` is.
 
-``python -m tests.interop.cluster_server --redis URL [--adapter classic|sharded] [--resp 2|3]``
+``python -m tests.interop.cluster_server --redis URL [--adapter classic|sharded|streams]
+[--resp 2|3] [--recovery]``
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import argparse
 from typing import Any
 
 from rawsio import Server
-from rawsio.cluster import RedisAdapter, ShardedAdapter
+from rawsio.cluster import RedisAdapter, ShardedAdapter, StreamsAdapter
 from rawsio.redis import RedisOptions
 
 __all__ = ["main"]
 
 
-ADAPTERS: dict[str, Any] = {"classic": RedisAdapter, "sharded": ShardedAdapter}
+ADAPTERS: dict[str, Any] = {
+    "classic": RedisAdapter,
+    "sharded": ShardedAdapter,
+    "streams": StreamsAdapter,
+}
 
 
 def addressed(io: Server, to: dict[str, Any]) -> Any:
@@ -127,9 +132,11 @@ def main() -> None:
     parser.add_argument("--redis", required=True)
     parser.add_argument("--resp", type=int, default=3)
     parser.add_argument("--adapter", choices=ADAPTERS, default="classic")
+    parser.add_argument("--recovery", action="store_true")
     given = parser.parse_args()
     redis = RedisOptions(version=given.resp, policy="drop_oldest")
-    io = Server(adapter=ADAPTERS[given.adapter](given.redis, redis=redis))
+    adapter = ADAPTERS[given.adapter](given.redis, redis=redis)
+    io = Server(adapter=adapter, connection_state_recovery=given.recovery)
     serve(io, Directed(io))
     _host, port = io.listen("127.0.0.1", 0)
     print(f"PORT {port}", flush=True)

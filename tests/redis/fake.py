@@ -28,7 +28,8 @@ class _Client:
         self.redis = redis
         self.layer = RESPConnection(Role.SERVER)
         self.known = not redis.password
-        self.seen: list[list[bytes]] = []
+        self.queued: list[list[bytes]] | None = None  # between MULTI and EXEC
+        self.results: list[Any] | None = None
         self.stream = TCPStream(driver, sock, self.layer, self._received, self._closed)
 
     def _received(self, _stream: TCPStream, events: list[Any]) -> None:
@@ -39,14 +40,39 @@ class _Client:
 
     def _closed(self, _stream: TCPStream, _reason: str) -> None:
         self.redis.clients.remove(self)
+        self.redis.unblock(self)
 
     def reply(self, value: Any) -> None:
+        if self.results is not None:
+            self.results.append(value)
+            return
         self.layer.send(Reply(value))
         self.stream.touch()
 
     def push(self, kind: str, items: list[Any]) -> None:
         self.layer.send(Push(kind, items))
         self.stream.touch()
+
+
+class _Blocked:
+    """An ``XREAD`` that waits."""
+
+    def __init__(self, client: _Client, asked: dict[bytes, tuple[int, int]], most: int) -> None:
+        self.client = client
+        self.asked = asked
+        self.most = most
+        self.timer: Any = None
+
+
+def _position(text: bytes) -> tuple[int, int]:
+    if text in (b"-", b"+"):
+        return (0, 0) if text == b"-" else (1 << 64, 0)
+    milliseconds, _, number = text.partition(b"-")
+    return int(milliseconds), int(number or 0)
+
+
+def _shown(entries: list[tuple[tuple[int, int], list[bytes]]]) -> list[Any]:
+    return [[b"%d-%d" % position, fields] for position, fields in entries]
 
 
 class FakeRedis:
@@ -68,11 +94,16 @@ class FakeRedis:
         # In a cluster: the address of the server that has a slot, None for this one.
         self.owner: Callable[[int], str | None] = lambda _slot: None
         self.ran: list[list[bytes]] = []
+        self.streams: dict[bytes, list[tuple[tuple[int, int], list[bytes]]]] = {}
+        self.blocked: list[_Blocked] = []
 
     def run(self, client: _Client, args: list[bytes]) -> None:
         self.ran.append(args)
         name = args[0].decode().lower()
-        if name in self.refuse:
+        if client.queued is not None and name != "exec":
+            client.queued.append(args)
+            client.reply("QUEUED")
+        elif name in self.refuse:
             client.reply(self.refuse[name])
         elif not client.known and name not in ("hello", "auth"):
             client.reply(ErrorReply("NOAUTH", "Authentication required."))
@@ -105,9 +136,87 @@ class FakeRedis:
     def do_get(self, client: _Client, key: bytes) -> None:
         client.reply(self.values.get(key))
 
-    def do_set(self, client: _Client, key: bytes, value: bytes) -> None:
+    def do_set(self, client: _Client, key: bytes, value: bytes, *_expiry: bytes) -> None:
         self.values[key] = value
         client.reply("OK")
+
+    def do_del(self, client: _Client, key: bytes) -> None:
+        client.reply(int(self.values.pop(key, None) is not None))
+
+    def do_multi(self, client: _Client) -> None:
+        client.queued = []
+        client.reply("OK")
+
+    def do_exec(self, client: _Client) -> None:
+        queued, client.queued = client.queued or [], None
+        results = client.results = []
+        for args in queued:
+            self.run(client, args)
+        client.results = None
+        client.reply(results)
+
+    # Streams
+
+    def do_xadd(self, client: _Client, stream: bytes, *words: bytes) -> None:
+        at = words.index(b"*")
+        entries = self.streams.setdefault(stream, [])
+        now = int(client.stream.driver.time() * 1000)
+        last = entries[-1][0] if entries else (0, 0)
+        position = (last[0], last[1] + 1) if last[0] >= now else (now, 0)
+        entries.append((position, list(words[at + 1 :])))
+        if words[:2] == (b"MAXLEN", b"~"):
+            del entries[: -int(words[2])]
+        client.reply(b"%d-%d" % position)
+        for blocked in list(self.blocked):
+            if (found := self._behind(blocked)) is not None:
+                self._wake(blocked, found)
+
+    def do_xrange(
+        self, client: _Client, stream: bytes, start: bytes, end: bytes, *count: bytes
+    ) -> None:
+        first, last = _position(start), _position(end)
+        found = [e for e in self.streams.get(stream, []) if first <= e[0] <= last]
+        client.reply(_shown(found[: int(count[1])] if count else found))
+
+    def do_xrevrange(
+        self, client: _Client, stream: bytes, _end: bytes, _start: bytes, *_count: bytes
+    ) -> None:
+        client.reply(_shown(self.streams.get(stream, [])[-1:]))
+
+    def do_xread(self, client: _Client, *words: bytes) -> None:
+        most, wait, at = int(words[1]), int(words[3]) / 1000, words.index(b"STREAMS") + 1
+        half = (len(words) - at) // 2
+        asked = dict(zip(words[at : at + half], map(_position, words[at + half :]), strict=True))
+        blocked = _Blocked(client, asked, most)
+        found = self._behind(blocked)
+        if found is not None:
+            client.reply(found)
+            return
+        self.blocked.append(blocked)
+        loop = client.stream.driver.loop
+        blocked.timer = loop.call_later(wait, self._wake, blocked, None)
+
+    def _behind(self, blocked: _Blocked) -> Any:
+        found = {}
+        for stream, position in blocked.asked.items():
+            entries = [e for e in self.streams.get(stream, []) if e[0] > position]
+            if entries:
+                found[stream] = _shown(entries[: blocked.most])
+        if not found:
+            return None
+        pairs = [[name, entries] for name, entries in found.items()]
+        return found if blocked.client.layer.version == 3 else pairs
+
+    def _wake(self, blocked: _Blocked, found: Any) -> None:
+        self.blocked.remove(blocked)
+        blocked.timer.cancel()
+        blocked.client.reply(found)
+
+    def unblock(self, client: _Client) -> None:
+        """Forget what a client waited for that is gone."""
+        for blocked in [one for one in self.blocked if one.client is client]:
+            self.blocked.remove(blocked)
+            blocked.timer.cancel()
 
     def do_publish(self, client: _Client, channel: bytes, payload: bytes) -> None:
         if self.lost(channel, payload):
