@@ -22,7 +22,14 @@ from rawsio.engineio.states import State
 from rawsio.errors import SocketIOError
 from rawsio.lazy import Pattern
 from rawsio.socketio.packets import Ack, Event, event_args
-from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
+from rawsio.socketio.values import (
+    LONG,
+    HasBinary,
+    Unsendable,
+    decode_value,
+    encode_plain,
+    nesting,
+)
 from rawsio.websocket.frames import text_frame
 
 TYPE_CHECKING = False
@@ -69,7 +76,7 @@ class Fused:
         if packet.__class__ is not str or not self._open() or not self._protocol.passes("/"):
             return False
         head = _HEAD.match(packet)
-        if head is None:
+        if head is None or len(packet) >= LONG:
             return False
         kind, digits = head.groups()
         limits, peer = self._limits, self._peer

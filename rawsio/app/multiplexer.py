@@ -124,8 +124,27 @@ class Multiplexer(HandlerQueue):
                 self.take_event(event)
             else:
                 self._RECEIVE[type(event)](self, event)
-        if self._timer is None and protocol.deadline is not None:
+        if self._timer is None and protocol.deadline:
             self._tick()
+
+    @property
+    def reading(self) -> bool:
+        """Whether more messages are of use: not while a long one is being read."""
+        return self._over or self.protocol.reading
+
+    def go_on(self) -> None:
+        """Read the next step of a long message; whoever feeds the connection calls it."""
+        if self._over:
+            return
+        self.dispatch(self.protocol.tick(self.host.time()))
+        if self._timer is None and self.protocol.deadline and not self._over:
+            self._tick()
+
+    def go_on_alone(self) -> None:
+        """Read a long message to its end, in turns of its own: nobody waits for it to feed on."""
+        self.go_on()
+        if not self.reading:
+            self.host.call_later(0.0, self.go_on_alone)
 
     def counts(self, message: str | bytes) -> bool:
         """Count a message; ``False`` if it is one too many, or the session is over."""
@@ -427,7 +446,7 @@ class Multiplexer(HandlerQueue):
         now = self.host.time()
         self.dispatch(self.protocol.tick(now))
         deadline = self.protocol.deadline
-        if deadline is not None and not self._over:
+        if deadline and not self._over:  # 0.0: whoever feeds it goes on
             self._timer = self.host.call_later(max(0.0, deadline - now), self._tick)
 
     def _too_fast(self) -> bool:

@@ -258,6 +258,11 @@ class ClientSession:
     # Time
 
     @property
+    def reading(self) -> bool:
+        """Whether more is of use: not while a share of what came is still to be worked off."""
+        return self._over or (self.protocol.reading and self.engine.reading)
+
+    @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
         below, above = self.engine.deadline, self.protocol.deadline
@@ -266,12 +271,12 @@ class ClientSession:
         return min(below, above)
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the time: heartbeats, a probe that takes too long, missing attachments."""
+        """Tell the time: heartbeats, a probe that takes too long, attachments, what waits."""
         events = self._carry(self.engine.tick(now))
         if self._over:
             return events
         late = self.protocol.tick(now)
-        if late:
+        if late and late[-1].__class__ is Failed:
             self.close("parse error")
         return events + late
 

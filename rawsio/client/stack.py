@@ -80,6 +80,7 @@ class ClientStack:
     __slots__ = (
         *("stream", "exchange", "websocket", "_host", "_headers", "_limits", "_deflate"),
         *("_random_bytes", "_trace", "_layer", "_request", "_response", "_body", "_now", "_since"),
+        *("_early", "_eof"),
     )
 
     def __init__(
@@ -106,6 +107,9 @@ class ClientStack:
         self._response: Response | None = None
         self._body = bytearray()
         self._now = self._since = 0.0
+        # Events that were put back, and whether the end of input waits behind them.
+        self._early: list[Any] = []
+        self._eof = False
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
         if self._trace is None:
@@ -119,17 +123,17 @@ class ClientStack:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
-        return self._layer.deadline
+        return 0.0 if self._early or self._eof else self._layer.deadline
 
     @property
     def closing(self) -> Closing:
         """What the driver should do with the connection."""
-        return self._layer.closing
+        return Closing.OPEN if self._early or self._eof else self._layer.closing
 
     @property
     def reading(self) -> bool:
         """Whether more input is of use."""
-        return self._layer.reading
+        return not self._early and not self._eof and self._layer.reading
 
     @property
     def until_close(self) -> bool:
@@ -138,16 +142,35 @@ class ClientStack:
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
-        return self._up(self._layer.receive(data))
+        early, self._early = self._early, []
+        return early + self._up(self._layer.receive(data))
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more."""
+        if self._early:
+            self._eof = True
+            return []
         return self._up(self._layer.receive_eof())
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the time."""
+        """Tell the time; gives what was put back."""
         self._now = now
-        return self._up(self._layer.tick(now))
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        events = self._up(self._layer.tick(now))
+        if self._eof:
+            self._eof = False
+            events += self.receive_eof()
+        return events
+
+    def put_back(self, events: list[Any]) -> None:
+        """Take back events that nobody has seen to; the next ``tick`` gives them again.
+
+        What else has come waits behind them, and so does the end of input.
+        """
+        self._early += events
+        self._touch()
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""

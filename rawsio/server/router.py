@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.engineio.packets import Message as Data
 from rawsio.engineio.server.checks import HookPending, HookResults
 from rawsio.engineio.server.links import BODY, UPGRADE
 from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
+from rawsio.socketio.values import LONG
 from rawsio.stack import EndOfInput
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal_fields
@@ -68,6 +70,20 @@ class _Carried:
 
     def __init__(self, events: Iterator[tuple[Session, Any]]) -> None:
         self.events = events
+
+
+class _Reading:
+    """The layer above a session is in the middle of a long message."""
+
+    __slots__ = ("session",)
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+
+def _may_be_long(packet: str | bytes) -> bool:
+    """Return whether it may take several turns to read what is whole with this packet."""
+    return packet.__class__ is not str or len(packet) >= LONG
 
 
 def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
@@ -150,6 +166,8 @@ class Router:
         if session is not None and session.link is stack:
             for event in session.receive(packet):
                 self.on_event(session, event)
+            if _may_be_long(packet):
+                self._wait_for(stack, session)
         else:
             self._carry(stack, self.registry.receive_packet(stack, packet, self.clock()))
 
@@ -160,7 +178,9 @@ class Router:
         try:
             for session, event in rest:
                 self.on_event(session, event)
-                if self.clock() >= end:
+                if event.__class__ is Data and _may_be_long(event.data):
+                    self._wait_for(stack, session)
+                if self.clock() >= end or stack.waits:
                     break
             else:
                 return
@@ -171,6 +191,16 @@ class Router:
 
     def _go_on(self, stack: ServerStack, carried: _Carried) -> None:
         self._carry(stack, carried.events)
+
+    @staticmethod
+    def _wait_for(stack: ServerStack, session: Session) -> None:
+        """See to it that a message that is being read comes before those behind it."""
+        if session.user is not None and not session.user.reading:
+            stack.put_back([_Reading(session)])
+
+    def _read_on(self, stack: ServerStack, reading: _Reading) -> None:
+        reading.session.user.go_on()
+        self._wait_for(stack, reading.session)
 
     # HTTP
 
@@ -318,4 +348,5 @@ class Router:
         Closed: _closed,
         Failed: _failed,
         _Carried: _go_on,
+        _Reading: _read_on,
     }

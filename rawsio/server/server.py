@@ -341,6 +341,8 @@ class Server(Listening, Operators):
     def _ticked(self, session: Session, events: list[Any]) -> None:
         for event in events:
             self._event(session, event)
+        if not session.user.reading:
+            session.user.go_on_alone()
 
     def _touched(self, session: Session) -> None:
         self._running.driver.touch(session)

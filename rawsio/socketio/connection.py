@@ -16,7 +16,10 @@ What else it does by itself:
   their number, their bytes and their time are bounded;
 - a server answers a CONNECT that the client cancelled with CONNECT_ERROR, because each CONNECT is
   answered exactly once: that is how a client can tell late answers from answers;
-- a server fails a peer that has joined no namespace ``limits.connect_time`` after the first tick.
+- a server fails a peer that has joined no namespace ``limits.connect_time`` after the first tick;
+- a message of ``LONG`` characters or more is read in steps: one in ``receive``, and one in each
+  ``tick``.  Meanwhile ``deadline`` is 0.0 and ``reading`` false, and what comes all the same waits
+  behind it.
 
 An idle connection is small: what is empty is ``None``, and all connections that have joined only
 ``/`` share one dictionary (dictionaries of states are replaced, never changed).
@@ -26,6 +29,8 @@ below say goodbye in their ways.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from rawsio.errors import LocalProtocolError, SocketIOError, escaped
 from rawsio.layer import Closed, Closing, Role
@@ -40,12 +45,14 @@ from .packets import (
     Partial,
     decode_packet,
     encode_packet,
+    packet_in_steps,
 )
 from .states import DROPPED, RECEIVED, SENT, State
-from .values import Unsendable, check_attachments, check_depth
+from .values import LONG, Unsendable, check_attachments, check_depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from typing import Any, Protocol
 
     from rawsio.layer import Failed
@@ -64,7 +71,13 @@ if TYPE_CHECKING:
             """Return the messages of a packet; raise ``Unsendable`` if it has none."""
 
         def decode(self, message: str | bytes, limits: Limits, /) -> AnyEvent | Partial:
-            """Return the packet of a message; raise ``SocketIOError`` if it is none."""
+            """Return the packet of a message; raise ``SocketIOError`` if it is none.
+
+            A parser may have ``decode_in_steps`` as well, for long messages: a generator that
+            yields after each millisecond or so, and returns the packet.
+            """
+
+    Steps = Generator[None, None, AnyEvent | Partial]
 
     class Prepared(Protocol):
         """One encoded packet that many connections send (``rawsio.stack.Prepared``)."""
@@ -114,6 +127,10 @@ class SocketIOConnection:
         "_limits",
         "_encode",
         "_decode",
+        "_steps",
+        "_work",
+        "_behind",
+        "_kept",
         "_parser",
         "_states",
         "_partial",
@@ -124,9 +141,6 @@ class SocketIOConnection:
         "_connect_by",
     )
 
-    reading = True
-    """What comes in is handed up at once, or bounded: there is never a reason to stop reading."""
-
     def __init__(
         self, role: Role, limits: Limits = DEFAULT, *, parser: Parser | None = None
     ) -> None:
@@ -135,6 +149,14 @@ class SocketIOConnection:
         self._limits = limits
         self._encode = encode_packet if parser is None else parser.encode
         self._decode = decode_packet if parser is None else parser.decode
+        # How long messages are read; None: like the others, as the parser knows no steps.
+        self._steps: Callable[..., Steps] | None = packet_in_steps
+        if parser is not None:
+            self._steps = getattr(parser, "decode_in_steps", None)
+        # The one that is being read, the messages behind it, and how long all of them are.
+        self._work: Steps | None = None
+        self._behind: deque[str | bytes] | None = None
+        self._kept = 0
         self._parser = parser
         self._states = _NOWHERE
         self._partial: Partial | None = None
@@ -153,7 +175,12 @@ class SocketIOConnection:
 
     def passes(self, namespace: str) -> bool:
         """Tell whether events and acknowledgements of a namespace go through in both directions."""
-        return self._states.get(namespace) is _JOINED and self._partial is None
+        return self._states.get(namespace) is _JOINED and self._partial is None and self.reading
+
+    @property
+    def reading(self) -> bool:
+        """Whether more input is of use: not while a long message is being read."""
+        return self._work is None and self._behind is None
 
     @property
     def buffered(self) -> int:
@@ -162,8 +189,8 @@ class SocketIOConnection:
 
     @property
     def held(self) -> int:
-        """The same with the text that the attachments belong to."""
-        return 0 if self._partial is None else self._partial.held
+        """The same with the text that the attachments belong to, and a message that is long."""
+        return self._kept + (0 if self._partial is None else self._partial.held)
 
     # In
 
@@ -171,19 +198,65 @@ class SocketIOConnection:
         """Feed one Engine.IO message; return at most one packet, or the failure."""
         if self.closing is not Closing.OPEN:
             return []
+        if self._work is not None or self._behind is not None:
+            return self._keep(unit)
         try:
-            if self._partial is not None:
-                return self._attach(self._partial, unit)
-            packet = self._decode(unit, self._limits)
-            # Nearly everything is one of these in a joined namespace, which the tables allow.
-            if type(packet) is Event or type(packet) is Ack:
-                if self._states.get(packet.namespace) is _JOINED:
-                    return [packet]
-            elif isinstance(packet, Partial):
-                return self._expect(packet)
-            return self._accept(packet)
+            return self._take(unit)
         except SocketIOError as error:
             return self._fail(error)
+
+    def _take(self, unit: str | bytes) -> list[AnyEvent | Closed | Failed]:
+        if self._partial is not None:
+            return self._attach(self._partial, unit)
+        if len(unit) >= LONG and self._steps is not None:
+            self._kept += len(unit)
+            return self._step(self._steps(unit, self._limits))
+        return self._took(self._decode(unit, self._limits))
+
+    def _took(self, packet: AnyEvent | Partial) -> list[AnyEvent | Closed | Failed]:
+        # Nearly everything is one of these in a joined namespace, which the tables allow.
+        if type(packet) is Event or type(packet) is Ack:
+            if self._states.get(packet.namespace) is _JOINED:
+                return [packet]
+        elif isinstance(packet, Partial):
+            return self._expect(packet)
+        return self._accept(packet)
+
+    # Long messages
+
+    def _step(self, work: Steps) -> list[AnyEvent | Closed | Failed]:
+        """Read the next step of a long message."""
+        try:
+            next(work)
+        except StopIteration as done:
+            self._work = None
+            self._kept = sum(map(len, self._behind or ()))
+            return self._took(done.value)
+        self._work = work
+        return []
+
+    def _go_on(self) -> list[AnyEvent | Closed | Failed]:
+        """Read the next step, or the next of the messages behind."""
+        if self._work is not None:
+            return self._step(self._work)
+        behind = self._behind
+        if not behind:
+            return []
+        unit = behind.popleft()
+        self._behind = behind or None
+        self._kept -= len(unit)
+        return self._take(unit)
+
+    def _keep(self, unit: str | bytes) -> list[AnyEvent | Closed | Failed]:
+        if self._behind is None:
+            self._behind = deque()
+        self._behind.append(unit)
+        self._kept += len(unit)
+        most = 2 * self._limits.message + self._limits.read_ahead
+        if self._kept <= most:
+            return []
+        message = f"more than {most} bytes wait to be read"
+        return self._fail(SocketIOError(message, "layers-turn-read-ahead"))
 
     def receive_eof(self) -> list[AnyEvent | Closed | Failed]:
         """The Engine.IO session is over."""
@@ -205,11 +278,12 @@ class SocketIOConnection:
         if isinstance(unit, str):
             message = f"text where an attachment is due: {escaped(unit)}"
             raise SocketIOError(message, "socketio-v5-binary-interrupted")
-        whole = partial.add(unit, self._limits)
-        if whole is None:
+        if not partial.take(unit, self._limits):
             return []
         self._partial = None
-        return self._accept(whole)
+        if partial.long:
+            return self._step(partial.whole_in_steps(self._limits))
+        return self._accept(partial.whole(self._limits))
 
     def _accept(self, packet: AnyEvent) -> list[AnyEvent | Closed | Failed]:
         namespace, kind = packet.namespace, packet.__class__
@@ -358,6 +432,8 @@ class SocketIOConnection:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called: for the first CONNECT, or for attachments."""
+        if not self.reading:
+            return 0.0
         # Never both: before the first namespace is joined a server takes no binary packet.
         return self._connect_by if self._partial is None else self._partial.deadline
 
@@ -366,6 +442,11 @@ class SocketIOConnection:
         self._now = now
         if self._connect_by == 0.0:
             self._connect_by = now + self._limits.connect_time
+        if not self.reading:
+            try:
+                return self._go_on()
+            except SocketIOError as error:
+                return self._fail(error)
         if self._partial is not None and now >= self._partial.deadline:
             message = f"attachments did not come within {self._limits.attachment_time} seconds"
             return self._fail(SocketIOError(message, "socketio-v5-binary-time"))
@@ -381,7 +462,8 @@ class SocketIOConnection:
     def _end(self) -> None:
         self.closing = Closing.NOW
         self._states = _NOWHERE
-        self._partial = self._cancelled = self._connect_by = None
+        self._partial = self._cancelled = self._connect_by = self._work = self._behind = None
+        self._kept = 0
 
 
 def _illegal(packet: AnyEvent, state: State) -> SocketIOError:

@@ -39,14 +39,14 @@ from .values import LONG, Unsendable, undisturbed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
     from typing import Any
 
     from rawsio.limits import Limits
 
     from .packets import AnyEvent
 
-__all__ = ["UNDEFINED", "MsgpackParser", "pack", "unpack"]
+__all__ = ["UNDEFINED", "MsgpackParser", "pack", "unpack", "unpack_in_steps"]
 
 
 class MsgpackParser:
@@ -92,29 +92,45 @@ class MsgpackParser:
             SocketIOError: it is not a packet.
         """
         if isinstance(message, str):
-            raise SocketIOError("a packet in MessagePack is binary", "socketio-v5-msgpack-binary")
-        fields = unpack(message, limits.json_depth + 1)
-        if fields.__class__ is not dict:
-            raise SocketIOError("a packet is a map", "socketio-v5-msgpack-fields")
-        kind, namespace = fields.get("type"), fields.get("nsp")
-        if kind.__class__ is not int or not 0 <= kind <= 4:
-            message = f"a packet has a type, 0 to 4, not {escaped(repr(kind))}"
-            raise SocketIOError(message, "socketio-v5-msgpack-fields")
-        if namespace.__class__ is not str or namespace[:1] != "/" or "," in namespace:
-            message = "a namespace is a string that begins with a slash and has no comma"
-            raise SocketIOError(message, "socketio-v5-msgpack-fields")
-        if len(namespace) > limits.namespace_name:
-            message = f"a namespace of more than {limits.namespace_name} characters"
-            raise SocketIOError(message, "socketio-v5-limit-name")
-        if kind == 0 and len(message) - len(namespace) > limits.credentials:
-            raise too_long(limits)
-        number = fields.get("id", 0)
-        if number.__class__ is not int or not 0 <= number <= limits.packet_id:
-            message = f"an acknowledgement id is an integer from 0 to {limits.packet_id}"
-            raise SocketIOError(message, "socketio-v5-format-id")
-        number = fields.get("id")
-        data = fields.get("data", MISSING)
-        return build_packet(str(kind), namespace, number, data)  # type: ignore[no-any-return]
+            raise _not_binary()
+        return _packet_of(unpack(message, limits.json_depth + 1), len(message), limits)
+
+    def decode_in_steps(
+        self, message: str | bytes, limits: Limits
+    ) -> Generator[None, None, AnyEvent]:
+        """Do what :meth:`decode` does, in steps."""
+        if isinstance(message, str):
+            raise _not_binary()
+        fields = yield from unpack_in_steps(message, limits.json_depth + 1)
+        return _packet_of(fields, len(message), limits)
+
+
+def _not_binary() -> SocketIOError:
+    return SocketIOError("a packet in MessagePack is binary", "socketio-v5-msgpack-binary")
+
+
+def _packet_of(fields: Any, size: int, limits: Limits) -> AnyEvent:
+    if fields.__class__ is not dict:
+        raise SocketIOError("a packet is a map", "socketio-v5-msgpack-fields")
+    kind, namespace = fields.get("type"), fields.get("nsp")
+    if kind.__class__ is not int or not 0 <= kind <= 4:
+        message = f"a packet has a type, 0 to 4, not {escaped(repr(kind))}"
+        raise SocketIOError(message, "socketio-v5-msgpack-fields")
+    if namespace.__class__ is not str or namespace[:1] != "/" or "," in namespace:
+        message = "a namespace is a string that begins with a slash and has no comma"
+        raise SocketIOError(message, "socketio-v5-msgpack-fields")
+    if len(namespace) > limits.namespace_name:
+        message = f"a namespace of more than {limits.namespace_name} characters"
+        raise SocketIOError(message, "socketio-v5-limit-name")
+    if kind == 0 and size - len(namespace) > limits.credentials:
+        raise too_long(limits)
+    number = fields.get("id", 0)
+    if number.__class__ is not int or not 0 <= number <= limits.packet_id:
+        message = f"an acknowledgement id is an integer from 0 to {limits.packet_id}"
+        raise SocketIOError(message, "socketio-v5-format-id")
+    number = fields.get("id")
+    data = fields.get("data", MISSING)
+    return build_packet(str(kind), namespace, number, data)  # type: ignore[no-any-return]
 
 
 class _Undefined:
@@ -279,22 +295,32 @@ def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
     >>> unpack(b"\x82\xa1a\x93\x01\xff\xc0\xa1b\xd4\x00\x00")
     {'a': [1, -1, None]}
     """
+    steps = unpack_in_steps(data, depth)
     try:
-        if len(data) < LONG:
-            value, at = _unpack(data, min(depth, _DEEPEST))
-        else:
-            value, at = undisturbed(_unpack, data, min(depth, _DEEPEST))
+        while True:
+            next(steps)
+    except StopIteration as done:
+        return done.value
+
+
+def unpack_in_steps(data: bytes, depth: int) -> Generator[None, None, Any]:
+    """Do what :func:`unpack` does in steps of about a millisecond each."""
+    reader, long = _read(data, min(depth, _DEEPEST)), len(data) >= LONG
+    try:
+        while (found := undisturbed(next, reader) if long else next(reader)) is None:
+            yield
     except (IndexError, struct.error):
         raise _malformed("it ends in the middle of a value") from None
     except UnicodeDecodeError:
         raise _malformed("a text is not UTF-8") from None
+    value, at = found
     if at != len(data):
         raise _malformed(f"{len(data) - at} bytes follow the value")
     return value
 
 
-def _unpack(data: bytes, depth: int) -> tuple[Any, int]:
-    """Return the first value in ``data``, and where it ends.
+def _read(data: bytes, depth: int) -> Generator[tuple[Any, int] | None, None, None]:
+    """Give the first value in ``data``, and where it ends; before that ``None`` after each step.
 
     One loop for all levels: ``items`` are those of the container in work, of which ``left`` are to
     come; those around it stand in ``above``.  A map is a list of keys and values until it is whole.
@@ -303,39 +329,45 @@ def _unpack(data: bytes, depth: int) -> tuple[Any, int]:
     items: list[Any] = []
     at, left, keyed, undefined = 0, 1, False, False
     while True:
-        if not left:
-            if not above:
-                return items[0], at
-            whole = _without_undefined(items, keyed=keyed) if undefined else items
-            done = _map(whole) if keyed else whole
-            items, left, keyed = above.pop()
-            items.append(done)
-            continue
-        left -= 1
-        prefix = data[at]
-        at += 1
-        if prefix < 0x80:
-            items.append(prefix)
-        elif prefix >= 0xE0:
-            items.append(prefix - 256)
-        elif 0xA0 <= prefix < 0xC0:
-            start, at = at, at + (prefix & 31)
-            items.append(str(_piece(data, start, prefix & 31), "utf-8"))
-        elif 0xC0 <= prefix < 0xDC:
-            value, at = _other(data, prefix, at)
-            undefined = undefined or value is UNDEFINED
-            items.append(value)
-        else:
-            maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
-            if prefix >= 0xDC:
-                size, at = _length(data, 1 + (prefix & 1), at)
-            if len(above) >= depth:
-                raise _too_deep()
-            if size:
-                above.append((items, left, keyed))
-                items, left, keyed = [], size << maps, maps
+        for _ in _STEP:
+            if not left:
+                if not above:
+                    yield items[0], at
+                whole = _without_undefined(items, keyed=keyed) if undefined else items
+                done = _map(whole) if keyed else whole
+                items, left, keyed = above.pop()
+                items.append(done)
+                continue
+            left -= 1
+            prefix = data[at]
+            at += 1
+            if prefix < 0x80:
+                items.append(prefix)
+            elif prefix >= 0xE0:
+                items.append(prefix - 256)
+            elif 0xA0 <= prefix < 0xC0:
+                start, at = at, at + (prefix & 31)
+                items.append(str(_piece(data, start, prefix & 31), "utf-8"))
+            elif 0xC0 <= prefix < 0xDC:
+                value, at = _other(data, prefix, at)
+                undefined = undefined or value is UNDEFINED
+                items.append(value)
             else:
-                items.append({} if maps else [])
+                maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
+                if prefix >= 0xDC:
+                    size, at = _length(data, 1 + (prefix & 1), at)
+                if len(above) >= depth:
+                    raise _too_deep()
+                if size:
+                    above.append((items, left, keyed))
+                    items, left, keyed = [], size << maps, maps
+                else:
+                    items.append({} if maps else [])
+        yield None
+
+
+_STEP = range(4096)
+"""How many values, and ends of containers, are a step."""
 
 
 def _without_undefined(items: list[Any], *, keyed: bool) -> list[Any]:

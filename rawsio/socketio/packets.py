@@ -33,6 +33,7 @@ from rawsio.layer import record
 from rawsio.lazy import Pattern
 
 from .values import (
+    LONG,
     HasBinary,
     Unsendable,
     check_placeholders,
@@ -44,6 +45,7 @@ from .values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Any, TypeAlias
 
     from rawsio.limits import Limits
@@ -66,6 +68,7 @@ __all__ = [
     "check_name",
     "decode_packet",
     "encode_packet",
+    "packet_in_steps",
     "take_apart",
     "too_long",
 ]
@@ -265,21 +268,40 @@ class Partial:
         """How long the text and the attachments so far are."""
         return len(self._text) + self.size
 
+    @property
+    def long(self) -> bool:
+        """Whether the text is long enough to be read in steps."""
+        return len(self._text) >= LONG
+
     def add(self, attachment: bytes, limits: Limits) -> Event | Ack | None:
         """Take the next attachment; return the packet when it was the last.
 
         Raises:
             SocketIOError: the attachments are longer than ``limits.attachment_bytes`` in all.
         """
+        return self.whole(limits) if self.take(attachment, limits) else None
+
+    def take(self, attachment: bytes, limits: Limits) -> bool:
+        """Take the next attachment; return whether it was the last, and raise as :meth:`add`."""
         self.size += len(attachment)
         if self.size > limits.attachment_bytes:
             message = f"attachments of more than {limits.attachment_bytes} bytes"
             raise SocketIOError(message, "socketio-v5-binary-size")
         self._attachments.append(attachment)
-        if len(self._attachments) < self._count:
-            return None
+        return len(self._attachments) == self._count
+
+    def whole(self, limits: Limits) -> Event | Ack:
+        """Return the packet, with its attachments in their places."""
         fill = fill_placeholders(self._attachments, limits)
         self.packet.args = decode_value(self._text, self._start, limits, fill)
+        return self.packet
+
+    def whole_in_steps(self, limits: Limits) -> Generator[None, None, Event | Ack]:
+        """Do what :meth:`whole` does, in steps."""
+        from .long_values import value_in_steps
+
+        fill = fill_placeholders(self._attachments, limits)
+        self.packet.args = yield from value_in_steps(self._text, self._start, limits, fill)
         return self.packet
 
 
@@ -293,33 +315,60 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
     >>> decode_packet('2/chat,12["hi",1]', DEFAULT)
     Event(namespace='/chat', args=['hi', 1], id=12)
     """
-    if message.__class__ is not str:
+    if isinstance(message, str) and message[:2] == "2[":  # the commonest head by far
+        return Event("/", event_args(decode_value(message, 1, limits)))
+    head = _read_head(message, limits)
+    text, start, _kind, _namespace, _number, count = head
+    if start == len(text) and not count:
+        return _packet_of(head, MISSING)
+    hook = check_placeholders(count, limits) if count else None
+    return _packet_of(head, decode_value(text, start, limits, hook))
+
+
+def packet_in_steps(
+    message: str | bytes, limits: Limits
+) -> Generator[None, None, AnyEvent | Partial]:
+    """Do what :func:`decode_packet` does in steps, for a message of ``LONG`` characters or more."""
+    from .long_values import value_in_steps
+
+    head = _read_head(message, limits)
+    text, start, _kind, _namespace, _number, count = head
+    if start == len(text) and not count:
+        return _packet_of(head, MISSING)
+    hook = check_placeholders(count, limits) if count else None
+    return _packet_of(head, (yield from value_in_steps(text, start, limits, hook)))
+
+
+def _read_head(message: str | bytes, limits: Limits) -> tuple[str, int, str, str, int | None, int]:
+    """Return the text, where its payload begins, type, namespace, id and count of attachments."""
+    if not isinstance(message, str):
         raise SocketIOError("bytes that no packet waits for", "socketio-v5-binary-unexpected")
-    text: str = message
-    if text[:2] == "2[":  # the commonest head by far
-        return Event("/", event_args(decode_value(text, 1, limits)))
-    head = HEAD.match(text)
+    head = HEAD.match(message)
     if head is None:
-        message = f"a packet begins with its type, 0 to 6, not {escaped(text[:1])}"
-        raise SocketIOError(message, "socketio-v5-format-type")
+        error = f"a packet begins with its type, 0 to 6, not {escaped(message[:1])}"
+        raise SocketIOError(error, "socketio-v5-format-type")
     kind, attachments, namespace, digits = head.groups()
     start = head.end()
     if namespace is None:
         namespace = "/"
     elif len(namespace) > limits.namespace_name:
-        message = f"a namespace of more than {limits.namespace_name} characters"
-        raise SocketIOError(message, "socketio-v5-limit-name")
-    if kind == "0" and len(text) - start > limits.credentials:
+        error = f"a namespace of more than {limits.namespace_name} characters"
+        raise SocketIOError(error, "socketio-v5-limit-name")
+    if kind == "0" and len(message) - start > limits.credentials:
         raise too_long(limits)
     number = _read_id(digits, limits) if digits else None
+    count = 0
     if kind in "56":
         count = _read_count(attachments, limits)
-        args = decode_value(text, start, limits, check_placeholders(count, limits))
-        packet = build_packet(_PLAIN[kind], namespace, number, args)
-        return Partial(packet, text, start, count)
-    if attachments is not None:
+    elif attachments is not None:
         raise SocketIOError("only types 5 and 6 count attachments", "socketio-v5-binary-count")
-    data = decode_value(text, start, limits) if start < len(text) else MISSING
+    return message, start, kind, namespace, number, count
+
+
+def _packet_of(head: tuple[str, int, str, str, int | None, int], data: Any) -> AnyEvent | Partial:
+    text, start, kind, namespace, number, count = head
+    if count:
+        return Partial(build_packet(_PLAIN[kind], namespace, number, data), text, start, count)
     return build_packet(kind, namespace, number, data)  # type: ignore[no-any-return]
 
 

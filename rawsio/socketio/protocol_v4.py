@@ -30,11 +30,14 @@ from .packets import (
     Partial,
     decode_packet,
     encode_packet,
+    packet_in_steps,
 )
 from .values import HasBinary, Unsendable, encode_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from rawsio.limits import Limits
 
     from .packets import AnyEvent
@@ -82,14 +85,23 @@ class ProtocolV4Parser:
 
     def decode(self, message: str | bytes, limits: Limits) -> AnyEvent | Partial:
         """Return the packet of a message; raise ``SocketIOError`` if it is none."""
-        found = decode_packet(message, limits)
-        packet = found.packet if isinstance(found, Partial) else found
-        namespace, mark, query = packet.namespace.partition("?")
-        if mark:
-            packet.namespace = namespace
-            if type(packet) is Connect:
-                packet.data = _parameters(query)
-        return found
+        return _without_query(decode_packet(message, limits))
+
+    def decode_in_steps(
+        self, message: str | bytes, limits: Limits
+    ) -> Generator[None, None, AnyEvent | Partial]:
+        """Do what :meth:`decode` does, in steps."""
+        return _without_query((yield from packet_in_steps(message, limits)))
+
+
+def _without_query(found: AnyEvent | Partial) -> AnyEvent | Partial:
+    packet = found.packet if isinstance(found, Partial) else found
+    namespace, mark, query = packet.namespace.partition("?")
+    if mark:
+        packet.namespace = namespace
+        if type(packet) is Connect:
+            packet.data = _parameters(query)
+    return found
 
 
 def _parameters(query: str) -> dict[str, str | list[str]] | None:

@@ -56,8 +56,13 @@ __all__ = [
     "encode_plain",
     "fill_placeholders",
     "check_placeholders",
+    "finite",
     "nesting",
+    "refuse_constant",
+    "too_deep",
     "undisturbed",
+    "BLANK",
+    "check_digits",
 ]
 
 MAX_DIGITS = 4300
@@ -190,7 +195,8 @@ _SURROGATE = Pattern("[\ud800-\udfff]")
 # In
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """Return the fraction of a text of JSON; ``SocketIOError`` for an infinity."""
     value = float(text)
     if value - value:  # only of an infinity the difference is not zero
         raise _infinite(text)
@@ -201,7 +207,8 @@ def _infinite(text: str) -> SocketIOError:
     return SocketIOError(f"{escaped(text)} is not a finite number", "socketio-v5-value-finite")
 
 
-def _refuse_constant(name: str) -> Any:
+def refuse_constant(name: str) -> Any:
+    """Refuse what JSON has no word for."""
     raise _infinite(name)
 
 
@@ -210,8 +217,8 @@ def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
 
     return JSONDecoder(
         object_hook=hook,
-        parse_float=_finite,
-        parse_constant=_refuse_constant,
+        parse_float=finite,
+        parse_constant=refuse_constant,
     ).raw_decode
 
 
@@ -232,7 +239,7 @@ _MANY_DIGITS = Pattern(f"[0-9]{{{MAX_DIGITS + 1},}}")
 _FRACTION = Pattern(r"(?s:.*)(?:\.|[eE][+-]?)")
 
 
-def _check_digits(text: str) -> None:
+def check_digits(text: str) -> None:
     """Refuse JSON text with an integer that is too long; a hook for each would be dear.
 
     It is exact up to the first mistake in the text, where reading stops.
@@ -248,7 +255,7 @@ def _check_digits(text: str) -> None:
             raise SocketIOError(message, "socketio-v5-value-digits")
 
 
-_BLANK = Pattern("[ \t\n\r]*")
+BLANK = Pattern("[ \t\n\r]*")
 LONG = 65536
 
 
@@ -280,10 +287,9 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     """
     length = len(text) - start
     if length > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
-        message = f"arrays and objects are nested deeper than {limits.json_depth}"
-        raise SocketIOError(message, "socketio-v5-value-depth")
+        raise too_deep(limits.json_depth)
     if length > MAX_DIGITS:
-        _check_digits(text)
+        check_digits(text)
     decode = _decode_plain if hook is None else _decoder(hook)
     try:
         if length < LONG:
@@ -294,10 +300,16 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None
     # Some encoders end their text with a newline, which JSON allows.
-    if end != len(text) and not _BLANK.fullmatch(text, end):
+    if end != len(text) and not BLANK.fullmatch(text, end):
         message = f"text after the payload: {escaped(text[end : end + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json")
     return value
+
+
+def too_deep(most: int) -> SocketIOError:
+    """Return the error for a value that is nested too deeply."""
+    message = f"arrays and objects are nested deeper than {most}"
+    return SocketIOError(message, "socketio-v5-value-depth")
 
 
 _STEPS = {ord("["): 1, ord("]"): -1}

@@ -25,6 +25,8 @@ protocol 3.
 
 from __future__ import annotations
 
+from collections import deque
+
 from rawsio.engineio.connection import EngineIOConnection
 from rawsio.engineio.packets import (
     CLOSE,
@@ -146,9 +148,8 @@ class EngineIOClient:
         "_new",
         "_running",
         "_websocket",
+        "_rest",
     )
-
-    reading = True
 
     def __init__(
         self,
@@ -172,6 +173,8 @@ class EngineIOClient:
         self._queue: list[Any] = []
         self._new: list[Exchange] = []
         self._running: dict[str, Exchange] = {}
+        # Packets of an answer that are more than a share.
+        self._rest: deque[str | bytes] | None = None
         self._websocket = False
         if transports[0] == "websocket":
             self.stage = Transport.WEBSOCKET
@@ -198,6 +201,11 @@ class EngineIOClient:
     def transport(self) -> str:
         """``"polling"`` or ``"websocket"``."""
         return "websocket" if self.stage is Transport.WEBSOCKET else "polling"
+
+    @property
+    def reading(self) -> bool:
+        """Whether more input is of use: not while packets of an answer wait for ``tick``."""
+        return self._rest is None
 
     @property
     def closing(self) -> Closing:
@@ -253,7 +261,7 @@ class EngineIOClient:
             self._pause(self.probe)
             return
         # A server that goes on asking and takes no answers is not listened to, until it does.
-        crowded = len(self._queue) >= self._limits.unpolled
+        crowded = len(self._queue) >= self._limits.unpolled or self._rest is not None
         if self.state is State.OPEN and "poll" not in self._running and not crowded:
             self._begin("poll", "GET", "polling")
         if self._queue and self._sid is not None and "post" not in self._running:
@@ -261,7 +269,7 @@ class EngineIOClient:
 
     def _pause(self, probe: Probe) -> None:
         # Nothing begins any more; when nothing runs either, the WebSocket takes over.
-        if "poll" in self._running or "post" in self._running:
+        if "poll" in self._running or "post" in self._running or self._rest is not None:
             return
         probe.send(Upgraded())
         self.stage = Transport.WEBSOCKET
@@ -299,9 +307,17 @@ class EngineIOClient:
             packets = decode_payload(body, self._limits.unpolled)
         except EngineIOError as error:
             return self._over(self.connection.fail(error))
+        self._rest = deque(packets)
+        return self._work_off()
+
+    def _work_off(self) -> list[Any]:
+        """Receive a share of the packets of an answer."""
         events: list[Any] = []
-        for packet in packets:
-            events += self._receive(packet)
+        rest = self._rest if self._rest is not None else deque()
+        for _ in range(min(self._limits.turn_frames, len(rest))):
+            events += self._receive(rest.popleft())
+        if not rest or self.state is State.CLOSED:
+            self._rest = None
         return events
 
     def receive_packet(self, packet: str | bytes) -> list[Any]:
@@ -387,6 +403,8 @@ class EngineIOClient:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
+        if self._rest is not None:
+            return 0.0
         due = self.connection.deadline
         other = self.probe.deadline if self.probe is not None else None
         return due if other is None else other if due is None else min(due, other)
@@ -395,4 +413,4 @@ class EngineIOClient:
         """Tell the time: the heartbeat, and the time-out of a probe."""
         if self.probe is not None and self.probe.tick(now):
             self._drop_probe()
-        return self._over(self.connection.tick(now))
+        return self._work_off() + self._over(self.connection.tick(now))
