@@ -23,7 +23,6 @@ from rawsio.errors import SocketIOError
 from rawsio.lazy import Pattern
 from rawsio.socketio.packets import Ack, Event, event_args
 from rawsio.socketio.values import (
-    LONG,
     HasBinary,
     Unsendable,
     decode_value,
@@ -76,7 +75,7 @@ class Fused:
         if packet.__class__ is not str or not self._open() or not self._protocol.passes("/"):
             return False
         head = _HEAD.match(packet)
-        if head is None or len(packet) >= LONG:
+        if head is None or len(packet) >= self._limits.turn_bytes:
             return False
         kind, digits = head.groups()
         limits, peer = self._limits, self._peer

@@ -307,20 +307,33 @@ class Client(Listening):
         self._over(session, "timeout", f"no answer within {self.options.timeout} s")
 
     def _take(self, session: ClientSession, events: list[Any]) -> None:
-        for event in events:
-            kind = event.__class__
-            if kind is Closed or kind is Failed:
-                text = event.reason if kind is Closed else event.message
-                self._over(session, reason_of_end(event), text)
-            elif session is not self._session:
-                continue
-            elif kind is Opened:
-                self._opened(event)
-            else:
-                socket = self.sockets.get(event.namespace)
-                if socket is not None:
-                    socket.take(event)
+        """Handle events of a session, or a share of them: what is left is put back."""
+        if session.waits:
+            session.put_back(events)
+        elif events:
+            rest, end = iter(events), self.host.time() + self.host.limits.turn_time
+            try:
+                for event in rest:
+                    self._handle(session, event)
+                    if self.host.time() >= end:
+                        break
+            finally:
+                session.put_back(list(rest))
         self._wires.touch(session)
+
+    def _handle(self, session: ClientSession, event: Any) -> None:
+        kind = event.__class__
+        if kind is Closed or kind is Failed:
+            text = event.reason if kind is Closed else event.message
+            self._over(session, reason_of_end(event), text)
+        elif session is not self._session:
+            return
+        elif kind is Opened:
+            self._opened(event)
+        else:
+            socket = self.sockets.get(event.namespace)
+            if socket is not None:
+                socket.take(event)
 
     def _opened(self, opened: Opened) -> None:
         self._stop_timer()

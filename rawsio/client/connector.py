@@ -41,11 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["CLOSED", "ClientRuntime", "Loop", "Connector", "turn_until_done"]
 
 
-_FEW = 4
-"""How many messages of a connection are handled between two looks at the clock."""
-
 _GO_ON = object()
-"""Stands for a message that is read in several turns, among the events that wait for it."""
+"""Stands for the work that a session has left, in front of what came later."""
 
 CLOSED = "the client is closed: make a new one"
 """What whoever uses it still is told."""
@@ -142,7 +139,7 @@ class Connector:
         """Have the session flushed at the end of the turn, and ticked in time."""
         if session.over:
             self._cancel_dialing(session)
-            if not session.stacks:
+            if not session.stacks and session.reading:
                 self._driver.forget(session)
                 return
         self._driver.touch(session)
@@ -212,21 +209,14 @@ class Connector:
 
     def _received(self, stream: TCPStream, events: list[Any]) -> None:
         session, stack = stream.tag
-        end = self.host.time() + self.host.limits.turn_time
-        for at in range(0, len(events), _FEW):
-            few = events[at : at + _FEW]
-            if few[0] is _GO_ON:
-                self._take(session, session.tick(self.host.time()))
-                few = few[1:]
-            if session.reading:
-                self._take(session, session.receive(stack, few))
-                few = []
-            if not session.reading:
-                stack.put_back([_GO_ON, *few, *events[at + _FEW :]])
-                return
-            if at + _FEW < len(events) and self.host.time() >= end:
-                stack.put_back(events[at + _FEW :])
-                return
+        if events[0] is _GO_ON:
+            self._take(session, session.tick(self.host.time()))
+            events = events[1:]
+        if session.reading and events:
+            self._take(session, session.receive(stack, events))
+            events = []
+        if not session.reading:
+            stack.put_back([_GO_ON, *events])
 
     def _lost(self, stream: TCPStream, reason: str) -> None:
         session, stack = stream.tag

@@ -52,7 +52,7 @@ class ClientSession:
 
     __slots__ = (
         *("engine", "protocol", "opened", "broken", "_new_stack", "_broke", "_stacks"),
-        *("_websocket", "_over", "_leaving"),
+        *("_websocket", "_over", "_leaving", "_left"),
         "__weakref__",
     )
 
@@ -75,6 +75,8 @@ class ClientSession:
         self._over = False
         # Why we leave, until what was sent before is on its way.
         self._leaving: str | None = None
+        # Events that were put back.
+        self._left: list[Any] = []
 
     @property
     def over(self) -> bool:
@@ -260,11 +262,24 @@ class ClientSession:
     @property
     def reading(self) -> bool:
         """Whether more is of use: not while a share of what came is still to be worked off."""
+        if self._left:
+            return False
         return self._over or (self.protocol.reading and self.engine.reading)
+
+    @property
+    def waits(self) -> bool:
+        """Whether events were put back: those that come later wait behind them."""
+        return bool(self._left)
+
+    def put_back(self, events: list[Any]) -> None:
+        """Take back events that nobody has seen to; the next ``tick`` gives them again."""
+        self._left += events
 
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
+        if self._left:
+            return 0.0
         below, above = self.engine.deadline, self.protocol.deadline
         if below is None or above is None:
             return above if below is None else below
@@ -272,6 +287,9 @@ class ClientSession:
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time: heartbeats, a probe that takes too long, attachments, what waits."""
+        if self._left:
+            events, self._left = self._left, []
+            return events
         events = self._carry(self.engine.tick(now))
         if self._over:
             return events

@@ -26,7 +26,6 @@ from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
-from rawsio.socketio.values import LONG
 from rawsio.stack import EndOfInput
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal_fields
@@ -63,6 +62,10 @@ class _Asking:
         self.task: Any = None
 
 
+_PATIENCE = 0.1
+"""Seconds for which a long message may pause before another one is read on."""
+
+
 class _Carried:
     """Events of sessions that are still to be handed up, some of them still to be made."""
 
@@ -79,11 +82,6 @@ class _Reading:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-
-
-def _may_be_long(packet: str | bytes) -> bool:
-    """Return whether it may take several turns to read what is whole with this packet."""
-    return packet.__class__ is not str or len(packet) >= LONG
 
 
 def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
@@ -122,6 +120,9 @@ class Router:
         self._asking: dict[ServerStack, _Asking] = {}
         # Seconds of handlers after which the other connections have their turn.
         self._share = registry.limits.turn_time
+        # Whose long message is being read, and until when the others wait for its next step.
+        self._reader: Session | None = None
+        self._reads_until = 0.0
         self._hooked = registry.options.hooked()
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
@@ -150,6 +151,8 @@ class Router:
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""
         if stack.session is not None:
+            if stack.session is self._reader:
+                self._reader, self._reads_until = None, 0.0
             for session, event in self.registry.link_lost(stack, reason, self.clock()):
                 self.on_event(session, event)
         stack.body = stack.request = None
@@ -166,7 +169,7 @@ class Router:
         if session is not None and session.link is stack:
             for event in session.receive(packet):
                 self.on_event(session, event)
-            if _may_be_long(packet):
+            if self._may_be_long(packet):
                 self._wait_for(stack, session)
         else:
             self._carry(stack, self.registry.receive_packet(stack, packet, self.clock()))
@@ -178,7 +181,7 @@ class Router:
         try:
             for session, event in rest:
                 self.on_event(session, event)
-                if event.__class__ is Data and _may_be_long(event.data):
+                if event.__class__ is Data and self._may_be_long(event.data):
                     self._wait_for(stack, session)
                 if self.clock() >= end or stack.waits:
                     break
@@ -192,6 +195,10 @@ class Router:
     def _go_on(self, stack: ServerStack, carried: _Carried) -> None:
         self._carry(stack, carried.events)
 
+    def _may_be_long(self, packet: str | bytes) -> bool:
+        """Return whether it may take several turns to read what is whole with this packet."""
+        return packet.__class__ is not str or len(packet) >= self.registry.limits.turn_bytes
+
     @staticmethod
     def _wait_for(stack: ServerStack, session: Session) -> None:
         """See to it that a message that is being read comes before those behind it."""
@@ -199,8 +206,15 @@ class Router:
             stack.put_back([_Reading(session)])
 
     def _read_on(self, stack: ServerStack, reading: _Reading) -> None:
-        reading.session.user.go_on()
-        self._wait_for(stack, reading.session)
+        session, now = reading.session, self.clock()
+        if self._reader is not session and now < self._reads_until:
+            # One long message after the other: what is half read, the garbage collector goes over.
+            stack.put_back([reading])
+            return
+        session.user.go_on()
+        self._reader = session
+        self._reads_until = 0.0 if session.user.reading else now + _PATIENCE
+        self._wait_for(stack, session)
 
     # HTTP
 

@@ -17,7 +17,7 @@ What else it does by itself:
 - a server answers a CONNECT that the client cancelled with CONNECT_ERROR, because each CONNECT is
   answered exactly once: that is how a client can tell late answers from answers;
 - a server fails a peer that has joined no namespace ``limits.connect_time`` after the first tick;
-- a message of ``LONG`` characters or more is read in steps: one in ``receive``, and one in each
+- a message of ``limits.turn_bytes`` or more is read in steps: one in ``receive``, and one in each
   ``tick``.  Meanwhile ``deadline`` is 0.0 and ``reading`` false, and what comes all the same waits
   behind it.
 
@@ -48,7 +48,7 @@ from .packets import (
     packet_in_steps,
 )
 from .states import DROPPED, RECEIVED, SENT, State
-from .values import LONG, Unsendable, check_attachments, check_depth
+from .values import Unsendable, check_attachments, check_depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class SocketIOConnection:
     def _take(self, unit: str | bytes) -> list[AnyEvent | Closed | Failed]:
         if self._partial is not None:
             return self._attach(self._partial, unit)
-        if len(unit) >= LONG and self._steps is not None:
+        if len(unit) >= self._limits.turn_bytes and self._steps is not None:
             self._kept += len(unit)
             return self._step(self._steps(unit, self._limits))
         return self._took(self._decode(unit, self._limits))
@@ -281,7 +281,7 @@ class SocketIOConnection:
         if not partial.take(unit, self._limits):
             return []
         self._partial = None
-        if partial.long:
+        if partial.is_long(self._limits):
             return self._step(partial.whole_in_steps(self._limits))
         return self._accept(partial.whole(self._limits))
 

@@ -2,12 +2,12 @@
 
 A megabyte of ``[],`` takes the C code of :mod:`json` twenty milliseconds and more, in which nobody
 else is served.  :func:`value_in_steps` is :func:`rawsio.socketio.values.decode_value` as a
-generator, which yields after each :data:`STEP` characters or so.
+generator, which yields after each half of ``limits.turn_bytes`` characters or so.
 
 The C code still reads nearly all of it, in pieces.  Where a piece ends nobody knows without
 reading, so it is guessed: of an array as many items as end before the last comma of the next
-16,384 characters (before the last ``},`` where the items are objects); of a nested value all of it,
-if it is whole within so many.  A guess is right exactly if its text is valid by itself,
+16 KB (before the last ``},`` where the items are objects); of a nested value all of it, if it is
+whole within so many.  A guess is right exactly if its text is valid by itself,
 and then it means the same as in its place.  A wrong guess costs the reading of a piece.  So there
 is a *credit*: what was read adds to it and what was read in vain is taken from it, and without
 credit the next level is opened in Python.  All guesses together cost no more than the reading.
@@ -20,7 +20,16 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from rawsio.errors import SocketIOError, escaped
 
-from .values import BLANK, check_digits, finite, nesting, refuse_constant, too_deep, undisturbed
+from .values import (
+    BLANK,
+    check_containers,
+    check_digits,
+    finite,
+    nesting,
+    refuse_constant,
+    too_deep,
+    undisturbed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +41,7 @@ if TYPE_CHECKING:
     Hook = Callable[[dict[str, Any]], Any]
     Scan = Callable[[str, int], tuple[Any, int]]
 
-__all__ = ["STEP", "value_in_steps"]
-
-STEP = 32_768
-"""Characters that are read between two yields: one to three milliseconds."""
-
-_PIECE = STEP // 2
-"""The longest piece that is guessed."""
+__all__ = ["value_in_steps"]
 
 _TOKENS = 2000
 """Values that are read in Python between two yields."""
@@ -74,10 +77,11 @@ def value_in_steps(
     ...         next(steps)
     ... except StopIteration as done:
     ...     len(done.value), count
-    (50001, 7)
+    (50001, 6)
     """
+    check_containers(text, limits)
     check_digits(text)
-    reader = _Reader(text, start, limits.json_depth, hook)
+    reader = _Reader(text, start, limits, hook)
     try:
         while not undisturbed(reader.step):
             yield
@@ -96,26 +100,28 @@ class _Reader:
 
     __slots__ = (
         *("at", "value", "_text", "_depth", "_hook", "_scan", "_scan_hooked"),
-        *("_open", "_keys", "_credit", "_apart"),
+        *("_open", "_keys", "_piece", "_most", "_credit", "_apart"),
     )
 
-    def __init__(self, text: str, start: int, depth: int, hook: Hook | None) -> None:
+    def __init__(self, text: str, start: int, limits: Limits, hook: Hook | None) -> None:
         self.at = start
         self.value: Any = None
         self._text = text
-        self._depth = depth
+        self._depth = limits.json_depth
         self._hook = hook
         self._scan = _scanner(None)
         self._scan_hooked = self._scan if hook is None else _scanner(hook)
         # The containers that are open, and for each the key that waits for its value.
         self._open: list[Any] = []
         self._keys: list[str] = []
-        self._credit = 8 * _PIECE
+        # The longest piece that is guessed, and what may be read in vain.
+        self._piece = limits.turn_bytes // 4
+        self._most = self._credit = 8 * self._piece
         self._apart = 0
 
     def step(self) -> bool:
         """Read on; return whether the value is whole.  Raises what the JSON library raises."""
-        end, tokens = self.at + STEP, 0
+        end, tokens = self.at + 2 * self._piece, 0
         while self.at < end and tokens < _TOKENS:
             credit = self._credit
             if self._read():
@@ -126,7 +132,7 @@ class _Reader:
     def _read(self) -> bool:
         """Read a value, or several items of an array; return whether nothing is open then."""
         text = self._text
-        at = self._skip(self.at)
+        at = self._skip(self.at) if self._open else self.at
         first = text[at]
         if self._open and self._open[-1].__class__ is list and self._credit > 0:
             if self._apart:
@@ -143,7 +149,7 @@ class _Reader:
             value, end = scanstring(text, at + 1, True)
         else:
             value, end = self._scan(text, at)
-        self._credit = min(self._credit + end - at, 8 * _PIECE)
+        self._credit = min(self._credit + end - at, self._most)
         return self._put(value, end)
 
     # Guesses
@@ -151,7 +157,7 @@ class _Reader:
     def _items(self, at: int, first: str) -> int:
         """Read as many items as are whole in a piece; return where they end, or 0."""
         mark = _ENDS.get(first, ",")
-        cut = self._text.rfind(mark, at, at + _PIECE)
+        cut = self._text.rfind(mark, at, at + self._piece)
         if cut < 0:
             return 0
         piece = f"[{self._text[at : cut + len(mark) - 1]}]"
@@ -164,7 +170,7 @@ class _Reader:
 
     def _whole(self, at: int) -> tuple[Any, int] | None:
         """Read a container that is whole in a piece; return it, and where it ends."""
-        found = self._guess(self._text[at : at + _PIECE], len(self._open))
+        found = self._guess(self._text[at : at + self._piece], len(self._open))
         return None if found is None else (found[0], at + found[1])
 
     def _guess(self, piece: str, depth: int) -> tuple[Any, int] | None:
@@ -173,7 +179,7 @@ class _Reader:
         except (*_WRONG, SocketIOError):  # if it is one, it is found when its turn comes
             self._credit -= len(piece)
             return None
-        self._credit = min(self._credit + end, 8 * _PIECE)
+        self._credit = min(self._credit + end, self._most)
         read = piece[:end]
         most = self._depth - depth
         if len(read) > most and nesting(read, most) > most:

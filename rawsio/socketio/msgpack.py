@@ -35,7 +35,7 @@ from rawsio.errors import SocketIOError, escaped
 from rawsio.limits import DEFAULT
 
 from .packets import MISSING, build_packet, take_apart, too_long
-from .values import LONG, Unsendable, undisturbed
+from .values import LONG, Unsendable, too_many, undisturbed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class MsgpackParser:
         """
         if isinstance(message, str):
             raise _not_binary()
-        return _packet_of(unpack(message, limits.json_depth + 1), len(message), limits)
+        return _packet_of(
+            unpack(message, limits.json_depth + 1, limits.containers), len(message), limits
+        )
 
     def decode_in_steps(
         self, message: str | bytes, limits: Limits
@@ -101,7 +103,9 @@ class MsgpackParser:
         """Do what :meth:`decode` does, in steps."""
         if isinstance(message, str):
             raise _not_binary()
-        fields = yield from unpack_in_steps(message, limits.json_depth + 1)
+        fields = yield from unpack_in_steps(
+            message, limits.json_depth + 1, limits.containers, limits.turn_bytes // 16
+        )
         return _packet_of(fields, len(message), limits)
 
 
@@ -266,7 +270,10 @@ def _key(key: Any) -> str:
 
 # In
 
-_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+_NOT_SIMPLE = object()
+_SIMPLE = [*range(128), *[_NOT_SIMPLE] * 96, *range(-32, 0)]
+"""The values of those bytes that are all of a value."""
+_SIMPLE[0xA0], _SIMPLE[0xC0], _SIMPLE[0xC2], _SIMPLE[0xC3] = "", None, False, True
 _NUMBERS = {
     0xCA: Struct(">f"),
     0xCB: Struct(">d"),
@@ -286,8 +293,12 @@ _DEEPEST = 1000
 """No limit goes beyond: the standard library's JSON reads no deeper, either."""
 
 
-def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
+def unpack(
+    data: bytes, depth: int = DEFAULT.json_depth, containers: int = DEFAULT.containers
+) -> Any:
     r"""Return the one value that ``data`` is, at most ``depth`` arrays and maps deep.
+
+    It has at most ``containers`` of them.
 
     Raises:
         SocketIOError: it is not MessagePack as this module writes it.
@@ -295,7 +306,7 @@ def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
     >>> unpack(b"\x82\xa1a\x93\x01\xff\xc0\xa1b\xd4\x00\x00")
     {'a': [1, -1, None]}
     """
-    steps = unpack_in_steps(data, depth)
+    steps = unpack_in_steps(data, depth, containers)
     try:
         while True:
             next(steps)
@@ -303,9 +314,11 @@ def unpack(data: bytes, depth: int = DEFAULT.json_depth) -> Any:
         return done.value
 
 
-def unpack_in_steps(data: bytes, depth: int) -> Generator[None, None, Any]:
-    """Do what :func:`unpack` does in steps of about a millisecond each."""
-    reader, long = _read(data, min(depth, _DEEPEST)), len(data) >= LONG
+def unpack_in_steps(
+    data: bytes, depth: int, containers: int, step: int = 4096
+) -> Generator[None, None, Any]:
+    """Do what :func:`unpack` does in steps of so many values, or ends of containers."""
+    reader, long = _read(data, min(depth, _DEEPEST), containers, step), len(data) >= LONG
     try:
         while (found := undisturbed(next, reader) if long else next(reader)) is None:
             yield
@@ -319,7 +332,9 @@ def unpack_in_steps(data: bytes, depth: int) -> Generator[None, None, Any]:
     return value
 
 
-def _read(data: bytes, depth: int) -> Generator[tuple[Any, int] | None, None, None]:
+def _read(
+    data: bytes, depth: int, containers: int, step: int
+) -> Generator[tuple[Any, int] | None, None, None]:
     """Give the first value in ``data``, and where it ends; before that ``None`` after each step.
 
     One loop for all levels: ``items`` are those of the container in work, of which ``left`` are to
@@ -327,9 +342,9 @@ def _read(data: bytes, depth: int) -> Generator[tuple[Any, int] | None, None, No
     """
     above: list[tuple[list[Any], int, bool]] = []
     items: list[Any] = []
-    at, left, keyed, undefined = 0, 1, False, False
+    at, left, keyed, undefined, count, end = 0, 1, False, False, 0, len(data)
     while True:
-        for _ in _STEP:
+        for _ in range(step):
             if not left:
                 if not above:
                     yield items[0], at
@@ -341,13 +356,14 @@ def _read(data: bytes, depth: int) -> Generator[tuple[Any, int] | None, None, No
             left -= 1
             prefix = data[at]
             at += 1
-            if prefix < 0x80:
-                items.append(prefix)
-            elif prefix >= 0xE0:
-                items.append(prefix - 256)
+            simple = _SIMPLE[prefix]
+            if simple is not _NOT_SIMPLE:
+                items.append(simple)
             elif 0xA0 <= prefix < 0xC0:
                 start, at = at, at + (prefix & 31)
-                items.append(str(_piece(data, start, prefix & 31), "utf-8"))
+                if at > end:
+                    raise IndexError
+                items.append(str(data[start:at], "utf-8"))
             elif 0xC0 <= prefix < 0xDC:
                 value, at = _other(data, prefix, at)
                 undefined = undefined or value is UNDEFINED
@@ -356,18 +372,15 @@ def _read(data: bytes, depth: int) -> Generator[tuple[Any, int] | None, None, No
                 maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
                 if prefix >= 0xDC:
                     size, at = _length(data, 1 + (prefix & 1), at)
-                if len(above) >= depth:
-                    raise _too_deep()
+                count += 1
+                if len(above) >= depth or count > containers:
+                    raise _too_deep() if count <= containers else too_many(containers)
                 if size:
                     above.append((items, left, keyed))
                     items, left, keyed = [], size << maps, maps
                 else:
                     items.append({} if maps else [])
         yield None
-
-
-_STEP = range(4096)
-"""How many values, and ends of containers, are a step."""
 
 
 def _without_undefined(items: list[Any], *, keyed: bool) -> list[Any]:
@@ -401,8 +414,6 @@ _KEYS = {str, int}
 
 def _other(data: bytes, prefix: int, at: int) -> tuple[Any, int]:
     """Return the value that is neither short nor a container, and where it ends."""
-    if prefix in _CONSTANTS:
-        return _CONSTANTS[prefix], at
     if prefix in _NUMBERS:
         form = _NUMBERS[prefix]
         (value,) = form.unpack_from(data, at)

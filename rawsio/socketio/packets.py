@@ -33,7 +33,6 @@ from rawsio.layer import record
 from rawsio.lazy import Pattern
 
 from .values import (
-    LONG,
     HasBinary,
     Unsendable,
     check_placeholders,
@@ -268,10 +267,9 @@ class Partial:
         """How long the text and the attachments so far are."""
         return len(self._text) + self.size
 
-    @property
-    def long(self) -> bool:
-        """Whether the text is long enough to be read in steps."""
-        return len(self._text) >= LONG
+    def is_long(self, limits: Limits) -> bool:
+        """Return whether the text is long enough to be read in steps."""
+        return len(self._text) >= limits.turn_bytes
 
     def add(self, attachment: bytes, limits: Limits) -> Event | Ack | None:
         """Take the next attachment; return the packet when it was the last.
@@ -328,7 +326,7 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
 def packet_in_steps(
     message: str | bytes, limits: Limits
 ) -> Generator[None, None, AnyEvent | Partial]:
-    """Do what :func:`decode_packet` does in steps, for a message of ``LONG`` characters or more."""
+    """Do what :func:`decode_packet` does in steps: for ``limits.turn_bytes`` or more."""
     from .long_values import value_in_steps
 
     head = _read_head(message, limits)

@@ -62,7 +62,9 @@ __all__ = [
     "too_deep",
     "undisturbed",
     "BLANK",
+    "check_containers",
     "check_digits",
+    "too_many",
 ]
 
 MAX_DIGITS = 4300
@@ -288,6 +290,8 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
     length = len(text) - start
     if length > limits.json_depth and nesting(text, limits.json_depth) > limits.json_depth:
         raise too_deep(limits.json_depth)
+    if length > limits.containers:
+        check_containers(text, limits)
     if length > MAX_DIGITS:
         check_digits(text)
     decode = _decode_plain if hook is None else _decoder(hook)
@@ -304,6 +308,21 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
         message = f"text after the payload: {escaped(text[end : end + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json")
     return value
+
+
+def check_containers(text: str, limits: Limits) -> None:
+    """Refuse JSON text with more than ``limits.containers`` arrays and objects."""
+    most = limits.containers
+    if text.count("[") + text.count("{") > most:
+        outside = _outside_of_strings(text)
+        if sum(piece.count("[") + piece.count("{") for piece in outside) > most:
+            raise too_many(most)
+
+
+def too_many(most: int) -> SocketIOError:
+    """Return the error for a value that has too many parts."""
+    message = f"a packet with more than {most} arrays and objects (Limits.containers)"
+    return SocketIOError(message, "socketio-v5-limit-containers")
 
 
 def too_deep(most: int) -> SocketIOError:

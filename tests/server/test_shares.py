@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
 from rawsio import Server
-from rawsio.limits import DEFAULT
+from rawsio.app.multiplexer import Multiplexer
+from rawsio.limits import DEFAULT, Limits
 from rawsio.net.memory import Wire
 from rawsio.testing import TestKit
 from tests.net.test_turns import frame, websocket
@@ -171,3 +173,163 @@ def test_a_connection_that_ends_meanwhile_ends_behind_its_last_event(end: str) -
         assert slow.calls == list(range(30))
         assert ends == [30]
         assert len(slow.io.sockets) == 1
+
+
+# Long messages
+
+LONG = '42["long",' + "[1]," * 60_000 + "0]"
+
+
+def long_frame(text: str) -> bytes:
+    return b"\x81\xff" + len(text).to_bytes(8, "big") + b"\0\0\0\0" + text.encode()
+
+
+class Heard:
+    """A server that notes the names of events, and in which turn they came."""
+
+    def __init__(self, **options: Any) -> None:
+        self.io = Server(**options)
+        self.names: list[str] = []
+        for name in ("long", "next", "e"):
+            self.io.on(name, lambda _socket, *_values, name=name: self.names.append(name) or "ok")
+        self.kit = TestKit(self.io)
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kit.close()
+
+
+def deliver(wire: Wire, kit: TestKit, data: bytes) -> None:
+    while data:
+        data = data[wire.send(data) :]
+        kit.loop.step(0)
+
+
+@pytest.mark.rule("layers-turn-long")
+@pytest.mark.parametrize("flooders", [1, 8])
+def test_a_quiet_client_is_answered_in_each_turn_beside_long_messages(flooders: int) -> None:
+    with Heard() as heard:
+        quiet = websocket(heard.kit)
+        heard.kit.advance(1.0)
+        wires = [websocket(heard.kit) for _ in range(flooders)]
+        for wire in wires:
+            deliver(wire, heard.kit, long_frame(LONG) + frame('42["next"]'))
+        turns = 0
+        while heard.names.count("next") < flooders:
+            quiet.send(frame('421["e"]'))
+            heard.kit.loop.step(0)
+            assert b'431["ok"]' in quiet.recv(65536)
+            turns += 1
+        assert turns > 4
+        assert [name for name in heard.names if name != "e"] == ["long", "next"] * flooders
+
+
+@pytest.mark.rule("layers-turn-long")
+def test_long_messages_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[Any] = []
+    plain = Multiplexer.go_on
+
+    def go_on(peer: Multiplexer) -> None:
+        steps.append(peer)
+        plain(peer)
+
+    monkeypatch.setattr(Multiplexer, "go_on", go_on)
+    with Heard() as heard:
+        wires = [websocket(heard.kit) for _ in range(3)]
+        for wire in wires:
+            deliver(wire, heard.kit, long_frame(LONG))
+        heard.kit.run()
+        assert heard.names == ["long"] * 3
+    changes = sum(one is not other for one, other in itertools.pairwise(steps))
+    assert (len(set(steps)), changes) == (3, 2)
+
+
+@pytest.mark.rule("layers-turn-long")
+def test_a_client_that_goes_in_the_middle_of_a_long_message_holds_up_no_other() -> None:
+    with Heard() as heard:
+        gone, other = websocket(heard.kit), websocket(heard.kit)
+        deliver(other, heard.kit, long_frame(LONG)[:-100])
+        deliver(gone, heard.kit, long_frame(LONG))
+        deliver(other, heard.kit, long_frame(LONG)[-100:])
+        assert heard.names == []
+        next(iter(heard.io.sockets.values())).disconnect(close=True)
+        heard.kit.run()
+        assert heard.names == ["long"]
+        assert heard.kit.board.now < 1001.0
+
+
+@pytest.mark.rule("layers-turn-long")
+def test_a_post_is_answered_when_its_long_packet_has_been_handled() -> None:
+    with Heard() as heard:
+        slow = Slow.polling
+        wire, sid = slow(heard)  # type: ignore[arg-type]
+        body = f'{LONG}\x1e42["next"]'.encode()
+        deliver(wire, heard.kit, POST % (sid, len(body)) + body)
+        assert heard.names == []
+        heard.kit.run()
+        assert heard.names == ["long", "next"]
+        assert wire.recv(65536).endswith(b"ok")
+
+
+@pytest.mark.rule("layers-turn-long")
+def test_long_packets_that_waited_for_a_poll_are_handled_in_their_order() -> None:
+    limits = Limits(unpolled_bytes=100, body=2_000_000)
+    with Heard(limits=limits) as heard:
+        heard.io.on("fill", lambda socket: socket.emit("full", "x" * 200))
+        wire, sid = Slow.polling(heard)  # type: ignore[arg-type]
+        body = f'42["fill"]\x1e{LONG}\x1e42["next"]'.encode()
+        deliver(wire, heard.kit, POST % (sid, len(body)) + body)
+        heard.kit.run()
+        assert heard.names == []
+        poll = heard.kit.dial()
+        poll.send(
+            b"GET /socket.io/?EIO=4&transport=polling&sid=" + sid + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+        heard.kit.advance(0.1)
+        assert heard.names == ["long", "next"]
+        assert wire.recv(65536).endswith(b"ok")
+
+
+@pytest.mark.rule("layers-turn-long")
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_a_client_reads_long_messages_in_turns_and_in_their_order(transport: str) -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        client = kit.connect(transports=[transport])
+        names: list[str] = []
+        client.on("long", lambda *_values: names.append("long"))
+        client.on("next", lambda *_values: names.append("next"))
+        io.emit("long", *[[1]] * 60_000)
+        io.emit("next")
+        for _ in range(5):
+            kit.loop.step(0)
+        assert names == []
+        kit.run()
+        assert names == ["long", "next"]
+        assert client.connected
+
+
+@pytest.mark.rule("layers-turn-handlers")
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_a_client_handles_some_events_at_a_time_and_its_timers_go_on(transport: str) -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        client = kit.connect(transports=[transport])
+        calls: list[int] = []
+
+        def work(number: int) -> None:
+            kit.board.now += 0.02
+            calls.append(number)
+
+        client.on("work", work)
+        for number in range(400):
+            io.emit("work", number)
+        longest = 0.0
+        while len(calls) < 400:
+            began = kit.board.now
+            kit.loop.step(0)
+            longest = max(longest, kit.board.now - began)
+        assert calls == list(range(400))
+        assert longest <= 0.05

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rawsio.layer import Role
+from rawsio.limits import Limits
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.values import Unsendable
 from rawsio.stack import Prepared, prepare
-from tests.laws import Subject, laws_for
+from tests.laws import Subject, laws_for, variant
 
 from .strategies import LIMITS, events, wire
 
 
-def make() -> tuple[SocketIOConnection, SocketIOConnection]:
+def make(limits: Limits = LIMITS) -> tuple[SocketIOConnection, SocketIOConnection]:
     """Return a client and a server that have joined ``/``; other namespaces are up to the test."""
-    client = SocketIOConnection(Role.CLIENT, LIMITS)
-    server = SocketIOConnection(Role.SERVER, LIMITS)
+    client = SocketIOConnection(Role.CLIENT, limits)
+    server = SocketIOConnection(Role.SERVER, limits)
     client.send(Connect("/", {"token": 1}))
     for unit in client.data_to_send():
         server.receive(unit)
@@ -44,18 +46,23 @@ def try_prepare(event: Any) -> Prepared | None:
         return None
 
 
-TestLaws = laws_for(
-    Subject(
-        make=make,
-        events=events,
-        wire=wire,
-        bytewise=False,
-        react=react,
-        buffered=lambda layer: layer.buffered,
-        bound=LIMITS.attachment_bytes,
-        flatten=flatten,
-        prepare=try_prepare,
-        max_tick=0.5,
-        steps=15,
-    )
+SUBJECT = Subject(
+    make=make,
+    events=events,
+    wire=wire,
+    bytewise=False,
+    react=react,
+    buffered=lambda layer: layer.buffered,
+    bound=LIMITS.attachment_bytes,
+    flatten=flatten,
+    prepare=try_prepare,
+    max_tick=0.5,
+    steps=15,
 )
+TestLaws = laws_for(SUBJECT)
+
+IN_STEPS = LIMITS.but(turn_bytes=32)
+"""The beginning of a namespace is shorter than that, nearly everything else is read in steps."""
+
+
+TestLawsInSteps = variant(replace(SUBJECT, make=lambda: make(IN_STEPS)))
