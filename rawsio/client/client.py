@@ -308,17 +308,14 @@ class Client(Listening):
 
     def _take(self, session: ClientSession, events: list[Any]) -> None:
         """Handle events of a session, or a share of them: what is left is put back."""
-        if session.waits:
-            session.put_back(events)
-        elif events:
-            rest, end = iter(events), self.host.time() + self.host.limits.turn_time
-            try:
-                for event in rest:
-                    self._handle(session, event)
-                    if self.host.time() >= end:
-                        break
-            finally:
-                session.put_back(list(rest))
+        rest, end = iter(events), self.host.time() + self.host.limits.turn_time
+        try:
+            for event in () if session.waits else rest:
+                self._handle(session, event)
+                if self.host.time() >= end:
+                    break
+        finally:
+            session.put_back(list(rest))
         self._wires.touch(session)
 
     def _handle(self, session: ClientSession, event: Any) -> None:

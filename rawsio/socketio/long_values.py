@@ -77,7 +77,7 @@ def value_in_steps(
     ...         next(steps)
     ... except StopIteration as done:
     ...     len(done.value), count
-    (50001, 6)
+    (50001, 7)
     """
     check_containers(text, limits)
     check_digits(text)

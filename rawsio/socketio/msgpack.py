@@ -29,6 +29,7 @@ write it, clients cannot read it, so it is never written here.
 from __future__ import annotations
 
 import struct
+from itertools import cycle
 from struct import Struct
 
 from rawsio.errors import SocketIOError, escaped
@@ -342,45 +343,40 @@ def _read(
     """
     above: list[tuple[list[Any], int, bool]] = []
     items: list[Any] = []
-    at, left, keyed, undefined, count, end = 0, 1, False, False, 0, len(data)
-    while True:
-        for _ in range(step):
-            if not left:
-                if not above:
-                    yield items[0], at
-                whole = _without_undefined(items, keyed=keyed) if undefined else items
-                done = _map(whole) if keyed else whole
-                items, left, keyed = above.pop()
-                items.append(done)
-                continue
-            left -= 1
-            prefix = data[at]
-            at += 1
-            simple = _SIMPLE[prefix]
-            if simple is not _NOT_SIMPLE:
-                items.append(simple)
-            elif 0xA0 <= prefix < 0xC0:
-                start, at = at, at + (prefix & 31)
-                if at > end:
-                    raise IndexError
-                items.append(str(data[start:at], "utf-8"))
-            elif 0xC0 <= prefix < 0xDC:
-                value, at = _other(data, prefix, at)
-                undefined = undefined or value is UNDEFINED
-                items.append(value)
+    at, left, keyed, undefined = 0, 1, False, False
+    for pause in cycle(bytes(step) + b"\1"):
+        if pause:
+            yield None
+        if not left:
+            if not above:
+                yield items[0], at
+            whole = _without_undefined(items, keyed=keyed) if undefined else items
+            done = _map(whole) if keyed else whole
+            items, left, keyed = above.pop()
+            items.append(done)
+            continue
+        left, prefix, at = left - 1, data[at], at + 1
+        if (simple := _SIMPLE[prefix]) is not _NOT_SIMPLE:
+            items.append(simple)
+        elif 0xA0 <= prefix < 0xC0:
+            items.append(str(_piece(data, at, prefix & 31), "utf-8"))
+            at += prefix & 31
+        elif 0xC0 <= prefix < 0xDC:
+            simple, at = _other(data, prefix, at)
+            undefined = undefined or simple is UNDEFINED
+            items.append(simple)
+        else:
+            maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
+            if prefix >= 0xDC:
+                size, at = _length(data, 1 + (prefix & 1), at)
+            containers -= 1
+            if containers < 0 or len(above) >= depth:
+                raise _too_much(containers)
+            if size:
+                above.append((items, left, keyed))
+                items, left, keyed = [], size << maps, maps
             else:
-                maps, size = prefix < 0x90 or prefix >= 0xDE, prefix & 15
-                if prefix >= 0xDC:
-                    size, at = _length(data, 1 + (prefix & 1), at)
-                count += 1
-                if len(above) >= depth or count > containers:
-                    raise _too_deep() if count <= containers else too_many(containers)
-                if size:
-                    above.append((items, left, keyed))
-                    items, left, keyed = [], size << maps, maps
-                else:
-                    items.append({} if maps else [])
-        yield None
+                items.append({} if maps else [])
 
 
 def _without_undefined(items: list[Any], *, keyed: bool) -> list[Any]:
@@ -441,7 +437,9 @@ def _piece(data: bytes, at: int, size: int) -> bytes:
     return data[at : at + size]
 
 
-def _too_deep() -> SocketIOError:
+def _too_much(left: int) -> SocketIOError:
+    if left < 0:
+        return too_many()
     return SocketIOError("arrays and maps are nested too deeply", "socketio-v5-value-depth")
 
 

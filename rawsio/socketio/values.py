@@ -316,12 +316,12 @@ def check_containers(text: str, limits: Limits) -> None:
     if text.count("[") + text.count("{") > most:
         outside = _outside_of_strings(text)
         if sum(piece.count("[") + piece.count("{") for piece in outside) > most:
-            raise too_many(most)
+            raise too_many()
 
 
-def too_many(most: int) -> SocketIOError:
+def too_many() -> SocketIOError:
     """Return the error for a value that has too many parts."""
-    message = f"a packet with more than {most} arrays and objects (Limits.containers)"
+    message = "a packet with more arrays and objects than Limits(containers=...) has"
     return SocketIOError(message, "socketio-v5-limit-containers")
 
 

@@ -129,7 +129,7 @@ def test_what_is_read_in_vain_is_no_more_than_what_is_read() -> None:
 def test_a_packet_has_so_many_arrays_and_objects_and_those_in_strings_are_none(read: Any) -> None:
     limits = Limits(containers=5)
     assert read('["[[[[{{{{",[],{},[{}]]', 0, limits) == ["[[[[{{{{", [], {}, [{}]]
-    with pytest.raises(SocketIOError, match=r"Limits\.containers"):
+    with pytest.raises(SocketIOError, match="containers"):
         read('["[[[[{{{{",[],{},[{}],[]]', 0, limits)
 
 
@@ -139,7 +139,7 @@ def test_a_packet_in_messagepack_has_so_many_arrays_and_maps() -> None:
     (fits,) = parser.encode(Event("/", ["e", [[], [], {}, {}]]))
     (more,) = parser.encode(Event("/", ["e", [[], [], {}, {}, []]]))
     assert parser.decode(fits, limits.but(containers=7)) == Event("/", ["e", [[], [], {}, {}]])
-    with pytest.raises(SocketIOError, match=r"Limits\.containers"):
+    with pytest.raises(SocketIOError, match="containers"):
         parser.decode(more, limits)
 
 
