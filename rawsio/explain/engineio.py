@@ -158,7 +158,7 @@ class Session:
             below = self._inner.explain(data)
             if self._inner.packet is not None:
                 self._found.append(self._inner.packet)
-            if not isinstance(data, bytes):
+            if not isinstance(data, bytes) or below.name.startswith("Socket.IO"):
                 tree.value = f"message: {below.value}"
             elif below.meaning:
                 tree.value += f", {below.meaning}"

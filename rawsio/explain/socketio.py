@@ -8,8 +8,9 @@ it; a mistake is put on the part that its rule is about.
 from __future__ import annotations
 
 from rawsio.errors import SocketIOError
+from rawsio.lazy import Pattern
 from rawsio.limits import DEFAULT
-from rawsio.socketio.msgpack import MsgpackParser, unpack
+from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import (
     HEAD,
     Ack,
@@ -20,18 +21,18 @@ from rawsio.socketio.packets import (
     decode_packet,
 )
 
-from .fields import Field, blame, moved, rest, shown
-from .json_tree import explain_json, json_fields
+from .fields import Field, blame, rest, shown
+from .json_tree import json_fields
+from .msgpack import msgpack_field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
 
-__all__ = ["Packets", "explain_msgpack", "explain_socketio", "summary"]
+__all__ = ["Packets", "explain_msgpack", "explain_socketio", "looks_packed", "summary"]
 
 _TYPES = {
     "0": ("CONNECT", "joins a namespace, or says that it is joined"),
@@ -51,6 +52,8 @@ _PAYLOAD_RULES = {
     "5": "socketio-v5-event-array",
     "6": "socketio-v5-ack-array",
 }
+# A map whose first members have the names of the parts of a packet.
+_PACKED = Pattern(rb"(?s)[\x82-\x8f](?:\xa4type[\x00-\x06]|\xa4data|\xa3nsp[\xa1-\xbf]/|\xa2id)")
 _ABOUT = {
     "socketio-v5-format-type": "type",
     "socketio-v5-binary-count": "attachments",
@@ -94,7 +97,7 @@ class Packets:
     def explain(self, message: str | bytes) -> Field:
         """Return the tree of the next message."""
         self.packet = None
-        if self._msgpack and isinstance(message, bytes):
+        if isinstance(message, bytes) and (self._msgpack or self._looks_packed(message)):
             return self._packed(message)
         if self._partial is not None:
             return self._attached(self._partial, message)
@@ -132,6 +135,9 @@ class Packets:
         self._partial, self.packet = None, whole
         field.meaning = f"the last of {summary(whole)}"
         return field
+
+    def _looks_packed(self, message: bytes) -> bool:
+        return self._partial is None and looks_packed(message)
 
     def _packed(self, message: bytes) -> Field:
         field = explain_msgpack(message, limits=self._limits)
@@ -214,31 +220,34 @@ def _broken(message: str | bytes, data: bytes, error: SocketIOError) -> Field:
     return tree
 
 
+def looks_packed(message: bytes) -> bool:
+    r"""Say whether a binary message, that no packet waits for, is a packet in MessagePack.
+
+    >>> looks_packed(b"\x83\xa4type\x02\xa3nsp\xa1/"), looks_packed(b"\x89PNG")
+    (True, False)
+    """
+    return _PACKED.match(message) is not None
+
+
 def explain_msgpack(data: bytes, *, limits: Limits = DEFAULT) -> Field:
     r"""Return the tree of a packet in MessagePack.
 
-    The places of its values are not shown, only what they are, as JSON would have it.
+    Its values stand where their bytes do (:mod:`rawsio.explain.msgpack`).
 
     >>> explain_msgpack(b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa2hi").value
     'EVENT "hi" in /'
     """
     data = bytes(data)
-    tree = Field(0, len(data), "Socket.IO packet in MessagePack", "", "", "", [], data)
+    value = msgpack_field(data)
+    fields = value.fields if "map" in value.name else [value]
+    fields += rest(value.end, len(data), "behind the value")
+    for field in fields:
+        if field.name == "type" and field.value in _TYPES:
+            field.meaning, field.rule = ": ".join(_TYPES[field.value]), "socketio-v5-format-type"
+    tree = Field(0, len(data), "Socket.IO packet in MessagePack", "", "", "", fields, data)
     tree.rule = "socketio-v5-msgpack-form"
     try:
         tree.value = summary(MsgpackParser().decode(data, limits))
-        value = unpack(data, limits.json_depth + 1)
     except SocketIOError as error:
         return blame(tree, error)
-    tree.fields = [_as_json(value, len(data))]
     return tree
-
-
-def _as_json(value: Any, size: int) -> Field:
-    import json
-
-    text = json.dumps(value, ensure_ascii=False, default=lambda part: f"{len(part)} bytes")
-    below = explain_json(text)
-    below.name, below.meaning = "fields", "written as JSON"
-    return moved(Field(0, size, below.name, below.value, below.meaning, "", below.fields,
-                       below.data), 0)  # fmt: skip

@@ -8,6 +8,7 @@ module         what it holds
 ``har``        the sink for browsers' tools: HTTP exchanges and WebSocket messages
 ``jsonl``      the sink for scripts: a JSON object a message
 ``secrets``    what is replaced in a recording
+``cleaning``   messages with their secrets replaced, explained anew: what functions and pages get
 ``badness``    a bad network: delay, rate, small pieces, cuts, resets, stalls
 ``page``       the page that shows it all, live
 ``proxy``      :class:`Proxy`: passes bytes on exactly, and records a copy

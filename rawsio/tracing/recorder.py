@@ -17,6 +17,7 @@ from rawsio.net.clock import wall
 from rawsio.net.output import MOST, Output
 
 from . import pcapng
+from .cleaning import Cleaner
 from .har import Exchanges, Har
 from .inside import Inside
 from .jsonl import line
@@ -41,7 +42,8 @@ CONVERSATION_BYTES = 1_000_000_000
 class Recorder:
     r"""Records connections; ``where`` are paths and functions.
 
-    Without ``secrets`` credentials and session ids are replaced (:mod:`rawsio.tracing.secrets`).
+    Without ``secrets`` credentials and session ids are replaced (:mod:`rawsio.tracing.secrets`), in
+    files and in what functions get.
     ``clock`` gives seconds since 1970; ``say(text)`` hears, once, that a disk is full; ``most`` is
     the size at which a file is full.
 
@@ -66,6 +68,7 @@ class Recorder:
         self.connections = 0
         """How many connections there were."""
         self._say = say if say is not None else _logged
+        self._cleaner = None if secrets else Cleaner()
         self._hearers: list[Hearer] = []
         self.packets: Output | None = None
         self.har: Har | None = None
@@ -115,6 +118,8 @@ class Recorder:
         """Give a message to whoever wants messages."""
         if self._lines is not None:
             self._lines.write(line(number, item, secrets=self.secrets))
+        if self._hearers and self._cleaner is not None:
+            item = self._cleaner.clean(number, item)
         for hearer in self._hearers:
             hearer(number, item)
 
@@ -125,6 +130,8 @@ class Recorder:
     def forget(self, tap: Tap) -> None:
         """A connection is over."""
         self._open.pop(tap, None)
+        if self._cleaner is not None:
+            self._cleaner.forget(tap.number)
 
     def close(self) -> None:
         """End what is still recorded, and complete the files."""

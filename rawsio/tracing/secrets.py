@@ -3,7 +3,7 @@ r"""What is replaced in a recording: who may log in with it may not read it ther
 * The values of ``Authorization``, ``Proxy-Authorization``, ``Cookie`` and ``Set-Cookie``.
 * Session ids, in queries and in handshakes: whoever knows one may post into the session.
 * The strings and numbers in the payload of a Socket.IO CONNECT (``auth``), and the id of the
-  session that its answer tells.
+  session that its answer tells; in MessagePack, too.
 
 Bytes are replaced by as many asterisks (digits by zeros), so lengths and offsets stay.  A message
 that came masked or compressed is written anew: as one frame, uncompressed.
@@ -11,8 +11,11 @@ that came masked or compressed is written anew: as one frame, uncompressed.
 
 from __future__ import annotations
 
-from rawsio.explain.fields import Field
-from rawsio.http.messages import Request
+from binascii import Error, a2b_base64, b2a_base64
+
+from rawsio.explain.fields import Field, walk
+from rawsio.explain.msgpack import msgpack_field
+from rawsio.explain.socketio import looks_packed
 from rawsio.layer import Role
 from rawsio.lazy import Pattern
 from rawsio.websocket.frames import BINARY, TEXT, encode_frame
@@ -28,11 +31,20 @@ __all__ = ["hidden", "hidden_content", "hidden_head", "hidden_target"]
 FIELDS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 """Header fields whose values are secrets."""
 
+# The value of a field goes on in lines that begin with white space, in heads that are refused.
+_CREDENTIALS = Pattern(
+    rb"(?im)^((?:proxy-)?authorization[ \t]*:|(?:set-)?cookie[ \t]*:)"
+    rb"([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
+)
+_SID_IN_LINE = Pattern(rb"([?&]sid=)([^&# \r\n]*)")
 _SID = Pattern(r"([?&]sid=)([^&#]*)")
 _OPEN_SID = Pattern(rb'("(?:sid|pid)"[ ]*:[ ]*")([^"]*)')
 # A CONNECT with a payload: on a WebSocket or in a body, behind a separator or a length.
 _CONNECT = Pattern(rb"(?:^|\x1e|[0-9]:|\xff)40(?:/[^,{]*,)?\{")
 _VALUE = Pattern(rb'"(?:[^"\\]|\\.)*"|[0-9]+')
+_BASE64 = Pattern(rb"((?:^|\x1e|[0-9]:)b4?)([A-Za-z0-9+/]+={0,2})(?=\x1e|\Z)")
+_HEADS = {"8": 1, "16": 2, "32": 4}
+_WORDS = ("nil", "true", "false", "cut short")
 _KEY = b"\0\0\0\0"
 
 
@@ -62,7 +74,9 @@ def hidden_content(content: bytes) -> bytes:
     >>> hidden_content(b'42["token","abc"]')
     b'42["token","abc"]'
     """
-    content = _OPEN_SID.sub(_starred, content)
+    if looks_packed(content):
+        return _hide_packed(content)
+    content = _BASE64.sub(_hide_base64, _OPEN_SID.sub(_starred, content))
     made = bytearray()
     at = 0
     while (found := _CONNECT.search(content, at)) is not None:
@@ -72,6 +86,37 @@ def hidden_content(content: bytes) -> bytes:
         made += content[at:start] + _hide_values(content[start:end])
         at = end
     return bytes(made) + content[at:]
+
+
+def _hide_packed(content: bytes) -> bytes:
+    """Return a packet in MessagePack; of a CONNECT, the values in its data are hidden."""
+    tree = msgpack_field(content)
+    parts = {field.name: field for field in tree.fields}
+    if "data" not in parts or "type" not in parts or parts["type"].value != "0":
+        return content
+    made = bytearray(content)
+    for field in walk(parts["data"]):
+        kind = field.meaning
+        if field.fields or "map" in kind or "array" in kind or kind in _WORDS:
+            continue
+        head = 1 + _HEADS.get(kind.partition(" ")[2], 0) if "str" in kind or "bin" in kind else 1
+        if kind == "fixint":
+            made[field.start] = 0
+        else:
+            filler = b"*" if "str" in kind or "bin" in kind else b"\0"
+            made[field.start + head : field.end] = filler * (field.end - field.start - head)
+    return bytes(made)
+
+
+def _hide_base64(found: Match[bytes]) -> bytes:
+    """Return a binary packet of a polling body, which is in base64."""
+    try:
+        content = a2b_base64(found[2])
+    except Error:
+        return found[0]
+    if not looks_packed(content):
+        return found[0]
+    return found[1] + b2a_base64(_hide_packed(content), newline=False)
 
 
 def _starred(found: Match[bytes]) -> bytes:
@@ -97,8 +142,8 @@ def hidden(item: Item) -> bytes:
     Fragments before the last one give nothing: the last one gives the whole message.
     """
     data = item.tree.data or b""
-    if item.head is not None:
-        return _hidden_head(item, data)
+    if item.tree.name.endswith("head") or item.tree.name == "rest":
+        return _hidden_head(data)
     if item.tree.name == "body":
         return _hidden_body(item, data)
     if item.layers[:1] == ("WebSocket",) and not item.wrong:
@@ -106,17 +151,14 @@ def hidden(item: Item) -> bytes:
     return data
 
 
-def _hidden_head(item: Item, data: bytes) -> bytes:
-    made = bytearray(data)
-    for line in item.tree.fields:
-        if line.name.lower() in FIELDS:
-            start = data.index(b":", line.start) + 1
-            made[start : line.end - 2] = b"*" * (line.end - 2 - start)
-    if isinstance(item.head, Request):
-        target = item.head.target
-        at = data.index(target.encode("latin-1"))
-        made[at : at + len(target)] = hidden_target(target).encode("latin-1")
-    return bytes(made)
+def _hidden_head(data: bytes) -> bytes:
+    """Return a head, or the pieces of one that is broken, without credentials."""
+    line, end, rest = data.partition(b"\n")
+    return _SID_IN_LINE.sub(_starred, line) + end + _CREDENTIALS.sub(_starred_line, rest)
+
+
+def _starred_line(found: Match[bytes]) -> bytes:
+    return found[1] + bytes(c if c in b"\r\n" else 0x2A for c in found[2])
 
 
 def _hidden_body(item: Item, data: bytes) -> bytes:

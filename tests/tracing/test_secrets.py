@@ -44,6 +44,18 @@ def test_credentials_and_the_id_in_a_head_become_asterisks() -> None:
         (b'2\x1e40{"a":"b"}\x1e42["c","d"]', b'2\x1e40{"a":"*"}\x1e42["c","d"]'),
         (b'13:40{"a":"b"}2:40', b'13:40{"a":"*"}0:00'),
         (b'42["sid","40{"]', b'42["sid","40{"]'),
+        (
+            b"\x83\xa4type\x00\xa3nsp\xa1/\xa4data\x82\xa5token\xa3abc\xa1n\x07",
+            b"\x83\xa4type\x00\xa3nsp\xa1/\xa4data\x82\xa5token\xa3***\xa1n\x00",
+        ),
+        (
+            b"2\x1ebg6R0eXBlAKNuc3ChL6RkYXRhgaV0b2tlbqNhYmM=",
+            b"2\x1ebg6R0eXBlAKNuc3ChL6RkYXRhgaV0b2tlbqMqKio=",
+        ),
+        (
+            b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa1a",
+            b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa1a",
+        ),
     ],
 )
 def test_what_lets_somebody_in_is_hidden_in_content(content: bytes, shown: bytes) -> None:
