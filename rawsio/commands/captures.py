@@ -149,10 +149,11 @@ class _Shown:
         )
 
     def connections(self, traffic: Traffic) -> None:
-        count = len(traffic.connections)
+        count, cut = len(traffic.connections), len(traffic.fragments) + traffic.fragments.given_up
         print(
             f"{traffic.packets} packets, {count} TCP connection{'' if count == 1 else 's'}"
             + (f", {traffic.others} packets of other protocols" if traffic.others else "")
+            + (f", {cut} packets not whole: fragments are missing" if cut else "")
         )
         for connection in traffic.connections:
             if self._options.stream in (None, connection.number):

@@ -153,6 +153,10 @@ class Conversation:
         self._base = {Role.CLIENT: 0, Role.SERVER: 0}
         self._size = {Role.CLIENT: 0, Role.SERVER: 0}
         self._lost: set[Role] = set()
+        self._agreement: Agreement | None = None
+        self._skip: dict[Role, int] = {}  # what of the frame that a hole is in comes behind it
+        # Directions of a WebSocket that went on behind a hole.
+        self._blind: set[Role] = set()
         # A name for the session of a WebSocket whose request was not seen, or has no id yet.
         self._own = f"#{next(_numbers)}"
 
@@ -160,7 +164,15 @@ class Conversation:
         """Return the messages that the next bytes of one direction complete."""
         start = self._size[sender]
         self._size[sender] += len(data)
-        if not data or (sender in self._lost and not self._resumes(sender, data, start)):
+        if sender in self._lost:
+            # The end of a frame that the hole was in is known, and where the next one begins.
+            skipped = min(self._skip.get(sender, 0), len(data))
+            data, start = data[skipped:], start + skipped
+            if skipped:
+                self._skip[sender] -= skipped
+            if not data or not self._resumes(sender, data, start):
+                return []
+        if not data:
             return []
         if not self.protocol:
             return self._find_out(sender, data)
@@ -175,7 +187,9 @@ class Conversation:
         return [self._item(sender, (), tree, start)]
 
     def _resumes(self, sender: Role, data: bytes, start: int) -> bool:
-        """Say whether a direction of HTTP goes on behind a hole: a head begins here."""
+        """Say whether a direction goes on behind a hole: a head, or frames, begin here."""
+        if self.protocol == "websocket":
+            return self._resumes_frames(sender, data, start)
         if self.protocol != "http" or not _HTTP.match(data):
             return False
         self._lost.discard(sender)
@@ -186,16 +200,51 @@ class Conversation:
                 self._http[sender].ask(asked.method)
         return True
 
+    def _resumes_frames(self, sender: Role, data: bytes, start: int) -> bool:
+        """Say whether whole frames begin here, and a message with them."""
+        # A window of compression that went on from message to message is lost with the hole.
+        agreement = self._agreement
+        if agreement is not None and not (
+            agreement.client_no_context_takeover
+            if sender is Role.CLIENT
+            else agreement.server_no_context_takeover
+        ):
+            agreement = None
+        known = self._skip.pop(sender, None) == 0
+        if not known and not _begins_frames(data, sender, compressed=agreement is not None):
+            return False
+        self._lost.discard(sender)
+        self._frames[sender] = Frames(sender, agreement, None, self._limits, own=True)
+        self._base[sender] = start
+        self._blind.add(sender)
+        sid = self._websocket.sid or self.session or self._own
+        self.sessions.get(sid, sender, self._websocket.revision).resume()
+        return True
+
     def missing(self, sender: Role, size: int) -> list[Item]:
         """Bytes of one direction were not seen: it cannot be followed any further."""
         start = self._size[sender]
         self._size[sender] += size
         tree = Field(0, 0, "missing", f"{size} bytes", "not in the capture", "", [], b"")
+        self._missed(sender, size)
         items = self.end(sender)
         if sender not in self._lost:
-            tree.meaning += "; what follows is not explained before a head of HTTP"
+            again = "a head of HTTP"
+            if self._frames:
+                known = sender in self._skip
+                again = "the end of this frame" if known else "a frame that begins a segment"
+            tree.meaning += f"; what follows is not explained before {again}"
         self._lost.add(sender)
         return [*items, self._item(sender, (), tree, start)]
+
+    def _missed(self, sender: Role, size: int) -> None:
+        """Find out where the frame ends that a hole is in, if it ends behind the hole."""
+        reader = self._frames.get(sender)
+        due = self._skip.get(sender, 0) if sender in self._lost else reader.due if reader else 0
+        if due >= size and reader is not None:
+            self._skip[sender] = due - size
+        else:
+            self._skip.pop(sender, None)
 
     def end(self, sender: Role, *, ended: bool = False) -> list[Item]:
         """One direction is over: return what is left of it (``ended``: the peer ended it)."""
@@ -249,6 +298,7 @@ class Conversation:
         self.protocol = "websocket"
         self.session = asked.sid
         self._websocket = asked
+        self._agreement = agreement
         self._frames = {
             role: Frames(role, agreement, None, self._limits, own=True) for role in Role
         }
@@ -347,6 +397,8 @@ class Conversation:
         ]
 
     def _of_frame(self, sender: Role, field: Field, offset: int) -> Item:
+        if sender in self._blind and (field.data or b"\0")[0] & 0x70 == 0x40:
+            self._forgive(sender, field)
         item = self._item(sender, ("WebSocket",), field, offset)
         message = field.fields[-1] if field.fields and field.fields[-1].name == "message" else None
         if message is None or message.data is None:
@@ -373,6 +425,14 @@ class Conversation:
         message.fields = [below]
         return item
 
+    def _forgive(self, sender: Role, field: Field) -> None:
+        """A compressed frame behind a hole is no mistake; only its window is not known."""
+        wrong = mistake(field)
+        if wrong is not None:
+            wrong.wrong = wrong.rule = ""
+            field.meaning = "compressed with a window that began before the hole"
+            self._lost.add(sender)
+
     def _item(self, sender: Role, layers: tuple[str, ...], field: Field, offset: int) -> Item:
         if field.data is None:
             field.data = b""
@@ -394,6 +454,7 @@ def _decoded(content: bytes, coding: str, most: int) -> bytes:
 
 
 _SOCKETIO = ("Socket.IO packet", "Socket.IO packet in MessagePack", "attachment")
+_OPCODES = (0, 1, 2, 8, 9, 10)
 _ENGINE = Pattern(rb"(?:[0-6](?:probe)?\Z|0\{|4[0-6])")
 
 
@@ -408,6 +469,39 @@ def _looks_framed(data: bytes, sender: Role) -> bool:
         return False
     masked = data[1] >> 7 == (sender is Role.CLIENT)
     return data[0] in (0x81, 0x82, 0xC1, 0xC2, 0x88, 0x89, 0x8A) and masked
+
+
+def _begins_frames(data: bytes, sender: Role, *, compressed: bool) -> bool:
+    """Say whether frames begin here, the first of them a message's or a control frame.
+
+    They have to fit: each is masked as its sender does, and all but the last are whole.
+    ``compressed`` says whether the first may be compressed.
+    """
+    at, open_message = 0, False
+    while at + 2 <= len(data):
+        first, second = data[at], data[at + 1]
+        opcode, rsv = first & 0x0F, first & 0x70
+        final = bool(first & 0x80)
+        if opcode not in _OPCODES or second >> 7 != (sender is Role.CLIENT):
+            return False
+        if rsv and (rsv != 0x40 or opcode not in (1, 2) or not (compressed or at)):
+            return False
+        if opcode & 8 and (not final or second & 0x7F > 125):
+            return False
+        if opcode < 8:
+            if (opcode == 0) != open_message:
+                return False
+            open_message = not final
+        size = second & 0x7F
+        long = {126: 2, 127: 8}.get(size, 0)
+        if at + 2 + long > len(data):
+            break
+        if long:
+            size = int.from_bytes(data[at + 2 : at + 2 + long], "big")
+            if size < (126 if long == 2 else 65_536) or size >> 40:
+                return False
+        at += 2 + long + 4 * (second >> 7) + size
+    return at > 0
 
 
 def _head_of(field: Field, head: Request | Response | None) -> Request | Response | None:

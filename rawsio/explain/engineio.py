@@ -101,6 +101,10 @@ class Session:
         found, self._found = self._found, []
         return found
 
+    def resume(self) -> None:
+        """Packets were missed: what an attachment that comes next belongs to is not known."""
+        self._inner.resume()
+
     def explain(self, packet: str | bytes) -> Field:
         """Return the tree of the next packet."""
         failed, event = self._judge(packet)

@@ -23,18 +23,20 @@ from rawsio.layer import record
 
 from .addresses import address_text, checksum
 from .fields import Field, moved
+from .fragments import Fragment
 from .transport import Segment, explain_tcp, explain_udp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Dissected", "explain_link"]
+__all__ = ["Dissected", "explain_link", "joined"]
 
 _TYPES = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP", 0x8100: "a VLAN tag follows"}
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 44: "fragment", 0: "hop by hop options",
               43: "routing", 60: "destination options"}  # fmt: skip
 _EXTENSIONS = (0, 43, 60)
+_FRAGMENT = 44
 _FRAGMENTS = {0: "may be cut", 2: "must not be cut", 1: "more fragments follow"}
 _FAMILIES = {2: "IPv4", 10: "IPv6", 24: "IPv6", 28: "IPv6", 30: "IPv6"}
 _DIRECTIONS = {0: "to us", 1: "broadcast", 2: "multicast", 3: "to others", 4: "from us"}
@@ -42,10 +44,15 @@ _DIRECTIONS = {0: "to us", 1: "broadcast", 2: "multicast", 3: "to others", 4: "f
 
 @record
 class Dissected:
-    """A packet: its tree, and its TCP segment if it has one."""
+    """A packet: its tree, and its TCP segment if it has one, or what it is a fragment of.
+
+    ``pseudo`` is what of the addresses goes into the checksum of a fragment's whole.
+    """
 
     tree: Field
     segment: Segment | None = None
+    fragment: Fragment | None = None
+    pseudo: bytes = b""
 
 
 def explain_link(data: bytes, link: int = 1) -> Dissected:
@@ -186,13 +193,13 @@ def _ipv4(packet: Dissected, data: bytes, at: int) -> None:
         fields.append(Field(20, size, "options", head[20:].hex(" ")))
     field = Field(0, size, "IPv4", f"{source} to {destination}", "", "", fields)
     packet.tree.fields.append(moved(field, at))
+    pseudo = head[12:20] + bytes((0, protocol))
     if fragment or flags & 1:
-        what = "a fragment of a larger packet; fragments are not joined"
-        packet.tree.fields.append(
-            Field(at + size, end, "payload", f"{end - at - size} bytes", what)
-        )
+        number = int.from_bytes(head[4:6], "big")
+        piece = Fragment((source, destination, number, protocol), fragment, bool(flags & 1),
+                         data[at + size : end])  # fmt: skip
+        _fragment(packet, piece, pseudo, at + size)
     else:
-        pseudo = head[12:20] + bytes((0, protocol))
         _transport(packet, data, (at + size, end), protocol, (source, destination, pseudo))
 
 
@@ -225,7 +232,48 @@ def _ipv6(packet: Dissected, data: bytes, at: int) -> None:
         packet.tree.fields.append(Field(start, stop, name, "", "", "", [after]))
         protocol, start = data[start], stop
     pseudo = head[8:40] + bytes((0, protocol))
+    if protocol == _FRAGMENT and end - start >= 8:
+        _ipv6_fragment(packet, data, (start, end), (source, destination, head[8:40]))
+        return
     _transport(packet, data, (start, end), protocol, (source, destination, pseudo))
+
+
+def _ipv6_fragment(
+    packet: Dissected, data: bytes, span: tuple[int, int], ends: tuple[str, str, bytes]
+) -> None:
+    (start, end), (source, destination, addresses) = span, ends
+    place = int.from_bytes(data[start + 2 : start + 4], "big")
+    number = int.from_bytes(data[start + 4 : start + 8], "big")
+    following = data[start]
+    parts = [
+        Field(start, start + 1, "next header", str(following), _PROTOCOLS.get(following, "")),
+        Field(start + 2, start + 4, "fragment offset", str(place & ~7)),
+        Field(start + 3, start + 4, "more fragments", str(place & 1)),
+        Field(start + 4, start + 8, "identification", str(number)),
+    ]
+    packet.tree.fields.append(Field(start, start + 8, "fragment", "", "", "", parts))
+    piece = Fragment((source, destination, number, following), place & ~7, bool(place & 1),
+                     data[start + 8 : end])  # fmt: skip
+    _fragment(packet, piece, addresses + bytes((0, following)), start + 8)
+
+
+def _fragment(packet: Dissected, piece: Fragment, pseudo: bytes, start: int) -> None:
+    """Note a piece of a packet that was cut; who reads a capture puts it together."""
+    packet.fragment, packet.pseudo = piece, pseudo
+    end = start + len(piece.data)
+    what = f"bytes {piece.offset} to {piece.offset + len(piece.data)} of a packet that was cut"
+    field = Field(start, end, "payload", f"{len(piece.data)} bytes", what)
+    packet.tree.fields.append(field)
+
+
+def joined(fragment: Fragment, data: bytes, pseudo: bytes) -> tuple[Field, Segment | None]:
+    """Return what the payload of a packet is, whose last fragment is given."""
+    source, destination, _, protocol = fragment.key
+    tree = Field(0, len(data), "packet put together", f"{len(data)} bytes", "", "", [], data)
+    tree.meaning = "from its fragments, of which this was the last to come"
+    packet = Dissected(tree)
+    _transport(packet, data, (0, len(data)), protocol, (source, destination, pseudo))
+    return tree, packet.segment
 
 
 def _transport(

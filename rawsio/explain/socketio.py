@@ -91,8 +91,13 @@ class Packets:
         self._limits = limits
         self._msgpack = msgpack
         self._partial: Partial | None = None
+        self._missed = False
         self.packet: AnyEvent | None = None
         """The packet that the last message completed, if it did."""
+
+    def resume(self) -> None:
+        """Messages were missed; attachments that come next may belong to one of them."""
+        self._partial, self._missed = None, True
 
     def explain(self, message: str | bytes) -> Field:
         """Return the tree of the next message."""
@@ -101,6 +106,12 @@ class Packets:
             return self._packed(message)
         if self._partial is not None:
             return self._attached(self._partial, message)
+        if self._missed and isinstance(message, bytes):
+            what = "of a packet that was missed"
+            return Field(
+                0, len(message), "attachment", f"{len(message)} bytes", what, "", [], message
+            )
+        self._missed = False
         data = _utf8(message)
         try:
             found = decode_packet(message, self._limits)

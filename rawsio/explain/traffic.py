@@ -11,7 +11,8 @@ from __future__ import annotations
 from rawsio.layer import Role, record
 
 from .conversation import GENEROUS, Conversation, Item, Sessions
-from .network import explain_link
+from .fragments import Fragments
+from .network import explain_link, joined
 from .reassembly import Direction
 from .transport import ACK, SYN
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .capture import Captured
     from .fields import Field
+    from .network import Dissected
     from .transport import Segment
 
     Address = tuple[str, int]
@@ -140,6 +142,8 @@ class Traffic:
         """Every connection, in the order in which they were first seen."""
         self.packets = self.others = 0
         """How many packets there were, and how many of them are not of TCP."""
+        self.fragments = Fragments()
+        """The IP packets that were cut, and are not whole yet."""
         self._open: dict[tuple[Address, Address], Connection] = {}
         self._sessions = Sessions(limits)
 
@@ -148,6 +152,8 @@ class Traffic:
         self.packets += 1
         dissected = explain_link(captured.data, captured.link)
         segment = dissected.segment
+        if dissected.fragment is not None:
+            segment = self._fragment(dissected)
         if segment is None:
             self.others += 1
             return []
@@ -158,6 +164,17 @@ class Traffic:
             self._seen(connection, item, captured, dissected.tree)
             for item in connection.take(sender, segment)
         ]
+
+    def _fragment(self, packet: Dissected) -> Segment | None:
+        """Put a packet together that was cut, if this was the last fragment of it."""
+        fragment = packet.fragment
+        whole = self.fragments.add(fragment) if fragment is not None else None
+        if fragment is None or whole is None:
+            return None
+        tree, segment = joined(fragment, whole, packet.pseudo)
+        tree.start = tree.end = packet.tree.end
+        packet.tree.fields.append(tree)
+        return segment
 
     def finish(self) -> list[Seen]:
         """The capture is over: return what is left of each connection."""

@@ -142,6 +142,14 @@ class Frames:
         self._start += at
         return found
 
+    @property
+    def due(self) -> int:
+        """Bytes that the frame which has begun still lacks; 0 if that is not known, or none has."""
+        header, size = _sizes(bytes(self._data[:14]))
+        if self._over or len(self._data) < max(header, 2):
+            return 0
+        return header + size - len(self._data)
+
     def end(self) -> list[Field]:
         """Return what is left at the end of the bytes: a frame that is not whole, or not read."""
         size = len(self._data) + self._skipped

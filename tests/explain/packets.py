@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rawsio.explain.addresses import checksum
 from rawsio.layer import Role
 
-__all__ = ["Talk", "ethernet", "ip", "pcap", "pcapng", "tcp", "udp"]
+__all__ = ["Talk", "ethernet", "fragments", "ip", "pcap", "pcapng", "tcp", "udp"]
 
 CLIENT, SERVER = ("10.0.0.1", 50000), ("10.0.0.2", 80)
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -53,6 +53,24 @@ def tcp(
     )
     total = checksum(pseudo + head + data).to_bytes(2, "big")
     return ip(source[0], destination[0], 6, head[:16] + total + head[18:] + data)
+
+
+def fragments(packet: bytes, size: int, number: int) -> list[bytes]:
+    """Return a packet cut into fragments with ``size`` bytes each, a multiple of 8."""
+    six = packet[0] >> 4 == 6
+    head, payload = packet[: 40 if six else 20], packet[40 if six else 20 :]
+    made = []
+    for at in range(0, len(payload), size):
+        piece = payload[at : at + size]
+        more = at + size < len(payload)
+        if six:
+            extension = struct.pack(">BBHI", head[6], 0, at | more, number)
+            length = struct.pack(">H", len(piece) + 8)
+            made.append(head[:4] + length + b"\x2c" + head[7:] + extension + piece)
+        else:
+            place = struct.pack(">HHH", 20 + len(piece), number, at // 8 | more << 13)
+            made.append(head[:2] + place + head[8:] + piece)
+    return made
 
 
 def udp(source: tuple[str, int], destination: tuple[str, int], data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rawsio.explain.conversation import Conversation, Item, Sessions
 from rawsio.explain.fields import walk
 from rawsio.layer import Role
+from rawsio.socketio.msgpack import pack
 from rawsio.socketio.packets import Ack, Connect, Event
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import encode_frame
@@ -169,6 +170,99 @@ def test_http_goes_on_behind_a_hole_where_a_head_begins() -> None:
     items = conversation.feed(S, answer(b'42["hi"]'))
     assert packets(items) == [Event("/", ["hi"])]
     assert not any(item.wrong for item in items)
+
+
+def websocket(agreed: bytes = b"") -> Conversation:
+    conversation = Conversation()
+    offer = f"{WISH}Sec-WebSocket-Extensions: permessage-deflate\r\n" if agreed else WISH
+    conversation.feed(C, get("transport=websocket&sid=x", offer))
+    conversation.feed(S, SWITCH % (b"Sec-WebSocket-Extensions: " + agreed if agreed else b""))
+    return conversation
+
+
+DEFLATE = b"permessage-deflate%b\r\n"
+
+
+def event(name: str, **how: Any) -> bytes:
+    return encode_frame(1, f'42["{name}"]'.encode(), **how)
+
+
+def test_frames_go_on_behind_the_frame_that_a_hole_is_in() -> None:
+    conversation = websocket()
+    long = event("x" * 5000)
+    conversation.feed(S, long[:1000])
+    *_, hole = conversation.missing(S, 1500)
+    assert hole.tree.meaning.endswith("what follows is not explained before the end of this frame")
+    assert conversation.feed(S, long[2500:4000]) == []
+    assert conversation.missing(S, 500)[0].tree.value == "500 bytes"
+    (item,) = conversation.feed(S, long[4500:] + event("after"))
+    assert packets([item]) == [Event("/", ["after"])]
+    well_formed_item(item)
+    assert packets(conversation.feed(S, event("more"))) == [Event("/", ["more"])]
+
+
+def test_frames_go_on_behind_a_hole_where_they_begin_a_segment() -> None:
+    conversation = websocket()
+    conversation.feed(C, event("a", mask=KEY))
+    conversation.missing(C, 100)
+    for middle in (b"x" * 20, b"\x81\x05hello", event("b", mask=KEY)[3:], b"\x81"):
+        assert conversation.feed(C, middle) == []
+    frames = encode_frame(10, b"", mask=KEY) + event("c", mask=KEY)
+    items = conversation.feed(C, frames + event("d", mask=KEY)[:4])
+    assert packets(items) == [Event("/", ["c"])]
+    assert packets(conversation.feed(C, event("d", mask=KEY)[4:])) == [Event("/", ["d"])]
+
+
+def test_attachments_behind_a_hole_are_nobodys_mistake() -> None:
+    conversation = websocket()
+    conversation.feed(S, encode_frame(1, b'451-["f",{"_placeholder":true,"num":0}]'))
+    conversation.missing(S, 100)
+    items = conversation.feed(S, encode_frame(2, b"abc") + event("a"))
+    assert [item.wrong for item in items] == ["", ""]
+    assert items[0].tree.fields[-1].fields[0].fields[0].meaning == "of a packet that was missed"
+    assert packets(items) == [Event("/", ["a"])]
+
+
+def test_a_window_that_began_before_a_hole_is_not_known() -> None:
+    conversation = websocket(DEFLATE % b"")
+    squeeze = Agreement().compressor(S)
+    conversation.feed(S, encode_frame(1, squeeze.compress(b'42["a"]'), rsv1=True))
+    conversation.missing(S, 100)
+    squeezed = encode_frame(1, squeeze.compress(b'42["b"]'), rsv1=True)
+    assert conversation.feed(S, squeezed) == []
+    plain, lost = conversation.feed(S, event("plain") + squeezed + event("c"))
+    assert packets([plain]) == [Event("/", ["plain"])]
+    assert lost.tree.meaning == "compressed with a window that began before the hole"
+    assert not lost.wrong
+    assert packets(conversation.feed(S, event("d"))) == [Event("/", ["d"])]
+
+
+def test_without_a_window_that_goes_on_compressed_frames_are_read_again() -> None:
+    conversation = websocket(DEFLATE % b"; server_no_context_takeover")
+    squeeze = Agreement(server_no_context_takeover=True).compressor(S)
+    conversation.missing(S, 100)
+    (item,) = conversation.feed(S, encode_frame(1, squeeze.compress(b'42["b"]'), rsv1=True))
+    assert packets([item]) == [Event("/", ["b"])]
+
+
+@given(st.lists(st.one_of(frame_bytes, st.integers(1, 300)), max_size=8), st.booleans())
+def test_any_bytes_and_any_holes_give_items(parts: list[bytes | int], packed: bool) -> None:
+    conversation = websocket(DEFLATE % b"" if packed else b"")
+    for sender in Role:
+        for part in parts:
+            hole = isinstance(part, int)
+            items = conversation.missing(sender, part) if hole else conversation.feed(sender, part)
+            for item in items:
+                well_formed_item(item)
+
+
+def test_messagepack_is_known_by_its_first_bytes() -> None:
+    packet = pack({"type": 2, "nsp": "/", "data": ["hi"]})
+    conversation = websocket()
+    (item,) = conversation.feed(S, encode_frame(2, packet))
+    assert packets([item]) == [Event("/", ["hi"])]
+    assert item.layers[-1] == "Socket.IO"
+    assert item.summary == 'message: EVENT "hi" in /'
 
 
 @example([(Role.CLIENT, b"CONNECT a:1 HTTP/1.1\r\n")], 1)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.explain.fields import Field, walk
+from rawsio.explain.fragments import Fragment
 from rawsio.explain.network import explain_link
 
 from .agreement import well_formed
@@ -63,12 +64,13 @@ def test_ipv6_with_extension_headers_is_read() -> None:
     assert names(explain_link(hops, 101).tree) == ["IPv6", "hop by hop options", "TCP"]
 
 
-def test_a_fragment_is_named_and_not_joined() -> None:
+def test_a_fragment_is_named_with_its_place() -> None:
     raw = bytearray(ip("10.0.0.1", "10.0.0.2", 6, b"x" * 24))
     raw[6:8] = b"\x20\x03"
     packet = explain_link(bytes(raw), 101)
     assert packet.segment is None
-    assert packet.tree.fields[-1].meaning.startswith("a fragment")
+    assert packet.tree.fields[-1].meaning == "bytes 24 to 48 of a packet that was cut"
+    assert packet.fragment == Fragment(("10.0.0.1", "10.0.0.2", 1, 6), 24, True, b"x" * 24)
 
 
 def test_wrong_checksums_and_other_protocols_are_said() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from rawsio.explain.capture import Captured, read_capture
 from rawsio.explain.traffic import GRACE, Seen, Traffic
 from rawsio.layer import Role
 
-from .packets import FIN, RST, SYN, Talk, ethernet, pcap, pcapng, udp
+from .packets import FIN, RST, SYN, Talk, ethernet, fragments, pcap, pcapng, udp
 
 C, S = Role.CLIENT, Role.SERVER
 GET = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -49,6 +50,29 @@ def test_a_connection_is_followed_from_its_handshake_to_its_end() -> None:
     )
     assert [one.packet.number for one in found if one.packet] == [5, 6, 6]
     assert found[0].tree is not None
+
+
+@pytest.mark.parametrize("ends", [("10.0.0.1", "10.0.0.2"), ("fe80::1", "fe80::2")])
+def test_packets_that_were_cut_are_put_together(ends: tuple[str, str]) -> None:
+    talk = Talk(client=(ends[0], 5), server=(ends[1], 6)).open().say(C, GET).say(S, OK)
+    packets = talk.packets[:3]
+    for number, packet in enumerate(talk.packets[3:]):
+        packets += reversed(fragments(packet, 32, number))
+    found, traffic = seen(packets)
+    assert summaries(found) == WHOLE
+    assert traffic.others == len(packets) - 5
+    tree = found[0].tree
+    assert tree is not None
+    joined = tree.fields[-1]
+    assert joined.name == "packet put together"
+    assert [field.name for field in joined.fields] == ["TCP"]
+    assert len(traffic.fragments) == 0
+
+
+def test_a_fragment_that_is_missing_is_told() -> None:
+    talk = Talk().open().say(C, GET)
+    found, traffic = seen(talk.packets[:3] + fragments(talk.packets[3], 32, 7)[1:])
+    assert (summaries(found), len(traffic.fragments)) == ([], 1)
 
 
 @given(st.randoms(use_true_random=False), st.booleans())
