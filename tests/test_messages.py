@@ -261,7 +261,7 @@ def _wait_on_loop() -> None:
     async def _wait(io: Server) -> None:
         try:
             io.emit_with_ack("x").result()
-            io.of("/x").host.wait(rawsio.app.reply.Reply(io.host), 1)  # type: ignore[attr-defined]
+            io.of("/x").host.wait(rawsio.app.reply.Promise(io.host), 1)  # type: ignore[attr-defined]
         finally:
             io.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rawsio import Limits
-from rawsio.app.reply import Reply
+from rawsio.app.reply import Promise
 from rawsio.log import WARNING, Log
 from rawsio.net.aio import AsyncioLoop
 from rawsio.net.loop import Loop
@@ -228,7 +228,7 @@ class TestThreads:
 
     def test_another_thread_may_wait_for_a_reply(self, world: World) -> None:
         world.loop.step(0)
-        reply = Reply(world.host)
+        reply = Promise(world.host)
         waiting = threading.Thread(target=lambda: world.done(reply.result(20), None))
         waiting.start()
         reply.resolve("yes")
@@ -239,4 +239,4 @@ class TestThreads:
     def test_the_loops_own_thread_may_not_wait(self, world: World) -> None:
         world.loop.step(0)
         with pytest.raises(RuntimeError):
-            Reply(world.host).result(20)
+            Promise(world.host).result(20)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .interfaces import NamespaceLike, Prepared
-    from .reply import Gathering, Reply
+    from .reply import Gathering, Promise
 
 __all__ = ["Adapter", "Targets", "EVERYONE", "snapshot"]
 
@@ -73,10 +73,10 @@ def snapshot(value: Any) -> Any:
 def _deliver(sockets: Iterator[Any], prepared: Prepared, *, volatile: bool) -> None:
     if volatile:
         for socket in sockets:
-            socket.deliver_volatile(prepared)
+            socket._deliver_volatile(prepared)
     else:
         for socket in sockets:
-            socket.deliver(prepared)
+            socket._deliver(prepared)
 
 
 class Adapter:
@@ -246,15 +246,15 @@ class Adapter:
         rest = iter(sockets)
         try:
             for socket in rest:
-                socket.ask(prepared, gathering)
+                socket._ask(prepared, gathering)
         finally:
             for socket in rest:
-                socket.ask(prepared, gathering)
+                socket._ask(prepared, gathering)
             gathering.complete()
 
     # What operators do to many sockets
 
-    def fetch_sockets(self, targets: Targets, reply: Reply) -> None:
+    def fetch_sockets(self, targets: Targets, reply: Promise) -> None:
         """Answer with the list of sockets that ``targets`` addresses."""
         reply.resolve(self.selected(targets))
 
@@ -277,7 +277,7 @@ class Adapter:
         for socket in self.selected(targets):
             socket.disconnect(close=close)
 
-    def server_side_emit(self, args: list[Any], reply: Reply) -> None:
+    def server_side_emit(self, args: list[Any], reply: Promise) -> None:
         """Send an event to the *other* servers of the cluster: here there are none."""
         self.namespace.host.log(
             "socketio", DEBUG, f"server_side_emit({args[0]!r}): this server is the only one"

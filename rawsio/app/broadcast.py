@@ -8,7 +8,7 @@ thread, and hands the same prepared packet to every recipient; the forms that th
 want are made when the first of them asks, and shared by all.
 
 Everything may be called from any thread.  :class:`Operators` is what a server, a namespace and a
-broadcast have in common; :class:`Direct` carries flags for a single socket.  Left out: who is
+broadcast have in common; :class:`Flags` carries flags for a single socket.  Left out: who is
 in which room, and delivery (:mod:`rawsio.app.adapter`).
 """
 
@@ -16,33 +16,43 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.layer import Generic
 from rawsio.socketio.packets import Event
 
 from .adapter import EVERYONE, Targets, snapshot
-from .reply import Collected, Gathering, Reply, check_seconds
+from .reply import Collected, Gathering, Promise, Reply, check_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
     from .adapter import Adapter
     from .interfaces import FetchedSocket, NamespaceLike, Prepared, RuntimeLike
     from .reply import Responses
 
-    class Directed(Protocol):
-        """A socket, as :class:`Direct` uses it."""
+    class Flagged(Protocol):
+        """A socket, as :class:`Flags` uses it."""
 
-        id: str
-        namespace: Any
-
-        def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None: ...
-        def emit_question(
+        def _emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None: ...
+        def _emit_question(
             self, name: str | int, args: tuple[Any, ...], targets: Targets
         ) -> Reply: ...
 
+    class Addressed(Flagged, Protocol):
+        """A server's socket, as :class:`SocketFlags` uses it."""
 
-__all__ = ["Broadcast", "Direct", "Operators", "check_flag", "room_names"]
+        id: str
+
+        @property
+        def namespace(self) -> NamespaceLike: ...
+
+    FlaggedT = TypeVar("FlaggedT", bound="Flagged")
+    FlagsT = TypeVar("FlagsT", bound="Flags[Any]")
+else:
+    FlaggedT = None
+
+__all__ = ["Broadcast", "Flags", "Operators", "SocketFlags", "check_flag", "room_names"]
 
 
 def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
@@ -59,7 +69,7 @@ def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
         one = isinstance(room, str) or not hasattr(room, "__iter__")
         for name in (room,) if one else room:
             if not isinstance(name, str):
-                hint = " (its room is socket.id)" if hasattr(name, "emit_event") else ""
+                hint = " (its room is socket.id)" if hasattr(name, "_emit_event") else ""
                 raise TypeError(f"the name of a room is a str, not {name!r}{hint}")
             names.append(name)
     return tuple(names)
@@ -86,46 +96,46 @@ class Operators:
 
     def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms, too; a socket's id is a room."""
-        return self._operator().including(room_names(rooms))
+        return self._operator()._including(room_names(rooms))
 
     def in_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms: another word for :meth:`to`."""
-        return self._operator().including(room_names(rooms))
+        return self._operator()._including(room_names(rooms))
 
     def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Leave the members of these rooms out."""
-        return self._operator().excluding(room_names(rooms))
+        return self._operator()._excluding(room_names(rooms))
 
     @property
     def local(self) -> Broadcast:
         """Address the sockets of this server only, not those of a cluster."""
-        return self._operator().flagged(local=True)
+        return self._operator()._flagged(local=True)
 
     @property
     def volatile(self) -> Broadcast:
         """Leave out whoever has too much waiting to be sent."""
-        return self._operator().flagged(volatile=True)
+        return self._operator()._flagged(volatile=True)
 
     def compress(self, flag: bool) -> Broadcast:  # noqa: FBT001 - the reference's signature
         """Say whether the packet is worth compressing (it is, unless said otherwise)."""
         check_flag(flag)
-        return self._operator().flagged(compress=flag)
+        return self._operator()._flagged(compress=flag)
 
     def timeout(self, seconds: float) -> Broadcast:
         """Set how long ``emit_with_ack`` waits for answers."""
         check_seconds(seconds)
-        return self._operator().flagged(timeout=seconds)
+        return self._operator()._flagged(timeout=seconds)
 
     def emit(self, name: str | int, *args: Any) -> None:
         """Send an event.
 
         ``LocalProtocolError`` if it cannot be encoded, or has a name that is reserved.
         """
-        self._operator().broadcast_event(name, args)
+        self._operator()._broadcast_event(name, args)
 
     def send(self, *args: Any) -> None:
         """Send an event named ``message``."""
-        self._operator().broadcast_event("message", args)
+        self._operator()._broadcast_event("message", args)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply[Responses[Any]]:
         """Send an event and gather the acknowledgements of everybody who received it.
@@ -133,27 +143,27 @@ class Operators:
         The reply ends with :class:`~rawsio.app.reply.Responses`: when all have answered or
         are gone, or when the time is over (``timeout``, else ``limits.ack_time``).
         """
-        return self._operator().broadcast_question(name, args)
+        return self._operator()._broadcast_question(name, args)
 
     def fetch_sockets(self) -> Reply[Collected[FetchedSocket]]:
         """Return the sockets that are addressed, as the result of a reply."""
-        return self._operator().fetch()
+        return self._operator()._fetch()
 
     def sockets_join(self, *rooms: str | Iterable[str]) -> None:
         """Make all of them join rooms, but for who would be in more than ``limits.rooms``."""
         names = room_names(rooms)
-        for adapter, targets in self._operator().addressed():
+        for adapter, targets in self._operator()._addressed():
             adapter.namespace.host.call(adapter.add_sockets, targets, names)
 
     def sockets_leave(self, *rooms: str | Iterable[str]) -> None:
         """Make all of them leave rooms."""
         names = room_names(rooms)
-        for adapter, targets in self._operator().addressed():
+        for adapter, targets in self._operator()._addressed():
             adapter.namespace.host.call(adapter.remove_sockets, targets, names)
 
     def disconnect_sockets(self, *, close: bool = False) -> None:
         """Disconnect all of them; ``close`` ends their whole connections."""
-        for adapter, targets in self._operator().addressed():
+        for adapter, targets in self._operator()._addressed():
             adapter.namespace.host.call(adapter.disconnect_sockets, targets, close)
 
 
@@ -169,7 +179,7 @@ class Broadcast(Operators):
     def _operator(self) -> Broadcast:
         return self
 
-    def including(self, rooms: tuple[str, ...]) -> Broadcast:
+    def _including(self, rooms: tuple[str, ...]) -> Broadcast:
         """Return an operator that addresses these rooms, too; ``ValueError`` if there is none."""
         t = self._targets
         if not (rooms or t.rooms):
@@ -180,7 +190,7 @@ class Broadcast(Operators):
             Targets(t.rooms.union(rooms), t.excluded, t.volatile, t.compress, t.local, t.timeout),
         )
 
-    def excluding(self, rooms: tuple[str, ...]) -> Broadcast:
+    def _excluding(self, rooms: tuple[str, ...]) -> Broadcast:
         """Return an operator that leaves these rooms out, too."""
         t = self._targets
         return Broadcast(
@@ -188,7 +198,7 @@ class Broadcast(Operators):
             Targets(t.rooms, t.excluded.union(rooms), t.volatile, t.compress, t.local, t.timeout),
         )
 
-    def flagged(self, **flags: Any) -> Broadcast:
+    def _flagged(self, **flags: Any) -> Broadcast:
         """Return an operator with these flags set."""
         t = self._targets
         known: dict[str, Any] = {
@@ -199,14 +209,14 @@ class Broadcast(Operators):
         }
         return Broadcast(self._space, Targets(t.rooms, t.excluded, **{**known, **flags}))
 
-    def addressed(self) -> list[tuple[Adapter, Targets]]:
+    def _addressed(self) -> list[tuple[Adapter, Targets]]:
         """Return the adapters of the namespaces that this addresses, each with the targets."""
-        return [(space.adapter, self._targets) for space in self._space.each()]
+        return [(space.adapter, self._targets) for space in self._space._each()]
 
-    def broadcast_event(self, name: str | int, args: tuple[Any, ...]) -> None:
+    def _broadcast_event(self, name: str | int, args: tuple[Any, ...]) -> None:
         """Encode an event once and have the adapter deliver it."""
         targets = self._targets
-        for space in self._space.each():
+        for space in self._space._each():
             host = space.host
             event = Event(space.name, [name, *args])
             prepared = host.prepare(event, compress=targets.compress)
@@ -214,24 +224,24 @@ class Broadcast(Operators):
                 event.args = snapshot(event.args)
             host.call(space.adapter.broadcast, prepared, targets)
 
-    def broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply[Responses[Any]]:
+    def _broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply[Responses[Any]]:
         """Encode an event that asks for acknowledgements; gather them in a reply."""
         targets = self._targets
         host = self._space.host
-        reply: Reply[Responses[Any]] = Reply(host)
+        reply: Promise[Responses[Any]] = Promise(host)
         questions = []
-        for space in self._space.each():
+        for space in self._space._each():
             event = Event(space.name, [name, *args], space.next_id())
             questions.append((space, host.prepare(event, compress=targets.compress)))
         seconds = host.limits.ack_time if targets.timeout is None else targets.timeout
         host.call(_ask, questions, targets, reply, seconds)
         return reply
 
-    def fetch(self) -> Reply[Collected[FetchedSocket]]:
+    def _fetch(self) -> Reply[Collected[FetchedSocket]]:
         """Return the sockets that are addressed, as the result of a reply."""
         host = self._space.host
-        reply: Reply[Collected[FetchedSocket]] = Reply(host)
-        host.call(_fetch, self.addressed(), reply, host)
+        reply: Promise[Collected[FetchedSocket]] = Promise(host)
+        host.call(_fetch, self._addressed(), reply, host)
         return reply
 
     def __repr__(self) -> str:
@@ -239,7 +249,10 @@ class Broadcast(Operators):
 
 
 def _ask(
-    questions: list[tuple[NamespaceLike, Prepared]], targets: Targets, reply: Reply, seconds: float
+    questions: list[tuple[NamespaceLike, Prepared]],
+    targets: Targets,
+    reply: Promise[Responses[Any]],
+    seconds: float,
 ) -> None:
     gathering = Gathering(reply, len(questions))
     reply.add_done_callback(partial(_forget, questions, gathering))
@@ -262,12 +275,12 @@ def _forget_in(space: NamespaceLike, packet_id: int, sids: tuple[str, ...]) -> N
     for sid in sids:
         socket = space.sockets.get(sid)
         if socket is not None:
-            socket.forget(packet_id)
+            socket._forget(packet_id)
 
 
 def _fetch(
     addressed: list[tuple[Adapter, Targets]],
-    reply: Reply[Collected[FetchedSocket]],
+    reply: Promise[Collected[FetchedSocket]],
     host: RuntimeLike,
 ) -> None:
     found: Collected[FetchedSocket] = Collected()
@@ -282,44 +295,59 @@ def _fetch(
             reply.resolve(found)
 
     for adapter, targets in addressed:
-        part = Reply(host)
+        part = Promise(host)
         part.add_done_callback(collect)
         adapter.fetch_sockets(targets, part)
     if not addressed:
         reply.resolve(found)
 
 
-class Direct:
-    """Flags for what is sent to one socket: ``socket.volatile.emit("position", x, y)``.
-
-    Its rooms words lead to a :class:`Broadcast` from that socket with the same flags.
-    """
+class Flags(Generic[FlaggedT]):
+    """Flags for what one socket sends: ``socket.volatile.emit("position", x, y)``; immutable."""
 
     __slots__ = ("_socket", "_targets")
 
-    def __init__(self, socket: Directed, targets: Targets = EVERYONE) -> None:
+    def __init__(self, socket: FlaggedT, targets: Targets = EVERYONE) -> None:
         self._socket = socket
         self._targets = targets
 
-    def _with(self, **flags: Any) -> Direct:
+    def _with(self: FlagsT, **flags: Any) -> FlagsT:
         t = self._targets
         known = {"volatile": t.volatile, "compress": t.compress, "timeout": t.timeout}
-        return Direct(self._socket, Targets(**{**known, **flags}))
+        return type(self)(self._socket, Targets(**{**known, **flags}))
 
     @property
-    def volatile(self) -> Direct:
-        """Drop the packet if too much is waiting to be sent to this socket."""
+    def volatile(self: FlagsT) -> FlagsT:
+        """Drop what follows if it cannot go out at once: too much waits, or nobody is connected."""
         return self._with(volatile=True)
 
-    def compress(self, flag: bool) -> Direct:  # noqa: FBT001 - the reference's signature
-        """Say whether the packet is worth compressing."""
+    def compress(self: FlagsT, flag: bool) -> FlagsT:  # noqa: FBT001 - the reference's signature
+        """Say whether what follows is worth compressing."""
         check_flag(flag)
         return self._with(compress=flag)
 
-    def timeout(self, seconds: float) -> Direct:
+    def timeout(self: FlagsT, seconds: float) -> FlagsT:
         """Set how long ``emit_with_ack`` waits for the answer."""
         check_seconds(seconds)
         return self._with(timeout=seconds)
+
+    def emit(self, name: str | int, *args: Any) -> None:
+        """Send an event, with these flags."""
+        self._socket._emit_event(name, args, self._targets)
+
+    def send(self, *args: Any) -> None:
+        """Send an event named ``message``, with these flags."""
+        self._socket._emit_event("message", args, self._targets)
+
+    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
+        """Send an event that asks for an acknowledgement, with these flags."""
+        return self._socket._emit_question(name, args, self._targets)
+
+
+class SocketFlags(Flags["Addressed"]):
+    """The flags of a server's socket, whose room words lead to a :class:`Broadcast` with them."""
+
+    __slots__ = ()
 
     @property
     def broadcast(self) -> Broadcast:
@@ -346,15 +374,3 @@ class Direct:
     def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address everybody else but the members of these rooms."""
         return self.broadcast.except_(*rooms)
-
-    def emit(self, name: str | int, *args: Any) -> None:
-        """Send an event to this socket, with these flags."""
-        self._socket.emit_event(name, args, self._targets)
-
-    def send(self, *args: Any) -> None:
-        """Send an event named ``message``, with these flags."""
-        self._socket.emit_event("message", args, self._targets)
-
-    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
-        """Send an event that asks for an acknowledgement, with these flags."""
-        return self._socket.emit_question(name, args, self._targets)

@@ -20,8 +20,8 @@ from rawsio.socketio.packets import Event
 from .handler_queue import HandlerChain, Step, log_event_failure, tell_surplus, too_few
 from .handlers import Handler, take_off
 from .lifecycle_events import raise_library_event
-from .member import Acknowledge, State
 from .reply import as_values
+from .socket import Acknowledge, SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ _made.close()
 
 def handlers_of(socket: Any, name: Any) -> tuple[Handler, ...]:
     """Return who handles an event: the namespace's first, then the socket's."""
-    found: tuple[Handler, ...] = socket.namespace.handlers.events.get(name, _NONE)
-    own: Handlers | None = socket.handlers
+    found: tuple[Handler, ...] = socket.namespace._handlers.events.get(name, _NONE)
+    own: Handlers | None = socket._handlers
     return found if own is None else found + own.events.get(name, _NONE)
 
 
@@ -96,7 +96,7 @@ class _EventRun(HandlerChain):
 
     def _add_handlers(self) -> None:
         socket = self._socket
-        if socket.state is State.DISMISSED or socket.state is State.GONE:
+        if socket._state is SocketState.DISMISSED or socket._state is SocketState.GONE:
             return
         name, values = self._event.args[0], self._values
         for handler in handlers_of(socket, name):
@@ -183,9 +183,9 @@ def run_event(peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None
 
     ``hooks`` are the socket's, unless others are given.
     """
-    if socket.state is State.DISMISSED or socket.state is State.GONE:
+    if socket._state is SocketState.DISMISSED or socket._state is SocketState.GONE:
         return True
-    return _EventRun(peer, socket, event, socket.hooks if hooks is None else hooks).run()
+    return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).run()
 
 
 def await_result(peer: HandlerQueue, socket: Any, event: Event, coroutine: Any) -> bool:

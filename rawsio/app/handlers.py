@@ -300,7 +300,7 @@ def check_catch_all(name: str) -> None:
 
 def take_off(socket: Any, name: Any, handler: Handler) -> bool:
     """Remove a handler that was for one event only; ``False`` if it has had it."""
-    own: Handlers | None = socket.handlers
+    own: Handlers | None = socket._handlers
     if own is not None and own.discard(name, handler):
         return True
-    return bool(socket.namespace.handlers.discard(name, handler))
+    return bool(socket.namespace._handlers.discard(name, handler))

@@ -236,17 +236,17 @@ if TYPE_CHECKING:
         name: str
         sockets: dict[str, Any]
         adapter: Any
-        handlers: Any
-        opening: int
+        _handlers: Any
+        _opening: int
         """How many sockets are being judged by middleware."""
 
-        def each(self) -> Iterable[Any]:
+        def _each(self) -> Iterable[Any]:
             """Return the namespaces that an operator addresses: this one, or the children."""
 
         def next_id(self) -> int:
             """Return an acknowledgement id that no socket of the namespace has in use."""
 
-        def vacated(self) -> None:
+        def _vacated(self) -> None:
             """Take note that a socket is gone for good, or was not made after all."""
 
         def receive_server_event(

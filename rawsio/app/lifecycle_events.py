@@ -16,8 +16,8 @@ from rawsio.errors import Refused, refusal_in
 
 from .handler_queue import HandlerChain, Step, log_failure, too_few
 from .handlers import take_off
-from .member import State
 from .reply import as_values
+from .socket import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class _LibraryRun(HandlerChain):
     def add(self, name: str, *values: Any) -> bool:
         """Add the steps of one library event; return whether anybody handles it."""
         socket = self._socket
-        found = socket.namespace.handlers.library.get(name, _NONE)
-        if socket.handlers is not None:
-            found += socket.handlers.library.get(name, _NONE)
+        found = socket.namespace._handlers.library.get(name, _NONE)
+        if socket._handlers is not None:
+            found += socket._handlers.library.get(name, _NONE)
         for handler in found:
             if handler.once and not take_off(socket, name, handler):
                 continue
@@ -120,8 +120,8 @@ class _NamespaceRun(HandlerChain):
 def raise_namespace_event(namespace: Any, name: str, *values: Any) -> None:
     """Call the handlers of a library event that is about no socket, of a namespace."""
     steps: Steps = []
-    for handler in namespace.handlers.library.get(name, _NONE):
-        if handler.once and not namespace.handlers.discard(name, handler):
+    for handler in namespace._handlers.library.get(name, _NONE):
+        if handler.once and not namespace._handlers.discard(name, handler):
             continue
         # Handlers of a namespace expect a socket first: here they get the first value instead.
         steps.append((Step.CALL, handler.fn, handler.arguments(values[0], list(values[1:]))))
@@ -165,7 +165,7 @@ RECOVERABLE = frozenset(
 def _depart(socket: Any, reason: str) -> None:
     if reason in RECOVERABLE:
         socket.namespace.adapter.persist_session(socket)
-    socket.vanish(was_open=True)
+    socket._vanish(was_open=True)
 
 
 # Events of other servers
@@ -224,7 +224,7 @@ class AdmissionChain(HandlerChain):
     def __init__(
         self, host: RuntimeLike, socket: Any, done: Callable[[BaseException | None], None]
     ) -> None:
-        steps: Steps = [(Step.CALL, fn, (socket,)) for fn in socket.namespace.middleware]
+        steps: Steps = [(Step.CALL, fn, (socket,)) for fn in socket.namespace._middleware]
         super().__init__(host, steps)
         self._socket = socket
         self._done = done
@@ -238,7 +238,7 @@ class AdmissionChain(HandlerChain):
             except TypeError as wrong:
                 error = wrong
         self._error = error
-        return error is None and self._socket.state is State.OPENING
+        return error is None and self._socket._state is SocketState.OPENING
 
     def finished(self) -> None:
         """Tell the verdict."""

@@ -142,15 +142,15 @@ class Hooks:
 class SocketListening(Listening):
     """What a socket has besides: ``use``, ``on_any`` and ``on_any_outgoing``."""
 
-    __slots__ = ("hooks",)
+    __slots__ = ("_hooks",)
 
     def __init__(self) -> None:
-        self.hooks: Hooks | None = None
+        self._hooks: Hooks | None = None
 
     def _own_hooks(self) -> Hooks:
-        if self.hooks is None:
-            self.hooks = Hooks()
-        return self.hooks
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
 
     def use(self, middleware: FunctionT) -> FunctionT:
         """Call ``middleware(name, args)`` before the handlers of each incoming event.
@@ -186,7 +186,7 @@ class SocketListening(Listening):
     @property
     def listeners_any(self) -> tuple[AnyFunction, ...]:
         """The listeners of :meth:`on_any`, in their order."""
-        return () if self.hooks is None else self.hooks.incoming
+        return () if self._hooks is None else self._hooks.incoming
 
     def off_any(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any`, or all."""
@@ -211,7 +211,7 @@ class SocketListening(Listening):
     @property
     def listeners_any_outgoing(self) -> tuple[AnyFunction, ...]:
         """The listeners of :meth:`on_any_outgoing`, in their order."""
-        return () if self.hooks is None else self.hooks.outgoing
+        return () if self._hooks is None else self._hooks.outgoing
 
     def off_any_outgoing(self, listener: AnyFunction | None = None) -> None:
         """Take off one listener of :meth:`on_any_outgoing`, or all."""

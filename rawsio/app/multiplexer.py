@@ -35,8 +35,8 @@ from .lifecycle_events import (
     run_connect,
     run_disconnect,
 )
-from .member import State
 from .reply import as_values
+from .socket import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Multiplexer"]
 
-_OPEN = State.OPEN
+_OPEN = SocketState.OPEN
 
 _HEADS = ("5", "6")
 """How the messages begin that attachments follow."""
@@ -165,7 +165,7 @@ class Multiplexer(HandlerQueue):
         socket = self.sockets.get(event.namespace)
         if socket is None:
             return
-        if not self.busy and socket.hooks is None and self.host.inline:
+        if not self.busy and socket._hooks is None and self.host.inline:
             handlers = handlers_of(socket, event.args[0])
             if len(handlers) == 1:
                 (handler,) = handlers
@@ -193,7 +193,7 @@ class Multiplexer(HandlerQueue):
                 if await_result(self, socket, event, result):
                     self.proceed()
                 return
-            if event.id is not None and socket.state is _OPEN:
+            if event.id is not None and socket._state is _OPEN:
                 self._answer(event.namespace, as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             log_event_failure(host, "a handler of", socket, event, error)
@@ -216,14 +216,14 @@ class Multiplexer(HandlerQueue):
         self.arriving = 0
         socket = self.sockets.get(packet.namespace)
         if socket is not None:
-            socket.answered(packet)
+            socket._answered(packet)
 
     def _disconnect(self, packet: Disconnect) -> None:
         if self._asked is not None:
             self._asked.pop(packet.namespace, None)
         socket = self.sockets.get(packet.namespace)
         if socket is not None:
-            socket.end("client namespace disconnect", None)
+            socket._end("client namespace disconnect", None)
         answer = self.protocol.data_to_send()  # to the CONNECT that this has cancelled
         if answer:
             self.sink.send(answer)
@@ -259,13 +259,13 @@ class Multiplexer(HandlerQueue):
             if namespace is None or self._is_withdrawn(name, token):
                 decided(namespace, None)
             else:
-                namespace.recall(self, packet.data, lambda session: decided(namespace, session))
+                namespace._recall(self, packet.data, lambda session: decided(namespace, session))
 
         def decided(namespace: Namespace | None, session: Any) -> None:
             self._deciding -= 1
             if self._asked is None or self._is_withdrawn(name, token):
                 if namespace is not None:  # perhaps made for this client, which is gone
-                    namespace.give_back(session)
+                    namespace._give_back(session)
                 return
             del self._asked[name]
             self._asked = self._asked or None
@@ -311,13 +311,13 @@ class Multiplexer(HandlerQueue):
         return self.connect_data + self.incoming + self.queued_bytes
 
     def _admit(self, namespace: Namespace, auth: Any, session: Any) -> None:
-        socket = namespace.admit(self, self.opening, auth, session)
+        socket = namespace._admit(self, self.opening, auth, session)
         self.sockets[namespace.name] = socket
         if self._over:  # by a handler of the connection that it took over
-            socket.end("forced close", None)
+            socket._end("forced close", None)
             return
         recovery = self.host.recovery
-        if not namespace.middleware or (socket.recovered and recovery.skip_middlewares):
+        if not namespace._middleware or (socket.recovered and recovery.skip_middlewares):
             self._accept(socket)
             return
         self._deciding += 1
@@ -325,7 +325,7 @@ class Multiplexer(HandlerQueue):
 
     def _judged(self, socket: Socket, error: BaseException | None) -> None:
         self._deciding -= 1
-        if socket.state is not State.OPENING:
+        if socket._state is not SocketState.OPENING:
             return
         if error is None:
             self._accept(socket)
@@ -340,12 +340,12 @@ class Multiplexer(HandlerQueue):
             # The data of a Refused: the client is refused all the same, and without it.
             log_failure(self.host, "the refusal of", socket.id, namespace.name, wrong)
             self.send(ConnectError(namespace.name, {"message": "Internal error"}))
-        socket.end("refused", None)
+        socket._end("refused", None)
 
     def _accept(self, socket: Socket) -> None:
         namespace: Any = socket.namespace
         self.sink.joined()
-        data = namespace.enter(socket)
+        data = namespace._enter(socket)
         self.send(Connect(socket.namespace.name, data))
         if self._timer is not None and self.protocol.deadline is None:
             # The time to join is over, and what is due next may be due sooner.
@@ -381,7 +381,7 @@ class Multiplexer(HandlerQueue):
 
     def awaited(self) -> int:
         """Return how many acknowledgements the client owes all of its sockets."""
-        return sum(socket.awaited for socket in self.sockets.values())
+        return sum(socket._awaited for socket in self.sockets.values())
 
     # The end
 
@@ -397,7 +397,7 @@ class Multiplexer(HandlerQueue):
             self._timer = None
         self.protocol.receive_eof()
         for socket in list(self.sockets.values()):
-            socket.end(reason, description)
+            socket._end(reason, description)
 
     def drop(self, reason: str, description: str | None = None) -> None:
         """End the session, for this reason."""
@@ -409,7 +409,7 @@ class Multiplexer(HandlerQueue):
         if self._over:
             return
         for socket in list(self.sockets.values()):
-            socket.dismiss(reason)
+            socket._dismiss(reason)
         self.drop(reason)
 
     def leave(

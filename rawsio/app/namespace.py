@@ -25,7 +25,7 @@ from .broadcast import Broadcast, Operators
 from .handlers import Handler, Handlers, check_function
 from .lifecycle_events import ServerEventRun
 from .listeners import Listening
-from .reply import Reply
+from .reply import Promise, Reply
 from .socket import Socket
 
 TYPE_CHECKING = False
@@ -117,13 +117,13 @@ class Namespace(Listening, Operators):
         "name",
         "sockets",
         "adapter",
-        "handlers",
-        "middleware",
-        "parent",
-        "opening",
+        "_handlers",
+        "_middleware",
+        "_parent",
+        "_opening",
         "_server_handlers",
         "_ids",
-        "_vacated",
+        "_on_vacated",
     )
 
     _takes_socket = True
@@ -139,13 +139,13 @@ class Namespace(Listening, Operators):
         self.host = host
         self.name = name
         self.sockets: dict[str, Socket] = Sockets()
-        self.handlers = Handlers()
-        self.middleware: tuple[AnyFunction, ...] = ()
-        self.parent: ParentNamespace | None = None
-        self.opening = 0
+        self._handlers = Handlers()
+        self._middleware: tuple[AnyFunction, ...] = ()
+        self._parent: ParentNamespace | None = None
+        self._opening = 0
         self._server_handlers: dict[str, tuple[Handler, ...]] = {}
         self._ids = count()
-        self._vacated = vacated
+        self._on_vacated = vacated
         self.adapter = make_adapter(self)
         if not isinstance(self.adapter, Adapter):
             raise TypeError(f"adapter: it made {self.adapter!r}, and no Adapter")
@@ -153,7 +153,7 @@ class Namespace(Listening, Operators):
     # Registration
 
     def _own_handlers(self) -> Handlers:
-        return self.handlers
+        return self._handlers
 
     def _own_host(self) -> RuntimeLike:
         return self.host
@@ -167,7 +167,7 @@ class Namespace(Listening, Operators):
         """
         check_function(middleware, "middleware")
         self.host.expect(middleware)
-        self.middleware = (*self.middleware, middleware)
+        self._middleware = (*self._middleware, middleware)
         return middleware
 
     if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Namespace(Listening, Operators):
     def _operator(self) -> Broadcast:
         return Broadcast(self)
 
-    def each(self) -> Iterable[Namespace]:
+    def _each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: itself."""
         return (self,)
 
@@ -220,7 +220,7 @@ class Namespace(Listening, Operators):
         these would reach handlers that expect a client.
         """
         _check_server_event(name)
-        reply = Reply(self.host)
+        reply = Promise(self.host)
         self.host.call(self.adapter.server_side_emit, [name, *args], reply)
         return reply
 
@@ -234,7 +234,7 @@ class Namespace(Listening, Operators):
 
     # Clients
 
-    def recall(self, peer: MultiplexerLike, auth: Any, found: Callable[[Any], None]) -> None:
+    def _recall(self, peer: MultiplexerLike, auth: Any, found: Callable[[Any], None]) -> None:
         """Call ``found(session)`` with the lost session that a client asks for, or ``None``.
 
         At once, unless the adapter has to ask somebody else for it.
@@ -242,22 +242,22 @@ class Namespace(Listening, Operators):
         if self.adapter.recovers and peer.base_id is None and isinstance(auth, dict):
             secret, offset = auth.get("pid"), auth.get("offset")
             if isinstance(secret, str) and (offset is None or isinstance(offset, str)):
-                self.opening += 1  # while it is looked for, the namespace is in use
+                self._opening += 1  # while it is looked for, the namespace is in use
                 self.adapter.restore_session(secret, offset, partial(self._recalled, found))
                 return
         found(None)
 
     def _recalled(self, found: Callable[[Any], None], session: Any) -> None:
-        self.opening -= 1
+        self._opening -= 1
         found(session)
 
-    def give_back(self, session: Any) -> None:
+    def _give_back(self, session: Any) -> None:
         """Take note that the client that asked to enter is gone, whose session this is, if any."""
         if session is not None:
             self.adapter.keep_session(session)
-        self.vacated()
+        self._vacated()
 
-    def admit(
+    def _admit(
         self, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any, session: Any = None
     ) -> Socket:
         """Make the socket of a client that asks to enter; it is not inside yet."""
@@ -268,7 +268,7 @@ class Namespace(Listening, Operators):
             return self._new_socket(new_id(self.host.random_bytes), peer, opening, auth)
         socket = self._new_socket(session.sid, peer, opening, auth)
         socket.recovered = True
-        socket.session = session
+        socket._session = session
         socket.data = session.data
         self.adapter.add_all(session.sid, session.rooms)
         return socket
@@ -276,25 +276,25 @@ class Namespace(Listening, Operators):
     def _new_socket(
         self, sid: str, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any
     ) -> Socket:
-        self.opening += 1
+        self._opening += 1
         return Socket(sid, self, peer, opening, auth)
 
-    def enter(self, socket: Socket) -> dict[str, Any]:
+    def _enter(self, socket: Socket) -> dict[str, Any]:
         """Put an accepted socket in its place; return the data that answers its CONNECT."""
-        self.opening -= 1
+        self._opening -= 1
         for prepared in self.adapter.missed(socket) if socket.recovered else ():
-            socket.deliver(prepared)
-        socket.begin()
+            socket._deliver(prepared)
+        socket._begin()
         self.sockets[socket.id] = socket
         self.adapter.connected(socket.id)
         # A client of Socket.IO v2 knows nothing of recovery: nothing is kept for it.
         old = socket._peer.base_id is not None
         return {"sid": socket.id, **({} if old else self.adapter.begin_session(socket))}
 
-    def vacated(self) -> None:
+    def _vacated(self) -> None:
         """Take note that a socket is gone for good, or was not made after all."""
-        if self._vacated is not None and not self.sockets and not self.opening:
-            self._vacated(self)
+        if self._on_vacated is not None and not self.sockets and not self._opening:
+            self._on_vacated(self)
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r}, {len(self.sockets)} sockets>"
@@ -306,44 +306,44 @@ class ParentNamespace(Namespace):
     Handlers, middleware and operators of a parent are those of every child, present and future.
     """
 
-    __slots__ = ("children",)
+    __slots__ = ("_children",)
 
     def __init__(self, host: RuntimeLike, name: str) -> None:
         super().__init__(host, name)
-        self.children: dict[str, Namespace] = {}
+        self._children: dict[str, Namespace] = {}
 
-    def adopt(self, child: Namespace) -> None:
+    def _adopt(self, child: Namespace) -> None:
         """Take a new namespace as child: what is registered here counts there, now and later."""
-        self.children[child.name] = child
-        child.parent = self
-        child.middleware = self.middleware
-        child.handlers.events.update(self.handlers.events)
-        child.handlers.library.update(self.handlers.library)
+        self._children[child.name] = child
+        child._parent = self
+        child._middleware = self._middleware
+        child._handlers.events.update(self._handlers.events)
+        child._handlers.library.update(self._handlers.library)
         child._server_handlers.update(self._server_handlers)
 
     def _listen(self, name: str | int, handler: FunctionT, **options: bool) -> FunctionT:
-        for child in self.children.values():
-            child.handlers.add(name, Handler(handler, takes_socket=True, **options))
+        for child in self._children.values():
+            child._handlers.add(name, Handler(handler, takes_socket=True, **options))
         return super()._listen(name, handler, **options)
 
     def off(self, name: str | int, handler: AnyFunction | None = None) -> None:
         """Take off a function, or all of this name, here and in every child."""
-        for child in self.children.values():
-            child.handlers.remove(name, handler)
+        for child in self._children.values():
+            child._handlers.remove(name, handler)
         super().off(name, handler)
 
     def use(self, middleware: FunctionT) -> FunctionT:
         """Call ``middleware(socket)`` for every client that asks to enter any child."""
         check_function(middleware, "middleware")
-        for child in self.children.values():
+        for child in self._children.values():
             child.use(middleware)
         return super().use(middleware)
 
     def _hear_servers(self, name: str, fn: FunctionT) -> FunctionT:
-        for child in self.children.values():
+        for child in self._children.values():
             child._hear_servers(name, fn)
         return super()._hear_servers(name, fn)
 
-    def each(self) -> Iterable[Namespace]:
+    def _each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: its children."""
-        return tuple(self.children.values())
+        return tuple(self._children.values())

@@ -119,7 +119,7 @@ class Namespaces:
         cleanup = self._forget if parent is not None and self._cleanup_empty else None
         namespace = Namespace(self._host, name, self._make_adapter, vacated=cleanup)
         if parent is not None:
-            parent.adopt(namespace)
+            parent._adopt(namespace)
             self._children += 1
         self.named[name] = namespace
         namespace.adapter.init()
@@ -132,15 +132,15 @@ class Namespaces:
             return
         del self.named[namespace.name]
         self._children -= 1
-        if namespace.parent is not None:
-            del namespace.parent.children[namespace.name]
+        if namespace._parent is not None:
+            del namespace._parent._children[namespace.name]
         namespace.adapter.close()
 
     def _room_for_a_child(self) -> bool:
         most = self._host.limits.child_namespaces
         if self._children >= most:
             for namespace in list(self.named.values()):
-                if namespace.parent is not None and not (namespace.sockets or namespace.opening):
+                if namespace._parent is not None and not (namespace.sockets or namespace._opening):
                     self._forget(namespace)
         return self._children < most
 

@@ -244,18 +244,18 @@ class RecoveringAdapter(Adapter):
 
     def begin_session(self, socket: Any) -> dict[str, str]:
         """Return the secret by which this socket can be recovered, and where it begins."""
-        session = socket.session
+        session = socket._session
         if session is None:
             host = self.namespace.host
             secret = b2a_hex(host.random_bytes(16)).decode("ascii")
             session = Session(socket.id, secret, self.end, self.end)
-            socket.session = session
+            socket._session = session
         self._live[session.secret] = socket
         return {"pid": session.secret, "offset": self.offset(self.end - 1)}
 
     def persist_session(self, socket: Any) -> None:
         """Keep what is needed to restore a socket that lost its connection."""
-        session = socket.session
+        session = socket._session
         if session is None:
             return
         session.rooms = tuple(self.sids.get(socket.id, ()))
@@ -276,7 +276,7 @@ class RecoveringAdapter(Adapter):
 
     def forget_session(self, socket: Any) -> None:
         """Take note that a socket has left its rooms."""
-        session = socket.session
+        session = socket._session
         if session is not None and self._live.get(session.secret) is socket:
             del self._live[session.secret]
 
@@ -291,7 +291,7 @@ class RecoveringAdapter(Adapter):
         # One that has left is still here until its handlers have had their turn.  Its connection
         # may live on, and even be the one that asks.
         if alive is not None and alive.connected:
-            alive.drop("transport close")
+            alive._drop("transport close")
         self._prune()
         session = self._forget_lost(secret)
         if session is None:
@@ -307,7 +307,7 @@ class RecoveringAdapter(Adapter):
 
     def missed(self, socket: Any) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
-        session = socket.session
+        session = socket._session
         stays = self._stays.get(session.sid, {})
         found = []
         unseen = islice(self._log, session.resume - self._first, None)

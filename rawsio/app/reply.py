@@ -2,15 +2,16 @@
 
 ``emit_with_ack`` returns a :class:`Reply` at once.  It is over exactly once: with a result (the
 other end acknowledged), with an error (``TimeoutError``, ``ConnectionClosed``), or cancelled.
+Whoever will end it has it as a :class:`Promise`.
 
-The one idea: **a reply holds no lock, event or future.**  It is a result and a list of callbacks;
-whoever has a way of waiting brings it along: ``result()`` blocks through the host's
-``wait``, ``await`` makes a future of the asyncio that is running.  So a reply is cheap (most are
-never waited for) and this module imports no threads.  Adding a callback while another thread
-ends the reply is safe: each callback is taken off the list by exactly one side, and run by it.
+A reply holds no lock, event or future, because most replies are never waited for.  It is a result
+and a list of callbacks.  Each way of waiting brings along what it needs: ``result()`` blocks in the
+runtime's ``wait``, ``await`` makes a future of the running asyncio loop.  Adding a callback while
+another thread ends the reply is safe: each callback is taken off the list by exactly one side, and
+run by it.
 
 A broadcast with acknowledgements ends with :class:`Responses`, a list that also knows who
-answered what, and who did not.  Left out: sending, which is the business of sockets.
+answered what, and who did not.
 """
 
 from __future__ import annotations
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
 else:
     T = None
 
-__all__ = ["Reply", "Responses", "Collected", "Gathering", "as_values", "check_seconds", "value_of"]
+__all__ = [
+    "Promise",
+    "Reply",
+    "Responses",
+    "Collected",
+    "Gathering",
+    "as_values",
+    "check_seconds",
+    "value_of",
+]
 
 _PENDING = 0
 _DONE = 1
@@ -99,16 +109,9 @@ class Reply(Generic[T]):
         self._callbacks: list[Callable[[Reply[T]], object]] = []
         self._timer: Handle | None = None
 
-    # For whoever waits
-
     def done(self) -> bool:
         """Tell whether the reply is over: answered, failed or cancelled."""
         return self._state != _PENDING
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for it, or will be called."""
-        return bool(self._callbacks)
 
     def cancelled(self) -> bool:
         """Tell whether :meth:`cancel` ended it."""
@@ -166,7 +169,41 @@ class Reply(Generic[T]):
                 raise
         return self.result()
 
-    # For whoever ends it (on the loop thread)
+    def _finish(self, state: int, value: Any, error: BaseException | None) -> None:
+        self._value = value
+        self._error = error
+        self._state = state
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._host.call(timer.cancel)
+        self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        callbacks = self._callbacks
+        while callbacks:
+            try:
+                callback = callbacks.pop(0)
+            except IndexError:
+                return
+            try:
+                callback(self)
+            except Exception as error:  # noqa: BLE001 - it is the user's, like a handler
+                self._host.log("handler", ERROR, "a callback of a reply failed", error)
+
+    def __repr__(self) -> str:
+        states = ("pending", "done", "cancelled")
+        return f"<Reply {states[self._state]}>"
+
+
+class Promise(Reply[T]):
+    """A reply, for whoever will end it: on the loop's thread, once; further calls do nothing."""
+
+    __slots__ = ()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it, or will be called."""
+        return bool(self._callbacks)
 
     def resolve(self, value: T) -> None:
         """End it with a value; does nothing if it is over."""
@@ -196,31 +233,6 @@ class Reply(Generic[T]):
 
     def _expire(self) -> None:
         self.fail(TimeoutError("no acknowledgement arrived in time"))
-
-    def _finish(self, state: int, value: Any, error: BaseException | None) -> None:
-        self._value = value
-        self._error = error
-        self._state = state
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            self._host.call(timer.cancel)
-        self._run_callbacks()
-
-    def _run_callbacks(self) -> None:
-        callbacks = self._callbacks
-        while callbacks:
-            try:
-                callback = callbacks.pop(0)
-            except IndexError:
-                return
-            try:
-                callback(self)
-            except Exception as error:  # noqa: BLE001 - it is the user's, like a handler
-                self._host.log("handler", ERROR, "a callback of a reply failed", error)
-
-    def __repr__(self) -> str:
-        states = ("pending", "done", "cancelled")
-        return f"<Reply {states[self._state]}>"
 
 
 def _wake(future: Any) -> None:
@@ -268,7 +280,7 @@ class Gathering:
 
     __slots__ = ("reply", "_parts", "_waiting", "_missing", "_answers")
 
-    def __init__(self, reply: Reply, parts: int = 1) -> None:
+    def __init__(self, reply: Promise[Responses[Any]], parts: int = 1) -> None:
         self.reply = reply
         self._parts = parts
         # Dicts, not sets: they keep the order in which sockets were asked.

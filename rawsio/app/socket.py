@@ -3,26 +3,38 @@
 It is what handlers get: it sends to its client, joins rooms, and knows how the client introduced
 itself.  A connection has one for each namespace that the client joined, all with different ids.
 
-What may be called from any thread stands here, and does two things: it checks and encodes its
-arguments where it is called, then hands the rest to the host, which runs it on the loop's thread
-(:mod:`rawsio.app.member`).  So an argument that cannot be sent raises where the mistake is, and
-what one thread emits arrives in that order.
+The first half of :class:`Socket` is for applications and may be called from any thread.  A method
+checks and encodes its arguments where it is called, so that an argument that cannot be sent raises
+where the mistake is; then it hands the rest to the loop's thread, which keeps the order of what one
+thread emits.  The second half, whose names begin with an underscore, is for the other modules of
+this package, on the loop's thread: the life of the socket, and its place on the wire.
 
-What is emitted to a socket that has ended is dropped: the other end might as well have gone a
-moment before.
+A socket is ``OPENING`` while middleware judges it: it may emit and join rooms, but no broadcast
+finds it.  It ends once, from whichever side, with one of the reference's reasons.  From then on
+nothing is sent to it and pending replies have failed; its rooms stay until handlers of
+``disconnecting`` have seen them.  What is emitted to a socket that has ended is dropped: the other
+end might as well have gone a moment before.
+
+Most sockets have no handlers of their own, no listeners, no ``data`` and no pending replies, and
+nobody looks at their handshake.  All of these are made when they are first asked for, because the
+memory of an idle connection is what bounds their number.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+from functools import partial
+
 from rawsio.errors import LocalProtocolError
-from rawsio.socketio.packets import Event
+from rawsio.log import ERROR
+from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 
 from .adapter import EVERYONE, Targets, snapshot
-from .broadcast import Broadcast, Direct, room_names
+from .broadcast import Broadcast, SocketFlags, room_names
 from .handlers import Handlers
 from .handshake import Handshake
-from .member import Member, State
-from .reply import Reply
+from .listeners import SocketListening
+from .reply import Promise, Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +43,31 @@ if TYPE_CHECKING:
 
     from rawsio.http.messages import Request
 
-    from .interfaces import Connection, RuntimeLike
+    from .handshake import HandshakeRequest
+    from .interfaces import Connection, MultiplexerLike, Prepared, RuntimeLike
+    from .namespace import Namespace
 
-__all__ = ["Socket"]
+__all__ = ["Acknowledge", "Socket", "SocketState"]
 
 
-class Socket(Member):
+class SocketState(Enum):
+    """Where a socket is in its life."""
+
+    OPENING = "opening"
+    """The client's CONNECT is being judged by middleware."""
+    OPEN = "open"
+    ENDED = "ended"
+    """The client or its connection is gone; events that came before still reach handlers."""
+    DISMISSED = "dismissed"
+    """We disconnected it; events that wait for their handlers are dropped."""
+    GONE = "gone"
+    """It has left its rooms."""
+
+
+_OPEN, _OPENING = SocketState.OPEN, SocketState.OPENING
+
+
+class Socket(SocketListening):
     """One client in one namespace; see the module's essay.
 
     ``id`` names it, for others too (it is a room that only this socket is in); the id of the
@@ -44,14 +75,49 @@ class Socket(Member):
     continues a session that was lost.
     """
 
-    __slots__ = ()
+    __slots__ = (
+        "id",
+        "namespace",
+        "_state",
+        "recovered",
+        "_session",
+        "_handlers",
+        "_peer",
+        "_opening",
+        "_auth",
+        "_handshake",
+        "_data",
+        "_pending",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        namespace: Namespace,
+        peer: MultiplexerLike,
+        opening: HandshakeRequest,
+        auth: Any,
+    ) -> None:
+        super().__init__()
+        self.id = sid
+        self.namespace = namespace
+        self._state = SocketState.OPENING
+        self.recovered = False
+        self._session: Any = None
+        self._handlers: Handlers | None = None
+        self._peer = peer
+        self._opening = opening
+        self._auth = auth
+        self._handshake: Handshake | None = None
+        self._data: Any = None
+        self._pending: dict[int, Any] | None = None
 
     # What it is
 
     @property
     def connected(self) -> bool:
         """Whether the client is in the namespace now."""
-        return self.state is State.OPEN
+        return self._state is SocketState.OPEN
 
     @property
     def conn(self) -> Connection:
@@ -84,16 +150,16 @@ class Socket(Member):
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in, its own id among them; a copy."""
-        if self.state is State.GONE:
+        if self._state is SocketState.GONE:
             return frozenset()
         return frozenset((self.id, *self.namespace.adapter.sids.get(self.id, ())))
 
     # Handlers
 
     def _own_handlers(self) -> Handlers:
-        if self.handlers is None:
-            self.handlers = Handlers()
-        return self.handlers
+        if self._handlers is None:
+            self._handlers = Handlers()
+        return self._handlers
 
     def _own_host(self) -> RuntimeLike:
         return self.namespace.host
@@ -105,20 +171,20 @@ class Socket(Member):
 
         ``LocalProtocolError`` if it cannot be encoded, or has a name that is reserved.
         """
-        self.emit_event(name, args, EVERYONE)
+        self._emit_event(name, args, EVERYONE)
 
     def send(self, *args: Any) -> None:
         """Send an event named ``message``."""
-        self.emit_event("message", args, EVERYONE)
+        self._emit_event("message", args, EVERYONE)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
         """Send an event and return the :class:`~rawsio.app.reply.Reply` to it.
 
         It waits until the client answers or the socket ends; ``timeout(seconds)`` sets an end.
         """
-        return self.emit_question(name, args, EVERYONE)
+        return self._emit_question(name, args, EVERYONE)
 
-    def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
+    def _emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
         """Send an event with flags."""
         namespace = self.namespace
         host = namespace.host
@@ -129,36 +195,36 @@ class Socket(Member):
         if namespace.adapter.recovers:
             if not host.on_loop():
                 event.args = snapshot(event.args)
-            host.call(self.deliver_kept, prepared, targets)
+            host.call(self._deliver_kept, prepared, targets)
         elif targets.volatile:
-            host.call(self.deliver_volatile, prepared)
+            host.call(self._deliver_volatile, prepared)
         else:
-            host.call(self.deliver, prepared)
+            host.call(self._deliver, prepared)
 
-    def emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
+    def _emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
         """Send an event that asks for an acknowledgement, with flags."""
         namespace = self.namespace
         host = namespace.host
         event = Event(namespace.name, [name, *args], namespace.next_id())
         prepared = host.prepare(event, compress=targets.compress)
-        reply = Reply(host)
-        host.call(self.ask_for, prepared, reply, targets.timeout)
+        reply = Promise(host)
+        host.call(self._ask_for, prepared, reply, targets.timeout)
         return reply
 
     # Flags and rooms
 
     @property
-    def volatile(self) -> Direct:
+    def volatile(self) -> SocketFlags:
         """Send what follows only if little else is waiting to be sent."""
-        return Direct(self).volatile
+        return SocketFlags(self).volatile
 
-    def compress(self, flag: bool) -> Direct:  # noqa: FBT001 - the reference's signature
+    def compress(self, flag: bool) -> SocketFlags:  # noqa: FBT001 - the reference's signature
         """Say whether what follows is worth compressing."""
-        return Direct(self).compress(flag)
+        return SocketFlags(self).compress(flag)
 
-    def timeout(self, seconds: float) -> Direct:
+    def timeout(self, seconds: float) -> SocketFlags:
         """Set how long ``emit_with_ack`` waits."""
-        return Direct(self).timeout(seconds)
+        return SocketFlags(self).timeout(seconds)
 
     @property
     def broadcast(self) -> Broadcast:
@@ -192,15 +258,196 @@ class Socket(Member):
         mine = self.namespace.adapter.sids.get(self.id)
         if len(names if mine is None else mine.union(names)) > host.limits.rooms:
             raise LocalProtocolError(f"a socket may be in {host.limits.rooms} rooms at most")
-        host.call(self.enter, names)
+        host.call(self._enter, names)
 
     def leave(self, *rooms: str | Iterable[str]) -> None:
         """Leave rooms; the one with its own id cannot be left."""
-        self.namespace.host.call(self.quit, room_names(rooms))
+        self.namespace.host.call(self._quit, room_names(rooms))
 
     def disconnect(self, *, close: bool = False) -> None:
         """Disconnect the client from this namespace; ``close`` ends its whole connection."""
-        self.namespace.host.call(self.disconnected, close)
+        self.namespace.host.call(self._disconnected, close)
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} in {self.namespace.name!r}, {self.state.value}>"
+        return f"<Socket {self.id} in {self.namespace.name!r}, {self._state.value}>"
+
+    # On the loop's thread: sending
+
+    def _deliver(self, prepared: Prepared) -> None:
+        """Send an encoded event, unless the socket has ended."""
+        if self._state is _OPEN or self._state is _OPENING:
+            if self._hooks is not None and self._hooks.outgoing:
+                self._tell_listeners(prepared.event)
+            self._peer.transmit(prepared)
+
+    def _deliver_volatile(self, prepared: Prepared) -> None:
+        """Send an encoded event, unless too much is waiting to be sent already."""
+        if self._peer.sink.writable:
+            self._deliver(prepared)
+
+    def _deliver_kept(self, prepared: Prepared, targets: Targets) -> None:
+        """Send an encoded event that the adapter has to mark, and keep for recovery."""
+        if self._state is not SocketState.OPEN and self._state is not SocketState.OPENING:
+            return
+        if targets.volatile and not self._peer.sink.writable:
+            return
+        mine = Targets(frozenset((self.id,)), volatile=targets.volatile, compress=targets.compress)
+        stamped = self.namespace.adapter.stamp(prepared, mine)
+        if stamped is None:
+            return
+        # What middleware emits to a socket that is being restored is among what it missed.
+        if self._session is None or self._state is SocketState.OPEN or targets.volatile:
+            self._deliver(stamped)
+
+    def _tell_listeners(self, event: Event) -> None:
+        hooks, args = self._hooks, event.args
+        if event.id is None and self.namespace.adapter.recovers:
+            args = args[:-1]  # the last one is an offset, which is nobody's business
+        for listener in hooks.outgoing if hooks is not None else ():
+            try:
+                listener(*args)
+            except Exception as error:  # noqa: BLE001 - the user's mistake must not stop the rest
+                where = f"a listener of outgoing events in {self.namespace.name!r} failed"
+                self.namespace.host.log("handler", ERROR, where, error)
+
+    # Acknowledgements of ours that are awaited, and theirs
+
+    def _ask_for(self, prepared: Prepared, reply: Promise, timeout: float | None) -> None:
+        """Send an event whose acknowledgement ends ``reply``."""
+        if reply.done():
+            return
+        reply.add_done_callback(partial(self._forget_later, prepared.event.id))
+        if timeout is not None:
+            reply.expire_after(timeout)
+        self._ask(prepared, reply)
+
+    def _ask(self, prepared: Prepared, waiter: Any) -> None:
+        """Send an event; ``waiter.answered`` or ``waiter.lost`` is called once, or neither."""
+        if self._state is not SocketState.OPEN and self._state is not SocketState.OPENING:
+            waiter.lost(self.id, "it had ended before")
+            return
+        if self._pending is None:
+            self._pending = {}
+        if self._peer.awaited() >= self.namespace.host.limits.pending_acks:
+            waiter.lost(self.id, "it owes too many acknowledgements")
+            return
+        self._pending[prepared.event.id] = waiter
+        self._deliver(prepared)
+
+    @property
+    def _awaited(self) -> int:
+        """How many acknowledgements the client owes this socket."""
+        return 0 if self._pending is None else len(self._pending)
+
+    def _answered(self, packet: Ack) -> None:
+        """Take an acknowledgement; one that nobody waits for is ignored."""
+        if self._pending is not None:
+            waiter = self._pending.pop(packet.id, None)
+            if waiter is not None:
+                waiter.answered(self.id, packet.args)
+
+    def _forget(self, packet_id: int) -> None:
+        """Stop waiting for an acknowledgement."""
+        if self._pending is not None:
+            self._pending.pop(packet_id, None)
+
+    def _forget_later(self, packet_id: int, _reply: Reply) -> None:
+        self.namespace.host.call(self._forget, packet_id)
+
+    # Its life
+
+    def _begin(self) -> None:
+        """Every middleware has agreed: the socket is open."""
+        self._state = SocketState.OPEN
+
+    def _enter(self, names: tuple[str, ...]) -> None:
+        """Join rooms, unless the socket has ended."""
+        if self._state is _OPEN or self._state is _OPENING:
+            self.namespace.adapter.add_all(self.id, names)
+
+    def _quit(self, names: tuple[str, ...]) -> None:
+        """Leave rooms."""
+        for room in names:
+            self.namespace.adapter.remove(self.id, room)
+
+    # The end
+
+    def _disconnected(self, close: bool) -> None:  # noqa: FBT001 - queued by position
+        """Disconnect the client, from this namespace or altogether."""
+        if close:
+            self._peer.dismiss("server namespace disconnect")
+        else:
+            self._dismiss("server namespace disconnect")
+
+    def _dismiss(self, reason: str) -> None:
+        """Tell the client that it is out of the namespace, or will not get in, and end."""
+        name = self.namespace.name
+        self.namespace.adapter.settle()
+        if self._state is SocketState.OPEN:
+            self._peer.send(Disconnect(name))
+        elif self._state is SocketState.OPENING:
+            self._peer.send(ConnectError(name, {"message": reason}))
+        self._end(reason, None, SocketState.DISMISSED)
+
+    def _drop(self, reason: str) -> None:
+        """End the whole connection, as if it had been lost: the client has another one."""
+        self._peer.drop(reason)
+
+    def _end(
+        self, reason: str, description: str | None, state: SocketState = SocketState.ENDED
+    ) -> None:
+        """End it: nothing is sent any more, replies fail, handlers get their turn."""
+        before = self._state
+        if before is not SocketState.OPEN and before is not SocketState.OPENING:
+            return
+        self._state = state
+        was_open = before is SocketState.OPEN
+        if was_open:
+            del self.namespace.sockets[self.id]
+        pending, self._pending = self._pending, None
+        for waiter in list((pending or {}).values()):
+            waiter.lost(self.id, reason)
+        if not was_open:
+            self.namespace._opening -= 1
+            self._vanish(was_open=False)
+        self._peer.leave(self, was_open, reason, description)
+
+    def _vanish(self, *, was_open: bool) -> None:
+        """Leave every room: the last thing that happens to a socket but its handlers."""
+        self._state = SocketState.GONE
+        self.namespace.adapter.forget_session(self)
+        # A client of Socket.IO v2 that has joined again meanwhile has the same id.
+        if self.id not in self.namespace.sockets:
+            self.namespace.adapter.remove_all(self.id, was_connected=was_open)
+        self.namespace._vacated()
+
+    def _acknowledge(self, prepared: Prepared) -> None:
+        """Send an encoded acknowledgement, unless the socket has ended."""
+        if self._state is SocketState.OPEN:
+            self._peer.transmit(prepared)
+
+
+class Acknowledge:
+    """The function that a handler with ``ack=True`` gets: call it once, from any thread, or never.
+
+    Further calls do nothing; neither do calls for an event that asked for no acknowledgement.
+    """
+
+    __slots__ = ("_socket", "_packet_id")
+
+    def __init__(self, socket: Socket, packet_id: int | None) -> None:
+        self._socket = socket
+        self._packet_id = packet_id
+
+    def __call__(self, *values: Any) -> None:
+        """Acknowledge with these values; ``LocalProtocolError`` if they cannot be sent."""
+        packet_id = self._packet_id
+        if packet_id is not None:
+            namespace = self._socket.namespace
+            prepared = namespace.host.prepare(Ack(namespace.name, list(values), packet_id))
+            namespace.host.call(self._send, prepared)
+
+    def _send(self, prepared: Prepared) -> None:
+        if self._packet_id is not None:
+            self._packet_id = None
+            self._socket._acknowledge(prepared)

@@ -108,7 +108,7 @@ class Client(Listening):
     namespace are its socket's.
     """
 
-    hooks = None
+    _hooks = None
     _raised = MANAGED
 
     def __init__(  # noqa: PLR0913 - what the user brings along, all but one by keyword
@@ -142,8 +142,8 @@ class Client(Listening):
         )
         self._wires = Connector(self.host, self.address, self.options, self._take, world, **below)
         self.state = State.IDLE
-        self.queue = HandlerQueue(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
-        self.handlers, self.space = ClientHandlers(), Space("the client", self.host)
+        self._queue = HandlerQueue(self.host, self._wires)  # type: ignore[arg-type]  # pauses only
+        self._handlers, self._space = ClientHandlers(), Space("the client", self.host)
         self.sockets: dict[str, ClientSocket] = {}
         self._session: ClientSession | None = None
         self._backoff = Backoff(self.options, random_bytes)
@@ -177,7 +177,7 @@ class Client(Listening):
         return [socket for socket in list(self.sockets.values()) if socket.active]
 
     def _own_handlers(self) -> Handlers:
-        return self.handlers
+        return self._handlers
 
     def _own_host(self) -> ClientRuntime:
         return self.host
@@ -186,10 +186,10 @@ class Client(Listening):
         check_client_name(name, managed=True)
 
     def _add_handler(self, name: str | int, handler: Handler) -> None:
-        self.host.call(self.handlers.add, name, handler)
+        self.host.call(self._handlers.add, name, handler)
 
     def _remove_handlers(self, name: str | int, fn: Callable[..., Any] | None) -> None:
-        self.host.call(self.handlers.remove, name, fn)
+        self.host.call(self._handlers.remove, name, fn)
 
     def on_error(self, fn: FunctionT) -> FunctionT:
         """Call ``fn(error, socket, event, args)`` when a handler fails; also a decorator.
@@ -202,16 +202,16 @@ class Client(Listening):
         return fn
 
     def _announce(self, name: str, *values: Any) -> None:
-        self.queue.perform(announce, self.queue, Membership(self), name, *values)
+        self._queue.perform(announce, self._queue, Membership(self), name, *values)
 
     # What sockets ask of it
 
-    def check_open(self) -> None:
+    def _check_open(self) -> None:
         """Raise ``ConnectionClosed`` after ``close``."""
         if self.state is State.CLOSED:
             raise ConnectionClosed(CLOSED)
 
-    def check_size(self, prepared: Prepared) -> None:
+    def _check_size(self, prepared: Prepared) -> None:
         """Raise ``LocalProtocolError`` for a packet longer than the server takes."""
         most, session = self._most, self._session
         if not most:
@@ -227,30 +227,25 @@ class Client(Listening):
             )
 
     @property
-    def session(self) -> object | None:
-        """What tells one session from the next; ``None`` while there is none."""
-        return self._session
-
-    @property
-    def writable(self) -> bool:
+    def _writable(self) -> bool:
         """Whether what is sent now goes out at once."""
         return self._session is not None and self._session.writable
 
-    def transmit(self, prepared: Prepared) -> None:
+    def _transmit(self, prepared: Prepared) -> None:
         """Send a packet that was encoded before."""
         session = self._session
         if session is not None and not session.over:
             session.send_prepared(prepared)
             self._wires.touch(session)
 
-    def send(self, packet: Any) -> None:
+    def _send(self, packet: Any) -> None:
         """Send a packet."""
         session = self._session
         if session is not None and not session.over:
             session.send(packet)
             self._wires.touch(session)
 
-    def activate(self, socket: ClientSocket) -> None:
+    def _activate(self, socket: ClientSocket) -> None:
         """A socket wants to be connected."""
         if self.state is State.OPEN:
             self._join(socket)
@@ -258,13 +253,13 @@ class Client(Listening):
             self._backoff.reset()
             self._open()
 
-    def leave(self, socket: ClientSocket) -> None:
+    def _leave(self, socket: ClientSocket) -> None:
         """A socket leaves its namespace."""
         if self.state is State.OPEN:
-            self.send(Disconnect(socket.namespace))
-        self.left(socket)
+            self._send(Disconnect(socket.namespace))
+        self._left(socket)
 
-    def left(self, _socket: ClientSocket) -> None:
+    def _left(self, _socket: ClientSocket) -> None:
         """A socket is out of its namespace: the last one ends the connection."""
         if self._active() or self.state is State.CLOSED:
             return
@@ -330,7 +325,7 @@ class Client(Listening):
         else:
             socket = self.sockets.get(event.namespace)
             if socket is not None:
-                socket.take(event)
+                socket._take_packet(event)
 
     def _opened(self, opened: Opened) -> None:
         self._stop_timer()
@@ -345,10 +340,10 @@ class Client(Listening):
 
     def _join(self, socket: ClientSocket) -> None:
         try:
-            socket.join()
+            socket._join()
         except BaseException as error:
             self._refuse(socket, error)
-            self.left(socket)
+            self._left(socket)
             if leaves_the_loop(error):
                 raise
 
@@ -356,10 +351,10 @@ class Client(Listening):
     def _refuse(socket: ClientSocket, error: BaseException) -> None:
         """Take note that a function of the user keeps a socket from being connected."""
         if isinstance(error, Exception):
-            socket.fail_for_good(error)
+            socket._fail_for_good(error)
         else:  # no handler is called while the program ends
             socket.active = False
-            socket.opening.fail(ConnectionClosed(f"{type(error).__name__} was raised"))
+            socket._opening.fail(ConnectionClosed(f"{type(error).__name__} was raised"))
 
     def _broke(self, session: ClientSession, reason: str) -> None:
         self._over(session, "transport error", reason)
@@ -377,7 +372,7 @@ class Client(Listening):
                 self._tell_failed(active, session.broken or text)
             else:
                 for socket in active:
-                    socket.ended(reason, text)
+                    socket._ended(reason, text)
         finally:  # a handler may have raised SystemExit
             self._reconnect()
 
@@ -386,7 +381,7 @@ class Client(Listening):
         if self._backoff.attempts:
             self._announce("reconnect_error", error)
         for socket in active:
-            socket.failed(error)
+            socket._failed(error)
 
     def _reconnect(self) -> None:
         # A handler may have connected or closed meanwhile.
@@ -396,7 +391,7 @@ class Client(Listening):
         if not self.options.reconnection or (most is not None and self._backoff.attempts >= most):
             failed = self.options.reconnection
             for socket in self._active():
-                socket.give_up()
+                socket._give_up()
             if failed:
                 self._announce("reconnect_failed")
             return
@@ -432,14 +427,14 @@ class Client(Listening):
         """``"polling"`` or ``"websocket"``, as it is now; ``None`` without a connection."""
         return self._session.transport if self._session is not None else None
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Do what ``close`` asks for, on the loop's thread."""
         # The end of the connection is all that is said.  A DISCONNECT would make official servers
         # overlook what was emitted just before it.
         self.state = State.CLOSED
         for socket in list(self.sockets.values()):
-            socket.leave()
-            socket.conclude("the client is closed")
+            socket._leave()
+            socket._conclude("the client is closed")
         self._stop_timer()
         self._end_session()
 
@@ -448,7 +443,7 @@ class Client(Listening):
     def start(self) -> Client:
         """Run the loop in a thread of its own, until ``close``."""
         self._wires.host.begin_turns("`async with Client(url) as socket` instead")
-        self._wires.start(self.end)
+        self._wires.start(self._end)
         return self
 
     def step(self, timeout: float | None = None) -> None:
@@ -478,7 +473,7 @@ class Client(Listening):
         seconds; otherwise make turns until :attr:`closed`.
         """
         check_seconds(timeout)
-        self._wires.close(self.end, timeout)
+        self._wires.close(self._end, timeout)
 
     def __enter__(self) -> ClientSocket:
         self.main.connect()
@@ -504,7 +499,7 @@ class Client(Listening):
     async def __aenter__(self) -> ClientSocket:
         self._wires.move_to_asyncio()
         self.main.connect()
-        seconds, opening = self.options.timeout, self.main.opening
+        seconds, opening = self.options.timeout, self.main._opening
         if seconds is not None:
             opening.set_timer(seconds, lambda: opening.fail(self._not_in_time()))
         try:
@@ -515,7 +510,7 @@ class Client(Listening):
         return self.main
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._wires.close_on_asyncio(self.end, 1.0)
+        await self._wires.close_on_asyncio(self._end, 1.0)
 
 
 def connect(url: str, *misplaced: NoReturn, **options: Unpack[ConnectKeywords]) -> ClientSocket:

@@ -15,7 +15,7 @@ from collections import deque
 
 from rawsio.app.dispatch import handlers_of, run_event
 from rawsio.app.listeners import Hooks, SocketListening
-from rawsio.app.reply import Reply, check_seconds
+from rawsio.app.reply import Promise, check_seconds
 from rawsio.errors import ConnectionClosed, escaped
 from rawsio.log import WARNING
 from rawsio.socketio.values import weight
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Hearing"]
 
 
-class _Taking(Reply):
+class _Taking(Promise):
     """A ``receive`` that waits: its event goes back if nobody gets it."""
 
     __slots__ = ("_entry", "_hearing")
@@ -63,7 +63,7 @@ class _Taking(Reply):
         except BaseException:
             # The task was cancelled when the event had come already.
             if self._entry is not None:
-                self._hearing.put_back(self._entry)
+                self._hearing._put_back(self._entry)
             raise
 
 
@@ -81,11 +81,11 @@ class Hearing(SocketListening):
         super().__init__()
         self.client = client
         self.active = False
-        self.handlers = ClientHandlers()
-        self.secret: str | None = None
-        self.offset: str | None = None
+        self._handlers = ClientHandlers()
+        self._secret: str | None = None
+        self._offset: str | None = None
         # The server has said that every event without an id ends with an offset.
-        self.marked = False
+        self._marked = False
         # Events that nobody has heard yet, each with its size in memory.
         self._kept: deque[tuple[Membership, Event, int]] = deque()
         self._kept_bytes = 0
@@ -94,7 +94,7 @@ class Hearing(SocketListening):
     # Handlers
 
     def _own_handlers(self) -> Handlers:
-        return self.handlers
+        return self._handlers
 
     def _own_host(self) -> RuntimeLike:
         return self.client.host
@@ -111,24 +111,24 @@ class Hearing(SocketListening):
         self.client.host.call(self._add, name, handler)
 
     def _remove_handlers(self, name: str | int, fn: AnyFunction | None) -> None:
-        self.client.host.call(self.handlers.remove, name, fn)
+        self.client.host.call(self._handlers.remove, name, fn)
 
     def _add(self, name: str | int, handler: Handler) -> None:
-        self.handlers.add(name, handler)
+        self._handlers.add(name, handler)
         claimed = [entry for entry in self._kept if entry[1].args[0] == name]
         for entry in claimed[:1] if handler.once else claimed:
             self._kept.remove(entry)
             self._kept_bytes -= entry[2]
-            self.client.queue.perform(self._run_kept, *entry[:2])
+            self.client._queue.perform(self._run_kept, *entry[:2])
 
     def _run_kept(self, stay: Membership, event: Event) -> bool:
         # Listeners of all events have seen it when it came.
-        middleware = () if self.hooks is None else self.hooks.middleware
-        return run_event(self.client.queue, stay, event, Hooks(middleware))
+        middleware = () if self._hooks is None else self._hooks.middleware
+        return run_event(self.client._queue, stay, event, Hooks(middleware))
 
     def _run_listeners(self, stay: Membership, event: Event) -> bool:
         # Middleware stands before handlers, and there are none.
-        return run_event(self.client.queue, stay, event, Hooks((), self.listeners_any))
+        return run_event(self.client._queue, stay, event, Hooks((), self.listeners_any))
 
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next event that no handler takes, ``[name, *args]``; wait for it.
@@ -138,7 +138,7 @@ class Hearing(SocketListening):
         ``ConnectionClosed`` when the socket ends.
         """
         check_seconds(timeout)
-        self.client.check_open()
+        self.client._check_open()
         host = self.client.host
         reply = _Taking(self)
         if host.on_loop() and hasattr(host.loop, "asyncio_loop"):
@@ -165,15 +165,15 @@ class Hearing(SocketListening):
 
     # On the loop's thread
 
-    def hear(self, stay: Membership, event: Event) -> None:
+    def _hear(self, stay: Membership, event: Event) -> None:
         """Take an event: for its handlers, for who waits in ``receive``, or to be kept."""
-        if self.secret is not None and event.id is None:
+        if self._secret is not None and event.id is None:
             self._note_offset(event.args)
-        queue = self.client.queue
+        queue = self.client._queue
         if handlers_of(stay, event.args[0]):
             queue.perform(run_event, queue, stay, event)
             return
-        if self.hooks is not None and self.hooks.incoming:
+        if self._hooks is not None and self._hooks.incoming:
             queue.perform(self._run_listeners, stay, event)
         if not self._give((stay, event)):
             self._keep(stay, event)
@@ -200,7 +200,7 @@ class Hearing(SocketListening):
         self._kept_bytes -= size
         return stay, event
 
-    def put_back(self, entry: tuple[Membership, Event]) -> None:
+    def _put_back(self, entry: tuple[Membership, Event]) -> None:
         """Give an event to the next who waits, or keep it again, before all others."""
         if not self._give(entry):
             size = weight(entry[1].args, self.client.host.limits.kept_bytes)
@@ -218,9 +218,9 @@ class Hearing(SocketListening):
     def _note_offset(self, args: list[Any]) -> None:
         # Of other servers' events we take any text at the end for it, as official clients do.
         if len(args) > 1 and isinstance(args[-1], str):
-            self.offset = args.pop() if self.marked else args[-1]
+            self._offset = args.pop() if self._marked else args[-1]
 
-    def dismiss_takers(self, reason: str) -> None:
+    def _dismiss_takers(self, reason: str) -> None:
         """End the waiting of ``receive``, if no connection is to be expected any more."""
         if not self.active:
             takers, self._takers = self._takers, deque()

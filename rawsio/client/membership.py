@@ -7,11 +7,8 @@ another event.
 
 from __future__ import annotations
 
-from rawsio.app.adapter import EVERYONE, Targets
-from rawsio.app.broadcast import check_flag
 from rawsio.app.handlers import Handlers, check_catch_all, check_kind
-from rawsio.app.member import State
-from rawsio.app.reply import check_seconds
+from rawsio.app.socket import SocketState
 from rawsio.errors import ConnectionClosed, Refused, meant
 from rawsio.socketio.packets import RESERVED
 
@@ -21,12 +18,11 @@ if TYPE_CHECKING:
 
     from rawsio.app.handlers import Handler
     from rawsio.app.listeners import Hooks
-    from rawsio.app.reply import Reply
     from rawsio.stack import Prepared
 
     Table = dict[str | int, tuple[Handler, ...]]
 
-__all__ = ["ClientHandlers", "Flags", "Space", "Membership", "as_refused", "check_client_name"]
+__all__ = ["ClientHandlers", "Space", "Membership", "as_refused", "check_client_name"]
 
 RAISED = frozenset(("connect", "connect_error", "disconnect"))
 """The events of a socket that no packet can raise."""
@@ -67,88 +63,45 @@ class ClientHandlers(Handlers):
 class Space:
     """A namespace, as the machinery wants it: a name, the host, and handlers for all of it."""
 
-    __slots__ = ("name", "host", "handlers")
+    __slots__ = ("name", "host", "_handlers")
 
     def __init__(self, name: str, host: Any) -> None:
         self.name = name
         self.host = host
-        self.handlers = Handlers()
+        self._handlers = Handlers()
 
 
 class Membership:
     """One stay of a socket in its namespace; ``owner`` has handlers, hooks and a space."""
 
-    __slots__ = ("owner", "state")
+    __slots__ = ("owner", "_state")
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
-        self.state = State.OPEN
+        self._state = SocketState.OPEN
 
     @property
     def namespace(self) -> Space:
         """Where it is."""
-        space: Space = self.owner.space
+        space: Space = self.owner._space
         return space
 
     @property
-    def handlers(self) -> Handlers:
+    def _handlers(self) -> Handlers:
         """The handlers of the socket."""
-        handlers: Handlers = self.owner.handlers
+        handlers: Handlers = self.owner._handlers
         return handlers
 
     @property
-    def hooks(self) -> Hooks | None:
+    def _hooks(self) -> Hooks | None:
         """The listeners of the socket."""
-        hooks: Hooks | None = self.owner.hooks
+        hooks: Hooks | None = self.owner._hooks
         return hooks
 
-    def acknowledge(self, prepared: Prepared) -> None:
+    def _acknowledge(self, prepared: Prepared) -> None:
         """Send an encoded acknowledgement, unless the stay is over."""
-        if self.state is State.OPEN:
-            self.owner.client.transmit(prepared)
-
-
-class Flags:
-    """Flags for what is sent: ``socket.volatile.emit("position", x, y)``; immutable."""
-
-    __slots__ = ("_socket", "_targets")
-
-    def __init__(self, socket: Any, targets: Targets = EVERYONE) -> None:
-        self._socket = socket
-        self._targets = targets
-
-    def _with(self, **flags: Any) -> Flags:
-        t = self._targets
-        known = {"volatile": t.volatile, "compress": t.compress, "timeout": t.timeout}
-        return Flags(self._socket, Targets(**{**known, **flags}))
-
-    @property
-    def volatile(self) -> Flags:
-        """Send only what goes out at once."""
-        return self._with(volatile=True)
-
-    def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
-        """Say whether the packet is worth compressing."""
-        check_flag(flag)
-        return self._with(compress=flag)
-
-    def timeout(self, seconds: float) -> Flags:
-        """Set how long ``emit_with_ack`` waits for the answer."""
-        check_seconds(seconds)
-        return self._with(timeout=seconds)
-
-    def emit(self, name: str | int, *args: Any) -> None:
-        """Send an event, with these flags."""
-        self._socket.emit_event(name, args, self._targets)
-
-    def send(self, *args: Any) -> None:
-        """Send an event named ``message``, with these flags."""
-        self._socket.emit_event("message", args, self._targets)
-
-    def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
-        """Send an event that asks for an acknowledgement, with these flags."""
-        reply: Reply = self._socket.emit_question(name, args, self._targets)
-        return reply
+        if self._state is SocketState.OPEN:
+            self.owner.client._transmit(prepared)
 
 
 def as_refused(data: Any, namespace: str) -> Exception:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from functools import partial
 
 from rawsio.app.handlers import shape
-from rawsio.app.reply import Reply
+from rawsio.app.reply import Promise, Reply
 from rawsio.errors import ConnectionClosed
 from rawsio.log import ERROR, WARNING
 from rawsio.queue.messages import Dead, Published, QueueError
@@ -76,7 +76,7 @@ class RemoteQueue:
         self, name: str, *args: Any, shape: Callable[[Any], Any] = lambda value: value
     ) -> Reply[Any]:
         """Send a request; the reply fails with ``QueueError`` if it is refused."""
-        reply: Reply[Any] = Reply(self._host)
+        reply: Promise[Any] = Promise(self._host)
         self.socket.emit_with_ack(name, *args).add_done_callback(partial(_settle, reply, shape))
         return reply
 
@@ -228,7 +228,7 @@ class RemoteQueue:
         return [answer] * len(given) if isinstance(given, list) else answer
 
 
-def _settle(reply: Reply, shape: Callable[[Any], Any], asked: Reply) -> None:
+def _settle(reply: Promise, shape: Callable[[Any], Any], asked: Reply) -> None:
     error = asked.exception()
     if error is not None:
         reply.fail(error)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
-from rawsio.app.reply import Reply
+from rawsio.app.reply import Promise
 from rawsio.errors import escaped
 from rawsio.log import WARNING
 
@@ -33,7 +33,7 @@ class Attempt:
     __slots__ = ("name", "args", "targets", "reply", "sends")
 
     def __init__(
-        self, name: str | int, args: tuple[Any, ...], targets: Targets, reply: Reply
+        self, name: str | int, args: tuple[Any, ...], targets: Targets, reply: Promise
     ) -> None:
         self.name = name
         self.args = args
@@ -55,7 +55,7 @@ class Retries:
         self,
         host: Runtime,
         retries: int,
-        ask: Callable[[Attempt, Reply], None],
+        ask: Callable[[Attempt, Promise], None],
         connected: Callable[[], bool],
     ) -> None:
         self._host = host
@@ -63,7 +63,7 @@ class Retries:
         self._ask = ask
         self._connected = connected
         self._waiting: deque[Attempt] = deque()
-        self._sent: Reply | None = None
+        self._sent: Promise | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -81,11 +81,11 @@ class Retries:
                 self._waiting.popleft()
                 continue
             attempt.sends += 1
-            self._sent = Reply(self._host)
+            self._sent = Promise(self._host)
             self._sent.add_done_callback(partial(self._ended, attempt))
             self._ask(attempt, self._sent)
 
-    def _ended(self, attempt: Attempt, sent: Reply) -> None:
+    def _ended(self, attempt: Attempt, sent: Promise) -> None:
         if sent is not self._sent:
             return
         self._sent = None

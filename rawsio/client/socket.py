@@ -18,16 +18,17 @@ from collections import deque
 from itertools import count
 
 from rawsio.app.adapter import EVERYONE, Targets, snapshot
+from rawsio.app.broadcast import Flags
 from rawsio.app.lifecycle_events import announce
-from rawsio.app.member import State
-from rawsio.app.reply import Reply, value_of
+from rawsio.app.reply import Promise, Reply, value_of
+from rawsio.app.socket import SocketState
 from rawsio.errors import ConnectionClosed, LocalProtocolError, Refused
 from rawsio.log import ERROR, WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import weight
 
 from .listeners import Hearing
-from .membership import Flags, Membership, Space, as_refused
+from .membership import Membership, Space, as_refused
 from .retries import Attempt, Retries
 
 TYPE_CHECKING = False
@@ -49,9 +50,9 @@ class ClientSocket(Hearing):
     """This program in one namespace; see the module's essay.
 
     ``id`` is the server's name for it while connected.  ``recovered`` says that the server
-    continued the session before.  ``namespace`` is the name.  ``opening`` is a
-    :class:`~rawsio.app.reply.Reply` that ends with the first connection.  ``trouble`` is why
-    the last attempt to connect failed.
+    continued the session before.  ``namespace`` is the name, ``client`` the client whose socket it
+    is, and ``auth`` what each CONNECT carries.  ``active`` says that it is in the namespace, or on
+    its way there.  ``trouble`` is why the last attempt to connect failed.
     """
 
     def __init__(self, client: Client, namespace: str, auth: Auth | None) -> None:
@@ -61,13 +62,13 @@ class ClientSocket(Hearing):
         self.auth = auth
         self.id: str | None = None
         self.recovered = False
-        self.opening = Reply(host)
-        self.space = Space(namespace, host)
+        self._opening: Promise[ClientSocket] = Promise(host)
+        self._space = Space(namespace, host)
         self.trouble: Exception | None = None
         self._stay: Membership | None = None
         self._ids = count()
         self._unsent: deque[Prepared] = deque()
-        self._pending: dict[int, Reply] = {}
+        self._pending: dict[int, Promise] = {}
         self._unsent_bytes = 0
         self._early: list[Event] = []
         self._early_bytes = 0
@@ -78,6 +79,11 @@ class ClientSocket(Hearing):
         self._retries: Any = None
         if client.options.retries:
             self._retries = Retries(host, client.options.retries, self._try, lambda: self.connected)
+
+    @property
+    def opening(self) -> Reply[ClientSocket]:
+        """The reply that ends with the first connection, or with why there will be none."""
+        return self._opening
 
     @property
     def connected(self) -> bool:
@@ -93,11 +99,11 @@ class ClientSocket(Hearing):
         server takes; ``ConnectionClosed`` if no connection will be made any more (the client was
         closed, the socket disconnected or refused), or too much is kept already.
         """
-        self.emit_event(name, args, EVERYONE)
+        self._emit_event(name, args, EVERYONE)
 
     def send(self, *args: Any) -> None:
         """Send an event named ``message``."""
-        self.emit_event("message", args, EVERYONE)
+        self._emit_event("message", args, EVERYONE)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
         """Send an event and return the :class:`~rawsio.app.reply.Reply` to it.
@@ -105,9 +111,9 @@ class ClientSocket(Hearing):
         It waits until the server answers or the connection is lost; ``timeout(seconds)`` sets an
         end.  Where no connection will be made any more it fails with ``ConnectionClosed``.
         """
-        return self.emit_question(name, args, EVERYONE)
+        return self._emit_question(name, args, EVERYONE)
 
-    def emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
+    def _emit_event(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> None:
         """Send an event with flags."""
         if self._end is not None and not targets.volatile:
             raise self._too_late(self._end)
@@ -117,14 +123,14 @@ class ClientSocket(Hearing):
         prepared = self._prepare(Event(self.namespace, [name, *args]), targets)
         self.client.host.call(self._deliver, prepared, targets.volatile)
 
-    def emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
+    def _emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
         """Send an event that asks for an acknowledgement, with flags."""
         host = self.client.host
         targets = self._timed(targets)
         if self._retries is not None and not targets.volatile:
             return self._send_again(name, args, targets)
         prepared = self._prepare(Event(self.namespace, [name, *args], next(self._ids)), targets)
-        reply = Reply(host)
+        reply = Promise(host)
         host.call(self._ask, prepared, reply, targets)
         return reply
 
@@ -142,16 +148,16 @@ class ClientSocket(Hearing):
         most = client.host.limits.kept_emits
         if len(retries) >= most:
             raise ConnectionClosed(f"{most} events wait to be acknowledged already")
-        reply = Reply(client.host)
+        reply = Promise(client.host)
         client.host.call(retries.add, Attempt(name, tuple(snapshot(args)), targets, reply))
         return reply
 
-    def _try(self, attempt: Attempt, reply: Reply) -> None:
+    def _try(self, attempt: Attempt, reply: Promise) -> None:
         number = next(self._ids)
         event = Event(self.namespace, [attempt.name, *attempt.args], number)
         try:
             prepared = self.client.host.prepare(event, compress=attempt.targets.compress)
-            self.client.check_size(prepared)
+            self.client._check_size(prepared)
         except LocalProtocolError as error:  # a new connection may allow less
             reply.fail(error)
             return
@@ -159,9 +165,9 @@ class ClientSocket(Hearing):
 
     def _prepare(self, event: Event, targets: Targets) -> Prepared:
         client = self.client
-        client.check_open()
+        client._check_open()
         prepared = client.host.prepare(event, compress=targets.compress)
-        client.check_size(prepared)
+        client._check_size(prepared)
         limits = client.host.limits
         if not (self.connected or targets.volatile):
             if len(self._unsent) >= limits.kept_emits:
@@ -179,7 +185,7 @@ class ClientSocket(Hearing):
 
     def _deliver(self, prepared: Prepared, volatile: bool) -> None:  # noqa: FBT001 - by position
         if self._stay is not None:
-            if not volatile or self.client.writable:
+            if not volatile or self.client._writable:
                 self._transmit(prepared)
         elif self._end is not None:  # since it was emitted, in another thread
             self._log_unsent(1, self._end)
@@ -193,15 +199,15 @@ class ClientSocket(Hearing):
         )
 
     def _transmit(self, prepared: Prepared) -> None:
-        for listener in self.hooks.outgoing if self.hooks is not None else ():
+        for listener in self._hooks.outgoing if self._hooks is not None else ():
             try:
                 listener(*prepared.event.args)  # type: ignore[union-attr]
             except Exception as error:  # noqa: BLE001 - the user's mistake must not stop the rest
                 where = f"a listener of outgoing events in {self.namespace!r} failed"
                 self.client.host.log("handler", ERROR, where, error)
-        self.client.transmit(prepared)
+        self.client._transmit(prepared)
 
-    def _ask(self, prepared: Prepared, reply: Reply, targets: Targets) -> None:
+    def _ask(self, prepared: Prepared, reply: Promise, targets: Targets) -> None:
         if reply.done():
             return
         if self._end is not None:
@@ -224,21 +230,21 @@ class ClientSocket(Hearing):
             self._unsent_bytes = sum(prepared.size for prepared in self._unsent)
 
     @property
-    def volatile(self) -> Flags:
+    def volatile(self) -> Flags[ClientSocket]:
         """Send what follows only if it goes out at once."""
         return Flags(self).volatile
 
     def queue(self, name: str) -> RemoteQueue:
-        """Return a durable queue of the server (:mod:`rawsio.client.queue`)."""
+        """Return a durable queue of the server (:mod:`rawsio.client._queue`)."""
         from .queue import RemoteQueue
 
         return RemoteQueue(self, name)
 
-    def compress(self, flag: bool) -> Flags:  # noqa: FBT001 - the reference's signature
+    def compress(self, flag: bool) -> Flags[ClientSocket]:  # noqa: FBT001 - the reference's signature
         """Say whether what follows is worth compressing."""
         return Flags(self).compress(flag)
 
-    def timeout(self, seconds: float) -> Flags:
+    def timeout(self, seconds: float) -> Flags[ClientSocket]:
         """Set how long ``emit_with_ack`` waits."""
         return Flags(self).timeout(seconds)
 
@@ -246,7 +252,7 @@ class ClientSocket(Hearing):
 
     def connect(self) -> ClientSocket:
         """Join the namespace, and stay in it; nothing happens if it is being done already."""
-        self.client.check_open()
+        self.client._check_open()
         self._end = None
         self.client.host.call(self._activate)
         return self
@@ -254,43 +260,43 @@ class ClientSocket(Hearing):
     def _activate(self) -> None:
         if not self.active:
             self.active = True
-            if self.opening.done():
-                self.opening = Reply(self.client.host)
-            self.client.activate(self)
+            if self._opening.done():
+                self._opening = Promise(self.client.host)
+            self.client._activate(self)
 
     def disconnect(self) -> None:
         """Leave the namespace; the last one that leaves ends the connection."""
         if not self.client.closed:
-            self.client.host.call(self.leave)
+            self.client.host.call(self._leave)
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Do what ``disconnect`` asks for; on the loop's thread."""
         if not self.active:
             return
         self.active = False
-        self._left_in = self.client.session
-        self.client.leave(self)
-        self.ended("io client disconnect", dismissed=True)
-        self.opening.fail(ConnectionClosed("the socket was disconnected"))
-        self.conclude("the socket was disconnected")
+        self._left_in = self.client._session
+        self.client._leave(self)
+        self._ended("io client disconnect", dismissed=True)
+        self._opening.fail(ConnectionClosed("the socket was disconnected"))
+        self._conclude("the socket was disconnected")
 
     # Its life: what happens (on the loop's thread)
 
-    def join(self) -> None:
+    def _join(self) -> None:
         """Ask the server to let us in; the connection has just been made."""
         auth = self.auth() if callable(self.auth) else self.auth
-        if self.secret is not None:
-            known = {"offset": self.offset} if self.offset is not None else {}
-            auth = {"pid": self.secret, **known, **(auth or {})}
-        self.client.send(Connect(self.namespace, auth))
+        if self._secret is not None:
+            known = {"offset": self._offset} if self._offset is not None else {}
+            auth = {"pid": self._secret, **known, **(auth or {})}
+        self.client._send(Connect(self.namespace, auth))
 
-    def take(self, packet: Any) -> None:
+    def _take_packet(self, packet: Any) -> None:
         """Take a packet of the namespace."""
         kind = packet.__class__
         if kind is Event:
             if self._stay is not None:
-                self.hear(self._stay, packet)
-            elif self._left_in is None or self._left_in is not self.client.session:
+                self._hear(self._stay, packet)
+            elif self._left_in is None or self._left_in is not self.client._session:
                 self._keep_early(packet)
         elif kind is Ack:
             reply = self._pending.pop(packet.id, None)
@@ -299,13 +305,13 @@ class ClientSocket(Hearing):
         elif kind is Connect:
             self._joined(packet.data or {})
         elif kind is ConnectError:
-            self.fail_for_good(as_refused(packet.data, self.namespace))
-            self.client.left(self)
+            self._fail_for_good(as_refused(packet.data, self.namespace))
+            self.client._left(self)
         elif kind is Disconnect:
             self.active = False
-            self.ended("io server disconnect", dismissed=True)
-            self.conclude("the server has disconnected the socket")
-            self.client.left(self)
+            self._ended("io server disconnect", dismissed=True)
+            self._conclude("the server has disconnected the socket")
+            self.client._left(self)
 
     def _keep_early(self, packet: Event) -> None:
         """Keep an event that comes before the answer to our CONNECT; what is too much goes."""
@@ -324,32 +330,32 @@ class ClientSocket(Hearing):
     def _joined(self, data: dict[str, Any]) -> None:
         sid, secret = data.get("sid"), data.get("pid")
         if not isinstance(sid, str):
-            self.fail_for_good(ConnectionClosed(_OLD))
-            self.client.left(self)
+            self._fail_for_good(ConnectionClosed(_OLD))
+            self.client._left(self)
             return
         self.id = sid
-        self.recovered = secret is not None and secret == self.secret
-        self.secret = secret if isinstance(secret, str) else None
+        self.recovered = secret is not None and secret == self._secret
+        self._secret = secret if isinstance(secret, str) else None
         offset = data.get("offset")
-        self.marked = isinstance(offset, str)
-        if self.marked:
-            self.offset = offset
+        self._marked = isinstance(offset, str)
+        if self._marked:
+            self._offset = offset
         stay = self._stay = Membership(self)
         self.trouble = None
         self._left_in = None
         for event in self._take_early():
-            self.hear(stay, event)
+            self._hear(stay, event)
         unsent, self._unsent, self._unsent_bytes = self._unsent, deque(), 0
         for prepared in unsent:
             self._send_kept(prepared)
         if self._retries is not None:
             self._retries.proceed()
-        self.opening.resolve(self)
-        self.client.queue.perform(announce, self.client.queue, stay, "connect")
+        self._opening.resolve(self)
+        self.client._queue.perform(announce, self.client._queue, stay, "connect")
 
     def _send_kept(self, prepared: Prepared) -> None:
         try:
-            self.client.check_size(prepared)
+            self.client._check_size(prepared)
             self._transmit(prepared)
         except LocalProtocolError as error:
             event: Any = prepared.event
@@ -357,29 +363,29 @@ class ClientSocket(Hearing):
             if event.id in self._pending:
                 self._pending[event.id].fail(error)
 
-    def failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         """Take note that the namespace could not be joined, or the server not be reached."""
-        queue = self.client.queue
+        queue = self.client._queue
         self.trouble = error
         self._take_early()
-        heard = self.handlers.library.get("connect_error") or self.opening.awaited
+        heard = self._handlers.library.get("connect_error") or self._opening.awaited
         if isinstance(error, Refused) and not heard:
             message = f"{self.client.address.origin}: {error} (nobody listens to connect_error)"
             self.client.host.log("socketio", WARNING, message)
         queue.perform(announce, queue, Membership(self), "connect_error", error)
         if not (self.active and self.client.options.retry):
-            self.opening.fail(error)
-        self.dismiss_takers(str(error))
+            self._opening.fail(error)
+        self._dismiss_takers(str(error))
 
-    def ended(self, reason: str, text: str | None = None, *, dismissed: bool = False) -> None:
+    def _ended(self, reason: str, text: str | None = None, *, dismissed: bool = False) -> None:
         """Take note that the stay in the namespace is over."""
         stay, self._stay = self._stay, None
         self._take_early()
         try:
             if stay is not None:
                 self.id = None
-                stay.state = State.DISMISSED if dismissed else State.ENDED
-                queue = self.client.queue
+                stay._state = SocketState.DISMISSED if dismissed else SocketState.ENDED
+                queue = self.client._queue
                 queue.perform(announce, queue, Membership(self), "disconnect", reason, text)
         finally:  # a handler may have raised SystemExit
             self._lose_pending(reason)
@@ -388,23 +394,23 @@ class ClientSocket(Hearing):
         kept = {prepared.event.id for prepared in self._unsent}  # type: ignore[union-attr]
         for number in [number for number in self._pending if number not in kept]:
             self._pending.pop(number).lost("", reason)
-        self.dismiss_takers(reason)
+        self._dismiss_takers(reason)
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """Take note that no further attempt will be made."""
         self.active = False
         text = "the connection is lost, and will not be made again"
-        self.opening.fail(ConnectionClosed(text))
-        self.dismiss_takers(text)
-        self.conclude(text)
+        self._opening.fail(ConnectionClosed(text))
+        self._dismiss_takers(text)
+        self._conclude(text)
 
-    def fail_for_good(self, error: Exception) -> None:
+    def _fail_for_good(self, error: Exception) -> None:
         """Take note that the namespace cannot be joined, and will not be tried again."""
         self.active = False
-        self.failed(error)
-        self.conclude(str(error) or "the server has refused the socket")
+        self._failed(error)
+        self._conclude(str(error) or "the server has refused the socket")
 
-    def conclude(self, why: str) -> None:
+    def _conclude(self, why: str) -> None:
         """End everything that waits for a connection, since none is to be expected."""
         if self.active:  # a handler has called connect() meanwhile
             return

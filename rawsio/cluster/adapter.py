@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 
 from rawsio.app.adapter import Adapter, Targets
-from rawsio.app.reply import Collected, Reply
+from rawsio.app.reply import Collected, Promise
 from rawsio.errors import LocalProtocolError
 from rawsio.log import WARNING
 from rawsio.socketio.packets import Event
@@ -116,11 +116,11 @@ class ClusterAdapter(Adapter):
         sockets = self.selected(targets)
         gathering.expect([socket.id for socket in sockets])
         for socket in sockets:
-            socket.ask(prepared, gathering)
+            socket._ask(prepared, gathering)
         self._publish(Broadcast(self.uid, prepared.event.args, targets, request))
         self._bus.count(asking.counted)
 
-    def fetch_sockets(self, targets: Targets, reply: Reply) -> None:
+    def fetch_sockets(self, targets: Targets, reply: Promise) -> None:
         """Answer with the sockets of every server: ``Socket`` of this one, ``RemoteSocket``."""
         found = self.selected(targets)
         if targets.local:
@@ -146,18 +146,18 @@ class ClusterAdapter(Adapter):
         if not targets.local:
             self._publish(Disconnect(self.uid, targets, close))
 
-    def server_side_emit(self, args: list[Any], reply: Reply) -> None:
+    def server_side_emit(self, args: list[Any], reply: Promise) -> None:
         """Send an event to the other servers; the answer is a list with one value of each."""
         self._ask([], reply, lambda request: ServerEvent(self.uid, args, request), None)
 
-    def all_rooms(self, reply: Reply) -> None:
+    def all_rooms(self, reply: Promise) -> None:
         """Answer with the names of all rooms of all servers."""
         self._ask(sorted(self.rooms), reply, lambda request: AllRooms(self.uid, request), None)
 
     def _ask(
         self,
         items: Iterable[Any],
-        reply: Reply,
+        reply: Promise,
         message: Callable[[str], Any],
         timeout: float | None,
     ) -> None:
@@ -178,7 +178,7 @@ class ClusterAdapter(Adapter):
         question.timer = self.namespace.host.call_later(seconds, question.expire)
         self._bus.count(counted)
 
-    def _question_ended(self, request: str, reply: Reply, question: Question) -> None:
+    def _question_ended(self, request: str, reply: Promise, question: Question) -> None:
         self._questions.pop(request, None)
         missing = []
         if question.expected is None or question.answered < question.expected:
@@ -233,7 +233,7 @@ class ClusterAdapter(Adapter):
         sockets = self.selected(message.targets)
         asked.expect([socket.id for socket in sockets])
         for socket in sockets:
-            socket.ask(prepared, asked)
+            socket._ask(prepared, asked)
 
     def deliver_theirs(self, message: Broadcast) -> None:
         """Send the event of another server to the sockets here."""
@@ -421,4 +421,4 @@ class _Asked:
         for sid in self._sids:
             socket = self._adapter.namespace.sockets.get(sid)
             if socket is not None:
-                socket.forget(self._number)
+                socket._forget(self._number)

@@ -56,7 +56,7 @@ class RemoteSocket:
     def _operator(self) -> Broadcast:
         from rawsio.app.broadcast import Broadcast
 
-        return Broadcast(self._namespace).including((self.id,))
+        return Broadcast(self._namespace).to(self.id)
 
     def emit(self, name: str | int, *args: Any) -> None:
         """Send an event to it."""

@@ -129,7 +129,7 @@ class StreamRooms(ClusterAdapter):
 
     def _is_judged(self, targets: Targets) -> bool:
         """Tell whether this is for a client that is not in yet, and was not here before."""
-        if len(targets.rooms) != 1 or not self.namespace.opening:
+        if len(targets.rooms) != 1 or not self.namespace._opening:
             return False
         (room,) = targets.rooms
         restoring = any(session.sid == room for session in self._restoring)
@@ -256,15 +256,15 @@ class StreamRooms(ClusterAdapter):
         if not self.recovers:
             return {}
         position = self._stream.position
-        if socket.session is None:
+        if socket._session is None:
             secret = self.namespace.host.random_bytes(16).hex()
-            socket.session = StreamSession(socket.id, secret, position)
-        self._live[socket.session.secret] = socket
-        return {"pid": socket.session.secret, "offset": position}
+            socket._session = StreamSession(socket.id, secret, position)
+        self._live[socket._session.secret] = socket
+        return {"pid": socket._session.secret, "offset": position}
 
     def persist_session(self, socket: Any) -> None:
         """Keep what is needed to restore a socket that lost its connection."""
-        session = socket.session
+        session = socket._session
         if session is not None:
             session.rooms = tuple(self.sids.get(socket.id, ()))
             session.data = socket.data
@@ -295,7 +295,7 @@ class StreamRooms(ClusterAdapter):
 
     def forget_session(self, socket: Any) -> None:
         """Take note that a socket has left its rooms."""
-        session = socket.session
+        session = socket._session
         if session is not None:
             self._forget_restoring(session)
             self._ahead.pop(session.sid, None)
@@ -312,7 +312,7 @@ class StreamRooms(ClusterAdapter):
         alive = self._live.get(secret)
         if alive is not None and alive.connected:
             # A client notices a dead connection before we do.
-            alive.drop("transport close")
+            alive._drop("transport close")
         if not self._stream.ready or _SECRET.fullmatch(secret) is None:
             found(None)
             return
@@ -320,7 +320,7 @@ class StreamRooms(ClusterAdapter):
 
     def missed(self, socket: Any) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
-        session: StreamSession = socket.session
+        session: StreamSession = socket._session
         self._forget_restoring(session)
         seen = as_position(session.offset) or (0, 0)
         if seen > (as_position(self._stream.position) or (0, 0)):

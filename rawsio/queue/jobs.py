@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rawsio.app.reply import Reply
+from rawsio.app.reply import Promise, Reply
 from rawsio.log import INFO
 
 from .bodies import encode_body, shown
@@ -97,7 +97,7 @@ class Jobs:
         return self._publish(encode_body(body, self._host.limits), options)
 
     def _publish(self, body: bytes, options: dict[str, Any]) -> Reply[Published]:
-        reply: Reply[Published] = Reply(self._host)
+        reply: Promise[Published] = Promise(self._host)
         if not self._host.on_loop():
             self._hold_up(reply)
         self._host.call(self.enqueue, reply, body, options)
@@ -242,7 +242,7 @@ class Jobs:
         *args: Any,
         shape: Callable[[Any], Iterable[Any]] | None = None,
     ) -> Reply[Any]:
-        reply: Reply[Any] = Reply(self._host)
+        reply: Promise[Any] = Promise(self._host)
         ticket: Any = reply if shape is None else _Shaped(reply, shape)
         self._host.call(self.request, ticket, request, ticket, *args)
         return reply
@@ -340,7 +340,7 @@ class Jobs:
 
 
 class _Shaped:
-    def __init__(self, reply: Reply, shape: Callable[[Any], Iterable[Any]]) -> None:
+    def __init__(self, reply: Promise, shape: Callable[[Any], Iterable[Any]]) -> None:
         self._reply = reply
         self._shape = shape
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.app.reply import Reply
+from rawsio.app.reply import Promise, Reply
 from rawsio.net.worker import Turn
 
 from .messages import QueueError
@@ -129,7 +129,7 @@ class Transaction:
 
     def on_writer(self, fn: Callable[..., Any], *args: Any) -> Reply:
         """Call a function on the writer's thread; the reply is what it returns."""
-        reply = Reply(self._host)
+        reply = Promise(self._host)
         finished = partial(_finish, reply)
         self._turn.do(partial(fn, *args), finished, self._host.loop.call_soon_threadsafe)
         return reply
@@ -169,7 +169,7 @@ class Transaction:
         self._jobs.keeper.touch()
 
 
-def _finish(reply: Reply, result: Any, error: BaseException | None) -> None:
+def _finish(reply: Promise, result: Any, error: BaseException | None) -> None:
     if error is not None:
         reply.fail(error)
     else:

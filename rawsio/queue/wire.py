@@ -285,14 +285,14 @@ class QueueNamespace:
             for delivery in deliveries:
                 jobs.queue.nack(delivery.token, error=str(error), dead=True)
             return
-        socket.ask(prepared, _Delivered(self, socket, jobs, name, deliveries))
+        socket._ask(prepared, _Delivered(self, socket, jobs, name, deliveries))
 
     def _prepared(
         self, socket: Any, queue: str, deliveries: list[Delivery], number: int, *, many: bool
     ) -> Any:
         """Return the event of a delivery; its bodies are what was stored, as far as can be."""
         space = self.namespace.name
-        plain = self._standard and not (socket.hooks and socket.hooks.outgoing)
+        plain = self._standard and not (socket._hooks and socket._hooks.outgoing)
         if plain and socket._peer.base_id is None:
             parts = [parts_of(delivery.body) for delivery in deliveries]
             if len(parts) == 1 or not any(attachments for _, attachments in parts):

@@ -271,7 +271,7 @@ class Server(Listening, Operators):
         return Broadcast(self.namespaces.main)
 
     def _own_handlers(self) -> Handlers:
-        return self.namespaces.main.handlers
+        return self.namespaces.main._handlers
 
     def _own_host(self) -> Runtime:
         return self.host

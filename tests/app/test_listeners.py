@@ -140,5 +140,5 @@ def test_a_client_hears_of_reconnections_once_or_until_it_does_not_listen_any_mo
 
 def test_a_socket_that_listens_to_nothing_has_no_hooks() -> None:
     socket = SocketListening()
-    assert (socket.hooks, socket.listeners_any, socket.listeners_any_outgoing) == (None, (), ())
+    assert (socket.listeners_any, socket.listeners_any_outgoing) == ((), ())
     assert (Hooks().middleware, Hooks().incoming, Hooks().outgoing) == ((), (), ())

@@ -121,7 +121,7 @@ def test_a_client_that_leaves_while_it_is_judged_never_was_there() -> None:
         assert not called
         assert not world.io.sockets
         assert not world.io.adapter.rooms
-        assert world.io.opening == 0
+        assert world.io._opening == 0
         assert socket.rooms == frozenset()
 
 
@@ -131,7 +131,7 @@ def test_a_client_that_cancels_and_asks_again_gets_one_answer_to_each() -> None:
     client = world.client()
     client.raw("1", "0")
     world.finish()
-    assert client.peer.sockets["/"].state.value == "opening"
+    assert client.peer.sockets["/"]._state.value == "opening"
     world.finish()
     assert client.peer.sockets["/"].connected
     assert len(world.io.sockets) == 1

@@ -37,9 +37,9 @@ def test_a_name_of_yours_that_a_pattern_welcomes_is_its_child() -> None:
     parent = world.namespaces.of(re.compile("/ws-.*"))
     parent.on("e", lambda socket: "parent")
     child = world.namespaces.of("/ws-1")
-    assert child.parent is parent
-    assert "e" in child.handlers.events
-    assert world.namespaces.of("/other").parent is None
+    assert child._parent is parent
+    assert "e" in child._handlers.events
+    assert world.namespaces.of("/other")._parent is None
 
 
 def test_parents_are_asked_in_order_and_the_first_that_welcomes_wins() -> None:
@@ -65,7 +65,7 @@ def test_parents_are_asked_in_order_and_the_first_that_welcomes_wins() -> None:
         world.finish()
     assert [answer for answer, *_ in asked] == ["fails", "no", "yes"]
     assert asked[0][1:] == ("/x", {"a": 1})
-    assert client.socket("/x").namespace.parent is winner
+    assert client.socket("/x").namespace._parent is winner
     assert isinstance(world.errors[0], ValueError)
 
 
@@ -134,7 +134,7 @@ def test_a_refused_client_leaves_no_child_behind() -> None:
 
     assert type(world.client("/room-1").take()[0]) is ConnectError
     assert set(world.namespaces.named) == {"/"}
-    assert not parent.children
+    assert not parent._children
 
 
 def test_names_that_clients_make_up_are_bounded() -> None:

@@ -262,7 +262,7 @@ def test_a_client_that_is_cut_off_by_its_own_recovery_leaves_nothing_behind() ->
     clients[0].send(Connect("/", {"pid": pid}))
     assert not world.io.sockets
     assert not world.io.adapter.sids
-    assert world.io.opening == 0
+    assert world.io._opening == 0
 
 
 def test_what_was_missed_is_found_in_a_time_that_does_not_grow_with_joining_and_leaving() -> None:

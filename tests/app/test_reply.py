@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rawsio.app.reply import Gathering, Reply, Responses
+from rawsio.app.reply import Gathering, Promise, Reply, Responses
 from rawsio.errors import ConnectionClosed
 from rawsio.socketio.packets import Connect, Event
 
@@ -108,7 +108,7 @@ def test_cancelling_before_the_loop_has_sent_it_sends_nothing() -> None:
 
 def test_callbacks_run_once_each_in_order_and_a_failing_one_stops_no_other() -> None:
     world = World()
-    reply = Reply(world)
+    reply = Promise(world)
     called: list[Any] = []
     reply.add_done_callback(lambda r: called.append(1))
     reply.add_done_callback(lambda r: 1 / 0)
@@ -124,7 +124,7 @@ def test_callbacks_run_once_each_in_order_and_a_failing_one_stops_no_other() -> 
 
 def test_callbacks_added_while_another_thread_ends_it_all_run_once() -> None:
     for _ in range(200):
-        reply = Reply(World())
+        reply = Promise(World())
         called: list[int] = []
         go = threading.Barrier(2)
 
@@ -220,7 +220,7 @@ def test_unsolicited_repeated_and_foreign_acknowledgements_are_ignored() -> None
 
 
 def test_a_gathering_of_several_parts_waits_for_all() -> None:
-    reply = Reply(World())
+    reply = Promise(World())
     gathering = Gathering(reply, 2)
     gathering.expect(["a"])
     gathering.complete()

@@ -187,7 +187,7 @@ def test_the_connection_below_is_at_hand() -> None:
 def test_an_idle_socket_is_small() -> None:
     socket = World().client().socket()
     assert not hasattr(socket, "__dict__")
-    lazy = ("_data", "_handshake", "_pending", "handlers", "hooks", "session")
+    lazy = ("_data", "_handshake", "_pending", "_handlers", "_hooks", "_session")
     assert all(getattr(socket, name) is None for name in lazy)
     assert sys.getsizeof(socket) < 200
 

@@ -110,7 +110,7 @@ SEAMS = {
 
 KNOWN_TO_CHECKERS = {
     ("app.interfaces", "net.tcp_info"),
-    ("app.member", "app.namespace"),
+    ("app.socket", "app.namespace"),
     ("client.listeners", "client.client"),
     ("client.socket", "client.client"),
 }

@@ -203,7 +203,7 @@ def test_who_returns_before_the_end_was_noticed_is_recovered(cluster: Cluster) -
     first.io.emit("one")
     cluster.kit.run()
     (old,) = first.io.sockets.values()
-    auth = {"pid": old.session.secret, "offset": old.session.offset}
+    auth = {"pid": old._session.secret, "offset": old._session.offset}
     before, again = a.id, first.connect(auth=auth)
     assert again.id == before
     assert again.receive(0.1) == ["one"]

@@ -320,7 +320,7 @@ class World:
             for session in self.io.engine.sessions.values()
         ]
         sockets = [
-            (name, socket.state, socket.conn.buffered_amount)
+            (name, socket.connected, socket.conn.buffered_amount)
             for name in ("/", "/room")
             for socket in self.io.of(name).sockets.values()
         ]

@@ -505,7 +505,7 @@ def test_an_interrupt_in_a_broadcast_keeps_it_from_nobody_else(how: str) -> None
         for client in clients:
             client.on("news", lambda *_values: "heard")
         third = list(io.sockets.values())[2]
-        name = {"emit": "deliver", "volatile": "deliver_volatile", "ask": "ask"}[how]
+        name = {"emit": "_deliver", "volatile": "_deliver_volatile", "ask": "_ask"}[how]
         plain = getattr(type(third), name)
 
         def interrupted(socket: Any, *values: Any) -> None:
