@@ -130,8 +130,13 @@ class Runtime:
         else:
             self.loop.call_soon_threadsafe(fn, *args)
 
-    def start(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
-        """Run the application's function; ``done(result, error)`` follows on the loop, once."""
+    def start(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done, one: Any = None
+    ) -> None:
+        """Run the application's function; ``done(result, error)`` follows on the loop, once.
+
+        ``one.name`` is what the log calls it, if that is not the function's own name.
+        """
         if self._executor is not None and not shape(fn)[2]:
             self._submit(self._executor, fn, args, done)
             return
@@ -141,16 +146,20 @@ class Runtime:
         except BaseException as error:
             if leaves_the_loop(error):
                 raise
-            self._check_slow(fn, began)
+            self._check_slow(fn if one is None else one, self.time() - began)
             done(None, error)
             return
-        self._check_slow(fn, began)
-        self._take(result, done)
-
-    def _check_slow(self, fn: Callable[..., Any], began: float) -> None:
         seconds = self.time() - began
         if seconds > self.limits.slow_handler:
-            name = getattr(fn, "__qualname__", repr(fn))
+            self._check_slow(fn if one is None else one, seconds)
+        if hasattr(result, "cr_code"):
+            self.drive(result, done)
+        else:
+            done(result, None)
+
+    def _check_slow(self, what: Any, seconds: float) -> None:
+        if seconds > self.limits.slow_handler:
+            name = getattr(what, "__qualname__", None) or getattr(what, "name", None) or repr(what)
             self.log("handler", WARNING, f"{name} blocked the loop for {seconds:.2f} s")
 
     def _submit(

@@ -176,7 +176,8 @@ class ServerStack:
     ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
     to the Engine.IO registry, ``body`` to the collector of request bodies (``asked`` is how long
     that was, while an application works), ``fused`` to
-    :mod:`rawsio.fused`; ``last`` makes the next answer the connection's last.  ``date`` gives the
+    :mod:`rawsio.fused`; ``early`` are events that were put back, which later ones wait for;
+    ``last`` makes the next answer the connection's last.  ``date`` gives the
     ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
     :class:`rawsio.trace.Traced` does, for each layer.
     """
@@ -199,7 +200,7 @@ class ServerStack:
         "_limits",
         "_head",
         "_rest",
-        "_early",
+        "early",
         "_eof",
         "_now",
     )
@@ -232,7 +233,7 @@ class ServerStack:
         # What followed an upgrade, events that were put back, and whether the end of input waits
         # behind them: for the next ticks.
         self._rest: bytes | None = None
-        self._early: list[Any] = []
+        self.early: list[Any] = []
         self._eof = False
         self._now = 0.0
         self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
@@ -259,26 +260,26 @@ class ServerStack:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
-        if self._early or self._eof or self._rest is not None:
+        if self.early or self._eof or self._rest is not None:
             return 0.0
         return self._layer.deadline
 
     @property
     def closing(self) -> Closing:
         """What the driver should do with the connection."""
-        return Closing.OPEN if self._early or self._eof else self._layer.closing
+        return Closing.OPEN if self.early or self._eof else self._layer.closing
 
     @property
     def reading(self) -> bool:
         """Whether more input is useful now."""
-        return not self._early and not self._eof and self._layer.reading
+        return not self.early and not self._eof and self._layer.reading
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
-        if self._rest is None and not self._early:
+        if self._rest is None and not self.early:
             return self._layer.receive(data)
-        events, rest = self._early, self._rest or b""
-        self._early, self._rest = [], None
+        events, rest = self.early, self._rest or b""
+        self.early, self._rest = [], None
         return events + self._layer.receive(rest + data)
 
     def put_back(self, events: list[Any]) -> None:
@@ -286,17 +287,12 @@ class ServerStack:
 
         What else has come waits behind them, and so does the end of input.
         """
-        self._early += events
+        self.early += events
         self._touch()
-
-    @property
-    def waits(self) -> bool:
-        """Whether events were put back: those that came later wait as well."""
-        return bool(self._early)
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
-        if self._early:
+        if self.early:
             self._eof = True
             return []
         events = self._layer.receive_eof()
@@ -308,8 +304,8 @@ class ServerStack:
     def tick(self, now: float) -> list[Any]:
         """Tell the time; gives what waited for it, first of all what was put back."""
         self._now = now
-        if self._early:
-            events, self._early = self._early, []
+        if self.early:
+            events, self.early = self.early, []
             return events
         if self._eof:
             self._eof = False
@@ -432,7 +428,7 @@ class ServerStack:
     def held(self) -> int:
         """Bytes that the stack keeps: :attr:`incoming`, the request in work, for compression."""
         held = self.incoming + len(self._rest or b"")
-        held += sum(len(event.data) for event in self._early if event.__class__ is Message)
+        held += sum(len(event.data) for event in self.early if event.__class__ is Message)
         if self.upgraded:
             return held + int(self._layer.contexts)  # type: ignore[attr-defined]
         return held if self.request is None else held + len(self.request.headers.block) + self.asked

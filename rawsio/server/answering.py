@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .streaming import Streaming
 
     Done = Callable[[Any, BaseException | None], None]
-    Start = Callable[[Callable[..., Any], tuple[Any, ...], Done], None]
+    Start = Callable[[Callable[..., Any], tuple[Any, ...], Done, "_Answer"], None]
     Later = Callable[[float, Callable[..., Any]], Any]
 
 __all__ = ["Answering"]
@@ -47,25 +47,6 @@ _PAUSE = 0.02
 """Seconds until one that had nothing to say is asked again."""
 
 _CLOSED_BY_ERROR = 1011
-
-
-class _Named:
-    """A function that the log knows by what it answers."""
-
-    __slots__ = ("_fn", "_one")
-
-    def __init__(self, fn: Callable[..., Any], one: _Answer) -> None:
-        self._fn = fn
-        self._one = one
-
-    def __getattr__(self, name: str) -> Any:
-        # The name is made when the log asks for it; a class cannot have a property called so.
-        if name == "__qualname__":
-            return self._one.name
-        raise AttributeError(name)
-
-    def __call__(self, *args: Any) -> Any:
-        return self._fn(*args)
 
 
 class _Answer:
@@ -96,7 +77,8 @@ class _Answer:
 class Answering:
     """The answers of one application.
 
-    ``start(fn, args, done)`` runs a function where handlers run; ``later(seconds, fn)`` calls one
+    ``start(fn, args, done, one)`` runs a function where handlers run, ``one.name`` says what
+    it does; ``later(seconds, fn)`` calls one
     on the loop; ``clock`` gives seconds.  ``name`` is what the log calls the application.
     """
 
@@ -126,7 +108,7 @@ class Answering:
         """Ask the application, and see to its answer."""
         one = self._answers[stack] = _Answer(stack, request, self._name)
         question = (request, body, RemoteAddress(stack.address, stack.secure, stack.certificate))
-        self._run(one, self._application, question, self._answered)
+        self._start(self._application, question, partial(self._answered_first, one), one)
 
     def waiting(self, stack: ServerStack) -> bool:
         """Return whether an answer to this connection has not begun yet."""
@@ -148,11 +130,22 @@ class Answering:
             one.crowded = False
             self._go_on(one, idle=False)
 
+    def _answered_first(self, one: _Answer, result: Any, error: BaseException | None) -> None:
+        """Take what the application says; nearly always that is all of the answer."""
+        if error is None and not one.over and not hasattr(result, "fetch"):
+            try:
+                one.stack.respond(*result)
+                del self._answers[one.stack]
+            except Exception as raised:  # noqa: BLE001 - it is the user's
+                self._failed(one, raised)
+        else:
+            self._returned(one, self._answered, result, error)
+
     # Running it
 
     def _run(self, one: _Answer, fn: Callable[..., Any], args: tuple[Any, ...], done: Any) -> None:
         one.busy = True
-        self._start(_Named(fn, one), args, partial(self._returned, one, done))
+        self._start(fn, args, partial(self._returned, one, done), one)
 
     def _returned(self, one: _Answer, done: Any, result: Any, error: BaseException | None) -> None:
         one.busy = False
@@ -183,7 +176,7 @@ class Answering:
         """Tell the application that its answer is over."""
         streaming, one.streaming = one.streaming, None
         if streaming is not None:
-            self._start(_Named(streaming.close, one), (), partial(self._closed, one))
+            self._start(streaming.close, (), partial(self._closed, one), one)
 
     def _closed(self, one: _Answer, _result: Any, error: BaseException | None) -> None:
         if error is not None:
@@ -192,11 +185,7 @@ class Answering:
     # Answers
 
     def _answered(self, one: _Answer, result: Any) -> None:
-        if one.streaming is not None:
-            self._fetch(one)
-            return
-        one.stack.respond(*result)
-        del self._answers[one.stack]
+        self._fetch(one)
 
     def _fetch(self, one: _Answer) -> None:
         if one.streaming is None:

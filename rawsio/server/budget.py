@@ -17,7 +17,7 @@ bound that, and so whoever holds less than a kilobyte is not looked at.
 **It asks only those that did something.**  The driver says whom it flushes; a fiftieth of a second
 after the first of them each is measured again, and the sum is changed by the difference.  So the
 cost is a few microseconds for each connection that was busy meanwhile, however often it was and
-however many are open, and the sum is at most that old, and one turn.
+however many are open, and the sum is at most that old, and a few turns where many were.
 
 Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, which
 every message can do without.  Then whoever holds the most is closed, and the next, until it
@@ -25,6 +25,8 @@ holds seven eighths of it.
 """
 
 from __future__ import annotations
+
+from itertools import islice
 
 from rawsio.engineio.server.session import Session
 from rawsio.engineio.states import Transport
@@ -45,6 +47,9 @@ __all__ = ["Budget"]
 
 _PAUSE = 0.02
 """Seconds after which the busy are measured: nobody can send much more than that in these."""
+
+_FEW = 64
+"""How many are measured between two looks at the clock."""
 
 _SMALL = 1024
 """Who holds less is not counted."""
@@ -137,8 +142,17 @@ class Budget:
         self._drop_queue(target)
 
     def _time_is_up(self) -> None:
+        """Measure some of those who did something; there may be ten thousand of them."""
         self._timer = None
-        self.measure()
+        busy, end = self._busy, self._host.time() + self._host.limits.turn_time
+        while busy and self._host.time() < end:
+            for target in [*islice(busy, _FEW)]:
+                del busy[target]
+                self._measure(target)
+        if busy:
+            self._timer = self._host.call_later(0.0, self._time_is_up)
+        if self.total > self._most:
+            self.measure()
 
     # Measuring
 

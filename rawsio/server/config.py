@@ -275,9 +275,10 @@ def _client(engine: EngineOptions) -> Callable[[Request], tuple[Response, bytes]
     cache: dict[str, File] = {}
 
     def find(request: Request) -> tuple[Response, bytes] | None:
-        path = request.path
-        if not path.startswith(folder):
+        target = request.target
+        if not target.startswith(folder) and target[:1] == "/":
             return None
+        path = request.path
         if not cache and path.startswith(folder + "socket.io."):
             cache.update(client_files(folder))
         if path not in cache:

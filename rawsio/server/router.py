@@ -62,6 +62,9 @@ class _Asking:
         self.task: Any = None
 
 
+_FEW = 2
+"""Events of a read that are handled without a look at the clock: a request is two."""
+
 _PATIENCE = 0.1
 """Seconds for which a long message may pause before another one is read on."""
 
@@ -128,7 +131,7 @@ class Router:
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave, or a share of it: the rest is put back."""
         rest, handlers = iter(events), self._HANDLERS
-        many = len(events) > 1
+        many = len(events) > _FEW
         end = self.clock() + self._share if many else 0.0
         try:
             for event in rest:
@@ -136,7 +139,7 @@ class Router:
                     handlers.get(event.__class__, _nobody)(self, stack, event)
                 elif stack.fused is None or not stack.fused.receive(event.data):
                     self._packet(stack, event.data)
-                if many and (self.clock() >= end or stack.waits):
+                if stack.early or (many and self.clock() >= end):
                     break
             else:
                 return
@@ -183,7 +186,7 @@ class Router:
                 self.on_event(session, event)
                 if event.__class__ is Data and self._may_be_long(event.data):
                     self._wait_for(stack, session)
-                if self.clock() >= end or stack.waits:
+                if stack.early or self.clock() >= end:
                     break
             else:
                 return

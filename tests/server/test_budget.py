@@ -9,7 +9,9 @@ import pytest
 
 from rawsio import Server
 from rawsio.limits import Limits
+from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
+from tests.net.test_turns import websocket
 from tests.raw import Polling, RawWebSocket
 
 MOST = 1_000_000
@@ -279,3 +281,29 @@ def test_the_sessions_that_recovery_keeps_count_until_they_are_forgotten() -> No
         kit.run()
         assert held(io, "recovery") < 4000
     assert held(io) == 0
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_the_many_that_were_told_something_are_measured_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        wires = [websocket(kit) for _ in range(400)]
+        measured: list[Any] = []
+
+        def dear(stack: ServerStack) -> int:
+            kit.board.now += 0.0001
+            measured.append(stack)
+            return 0
+
+        kit.advance(1.0)
+        monkeypatch.setattr(ServerStack, "held", property(dear))
+        io.emit("news", 1)
+        most = 0
+        while len(measured) < len(wires):
+            before = len(measured)
+            kit.loop.step(0.1)
+            most = max(most, len(measured) - before)
+        assert len(set(measured)) == len(wires)
+        assert most <= 128

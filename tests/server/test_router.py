@@ -50,7 +50,7 @@ class Server:
 
     @staticmethod
     def _answering(application: Any, log: Log) -> Answering:
-        def start(fn: Any, args: Any, done: Any) -> None:
+        def start(fn: Any, args: Any, done: Any, _one: Any) -> None:
             try:
                 result = fn(*args)
             except Exception as error:  # noqa: BLE001 - as a host does
