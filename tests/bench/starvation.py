@@ -40,8 +40,18 @@ PATIENCE = 20.0
 RAWSIO = """
 import sys
 from rawsio import Server
-io = Server(per_message_deflate=sys.argv[2] == "deflate")
+parser = None
+if sys.argv[2] == "msgpack":
+    from rawsio.socketio.msgpack import MsgpackParser
+    parser = MsgpackParser()
+io = Server(per_message_deflate=sys.argv[2] == "deflate", parser=parser)
 io.on("e", lambda socket, *values: "ok")
+@io.on("j")
+def rooms(socket):
+    for number in range(100):
+        socket.join(f"room {number}")
+    for number in range(100):
+        socket.leave(f"room {number}")
 io.on("b", lambda socket: io.emit("news", "x" * 64))
 io.listen("127.0.0.1", int(sys.argv[1]))
 print("up", flush=True)
@@ -53,8 +63,14 @@ else:
 """
 OFFICIAL = """
 const { Server } = require("socket.io");
-const io = new Server({ perMessageDeflate: process.argv[2] === "deflate" });
+const options = { perMessageDeflate: process.argv[2] === "deflate" };
+if (process.argv[2] === "msgpack") options.parser = require("socket.io-msgpack-parser");
+const io = new Server(options);
 io.on("connection", (s) => {
+  s.on("j", () => {
+    for (let n = 0; n < 100; n++) s.join("room " + n);
+    for (let n = 0; n < 100; n++) s.leave("room " + n);
+  });
   s.on("e", (...a) => { const f = a.pop(); if (typeof f === "function") f("ok"); });
   s.on("b", () => io.emit("news", "x".repeat(64)));
 });
@@ -94,6 +110,22 @@ def finals(count: int) -> bytes:
 
 
 LISTS = b'42["z",[' + b"[]," * 330_000 + b"0]]"
+PAIRS = b'42["z",[' + b"[1,2]," * 165_000 + b"0]]"
+TREES = b'42["z",[' + b'{"a":[{}]},' * 66_000 + b"0]]"
+FRACTIONS = b'42["z",[' + b"0.1," * 247_000 + b"0]]"
+PLACED = b'451-["z",{"_placeholder":true,"num":0}' + b',{"a":0}' * 120_000 + b"]"
+PACKED = b"\x82\xa4type\x00\xa3nsp\xa1/"
+ASKED = b"\x84\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa1e\xa2id\x01"
+MAPS = (
+    b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1z\xdd"
+    + (198_000).to_bytes(4, "big")
+    + b"\x81\xa1a\xc0" * 198_000
+)
+TEXTS = (
+    b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1z\xdd"
+    + (495_000).to_bytes(4, "big")
+    + b"\xa1a" * 495_000
+)
 NUMBERS = b'42["z",[' + b"0," * 495_000 + b"0]]"
 OBJECTS = b'42["z",[' + b'{"a":1},' * 20_000 + b"0]]"
 ATTACHMENT = frame('451-["z",{"_placeholder":true,"num":0}]') + frame(b"x" * 100, 0x82)
@@ -115,6 +147,13 @@ KINDS: dict[str, tuple[str, bytes]] = {
     "fragments": ("websocket", (frame('42["z"]', 1) + frame("", 0) * 1000 + frame("", 0x80)) * 20),
     "json": ("websocket", frame(LISTS)),
     "objects": ("websocket", frame(OBJECTS)),
+    "pairs": ("websocket", frame(PAIRS)),
+    "trees": ("websocket", frame(TREES)),
+    "fractions": ("websocket", frame(FRACTIONS)),
+    "placed": ("websocket", frame(PLACED) + frame(b"x", 0x82)),
+    "maps": ("msgpack", frame(MAPS, 0x82)),
+    "texts": ("msgpack", frame(TEXTS, 0x82)),
+    "rooms": ("websocket", frame('42["j"]') * 2000),
     "bomb": ("deflate", deflated(LISTS) * 100),
     "numbers": ("deflate", deflated(NUMBERS) * 100),
     "text": ("deflate", deflated(b'42["z","' + b"a" * 990_000 + b'"]') * 100),
@@ -139,8 +178,8 @@ class Flooder:
 
     def dial(self) -> None:
         self.at = 0
-        if self.speaks in ("websocket", "deflate"):
-            self.sock = websocket(self.port, deflate=self.speaks == "deflate")
+        if self.speaks in ("websocket", "deflate", "msgpack"):
+            self.sock = websocket(self.port, self.speaks)
         else:
             self.sock = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
             if self.speaks == "polling":
@@ -183,11 +222,11 @@ class Flooder:
             self.at = 0 if not self.data else -1
 
 
-def websocket(port: int, *, deflate: bool = False) -> socket.socket:
+def websocket(port: int, speaks: str = "websocket") -> socket.socket:
     """Return a connection that is in the main namespace."""
     sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else b""
+    offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if speaks == "deflate" else b""
     sock.sendall(
         b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -196,7 +235,7 @@ def websocket(port: int, *, deflate: bool = False) -> socket.socket:
     heard = b""
     while _frames(heard) < 1:
         heard += _some(sock)
-    sock.sendall(frame("40"))
+    sock.sendall(frame(PACKED, 0x82) if speaks == "msgpack" else frame("40"))
     while _frames(heard) < 2:
         heard += _some(sock)
     return sock
@@ -256,15 +295,23 @@ def listen(port: int, count: int) -> None:
 
 
 def ask(
-    port: int, asks: int, pause: float, told: float = 0.0, worst: list[float] | None = None
+    port: int,
+    asks: int,
+    pause: float,
+    speaks: str = "websocket",
+    told: float = 0.0,
+    worst: list[float] | None = None,
 ) -> list[float]:
     """Be the quiet client: return the waits, sorted.
 
     ``told`` seconds are between broadcasts; the longest wait after each goes into ``worst``.
     """
     waits: list[float] = []
+    packed = speaks == "msgpack"
+    question = frame(ASKED, 0x82) if packed else frame('421["e"]')
+    answer = b"type\x03" if packed else b"431"
     try:
-        sock = websocket(port)
+        sock = websocket(port, "msgpack" if packed else "websocket")
         teller = websocket(port) if told else None
         next_told = time.perf_counter()
         for _ in range(asks):
@@ -274,8 +321,8 @@ def ask(
                 if worst is not None:
                     worst.append(0.0)
             began = time.perf_counter()
-            sock.sendall(frame('421["e"]'))
-            while b"431" not in _some(sock):
+            sock.sendall(question)
+            while answer not in _some(sock):
                 pass
             waits.append(time.perf_counter() - began)
             if worst:
@@ -325,7 +372,7 @@ def measure(name: str, kind: str, flooders: int, options: argparse.Namespace) ->
     server, port = _server(name, KINDS[kind][0], options.loop)
     with server, _me("--flood", port, kind, flooders):
         time.sleep(0.5)
-        return ask(port, options.asks, options.pause)
+        return ask(port, options.asks, options.pause, KINDS[kind][0])
 
 
 def _at(waits: list[float], share: float) -> float:
@@ -367,7 +414,7 @@ def _broadcasts(options: argparse.Namespace) -> list[str]:
         listeners = [_me("--listen", port, each) for _ in range(options.told // each)]
         try:
             worst: list[float] = []
-            waits = ask(port, options.asks, options.pause, 1.0, worst)
+            waits = ask(port, options.asks, options.pause, "websocket", 1.0, worst)
         finally:
             for listener in listeners:
                 listener.__exit__()
