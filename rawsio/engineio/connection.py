@@ -84,6 +84,10 @@ def reason_of(event: Closed | Failed) -> str:
     return _REASONS.get(event.rule, "transport error")
 
 
+def _size_of(packet: Any) -> int:
+    return len(packet if isinstance(packet, (str, bytes)) else packet.payload)
+
+
 class EngineIOConnection:
     """One end of a session: units are packets, events ``Opened Message Closed Failed``.
 
@@ -159,7 +163,7 @@ code=3, message="there is no packet '9'")], [])
         """How long the packets in the outbox are together."""
         # Each packet is measured once, so that asking after every packet stays cheap.
         for packet in (self._outbox or ())[self._counted :]:
-            self._held += len(packet if isinstance(packet, (str, bytes)) else packet.payload)
+            self._held += _size_of(packet)
             self._counted += 1
         return self._held
 
@@ -325,6 +329,19 @@ code=3, message="there is no packet '9'")], [])
         outbox, self._outbox = self._outbox, None
         self._counted = self._held = 0
         return outbox or []
+
+    def take(self, most: int) -> list[Any]:
+        """Drain packets of about ``most`` bytes, one at least; the others stay."""
+        outbox = self._outbox
+        if outbox is None or self.buffered <= most:
+            return self.data_to_send()
+        size, number = 0, 0
+        while size < most and number < len(outbox):
+            size += _size_of(outbox[number])
+            number += 1
+        self._outbox = outbox[number:] or None
+        self._counted = self._held = 0
+        return outbox[:number]
 
     def _put(self, packet: Any) -> None:
         if self._outbox is None:

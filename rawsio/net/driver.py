@@ -61,10 +61,10 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 
-_MANY = 64
+_MANY = 16
 """More targets than this are flushed with a look at the clock."""
 
-_FEW = 16
+_FEW = 4
 """How many are flushed between two looks at it."""
 
 _NOBODY: dict[Any, bool] = {}

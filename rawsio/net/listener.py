@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["BACKLOG", "Listener", "connected", "explained", "listen_tcp", "shown"]
 
 _AT_A_TIME = 64
-"""Most connections accepted for one event: those that are open want their turn too."""
+"""Most connections accepted for one event, and for no longer than ``limits.turn_time``."""
 
 _PAUSE = 1.0
 """Seconds without accepting after the system ran out of something."""
@@ -111,9 +111,10 @@ class Listener:
                 self.driver.log("net", log.INFO, f"the unix socket stays behind: {error}")
 
     def _acceptable(self) -> None:
+        end = self.driver.time() + self.driver.limits.turn_time
         for _ in range(_AT_A_TIME):
-            if self._fd < 0:
-                return  # closed by on_accept
+            if self._fd < 0 or self.driver.time() > end:
+                return  # closed by on_accept, or the others want their turn
             try:
                 sock, address = self._listening.accept()
             except (BlockingIOError, InterruptedError):

@@ -5,7 +5,7 @@
 (:mod:`rawsio.websocket.states`), the outbox, the answers that the protocol owes the peer (pongs,
 the second close frame), and time.
 
-Four things are less than obvious:
+Five things are less than obvious:
 
 - **An end is told on its own.**  When a close frame or a mistake follows messages in the same
   read, ``receive`` gives the messages, and the end waits for ``tick`` (``deadline`` is 0.0).  So an
@@ -15,6 +15,8 @@ Four things are less than obvious:
   share, and ``reading`` is false until nothing is kept.  An end of input waits behind it.
 - **Who closes TCP.**  After both close frames, a server is done (``Closing.NOW``).  A client waits
   for the server's end of stream, for at most ``limits.close_time``, and then gives ``Closed``.
+- **Messages are compressed when the outbox is drained.**  A broadcast to ten thousand is then
+  compressed in the turns in which it is sent, and not in that of the emit.
 - **Pongs are bounded.**  Up to ``limits.pongs`` wait in the outbox; after that the last is replaced
   (RFC 6455 section 5.5.3 asks for the answer to the most recent ping only).
 
@@ -71,6 +73,19 @@ _BYTES = (bytes, bytearray, memoryview)
 _TOO_BIG = 1009
 
 
+class _Uncompressed:
+    """A message in the outbox that is still to be compressed."""
+
+    __slots__ = ("opcode", "payload")
+
+    def __init__(self, opcode: int, payload: bytes) -> None:
+        self.opcode = opcode
+        self.payload = payload
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+
 class WebSocketConnection:
     """One end of a WebSocket (RFC 6455), after the opening handshake.
 
@@ -99,6 +114,7 @@ class WebSocketConnection:
         "_state",
         "_legal",
         "_outbox",
+        "_squeezes",
         "_measured",
         "_waiting",
         "_pongs",
@@ -131,7 +147,8 @@ class WebSocketConnection:
         self._reader = Reader(limits, role is Role.SERVER, inflater)
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
-        self._outbox: list[bytes] = []
+        self._outbox: list[bytes | _Uncompressed] = []
+        self._squeezes = False
         self._measured = self._waiting = 0
         self._pongs = 0
         self._last_pong = 0
@@ -284,7 +301,15 @@ class WebSocketConnection:
         """Drain the outbox."""
         outbox, self._outbox = self._outbox, []
         self._pongs = self._measured = self._waiting = 0
-        return outbox
+        if self._squeezes:
+            self._squeezes = False
+            for unit in outbox:
+                if isinstance(unit, _Uncompressed):
+                    self._compress(unit)
+                else:
+                    self._outbox.append(unit)
+            outbox, self._outbox = self._outbox, []
+        return outbox  # type: ignore[return-value]  # they are frames now
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time, in seconds: gives what waited, and ends what takes too long."""
@@ -346,11 +371,19 @@ class WebSocketConnection:
             opcode = BINARY
         else:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
-        rsv1 = False
-        if self._compressor is not None and self._agreement is not None and message.compress:
-            rsv1 = len(payload) >= self._agreement.threshold
-            if rsv1:
-                payload = self._compressor.compress(payload)
+        agreed = self._agreement
+        if agreed is not None and message.compress and len(payload) >= agreed.threshold:
+            self._outbox.append(_Uncompressed(opcode, payload))
+            self._squeezes = True
+        else:
+            self._put_message(opcode, payload, rsv1=False)
+
+    def _compress(self, message: _Uncompressed) -> None:
+        if self._compressor is not None:
+            payload = self._compressor.compress(message.payload)
+            self._put_message(message.opcode, payload, rsv1=True)
+
+    def _put_message(self, opcode: int, payload: bytes, *, rsv1: bool) -> None:
         if self._fragment and len(payload) > self._fragment:
             self._put_fragments(opcode, payload, rsv1=rsv1)
         else:

@@ -336,6 +336,18 @@ def test_the_flush_of_many_is_cut_into_slices_and_keeps_its_order() -> None:
 
 
 @pytest.mark.rule("layers-turn-flush")
+def test_few_that_take_long_to_flush_are_cut_into_slices_as_well() -> None:
+    with Crowd() as crowd:
+        for n in range(20):
+            crowd.driver.touch(Target(crowd, str(n), 0.01))
+        while len(crowd.order) < 20:
+            began = crowd.clock.now
+            crowd.loop.step(0)
+            assert crowd.clock.now - began <= 0.0801
+        assert crowd.order == [str(n) for n in range(20)]
+
+
+@pytest.mark.rule("layers-turn-flush")
 def test_who_asks_while_a_long_flush_is_under_way_is_answered_in_the_same_turn() -> None:
     with Crowd() as crowd:
         _stream, peer, _owner = crowd.join("quiet", 0.0)

@@ -13,6 +13,7 @@ from rawsio.limits import DEFAULT, Limits
 from rawsio.net.memory import Wire
 from rawsio.testing import TestKit
 from tests.net.test_turns import frame, websocket
+from tests.raw import Polling
 
 SLICE = DEFAULT.turn_time
 POST = (
@@ -333,3 +334,25 @@ def test_a_client_handles_some_events_at_a_time_and_its_timers_go_on(transport: 
             longest = max(longest, kit.board.now - began)
         assert calls == list(range(400))
         assert longest <= 0.05
+
+
+@pytest.mark.rule("layers-turn-flush")
+def test_a_long_queue_is_taken_by_several_polls_in_its_order_and_the_end_comes_last() -> None:
+    io = Server()
+    with TestKit(io) as kit:
+        client = Polling(kit)
+        client.post(b"40")
+        client.get()
+        socket = next(iter(io.sockets.values()))
+        for number in range(10):
+            socket.emit("news", number, "x" * 100_000)
+        socket.disconnect(close=True)
+        kit.run()
+        answers = []
+        while io.engine.sessions:
+            answers.append(client.get())
+        assert all(len(answer) < 400_000 for answer in answers)
+        packets = [p for answer in answers for p in answer.split(b"\x1e") if p]
+        numbers = [int(p[len(b'42["news",') :].split(b",")[0]) for p in packets if b"news" in p]
+        assert numbers == list(range(10))
+        assert packets[-1] == b"1"

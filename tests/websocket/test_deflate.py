@@ -26,7 +26,7 @@ from rawsio.websocket.deflate import (
     confirm_answer,
     offer_text,
 )
-from rawsio.websocket.events import Message
+from rawsio.websocket.events import Message, Ping
 from rawsio.websocket.extensions import parse_extensions
 from rawsio.websocket.frames import BINARY, CONTINUATION, PING, TEXT
 
@@ -655,3 +655,23 @@ def test_compression_is_off_unless_it_was_agreed() -> None:
     layer = WebSocketConnection(Role.SERVER)
     layer.send(Message("x" * 5000))
     assert not frames(Role.SERVER, layer.data_to_send()[0])[0].rsv1
+
+
+@pytest.mark.rule("layers-turn-flush")
+def test_messages_are_compressed_when_the_outbox_is_drained_and_keep_their_order() -> None:
+    agreed = Agreement(threshold=100)
+    server = WebSocketConnection(Role.SERVER, deflate=agreed)
+    client = WebSocketConnection(Role.CLIENT, deflate=agreed)
+    sent = [
+        Message("a" * 5000),
+        Message("b"),
+        Ping(b"c"),
+        Message(b"d" * 5000),
+        Message("a" * 5000),
+    ]
+    for event in sent:
+        server.send(event)
+    assert server.waiting > 15_000  # it is measured as it was sent
+    frames = server.data_to_send()
+    assert sum(map(len, frames)) < 300
+    assert client.receive(b"".join(frames)) == sent

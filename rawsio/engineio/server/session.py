@@ -205,11 +205,16 @@ class Session:
                 deliver(link, packet, self.revision)
 
     def flush(self) -> None:
-        """Answer the waiting poll with everything queued; the driver calls it once a turn."""
-        polling = self.polling
-        if polling is not None and polling.poll is not None and self.connection.pending:
-            self._answer(self.connection.data_to_send())
-            polling.take()
+        """Answer the waiting poll with what is queued; the driver calls it once a turn.
+
+        What is more than ``limits.unpolled_bytes`` waits for the polls that follow: to encode and
+        compress all of it takes too long for one turn.
+        """
+        polling, connection = self.polling, self.connection
+        if polling is not None and polling.poll is not None and connection.pending:
+            self._answer(connection.take(self._limits.unpolled_bytes))
+            if not connection.pending:
+                polling.take()
             if polling.rest:
                 self._touched(self)
 
@@ -348,7 +353,11 @@ class Session:
         leaving = polling.grace is not None
         if leaving and polling.poll is None:
             return False
-        packets = self.connection.data_to_send()
+        packets = self.connection.take(self._limits.unpolled_bytes)
+        if self.connection.pending and leaving:
+            self._answer(packets)
+            return False
+        packets += self.connection.data_to_send()
         if leaving and len(packets) > 1:
             # The close goes into an answer of its own: official clients act on it before they
             # hand up the messages of the same payload, so a DISCONNECT before it would be lost.
@@ -472,7 +481,7 @@ class Session:
         events = self.connection.tick(now)
         if polling is not None:
             if self.candidate is not None and self.candidate.tick(now) and polling.poll is not None:
-                self._answer(self.connection.data_to_send() or [NOOP])
+                self._answer(self.connection.take(self._limits.unpolled_bytes) or [NOOP])
             if self.candidate is not None and self.candidate.probe.state is ProbeState.CLOSED:
                 self._drop_candidate()
             if polling.grace is not None and now >= polling.grace:
