@@ -41,7 +41,6 @@ __all__ = ["encode_payload", "decode_text", "decode_binary", "encode_jsonp", "de
 
 _LENGTH = Pattern(r"([0-9]{1,10}):")
 _ASTRAL = Pattern("[\U00010000-\U0010ffff]")
-_ESCAPED_NEWLINE = Pattern(r"(\\)?\\n")
 _MOST_DIGITS = 10
 
 
@@ -200,5 +199,5 @@ def decode_jsonp(form: str | None) -> bytes:
     """
     if form is None:
         raise EngineIOError("a JSONP post has no field d", "engineio-v3-jsonp-body")
-    text = _ESCAPED_NEWLINE.sub(lambda match: match[0] if match[1] else "\n", form)
-    return encode_text(text.replace("\\\\n", "\\n"))
+    pieces = [piece.replace("\\n", "\n") for piece in form.split("\\\\n")]
+    return encode_text("\\n".join(pieces))
