@@ -14,10 +14,11 @@ There are no lists of what is in a folder.
 
 from __future__ import annotations
 
-from stat import S_ISDIR, S_ISLNK, S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 from rawsio.lazy import Pattern
 from rawsio.net.clock import wall
+from rawsio.net.folders import located
 
 from .http_apps import precondition, unquoted
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["folder"]
 
 _NOT_FOUND = (404, b"not found")
-
-_REPARSE_POINT = 0x400
-"""What leads elsewhere on Windows has this attribute, whether it is a link or not."""
 
 _SHORT = 262_144
 """Files up to this size are read whole and kept."""
@@ -133,13 +131,14 @@ _PUBLIC = Pattern(r"(?:/[^/.\\:\0][^/\\:\0]*)*/?")
 def _find(
     root: Path, names: list[str], request: Request, index: str, largest: int, shelf: _Shelf
 ) -> Any:
-    file, found = _located(root, names)
+    file, found, linked = located(str(root), names)
     slash = request.path.endswith("/")
     if S_ISDIR(found.st_mode) and slash:
-        file, found = _located(file, [index])
+        file, found, again = located(file, [index])
+        linked = linked or again
     elif slash:
         return _NOT_FOUND
-    if not file.is_relative_to(root):
+    if linked and not root.joinpath(file).is_relative_to(root):
         return _NOT_FOUND
     if S_ISDIR(found.st_mode) and not slash:
         # Relative links in the index would lead elsewhere without the slash.
@@ -156,25 +155,9 @@ def _find(
     return _answer(file, found.st_size, tag, request, shelf)
 
 
-def _located(folder: Path, names: list[str]) -> tuple[Path, Any]:
-    """Return where a row of names leads, past all links, and what is there.
-
-    Raises ``OSError`` at the first name that is not there: most of what is asked for in vain.
-    """
-    file, found = folder, folder.lstat()
-    for name in names:
-        file = file / name
-        found = file.lstat()
-        if S_ISLNK(found.st_mode) or getattr(found, "st_file_attributes", 0) & _REPARSE_POINT:
-            # Only a link leads out of the folder, and to follow them is dear.
-            file = folder.joinpath(*names).resolve(strict=True)
-            return file, file.stat()
-    return file, found
-
-
-def _answer(file: Path, size: int, tag: str, request: Request, shelf: _Shelf) -> Any:
+def _answer(file: str, size: int, tag: str, request: Request, shelf: _Shelf) -> Any:
     fields = [
-        ("Content-Type", _kind(file.name)),
+        ("Content-Type", _kind(file)),
         ("Cache-Control", "no-cache"),
         ("Accept-Ranges", "bytes"),
         ("ETag", tag),
@@ -250,16 +233,16 @@ class _Shelf:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._files: dict[Path, tuple[str, bytes]] = {}
+        self._files: dict[str, tuple[str, bytes]] = {}
         self._size = 0
 
-    def read(self, file: Path, tag: str) -> bytes:
+    def read(self, file: str, tag: str) -> bytes:
         """Return the content of a file: the copy that others have, if it is still the same."""
         before, known = self._files.pop(file, ("", b""))
         self._size -= len(known)
         data = known
         if tag != before or tag[:2] == "W/":
-            data = file.read_bytes()
+            data = _content(file)
             data = known if known == data else data
         self._files[file] = tag, data
         self._size += len(data)
@@ -268,13 +251,18 @@ class _Shelf:
         return data
 
 
+def _content(file: str) -> bytes:
+    with open(file, "rb") as opened:
+        return opened.read()
+
+
 class _Pieces:
     """A part of a file, read piece by piece; the file is opened when the first is asked for.
 
     ``length`` is that of the part; with ``empty`` there are no pieces of it.
     """
 
-    def __init__(self, path: Path, start: int, end: int, *, empty: bool = False) -> None:
+    def __init__(self, path: str, start: int, end: int, *, empty: bool = False) -> None:
         self.length = end - start
         self._path = path
         self._at = end if empty else start
@@ -289,11 +277,11 @@ class _Pieces:
             self.close()
             raise StopIteration
         if self._file is None:
-            self._file = self._path.open("rb")
+            self._file = open(self._path, "rb")  # noqa: SIM115
             self._file.seek(self._at)
         data: bytes = self._file.read(min(_PIECE, self._end - self._at))
         if not data:
-            raise OSError(f"{self._path.name} became shorter while it was sent")
+            raise OSError("a file became shorter while it was sent")
         self._at += len(data)
         return data
 
