@@ -22,6 +22,7 @@ from contextlib import suppress
 from rawsio.lazy import Pattern
 from rawsio.websocket.handshake import accept_key
 
+from .desk import ReadAgain
 from .ws_wire import CLOSE, TEXT, F, encode
 
 TYPE_CHECKING = False
@@ -45,30 +46,6 @@ __all__ = ["AskedCaller", "AskedCases"]
 _NUMBER = Pattern(r"[0-9]{1,6}")
 _LONGEST_HEAD = 16_384
 _HEAD_TIME = 5.0
-
-
-class _Again:
-    """A transport whose first bytes have been read already, and are read again."""
-
-    def __init__(self, transport: Transport, first: bytes) -> None:
-        self.transport = transport
-        self.first = first
-        self.send = transport.send
-        self.finish = transport.finish
-        self.close = transport.close
-
-    def receive(self) -> bytes | None:
-        """Take what is there."""
-        if self.first:
-            data, self.first = self.first, b""
-            return data
-        return self.transport.receive()
-
-    def wait(self, seconds: float, *, write: bool = False) -> bool:
-        """Wait until something can be read (or written)."""
-        if self.first and not write:
-            return True
-        return self.transport.wait(seconds, write=write)
 
 
 class AskedCaller:
@@ -119,7 +96,7 @@ class AskedCases:
         asked = dict(item.split("=", 1) for item in query.split("&") if "=" in item)
         case = self._case(asked.get("case", ""))
         if path == "/runCase" and case is not None:
-            result = self.one(case, AskedCaller(_Again(transport, head)))
+            result = self.one(case, AskedCaller(ReadAgain(transport, head)))
             self.results[case.id] = result
             told(result)
             return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["CommandNotFound", "ProcessCaller"]
+__all__ = ["CommandNotFound", "OneProcess", "ProcessCaller"]
 
 _MOST_OUTPUT = 1 << 20
 
@@ -30,12 +30,58 @@ class CommandNotFound(ValueError):
     """The command that should start the client cannot be run."""
 
 
+def _started(command: Sequence[str], url: str, output: int, **more: str) -> subprocess.Popen[bytes]:
+    """Start a command in a group of its own, with the URL in its words and environment."""
+    return subprocess.Popen(  # noqa: S603 - the user's own command
+        [word.replace("{url}", url) for word in command],
+        env={**os.environ, "RAWSIO_URL": url, **more},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _check_command(command: Sequence[str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise CommandNotFound(f"{command[0]} is no command that can be run")
+
+
+class OneProcess:
+    """A client's command that runs on and asks for its cases (``RAWSIO_PERSISTENT`` is 1)."""
+
+    def __init__(self, command: Sequence[str], url: str) -> None:
+        _check_command(command)
+        self.command = command
+        self.url = url
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or end it and start it anew."""
+        self.stop()
+        self.process = _started(self.command, self.url, subprocess.DEVNULL, RAWSIO_PERSISTENT="1")
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            _end(self.process)
+
+
 class ProcessCaller:
     """One run of a client's command, and the port that it connects to."""
 
     def __init__(self, command: Sequence[str], scheme: str = "http") -> None:
-        if shutil.which(command[0]) is None:
-            raise CommandNotFound(f"{command[0]} is no command that can be run")
+        _check_command(command)
         self.command = command
         self.scheme = scheme
         self.listener: Listener | None = None
@@ -48,14 +94,7 @@ class ProcessCaller:
             self.listener = Listener()
         host, port = self.listener.address
         url = f"{self.scheme}://{host}:{port}{options.get('namespace', '')}"
-        made = subprocess.Popen(  # noqa: S603 - the user's own command
-            [word.replace("{url}", url) for word in self.command],
-            env={**os.environ, "RAWSIO_URL": url, "RAWSIO_OPTIONS": json.dumps(options)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        made = _started(self.command, url, subprocess.PIPE, RAWSIO_OPTIONS=json.dumps(options))
         if made.stdout is not None:
             os.set_blocking(made.stdout.fileno(), False)
         self.processes.append(made)
@@ -83,12 +122,7 @@ class ProcessCaller:
     def stop(self) -> None:
         """End the processes and listen no more."""
         for process in self.processes:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            _end(process)
         self.processes.clear()
         if self.listener is not None:
             self.listener.close()

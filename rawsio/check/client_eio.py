@@ -38,8 +38,9 @@ def _query(talk: Talk) -> Finding:
 
 
 def _path(talk: Talk) -> Finding:
-    path = polled(talk).requests[0].target.partition("?")[0]
-    return fine(path) if path == "/socket.io/" else failed(path)
+    made = polled(talk)
+    path = made.requests[0].target.partition("?")[0]
+    return fine(path) if path == made.path else failed(path, f"{made.path} is the path")
 
 
 def _unknown_keys(talk: Talk) -> Finding:

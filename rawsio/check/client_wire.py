@@ -134,6 +134,7 @@ class Host:
         self.connections = 0
         self.automatic = True
         self.sid = SID
+        self.path: str = getattr(caller, "path", "/socket.io/")
 
     # Time, and what comes in
 

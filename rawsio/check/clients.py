@@ -9,8 +9,9 @@ from __future__ import annotations
 from rawsio.layer import record
 
 from .asked_cases import AskedCases
-from .callers import ProcessCaller
+from .callers import OneProcess, ProcessCaller
 from .catalogue import Selection, client_cases
+from .desk import Desk, DeskCaller, desk_files
 from .outcome import report as make_report
 from .runner import Options, Runner
 from .servers import tool
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .case import Case
     from .runner import Result
 
-__all__ = ["ClientCheck", "check_asking", "check_client"]
+__all__ = ["ClientCheck", "check_asking", "check_at_desk", "check_client"]
 
 _AT_ONCE = 4
 
@@ -112,4 +113,58 @@ def check_client(
         started=started.isoformat(timespec="seconds"),
         duration=world.time() - began,
         repeat=f"python3 -m rawsio check --client --speaks {check.speaks} -- {words}",
+    )
+
+
+def check_at_desk(
+    check: ClientCheck,
+    port: int = 0,
+    *,
+    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None = None,
+    listening: Callable[[str], object] = lambda _url: None,
+) -> tuple[list[Result], dict[str, Any]]:
+    """Run the selected cases against a client that asks for them; see :mod:`rawsio.check.desk`.
+
+    With a command it is started once, and anew when it does not come; without one ``listening`` is
+    told the URL of a page for browsers, and whoever comes is the client.
+    """
+    from datetime import datetime, timezone
+
+    listener, process = Listener(port=port), None
+    desk = Desk(listener, desk_files())
+    if check.command:
+        process = OneProcess(check.command, desk.url)
+    world, target = SocketWorld({}), Target("http://127.0.0.1")
+    check.options.jobs = 1
+    again = process.start if process is not None else None
+    runner = Runner(
+        target, world, check.options, None,
+        lambda case: DeskCaller(desk, case.id, world.time, again),
+    )  # fmt: skip
+    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
+    words = " ".join(check.command)
+    shown = {"url": words or desk.url, "probe": {"contract": "a client that asks for its cases"}}
+    told = planned(shown, cases) if planned is not None else None
+    listening(f"{desk.url}/")
+    started, began = datetime.now(timezone.utc), world.time()
+    try:
+        if process is not None:
+            process.start()
+        results = runner.run(cases, told or (lambda _result: None))
+        until = world.time() + 1.0
+        while not desk.asking and desk.met and world.time() < until:
+            desk.turn(0.05)
+        desk.end()
+    finally:
+        if process is not None:
+            process.stop()
+        listener.close()
+    manner = f"--persistent -- {words}" if words else f"--listen {port}"
+    return results, make_report(
+        results,
+        shown,
+        tool=tool(),
+        started=started.isoformat(timespec="seconds"),
+        duration=world.time() - began,
+        repeat=f"python3 -m rawsio check --client {manner}",
     )

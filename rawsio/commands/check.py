@@ -78,7 +78,13 @@ def _add_clients(parser: argparse.ArgumentParser) -> None:
         "--listen",
         type=int,
         metavar="PORT",
-        help="WebSocket clients ask for cases here, as Autobahn's do (/getCaseCount, /runCase)",
+        help="clients ask for cases here: the page at / runs them in a browser; with --speaks ws "
+        "as Autobahn's do (/getCaseCount, /runCase)",
+    )
+    clients.add_argument(
+        "--persistent",
+        action="store_true",
+        help="start the command once; it asks for its cases (/next, /saw, /over)",
     )
     clients.add_argument(
         "--driver",
@@ -233,6 +239,10 @@ def _check_client(options: argparse.Namespace) -> int:
     from rawsio.check.clients import ClientCheck, check_asking, check_client
 
     command = [*([options.url] if options.url else []), *options.words]
+    if options.persistent or (options.listen is not None and options.speaks != "ws"):
+        if options.persistent and not command:
+            raise Stop("a command is expected: rawsio check --client --persistent -- ...", 2)
+        return _check_at_desk(options, command)
     if options.listen is not None and not command:
         allowed, planned = _allowed(options), _Planned()
         check = ClientCheck([], _selection(options), _options(options), "ws")
@@ -246,6 +256,21 @@ def _check_client(options: argparse.Namespace) -> int:
     allowed, planned = _allowed(options), _Planned()
     check = ClientCheck(command, _selection(options), _options(options), options.speaks)
     _results, report = check_client(check, planned=planned)
+    planned.end()
+    return _tell(options, report, allowed)
+
+
+def _check_at_desk(options: argparse.Namespace, command: list[str]) -> int:
+    from rawsio.check.clients import ClientCheck, check_at_desk
+
+    allowed, planned = _allowed(options), _Planned()
+    check = ClientCheck(command, _selection(options), _options(options))
+    _results, report = check_at_desk(
+        check,
+        options.listen or 0,
+        planned=planned,
+        listening=lambda url: print(url, file=sys.stderr, flush=True),
+    )
     planned.end()
     return _tell(options, report, allowed)
 

@@ -22,6 +22,7 @@ _FILES = {
         "python-socketio": "driver-python-socketio.py.txt",
         "websockets": "driver-websockets.py.txt",
         "websocket-client": "driver-websocket-client.py.txt",
+        "page": "driver-page.html.txt",
     },
 }
 
