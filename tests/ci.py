@@ -20,7 +20,8 @@ interop        the official client, the protocol suites' cases, our browser clie
 starvation     full only: how long a quiet client waits beside floods, and beside broadcasts
                (``tests/bench/starvation.py``)
 check          full only: ``rawsio check``: every case against our own server and client, as they
-               are, slow, cut and behind haproxy; every mutant; other peers (``tests/check``)
+               are, slow, cut and behind haproxy; every mutant; other peers and other judges
+               (``tests/check``)
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
@@ -316,6 +317,7 @@ def check(ctx: Context) -> None:
     """Check our own server and client with every case, and measure other peers."""
     ctx.run(Job("check, in memory", [_suite_python(), "-m", "tests.check.full"]))
     ctx.run(Job("check, behind haproxy", [_suite_python(), "-m", "tests.interop.behind"]))
+    ctx.run(Job("check, other judges", [_suite_python(), "-m", "tests.interop.compare"]))
     ctx.run(Job("check, peers", [_suite_python(), "-m", "tests.interop.conformance"]))
 
 
@@ -361,7 +363,7 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "soak": (soak, 600),
     "explore": (explore, 720),
     "queue": (queue, 420),
-    "check": (check, 900),
+    "check": (check, 2400),
     "trace": (trace, 900),
     "mutation": (mutation, 1320),
 }

@@ -360,6 +360,20 @@ _REASONS = {
 """What ends a socket, and the word that the reference has for it."""
 
 
+def _told_reason(watcher: Client, sid: str, number: int) -> object:
+    """Return the reason that the application was told; it may hear of an end a little later."""
+    for _ in range(20):
+        watcher.send(event("reason-of", sid, id_=str(number)))
+        answer = watcher.starts(f"43{number}[", seconds=1.0)
+        if answer is None:
+            raise NotOffered("the contract of this target tells no reasons (reason-of)")
+        reason = (json.loads(answer[answer.index("[") :]) or [None])[0]
+        if reason is not None:
+            return reason
+        watcher.talk.world.pause(0.05)
+    return None
+
+
 def _reason(talk: Talk) -> Finding:
     need(talk, "extended")
     watcher = client(talk)
@@ -371,11 +385,7 @@ def _reason(talk: Talk) -> Finding:
         else:
             made.send(event(cause, False) if cause == "disconnect-me" else cause)
             made.closed(0.1)
-        watcher.send(event("reason-of", made.sid(), id_=str(number)))
-        answer = watcher.starts(f"43{number}[", seconds=1.0)
-        if answer is None:
-            raise NotOffered("the contract of this target tells no reasons (reason-of)")
-        seen[cause] = (json.loads(answer[answer.index("[") :]) or [None])[0]
+        seen[cause] = _told_reason(watcher, made.sid(), number)
     if seen == _REASONS:
         return fine(str(seen))
     told = list(seen.values())[:3]

@@ -260,6 +260,7 @@ def running(command: list[str], port: int = 0) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         else:
             line = child.stdout.readline().strip() if child.stdout is not None else ""
+            line = line.replace("listening on ", "http://127.0.0.1:")
             if not line.startswith("http"):
                 raise Missing(f"{' '.join(command)} did not start")
             yield line
