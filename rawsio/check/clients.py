@@ -1,7 +1,9 @@
-"""Check a client: its command is started once a case, and judged by the wire and by what it says.
+"""Check a client: it comes to the tester, which is the server here.
 
-The tester is the server here.  A command that speaks Socket.IO runs every case of ``client.*``; one
-that speaks plain WebSocket (and echoes) runs those of ``client.ws``.
+Three manners, by how the client gets from case to case: a command that is started once a case
+(:func:`check_client`), one that runs on or a page in a browser (:func:`check_at_desk`), and a
+WebSocket client that loops as for Autobahn (:func:`check_asking`).  What speaks Socket.IO runs
+every case of ``client.*``; what speaks plain WebSocket (and echoes) runs those of ``client.ws``.
 """
 
 from __future__ import annotations
@@ -12,61 +14,27 @@ from .asked_cases import AskedCases
 from .callers import OneProcess, ProcessCaller
 from .catalogue import Selection, client_cases
 from .desk import Desk, DeskCaller, desk_files
-from .outcome import report as make_report
 from .runner import Options, Runner
-from .servers import tool
+from .servers import run_and_report
 from .sockets import Listener, SocketWorld
 from .target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from .case import Case
     from .runner import Result
+    from .talk import Caller
+
+    Planned: TypeAlias = (
+        "Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None"
+    )
 
 __all__ = ["ClientCheck", "check_asking", "check_at_desk", "check_client"]
 
 _AT_ONCE = 4
-
-
-def check_asking(
-    check: ClientCheck,
-    port: int,
-    *,
-    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]],
-    listening: Callable[[str], object],
-) -> tuple[list[Result], dict[str, Any]]:
-    """Let WebSocket clients ask for the selected cases; see :mod:`rawsio.check.asked_cases`.
-
-    ``listening`` is told the URL.  Ends with ``/stopServer``, or a KeyboardInterrupt.
-    """
-    from datetime import datetime, timezone
-
-    world, target, listener = SocketWorld({}), Target("http://127.0.0.1"), Listener(port=port)
-    runner = Runner(target, world, check.options, None, None)
-    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
-    cases = [case for case in cases if case.id.startswith("client.ws.")]
-    shown = {
-        "url": f"ws://{listener.address[0]}:{listener.address[1]}",
-        "probe": {"contract": "cases that are asked for"},
-    }
-    told = planned(shown, cases)
-    listening(str(shown["url"]))
-    started, began = datetime.now(timezone.utc), world.time()
-    try:
-        results = AskedCases(cases, runner.one_with).serve(listener, told)
-    finally:
-        listener.close()
-    return results, make_report(
-        results,
-        shown,
-        tool=tool(),
-        started=started.isoformat(timespec="seconds"),
-        duration=world.time() - began,
-        repeat=f"python3 -m rawsio check --client --listen {port}",
-    )
 
 
 @record
@@ -78,40 +46,69 @@ class ClientCheck:
     options: Options
     speaks: str = "socketio"
 
+    def runner(self, caller: Callable[[Case], Caller] | None) -> Runner:
+        """Return the runner of these cases."""
+        return Runner(Target("http://127.0.0.1"), SocketWorld({}), self.options, None, caller)
+
+    def cases(self, runner: Runner) -> list[Case]:
+        """Return the selected cases that the client can run."""
+        cases = [case for case in self.selection.of(client_cases()) if not runner.skipped(case)]
+        return [case for case in cases if self.speaks != "ws" or case.id.startswith("client.ws.")]
+
+
+def _shown(url: str, contract: str) -> dict[str, Any]:
+    return {"url": url, "probe": {"contract": contract}}
+
+
+def check_asking(
+    check: ClientCheck,
+    port: int,
+    *,
+    planned: Planned = None,
+    listening: Callable[[str], object],
+) -> tuple[list[Result], dict[str, Any]]:
+    """Let WebSocket clients ask for the selected cases; see :mod:`rawsio.check.asked_cases`.
+
+    ``listening`` is told the URL.  Ends with ``/stopServer``, or a KeyboardInterrupt.
+    """
+    listener, runner = Listener(port=port), check.runner(None)
+    url = f"ws://{listener.address[0]}:{listener.address[1]}"
+
+    def run(cases: Sequence[Case], told: Callable[[Result], object]) -> list[Result]:
+        listening(url)
+        return AskedCases(cases, runner.one_with).serve(listener, told)
+
+    try:
+        return run_and_report(
+            run,
+            check.cases(runner),
+            _shown(url, "cases that are asked for"),
+            runner.world.time,
+            planned=planned,
+            repeat=f"python3 -m rawsio check --client --speaks ws --listen {port}",
+        )
+    finally:
+        listener.close()
+
 
 def check_client(
-    check: ClientCheck,
-    *,
-    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None = None,
+    check: ClientCheck, *, planned: Planned = None
 ) -> tuple[list[Result], dict[str, Any]]:
     """Run the selected cases against the command; return the results and the report.
 
     Raises :class:`~rawsio.check.callers.CommandNotFound` (a ``ValueError``).
     """
-    from datetime import datetime, timezone
-
     scheme = "ws" if check.speaks == "ws" else "http"
     ProcessCaller(check.command, scheme)
-    world = SocketWorld({})
-    target = Target("http://127.0.0.1")
     check.options.jobs = min(check.options.jobs, _AT_ONCE)
-    runner = Runner(
-        target, world, check.options, None, lambda _case: ProcessCaller(check.command, scheme)
-    )
-    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
-    if check.speaks == "ws":
-        cases = [case for case in cases if case.id.startswith("client.ws.")]
+    runner = check.runner(lambda _case: ProcessCaller(check.command, scheme))
     words = " ".join(check.command)
-    shown = {"url": words, "probe": {"contract": f"driver, {check.speaks}"}}
-    told = planned(shown, cases) if planned is not None else None
-    started, began = datetime.now(timezone.utc), world.time()
-    results = runner.run(cases, told or (lambda _result: None))
-    return results, make_report(
-        results,
-        shown,
-        tool=tool(),
-        started=started.isoformat(timespec="seconds"),
-        duration=world.time() - began,
+    return run_and_report(
+        runner.run,
+        check.cases(runner),
+        _shown(words, f"driver, {check.speaks}"),
+        runner.world.time,
+        planned=planned,
         repeat=f"python3 -m rawsio check --client --speaks {check.speaks} -- {words}",
     )
 
@@ -120,51 +117,42 @@ def check_at_desk(
     check: ClientCheck,
     port: int = 0,
     *,
-    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None = None,
+    planned: Planned = None,
     listening: Callable[[str], object] = lambda _url: None,
 ) -> tuple[list[Result], dict[str, Any]]:
     """Run the selected cases against a client that asks for them; see :mod:`rawsio.check.desk`.
 
-    With a command it is started once, and anew when it does not come; without one ``listening`` is
-    told the URL of a page for browsers, and whoever comes is the client.
+    With a command it is started once, and anew when it does not come; without one whoever comes is
+    the client.  ``listening`` is told the URL of a page for browsers.
     """
-    from datetime import datetime, timezone
-
     listener, process = Listener(port=port), None
     desk = Desk(listener, desk_files())
     if check.command:
         process = OneProcess(check.command, desk.url)
-    world, target = SocketWorld({}), Target("http://127.0.0.1")
-    check.options.jobs = 1
     again = process.start if process is not None else None
-    runner = Runner(
-        target, world, check.options, None,
-        lambda case: DeskCaller(desk, case.id, world.time, again),
-    )  # fmt: skip
-    cases = [case for case in check.selection.of(client_cases()) if not runner.skipped(case)]
-    words = " ".join(check.command)
-    shown = {"url": words or desk.url, "probe": {"contract": "a client that asks for its cases"}}
-    told = planned(shown, cases) if planned is not None else None
-    listening(f"{desk.url}/")
-    started, began = datetime.now(timezone.utc), world.time()
-    try:
+    check.options.jobs = 1
+    runner = check.runner(lambda case: DeskCaller(desk, case.id, runner.world.time, again))
+
+    def run(cases: Sequence[Case], told: Callable[[Result], object]) -> list[Result]:
+        listening(f"{desk.url}/")
         if process is not None:
             process.start()
-        results = runner.run(cases, told or (lambda _result: None))
-        until = world.time() + 1.0
-        while not desk.asking and desk.met and world.time() < until:
-            desk.turn(0.05)
-        desk.end()
+        results = runner.run(cases, told)
+        desk.say_goodbye(runner.world.time)
+        return results
+
+    words = " ".join(check.command)
+    manner = f"--persistent -- {words}" if words else f"--listen {port}"
+    try:
+        return run_and_report(
+            run,
+            check.cases(runner),
+            _shown(words or desk.url, "a client that asks for its cases"),
+            runner.world.time,
+            planned=planned,
+            repeat=f"python3 -m rawsio check --client {manner}",
+        )
     finally:
         if process is not None:
             process.stop()
         listener.close()
-    manner = f"--persistent -- {words}" if words else f"--listen {port}"
-    return results, make_report(
-        results,
-        shown,
-        tool=tool(),
-        started=started.isoformat(timespec="seconds"),
-        duration=world.time() - began,
-        repeat=f"python3 -m rawsio check --client {manner}",
-    )

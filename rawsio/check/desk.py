@@ -121,9 +121,12 @@ class Desk:
         self.calls.clear()
         self.seen.clear()
 
-    def end(self) -> None:
-        """Tell whoever asks that all cases are done."""
+    def say_goodbye(self, time: Callable[[], float]) -> None:
+        """Tell whoever asks within a second that all cases are done."""
         self.finish_case()
+        until = time() + 1.0
+        while not self.asking and self.met and time() < until:
+            self.turn(0.05)
         for transport in self.asking:
             self._answer(transport, b'{"case": null}')
         for transport, _data in self.fresh:
@@ -140,12 +143,12 @@ class Desk:
         if transport is not None:
             self.fresh.append((transport, b""))
         waiting, self.fresh = self.fresh, []
-        for transport, data in waiting:
+        for transport, before in waiting:
             try:
                 more = transport.receive() if transport.wait(0.0) else None
             except OSError:
                 more = b""
-            data += more or b""
+            data = before + (more or b"")
             if b"\r\n\r\n" in data:
                 self._take(transport, data)
             elif more == b"" or len(data) > _LONGEST:

@@ -36,6 +36,18 @@ def _probed(talk: Talk, session: Polling) -> Socket:
     return socket
 
 
+def _finish_upgrade(talk: Talk, echo: Echo, socket: Socket) -> Echo:
+    """Send the upgrade packet, and return the echo over the WebSocket."""
+    socket.send("5")
+    return Echo(talk, socket, plain=echo.plain)
+
+
+def _comes_back(after: Echo, message: str | bytes, note: str = "") -> Finding:
+    """Judge that a message comes back over the WebSocket."""
+    after.session.send(*after.wrap(message))
+    return after.expect([message], note)
+
+
 def _echo(talk: Talk) -> tuple[Echo, Polling]:
     echo = polling(talk)
     if not isinstance(echo.session, Polling):
@@ -73,8 +85,7 @@ def _noop(talk: Talk) -> Finding:
 def _swap(talk: Talk) -> Finding:
     echo, session = _echo(talk)
     socket = _probed(talk, session)
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
+    after = _finish_upgrade(talk, echo, socket)
     socket.send(*after.wrap("over WebSocket"))
     return after.expect(["over WebSocket"])
 
@@ -87,8 +98,7 @@ def _queued(talk: Talk) -> Finding:
     early = echo.receive(20)
     socket = _probed(talk, session)
     session.send(*echo.wrap(*messages[60:80]))
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
+    after = _finish_upgrade(talk, echo, socket)
     socket.send(*after.wrap(*messages[80:]))
     if session.waiting:
         session.answer(0.2)
@@ -105,10 +115,8 @@ def _finished(talk: Talk) -> Finding:
     session.start()
     socket = _probed(talk, session)
     session.answer()
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
-    socket.send(*after.wrap("a"))
-    return after.expect(["a"])
+    after = _finish_upgrade(talk, echo, socket)
+    return _comes_back(after, "a")
 
 
 def _open_poll(talk: Talk) -> Finding:
@@ -164,19 +172,15 @@ def _again(talk: Talk) -> Finding:
     first.wire.close()
     exchange(talk, "", path="/")
     socket = _probed(talk, session)
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
-    socket.send(*after.wrap("a"))
-    return after.expect(["a"])
+    after = _finish_upgrade(talk, echo, socket)
+    return _comes_back(after, "a")
 
 
 def _binary(talk: Talk) -> Finding:
     echo, session = _echo(talk)
     socket = _probed(talk, session)
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
-    socket.send(*after.wrap(b"\0\xff"))
-    return after.expect([b"\0\xff"])
+    after = _finish_upgrade(talk, echo, socket)
+    return _comes_back(after, b"\0\xff")
 
 
 def _after(method: str) -> Send:
@@ -202,8 +206,7 @@ def _after(method: str) -> Send:
 def _second(talk: Talk) -> Finding:
     echo, session = _echo(talk)
     socket = _probed(talk, session)
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
+    after = _finish_upgrade(talk, echo, socket)
     socket.send(*after.wrap("a"))
     after.receive(1)
     try:
@@ -229,19 +232,15 @@ def _both(talk: Talk) -> Finding:
     if "3probe" not in said:
         return failed(f"{said}", "one of them has to win")
     winner = sockets[said.index("3probe")]
-    winner.send("5")
-    after = Echo(talk, winner, plain=echo.plain)
-    winner.send(*after.wrap("a"))
-    return after.expect(["a"], f"; answers were {said}")
+    after = _finish_upgrade(talk, echo, winner)
+    return _comes_back(after, "a", f"; answers were {said}")
 
 
 def _finish(talk: Talk, echo: Echo, socket: Socket, note: str) -> Finding:
     socket.send("2probe")
     socket.receive()
-    socket.send("5")
-    after = Echo(talk, socket, plain=echo.plain)
-    socket.send(*after.wrap("a"))
-    return after.expect(["a"], note)
+    after = _finish_upgrade(talk, echo, socket)
+    return _comes_back(after, "a", note)
 
 
 def _wrong_sid(talk: Talk) -> Finding:

@@ -7,26 +7,9 @@ from __future__ import annotations
 
 from .case import Case, rows
 from .http_judges import HTTP_JUDGES
-from .http_wire import GOOD, fields, get, post
+from .http_wire import GOOD, NOT_IN_TOKENS, fields, get, post
 
 __all__ = ["CASES"]
-
-_NOT_IN_NAMES = {
-    "paren": "(",
-    "comma": ",",
-    "slash": "/",
-    "semicolon": ";",
-    "less": "<",
-    "equal": "=",
-    "at": "@",
-    "bracket": "[",
-    "backslash": "\\",
-    "brace": "{",
-    "quote": '"',
-    "ctl01": "\x01",
-    "del": "\x7f",
-    "x80": "\x80",
-}
 
 _FIELD = rows(
     "http.field",
@@ -35,7 +18,7 @@ _FIELD = rows(
     HTTP_JUDGES,
     [
         (f"name-char-{name}", f"byte {ord(c):02X} inside a field name", fields(f"X{c}Y: v"))
-        for name, c in _NOT_IN_NAMES.items()
+        for name, c in NOT_IN_TOKENS.items()
     ],
 )
 _FIELD += rows(

@@ -8,27 +8,10 @@ from __future__ import annotations
 
 from .case import Case, rows
 from .http_judges import HTTP_JUDGES
-from .http_wire import fields, get, line
+from .http_wire import NOT_IN_TOKENS, fields, get, line
 
 __all__ = ["CASES"]
 
-_NAMES = {
-    "paren": "(",
-    "comma": ",",
-    "slash": "/",
-    "colon": ":",
-    "semicolon": ";",
-    "less": "<",
-    "equal": "=",
-    "at": "@",
-    "bracket": "[",
-    "backslash": "\\",
-    "brace": "{",
-    "quote": '"',
-    "ctl01": "\x01",
-    "del": "\x7f",
-    "x80": "\x80",
-}
 _TLS_HELLO = bytes.fromhex("16030100c5010000c10303") + bytes(range(64)) + b"\r\n"
 _GARBAGE = bytes((i * 73 + 41) % 254 + 1 for i in range(64)).replace(b"\n", b"~") + b"\r\n"
 
@@ -167,7 +150,7 @@ _METHOD = rows(
     HTTP_JUDGES,
     [
         (f"char-{name}", f"byte {ord(char):02X} inside the method", line(f"GE{char}T $P HTTP/1.1"))
-        for name, char in _NAMES.items()
+        for name, char in {"colon": ":", **NOT_IN_TOKENS}.items()
     ],
 )
 _METHOD += rows(

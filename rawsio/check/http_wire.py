@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GOOD",
+    "NOT_IN_TOKENS",
     "Answer",
     "Heard",
     "chunked",
@@ -30,6 +31,24 @@ __all__ = [
 
 GOOD = b"GET $P HTTP/1.1\r\nHost: $H\r\n\r\n"
 """A request without fault."""
+
+NOT_IN_TOKENS = {
+    "paren": "(",
+    "comma": ",",
+    "slash": "/",
+    "semicolon": ";",
+    "less": "<",
+    "equal": "=",
+    "at": "@",
+    "bracket": "[",
+    "backslash": "\\",
+    "brace": "{",
+    "quote": '"',
+    "ctl01": "\x01",
+    "del": "\x7f",
+    "x80": "\x80",
+}
+"""Name -> character that is in no token: no part of a method or of a field name."""
 
 
 # What is sent

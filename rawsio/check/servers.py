@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from .case import Case
     from .runner import Result
 
-__all__ = ["NotOurs", "NothingThere", "ServerCheck", "check_server", "find", "run", "tool"]
+__all__ = [
+    "NotOurs",
+    "NothingThere",
+    "ServerCheck",
+    "check_server",
+    "find",
+    "run",
+    "run_and_report",
+]
 
 
 class NotOurs(ValueError):
@@ -73,6 +81,34 @@ def find(check: ServerCheck) -> tuple[Target, SocketWorld]:
     return target, world
 
 
+def run_and_report(
+    run: Callable[[Sequence[Case], Callable[[Result], object]], list[Result]],
+    cases: Sequence[Case],
+    shown: dict[str, Any],
+    time: Callable[[], float],
+    *,
+    planned: Callable[[dict[str, Any], Sequence[Case]], Callable[[Result], object]] | None,
+    repeat: str,
+) -> tuple[list[Result], dict[str, Any]]:
+    """Run cases and make the report.
+
+    ``planned`` is told the target and the cases, and returns what is told each result.
+    """
+    from datetime import datetime, timezone
+
+    told = planned(shown, cases) if planned is not None else None
+    started, began = datetime.now(timezone.utc), time()
+    results = run(cases, told or (lambda _result: None))
+    return results, make_report(
+        results,
+        shown,
+        tool=tool(),
+        started=started.isoformat(timespec="seconds"),
+        duration=time() - began,
+        repeat=repeat,
+    )
+
+
 def check_server(
     check: ServerCheck,
     *,
@@ -84,23 +120,12 @@ def check_server(
     ``planned`` is told what the probes found and which cases will run, and returns what is told
     each result.  Raises what :func:`find` raises.
     """
-    from datetime import datetime, timezone
-
     target, world = find(check)
     runner = Runner(target, world, check.options, alive if target.control else None)
     cases = [c for c in check.selection.of(server_cases()) if not runner.skipped(c)]
     shown = {"url": check.url, "probe": target.probed()}
-    told = planned(shown, cases) if planned is not None else None
-    started, began = datetime.now(timezone.utc), world.time()
-    results = runner.run(cases, told or (lambda _result: None))
-    return results, make_report(
-        results,
-        shown,
-        tool=tool(),
-        started=started.isoformat(timespec="seconds"),
-        duration=world.time() - began,
-        repeat=repeat or f"python3 -m rawsio check {check.url}",
-    )
+    again = repeat or f"python3 -m rawsio check {check.url}"
+    return run_and_report(runner.run, cases, shown, world.time, planned=planned, repeat=again)
 
 
 def run(  # noqa: PLR0913 - keywords, as the command has options

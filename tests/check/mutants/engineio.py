@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rawsio.check.ws_wire import CLOSE
 
 from .taps import (
@@ -11,6 +9,7 @@ from .taps import (
     Packet,
     Tap,
     answers,
+    calm,
     crashes,
     frames,
     heads,
@@ -21,10 +20,8 @@ from .taps import (
     texts,
 )
 
-__all__ = ["CALM", "GARBLED", "MUTANTS", "NO_CLOSE"]
+__all__ = ["GARBLED", "MUTANTS", "NO_CLOSE"]
 
-CALM = {"ping_interval": 25.0, "ping_timeout": 20.0}
-"""A session that nobody answers on lives longer than a case."""
 _TAKEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _GONE = b'HTTP/1.1 400 X\r\nContent-Length: 10\r\n\r\n{"code":1}'
 _CRASHES = Mutant("a session crashes", asks=crashes(rb"EIO="))
@@ -192,8 +189,6 @@ _TABLE: dict[str, list[Mutant]] = {
     ],
 }
 MUTANTS = {
-    rule: mutants
-    if rule == "engineio-v4-heartbeat-interval"
-    else [replace(mutant, options={**CALM, **mutant.options}) for mutant in mutants]
+    rule: mutants if rule == "engineio-v4-heartbeat-interval" else calm(mutants)
     for rule, mutants in _TABLE.items()
 }

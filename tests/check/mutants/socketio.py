@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rawsio.check.ws_wire import TEXT, F, encode
 
-from .engineio import CALM, GARBLED, NO_CLOSE
-from .taps import Mutant, Packet, Tap, crashes, delivers, packets, sub, texts
+from .engineio import GARBLED, NO_CLOSE
+from .taps import Mutant, Packet, Tap, calm, crashes, delivers, packets, sub, texts
 
 __all__ = ["MUTANTS"]
 
@@ -157,7 +155,4 @@ _TABLE: dict[str, list[Mutant]] = {
     ],
     "socketio-v5-revision4-connect": [_OLD],
 }
-MUTANTS = {
-    rule: [replace(mutant, options={**CALM, **mutant.options}) for mutant in mutants]
-    for rule, mutants in _TABLE.items()
-}
+MUTANTS = {rule: calm(mutants) for rule, mutants in _TABLE.items()}

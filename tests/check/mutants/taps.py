@@ -7,8 +7,8 @@ A filter is given the connection (:class:`Tap`) and bytes, and returns the bytes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rawsio.check.ws_wire import BINARY, KEY, TEXT, F, Seen, encode, read_frame
@@ -23,6 +23,7 @@ __all__ = [
     "Tap",
     "answers",
     "bodies",
+    "calm",
     "crashes",
     "delivers",
     "frames",
@@ -72,6 +73,12 @@ class Mutant:
     lags: float = 0.0
     cuts: bool = False
     tells: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda item: item
+
+
+def calm(mutants: Iterable[Mutant]) -> list[Mutant]:
+    """Return mutants whose sessions live longer than a case, though nobody answers their pings."""
+    options = {"ping_interval": 25.0, "ping_timeout": 20.0}
+    return [replace(mutant, options={**options, **mutant.options}) for mutant in mutants]
 
 
 class Tap:

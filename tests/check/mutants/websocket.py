@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from rawsio.check.ws_wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, F, Seen
 
-from .taps import Filter, Mutant, Tap, crashes, frames, heads, refuses, sub
+from .taps import Filter, Mutant, Tap, calm, crashes, frames, heads, refuses, sub
 
 __all__ = ["MUTANTS"]
 
@@ -149,8 +148,6 @@ _RESERVED = [
 ]
 _GARBLES = Mutant("what comes back is changed", says=_said(_garbled))
 
-_CALM = {"ping_interval": 25.0, "ping_timeout": 20.0}
-"""A session that nobody answers on lives longer than a case."""
 _TABLE: dict[str, list[Mutant]] = {
     "6455-4.2.2-101": [Mutant("the accept is wrong", says=heads(rb"(Accept: )...", rb"\1AAA"))],
     "6455-4.2.1-upgrade": [
@@ -320,7 +317,4 @@ _TABLE: dict[str, list[Mutant]] = {
         )
     ],
 }
-MUTANTS = {
-    rule: [replace(mutant, options={**_CALM, **mutant.options}) for mutant in mutants]
-    for rule, mutants in _TABLE.items()
-}
+MUTANTS = {rule: calm(mutants) for rule, mutants in _TABLE.items()}
