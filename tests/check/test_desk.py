@@ -1,4 +1,4 @@
-"""Clients that run on: they ask for their cases, tell what they saw, and hear when a case is over."""
+"""Clients that run on: they ask for cases, tell what they saw, and hear when a case is over."""
 
 from __future__ import annotations
 
