@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,6 +160,32 @@ def test_tls_that_fails_is_one_line_and_status_2(capsys: pytest.CaptureFixture[s
     with peer(_greets) as address:
         assert main(["check", address.replace("http", "https")]) == 2
     assert "cannot connect" in capsys.readouterr().err
+
+
+def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
+    enough = threading.Event()
+    made = []
+
+    def agrees(sock: socket.socket) -> None:
+        made.append(1)
+        if len(made) > 40:
+            enough.set()
+        while sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    path = tmp_path / "a.json"
+    with peer(agrees) as address:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "rawsio", "check", address, "--json", str(path), "--slow"],
+            cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
+        )  # fmt: skip
+        assert enough.wait(20.0)
+        child.send_signal(signal.SIGINT)
+        shown = child.communicate(timeout=20.0)[0]
+    assert child.returncode == 1
+    assert "wrong" in shown
+    assert 0 < len(json.loads(path.read_text())["cases"]) < 300
 
 
 def test_a_server_that_never_refuses_anything_is_found_out(

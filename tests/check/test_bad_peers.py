@@ -1,0 +1,163 @@
+"""Peers that do not play along: every run ends, in bounded time and memory, with a clear word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rawsio.check.catalogue import server_cases
+from rawsio.check.probe import NothingThere, probe
+from rawsio.check.runner import MOST_TIME, Options, Runner
+from rawsio.check.talk import MOST_KEPT
+from rawsio.check.target import Target
+from rawsio.testing import TestKit
+
+from .world import MemoryTransport, MemoryWorld, contract
+
+_PIECE = b"x" * (1 << 20)
+
+
+class _Bad:
+    """A connection to a right server that goes wrong in one way; as a transport of the tester."""
+
+    def __init__(self, inner: MemoryTransport, world: MemoryWorld) -> None:
+        self.inner = inner
+        self.world = world
+        self.heard = b""
+
+    def send(self, data: bytes) -> int:
+        return self.inner.send(data)
+
+    def receive(self) -> bytes | None:
+        return self.inner.receive()
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return self.inner.wait(seconds, write=write)
+
+    def finish(self) -> None:
+        self.inner.finish()
+
+    def close(self, *, reset: bool = False) -> None:
+        self.inner.close(reset=reset)
+
+
+class _Hangs(_Bad):
+    def send(self, data: bytes) -> int:
+        return len(data)
+
+
+class _TakesNothing(_Bad):
+    def send(self, data: bytes) -> int:
+        return 0
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        self.world.pause(seconds)
+        return False
+
+
+class _Drips(_Bad):
+    """A byte a second."""
+
+    def receive(self) -> bytes | None:
+        self.heard += self.inner.receive() or b""
+        data, self.heard = self.heard[:1], self.heard[1:]
+        self.world.pause(1.0 if data else 0.0)
+        return data or None
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return bool(self.heard) or self.inner.wait(seconds, write=write)
+
+
+class _NeverEnds(_Bad):
+    """Answers as it should, and goes on without end."""
+
+    def receive(self) -> bytes | None:
+        data = self.inner.receive()
+        return data if data else _PIECE
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return True
+
+
+class _Floods(_Bad):
+    def receive(self) -> bytes | None:
+        return b"HTTP/1.1 200 OK\r\nX: " + _PIECE
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return True
+
+
+class _Resets(_Bad):
+    def receive(self) -> bytes | None:
+        raise ConnectionResetError
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return True
+
+
+def _closing_behind(count: int) -> type[_Bad]:
+    class Closes(_Bad):
+        def receive(self) -> bytes | None:
+            data = self.inner.receive()
+            room = count - len(self.heard)
+            if room <= 0:
+                return b""
+            self.heard += data or b""
+            return data[:room] if data else data
+
+        def wait(self, seconds: float, *, write: bool = False) -> bool:
+            return len(self.heard) >= count or self.inner.wait(seconds, write=write)
+
+    return Closes
+
+
+class _World(MemoryWorld):
+    def __init__(self, kit: TestKit, bad: type[_Bad]) -> None:
+        super().__init__(kit)
+        self.bad = bad
+
+    def dial(self, where: str = "") -> Any:
+        return self.bad(super().dial(where), self)
+
+
+_BAD = (_Hangs, _TakesNothing, _Drips, _Floods, _Resets)
+
+
+@pytest.mark.parametrize("bad", _BAD)
+def test_a_peer_that_never_plays_along_cannot_be_judged(bad: type[_Bad]) -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        world = _World(kit, bad)
+        began = world.time()
+        with pytest.raises(NothingThere) as caught:
+            probe(world, Target("http://127.0.0.1"))
+        assert "\n" not in str(caught.value)
+        assert world.time() - began < 120.0
+
+
+def _judge(bad: type[_Bad], keep: Callable[[int], bool]) -> list[Any]:
+    """Run a sample of the cases against a server that goes wrong once it is known."""
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(MemoryWorld(kit), Target("http://127.0.0.1"))
+        target.facts["clock"] = "virtual"
+        sample = [case for number, case in enumerate(server_cases()) if keep(number)]
+        settings = Options(jobs=1, fast=True, patience=0.5)
+        return Runner(target, _World(kit, bad), settings).run(sample)
+
+
+@pytest.mark.parametrize("bad", [*_BAD, _NeverEnds])
+def test_a_peer_that_goes_bad_costs_a_case_and_not_the_run(bad: type[_Bad]) -> None:
+    results = _judge(bad, lambda number: number % 53 == 0)
+    assert len(results) > 15
+    for result in results:
+        assert "mistake of the tester" not in result.note, result
+        assert result.seconds <= MOST_TIME[""] + 15.0
+        assert sum(len(crossing.data) for crossing in result.wire) <= MOST_KEPT
+
+
+@pytest.mark.parametrize("first", range(0, 400, 40))
+def test_a_peer_may_close_behind_any_byte(first: int) -> None:
+    for count in range(first, first + 40, 5):
+        results = _judge(_closing_behind(count), lambda number: number % 211 == 7)
+        assert [r for r in results if "mistake of the tester" in r.note] == []
