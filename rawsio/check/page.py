@@ -51,8 +51,8 @@ h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.4rem 0 .
   display: block; }
 .ok { color: var(--ok); } .lax { color: var(--lax); } .info { color: var(--info); }
 .none { color: var(--none); } .bad { color: var(--bad); } .error { color: var(--error); }
-.tools { position: sticky; top: 0; background: Canvas; padding: .6rem 0; display: flex; gap: .6rem;
-  flex-wrap: wrap; border-bottom: 1px solid var(--line); }
+.tools { position: sticky; top: 0; z-index: 1; background: Canvas; padding: .6rem 0;
+  display: flex; gap: .6rem; flex-wrap: wrap; border-bottom: 1px solid var(--line); }
 input, select { font: inherit; padding: .25rem .5rem; flex: 1 1 8rem; min-width: 0;
   max-width: 24rem; }
 details { border-bottom: 1px solid var(--line); padding: .25rem 0; }

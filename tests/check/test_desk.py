@@ -11,7 +11,7 @@ from rawsio.__main__ import main
 from rawsio.check import desk
 from rawsio.check.desk import desk_files
 
-_CLIENT = '''
+_CLIENT = """
 import json, os, urllib.error, urllib.request
 base = os.environ["RAWSIO_URL"]
 
@@ -30,7 +30,7 @@ while (given := ask("/next"))["case"]:
         seen = "connect_error"
     ask("/saw?case=" + given["case"], json.dumps([{"event": seen}]).encode())
     ask("/over?case=" + given["case"])
-'''
+"""
 
 
 def test_one_process_runs_all_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
