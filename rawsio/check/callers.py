@@ -113,7 +113,7 @@ class ProcessCaller:
         for line in lines:
             try:
                 item = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(item, dict):
                 found.append(item)

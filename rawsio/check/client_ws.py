@@ -7,12 +7,12 @@ and does not come back without a delay.
 
 from __future__ import annotations
 
-import zlib
 from binascii import Error, a2b_base64
 
 from .case import Case, Finding, NotOffered, failed, fine, lax, rows
 from .client_wire import Asked, Host, Link, host, plain, still_answers
 from .eio_open import EIO_JUDGES
+from .ws_deflated import SYNC, compressor
 from .ws_wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, F
 
 TYPE_CHECKING = False
@@ -185,9 +185,9 @@ def _bomb(talk: Talk) -> Finding:
     made.switch(asked, f"{_DEFLATE}\r\n")
     if "EIO" in asked.query:
         made.join()
-    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = compressor(9)
     data = b"".join(stream.compress(bytes(1 << 20)) for _ in range(256))
-    data += stream.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    data += stream.flush(SYNC)[:-4]
     link = made.link
     if link is None:
         raise NotOffered("the client opens no WebSocket")
@@ -271,13 +271,13 @@ def _early(part: int) -> Send:
 
 
 def _masks(judge: Callable[[list[bytes]], str]) -> Send:
-    """Return a case about the masking keys of some forty frames."""
+    """Return a case about the masking keys of a hundred frames."""
 
     def case(talk: Talk) -> Finding:
         made, link = _open(talk)
         keys: list[bytes] = []
         raw: list[bytes] = []
-        for number in range(40):
+        for number in range(100):
             link.send(plain(PING, b"%d" % number))
             made.talk.check_time()
             line = link.line
@@ -399,8 +399,8 @@ def _deflated(answer: str, *, takeover: bool = True) -> Send:
         link = made.link
         if link is None:
             raise NotOffered("the client opens no WebSocket")
-        stream = zlib.compressobj(6, zlib.DEFLATED, -9 if "bits=9" in answer else -15)
-        text = (stream.compress(b"6") + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        stream = compressor(bits=9 if "bits=9" in answer else 15)
+        text = (stream.compress(b"6") + stream.flush(SYNC))[:-4]
         link.send(plain(TEXT, text, rsv=4))
         return fine() if still_answers(link, made) else failed(made.said(), "a compressed noop")
 
@@ -422,7 +422,7 @@ _GOOD: list[tuple[object, ...]] = [
     ("early-frame", "a frame in the segment of the 101 is read", _early(0)),
     ("half-frame", "half a frame in it", _early(2)),
     ("mask", "every frame is masked", _masks(_all_masked)),
-    ("mask-fresh", "40 frames have different keys", _masks(_all_fresh)),
+    ("mask-fresh", "100 frames have different keys", _masks(_all_fresh)),
     ("mask-random", "the keys look random", _masks(_look_random)),
     (
         "case",

@@ -13,7 +13,7 @@ from rawsio.layer import record
 from .asked_cases import AskedCases
 from .callers import OneProcess, ProcessCaller
 from .catalogue import Selection, client_cases
-from .desk import Desk, DeskCaller, desk_files
+from .desk import Desk, DeskCaller
 from .runner import Options, Runner
 from .servers import run_and_report
 from .sockets import Listener, SocketWorld
@@ -125,10 +125,10 @@ def check_at_desk(
     With a command it is started once, and anew when it does not come; without one whoever comes is
     the client.  ``listening`` is told the URL of a page for browsers.
     """
-    listener, process = Listener(port=port), None
-    desk = Desk(listener, desk_files())
+    listener, control, process = Listener(port=port), Listener(), None
+    desk = Desk(listener, control)
     if check.command:
-        process = OneProcess(check.command, desk.url)
+        process = OneProcess(check.command, desk.control_url)
     again = process.start if process is not None else None
     check.options.jobs = 1
     runner = check.runner(lambda case: DeskCaller(desk, case.id, runner.world.time, again))
@@ -155,4 +155,5 @@ def check_at_desk(
     finally:
         if process is not None:
             process.stop()
+        control.close()
         listener.close()

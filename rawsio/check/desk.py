@@ -1,7 +1,8 @@
 """Cases for clients that run on: a page in a browser, or one process for all cases.
 
-Such a client asks for its next case over HTTP, and tells what its user sees.  All of it happens on
-one port, so that a page needs no other origin:
+Such a client asks for its next case over HTTP, and tells what its user sees.  It asks at a port of
+its own: browsers keep connections by host and port, and what they ask here may not come over one
+that belongs to a case.
 
 ``GET /next``
     JSON ``{"case", "url", "options"}``, once there is a case; ``{"case": null}`` when all are done
@@ -9,10 +10,9 @@ one port, so that a page needs no other origin:
     a JSON array of what the user saw
 ``GET /over?case=CASE``
     answered once the case is judged: the client ends what it opened, and asks for the next one
-``/case/CASE/socket.io/``
-    the server that the case is about; its path is in the options
-``/``
-    a page that runs all cases with the browser's client; ``?client=URL`` takes another script
+
+At the other port are the servers that the cases are about, each with a path of its own, and ``/``:
+a page that runs all cases in a browser (``?client=URL`` takes another client's script).
 
 :class:`Desk` hands out cases; a :class:`DeskCaller` is the client of one case.
 """
@@ -81,11 +81,12 @@ class ReadAgain:
 class Desk:
     """Hands out cases to the clients that come to a port."""
 
-    def __init__(self, listener: Listening, files: dict[str, tuple[str, bytes]]) -> None:
+    def __init__(self, listener: Listening, control: Listening) -> None:
         self.listener = listener
-        self.files = files
-        host, port = listener.address
-        self.url = f"http://{host}:{port}"
+        self.control = control
+        self.url = "http://{}:{}".format(*listener.address)
+        self.control_url = "http://{}:{}".format(*control.address)
+        self.files = desk_files(self.control_url)
         self.key = ""
         self.assigned: dict[str, Any] | None = None
         self.taken = False
@@ -139,9 +140,10 @@ class Desk:
 
         Browsers make connections before they need them, so nobody is waited for.
         """
-        transport = self.listener.accept(min(seconds, _STEP) if self.fresh else seconds)
-        if transport is not None:
-            self.fresh.append((transport, b""))
+        for listener, wait in ((self.control, 0.0), (self.listener, min(seconds, _STEP))):
+            transport = listener.accept(wait)
+            if transport is not None:
+                self.fresh.append((transport, b""))
         waiting, self.fresh = self.fresh, []
         for transport, before in waiting:
             try:
@@ -225,20 +227,26 @@ def _body(transport: Transport, head: bytes) -> list[dict[str, Any]]:
         data += more
     try:
         items = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def desk_files() -> dict[str, tuple[str, bytes]]:
-    """Return what a browser needs to be the client: path -> content type and bytes."""
+def desk_files(control: str) -> dict[str, tuple[str, bytes]]:
+    """Return what a browser needs to be the client: path -> content type and bytes.
+
+    ``control`` is the URL at which the page asks for cases.
+    """
     from rawsio.browser import client
 
     from .programs import program
 
     script = "text/javascript; charset=utf-8"
     return {
-        "/": ("text/html; charset=utf-8", program("driver", "page").encode()),
+        "/": (
+            "text/html; charset=utf-8",
+            program("driver", "page").replace("$CONTROL", control).encode(),
+        ),
         "/driver.js": (script, program("driver", "socket.io-client").encode()),
         "/client.js": (script, client("socket.io.js")),
     }
@@ -268,7 +276,7 @@ class DeskCaller:
         until = self.time() + BACK_IN
         while not desk.taken:
             desk.turn(0.1)
-            if self.time() < until or not (desk.met or self.again):
+            if desk.taken or self.time() < until or not (desk.met or self.again):
                 continue
             if self.again is not None:
                 self.again()

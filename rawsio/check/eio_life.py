@@ -86,7 +86,7 @@ def _from_pong(talk: Talk) -> Finding:
     socket = Socket(talk).opened()
     if socket.receive(2 * interval + 1) != "2":
         return failed("no ping")
-    talk.world.pause(timeout * 0.6)
+    talk.world.pause(timeout * 0.4)
     socket.send("3")
     began = talk.time()
     packet = socket.receive(2 * interval + 1)

@@ -37,7 +37,7 @@ class NotOurs(ValueError):
     """The host is not this machine, and nobody said that it is theirs."""
 
 
-def tool() -> str:
+def _tool() -> str:
     """Return the name and version of this program."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -102,7 +102,7 @@ def run_and_report(
     return results, make_report(
         results,
         shown,
-        tool=tool(),
+        tool=_tool(),
         started=started.isoformat(timespec="seconds"),
         duration=time() - began,
         repeat=repeat,

@@ -7,13 +7,12 @@ The group is UNIMPLEMENTED where a plain offer is not accepted.
 
 from __future__ import annotations
 
-import zlib
 from functools import cache
 
 from rawsio.errors import RemoteProtocolError
 
 from .case import Case, Finding, NotOffered, failed, fine, lax, rows
-from .ws_deflated import NAME, Deflated, shake
+from .ws_deflated import FINISH, NAME, SYNC, Deflated, compressor, shake
 from .ws_judges import STILL, WS_JUDGES, judge_end
 from .ws_wire import (
     BINARY,
@@ -198,13 +197,13 @@ def _raw(*payloads: bytes, wanted: bytes | None = None, opcode: int = BINARY) ->
     return step
 
 
-def _deflate(data: bytes, flush: int = zlib.Z_SYNC_FLUSH, bits: int = 15) -> bytes:
-    stream = zlib.compressobj(6, zlib.DEFLATED, -bits)
+def _deflate(data: bytes, flush: int = SYNC, known: bytes = b"") -> bytes:
+    stream = compressor(known=known)
     made = stream.compress(data) + stream.flush(flush)
-    return made[:-4] if flush == zlib.Z_SYNC_FLUSH else made
+    return bytes(made[:-4] if flush == SYNC else made)
 
 
-_HELLO = bytes.fromhex("f248cdc9c90700")
+_HELLO, _FINAL = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f348cdc9c90700")
 
 
 def _shared(wire: Deflated) -> Finding:
@@ -214,9 +213,9 @@ def _shared(wire: Deflated) -> Finding:
 
 
 def _two_blocks(wire: Deflated) -> Finding:
-    stream = zlib.compressobj(6, zlib.DEFLATED, -15)
-    data = stream.compress(b"He") + stream.flush(zlib.Z_SYNC_FLUSH)
-    data += stream.compress(b"llo") + stream.flush(zlib.Z_SYNC_FLUSH)
+    stream = compressor()
+    data = stream.compress(b"He") + stream.flush(SYNC)
+    data += stream.compress(b"llo") + stream.flush(SYNC)
     return _raw(data[:-4])(wire)
 
 
@@ -276,10 +275,8 @@ def _final_window(wire: Deflated) -> Finding:
     if wire.agreed.client_no_context_takeover:
         raise NotOffered("the server wants no context of ours")
     text = b"remember these words"
-    first = _deflate(text, zlib.Z_FINISH) + b"\x00"
-    stream = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, text)
-    second = (stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    return _raw(first, second, wanted=text)(wire)
+    first = _deflate(text, FINISH) + b"\x00"
+    return _raw(first, _deflate(text, known=text), wanted=text)(wire)
 
 
 def _takeover(wire: Deflated) -> Finding:
@@ -295,7 +292,7 @@ _MESSAGES: list[tuple[str, str, Send]] = [
     ("hello", "the sample of RFC 7692", _with(_raw(_HELLO))),
     ("hello-shared", "again, with the context of before", _with(_shared)),
     ("stored", "a block of type 0", _with(_raw(b"\x00\x05\x00\xfa\xffHello\x00"))),
-    ("bfinal", "BFINAL set", _with(_raw(_deflate(b"Hello", zlib.Z_FINISH) + b"\x00"))),
+    ("bfinal", "BFINAL set", _with(_raw(_FINAL + b"\x00"))),
     ("two-blocks", "two blocks", _with(_two_blocks)),
     ("empty", "one byte 00", _with(_raw(b"\x00", wanted=b""))),
     ("empty-stored", "02 00", _with(_raw(b"\x02\x00", wanted=b""))),
@@ -367,9 +364,9 @@ def _explode(wire: Deflated, data: bytes, fragments: int) -> Finding:
 
 @cache
 def _compressed_zeros() -> bytes:
-    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = compressor(9)
     parts = [stream.compress(bytes(1 << 20)) for _ in range(64)]
-    return b"".join(parts) + stream.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    return b"".join(parts) + bytes(stream.flush(SYNC)[:-4])
 
 
 def _inflated_limit(wire: Deflated) -> Finding:
@@ -390,10 +387,8 @@ def _inflated_limit(wire: Deflated) -> Finding:
 def _dropped(wire: Deflated) -> Finding:
     text = b"remember these words"
     wire.send_raw(_deflate(text))
-    stream = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, text)
     wire.channel.wire.send(
-        encode(F(BINARY, (stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv=4))
-        + encode(F(PING, STILL))
+        encode(F(BINARY, _deflate(text, known=text), rsv=4)) + encode(F(PING, STILL))
     )
     found = wire.receive()
     if found != [(BINARY, text)]:
@@ -465,14 +460,14 @@ _WRONG: list[tuple[str, str, str, str, Send]] = [
         "bytes behind BFINAL",
         _STREAM,
         "FAIL1007-W",
-        _fails(1007, F(BINARY, _deflate(b"Hello", zlib.Z_FINISH) + b"\xff\xff\xff", rsv=4)),
+        _fails(1007, F(BINARY, _FINAL + b"\xff\xff\xff", rsv=4)),
     ),
     (
         "utf8",
         "inflates to bad UTF-8",
         "6455-8.1-utf8",
         "FAIL1007",
-        _fails(1007, F(TEXT, _deflate(b"4good\xff"), rsv=4)),
+        _fails(1007, F(TEXT, bytes.fromhex("3249cfcf4ff90f00"), rsv=4)),
     ),
     ("bomb", "64 KiB that inflate to 64 MiB", "6455-10.4-message", "FAIL1009", _bomb(fragments=1)),
     (

@@ -18,14 +18,32 @@ from .ws_wire import BINARY, CLOSE, TEXT, Channel, F, encode, handshake, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rawsio.websocket.deflate import Agreement
 
     from .talk import Talk
 
-__all__ = ["NAME", "Deflated", "shake"]
+__all__ = ["FINISH", "NAME", "SYNC", "Deflated", "compressor", "shake"]
 
 NAME = "permessage-deflate"
+SYNC, FINISH = 2, 4
+"""How a stream is flushed: ``zlib.Z_SYNC_FLUSH`` and ``zlib.Z_FINISH``."""
 _FIELD = "Sec-WebSocket-Extensions: "
+
+
+def compressor(level: int = 6, bits: int = 15, known: bytes = b"") -> Any:
+    """Return a new stream of raw DEFLATE, which may refer to the ``known`` bytes.
+
+    Raises :class:`NotOffered` where this Python has no ``zlib``: the case is UNIMPLEMENTED.
+    """
+    try:
+        import zlib
+    except ImportError:
+        raise NotOffered("this Python has no zlib") from None
+    if not known:
+        return zlib.compressobj(level, zlib.DEFLATED, -bits)
+    return zlib.compressobj(level, zlib.DEFLATED, -bits, zdict=known)
 
 
 class Deflated:
@@ -100,6 +118,7 @@ class Deflated:
 
 def shake(talk: Talk, offer: str) -> tuple[Channel | None, Agreement | None, str]:
     """Offer; return the open channel, what was agreed, and what is wrong with the answer."""
+    compressor()
     if not talk.target.deflate:
         raise NotOffered("permessage-deflate is not offered")
     data, key = handshake(talk, _FIELD + offer)

@@ -23,7 +23,7 @@ assert os.environ["RAWSIO_PERSISTENT"] == "1"
 while (given := ask("/next"))["case"]:
     place = given["options"]["path"] + "?EIO=4&transport=polling"
     try:
-        with urllib.request.urlopen(base + place) as answer:
+        with urllib.request.urlopen(given["url"] + place) as answer:
             text = answer.read()
         seen = "connect" if text.startswith(b"0{") else "connect_error"
     except urllib.error.HTTPError:
@@ -58,7 +58,8 @@ def test_a_process_that_does_not_come_is_an_error_and_is_started_again(
 
 
 def test_the_page_for_browsers_loads_a_client_and_the_driver() -> None:
-    files = desk_files()
+    files = desk_files("http://127.0.0.1:1")
     assert b"/driver.js" in files["/"][1]
+    assert b'"http://127.0.0.1:1"' in files["/"][1]
     assert b"function drive(" in files["/driver.js"][1]
     assert b"root.io = io" in files["/client.js"][1]

@@ -119,7 +119,7 @@ _LOST = Mutant("messages do not reach its user", tells=_no_event("message"))
 
 MUTANTS: dict[str, list[Mutant]] = {
     "9112-6.3-no-body": [
-        Mutant("cookies go anywhere", says=sub(rb"\r\n\r\n", b"\r\nCookie: a=b\r\n\r\n")),
+        Mutant("cookies go anywhere", says=sub(rb"\r\n\r\n", b"\r\nCookie: there=1\r\n\r\n")),
         Mutant(
             "it asks for gzip that it does not know",
             says=sub(rb"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"),
