@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rawsio.__main__ import main
 from rawsio.check import desk
-from rawsio.check.desk import desk_files
+from rawsio.check.desk import ClientAway, Desk, DeskCaller, desk_files
+from rawsio.check.sockets import Listener
 
 _CLIENT = """
 import json, os, urllib.error, urllib.request
@@ -43,18 +45,20 @@ def test_one_process_runs_all_cases(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (status, capsys.readouterr().out.count("\nok ")) == (0, 3)
 
 
-def test_a_process_that_does_not_come_is_an_error_and_is_started_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_client_that_does_not_come_is_an_error_and_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk, "BACK_IN", 0.3)
-    path, log = tmp_path / "client.py", tmp_path / "log"
-    path.write_text(f"open({str(log)!r}, 'a').write('started\\n'); import time; time.sleep(60)")
-    status = main(["check", "--client", "--persistent", "--case", "client.eio.html", "--tap", "-",
-                   "--", sys.executable, str(path)])  # fmt: skip
-    shown = capsys.readouterr().out
-    assert status == 2
-    assert "the client did not ask for the case" in shown
-    assert log.read_text().startswith("started")
+    monkeypatch.setattr(desk, "BACK_IN", 0.05)
+    again: list[str] = []
+    cases, control = Listener(), Listener()
+    caller = DeskCaller(
+        Desk(cases, control), "client.eio.html", time.monotonic, lambda: again.append("started")
+    )
+    with pytest.raises(ClientAway, match="did not ask for the case"):
+        caller.start({})
+    cases.close()
+    control.close()
+    assert again == ["started"]
 
 
 def test_the_page_for_browsers_loads_a_client_and_the_driver() -> None:

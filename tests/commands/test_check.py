@@ -180,9 +180,9 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
             cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True,
         )  # fmt: skip
-        assert enough.wait(20.0)
+        assert enough.wait(60.0)
         child.send_signal(signal.SIGINT)
-        shown = child.communicate(timeout=20.0)[0]
+        shown = child.communicate(timeout=60.0)[0]
     assert child.returncode == 1
     assert "wrong" in shown
     assert 0 < len(json.loads(path.read_text())["cases"]) < 300
