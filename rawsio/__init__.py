@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawsio.socketio.msgpack import MsgpackParser
 
     from .client import Client, connect
-    from .cluster import RedisAdapter, ShardedAdapter, StreamsAdapter
+    from .cluster import Emitter, RedisAdapter, ShardedAdapter, StreamsAdapter
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -50,6 +50,7 @@ __all__ = [
     "folder",
     "files",
     "Adapter",
+    "Emitter",
     "RedisAdapter",
     "ShardedAdapter",
     "StreamsAdapter",
@@ -75,6 +76,7 @@ _HOMES = {
     "Reply": "rawsio.app.reply",
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
+    "Emitter": "rawsio.cluster",
     "RedisAdapter": "rawsio.cluster",
     "ShardedAdapter": "rawsio.cluster",
     "StreamsAdapter": "rawsio.cluster",

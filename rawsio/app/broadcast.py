@@ -287,6 +287,10 @@ def _fetch(
     left = [len(addressed)]
 
     def collect(part: Reply) -> None:
+        error = part.exception()
+        if error is not None:
+            reply.fail(error)
+            return
         left[0] -= 1
         result = part.result()
         found.extend(result)

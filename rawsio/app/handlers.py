@@ -57,6 +57,7 @@ LIBRARY = frozenset(
         "disconnecting",
         "new_namespace",
         "connection_error",
+        "cluster_degraded",
         "drain",
         "error",
     )

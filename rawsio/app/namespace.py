@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     AnyFunction = Callable[..., Any]
     FunctionT = TypeVar("FunctionT", bound=AnyFunction)
 
-__all__ = ["Namespace", "ParentNamespace", "Sockets", "new_id"]
+__all__ = ["Namespace", "ParentNamespace", "Sockets", "check_server_event", "new_id"]
 
 
 def new_id(random_bytes: Callable[[int], bytes]) -> str:
@@ -56,7 +56,8 @@ def new_id(random_bytes: Callable[[int], bytes]) -> str:
 _NOT_BETWEEN_SERVERS = ("connect", "connection", "new_namespace")
 
 
-def _check_server_event(name: Any) -> None:
+def check_server_event(name: Any) -> None:
+    """Refuse a name that no event between servers may have."""
     if not isinstance(name, str):
         raise TypeError(f"the name of an event between servers is a str, not {name!r}")
     if name in _NOT_BETWEEN_SERVERS:
@@ -186,7 +187,7 @@ class Namespace(Listening, Operators):
 
         ``ValueError`` for a name that :meth:`server_side_emit` refuses.
         """
-        _check_server_event(name)
+        check_server_event(name)
         if handler is None:
             return partial(self._hear_servers, name)
         return self._hear_servers(name, handler)
@@ -219,7 +220,7 @@ class Namespace(Listening, Operators):
         for ``connect``, ``connection`` and ``new_namespace``: on an official server of the cluster
         these would reach handlers that expect a client.
         """
-        _check_server_event(name)
+        check_server_event(name)
         reply = Promise(self.host)
         self.host.call(self.adapter.server_side_emit, [name, *args], reply)
         return reply

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from .adapter import ClusterAdapter
 from .classic_adapter import ClassicOptions, RedisAdapter
+from .emitter import Emitter
 from .fields import ClusterError
+from .python_bridge import PythonBridge
 from .remote import RemoteHandshake, RemoteSocket
 from .sharded_adapter import ShardedAdapter, ShardedOptions
 from .streams_adapter import StreamsAdapter
@@ -18,6 +20,8 @@ __all__ = [
     "ClassicOptions",
     "ClusterAdapter",
     "ClusterError",
+    "Emitter",
+    "PythonBridge",
     "RedisAdapter",
     "RemoteHandshake",
     "RemoteSocket",

@@ -66,6 +66,18 @@ if TYPE_CHECKING:
         def nodes(self) -> list[str]:
             """Return the names of the other servers, as far as they are known."""
 
+    class Listener(Protocol):
+        """Who is told of what the application does, and of what other servers say."""
+
+        def said(self, adapter: ClusterAdapter, message: Any, /) -> None:
+            """Hear of an operation of this server."""
+
+        def heard(self, adapter: ClusterAdapter, message: Any, /) -> None:
+            """Hear of a message of another server, before it is followed."""
+
+        def ended(self, adapter: ClusterAdapter, /) -> None:
+            """Hear of the end of an adapter."""
+
 
 __all__ = ["ClusterAdapter"]
 
@@ -73,9 +85,12 @@ __all__ = ["ClusterAdapter"]
 class ClusterAdapter(Adapter):
     """Rooms of one namespace, on many servers.  ``uid`` is the name of this server."""
 
-    def __init__(self, namespace: NamespaceLike, uid: str, bus: Bus) -> None:
+    def __init__(
+        self, namespace: NamespaceLike, uid: str, bus: Bus, listener: Listener | None = None
+    ) -> None:
         super().__init__(namespace)
         self.uid = uid
+        self._listener = listener
         self._bus = bus
         self._questions: dict[str, Question] = {}
         self._askings: dict[str, _Asking] = {}
@@ -87,6 +102,8 @@ class ClusterAdapter(Adapter):
     def close(self) -> None:
         """Leave the cluster."""
         self._bus.stop()
+        if self._listener is not None:
+            self._listener.ended(self)
         for question in list(self._questions.values()):
             question.expire()
 
@@ -192,12 +209,18 @@ class ClusterAdapter(Adapter):
         return self.namespace.host.random_bytes(8).hex()
 
     def _publish(self, message: Any, to: str = "") -> None:
+        self._tell(message)
         try:
             self._bus.publish(message, to)
         except LocalProtocolError as error:
             # What JSON cannot carry (bytes in a request): it was done here, and nowhere else.
             what = type(message).__name__
             self.namespace.host.log("cluster", WARNING, f"{what} was not published: {error}")
+
+    def _tell(self, message: Any) -> None:
+        """Let the listener know what the application does."""
+        if self._listener is not None:
+            self._listener.said(self, message)
 
     def node_left(self, uid: str) -> None:
         """Take note that another server has gone."""
@@ -211,6 +234,8 @@ class ClusterAdapter(Adapter):
             return
         handle = _HANDLERS.get(type(message))
         if handle is not None:
+            if self._listener is not None:
+                self._listener.heard(self, message)
             try:
                 handle(self, message)
             except (LocalProtocolError, ClusterError) as error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import RedisAddress
 
+    from .adapter import Listener
     from .bus import RedisBus
 
 __all__ = ["AdapterFactory"]
@@ -56,6 +57,7 @@ class AdapterFactory:
         self._on_degraded = on_degraded
         self._connect = connect
         self._buses: list[RedisBus] = []
+        self.listener: Listener | None = None
         self._main: Any = None
         self.link = self.make_link(parse_url(url))
 
@@ -69,7 +71,7 @@ class AdapterFactory:
 
     def make_adapter(self, namespace: NamespaceLike, bus: Any) -> ClusterAdapter:
         """Return the adapter of a namespace."""
-        return ClusterAdapter(namespace, bus.uid, bus)
+        return ClusterAdapter(namespace, bus.uid, bus, self.listener)
 
     def __call__(self, namespace: NamespaceLike) -> ClusterAdapter:
         """Make the adapter of a namespace; called by the server."""

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import RedisAddress
 
+    from .adapter import Listener
+
     OnEvent = Callable[[str, str, str], None]
 
 __all__ = ["RoomsAdapter", "ShardedAdapter", "ShardedBus", "ShardedOptions"]
@@ -72,10 +74,12 @@ class ShardedOptions:
 class RoomsAdapter(ClusterAdapter):
     """A cluster's adapter that tells its bus which rooms have members here."""
 
-    def __init__(self, namespace: NamespaceLike, uid: str, bus: ShardedBus) -> None:
+    def __init__(
+        self, namespace: NamespaceLike, uid: str, bus: ShardedBus, listener: Listener | None = None
+    ) -> None:
         self._told = bus
-        self._listener: OnEvent | None = None
-        super().__init__(namespace, uid, bus)
+        self._on_rooms: OnEvent | None = None
+        super().__init__(namespace, uid, bus, listener)
 
     @property
     def on_event(self) -> OnEvent | None:
@@ -84,15 +88,15 @@ class RoomsAdapter(ClusterAdapter):
 
     @on_event.setter
     def on_event(self, listener: OnEvent | None) -> None:
-        self._listener = listener
+        self._on_rooms = listener
 
     def _changed(self, kind: str, room: str, sid: str) -> None:
         if kind == "create-room":
             self._told.open_room(room)
         elif kind == "delete-room":
             self._told.close_room(room)
-        if self._listener is not None:
-            self._listener(kind, room, sid)
+        if self._on_rooms is not None:
+            self._on_rooms(kind, room, sid)
 
 
 class ShardedAdapter(AdapterFactory):
@@ -126,7 +130,7 @@ class ShardedAdapter(AdapterFactory):
 
     def make_adapter(self, namespace: NamespaceLike, bus: Any) -> RoomsAdapter:
         """Return the adapter of a namespace."""
-        return RoomsAdapter(namespace, bus.uid, bus)
+        return RoomsAdapter(namespace, bus.uid, bus, self.listener)
 
 
 class ShardedBus(RedisBus):

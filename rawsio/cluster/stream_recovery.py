@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rawsio.app.interfaces import NamespaceLike, Prepared
     from rawsio.redis import Answer
 
+    from .adapter import Listener
     from .streams_bus import StreamsBus
 
 __all__ = ["StreamRooms", "StreamSession"]
@@ -84,8 +85,10 @@ class _Own:
 class StreamRooms(ClusterAdapter):
     """The adapter of one namespace in a cluster by streams."""
 
-    def __init__(self, namespace: NamespaceLike, bus: StreamsBus) -> None:
-        super().__init__(namespace, bus.uid, bus)
+    def __init__(
+        self, namespace: NamespaceLike, bus: StreamsBus, listener: Listener | None = None
+    ) -> None:
+        super().__init__(namespace, bus.uid, bus, listener)
         self._stream = bus
         self.recovers = namespace.host.recovery is not None
         self._own: deque[_Own] = deque()
@@ -136,12 +139,12 @@ class StreamRooms(ClusterAdapter):
         return room not in self.namespace.sockets and room not in self.rooms and not restoring
 
     def _append(self, args: list[Any], targets: Targets, *, sent: bool) -> None:
+        message = Broadcast(self.uid, args, targets)
+        self._tell(message)
         own = _Own(b"", args, targets, sent, self.namespace.host.time())
         self._own.append(own)
         try:
-            own.data = self._stream.append(
-                Broadcast(self.uid, args, targets), partial(self._appended, own)
-            )
+            own.data = self._stream.append(message, partial(self._appended, own))
         except LocalProtocolError as error:
             self.namespace.host.log("cluster", WARNING, f"an event was not published: {error}")
             self._own.pop()

@@ -79,7 +79,7 @@ class StreamsAdapter(AdapterFactory):
 
     def make_adapter(self, namespace: NamespaceLike, bus: Any) -> StreamRooms:
         """Return the adapter of a namespace."""
-        return StreamRooms(namespace, bus)
+        return StreamRooms(namespace, bus, self.listener)
 
     def gone(self, bus: Any) -> None:
         """Take note that a bus has stopped; the last one ends the connections."""

@@ -130,6 +130,7 @@ class Server(Listening, Operators):
         self.engine = parts.registry
         self.namespaces = parts.namespaces
         self._parser = parser
+        self._cluster_stats: Callable[[], dict[str, Any]] | None = getattr(adapter, "stats", None)
         self._pressure = parts.pressure
         self._trace = self._guarded(trace)
         self._leaving = False
@@ -482,13 +483,16 @@ class Server(Listening, Operators):
         """Return counts of what is open now: connections, sessions, sockets, namespaces.
 
         ``memory`` says how many bytes clients make the server hold, for what, and how many they may
-        (``most``): see :mod:`rawsio.server.budget`.
+        (``most``): see :mod:`rawsio.server.budget`.  With an adapter on Redis ``cluster`` is what
+        it says of itself, ``degraded`` among it.
         """
         named = self.namespaces.named.values()
+        cluster = {} if self._cluster_stats is None else {"cluster": self._cluster_stats()}
         return {
             "connections": len(self._running.driver.streams),
             "sessions": len(self.engine.sessions),
             "namespaces": len(named),
             "sockets": sum(len(namespace.sockets) for namespace in named),
             "memory": self._budget.stats(),
+            **cluster,
         }
