@@ -35,7 +35,10 @@ HERE = Path(__file__).parent
 class Member:
     """One server of the cluster, with a client and a connection that directs it."""
 
-    def __init__(self, kind: str, number: int, command: list[str]) -> None:
+    def __init__(
+        self, kind: str, number: int, command: list[str], transport: str = "websocket"
+    ) -> None:
+        self.transports = [transport]
         self.kind, self.name = kind, f"{kind}{number}"
         self.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -46,14 +49,14 @@ class Member:
             raise RuntimeError(f"the server did not start: {' '.join(command)}")
         self.url = f"http://127.0.0.1:{line.split()[1]}"
         self.seen: list[list[Any]] = []
-        self.control = rawsio.connect(self.url + "/control", transports=["websocket"])
+        self.control = rawsio.connect(self.url + "/control", transports=self.transports)
         self.control_socket = self.control.__enter__()
         self.join_cluster()
 
     def join_cluster(self) -> None:
         """Connect the client."""
         self.client = rawsio.connect(
-            self.url, transports=["websocket"], query={"name": self.name}, reconnection=False
+            self.url, transports=self.transports, query={"name": self.name}, reconnection=False
         )
         self.socket = self.client.__enter__()
         self.socket.on_any(lambda *event: self.seen.append(without_offset(list(event))))

@@ -17,6 +17,15 @@ const { values: options } = parseArgs({
 });
 
 async function redisClient() {
+  if (options.redis.includes(",")) {
+    // A Redis Cluster, by the addresses of its servers.
+    const { createCluster } = require("redis");
+    const rootNodes = options.redis.split(",").map((url) => ({ url }));
+    const cluster = createCluster({ rootNodes });
+    cluster.on("error", () => {});
+    await cluster.connect();
+    return cluster;
+  }
   if (options.library === "ioredis") {
     const { Redis } = require("ioredis");
     return new Redis(options.redis);
@@ -80,7 +89,7 @@ async function main() {
     socket.data = { name: socket.handshake.query.name };
     socket.on("join", (room, done) => {
       socket.join(room);
-      done();
+      done?.();
     });
     socket.on("tellOthers", (...args) => socket.broadcast.emit(...args));
   });

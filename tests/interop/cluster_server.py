@@ -1,6 +1,6 @@
 """Our server of a cluster, directed as ``cluster_server.js`` is.
 
-``python -m tests.interop.cluster_server --redis URL [--adapter classic|sharded|streams]
+``python -m tests.interop.cluster_server --redis URL [--adapter classic|sharded|streams|bridge]
 [--resp 2|3] [--recovery]``
 """
 
@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from rawsio import Server
-from rawsio.cluster import RedisAdapter, ShardedAdapter, StreamsAdapter
+from rawsio.cluster import PythonBridge, RedisAdapter, ShardedAdapter, StreamsAdapter
 from rawsio.redis import RedisOptions
 
 __all__ = ["main"]
@@ -20,6 +20,7 @@ ADAPTERS: dict[str, Any] = {
     "classic": RedisAdapter,
     "sharded": ShardedAdapter,
     "streams": StreamsAdapter,
+    "bridge": PythonBridge,
 }
 
 

@@ -5,7 +5,8 @@ of the official protocol suites) judge the server, ``features`` shows each of it
 official clients, ``browser_client`` judges our browser client, ``queue`` is about durable queues,
 ``demo`` uses the demo page in Chromium, ``trace`` the page of ``rawsio trace``.  Three are programs
 in Python: ``python_client`` tries our client against the official server, ``redis_client`` our
-client of Redis against ``redis-server``, ``cluster`` our servers beside official ones on one Redis.
+client of Redis against ``redis-server``, ``cluster`` our servers beside official ones on one Redis, ``cluster_peers`` who
+else is in a cluster: emitters, python-socketio, clients that change servers, a Redis Cluster.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 
@@ -40,7 +41,7 @@ ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
 SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "trace"),
-    *("python_client", "redis_client", "cluster", "queue"),
+    *("python_client", "redis_client", "cluster", "cluster_peers", "queue"),
 )
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
