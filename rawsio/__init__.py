@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rawsio.socketio.msgpack import MsgpackParser
 
     from .client import Client, connect
-    from .cluster import Emitter, RedisAdapter, ShardedAdapter, StreamsAdapter
+    from .cluster import RedisAdapter, ShardedAdapter, StreamsAdapter
+    from .emitter import Emitter
     from .errors import (
         ConnectionClosed,
         LocalProtocolError,
@@ -76,7 +77,7 @@ _HOMES = {
     "Reply": "rawsio.app.reply",
     "folder": "rawsio.server.static",
     "files": "rawsio.server.mounts",
-    "Emitter": "rawsio.cluster",
+    "Emitter": "rawsio.emitter",
     "RedisAdapter": "rawsio.cluster",
     "ShardedAdapter": "rawsio.cluster",
     "StreamsAdapter": "rawsio.cluster",

@@ -25,6 +25,7 @@ check          full only: ``rawsio check``: every case against our own server an
 soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
+simulation     full only: clusters with faults, from 10,000 seeds (``tests/simulation``)
 queue          full only: the durable queue, killed 100 times, without power, on a full disk
                (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
 trace          full only: 10,000 conversations through the proxy, the official clients and server
@@ -313,6 +314,14 @@ def explore(ctx: Context) -> None:
     ctx.run(Job("explore", [_suite_python(), "-m", "tests.explore", "--seconds", "30"]))
 
 
+def simulation(ctx: Context) -> None:
+    """Run clusters with faults from 10,000 seeds, in two halves."""
+    command = [_suite_python(), "-m", "tests.simulation", "--seeds", "5000", "--step", "2"]
+    ctx.run_two_at_a_time(
+        [Job(f"simulation {first}", [*command, "--first", str(first)]) for first in (0, 1)]
+    )
+
+
 def check(ctx: Context) -> None:
     """Check our own server and client with every case, and measure other peers."""
     ctx.run(Job("check, in memory", [_suite_python(), "-m", "tests.check.full"]))
@@ -362,13 +371,24 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "starvation": (starvation, 1800),
     "soak": (soak, 600),
     "explore": (explore, 720),
+    "simulation": (simulation, 900),
     "queue": (queue, 420),
     "check": (check, 2400),
     "trace": (trace, 900),
     "mutation": (mutation, 1320),
 }
 """Name -> what it does, and the seconds that it may take in ``full``."""
-ONLY_IN_FULL = {"laws", "starvation", "soak", "explore", "queue", "check", "trace", "mutation"}
+ONLY_IN_FULL = {
+    "laws",
+    "starvation",
+    "soak",
+    "explore",
+    "simulation",
+    "queue",
+    "check",
+    "trace",
+    "mutation",
+}
 
 
 def _section(ctx: Context, name: str, seconds: float | None) -> str:

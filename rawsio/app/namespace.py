@@ -109,8 +109,8 @@ class Namespace(Listening, Operators):
 
     ``connection`` (socket), ``disconnecting`` and ``disconnect`` (socket, reason, description) are
     raised by the library, as are ``error`` (socket, exception) and ``drain`` (socket); in the main
-    namespace also ``new_namespace`` (namespace) and ``connection_error`` (request, code, message,
-    context).
+    namespace also ``new_namespace`` (namespace), ``connection_error`` (request, code, message,
+    context), and in a cluster ``cluster_degraded`` (degraded, reason).
     """
 
     __slots__ = (

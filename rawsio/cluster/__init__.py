@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from .adapter import ClusterAdapter
 from .classic_adapter import ClassicOptions, RedisAdapter
-from .emitter import Emitter
 from .fields import ClusterError
 from .python_bridge import PythonBridge
 from .remote import RemoteHandshake, RemoteSocket
@@ -20,7 +19,6 @@ __all__ = [
     "ClassicOptions",
     "ClusterAdapter",
     "ClusterError",
-    "Emitter",
     "PythonBridge",
     "RedisAdapter",
     "RemoteHandshake",

@@ -70,7 +70,7 @@ class ClassicFormat:
 
     def __init__(self, namespace: str, *, key: str = "socket.io", limits: Limits = DEFAULT) -> None:
         self.namespace = namespace
-        self.limits = limits
+        self.limits = read.with_envelope(limits)
         self.broadcasts = f"{key}#{namespace}#"
         self.requests = f"{key}-request#{namespace}#"
         self.responses = f"{key}-response#{namespace}#"
@@ -100,7 +100,7 @@ class ClassicFormat:
             whole["packet"]["nsp"] = self.namespace
         if isinstance(message, (SocketsAnswer, RoomsAnswer)):
             del whole["type"]  # Node's adapter takes such an answer for a request's otherwise
-        depth = self.limits.json_depth + read.ENVELOPE
+        depth = self.limits.json_depth
         payload = pack(whole, depth) if binary else encode_plain(whole).encode()
         answers = (SocketsAnswer, RoomsAnswer, ServerAnswer, ClientCount, ClientAnswer)
         if not isinstance(message, answers):
@@ -114,7 +114,7 @@ class ClassicFormat:
         channel = self.broadcasts
         if len(targets.rooms) == 1:
             channel = f"{channel}{next(iter(targets.rooms))}#"
-        return channel, pack(whole, self.limits.json_depth + read.ENVELOPE)
+        return channel, pack(whole, self.limits.json_depth)
 
     # In
 

@@ -70,7 +70,7 @@ class Envelope:
 
     def __init__(self, namespace: str, limits: Limits = DEFAULT) -> None:
         self.namespace = namespace
-        self.limits = limits
+        self.limits = read.with_envelope(limits)
 
     # Out
 
@@ -78,12 +78,12 @@ class Envelope:
         """Return the bytes of a message.  Raises ``Unsendable`` for values that have no form."""
         whole = self.fields(message)
         if has_bytes(whole["data"]):
-            return pack(whole, self.limits.json_depth + read.ENVELOPE)
+            return pack(whole, self.limits.json_depth)
         return encode_plain(whole).encode()
 
     def encode_packed(self, message: Any) -> bytes:
         """Return the bytes of a message, as MessagePack in any case."""
-        return pack(self.fields(message), self.limits.json_depth + read.ENVELOPE)
+        return pack(self.fields(message), self.limits.json_depth)
 
     def fields(self, message: Any) -> dict[str, Any]:
         """Return a message as a map."""

@@ -34,6 +34,7 @@ __all__ = [
     "targets",
     "text",
     "values",
+    "with_envelope",
 ]
 
 _LONGEST_NAME = 4096
@@ -48,13 +49,17 @@ class ClusterError(RemoteProtocolError):
     layer = "cluster"
 
 
+def with_envelope(limits: Limits) -> Limits:
+    """Return limits for whole messages: events may be as deep inside them as elsewhere."""
+    return limits.but(json_depth=limits.json_depth + ENVELOPE)
+
+
 def decode(payload: bytes, limits: Limits) -> Any:
     """Return the value of a message: JSON if it begins with a brace, else MessagePack."""
-    depth = limits.json_depth + ENVELOPE
     try:
         if payload[:1] == b"{":
-            return decode_value(str(payload, "utf-8"), 0, limits.but(json_depth=depth))
-        return unpack(payload, depth)
+            return decode_value(str(payload, "utf-8"), 0, limits)
+        return unpack(payload, limits.json_depth)
     except (RemoteProtocolError, UnicodeDecodeError) as error:
         raise ClusterError(
             f"neither JSON nor MessagePack: {error}", "cluster-message-form"

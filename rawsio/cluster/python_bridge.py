@@ -29,6 +29,7 @@ from functools import partial
 from rawsio.app.adapter import Targets
 from rawsio.app.reply import as_values
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
+from rawsio.limits import DEFAULT
 from rawsio.log import WARNING
 from rawsio.redis import RedisOptions, parse_url
 from rawsio.socketio.packets import Event
@@ -176,6 +177,7 @@ class PythonBridge:
         self._adapters: dict[str, ClusterAdapter] = {}
         self._host: Any = None
         self._host_id = ""
+        self._limits = DEFAULT
         self._taking = False
         self._silent: set[str] = set()
         if adapter is not None:
@@ -185,6 +187,7 @@ class PythonBridge:
         """Make the adapter of a namespace; called by the server."""
         if self._host is None:
             self._host = namespace.host
+            self._limits = read.with_envelope(namespace.host.limits)
             mark = "" if self._inner is None else _MARK
             self._host_id = mark + namespace.host.random_bytes(16).hex()
             self._host.loop.call_soon(self._begin)
@@ -286,7 +289,7 @@ class PythonBridge:
 
     def _heard(self, _channel: bytes, payload: bytes) -> None:
         try:
-            fields = read.decode(payload, self._host.limits)
+            fields = read.decode(payload, self._limits)
             if type(fields) is not dict:
                 raise ClusterError("a message is a map", "cluster-message-fields")
             self._follow(fields)

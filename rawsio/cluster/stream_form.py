@@ -104,10 +104,8 @@ class StreamForm(Envelope):
         """Return the names and values of an entry's fields."""
         whole = self.fields(message)
         data = whole["data"]
-        if has_bytes(data):
-            text = to_base64(data, self.limits.json_depth + read.ENVELOPE)
-        else:
-            text = encode_plain(data)
+        binary = has_bytes(data)
+        text = to_base64(data, self.limits.json_depth) if binary else encode_plain(data)
         kind = str(whole["type"])
         return ["uid", message.uid, "nsp", self.namespace, "type", kind, "data", text]
 

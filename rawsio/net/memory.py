@@ -86,6 +86,11 @@ class Wire:
         return self._broken or self._dead or self.room > 0
 
     @property
+    def dead(self) -> bool:
+        """Whether it was cut: everything is lost, and no end learns it."""
+        return self._dead
+
+    @property
     def room(self) -> int:
         """How many bytes the wire takes now."""
         coming = self.peer._coming

@@ -125,8 +125,7 @@ class Server(Listening, Operators):
         except BaseException:
             loop.close()
             raise
-        self.limits = parts.limits
-        self.host = parts.host
+        self.limits, self.host = parts.limits, parts.host
         self.engine = parts.registry
         self.namespaces = parts.namespaces
         self._parser = parser

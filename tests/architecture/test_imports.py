@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "server.app_kinds": BASE | {"server.http_apps", "server.wsgi"},
     "server.answering": BASE | {"http", "stack", "server.http_apps", "server.streaming"},
     "cluster": BASE | {"app", "socketio", "redis"},
+    "emitter": BASE | {"app", "cluster", "net", "redis", "runtime"},
     "queue": BASE | {"app", "socketio", "net", "runtime", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},

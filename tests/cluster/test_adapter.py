@@ -171,6 +171,35 @@ def test_a_server_without_redis_serves_its_own_clients_at_once(cluster: Cluster)
     assert len(result(cluster, first.io.fetch_sockets())) == 2
 
 
+def test_the_loss_of_redis_is_an_event_and_stands_in_the_statistics(cluster: Cluster) -> None:
+    io, told = cluster.nodes[0].io, []
+    io.on("cluster_degraded", lambda degraded, reason: told.append((degraded, bool(reason))))
+    assert io.stats()["cluster"]["degraded"] is False
+    assert io.stats()["cluster"]["servers"] == 2
+    cluster.bench.refusing = True
+    cluster.bench.cut()
+    assert told == [(True, True)]
+    assert io.stats()["cluster"]["degraded"] is True
+    io.emit("x")
+    assert io.stats()["cluster"]["waiting"] == 1
+    cluster.bench.refusing = False
+    cluster.kit.advance(2.0)
+    assert told == [(True, True), (False, False)]
+
+
+def test_a_handler_that_raises_stops_nothing(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(_degraded: bool, _reason: str) -> None:
+        raise ZeroDivisionError
+
+    cluster.nodes[0].io.on("cluster_degraded", handler)
+    cluster.bench.cut()
+    cluster.kit.advance(2.0)
+    assert not cluster.nodes[0].adapter.stats()["degraded"]
+    assert "cluster_degraded" in caplog.text
+
+
 def test_a_silent_server_costs_the_timeout_once_and_is_named(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rawsio import Emitter
 from rawsio.cluster import RedisAdapter, StreamsAdapter
-from rawsio.cluster.emitter import EmitterOptions
+from rawsio.emitter import EmitterOptions
 from rawsio.errors import LocalProtocolError
 from rawsio.limits import DEFAULT
 from rawsio.redis import ErrorReply

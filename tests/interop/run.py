@@ -3,10 +3,11 @@
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
 official clients, ``browser_client`` judges our browser client, ``queue`` is about durable queues,
-``demo`` uses the demo page in Chromium, ``trace`` the page of ``rawsio trace``.  Three are programs
+``demo`` uses the demo page in Chromium, ``trace`` the page of ``rawsio trace``.  Four are programs
 in Python: ``python_client`` tries our client against the official server, ``redis_client`` our
-client of Redis against ``redis-server``, ``cluster`` our servers beside official ones on one Redis, ``cluster_peers`` who
-else is in a cluster: emitters, python-socketio, clients that change servers, a Redis Cluster.
+client of Redis against ``redis-server``, ``cluster`` our servers beside official ones on one Redis,
+``cluster_peers`` who else is in a cluster: emitters, python-socketio, clients that change servers,
+a Redis Cluster.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 

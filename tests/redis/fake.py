@@ -34,7 +34,9 @@ class _Client:
 
     def _received(self, _stream: TCPStream, events: list[Any]) -> None:
         for event in events:
-            if isinstance(event, Command) and not self.redis.silent:
+            if isinstance(event, Command) and self.redis.hanging:
+                self.redis.held.append((self, list(event.args)))
+            elif isinstance(event, Command) and not self.redis.silent:
                 self.redis.run(self, list(event.args))
         self.stream.touch()
 
@@ -78,14 +80,16 @@ def _shown(entries: list[tuple[tuple[int, int], list[bytes]]]) -> list[Any]:
 class FakeRedis:
     """A server with pub/sub and strings; ``version`` 6 has ``HELLO``, 5 has not.
 
-    While ``silent`` it takes commands and does nothing.  ``refuse`` maps a word to the error with
-    which such commands are answered.
+    While ``silent`` it takes commands and does nothing; while ``hanging`` it keeps them for later.
+    ``refuse`` maps a word to the error with which such commands are answered.
     """
 
     def __init__(self, *, version: int = 7, password: str = "") -> None:
         self.version = version
         self.password = password
         self.silent = False
+        self.hanging = False
+        self.held: list[tuple[_Client, list[bytes]]] = []
         self.refuse: dict[str, ErrorReply] = {}
         self.clients: list[_Client] = []
         self.values: dict[bytes, bytes] = {}

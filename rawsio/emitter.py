@@ -14,18 +14,17 @@ from rawsio.app.adapter import Adapter
 from rawsio.app.broadcast import Broadcast as Addressed
 from rawsio.app.broadcast import Operators
 from rawsio.app.namespace import check_server_event
+from rawsio.cluster.classic import ClassicFormat
+from rawsio.cluster.messages import Broadcast, Disconnect, Join, Leave, ServerEvent
+from rawsio.cluster.stream_form import StreamForm, own_stream
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT
 from rawsio.log import WARNING, Log
 from rawsio.net.loop import Loop
-from rawsio.net.thread import LoopThread, call
+from rawsio.net.thread import LoopThread, Waiting, call
 from rawsio.redis import RedisClient, RedisOptions, RedisState, parse_url
 from rawsio.runtime import Runtime
-
-from .classic import ClassicFormat
-from .messages import Broadcast, Disconnect, Join, Leave, ServerEvent
-from .stream_form import StreamForm, own_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +70,10 @@ class EmitterOptions:
         stream = own_stream(namespace, self.stream_name, self.stream_count)
         start = ["XADD", stream, "MAXLEN", "~", self.max_len, "*"]
         return lambda message: [*start, *form.entry(message)]
+
+
+def _nothing() -> None:
+    return
 
 
 class EmitterNamespace(Operators):
@@ -257,12 +260,13 @@ class Emitter(EmitterNamespace):
 
         Not in the thread of a ``loop`` of your own, which would wait for itself.
         """
-        from threading import Event
-
-        out = Event()
-        self._loop.call_soon_threadsafe(self._when_out, out.set)
-        if not out.wait(timeout):
-            raise TimeoutError(f"{self._open} events wait for {self._address.shown}")
+        out: Waiting[None] = Waiting(self._loop.owned)
+        self._loop.call_soon_threadsafe(self._when_out, lambda: out.run(_nothing, ()))
+        try:
+            out.result(timeout)
+        except TimeoutError:
+            shown = self._address.shown
+            raise TimeoutError(f"{self._open} events wait for {shown}") from None
 
     def stats(self) -> dict[str, Any]:
         """Return whether Redis is reached, how much was said, and what became of it."""
