@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.adapter import Targets
     from rawsio.app.interfaces import Prepared
-    from rawsio.app.reply import Gathering, Reply
+    from rawsio.app.reply import Gathering, Promise
     from rawsio.limits import Limits
     from rawsio.redis import Answer
 
@@ -83,8 +83,8 @@ class EmitterNamespace(Operators):
         self.name = name
         self.host: Any = host
         self.sockets: dict[str, Any] = {}
-        self.handlers: Any = None
-        self.opening = 0
+        self._handlers: Any = None
+        self._opening = 0
         self.adapter: Any = _Speaker(self, form, say)
 
     def _operator(self) -> Addressed:
@@ -100,7 +100,7 @@ class EmitterNamespace(Operators):
 
     # What operators need
 
-    def each(self) -> Iterable[EmitterNamespace]:
+    def _each(self) -> Iterable[EmitterNamespace]:
         """Return the namespaces that this one's words address: itself."""
         return (self,)
 
@@ -108,7 +108,7 @@ class EmitterNamespace(Operators):
         """Return an acknowledgement id: none is ever answered."""
         return 0
 
-    def vacated(self) -> None:
+    def _vacated(self) -> None:
         """Do nothing: nobody is inside."""
 
     def receive_server_event(self, _args: list[Any], _answer: Any) -> None:
@@ -142,7 +142,7 @@ class _Speaker(Adapter):
         """Refuse: nobody could answer."""
         gathering.reply.fail(LocalProtocolError(_DEAF))
 
-    def fetch_sockets(self, _targets: Targets, reply: Reply[Any]) -> None:
+    def fetch_sockets(self, _targets: Targets, reply: Promise[Any]) -> None:
         """Refuse: nobody could answer."""
         reply.fail(LocalProtocolError(_DEAF))
 
