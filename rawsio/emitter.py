@@ -10,8 +10,7 @@ Without Redis what is said waits, within bounds; :meth:`Emitter.flush` waits unt
 
 from __future__ import annotations
 
-from rawsio.app.adapter import Adapter
-from rawsio.app.broadcast import Broadcast as Addressed
+from rawsio.app.adapter import EVERYONE, Adapter
 from rawsio.app.broadcast import Operators
 from rawsio.app.namespace import check_server_event
 from rawsio.cluster.classic import ClassicFormat
@@ -20,7 +19,7 @@ from rawsio.cluster.stream_form import StreamForm, own_stream
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT
-from rawsio.log import WARNING, Log
+from rawsio.log import WARNING
 from rawsio.net.loop import Loop
 from rawsio.net.thread import LoopThread, Waiting, call
 from rawsio.redis import RedisClient, RedisOptions, RedisState, parse_url
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.app.adapter import Targets
-    from rawsio.app.interfaces import Prepared
+    from rawsio.app.interfaces import NamespaceLike, Prepared
     from rawsio.app.reply import Gathering, Promise
     from rawsio.limits import Limits
     from rawsio.redis import Answer
@@ -87,8 +86,8 @@ class EmitterNamespace(Operators):
         self._opening = 0
         self.adapter: Any = _Speaker(self, form, say)
 
-    def _operator(self) -> Addressed:
-        return Addressed(self)
+    def _aim(self) -> tuple[NamespaceLike, Targets]:
+        return self, EVERYONE
 
     def server_side_emit(self, name: str, *args: Any) -> None:
         """Send an event to all servers of the cluster: to their handlers of ``on_server(name)``.
@@ -199,7 +198,8 @@ class Emitter(EmitterNamespace):
         self._closed = False
         self._said = self._failed = self._open = 0
         self._waiting: list[Callable[[], object]] = []
-        host = Runtime(self._loop, limits, Log(self._loop.time))
+        host = Runtime(limits)
+        host.attach(self._loop)
         super().__init__("/", host, self.options.form("/", limits), self._publish)
         if self._thread is not None:
             self._thread.start()

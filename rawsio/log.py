@@ -121,7 +121,7 @@ class Log:
     10
     """
 
-    __slots__ = ("_now", "_sink", "_buckets")
+    __slots__ = ("_now", "sink", "_buckets")
 
     BURST = 10
 
@@ -131,7 +131,7 @@ class Log:
         sink: Callable[[str, int, str, BaseException | None], None] = write,
     ) -> None:
         self._now = now
-        self._sink = sink
+        self.sink = sink
         self._buckets: dict[str, tuple[float, float, int]] = {}
 
     def __call__(
@@ -147,4 +147,4 @@ class Log:
         self._buckets[channel] = (tokens - 1.0, now, 0)
         if held:
             message += f" (and {held} lines held back)"
-        self._sink(channel, level, message, error)
+        self.sink(channel, level, message, error)

@@ -1,53 +1,94 @@
-"""How the application's code runs, and how it reaches the loop from any thread.
+"""The world of a server or client: time, timers, threads, randomness, the network.
 
-A :class:`Runtime` gives the application model its time, its timers, the thread of the loop, and
-somebody to run handlers (:class:`rawsio.app.interfaces.RuntimeLike` is the contract).  Handlers run
-on the loop, on an executor's threads, or as asyncio tasks; the model above does not know which.
+A :class:`Runtime` is all that a core and the application model ask of their surroundings (the
+contract is :class:`rawsio.app.interfaces.RuntimeLike`).  Handlers run on the loop, on an executor's
+threads, or as asyncio tasks, and the model above does not know which.
+
+It is made without a loop.  Until a host calls :meth:`Runtime.attach`, callbacks and timers wait
+in a list (:mod:`rawsio.net.pending`), so that whatever is made at import owns no descriptor and no
+thread, and may be copied by a fork.
 """
 
 from __future__ import annotations
 
 import os
+from _thread import get_ident
 
 from rawsio.app.handlers import shape
 from rawsio.errors import leaves_the_loop
-from rawsio.log import DEBUG, WARNING
+from rawsio.log import DEBUG, Log
 from rawsio.net.clock import wall
+from rawsio.net.pending import PendingLoop
 from rawsio.stack import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.app.interfaces import Told
+    from rawsio.app.recovery import Recovery
     from rawsio.app.schedule import Schedule
+    from rawsio.app.watchdog import Watchdog
     from rawsio.limits import Limits
-    from rawsio.log import Log
+    from rawsio.net.connecting import Dialer
+    from rawsio.net.loop_timers import Cancellable
     from rawsio.stack import Prepared
 
     Done = Callable[[Any, BaseException | None], None]
+
+    class Network(Protocol):
+        """A loop of one's own, and how connections are made on it."""
+
+        loop: Any
+
+        def connect_tcp(
+            self,
+            loop: Any,
+            host: str,
+            port: int,
+            done: Callable[[Any], object],
+            failed: Callable[[str], object],
+        ) -> Cancellable:
+            """Connect as :func:`rawsio.net.connecting.connect_tcp` does."""
+
+    class World(Network, Protocol):
+        """Surroundings with a time of their own: :class:`rawsio.testing.TestKit` is one."""
+
+        def wall(self) -> float:
+            """Return the time of day, in seconds since 1970."""
+
+        def random_bytes(self, size: int, /) -> bytes:
+            """Return bytes for ids and masks."""
+
+        def create_task(self, coroutine: Any, /) -> Any:
+            """Run a coroutine, and return its task, as ``asyncio`` does."""
+
+        def must_await(self) -> bool:
+            """Tell whether code that runs now can only await, and not wait: it is in a turn."""
+
+        def wait(self, reply: Any, timeout: float | None, /) -> None:
+            """Make turns of the loop until ``reply.done()``; ``TimeoutError``."""
+
 
 __all__ = ["Runtime"]
 
 
 class Runtime:
-    """The world, as the application model sees it.
+    """The world, as a core and the application model see it.
 
-    ``loop`` is ours or an :class:`~rawsio.net.aio.AsyncioLoop`; it may be replaced while nothing
-    runs on it.  ``executor`` runs handlers on threads; without one they run on the loop, and one
-    that blocks it for more than ``limits.slow_handler`` seconds is named in the log.
+    ``executor`` runs handlers on threads; without one they run on the loop, and a watchdog is told
+    of those that block it.  ``encode`` makes packets.
     """
 
     def __init__(
         self,
-        loop: Any,
         limits: Limits,
-        log: Log,
+        log: Log | None = None,
         *,
         executor: Executor | None = None,
-        recovery: Any = None,
+        recovery: Recovery | None = None,
         encode: Callable[..., Prepared] = prepare,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -55,29 +96,81 @@ class Runtime:
         self.inline = executor is None
         self.recovery = recovery
         self.error_handlers: tuple[Told, ...] = ()
+        self.watchdog: Watchdog | None = None
+        self.slow_handler = _NEVER
+        """Seconds for which a function may block the loop before the watchdog is told."""
         self._schedule: Schedule | None = None
         # Names of `async def` functions, until it is clear whether asyncio will run them.
         self._coroutines: dict[str, None] = {}
         self._turning = False
-        self.recovery_bytes = 0
         self.random_bytes = random_bytes
-        self.log = log
-        self._encode = encode
         self.wall = wall
-        self._executor = executor
+        self.log = Log(self.now) if log is None else log
+        self._encode = encode
+        self.executor = executor
+        self._network: Network | None = None
+        self._world: World | None = None
+        self._dialer: Dialer | None = None
         # asyncio keeps only weak references to tasks.
         self._tasks: set[Any] = set()
-        self.use(loop)
+        self._take(PendingLoop())
 
-    def use(self, loop: Any) -> None:
-        """Run on this loop from now on, with the timers that were set."""
-        before = self.time() if self._schedule is not None else 0.0
+    def _take(self, loop: Any) -> None:
         self.loop = loop
         self.time: Callable[[], float] = loop.time
-        self.on_loop: Callable[[], bool] = loop.owned
-        self.call_later = loop.call_later
+        self.call_soon: Callable[..., object] = loop.call_soon
+        self.call_later: Callable[..., Cancellable] = loop.call_later
+
+    def attach(self, loop: Any, world: Network | World | None = None) -> None:
+        """Run on this loop from now on: what was asked before, and all timers, go there.
+
+        ``loop`` is ours or an :class:`~rawsio.net.aio.AsyncioLoop`.  A ``world`` brings the time of
+        day, randomness and the network along.  It belongs to whoever hosts the server or client,
+        and nothing may run on the loop before.
+        """
+        before, then, borrowed = self.loop, self.time(), self._network is not None
+        self._take(loop)
+        self._network = world
+        whole: Any = world
+        if hasattr(whole, "create_task"):  # more than a network
+            self._world, self.wall = whole, whole.wall
+            if self.random_bytes is os.urandom:
+                self.random_bytes = whole.random_bytes
         if self._schedule is not None:
-            self._schedule.move(before)
+            self._schedule.move(then)
+        hand_over = getattr(before, "hand_over", None)
+        if hand_over is not None and not borrowed:
+            hand_over(loop)
+
+    @property
+    def attached(self) -> bool:
+        """Whether a host has given it a loop."""
+        return not isinstance(self.loop, PendingLoop)
+
+    def now(self) -> float:
+        """Return the time of the loop: for who keeps the function, as the loop may change."""
+        return self.time()
+
+    def on_loop(self) -> bool:
+        """Tell whether the calling thread owns the loop."""
+        owner: int = self.loop.owner
+        return get_ident() == owner
+
+    def call_soon_threadsafe(self, fn: Callable[..., object], *args: Any) -> None:
+        """Run ``fn`` on the loop, in a turn to come; from any thread."""
+        self.loop.call_soon_threadsafe(fn, *args)
+
+    def connect_tcp(
+        self, host: str, port: int, done: Callable[[Any], object], failed: Callable[[str], object]
+    ) -> Cancellable:
+        """Connect; later ``done(sock)`` or ``failed(text)`` is called, once, unless cancelled."""
+        if self._network is not None:
+            return self._network.connect_tcp(self.loop, host, port, done, failed)
+        if self._dialer is None:
+            from rawsio.net.connecting import Dialer
+
+            self._dialer = Dialer()
+        return self._dialer.connect(self.loop, host, port, done, failed)
 
     @property
     def schedule(self) -> Schedule:
@@ -102,7 +195,7 @@ class Runtime:
             name = getattr(fn, "__qualname__", repr(fn))
             if self._turning:
                 raise TypeError(f"{name} is `async def`, and {_NO_ASYNCIO}")
-            if not hasattr(self.loop, "asyncio_loop"):
+            if not self._runs_coroutines():
                 self._coroutines[name] = None
 
     def begin_turns(self, instead: str) -> None:
@@ -110,7 +203,7 @@ class Runtime:
 
         ``instead`` is what to write to run there.
         """
-        if not self._turning and not hasattr(self.loop, "asyncio_loop"):
+        if not self._turning and not self._runs_coroutines():
             if self._coroutines:
                 names = ", ".join(self._coroutines)
                 raise RuntimeError(f"{names}: `async def`, and {_NO_ASYNCIO}: write {instead}")
@@ -125,7 +218,7 @@ class Runtime:
 
     def call(self, fn: Callable[..., None], *args: Any) -> None:
         """Run ``fn`` now if this thread owns the loop, else there, in the order of the calls."""
-        if self.on_loop():
+        if get_ident() == self.loop.owner:
             fn(*args)
         else:
             self.loop.call_soon_threadsafe(fn, *args)
@@ -137,8 +230,8 @@ class Runtime:
 
         ``one.name`` is what the log calls it, if that is not the function's own name.
         """
-        if self._executor is not None and not shape(fn)[2]:
-            self._submit(self._executor, fn, args, done)
+        if self.executor is not None and not shape(fn)[2]:
+            self._submit(self.executor, fn, args, done)
             return
         began = self.time()
         try:
@@ -150,7 +243,7 @@ class Runtime:
             done(None, error)
             return
         seconds = self.time() - began
-        if seconds > self.limits.slow_handler:
+        if seconds > self.slow_handler:
             self._check_slow(fn if one is None else one, seconds)
         if hasattr(result, "cr_code"):
             self.drive(result, done)
@@ -158,9 +251,14 @@ class Runtime:
             done(result, None)
 
     def _check_slow(self, what: Any, seconds: float) -> None:
-        if seconds > self.limits.slow_handler:
+        if seconds > self.slow_handler and self.watchdog is not None:
             name = getattr(what, "__qualname__", None) or getattr(what, "name", None) or repr(what)
-            self.log("handler", WARNING, f"{name} blocked the loop for {seconds:.2f} s")
+            self.watchdog.blocked(name, seconds)
+
+    def watch(self, watchdog: Watchdog | None) -> None:
+        """Tell this watchdog, or nobody, of functions that block the loop."""
+        self.watchdog = watchdog
+        self.slow_handler = _NEVER if watchdog is None else watchdog.slow
 
     def _submit(
         self, executor: Executor, fn: Callable[..., Any], args: tuple[Any, ...], done: Done
@@ -172,6 +270,15 @@ class Runtime:
             return
         future.add_done_callback(lambda ended: self._ended(ended, done))
 
+    def _runs_coroutines(self) -> bool:
+        return self._world is not None or hasattr(self.loop, "asyncio_loop")
+
+    def must_await(self) -> bool:
+        """Tell whether the caller is on asyncio's thread, where one can only ``await``."""
+        if self._world is not None:
+            return self.on_loop() and self._world.must_await()
+        return hasattr(self.loop, "asyncio_loop") and self.on_loop()
+
     def _ended(self, future: Future[Any], done: Done) -> None:
         # On the executor's thread.  After the end of the loop nobody is left to be told.
         try:
@@ -181,11 +288,11 @@ class Runtime:
             elif future.exception() is not None:
                 self.loop.call_soon_threadsafe(done, None, future.exception())
             else:
-                self.loop.call_soon_threadsafe(self._take, future.result(), done)
+                self.loop.call_soon_threadsafe(self._took, future.result(), done)
         except RuntimeError as error:
             self.log("handler", DEBUG, "a handler ended after its server", error)
 
-    def _take(self, result: Any, done: Done) -> None:
+    def _took(self, result: Any, done: Done) -> None:
         if hasattr(result, "cr_code"):
             self.drive(result, done)
         else:
@@ -196,14 +303,15 @@ class Runtime:
 
         Returns the task, which may be cancelled, or ``None`` if nothing can run it.
         """
-        asyncio_loop = getattr(self.loop, "asyncio_loop", None)
-        if asyncio_loop is None:
+        if not self._runs_coroutines():
             coroutine.close()
             name = getattr(coroutine, "__qualname__", "a function")
             message = f"{name} is `async def`, and {_NO_ASYNCIO}: run by `await io.serve()`"
             done(None, RuntimeError(message))
             return None
-        task = asyncio_loop.create_task(coroutine)
+        world = self._world
+        create_task = self.loop.asyncio_loop.create_task if world is None else world.create_task
+        task = create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._task_ended(ended, done))
         return task
@@ -235,13 +343,21 @@ class Runtime:
             task.cancel()
 
     def wait(self, reply: Any, timeout: float | None) -> None:
-        """Block until ``reply.done()``; ``RuntimeError`` at once on the thread of the loop."""
+        """Block until ``reply.done()``; ``TimeoutError``.
+
+        ``RuntimeError`` at once on the thread of the loop, unless a world makes turns there.
+        """
+        if self._world is not None and self.on_loop():
+            self._world.wait(reply, timeout)
+            return
         from rawsio.net.thread import Waiting
 
         waiting: Waiting[None] = Waiting(self.on_loop)
         reply.add_done_callback(lambda _: waiting.run(_nothing, ()))
         waiting.result(timeout)
 
+
+_NEVER = float("inf")
 
 _NO_ASYNCIO = "nobody awaits it on a loop that is not asyncio's"
 

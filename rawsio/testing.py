@@ -28,8 +28,11 @@ there is something to do, and jumps to the next timer when somebody waits.
 :meth:`TestKit.hold` takes the wire into the test's hands: what is sent stays on its way, and the
 test says what arrives next, in which order, and where it is split.
 
-What is left out: handlers on an executor's threads and ``async def`` handlers, whose time is the
-real one.
+Handlers may be ``async def``: ``asyncio.sleep(60)`` in one takes sixty of the kit's seconds.
+Handlers on an executor's threads are left out, whose time is the real one.
+
+A kit may hold several servers, each with a URL of its own (:meth:`TestKit.serve`), and peers of
+other kinds (:meth:`TestKit.listen`); what its servers and clients connect to is found there.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from random import Random
 from rawsio.app.reply import check_seconds
 from rawsio.client import Client
 from rawsio.client.connector import turn_until_done
+from rawsio.client.options import parse_url
 from rawsio.errors import ConnectionClosed
 from rawsio.net.loop import Loop
 from rawsio.net.memory import PATIENCE, START, Switchboard
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 
     from rawsio.client.socket import ClientSocket
     from rawsio.net.memory import Wire
+    from rawsio.net.tasks import TaskLoop
 
 __all__ = ["TestKit"]
 
@@ -102,46 +107,92 @@ class TestKit:
         self.clients: list[Client] = []
         self._random = Random(seed)  # noqa: S311 - the same in each run is the point
         self._servers: list[Server] = []
+        # Who listens where: (host, port) -> what accepts a connection and the address of its peer.
+        self._peers: dict[tuple[str, int], Callable[[Wire, Any], object]] = {}
+        self._tasks: TaskLoop | None = None
         self._closed = False
         self.serve(io)
 
-    def serve(self, io: Server) -> None:
-        """Let this server take the connections that are made from now on; it may do so again."""
+    def serve(self, io: Server, url: str | None = None) -> None:
+        """Let this server take the connections that are made to ``url`` from now on.
+
+        By default that is the kit's URL.  It may be called again, for a server that another one
+        took the place of.
+
+        >>> from rawsio import Client, Server
+        >>> kit = TestKit(Server())
+        >>> kit.serve(Server(), "http://other:3000")
+        >>> other = kit.client(url="http://other:3000").main.connect()
+        >>> kit.run()
+        >>> other.connected, len(kit.io.sockets)
+        (True, 1)
+        >>> kit.close()
+        """
         _check_server(io)
         self._check_open()
+        address = parse_url(self.url if url is None else url)
         if io in self._servers:
             self._servers.remove(io)
-            self._servers.append(io)
-            return
-        io._running.move_to(self.loop)
-        io.host.random_bytes = self._random.randbytes
-        io.host.wall = self.board.time
-        # A test may wait for a client's answer, too: nobody else turns the loop.
-        setattr(io.host, "wait", partial(turn_until_done, io.host))  # noqa: B010 - it is a method
+        else:
+            io.net.start(self.loop, self)
         self._servers.append(io)
+        tls = self._tls if address.secure else None
+        self.listen(address.host, address.port, partial(io.net.accept, tls=tls))
+
+    def listen(self, host: str, port: int, accept: Callable[[Wire, Any], object]) -> None:
+        """Call ``accept(wire, address)`` for each connection that is made to a host and port."""
+        self._check_open()
+        self._peers[host, port] = accept
 
     @property
     def io(self) -> Server:
-        """The server that takes new connections."""
+        """The server that began, or began anew, last."""
         return self._servers[-1]
 
     def _check_open(self) -> None:
         if self._closed:
             raise ConnectionClosed("the test kit is closed: make a new one")
 
+    # The world of its servers and clients (:class:`rawsio.runtime.World`)
+
+    def wall(self) -> float:
+        """Return the time of day: the clock that you move."""
+        return self.board.time()
+
+    def random_bytes(self, size: int) -> bytes:
+        """Return the next bytes of the seed."""
+        return self._random.randbytes(size)
+
+    def create_task(self, coroutine: Any) -> Any:
+        """Run a coroutine on the kit's clock."""
+        if self._tasks is None:
+            from rawsio.net.tasks import TaskLoop
+
+            self._tasks = TaskLoop(self.loop)
+        return self._tasks.create_task(coroutine)
+
+    def must_await(self) -> bool:
+        """Tell whether a turn is being made."""
+        return self.loop.turning
+
+    def wait(self, reply: Any, timeout: float | None) -> None:
+        """Let happen what happens until ``reply.done()``: nobody else turns the loop."""
+        turn_until_done(self.loop, reply, timeout)
+
     # Clients
 
-    def client(self, namespace: str = "/", **options: Any) -> Client:
+    def client(self, namespace: str = "/", *, url: str | None = None, **options: Any) -> Client:
         """Return a client that does not connect yet; the options are those of :class:`Client`.
 
+        ``url`` is another one than the kit's.
         It uses WebSocket at once, unless you name other ``transports``: the upgrade from polling
         takes 0.1 virtual seconds.
         """
         self._check_open()
         if not isinstance(namespace, str):
             raise TypeError(f"the name of a namespace is a str, as '/admin', not {namespace!r}")
-        more = {"transports": ["websocket"], "random_bytes": self._random.randbytes, **options}
-        made = Client(self.url + namespace, world=self, **more)
+        more = {"transports": ["websocket"], "random_bytes": self.random_bytes, **options}
+        made = Client((self.url if url is None else url) + namespace, world=self, **more)
         self.clients.append(made)
         return made
 
@@ -155,31 +206,42 @@ class TestKit:
     def connect_tcp(
         self,
         _loop: Any,
-        _host: str,
-        _port: int,
+        host: str,
+        port: int,
         done: Callable[[Any], object],
         failed: Callable[[str], object],
     ) -> _Call:
-        """Join a client to the server; called by clients."""
+        """Join whoever asks to the peer that listens there; called by clients and servers."""
         call = _Call()
-        self.loop.call_soon(self._join, call, done, failed)
+        self.loop.call_soon(self._join, call, (host, port), done, failed)
         return call
 
     def _join(
-        self, call: _Call, done: Callable[[Any], object], failed: Callable[[str], object]
+        self,
+        call: _Call,
+        where: tuple[str, int],
+        done: Callable[[Any], object],
+        failed: Callable[[str], object],
     ) -> None:
         if call.cancelled:
             return
-        if self.refusing:
+        if self.refusing or where not in self._peers:
             failed("connection refused")
             return
-        done(self.dial())
+        done(self._dial(where, "testkit"))
 
-    def dial(self) -> Wire:
+    def _dial(self, where: tuple[str, int], address: str) -> Wire:
+        here, there = self.board.pair()
+        self._peers[where](there, (address, there.fileno()))
+        return here
+
+    def dial(self, url: str | None = None, *, address: str = "testkit") -> Wire:
         """Return the client's end of a new connection on which nothing has been said.
 
-        For what no client of ours would say: ``send`` bytes, :meth:`run`, and ``recv`` the answer
-        (``BlockingIOError``: there is none; ``b""``: the server has hung up).
+        ``url`` names the peer, by default the kit's own URL; ``address`` is where the connection
+        comes from.  For what no client of ours would say: ``send`` bytes, :meth:`run`, and ``recv``
+        the answer (``BlockingIOError``: there is none; ``b""``: the server has hung up).
+        ``ConnectionRefusedError`` if nobody listens there.
 
         >>> from rawsio import Server
         >>> with TestKit(Server()) as kit:
@@ -191,9 +253,10 @@ class TestKit:
         b'HTTP/1.1 505 HTTP Version Not Supported'
         """
         self._check_open()
-        here, there = self.board.pair()
-        self.io._running.accept(self._tls, there, ("testkit", there.fileno()))
-        return here
+        to = parse_url(self.url if url is None else url)
+        if (to.host, to.port) not in self._peers:
+            raise ConnectionRefusedError(f"nobody listens at {to.authority} in this kit")
+        return self._dial((to.host, to.port), address)
 
     # Time
 
@@ -232,7 +295,7 @@ class TestKit:
         """Return the client's ends of the connections that a socket has now."""
         if not hasattr(socket, "client"):
             raise TypeError(f"a client's socket is expected, as of connect(), not {socket!r}")
-        ends: list[Any] = [stream.sock for stream in socket.client._wires.streams]
+        ends: list[Any] = [stream.sock for stream in socket.client.net.streams]
         return ends
 
     def cut(self, socket: ClientSocket, *, silent: bool = False) -> None:
@@ -294,7 +357,7 @@ class TestKit:
 
     def close(self) -> None:
         """End clients and servers, and free the loop."""
-        if self.loop not in (io.host.loop for io in self._servers if not io.closed):
+        if self._closed or all(io.closed for io in self._servers):
             return
         self.release()
         for client in self.clients:
@@ -303,8 +366,11 @@ class TestKit:
         for io in self._servers:
             io.close(0.0)
         self.run()
+        for runtime in [io.host for io in self._servers] + [c.host for c in self.clients]:
+            runtime.cancel_tasks()
+        self.run()
         for io in self._servers:
-            io._running.end()
+            io.core.end()
         self._closed = True
         self.loop.close()
 

@@ -40,7 +40,7 @@ OURS = {
         " drop end vanish acknowledge disconnected emit_event emit_question"
     ),
     "Conn": "send put told pause",
-    "Broadcast": ("including excluding flagged broadcast_event broadcast_question addressed fetch"),
+    "Broadcast": ("including excluding flagged broadcast_question addressed fetch"),
     "Client": ("start step check_size transmit send activate leave left end close run_later hear"),
     "client.Socket": (
         "take hear join failed ended give_up leave emit_event emit_question abandon put_back"

@@ -73,7 +73,7 @@ class Conversation:
 
     @property
     def stack(self) -> Any:
-        return next(iter(self.io._running.driver.streams)).tag
+        return next(iter(self.io.net.driver.streams)).tag
 
     def _listen(self) -> None:
         io, calls = self.io, self.calls

@@ -37,7 +37,7 @@ def connected(transports):
     client = Client(f"http://127.0.0.1:{port}", transports=transports)
     clients.append(client)
     socket = client.main.connect()
-    turns(lambda: socket.connected and client._wires.streams)
+    turns(lambda: socket.connected and client.net.streams)
     return socket
 
 def asked(socket, *values):

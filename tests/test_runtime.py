@@ -13,6 +13,7 @@ import pytest
 
 from rawsio import Limits
 from rawsio.app.reply import Promise
+from rawsio.app.watchdog import Watchdog
 from rawsio.log import WARNING, Log
 from rawsio.net.aio import AsyncioLoop
 from rawsio.net.loop import Loop
@@ -29,7 +30,9 @@ class World:
         self.loop = Loop(None, lambda: self.now)
         log = Log(lambda: 0.0, lambda channel, level, text, _: self.note(channel, level, text))
         limits = Limits(slow_handler=0.5)
-        self.host = Runtime(self.loop, limits, log, **options)
+        self.host = Runtime(limits, log, **options)
+        self.host.attach(self.loop)
+        Watchdog(limits).start(self.host)
 
     def note(self, channel: str, level: int, text: str) -> None:
         self.logged.append((channel, level, text))
@@ -132,13 +135,13 @@ class TestOnAnExecutor:
         assert "await io.serve()" in str(threaded.results[0])
 
     def test_one_that_was_shut_down_costs_the_handler_only(self, threaded: World) -> None:
-        executor: Any = threaded.host._executor
+        executor: Any = threaded.host.executor
         executor.shutdown()
         threaded.host.start(fail, (), threaded.done)
         assert isinstance(threaded.results[0], RuntimeError)
 
     def test_a_handler_that_it_never_ran_ends_too(self, threaded: World) -> None:
-        executor: Any = threaded.host._executor
+        executor: Any = threaded.host.executor
         go_on = threading.Event()
         threaded.host.start(go_on.wait, (20,), lambda result, error: None)
         threaded.host.start(fail, (), threaded.done)
@@ -167,7 +170,7 @@ class TestOnAsyncio:
         async def main() -> Any:
             world = World()
             world.loop.close()
-            world.host.use(AsyncioLoop())
+            world.host.attach(AsyncioLoop())
             ended = asyncio.Event()
 
             def done(result: Any, error: BaseException | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,3 +147,149 @@ def test_a_held_wire_shows_every_piece_and_loses_none() -> None:
         kit.release()
         assert socket.connected
         assert kit.coming == []
+
+
+class TestCoroutines:
+    def test_a_handler_may_sleep_on_the_clock_of_the_kit(self) -> None:
+        io = Server()
+
+        @io.on("later")
+        async def later(_socket: Any, seconds: float) -> str:
+            await asyncio.sleep(seconds)
+            return "done"
+
+        with TestKit(io) as kit:
+            reply = kit.connect().emit_with_ack("later", 3000.0)
+            kit.advance(2999.0)
+            assert not reply.done()
+            kit.advance(1.0)
+            assert reply.result() == "done"
+
+    def test_hooks_middleware_and_client_handlers_may_be_coroutines(self) -> None:
+        async def allow(request: Any) -> str | None:
+            await asyncio.sleep(0.5)
+            return None if "token=x" in request.query_string else "who are you?"
+
+        io = Server(allow_request=allow)
+
+        @io.use
+        async def admit(socket: Any) -> None:
+            await asyncio.sleep(0.5)
+            socket.data["admitted"] = True
+
+        @io.on("ask")
+        async def ask(socket: Any) -> Any:
+            return await socket.emit_with_ack("name")
+
+        with TestKit(io) as kit:
+            with pytest.raises(ConnectionClosed, match="who are you"):
+                kit.connect()
+            client = kit.client(query={"token": "x"}).main
+
+            @client.on("name")
+            async def name() -> str:
+                await asyncio.sleep(1.0)
+                return "ann"
+
+            client.connect().opening.result(60)
+            assert client.emit_with_ack("ask").result() == "ann"
+            assert next(iter(io.sockets.values())).data["admitted"] is True
+
+    def test_in_a_handler_the_next_event_is_awaited(self) -> None:
+        io = Server()
+        heard: list[Any] = []
+        with TestKit(io) as kit:
+            client = kit.connect()
+
+            @client.on("begin")
+            async def begin() -> None:
+                heard.append(await client.receive())
+
+            io.emit("begin")
+            kit.run()
+            io.emit("news", 1)
+            kit.run()
+        assert heard == [["news", 1]]
+
+    def test_what_has_not_ended_is_cancelled_with_the_kit(self) -> None:
+        io, outcomes = Server(), []
+
+        @io.on("wait")
+        async def wait(_socket: Any) -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                outcomes.append("cancelled")
+                raise
+
+        with TestKit(io) as kit:
+            kit.connect().emit("wait")
+            kit.run()
+        assert outcomes == ["cancelled"]
+
+    def test_a_test_that_runs_on_asyncio_itself_keeps_its_loop(self) -> None:
+        io = Server()
+        io.on("ack", _answer)
+
+        async def main() -> None:
+            here = asyncio.get_running_loop()
+            with TestKit(io) as kit:
+                assert kit.connect().emit_with_ack("ack", 1).result() == 1
+            assert asyncio.get_running_loop() is here
+
+        asyncio.run(main())
+
+
+async def _answer(_socket: Any, value: Any) -> Any:
+    await asyncio.sleep(1.0)
+    return value
+
+
+class TestSeveralPeers:
+    def test_servers_are_found_by_their_urls(self) -> None:
+        first, second = Server(), Server()
+        for name, io in (("first", first), ("second", second)):
+            io.on("who", lambda _socket, name=name: name)
+        with TestKit(first, url="http://first") as kit:
+            kit.serve(second, "http://second:3000")
+            for name, url in (("first", None), ("second", "http://second:3000")):
+                client = kit.client(url=url).main
+                client.connect().opening.result(60)
+                assert client.emit_with_ack("who").result() == name
+            lost = kit.client(url="http://second:3001", reconnection=False).main
+            with pytest.raises(ConnectionClosed, match="connection refused"):
+                lost.connect().opening.result(60)
+
+    def test_dial_reaches_each_of_them_and_peers_of_other_kinds(self) -> None:
+        accepted: list[Any] = []
+        with TestKit(Server()) as kit:
+            kit.serve(Server(app=lambda question: "other"), "http://other:8080")
+            kit.listen("redis", 6379, lambda wire, address: accepted.append((wire, address)))
+            for url, status in ((None, b"404"), ("http://other:8080", b"200")):
+                wire = kit.dial(url)
+                wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                kit.run()
+                assert wire.recv(1000).split()[1] == status
+            here = kit.dial("http://redis:6379", address="10.0.0.7")
+            ((there, address),) = accepted
+            here.send(b"PING")
+            assert (there.recv(10), address[0]) == (b"PING", "10.0.0.7")
+            with pytest.raises(ConnectionRefusedError, match="nobody listens at nowhere"):
+                kit.dial("http://nowhere")
+
+    def test_an_extension_of_a_server_connects_to_them(self) -> None:
+        accepted: list[Any] = []
+
+        class Speaks:
+            def start(self, runtime: Any) -> None:
+                runtime.connect_tcp("redis", 6379, lambda wire: wire.send(b"PING"), print)
+
+            def stop(self, deadline: float) -> None:
+                """Nothing is left."""
+
+        io = Server()
+        with TestKit(io) as kit:
+            kit.listen("redis", 6379, lambda wire, _address: accepted.append(wire))
+            io.extend(Speaks())
+            kit.run()
+            assert accepted[0].recv(10) == b"PING"

@@ -91,8 +91,12 @@ class Operators:
 
     __slots__ = ()
 
-    def _operator(self) -> Broadcast:
+    def _aim(self) -> tuple[NamespaceLike, Targets]:
+        """Return the namespace, and whom of it these words are about."""
         raise NotImplementedError
+
+    def _operator(self) -> Broadcast:
+        return Broadcast(*self._aim())
 
     def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms, too; a socket's id is a room."""
@@ -131,11 +135,11 @@ class Operators:
 
         ``LocalProtocolError`` if it cannot be encoded, or has a name that is reserved.
         """
-        self._operator()._broadcast_event(name, args)
+        _broadcast(*self._aim(), name, args)
 
     def send(self, *args: Any) -> None:
         """Send an event named ``message``."""
-        self._operator()._broadcast_event("message", args)
+        _broadcast(*self._aim(), "message", args)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply[Responses[Any]]:
         """Send an event and gather the acknowledgements of everybody who received it.
@@ -176,6 +180,9 @@ class Broadcast(Operators):
         self._space = space
         self._targets = targets
 
+    def _aim(self) -> tuple[NamespaceLike, Targets]:
+        return self._space, self._targets
+
     def _operator(self) -> Broadcast:
         return self
 
@@ -213,17 +220,6 @@ class Broadcast(Operators):
         """Return the adapters of the namespaces that this addresses, each with the targets."""
         return [(space.adapter, self._targets) for space in self._space._each()]
 
-    def _broadcast_event(self, name: str | int, args: tuple[Any, ...]) -> None:
-        """Encode an event once and have the adapter deliver it."""
-        targets = self._targets
-        for space in self._space._each():
-            host = space.host
-            event = Event(space.name, [name, *args])
-            prepared = host.prepare(event, compress=targets.compress)
-            if space.adapter.recovers and not host.on_loop():
-                event.args = snapshot(event.args)
-            host.call(space.adapter.broadcast, prepared, targets)
-
     def _broadcast_question(self, name: str | int, args: tuple[Any, ...]) -> Reply[Responses[Any]]:
         """Encode an event that asks for acknowledgements; gather them in a reply."""
         targets = self._targets
@@ -246,6 +242,19 @@ class Broadcast(Operators):
 
     def __repr__(self) -> str:
         return f"<Broadcast in {self._space.name!r} to {self._targets!r}>"
+
+
+def _broadcast(
+    namespace: NamespaceLike, targets: Targets, name: str | int, args: tuple[Any, ...]
+) -> None:
+    """Encode an event once, and have the adapter deliver it."""
+    for space in namespace._each():
+        host = space.host
+        event = Event(space.name, [name, *args])
+        prepared = host.prepare(event, compress=targets.compress)
+        if space.adapter.recovers and not host.on_loop():
+            event.args = snapshot(event.args)
+        host.call(space.adapter.broadcast, prepared, targets)
 
 
 def _ask(

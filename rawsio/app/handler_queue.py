@@ -39,8 +39,6 @@ __all__ = [
     "Step",
     "log_event_failure",
     "log_failure",
-    "log_held_up",
-    "log_slow",
     "report_failure",
     "tell_surplus",
     "too_few",
@@ -162,8 +160,9 @@ class HandlerQueue:
             from collections import deque
 
             self._jobs = deque()
-            if self._watch is None:
-                self._watch_over()
+            watchdog = self.host.watchdog
+            if self._watch is None and watchdog is not None:
+                self._watch = watchdog.watch(self)
         self._jobs.append((job, args, self.arriving))
         self._held += self.arriving
         self.arriving = 0
@@ -190,19 +189,14 @@ class HandlerQueue:
             self._watch.cancel()
             self._watch = None
 
-    def _watch_over(self) -> None:
-        seconds = self.host.limits.held_up_time
-        self._watch = self.host.call_later(seconds, self._look, self._running)
+    @property
+    def running(self) -> tuple[Any, ...]:
+        """The arguments of the job that has begun last; what tells it from the next."""
+        return self._running
 
-    def _look(self, running: tuple[Any, ...]) -> None:
-        """Name a job that has not ended since it was looked at last, if others wait for it."""
-        self._watch = None
-        if not self._jobs:
-            return
-        if running is self._running:
-            log_held_up(self.host, running, len(self._jobs))
-        else:
-            self._watch_over()
+    def watched(self, watch: Handle | None) -> None:
+        """Take note of who looks next whether the queue goes on."""
+        self._watch = watch
 
     def _start(self, job: Callable[..., bool], args: tuple[Any, ...]) -> bool:
         self._running = args
@@ -321,34 +315,3 @@ def tell_surplus(host: RuntimeLike, handler: Handler, name: Any, space: str, giv
         f" {handler.most}: the others are left out"
     )
     host.log("handler", DEBUG, message)
-
-
-def log_held_up(host: RuntimeLike, running: tuple[Any, ...], waiting: int) -> None:
-    """Write the line about a handler that holds up the other events of its connection.
-
-    ``running`` are the arguments of its job, the event last, where it is for one.
-    """
-    event = running[-1] if running else None
-    args = getattr(event, "args", None)
-    seconds = host.limits.held_up_time
-    if not args:
-        line = f"a handler has not ended for {seconds:g} s, and {waiting} events wait for it"
-    else:
-        name, space = args[0], event.namespace  # type: ignore[union-attr]
-        shown = escaped(name) if isinstance(name, str) else str(name)
-        line = (
-            f"the handler of {shown} in {escaped(space)} has not ended for {seconds:g} s, and "
-            f"{waiting} events of the same connection wait for it; if it waits for an answer of "
-            f"the other end, register it with on({shown}, ..., concurrent=True)"
-        )
-    host.log("handler", WARNING, line)
-
-
-def log_slow(host: RuntimeLike, handler: Handler, name: Any, space: str, seconds: float) -> None:
-    """Write the line about a handler that held everybody up."""
-    shown = escaped(name) if isinstance(name, str) else str(name)
-    host.log(
-        "handler",
-        WARNING,
-        f"{handler!r} of {shown} in {escaped(space)} blocked the loop for {seconds:.2f} s",
-    )

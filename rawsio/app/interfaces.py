@@ -78,14 +78,19 @@ if TYPE_CHECKING:
         """The bounds (:mod:`rawsio.limits`)."""
         inline: bool
         """Handlers that are no coroutine functions run at once, on the loop thread."""
-        recovery_bytes: int
-        """How much all namespaces together keep for recovery; they add to it themselves."""
+        watchdog: Any
+        """A :class:`~rawsio.app.watchdog.Watchdog`, or ``None``."""
+        slow_handler: float
+        """Seconds for which a function may block the loop before the watchdog is told."""
         recovery: Any
         """A :class:`~rawsio.app.recovery.Recovery`, or ``None``: no state is kept."""
         error_handlers: tuple[Told, ...]
         """Who is told of errors in the application's functions (``on_error``)."""
         random_bytes: Callable[[int], bytes]
         """Unpredictable bytes (``os.urandom``), for ids."""
+
+        def watch(self, watchdog: Any, /) -> None:
+            """Tell this watchdog, or nobody (``None``), of functions that block the loop."""
 
         def expect(self, fn: Any, /) -> None:
             """Take note of a function; ``TypeError`` if nobody could await it."""

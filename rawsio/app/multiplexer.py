@@ -27,7 +27,7 @@ from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Even
 from rawsio.socketio.values import made_of, weight
 
 from .dispatch import await_result, handlers_of, is_awaitable, run_event
-from .handler_queue import HandlerQueue, log_event_failure, log_failure, log_slow, tell_surplus
+from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
 from .lifecycle_events import (
     AdmissionChain,
     raise_library_event,
@@ -187,8 +187,8 @@ class Multiplexer(HandlerQueue):
         self.busy = True
         try:
             result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
-            if host.time() - began > host.limits.slow_handler:
-                log_slow(host, handler, args[0], event.namespace, host.time() - began)
+            if host.time() - began > host.slow_handler and host.watchdog is not None:
+                host.watchdog.blocked_by(handler, event, host.time() - began)
             if result is not None and is_awaitable(result):
                 if await_result(self, socket, event, result):
                     self.proceed()

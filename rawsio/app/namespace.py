@@ -20,8 +20,8 @@ from binascii import b2a_base64
 from functools import partial
 from itertools import count
 
-from .adapter import Adapter
-from .broadcast import Broadcast, Operators
+from .adapter import EVERYONE, Adapter, Targets
+from .broadcast import Operators
 from .handlers import Handler, Handlers, check_function
 from .lifecycle_events import ServerEventRun
 from .listeners import Listening
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, overload
 
     from .handshake import HandshakeRequest
-    from .interfaces import MultiplexerLike, RuntimeLike
+    from .interfaces import MultiplexerLike, NamespaceLike, RuntimeLike
     from .reply import Collected
 
     AnyFunction = Callable[..., Any]
@@ -200,8 +200,8 @@ class Namespace(Listening, Operators):
 
     # What operators need
 
-    def _operator(self) -> Broadcast:
-        return Broadcast(self)
+    def _aim(self) -> tuple[NamespaceLike, Targets]:
+        return self, EVERYONE
 
     def _each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: itself."""

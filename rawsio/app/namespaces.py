@@ -60,17 +60,12 @@ class Namespaces:
         *,
         cleanup_empty: bool = False,
     ) -> None:
-        if make_adapter is None:
-            make_adapter = Adapter
-            if host.recovery is not None:
-                from .recovery import RecoveringAdapter
-
-                make_adapter = RecoveringAdapter
         self._host = host
-        self._make_adapter = make_adapter
+        self._make_adapter = Adapter if make_adapter is None else make_adapter
         self._cleanup_empty = cleanup_empty
         self._parents: list[tuple[Any, ParentNamespace]] = []
         self._children = 0
+        self._started = False
         self.named: dict[str, Namespace] = {}
         self.main = self._make("/")
 
@@ -122,7 +117,8 @@ class Namespaces:
             parent._adopt(namespace)
             self._children += 1
         self.named[name] = namespace
-        namespace.adapter.init()
+        if self._started:
+            namespace.adapter.init()
         if name != "/":
             raise_namespace_event(self.main, "new_namespace", namespace)
         return namespace
@@ -201,12 +197,18 @@ class Namespaces:
             return None
         return self._make_child(name, parent)
 
+    def start(self, _runtime: RuntimeLike) -> None:
+        """Let the adapters begin: the server runs.  Those of later namespaces begin at once."""
+        self._started = True
+        for namespace in list(self.named.values()):
+            namespace.adapter.init()
+
     def shrink(self) -> None:
         """Have the adapters keep less."""
         for namespace in self.named.values():
             namespace.adapter.shrink()
 
-    def close(self) -> None:
+    def stop(self, _deadline: float) -> None:
         """End every adapter."""
         for namespace in self.named.values():
             try:

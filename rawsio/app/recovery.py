@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .interfaces import NamespaceLike, Prepared
+    from .interfaces import NamespaceLike, Prepared, RuntimeLike
 
-__all__ = ["Recovery", "RecoveringAdapter", "Session"]
+__all__ = ["ConnectionStateRecovery", "Recovery", "RecoveringAdapter", "Session"]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST_OFFSET = 32
@@ -108,15 +108,47 @@ def _size(session: Session) -> int:
     return 1024 + sum(len(room) + 128 for room in session.rooms)
 
 
+class ConnectionStateRecovery:
+    """The extension of a server that recovers: it makes the adapters, and counts what they keep.
+
+    ``bytes`` is how much all of them keep together.
+    """
+
+    def __init__(self, options: Recovery) -> None:
+        self.options = options
+        self.bytes = 0
+        self._adapters: list[RecoveringAdapter] = []
+
+    def adapter(self, namespace: NamespaceLike) -> RecoveringAdapter:
+        """Return the adapter of a namespace."""
+        made = RecoveringAdapter(namespace, self)
+        self._adapters.append(made)
+        return made
+
+    def forget(self, adapter: RecoveringAdapter) -> None:
+        """Take note that an adapter has ended."""
+        if adapter in self._adapters:
+            self._adapters.remove(adapter)
+
+    def start(self, _runtime: RuntimeLike) -> None:
+        """Nothing begins: what is kept is looked through whenever something is added."""
+
+    def stop(self, _deadline: float) -> None:
+        """Keep nothing any more: nobody can come back."""
+        for adapter in self._adapters.copy():
+            adapter.close()
+
+
 class RecoveringAdapter(Adapter):
     """Rooms in memory, with a log of packets and the sessions that were lost."""
 
     recovers = True
 
-    def __init__(self, namespace: NamespaceLike) -> None:
+    def __init__(self, namespace: NamespaceLike, recovery: ConnectionStateRecovery) -> None:
         super().__init__(namespace)
         host = namespace.host
-        self._duration = host.recovery.max_disconnection_duration
+        self._recovery = recovery
+        self._duration = recovery.options.max_disconnection_duration
         self._prefix = b2a_hex(host.random_bytes(4)).decode("ascii") + "."
         self._log: deque[_Kept] = deque()
         self._first = 0
@@ -176,7 +208,7 @@ class RecoveringAdapter(Adapter):
             size = sum(map(len, prepared.messages))
             self._log.append(_Kept(prepared, targets, host.time(), size))
             self._bytes += size
-            host.recovery_bytes += size
+            self._recovery.bytes += size
             self._prune()
         return prepared
 
@@ -200,13 +232,13 @@ class RecoveringAdapter(Adapter):
     def _forget_lost(self, secret: str) -> Session | None:
         session = self._lost.pop(secret, None)
         if session is not None:
-            self.namespace.host.recovery_bytes -= _size(session)
+            self._recovery.bytes -= _size(session)
         return session
 
     def _forget_oldest(self) -> None:
         size = self._log.popleft().size
         self._bytes -= size
-        self.namespace.host.recovery_bytes -= size
+        self._recovery.bytes -= size
         self._first += 1
 
     def shrink(self) -> None:
@@ -220,6 +252,7 @@ class RecoveringAdapter(Adapter):
         """Forget everything."""
         while self._log or self._lost:
             self.shrink()
+        self._recovery.forget(self)
         super().close()
 
     def offset(self, position: int) -> str:
@@ -264,14 +297,14 @@ class RecoveringAdapter(Adapter):
         session.since = self.namespace.host.time()
         self._forget_lost(session.secret)
         self._lost[session.secret] = session
-        self.namespace.host.recovery_bytes += _size(session)
+        self._recovery.bytes += _size(session)
         self._prune()
 
     def keep_session(self, session: Session) -> None:
         """Keep a session that was restored for a client that is gone again."""
         self._stays.pop(session.sid, None)
         self._lost[session.secret] = session
-        self.namespace.host.recovery_bytes += _size(session)
+        self._recovery.bytes += _size(session)
         self._prune()
 
     def forget_session(self, socket: Any) -> None:

@@ -1,9 +1,9 @@
 """A client's sockets: connecting, the loop that drives them, and the end.
 
 A client touches :mod:`rawsio.net` here and nowhere else.  :class:`Connector` makes a connection
-whenever a session wants one, and carries what comes in to ``take(session, events)``.  It runs on a
-loop of its own (stepped, or in a thread), on asyncio's, or in a ``world``, which has a ``loop`` and
-a ``connect_tcp`` as :func:`rawsio.net.connecting.connect_tcp`.
+whenever a session of the :class:`~rawsio.client.core.ClientCore` wants one, and carries what comes
+in to it.  It runs on a loop of its own (stepped, or in a thread), on asyncio's, or in a
+:class:`~rawsio.runtime.World`.  A loop of its own is made when there is something to do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from rawsio.errors import ConnectionClosed
 from rawsio.layer import Role
 from rawsio.log import Log
-from rawsio.net.connecting import Dialer, check_ssl, default_tls
+from rawsio.net.connecting import check_ssl, default_tls
 from rawsio.net.driver import Driver
 from rawsio.net.environment import setting
 from rawsio.net.loop import Loop
@@ -21,60 +21,59 @@ from rawsio.net.tcp import TCPStream
 from rawsio.runtime import Runtime
 from rawsio.websocket.handshake import compression
 
+from .core import CLOSED
 from .stack import ClientStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
     from typing import Any
 
     from rawsio.layer import AnyLayer
-    from rawsio.limits import Limits
     from rawsio.net.thread import LoopThread
-    from rawsio.trace import Guarded
+    from rawsio.runtime import Network, World
+    from rawsio.trace import ClientTrace, Guarded
 
-    from .options import Address, ClientOptions
+    from .core import ClientCore
     from .session import ClientSession
 
-    Take = Callable[[ClientSession, list[Any]], None]
-
-__all__ = ["CLOSED", "ClientRuntime", "Loop", "Connector", "turn_until_done"]
-
+__all__ = ["ClientRuntime", "Loop", "Connector", "turn_until_done"]
 
 _GO_ON = object()
 """Stands for the work that a session has left, in front of what came later."""
-
-CLOSED = "the client is closed: make a new one"
-"""What whoever uses it still is told."""
 
 
 class ClientRuntime(Runtime):
     """The world of a client: that of a server, and who waits may turn the loop himself."""
 
-    def __init__(self, loop: Any, limits: Limits, **more: Any) -> None:
-        super().__init__(loop, limits, Log(loop.time), **more)
+    def begin(self) -> None:
+        """Run on a loop of ours, unless there is a loop."""
+        if not self.attached:
+            self.attach(Loop())
 
     def wait(self, reply: Any, timeout: float | None) -> None:
         """Block until ``reply.done()``, making turns if nobody else does; ``TimeoutError``.
 
         ``RuntimeError`` in a handler on the loop's thread, where it would wait for itself.
         """
-        loop = self.loop
-        if not isinstance(loop, Loop) or not self.on_loop():
+        if self.on_loop():
+            self.begin()
+        if isinstance(self.loop, Loop) and self.on_loop():
+            turn_until_done(self.loop, reply, timeout)
+        else:
             super().wait(reply, timeout)
-            return
-        turn_until_done(self, reply, timeout)
 
 
-def turn_until_done(host: Runtime, reply: Any, timeout: float | None) -> None:
-    """Make turns of the host's loop until a reply is over; ``TimeoutError``."""
-    end = None if timeout is None else host.time() + timeout
+def turn_until_done(loop: Loop, reply: Any, timeout: float | None) -> None:
+    """Make turns of a loop until a reply is over; ``TimeoutError``."""
+    end = None if timeout is None else loop.time() + timeout
     reply.add_done_callback(_noted)
     while not reply.done():
-        left = None if end is None else end - host.time()
+        left = None if end is None else end - loop.time()
         if left is not None and left <= 0:
             raise TimeoutError(f"no result within {timeout} s")
-        host.loop.step(left)
+        loop.step(left)
 
 
 def _noted(_reply: Any) -> None:
@@ -91,47 +90,64 @@ def _traced_by(trace: Any, log: Log) -> Guarded | None:
     return tracing.Guarded(trace if path is None else tracing.recorder_at(path), log)
 
 
+class _Carried:
+    """A connection and the session that it is for."""
+
+    __slots__ = ("session", "stack")
+
+    def __init__(self, session: ClientSession, stack: ClientStack) -> None:
+        self.session = session
+        self.stack = stack
+
+
 class Connector:
-    """The connections of one client; also the sink that its queue of events holds back."""
+    """The connections of one client: the host that runs its core on sockets."""
 
     def __init__(
         self,
+        core: ClientCore,
         host: ClientRuntime,
-        address: Address,
-        options: ClientOptions,
-        take: Take,
-        world: Any = None,
+        world: Network | World | None = None,
         *,
-        tls: Any = None,
-        trace: Any = None,
+        tls: SSLContext | None = None,
+        trace: ClientTrace | None = None,
     ) -> None:
+        self.core = core
         self.host = host
         self._trace = _traced_by(trace, host.log)
-        self.headers: tuple[tuple[str, str], ...] = ()
         self.closed = False
         self.leaving = False
-        self._address = address
+        self._address = address = core.address
         self._tls = tls
-        self._deflate = compression(options.per_message_deflate)
-        self._take = take
-        self._network = Dialer().connect if world is None else world.connect_tcp
+        self._deflate = compression(core.options.per_message_deflate)
+        self._take = core.take
         self._own_loop = world is None
         self._thread: LoopThread | None = None
         self._dialing: dict[ClientStack, Any] = {}
         self._closing = False
         self._paused = False
         self._finished: list[Callable[[], object]] = []
-        self._driver = self._new_driver()
+        self._driver: Driver | None = None
+        if world is not None:
+            host.attach(world.loop, world)
         if address.secure and tls is None:
             check_ssl()
+        core.start(self)
 
     @property
     def streams(self) -> tuple[TCPStream, ...]:
         """The connections that are open, in the same order each time."""
-        return tuple(sorted(self._driver.streams, key=lambda stream: stream.sock.fileno()))
+        driver = self._driver
+        streams = () if driver is None else driver.streams
+        return tuple(sorted(streams, key=lambda stream: stream.sock.fileno()))
 
-    def _new_driver(self) -> Driver:
-        return Driver(self.host.loop, self.host.limits, on_events=self._take)
+    @property
+    def driver(self) -> Driver:
+        """What flushes and ticks; made, and a loop with it, when something is to be done."""
+        if self._driver is None:
+            self.host.begin()
+            self._driver = Driver(self.host.loop, self.host.limits, on_events=self._take)
+        return self._driver
 
     # Connections
 
@@ -140,23 +156,23 @@ class Connector:
         if session.over:
             self._cancel_dialing(session)
             if not session.stacks and session.reading:
-                self._driver.forget(session)
+                self.driver.forget(session)
                 return
-        self._driver.touch(session)
-        self._driver.watch(session)
+        driver = self.driver
+        driver.touch(session)
+        driver.watch(session)
 
-    def new_stack(self, session: ClientSession) -> ClientStack:
+    def dial(self, session: ClientSession) -> ClientStack:
         """Return a stack whose connection is on its way."""
         stack = ClientStack(
             self._address.authority,
-            self.headers,
+            self.core.headers,
             self.host.limits,
             deflate=self._deflate,
             random_bytes=self.host.random_bytes,
             trace=None if self._trace is None else self._trace.connection(Role.CLIENT),
         )
-        dialing = self._network(
-            self.host.loop,
+        dialing = self.host.connect_tcp(
             self._address.host,
             self._address.port,
             partial(self._connected, session, stack),
@@ -187,8 +203,8 @@ class Connector:
             self._take(session, session.lost(stack, f"TLS cannot begin: {error}"))
             self._check_finished()
             return
-        stream = TCPStream(self._driver, sock, layer, self._received, self._lost)
-        stream.tag = (session, stack)
+        route = _Carried(session, stack)
+        stream = TCPStream(self.driver, sock, layer, self._received, self._lost, route)
         stack.stream = stream
         if self._paused:
             stream.pause()
@@ -207,26 +223,26 @@ class Connector:
         self._take(session, session.lost(stack, text))
         self._check_finished()
 
-    def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        session, stack = stream.tag
+    def _received(self, carried: _Carried, events: list[Any]) -> None:
+        session = carried.session
         if events[0] is _GO_ON:
             self._take(session, session.tick(self.host.time()))
             events = events[1:]
         if session.reading and events:
-            self._take(session, session.receive(stack, events))
+            self._take(session, session.receive(carried.stack, events))
             events = []
         if not session.reading:
-            stack.put_back([_GO_ON, *events])
+            carried.stack.put_back([_GO_ON, *events])
 
-    def _lost(self, stream: TCPStream, reason: str) -> None:
-        session, stack = stream.tag
-        self._take(session, session.lost(stack, reason))
+    def _lost(self, carried: _Carried, reason: str) -> None:
+        session = carried.session
+        self._take(session, session.lost(carried.stack, reason))
         self._check_finished()
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
         """Stop reading while ``paused``; the server is held back by TCP."""
         self._paused = paused
-        for stream in self._driver.streams:
+        for stream in self.streams:
             (stream.pause if paused else stream.resume)()
 
     # Running
@@ -234,6 +250,8 @@ class Connector:
     @property
     def loop(self) -> Loop:
         """Our own loop; raises ``RuntimeError`` where the client runs on somebody else's."""
+        if self._own_loop and not self.closed:
+            self.host.begin()
         loop = self.host.loop
         if self._own_loop and isinstance(loop, Loop):
             self.check_open()
@@ -245,23 +263,24 @@ class Connector:
         if self.closed:
             raise ConnectionClosed(CLOSED)
 
-    def start(self, goodbye: Callable[[], None]) -> None:
-        """Run the loop in a thread; ``goodbye()`` is said when a handler ends it (SystemExit)."""
+    def start(self) -> None:
+        """Run the loop in a thread, until the end."""
         if self._thread is not None:
             return
         from rawsio.net.thread import LoopThread
 
         loop = self.loop
-        loop.check_process(self._driver.streams)
-        end = partial(loop.call_soon, self._begin_end, goodbye, 1.0)
+        loop.check_process(self.streams)
+        end = partial(loop.call_soon, self._begin_end, 1.0)
         self._thread = LoopThread(loop, self._end, end).start()
 
     def step(self, timeout: float | None) -> None:
         """Make one turn; the last one of a closed client frees the loop."""
         if self.closed:
             return
+        self.host.begin()
         if self._own_loop and self.host.loop.copied:
-            self.host.loop.check_process(self._driver.streams)
+            self.host.loop.check_process(self.streams)
         self.host.loop.step(timeout)
         if self._closing and self._done:
             self._end()
@@ -270,26 +289,23 @@ class Connector:
         """Go on with the asyncio loop that runs here; before anything was connected."""
         from rawsio.net.aio import AsyncioLoop
 
-        before = self.host.loop
-        self.host.use(AsyncioLoop())
-        if isinstance(before, Loop) and self._own_loop:
-            before.close()
+        self.host.attach(AsyncioLoop())
         self._own_loop = False
-        self._driver = self._new_driver()
+        self._driver = None
 
     # The end
 
     @property
     def _done(self) -> bool:
-        return not self._driver.streams and not self._dialing
+        return not self.streams and not self._dialing
 
-    def close(self, goodbye: Callable[[], None], timeout: float) -> None:
+    def close(self, timeout: float) -> None:
         """Say goodbye, and end: see :meth:`rawsio.client.Client.close`."""
         self.leaving = True
         if self.closed:
             return
         try:
-            self.host.call(self._begin_end, goodbye, timeout)
+            self.host.call(self._begin_end, timeout)
         except RuntimeError:
             if not self.closed:  # else somebody else's close ended it just now
                 raise
@@ -297,37 +313,35 @@ class Connector:
         if self._thread is not None and not self.host.on_loop():
             self._thread.join(timeout + 5.0)
 
-    async def close_on_asyncio(self, goodbye: Callable[[], None], timeout: float) -> None:
+    async def close_on_asyncio(self, timeout: float) -> None:
         """Say goodbye, and wait for the end."""
         ended = self.host.loop.asyncio_loop.create_future()
         end = self.host.time() + timeout
         try:
-            self._begin_end(goodbye, timeout, lambda: ended.done() or ended.set_result(None))
+            self._begin_end(timeout, lambda: ended.done() or ended.set_result(None))
             await ended
             await self.host.finish_tasks(end - self.host.time())
         finally:
             self.host.cancel_tasks()
 
-    def _begin_end(
-        self, goodbye: Callable[[], None], timeout: float, ended: Callable[[], object] | None = None
-    ) -> None:
+    def _begin_end(self, timeout: float, ended: Callable[[], object] | None = None) -> None:
         if ended is not None:
             self._finished.append(ended)
         if not self._closing:
             self._closing = True
             self.host.call_later(timeout, self._abort)
             try:
-                goodbye()
+                self.core.end()
             finally:  # a handler may have raised SystemExit
-                for stream in self._driver.streams:
+                for stream in self.streams:
                     stream.resume()
-                self.host.loop.call_soon(self._check_finished)
+                self.host.call_soon(self._check_finished)
         # Not at once: what the goodbye touched may still want connections of its own.
-        self.host.loop.call_soon(self._check_finished)
+        self.host.call_soon(self._check_finished)
 
     def _abort(self) -> None:
         self._cancel_dialing(None)
-        for stream in list(self._driver.streams):
+        for stream in self.streams:
             stream.abort("the client is closed")
         self._check_finished()
 
@@ -343,7 +357,7 @@ class Connector:
 
     def _end(self) -> None:
         self.closed = True
-        for stream in self._driver.streams:  # none, but after a failure of the loop
+        for stream in self.streams:  # none, but after a failure of the loop
             stream.sock.close()
-        if self._own_loop:
+        if self._own_loop and self.host.attached:
             self.host.loop.close()

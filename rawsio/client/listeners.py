@@ -80,6 +80,7 @@ class Hearing(SocketListening):
     def __init__(self, client: Client) -> None:
         super().__init__()
         self.client = client
+        self._core = client.core
         self.active = False
         self._handlers = ClientHandlers()
         self._secret: str | None = None
@@ -97,21 +98,21 @@ class Hearing(SocketListening):
         return self._handlers
 
     def _own_host(self) -> RuntimeLike:
-        return self.client.host
+        return self._core.runtime
 
     def _check_name(self, name: str | int) -> None:
         check_client_name(name)
         if name in MANAGED or name == "connection":
             cure = '"connect" is raised here' if name == "connection" else "see socket.client.on"
             line = f"on({name!r}) hears events of the server: {cure}"
-            self.client.host.log("handler", WARNING, line)
+            self._core.runtime.log("handler", WARNING, line)
 
     def _add_handler(self, name: str | int, handler: Handler) -> None:
         # On the loop's thread, where kept events can be delivered before any that comes later.
-        self.client.host.call(self._add, name, handler)
+        self._core.runtime.call(self._add, name, handler)
 
     def _remove_handlers(self, name: str | int, fn: AnyFunction | None) -> None:
-        self.client.host.call(self._handlers.remove, name, fn)
+        self._core.runtime.call(self._handlers.remove, name, fn)
 
     def _add(self, name: str | int, handler: Handler) -> None:
         self._handlers.add(name, handler)
@@ -119,16 +120,16 @@ class Hearing(SocketListening):
         for entry in claimed[:1] if handler.once else claimed:
             self._kept.remove(entry)
             self._kept_bytes -= entry[2]
-            self.client._queue.perform(self._run_kept, *entry[:2])
+            self._core.queue.perform(self._run_kept, *entry[:2])
 
     def _run_kept(self, stay: Membership, event: Event) -> bool:
         # Listeners of all events have seen it when it came.
         middleware = () if self._hooks is None else self._hooks.middleware
-        return run_event(self.client._queue, stay, event, Hooks(middleware))
+        return run_event(self._core.queue, stay, event, Hooks(middleware))
 
     def _run_listeners(self, stay: Membership, event: Event) -> bool:
         # Middleware stands before handlers, and there are none.
-        return run_event(self.client._queue, stay, event, Hooks((), self.listeners_any))
+        return run_event(self._core.queue, stay, event, Hooks((), self.listeners_any))
 
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next event that no handler takes, ``[name, *args]``; wait for it.
@@ -138,10 +139,10 @@ class Hearing(SocketListening):
         ``ConnectionClosed`` when the socket ends.
         """
         check_seconds(timeout)
-        self.client._check_open()
-        host = self.client.host
+        self._core.check_open()
+        host = self._core.runtime
         reply = _Taking(self)
-        if host.on_loop() and hasattr(host.loop, "asyncio_loop"):
+        if host.must_await():
             if timeout is not None:
                 reply.expire_after(timeout)
             self._take(reply)
@@ -169,7 +170,7 @@ class Hearing(SocketListening):
         """Take an event: for its handlers, for who waits in ``receive``, or to be kept."""
         if self._secret is not None and event.id is None:
             self._note_offset(event.args)
-        queue = self.client._queue
+        queue = self._core.queue
         if handlers_of(stay, event.args[0]):
             queue.perform(run_event, queue, stay, event)
             return
@@ -179,7 +180,7 @@ class Hearing(SocketListening):
             self._keep(stay, event)
 
     def _keep(self, stay: Membership, event: Event) -> None:
-        host = self.client.host
+        host = self._core.runtime
         size = weight(event.args, host.limits.kept_bytes)
         dropped = 0
         while self._kept and (
@@ -203,7 +204,7 @@ class Hearing(SocketListening):
     def _put_back(self, entry: tuple[Membership, Event]) -> None:
         """Give an event to the next who waits, or keep it again, before all others."""
         if not self._give(entry):
-            size = weight(entry[1].args, self.client.host.limits.kept_bytes)
+            size = weight(entry[1].args, self._core.runtime.limits.kept_bytes)
             self._kept.appendleft((*entry, size))
             self._kept_bytes += size
 

@@ -14,11 +14,17 @@ from rawsio.socketio.packets import RESERVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.app.handlers import Handler
     from rawsio.app.listeners import Hooks
     from rawsio.stack import Prepared
+
+    class Sender(Protocol):
+        """Who sends what handlers answer."""
+
+        def transmit(self, prepared: Prepared, /) -> None:
+            """Send an encoded packet."""
 
     Table = dict[str | int, tuple[Handler, ...]]
 
@@ -74,10 +80,11 @@ class Space:
 class Membership:
     """One stay of a socket in its namespace; ``owner`` has handlers, hooks and a space."""
 
-    __slots__ = ("owner", "_state")
+    __slots__ = ("owner", "_state", "_sender")
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: Any, sender: Sender) -> None:
         self.owner = owner
+        self._sender = sender
         self._state = SocketState.OPEN
 
     @property
@@ -101,7 +108,7 @@ class Membership:
     def _acknowledge(self, prepared: Prepared) -> None:
         """Send an encoded acknowledgement, unless the stay is over."""
         if self._state is SocketState.OPEN:
-            self.owner.client._transmit(prepared)
+            self._sender.transmit(prepared)
 
 
 def as_refused(data: Any, namespace: str) -> Exception:

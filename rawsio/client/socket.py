@@ -57,7 +57,8 @@ class ClientSocket(Hearing):
 
     def __init__(self, client: Client, namespace: str, auth: Auth | None) -> None:
         super().__init__(client)
-        host = client.host
+        core = client.core
+        host = core.runtime
         self.namespace = namespace
         self.auth = auth
         self.id: str | None = None
@@ -77,8 +78,8 @@ class ClientSocket(Hearing):
         # The session in which the namespace was left: events of that stay may still come.
         self._left_in: object | None = None
         self._retries: Any = None
-        if client.options.retries:
-            self._retries = Retries(host, client.options.retries, self._try, lambda: self.connected)
+        if core.options.retries:
+            self._retries = Retries(host, core.options.retries, self._try, lambda: self.connected)
 
     @property
     def opening(self) -> Reply[ClientSocket]:
@@ -121,11 +122,11 @@ class ClientSocket(Hearing):
             self._send_again(name, args, targets)
             return
         prepared = self._prepare(Event(self.namespace, [name, *args]), targets)
-        self.client.host.call(self._deliver, prepared, targets.volatile)
+        self._core.runtime.call(self._deliver, prepared, targets.volatile)
 
     def _emit_question(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
         """Send an event that asks for an acknowledgement, with flags."""
-        host = self.client.host
+        host = self._core.runtime
         targets = self._timed(targets)
         if self._retries is not None and not targets.volatile:
             return self._send_again(name, args, targets)
@@ -135,40 +136,40 @@ class ClientSocket(Hearing):
         return reply
 
     def _timed(self, targets: Targets) -> Targets:
-        seconds = self.client.options.ack_timeout
+        seconds = self._core.options.ack_timeout
         if seconds is None or targets.timeout is not None:
             return targets
         return Targets(volatile=targets.volatile, compress=targets.compress, timeout=seconds)
 
     def _send_again(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
         """Send an event until it is acknowledged, in its turn."""
-        client, retries = self.client, self._retries
+        core, retries = self._core, self._retries
         targets = self._timed(targets)
         self._prepare(Event(self.namespace, [name, *args], 0), targets)
-        most = client.host.limits.kept_emits
+        most = core.runtime.limits.kept_emits
         if len(retries) >= most:
             raise ConnectionClosed(f"{most} events wait to be acknowledged already")
-        reply = Promise(client.host)
-        client.host.call(retries.add, Attempt(name, tuple(snapshot(args)), targets, reply))
+        reply = Promise(core.runtime)
+        core.runtime.call(retries.add, Attempt(name, tuple(snapshot(args)), targets, reply))
         return reply
 
     def _try(self, attempt: Attempt, reply: Promise) -> None:
         number = next(self._ids)
         event = Event(self.namespace, [attempt.name, *attempt.args], number)
         try:
-            prepared = self.client.host.prepare(event, compress=attempt.targets.compress)
-            self.client._check_size(prepared)
+            prepared = self._core.runtime.prepare(event, compress=attempt.targets.compress)
+            self._core.check_size(prepared)
         except LocalProtocolError as error:  # a new connection may allow less
             reply.fail(error)
             return
         self._ask(prepared, reply, attempt.targets)
 
     def _prepare(self, event: Event, targets: Targets) -> Prepared:
-        client = self.client
-        client._check_open()
-        prepared = client.host.prepare(event, compress=targets.compress)
-        client._check_size(prepared)
-        limits = client.host.limits
+        core = self._core
+        core.check_open()
+        prepared = core.runtime.prepare(event, compress=targets.compress)
+        core.check_size(prepared)
+        limits = core.runtime.limits
         if not (self.connected or targets.volatile):
             if len(self._unsent) >= limits.kept_emits:
                 number = f"{limits.kept_emits} events"
@@ -179,13 +180,13 @@ class ClientSocket(Hearing):
         return prepared
 
     def _too_late(self, why: str) -> ConnectionClosed:
-        closed = self.client.state.value == "closed"
+        closed = self._core.state.value == "closed"
         cure = "make a new one" if closed else "call connect() first"
         return ConnectionClosed(f"an event in {self.namespace!r} cannot be sent: {why}; {cure}")
 
     def _deliver(self, prepared: Prepared, volatile: bool) -> None:  # noqa: FBT001 - by position
         if self._stay is not None:
-            if not volatile or self.client._writable:
+            if not volatile or self._core.writable:
                 self._transmit(prepared)
         elif self._end is not None:  # since it was emitted, in another thread
             self._log_unsent(1, self._end)
@@ -194,7 +195,7 @@ class ClientSocket(Hearing):
             self._unsent_bytes += prepared.size
 
     def _log_unsent(self, number: int, why: str) -> None:
-        self.client.host.log(
+        self._core.runtime.log(
             "socketio", WARNING, f"events in {self.namespace!r} that were not sent: {number}; {why}"
         )
 
@@ -204,8 +205,8 @@ class ClientSocket(Hearing):
                 listener(*prepared.event.args)  # type: ignore[union-attr]
             except Exception as error:  # noqa: BLE001 - the user's mistake must not stop the rest
                 where = f"a listener of outgoing events in {self.namespace!r} failed"
-                self.client.host.log("handler", ERROR, where, error)
-        self.client._transmit(prepared)
+                self._core.runtime.log("handler", ERROR, where, error)
+        self._core.transmit(prepared)
 
     def _ask(self, prepared: Prepared, reply: Promise, targets: Targets) -> None:
         if reply.done():
@@ -213,12 +214,12 @@ class ClientSocket(Hearing):
         if self._end is not None:
             reply.fail(self._too_late(self._end))
             return
-        limits, number = self.client.host.limits, prepared.event.id  # type: ignore[union-attr]
+        limits, number = self._core.runtime.limits, prepared.event.id  # type: ignore[union-attr]
         if len(self._pending) >= limits.pending_acks:
             reply.fail(LocalProtocolError(f"{limits.pending_acks} acknowledgements are awaited"))
             return
         self._pending[number] = reply  # type: ignore[index]
-        reply.add_done_callback(lambda _: self.client.host.call(self._forget, number))
+        reply.add_done_callback(lambda _: self._core.runtime.call(self._forget, number))
         if targets.timeout is not None:
             reply.expire_after(targets.timeout)
         self._deliver(prepared, targets.volatile)
@@ -252,30 +253,30 @@ class ClientSocket(Hearing):
 
     def connect(self) -> ClientSocket:
         """Join the namespace, and stay in it; nothing happens if it is being done already."""
-        self.client._check_open()
+        self._core.check_open()
         self._end = None
-        self.client.host.call(self._activate)
+        self._core.runtime.call(self._activate)
         return self
 
     def _activate(self) -> None:
         if not self.active:
             self.active = True
             if self._opening.done():
-                self._opening = Promise(self.client.host)
-            self.client._activate(self)
+                self._opening = Promise(self._core.runtime)
+            self._core.activate(self)
 
     def disconnect(self) -> None:
         """Leave the namespace; the last one that leaves ends the connection."""
         if not self.client.closed:
-            self.client.host.call(self._leave)
+            self._core.runtime.call(self._leave)
 
     def _leave(self) -> None:
         """Do what ``disconnect`` asks for; on the loop's thread."""
         if not self.active:
             return
         self.active = False
-        self._left_in = self.client._session
-        self.client._leave(self)
+        self._left_in = self._core.session
+        self._core.leave(self)
         self._ended("io client disconnect", dismissed=True)
         self._opening.fail(ConnectionClosed("the socket was disconnected"))
         self._conclude("the socket was disconnected")
@@ -288,7 +289,7 @@ class ClientSocket(Hearing):
         if self._secret is not None:
             known = {"offset": self._offset} if self._offset is not None else {}
             auth = {"pid": self._secret, **known, **(auth or {})}
-        self.client._send(Connect(self.namespace, auth))
+        self._core.send(Connect(self.namespace, auth))
 
     def _take_packet(self, packet: Any) -> None:
         """Take a packet of the namespace."""
@@ -296,7 +297,7 @@ class ClientSocket(Hearing):
         if kind is Event:
             if self._stay is not None:
                 self._hear(self._stay, packet)
-            elif self._left_in is None or self._left_in is not self.client._session:
+            elif self._left_in is None or self._left_in is not self._core.session:
                 self._keep_early(packet)
         elif kind is Ack:
             reply = self._pending.pop(packet.id, None)
@@ -306,16 +307,16 @@ class ClientSocket(Hearing):
             self._joined(packet.data or {})
         elif kind is ConnectError:
             self._fail_for_good(as_refused(packet.data, self.namespace))
-            self.client._left(self)
+            self._core.left(self)
         elif kind is Disconnect:
             self.active = False
             self._ended("io server disconnect", dismissed=True)
             self._conclude("the server has disconnected the socket")
-            self.client._left(self)
+            self._core.left(self)
 
     def _keep_early(self, packet: Event) -> None:
         """Keep an event that comes before the answer to our CONNECT; what is too much goes."""
-        limits = self.client.host.limits
+        limits = self._core.runtime.limits
         size = weight(packet.args, limits.kept_bytes)
         fits = self._early_bytes + size <= limits.kept_bytes
         if fits and len(self._early) < limits.kept_events:
@@ -331,7 +332,7 @@ class ClientSocket(Hearing):
         sid, secret = data.get("sid"), data.get("pid")
         if not isinstance(sid, str):
             self._fail_for_good(ConnectionClosed(_OLD))
-            self.client._left(self)
+            self._core.left(self)
             return
         self.id = sid
         self.recovered = secret is not None and secret == self._secret
@@ -340,7 +341,7 @@ class ClientSocket(Hearing):
         self._marked = isinstance(offset, str)
         if self._marked:
             self._offset = offset
-        stay = self._stay = Membership(self)
+        stay = self._stay = Membership(self, self._core)
         self.trouble = None
         self._left_in = None
         for event in self._take_early():
@@ -351,29 +352,29 @@ class ClientSocket(Hearing):
         if self._retries is not None:
             self._retries.proceed()
         self._opening.resolve(self)
-        self.client._queue.perform(announce, self.client._queue, stay, "connect")
+        self._core.queue.perform(announce, self._core.queue, stay, "connect")
 
     def _send_kept(self, prepared: Prepared) -> None:
         try:
-            self.client._check_size(prepared)
+            self._core.check_size(prepared)
             self._transmit(prepared)
         except LocalProtocolError as error:
             event: Any = prepared.event
-            self.client.host.log("socketio", WARNING, f"a kept event is not sent: {error}")
+            self._core.runtime.log("socketio", WARNING, f"a kept event is not sent: {error}")
             if event.id in self._pending:
                 self._pending[event.id].fail(error)
 
     def _failed(self, error: Exception) -> None:
         """Take note that the namespace could not be joined, or the server not be reached."""
-        queue = self.client._queue
+        queue = self._core.queue
         self.trouble = error
         self._take_early()
         heard = self._handlers.library.get("connect_error") or self._opening.awaited
         if isinstance(error, Refused) and not heard:
-            message = f"{self.client.address.origin}: {error} (nobody listens to connect_error)"
-            self.client.host.log("socketio", WARNING, message)
-        queue.perform(announce, queue, Membership(self), "connect_error", error)
-        if not (self.active and self.client.options.retry):
+            message = f"{self._core.address.origin}: {error} (nobody listens to connect_error)"
+            self._core.runtime.log("socketio", WARNING, message)
+        queue.perform(announce, queue, Membership(self, self._core), "connect_error", error)
+        if not (self.active and self._core.options.retry):
             self._opening.fail(error)
         self._dismiss_takers(str(error))
 
@@ -385,8 +386,10 @@ class ClientSocket(Hearing):
             if stay is not None:
                 self.id = None
                 stay._state = SocketState.DISMISSED if dismissed else SocketState.ENDED
-                queue = self.client._queue
-                queue.perform(announce, queue, Membership(self), "disconnect", reason, text)
+                queue = self._core.queue
+                queue.perform(
+                    announce, queue, Membership(self, self._core), "disconnect", reason, text
+                )
         finally:  # a handler may have raised SystemExit
             self._lose_pending(reason)
 

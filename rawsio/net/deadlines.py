@@ -69,7 +69,7 @@ class Deadlines:
     """
 
     __slots__ = (
-        *("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "_log"),
+        *("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "log"),
         "_turn_time",
     )
 
@@ -88,11 +88,16 @@ class Deadlines:
         self._sequence = 0
         self._handle: Cancellable | None = None
         self._next: float | None = None
-        self._log = log.Log(loop.time) if write is None else write
+        self.log = log.Log(loop.time) if write is None else write
         self._turn_time = turn_time
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def targets(self) -> list[Any]:
+        """Those that are watched."""
+        return list(self._entries)
 
     def watch(self, target: Any) -> None:
         """See to it that ``target`` is ticked at its deadline; call it when that may have moved."""
@@ -187,7 +192,7 @@ class Deadlines:
                 report(target, events)
             deadline = target.deadline
         except Exception as error:  # noqa: BLE001 - one target must not stop the others' clocks
-            self._log("net", log.ERROR, "a tick raised an exception", error)
+            self.log("net", log.ERROR, "a tick raised an exception", error)
             self.forget(target)
             return
         except BaseException:

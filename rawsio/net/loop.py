@@ -110,7 +110,7 @@ class Loop:
     """
 
     __slots__ = (
-        *("time", "owner", "copied", "_selector", "_ready", "_timers", "_wakeup", "_log"),
+        *("time", "owner", "copied", "_selector", "_ready", "_timers", "_wakeup", "log"),
         *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
     )
 
@@ -127,7 +127,7 @@ class Loop:
         self._running = False
         self._stopping = False
         self._closed = False
-        self._log = log.Log(clock)
+        self.log = log.Log(clock)
         self._wakeup = WakeUp()
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
         if selector is None:
@@ -344,12 +344,12 @@ class Loop:
         except BaseException as error:
             if leaves_the_loop(error):
                 raise
-            self._log("net", log.ERROR, "a callback of the loop raised an exception", error)
+            self.log("net", log.ERROR, "a callback of the loop raised an exception", error)
 
     def _io_failed(self, key: SelectorKey, error: BaseException) -> None:
         if leaves_the_loop(error):
             raise error
-        self._log("net", log.ERROR, f"a callback for descriptor {key.fd} raised", error)
+        self.log("net", log.ERROR, f"a callback for descriptor {key.fd} raised", error)
         if not _is_open(key.fd):
             self._forget(key.fd)
 
@@ -360,7 +360,7 @@ class Loop:
             raise error
         for fd in closed:
             self._forget(fd)
-        self._log("net", log.ERROR, f"descriptors were closed while registered: {closed}")
+        self.log("net", log.ERROR, f"descriptors were closed while registered: {closed}")
         return []
 
     def _forget(self, fd: int) -> None:
@@ -407,6 +407,11 @@ class Loop:
         >>> loop.close()
         """
         return self._timers.times()
+
+    @property
+    def turning(self) -> bool:
+        """Whether a turn is being made: what runs now was called by the loop."""
+        return self._turning
 
     def owned(self) -> bool:
         """Return whether the calling thread is the owner.

@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 *Reading.*  Each readable event costs one ``recv`` (level-triggered: what is left makes the next
-event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(stream,
+event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(tag,
 events)`` with what both gave.  The connection is then *touched*, and flushed at the end of the
 turn together with all others (:mod:`rawsio.net.driver`).
 
@@ -33,7 +33,7 @@ The detour exists because a close with unread input makes TCP reset the connecti
 may then never see our last words.
 
 An error of the socket is an end like any other: ``receive_eof``, what the layer still works off
-(the state is LOST meanwhile), then ``on_closed(stream, reason)``, which is the last call of every
+(the state is LOST meanwhile), then ``on_closed(tag, reason)``, which is the last call of every
 stream, exactly once.  An exception out of the layer or
 out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
 
@@ -101,10 +101,11 @@ _OPENED, _LOST, _CLOSED = State.OPEN, State.LOST, State.CLOSED
 class TCPStream:
     """A connected stream socket and the layer that it drives; see the module's essay.
 
-    ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(stream, events)`` gets
-    what the layer makes of the input and of time.  ``on_closed(stream, reason)`` comes once, at
-    the end; ``on_high(stream)`` when the unsent bytes reach ``limits.high_water`` and
-    ``on_drain(stream)`` when they are back at ``limits.low_water``.  ``tag`` is for the owner.
+    ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(tag, events)`` gets
+    what the layer makes of the input and of time.  ``on_closed(tag, reason)`` comes once, at
+    the end; ``on_high(tag)`` when the unsent bytes reach ``limits.high_water`` and
+    ``on_drain(tag)`` when they are back at ``limits.low_water``.  ``tag`` is what the owner knows
+    the connection by; without one it is the stream itself.
     """
 
     __slots__ = (
@@ -119,17 +120,18 @@ class TCPStream:
         driver: Driver,
         sock: socket.socket,
         layer: AnyLayer,
-        on_events: Callable[[TCPStream, list[Any]], object],
-        on_closed: Callable[[TCPStream, str], object] | None = None,
+        on_events: Callable[[Any, list[Any]], object],
+        on_closed: Callable[[Any, str], object] | None = None,
+        tag: object = None,
     ) -> None:
         self.driver = driver
         self.sock = sock
         self.layer = layer
         self.on_events = on_events
         self.on_closed = on_closed
-        self.on_high: Callable[[TCPStream], object] | None = None
-        self.on_drain: Callable[[TCPStream], object] | None = None
-        self.tag: Any = None
+        self.on_high: Callable[[Any], object] | None = None
+        self.on_drain: Callable[[Any], object] | None = None
+        self.tag = tag
         self.state = State.OPEN
         self._fd = sock.fileno()
         self._hold = 0
@@ -232,7 +234,7 @@ class TCPStream:
             if early:
                 events = early + events
             if events:
-                self.on_events(self, events)
+                self.on_events(self if self.tag is None else self.tag, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
@@ -385,7 +387,7 @@ class TCPStream:
         try:
             events = feed(*arguments)
             if events:
-                self.on_events(self, events)
+                self.on_events(self if self.tag is None else self.tag, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
 
@@ -525,7 +527,7 @@ class TCPStream:
         self._set_hold(_WRITES, on=high)
         callback = self.on_high if high else self.on_drain
         if callback is not None:
-            callback(self)
+            callback(self if self.tag is None else self.tag)
 
     # The end
 
@@ -566,6 +568,6 @@ class TCPStream:
         driver.streams.discard(self)
         if self.on_closed is not None:
             try:
-                self.on_closed(self, reason)
+                self.on_closed(self if self.tag is None else self.tag, reason)
             except Exception as error:  # noqa: BLE001 - the owner's mistake, and nobody else's
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)

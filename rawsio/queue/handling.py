@@ -113,7 +113,7 @@ class Handling:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._jobs.keeper.host.loop.call_soon(self._pump)
+            self._jobs.keeper.host.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._scheduled = False

@@ -106,7 +106,7 @@ class Keeper:
         """Something is to be done: at the end of this turn."""
         if not self._armed and not self._over:
             self._armed = True
-            self.host.loop.call_soon(self._flush)
+            self.host.call_soon(self._flush)
 
     def write(self, write: Write) -> None:
         """Write rows with the next transaction."""
@@ -150,7 +150,7 @@ class Keeper:
             self._done(asked, operations, result, error)
 
         if self.worker is not None:
-            self.worker.submit(work, done, self.host.loop.call_soon_threadsafe)
+            self.worker.submit(work, done, self.host.call_soon_threadsafe)
             return
         try:
             result = work()
@@ -242,5 +242,5 @@ class Keeper:
             self.store.close()
             done()
             return
-        self.worker.submit(self.store.close, lambda *_: done(), self.host.loop.call_soon_threadsafe)
+        self.worker.submit(self.store.close, lambda *_: done(), self.host.call_soon_threadsafe)
         self.worker.let_end()

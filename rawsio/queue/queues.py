@@ -7,6 +7,8 @@ delivered any more, handlers get time to finish, and what is left is given back.
 
 from __future__ import annotations
 
+from rawsio.app.reply import Promise
+
 from .jobs import Jobs
 from .keeper import Keeper
 from .memory import MemoryStore
@@ -33,7 +35,7 @@ class Queues:
         self._keepers: dict[str | None, Keeper] = {}
         self._jobs: dict[str, Jobs] = {}
         self._spaces: dict[str, QueueNamespace] = {}
-        self._ended: Callable[[], None] | None = None
+        self._ended: Promise[None] | None = None
         self._timer: Any = None
 
     def make(
@@ -88,18 +90,23 @@ class Queues:
 
     # The end
 
-    def stop(self, timeout: float, ended: Callable[[], None]) -> None:
+    def start(self, _runtime: Runtime) -> None:
+        """Nothing begins: queues are at work as soon as they are made, and the loop runs."""
+
+    def stop(self, deadline: float) -> Promise[None]:
         """Deliver nothing any more, wait for handlers, give back the rest, close the files.
 
-        ``ended()`` is called when all of that is done; handlers get ``timeout`` seconds.
+        Handlers have until the deadline; what is returned is over when all of that is done.
         """
         if self._ended is not None:
-            return
-        self._ended = ended
+            return self._ended
+        ended = self._ended = Promise(self._host)
         for jobs in self._jobs.values():
             jobs.pause(self._check)
-        self._timer = self._host.call_later(timeout, self._give_up)
+        seconds = max(0.0, deadline - self._host.time())
+        self._timer = self._host.call_later(seconds, self._give_up)
         self._check()
+        return ended
 
     def _check(self) -> None:
         if not any(jobs.busy for jobs in self._jobs.values()):
@@ -117,7 +124,7 @@ class Queues:
         def closed() -> None:
             left[0] -= 1
             if not left[0] and self._ended is not None:
-                self._ended()
+                self._ended.resolve(None)
 
         for keeper in self._keepers.values():
             keeper.drain(lambda keeper=keeper: keeper.close(closed))  # type: ignore[misc]
@@ -128,9 +135,8 @@ class Queues:
         """Close the files without waiting: the loop is about to end, or has."""
         for keeper in self._keepers.values():
             keeper.close(_nothing)
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended()
+        if self._ended is not None:
+            self._ended.resolve(None)
 
 
 _PATIENCE = 5.0

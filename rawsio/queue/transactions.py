@@ -105,7 +105,7 @@ class Transaction:
         finally:
             self._turn.give_back()
         if counts is not None:
-            self._host.loop.call_soon_threadsafe(self._tell, counts)
+            self._host.call_soon_threadsafe(self._tell, counts)
 
     # In a coroutine
 
@@ -131,7 +131,7 @@ class Transaction:
         """Call a function on the writer's thread; the reply is what it returns."""
         reply = Promise(self._host)
         finished = partial(_finish, reply)
-        self._turn.do(partial(fn, *args), finished, self._host.loop.call_soon_threadsafe)
+        self._turn.do(partial(fn, *args), finished, self._host.call_soon_threadsafe)
         return reply
 
     # While the turn is ours

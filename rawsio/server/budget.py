@@ -36,12 +36,18 @@ from rawsio.net.write_buffer import Pool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.net.driver import Driver
     from rawsio.runtime import Runtime
 
     Target = Any
+
+    class Kept(Protocol):
+        """What is kept for those who may come back."""
+
+        bytes: int
+
 
 __all__ = ["Budget"]
 
@@ -93,11 +99,18 @@ class _Queue:
         return self.own + pooled
 
 
+class _Nothing:
+    """What is kept where nobody can come back."""
+
+    bytes = 0
+
+
 class Budget:
     """Adds up and sheds; see the module.
 
     ``sessions()`` gives those that are open, ``shrink()`` makes recovery forget the older half of
-    what it keeps.  :meth:`watch` gives it the driver, which then calls it.
+    what it keeps, and ``kept.bytes`` is how much that is.  :meth:`watch` gives it the driver, which
+    then calls it.
     """
 
     def __init__(
@@ -105,12 +118,15 @@ class Budget:
         host: Runtime,
         sessions: Callable[[], Iterable[Session]],
         shrink: Callable[[], None],
+        kept: Kept | None = None,
     ) -> None:
         self._host = host
         self._sessions = sessions
         self._shrink = shrink
+        self._kept: Kept = _Nothing() if kept is None else kept
         self._most = host.limits.memory
-        self._driver: Driver
+        self._streams: set[Any] = set()
+        self._pool = Pool()
         self._busy: dict[Target, Any] = {}
         self._held: dict[Target, int] = {}
         self._sum = 0
@@ -120,7 +136,7 @@ class Budget:
 
     def watch(self, driver: Driver) -> None:
         """Look after the connections of this driver."""
-        self._driver = driver
+        self._streams, self._pool = driver.streams, driver.pool
         driver.meter = self
 
     # What the driver says
@@ -131,8 +147,8 @@ class Budget:
         if self._timer is None and targets:
             self._timer = self._host.call_later(_PAUSE, self._time_is_up)
         # What `total` is, written out: what many wait for, and recovery, are known in every turn.
-        known = self._sum + self._driver.pool.size + self._unpolled.size
-        if known + self._host.recovery_bytes > self._most:
+        known = self._sum + self._pool.size + self._unpolled.size
+        if known + self._kept.bytes > self._most:
             self.measure()
 
     def forget(self, target: Target) -> None:
@@ -159,8 +175,8 @@ class Budget:
     @property
     def total(self) -> int:
         """Bytes that are held, as far as they were measured."""
-        pooled = self._driver.pool.size + self._unpolled.size
-        return self._sum + pooled + self._host.recovery_bytes
+        pooled = self._pool.size + self._unpolled.size
+        return self._sum + pooled + self._kept.bytes
 
     def measure(self) -> None:
         """Measure those who did something, and shed if all is too much."""
@@ -175,7 +191,7 @@ class Budget:
             if target.stage is not Transport.NONE and target.link is None:
                 self._note(target, self._of_session(target))
             return
-        if target not in self._driver.streams:  # touched after its end
+        if target not in self._streams:  # touched after its end
             return
         held = target.own + target.layer.held
         session = target.tag.session
@@ -218,25 +234,25 @@ class Budget:
     def _shed(self) -> None:
         low, before = self._most - self._most // 8, self.total
         # What only makes compression better goes first.
-        for stream in [stream for stream in self._held if stream in self._driver.streams]:
+        for stream in [stream for stream in self._held if stream in self._streams]:
             stream.tag.relax()
             self._measure(stream)
         for weight, target in self._ranked():
-            while self._host.recovery_bytes > weight and self.total > low:
-                kept = self._host.recovery_bytes
+            while self._kept.bytes > weight and self.total > low:
+                kept = self._kept.bytes
                 self._shrink()
-                if self._host.recovery_bytes >= kept:
+                if self._kept.bytes >= kept:
                     break
             if self.total <= low:
                 break
             self._cut(target, weight, before)
-        if self.total > low and self._host.recovery_bytes:
+        if self.total > low and self._kept.bytes:
             self._shrink()
 
     def _ranked(self) -> Iterator[tuple[int, Target]]:
         """Give the streams and sessions, and what each holds; the worst first."""
         weights = dict(self._held)
-        for stream in self._driver.streams:
+        for stream in self._streams:
             shared = stream.buffered_amount - stream.own
             if shared:
                 weights[stream] = weights.get(stream, 0) + shared
@@ -264,7 +280,7 @@ class Budget:
     def stats(self) -> dict[str, int]:
         """Return how many bytes are held, for what, and how many may be."""
         parts = dict.fromkeys(_PARTS, 0)
-        for stream in self._driver.streams:
+        for stream in self._streams:
             parts["unsent"] += stream.own
             parts["incoming"] += stream.layer.held
         for session in self._sessions():
@@ -276,6 +292,6 @@ class Budget:
                 parts["connect_data"] += session.user.connect_data
                 parts["queued"] += session.user.queued_bytes
         parts["unpolled"] = sum(queue.own for queue in self._queues.values()) + self._unpolled.size
-        parts["unsent"] += self._driver.pool.size
-        parts["recovery"] = self._host.recovery_bytes
+        parts["unsent"] += self._pool.size
+        parts["recovery"] = self._kept.bytes
         return {"total": sum(parts.values()), "most": self._most, **parts}

@@ -1,30 +1,24 @@
-"""How a server is put together from its options.
+"""The options of a server: which there are, how they are checked, and what is made of them.
 
-The one idea: options are looked at here, once, and become plain parts; nothing that runs later
-reads an option.  An option that nobody knows is refused with the names that are known.
-
-What is left out: sockets and the loop, which :mod:`rawsio.server.server`
-chooses.
+Options are looked at here, once, and become a :class:`Config`, of which
+:class:`~rawsio.server.core.ServerCore` is made.  An option that nobody knows is refused with the
+names that are known.
 """
 
 from __future__ import annotations
 
 from rawsio.app.lifecycle_events import raise_namespace_event
-from rawsio.app.namespaces import Namespaces
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.origins import OriginPolicy
-from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import meant
+from rawsio.extension import check_extensions
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT, Limits
-from rawsio.log import Log
 from rawsio.runtime import Runtime
 from rawsio.stack import prepare, preparer
 from rawsio.websocket.handshake import compression
 
 from .http_apps import File
-from .router import Router
-from .session_port import BackPressure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +28,9 @@ if TYPE_CHECKING:
 
     from rawsio.app.adapter import Adapter
     from rawsio.app.namespace import Namespace
-    from rawsio.app.recovery import Recovery
+    from rawsio.app.recovery import ConnectionStateRecovery, Recovery
     from rawsio.engineio.server.options import EngineKeywords
-    from rawsio.engineio.server.session import Session
+    from rawsio.extension import Extension
     from rawsio.http.messages import Request, Response
     from rawsio.socketio.connection import Parser
     from rawsio.trace import Trace
@@ -57,7 +51,18 @@ if TYPE_CHECKING:
         serve_client: bool
 
 
-__all__ = ["ServerOptions", "ServerHooks", "Parts", "build", "check_named", "client_files"]
+__all__ = [
+    "Config",
+    "ServerHooks",
+    "ServerOptions",
+    "answering_of",
+    "check_named",
+    "client_files",
+    "configure",
+    "files_of",
+    "make_runtime",
+    "tell_of_errors",
+]
 
 
 @record
@@ -78,18 +83,6 @@ class ServerOptions:
     ``"disconnect"``; see :mod:`rawsio.server.session_port`."""
     serve_client: bool = True
     """Serve our browser client at ``<path>/socket.io.js``, ``.min.js`` and ``.esm.min.js``."""
-
-
-@record
-class Parts:
-    """What a server is made of."""
-
-    limits: Limits
-    host: Runtime
-    registry: SessionRegistry
-    gateway: Router
-    namespaces: Namespaces
-    pressure: BackPressure
 
 
 _NEEDED = {
@@ -119,6 +112,7 @@ class ServerHooks:
     adapter: Callable[[Any], Adapter] | None = None
     parser: Parser | None = None
     trace: Trace | None = None
+    extensions: tuple[Extension, ...] = ()
 
     def check(self) -> None:
         """Raise ``TypeError`` for what cannot do what it is there for."""
@@ -130,6 +124,19 @@ class ServerHooks:
                 fits = False
             if value is not None and not fits:
                 raise TypeError(f"{plug}: {_WORDS[plug]} is expected, not {value!r}")
+        check_extensions(self.extensions)
+
+
+@record
+class Config:
+    """What a server is made of: the options that were given, checked, and made to agree."""
+
+    limits: Limits
+    own: ServerOptions
+    engine: EngineOptions
+    hooks: ServerHooks
+    deflate: DeflateOptions | None
+    recovery: ConnectionStateRecovery | None
 
 
 def check_named(misplaced: tuple[object, ...]) -> None:
@@ -141,45 +148,43 @@ def check_named(misplaced: tuple[object, ...]) -> None:
         )
 
 
-def build(
-    loop: Any,
-    touched: Callable[[Session], None],
-    gone: Callable[[Session], None],
-    on_event: Callable[[Session, Any], None],
-    plugs: ServerHooks,
-    limits: Limits | None,
-    options: Mapping[str, Any],
-) -> Parts:
-    """Make the parts of a server; ``options`` are those of both records, by name."""
+def configure(hooks: ServerHooks, limits: Limits | None, options: Mapping[str, Any]) -> Config:
+    """Return what the options make; ``options`` are those of both records, by name.
+
+    ``TypeError`` and ``ValueError`` for those that cannot be.
+    """
     own, engine = _sorted(options)
     check_fields(own)
     engine.check()
-    plugs.check()
+    hooks.check()
+    if hooks.trace is None:
+        hooks.trace = _default_trace()
     bounds = _bounds(limits, own, engine, options)
-    log = Log(loop.time)
-    host = Runtime(
-        loop,
-        bounds,
-        log,
-        executor=plugs.executor,
-        recovery=_recovery(own.connection_state_recovery),
-        encode=prepare if plugs.parser is None else preparer(plugs.parser),
+    deflate = compression(own.per_message_deflate)
+    return Config(bounds, own, engine, hooks, deflate, _recovery(own.connection_state_recovery))
+
+
+def make_runtime(config: Config) -> Runtime:
+    """Return the runtime of a server: no host has begun on it."""
+    parser = config.hooks.parser
+    return Runtime(
+        config.limits,
+        executor=config.hooks.executor,
+        recovery=None if config.recovery is None else config.recovery.options,
+        encode=prepare if parser is None else preparer(parser),
     )
-    registry = SessionRegistry(engine, bounds, touched=touched, gone=gone, log=log, guests=True)
-    gateway = Router(
-        registry,
-        on_event,
-        log,
-        _clock(host),
-        files=_client(engine) if own.serve_client else None,
-        application=_application(plugs, host, bounds),
-        deflate=compression(own.per_message_deflate),
-        drive=host.drive,
-    )
-    namespaces = Namespaces(host, plugs.adapter, cleanup_empty=own.cleanup_empty_child_namespaces)
-    engine.on_connection_error = _telling(namespaces.main, engine.on_connection_error)
-    pressure = BackPressure(host, own.backpressure)
-    return Parts(bounds, host, registry, gateway, namespaces, pressure)
+
+
+def _default_trace() -> Any:
+    """Return the recorder that ``RAWSIO_TRACE`` in the environment asks for, or ``None``."""
+    from rawsio.net.environment import setting
+
+    path = setting("RAWSIO_TRACE")
+    if path is None:
+        return None
+    from rawsio.trace import recorder_at
+
+    return recorder_at(path)
 
 
 _OPTION_OF_LIMIT = {
@@ -209,9 +214,9 @@ def _bounds(
     return bounds
 
 
-def _clock(host: Runtime) -> Callable[[], float]:
-    # Not `host.time` itself: it is another function once the host runs on another loop.
-    return lambda: host.time()  # noqa: PLW0108
+def tell_of_errors(engine: EngineOptions, main: Namespace) -> None:
+    """Have handlers of ``connection_error`` in the main namespace told, beside the hook."""
+    engine.on_connection_error = _telling(main, engine.on_connection_error)
 
 
 def _telling(main: Namespace, hook: Callable[..., object] | None) -> Callable[..., None]:
@@ -237,37 +242,43 @@ def _sorted(options: Mapping[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     )
 
 
-def _recovery(option: object) -> Recovery | None:
+def _recovery(option: object) -> ConnectionStateRecovery | None:
     if option is None or option is False:
         return None
-    from rawsio.app.recovery import Recovery
+    from rawsio.app.recovery import ConnectionStateRecovery, Recovery
 
     if option is not True and not isinstance(option, Recovery):
         raise TypeError(f"connection_state_recovery is True or a Recovery(...), not {option!r}")
     recovery = Recovery() if option is True else option
     check_fields(recovery)
-    return recovery
+    return ConnectionStateRecovery(recovery)
 
 
-def _application(plugs: ServerHooks, host: Runtime, limits: Limits) -> Answering | None:
-    if plugs.app is None:
+def answering_of(config: Config, runtime: Runtime) -> Answering | None:
+    """Return who answers what is not Socket.IO's, if an application was given."""
+    app = config.hooks.app
+    if app is None:
         return None
     from .answering import Answering
     from .app_kinds import as_application, name_of
 
     return Answering(
-        as_application(plugs.app, limits, threads=plugs.executor is not None),
-        name_of(plugs.app),
-        start=host.start,
-        later=lambda seconds, fn: host.call_later(seconds, fn),  # noqa: PLW0108 - as in _clock
-        clock=_clock(host),
-        limits=limits,
-        log=host.log,
+        as_application(app, config.limits, threads=config.hooks.executor is not None),
+        name_of(app),
+        start=runtime.start,
+        # Not the function itself: it is another one once a host has begun.
+        later=lambda seconds, fn: runtime.call_later(seconds, fn),  # noqa: PLW0108
+        clock=runtime.now,
+        limits=config.limits,
+        log=runtime.log,
     )
 
 
-def _client(engine: EngineOptions) -> Callable[[Request], tuple[Response, bytes] | None]:
-    """Return what serves the browser client."""
+def files_of(config: Config) -> Callable[[Request], tuple[Response, bytes] | None] | None:
+    """Return what serves the browser client, unless it is not to be served."""
+    if not config.own.serve_client:
+        return None
+    engine = config.engine
     folder = engine.path.rstrip("/") + "/"
     policy = OriginPolicy(engine.cors_policy())
     # The file is read when it is first asked for: a server that clients of other kinds use, or

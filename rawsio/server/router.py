@@ -128,6 +128,11 @@ class Router:
         self._reads_until = 0.0
         self._hooked = registry.options.hooked()
 
+    @property
+    def asking(self) -> int:
+        """How many requests wait for a hook's answer."""
+        return len(self._asking)
+
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave, or a share of it: the rest is put back."""
         rest, handlers = iter(events), self._HANDLERS

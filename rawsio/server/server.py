@@ -17,37 +17,26 @@ The server itself stands for the main namespace ``/``: ``on``, ``use``, ``emit``
 kin act there.  ``emit``, ``send``, ``close`` and the operators may be called from any thread;
 ``on``, ``use`` and ``of`` belong to set-up.
 
-The one idea: this module owns nothing that its parts do not.  It makes them, hands each what it
-needs, and is where they meet: :class:`~rawsio.server.router.Router` joins connections to
-sessions, :class:`~rawsio.app.multiplexer.Multiplexer` a session to namespaces,
-:class:`~rawsio.net.driver.Driver` turns deadlines and outboxes into system calls.
-
-What is left out: other processes.
+This is the public face of two objects: ``core`` (:class:`~rawsio.server.core.ServerCore`) is the
+server without sockets, ``net`` (:class:`~rawsio.server.server_sockets.ServerSockets`) runs it on
+sockets.  Nothing here is on the way of a packet.
 """
 
 from __future__ import annotations
 
-from rawsio.app.broadcast import Broadcast, Operators
+from rawsio.app.adapter import EVERYONE, Targets
+from rawsio.app.broadcast import Operators
 from rawsio.app.handlers import Handler, Handlers
-from rawsio.app.handshake import HandshakeRequest
 from rawsio.app.listeners import Listening
-from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.reply import check_seconds
-from rawsio.engineio.connection import EngineIOConnection, reason_of
-from rawsio.engineio.packets import Message, Opened, Upgraded
-from rawsio.errors import ConnectionClosed
-from rawsio.fused import Fused
-from rawsio.layer import Closed, Failed, Role
-from rawsio.log import DEBUG, WARNING
-from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.packets import Connect
+from rawsio.extension import check_extensions
 
-from .config import ServerHooks, build, check_named
-from .session_port import Conn
+from .config import ServerHooks, check_named, configure, make_runtime
+from .core import ServerCore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
     from os import PathLike
     from re import Pattern
@@ -58,31 +47,25 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from rawsio.app.adapter import Adapter
+    from rawsio.app.interfaces import NamespaceLike
     from rawsio.app.namespace import Namespace
     from rawsio.app.reply import Collected, Reply
     from rawsio.app.schedule import Timer
     from rawsio.app.socket import Socket
-    from rawsio.engineio.server.session import Session
+    from rawsio.extension import Extension
     from rawsio.limits import Limits
     from rawsio.queue.jobs import Jobs
     from rawsio.queue.messages import QueueKeywords
     from rawsio.queue.queues import Queues
     from rawsio.runtime import Runtime
     from rawsio.socketio.connection import Parser
-    from rawsio.trace import Guarded, Trace
+    from rawsio.trace import Trace
 
     from .config import ServerKeywords
 
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Server"]
-
-_EVERYDAY = {
-    "engineio-v4-heartbeat-timeout",
-    "engineio-v4-polling-aborted",
-    "engineio-v4-transport-error",
-}
-"""Rules that clients break who just lose their network."""
 
 
 class Server(Listening, Operators):
@@ -94,8 +77,9 @@ class Server(Listening, Operators):
     ``parser`` the form of packets (of the Socket.IO v2 clients, too, that ``allow_eio3`` lets in);
     ``trace`` is a :class:`rawsio.Recorder` of what passes, or an object that is told what passes
     through the layers (as the demo's :class:`~rawsio.demo.hub.TraceHub`); without one, the
-    variable ``RAWSIO_TRACE`` of the environment may name a file to record to.  All further options,
-    by name, are the fields of :class:`~rawsio.server.config.ServerOptions` and
+    variable ``RAWSIO_TRACE`` of the environment may name a file to record to.  ``extensions`` begin
+    and end with the server (:mod:`rawsio.extension`).  All further options, by name, are the fields
+    of :class:`~rawsio.server.config.ServerOptions` and
     :class:`~rawsio.engineio.server.options.EngineOptions`.
     """
 
@@ -110,43 +94,23 @@ class Server(Listening, Operators):
         adapter: Callable[[Namespace], Adapter] | None = None,
         parser: Parser | None = None,
         trace: Trace | None = None,
+        extensions: Iterable[Extension] = (),
         **options: Unpack[ServerKeywords],
     ) -> None:
         check_named(misplaced)
-        from .budget import Budget
-        from .server_sockets import Loop, ServerSockets, default_trace
+        from .server_sockets import ServerSockets
 
-        if trace is None:
-            trace = default_trace()
-        plugs = ServerHooks(app, executor, adapter, parser, trace)
-        loop = Loop()
-        try:
-            parts = build(loop, self._touched, self._gone, self._event, plugs, limits, options)
-        except BaseException:
-            loop.close()
-            raise
-        self.limits, self.host = parts.limits, parts.host
-        self.engine = parts.registry
-        self.namespaces = parts.namespaces
-        self._parser = parser
+        hooks = ServerHooks(app, executor, adapter, parser, trace, tuple(extensions))
+        config = configure(hooks, limits, options)
+        self.core = ServerCore(make_runtime(config), config)
+        self.net = ServerSockets(self.core)
+        self.limits = config.limits
+        self.host = self.core.runtime
+        self.engine = self.core.registry
+        self.namespaces = self.core.namespaces
         self._cluster_stats: Callable[[], dict[str, Any]] | None = getattr(adapter, "stats", None)
-        self._pressure = parts.pressure
-        self._trace = self._guarded(trace)
         self._leaving = False
         self._queues: Queues | None = None
-        for hook in parts.registry.options.judges():
-            self.host.expect(hook)
-        self._budget = Budget(parts.host, parts.registry.sessions.values, parts.namespaces.shrink)
-        self._running = ServerSockets(
-            parts.host, parts.gateway, parts.pressure, self._ticked, self._budget, self._trace
-        )
-
-    def _guarded(self, trace: Trace | None) -> Guarded | None:
-        if trace is None:
-            return None
-        from rawsio.trace import Guarded
-
-        return Guarded(trace, self.host.log)
 
     # The main namespace
 
@@ -204,13 +168,24 @@ class Server(Listening, Operators):
         :class:`~rawsio.queue.QueueOptions`.  Raises :class:`~rawsio.queue.StoreError` for a file
         that cannot be used.  Belongs to set-up.
         """
-        self._check_open("makes no more queues")
+        self.core.check_open("makes no more queues")
         if self._queues is None:
             from rawsio.queue.queues import Queues
 
             self._queues = Queues(self.host)
+            self.core.extensions.add(self._queues)
         space = None if namespace is None else self.of(namespace)
         return self._queues.make(name, path, synchronous, options, space, allow)
+
+    def extend(self, extension: Extension) -> None:
+        """Start an extension with the server, or now if it runs; it is stopped with it.
+
+        An extension has ``start(runtime)`` and ``stop(deadline)``: see :mod:`rawsio.extension`.
+        ``extensions=[...]`` does the same when the server is made.
+        """
+        self.core.check_open("takes no more extensions")
+        check_extensions([extension])
+        self.core.extensions.add(extension)
 
     # Timers
 
@@ -220,7 +195,7 @@ class Server(Listening, Operators):
         It needs no thread, runs on whatever loop the server runs on, and may be ``async def``
         where handlers may.  The returned timer has ``cancel()``; closing the server cancels it.
         """
-        self._check_open("calls no more timers")
+        self.core.check_open("calls no more timers")
         return self.host.schedule.add(seconds, fn, args, again=False)
 
     def every(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Timer:
@@ -238,12 +213,8 @@ class Server(Listening, Operators):
         tick
         tick
         """
-        self._check_open("calls no more timers")
+        self.core.check_open("calls no more timers")
         return self.host.schedule.add(seconds, fn, args, again=True)
-
-    def _check_open(self, otherwise: str) -> None:
-        if self._running.closing:
-            raise ConnectionClosed(f"the server is closed: it {otherwise}, make a new one")
 
     if TYPE_CHECKING:
 
@@ -265,92 +236,16 @@ class Server(Listening, Operators):
         """Send an event to the other servers of the cluster."""
         return self.namespaces.main.server_side_emit(name, *args)
 
-    def _operator(self) -> Broadcast:
-        if self._running.closed:
-            self._check_open("sends no more")
-        return Broadcast(self.namespaces.main)
+    def _aim(self) -> tuple[NamespaceLike, Targets]:
+        if self.core.closed:
+            self.core.check_open("sends no more")
+        return self.namespaces.main, EVERYONE
 
     def _own_handlers(self) -> Handlers:
         return self.namespaces.main._handlers
 
     def _own_host(self) -> Runtime:
         return self.host
-
-    # Sessions
-
-    def _event(self, session: Session, event: Any) -> None:
-        kind = event.__class__
-        if kind is Message:
-            session.user.receive(event.data)
-        elif kind is Opened:
-            self._opened(session)
-        elif kind is Upgraded:
-            self._fuse(session)
-            session.user.moved()
-        elif kind is Closed or kind is Failed:
-            self._ended(session, event)
-
-    def _opened(self, session: Session) -> None:
-        parser, old = self._parser, session.revision == 3
-        if old and parser is None:
-            from rawsio.socketio.protocol_v4 import ProtocolV4Parser
-
-            parser = ProtocolV4Parser()
-        protocol: Any = SocketIOConnection(Role.SERVER, self.limits, parser=parser)
-        if self._trace is not None:
-            from rawsio.trace import Traced
-
-            report = self._trace.session(session.id)
-            protocol = Traced(protocol, "socketio", report)
-            session.connection = Traced(session.connection, "engineio", report)  # type: ignore[assignment]
-        conn = Conn(session, self._pressure)
-        opening = self._opening(session)
-        base_id = session.id if old else None
-        peer = Multiplexer(self.host, self.namespaces, conn, protocol, opening, base_id=base_id)
-        session.user = peer
-        self._fuse(session)
-        self._running.driver.watch(session)
-        if old and parser is not None:
-            # A client of Socket.IO v2 is in the main namespace without asking.
-            peer.receive(parser.encode(Connect("/"))[0])
-
-    def _ended(self, session: Session, event: Closed | Failed) -> None:
-        message = None
-        if event.__class__ is Failed:
-            message = event.message
-            level = DEBUG if event.rule in _EVERYDAY else WARNING
-            self.host.log("engineio", level, f"{session.address}: {message} [{event.rule}]")
-        session.user.ended(reason_of(event), message)
-
-    def _fuse(self, session: Session) -> None:
-        stack: Any = session.link
-        # Whoever watches the session stands in the place of its connection.
-        watched = session.connection.__class__ is not EngineIOConnection
-        usual = not watched and self._parser is None and session.revision == 4
-        if stack is not None and usual:
-            stack.fused = session.user.fused = Fused(session, self.limits)
-
-    def _opening(self, session: Session) -> HandshakeRequest:
-        return HandshakeRequest(
-            session.glance,
-            address=session.address,
-            secure=session.secure,
-            issued=self.host.wall(),
-        )
-
-    def _ticked(self, session: Session, events: list[Any]) -> None:
-        for event in events:
-            self._event(session, event)
-        if not session.user.reading:
-            session.user.go_on_alone()
-
-    def _touched(self, session: Session) -> None:
-        self._running.driver.touch(session)
-        self._running.driver.watch(session)
-
-    def _gone(self, session: Session) -> None:
-        # Its timer may be due only in a minute, and would keep all of it until then.
-        self._running.driver.forget(session)
 
     # Running
 
@@ -385,8 +280,8 @@ class Server(Listening, Operators):
         ``ssl.SSLContext`` of a server.  May be called several times.  Raises ``OSError`` that says
         where and why, and ``TypeError`` or ``ValueError`` for what is none of these.
         """
-        self._check_open("listens no more")
-        address: tuple[str, int] | str = self._running.listen(host, port, sock, path, tls)
+        self.core.check_open("listens no more")
+        address: tuple[str, int] | str = self.net.listen(host, port, sock, path, tls)
         return address
 
     def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
@@ -394,11 +289,11 @@ class Server(Listening, Operators):
 
         Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).
         """
-        self._check_open("cannot run again")
+        self.core.check_open("cannot run again")
         self.host.begin_turns("`await io.serve()` instead of `io.run()`")
-        self._running.listen_if_asked(host, port)
+        self.net.listen_if_asked(host, port)
         try:
-            self._running.run(self.close)
+            self.net.run(self.close)
         finally:
             self._abandon()
 
@@ -410,22 +305,22 @@ class Server(Listening, Operators):
         check_seconds(timeout)
         if not self._leaving:
             self.host.begin_turns("`await io.serve()` instead of `io.step()`")
-        self._running.step(timeout)
+        self.net.step(timeout)
 
     @property
     def closed(self) -> bool:
         """Whether everything is over after :meth:`close`."""
-        return self._running.closed
+        return self.core.closed
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``step(0)`` has something to do."""
-        if self._running.closed:
-            self._check_open("has no descriptor")
-        return self._running.loop.fileno()
+        if self.core.closed:
+            self.core.check_open("has no descriptor")
+        return self.net.loop.fileno()
 
     def next_deadline(self) -> float | None:
         """Return the time (of ``server.host.time()``) when ``step`` wants to be called."""
-        return self._running.loop.next_deadline()
+        return self.net.loop.next_deadline()
 
     async def serve(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Serve on the running asyncio loop until :meth:`close` or cancellation.
@@ -437,11 +332,13 @@ class Server(Listening, Operators):
         (those of ``disconnect``, too) get the time of :meth:`close`, or one second, to come to
         their end; then they are cancelled.
         """
-        self._check_open("cannot run again")
-        self._running.move_to_asyncio()
-        self._running.listen_if_asked(host, port)
+        self.core.check_open("cannot run again")
+        from rawsio.net.aio import AsyncioLoop
+
+        self.net.start(AsyncioLoop())
+        self.net.listen_if_asked(host, port)
         try:
-            await self._running.serve(self._close)
+            await self.net.run_on_asyncio(self.core.close)
         finally:
             self._abandon()
 
@@ -460,23 +357,9 @@ class Server(Listening, Operators):
         """
         check_seconds(timeout)
         self._leaving = True
-        if not self._running.closed:
+        if not self.core.closed:
             # Queued even on the loop's thread: before run() that may still become another one.
-            self.host.loop.call_soon_threadsafe(self._close, timeout)
-
-    def _close(self, timeout: float) -> None:
-        if not self._running.closing:
-            reason = "server shutting down"
-            for session in list(self.engine.sessions.values()):
-                session.user.ended(reason)
-            self.host.end_timers()
-            self.namespaces.close()
-            self.engine.close(reason)
-            if self._queues is not None:
-                queues = self._queues
-                self._running.holds.add(queues)
-                queues.stop(timeout, lambda: self._running.let_go(queues))
-        self._running.close(timeout)
+            self.host.call_soon_threadsafe(self.core.close, timeout)
 
     def stats(self) -> dict[str, Any]:
         """Return counts of what is open now: connections, sessions, sockets, namespaces.
@@ -488,10 +371,10 @@ class Server(Listening, Operators):
         named = self.namespaces.named.values()
         cluster = {} if self._cluster_stats is None else {"cluster": self._cluster_stats()}
         return {
-            "connections": len(self._running.driver.streams),
+            "connections": self.net.connections,
             "sessions": len(self.engine.sessions),
             "namespaces": len(named),
             "sockets": sum(len(namespace.sockets) for namespace in named),
-            "memory": self._budget.stats(),
+            "memory": self.net.budget.stats(),
             **cluster,
         }

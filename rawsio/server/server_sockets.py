@@ -1,42 +1,38 @@
 """A server's sockets: accepting, the loop that drives them, and the end.
 
-A server touches :mod:`rawsio.net` here and nowhere else.  The module is loaded when a server is
-made, so a program that uses the layers alone, or joins a server to a client in memory, needs no
-sockets.
-
-A :class:`ServerSockets` is on our own loop until :meth:`ServerSockets.serve` takes it to asyncio's.
-It ends when it was told to close and the last connection is gone.
+This is the host of a :class:`~rawsio.server.core.ServerCore` on :mod:`rawsio.net`: on a loop of our
+own, on asyncio's, or on one whose sockets are in memory (:mod:`rawsio.testing`).  It is the only
+place where a server touches sockets.  It owns none, but those that it was told to listen at, until
+:meth:`ServerSockets.start`; the loop, its selector and its wake-up sockets are made there, so a
+server that was made before a fork has its own in each process.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
 
 from rawsio.layer import Role
 from rawsio.log import ERROR
-from rawsio.net.clock import http_date
 from rawsio.net.driver import Driver
-from rawsio.net.environment import setting
 from rawsio.net.listener import Listener, connected, listen_tcp, shown
 from rawsio.net.loop import Loop
-from rawsio.net.loop_timers import NEVER
 from rawsio.net.tcp import TCPStream
-from rawsio.stack import ServerStack
+
+from .budget import Budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from rawsio.engineio.server.session import Session
     from rawsio.layer import AnyLayer
-    from rawsio.runtime import Runtime
+    from rawsio.runtime import Network, World
+    from rawsio.stack import ServerStack
 
-    from .budget import Budget
-    from .router import Router
-    from .session_port import BackPressure
+    from .core import ServerCore
 
-__all__ = ["Loop", "ServerSockets", "default_trace", "Stage"]
+__all__ = ["ServerSockets"]
 
 GRACE = 1.0
 """Seconds that a server gets whose end nobody gave a time for."""
@@ -47,128 +43,142 @@ _CLOSED_BY_SERVER = 1001
 """The close code of a WebSocket whose server goes away (RFC 6455 section 7.4.1)."""
 
 
-class Stage(Enum):
-    """How far the server is on its way to the end."""
+class _Place:
+    """Where a server listens; ``listener`` accepts there while it serves."""
 
-    SERVING = "serving"
-    CLOSING = "closing"
-    """Nobody is admitted; polls take the last packets of their sessions."""
-    PARTING = "parting"
-    """Every session is over, and every connection was told so."""
-    CLOSED = "closed"
+    __slots__ = ("sock", "remove", "tls", "listener")
 
+    def __init__(self, sock: Any, remove: Callable[[], object] | None, tls: Any) -> None:
+        self.sock = sock
+        self.remove = remove
+        self.tls = tls
+        self.listener: Listener | None = None
 
-def default_trace() -> Any:
-    """Return the recorder that ``RAWSIO_TRACE`` in the environment asks for, or ``None``."""
-    path = setting("RAWSIO_TRACE")
-    if path is None:
-        return None
-    from rawsio.trace import recorder_at
-
-    return recorder_at(path)
+    def close(self) -> None:
+        """Listen no more."""
+        if self.listener is not None:
+            self.listener.close()
+            return
+        self.sock.close()
+        if self.remove is not None:
+            self.remove()
 
 
 class ServerSockets:
-    """The sockets of one server, on the loop of its ``host``.
+    """The sockets of one server; see the module."""
 
-    ``ticked(session, events)`` takes what time makes of a session; ``budget`` is told of everybody
-    who is busy; ``trace`` is the server's.
-    """
-
-    def __init__(
-        self,
-        host: Runtime,
-        gateway: Router,
-        pressure: BackPressure,
-        ticked: Callable[[Any, list[Any]], None],
-        budget: Budget,
-        trace: Any = None,
-    ) -> None:
-        self.host = host
-        self._stage = Stage.SERVING
-        self._gateway = gateway
-        self._pressure = pressure
-        self._ticked = ticked
-        self._trace = trace
-        self._listeners: list[tuple[Listener, Callable[[], object] | None, Any]] = []
+    def __init__(self, core: ServerCore) -> None:
+        self.core = core
+        self.runtime = core.runtime
+        kept, shrink = core.recovery, core.namespaces.shrink
+        self.budget = Budget(core.runtime, core.registry.sessions.values, shrink, kept)
+        self._driver: Driver | None = None
+        self._places: list[_Place] = []
+        # Connections that were given to us before there was a loop.
+        self._given: list[tuple[Any, Any]] = []
         self._finished: list[Callable[[], object]] = []
-        self._until = NEVER
-        # What has to end before the server has.
-        self.holds: set[object] = set()
-        self.budget = budget
-        self.driver = self._new_driver()
+        self._serving = False
+
+    # Beginning
+
+    def start(self, loop: Any = None, world: Network | World | None = None) -> None:
+        """Begin on a loop, on a new one of ours by default; what we listen at is served there.
+
+        ``RuntimeError`` if the server has clients on another loop.  ``world`` brings time of day,
+        randomness and the network along, for hosts that make their own.
+        """
+        if self._driver is not None and (self._driver.streams or self.core.registry.sessions):
+            raise RuntimeError("a server with clients cannot move to another loop: use step()")
+        self._serving = False
+        for place in self._places:
+            if place.listener is not None:
+                place.listener.detach()
+                place.listener = None
+        self.runtime.attach(Loop() if loop is None else loop, world)
+        self._driver = Driver(self.runtime.loop, self.core.limits, on_events=self.core.tick)
+        self.budget.watch(self._driver)
+        try:
+            self.core.start(self)
+        except BaseException:
+            self.core.close(0.0)
+            self.core.end()
+            if loop is None:
+                self.loop.close()
+            raise
+
+    def serve(self) -> None:
+        """Accept, from now on; the core calls it when everything has begun."""
+        self._serving = True
+        for place in self._places:
+            self._accept_at(place)
+        given, self._given = self._given, []
+        for sock, tls in given:
+            self.accept(sock, sock.getpeername(), tls)
+
+    def _accept_at(self, place: _Place) -> None:
+        on_accept = partial(self.accept, tls=place.tls)
+        place.listener = Listener(self.driver, place.sock, on_accept, remove=place.remove)
 
     @property
-    def closing(self) -> bool:
-        """Whether it was told to close."""
-        return self._stage is not Stage.SERVING
+    def driver(self) -> Driver:
+        """What flushes and ticks the connections; ``RuntimeError`` before :meth:`start`."""
+        if self._driver is None:
+            raise RuntimeError("the server does not run yet")
+        return self._driver
 
     @property
-    def closed(self) -> bool:
-        """Whether everything is over."""
-        return self._stage is Stage.CLOSED
-
-    def end(self) -> None:
-        """Take note that everything is over."""
-        self._stage = Stage.CLOSED
-
-    def _new_driver(self) -> Driver:
-        driver = Driver(self.host.loop, self.host.limits, on_events=self._ticked)
-        self.budget.watch(driver)
-        return driver
+    def connections(self) -> int:
+        """How many connections are open, those that are ending included."""
+        return 0 if self._driver is None else len(self._driver.streams)
 
     @property
     def loop(self) -> Loop:
-        """Our own loop; raises ``RuntimeError`` once the server runs on asyncio's."""
-        loop = self.host.loop
+        """Our own loop, begun if there is none; ``RuntimeError`` on asyncio's."""
+        if self._driver is None:
+            self.start()
+        loop = self.runtime.loop
         if isinstance(loop, Loop):
             return loop
         raise RuntimeError("the server runs on asyncio: it has no turns of its own")
 
     # Connections
 
-    def accept(self, tls: Any, sock: Any, address: Any) -> None:
-        """Serve a connection; ``tls`` is the context, or ``None``."""
-        trace = None if self._trace is None else self._trace.connection()
+    def accept(self, sock: Any, address: Any, tls: Any = None) -> None:
+        """Serve a connection; ``tls`` is an ``ssl.SSLContext``, or ``None``."""
         name = address[0] if isinstance(address, tuple) and address else "unix"
-        limits = self.host.limits
-        secure = tls is not None
-        stack = ServerStack(limits, address=name, secure=secure, date=http_date, trace=trace)
+        core, secure = self.core, tls is not None
+        stack = core.new_stack(name, secure=secure)
         layer: AnyLayer = stack
         if secure:
             from rawsio.tls import Secured, TLSConnection
 
-            stack.tls = TLSConnection(tls, Role.SERVER, limits)
+            stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
             layer = Secured(stack.tls, stack)
-        stream = TCPStream(self.driver, sock, layer, self._received, self._lost)
+        stream = TCPStream(self.driver, sock, layer, core.router.receive, self._lost, stack)
         stack.stream = stream
-        stream.tag = stack
-        stream.on_drain = self._drained
-        if not self._pressure.pauses:
-            stream.on_high = self._read_on
+        stream.on_drain = core.drained
+        if not core.pressure.pauses:
+            stream.on_high = partial(self._read_on, stream)
 
-    def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        self._gateway.receive(stream.tag, events)
-        if self.closing:
-            self._go_on_closing()
-
-    def _lost(self, stream: TCPStream, _reason: str) -> None:
-        self._gateway.lost(stream.tag)
-        if self.closing:
-            self._go_on_closing()
+    def _lost(self, stack: ServerStack, _reason: str) -> None:
+        self.core.lost(stack)
 
     @staticmethod
-    def _read_on(stream: TCPStream) -> None:
+    def _read_on(stream: TCPStream, stack: ServerStack) -> None:
         # Requests are answered, so their sender is held back by its answers in any case.
-        if stream.tag.upgraded:
+        if stack.upgraded:
             stream.ignore_high_water()
 
-    def _drained(self, stream: TCPStream) -> None:
-        if self._gateway.application is not None:
-            self._gateway.application.drained(stream.tag)
-        session = stream.tag.session
-        if session is not None and session.user is not None:
-            session.user.drained()
+    def touch(self, session: Session) -> None:
+        """Have a session flushed at the end of the turn, and ticked in time."""
+        driver = self.driver
+        driver.touch(session)
+        driver.watch(session)
+
+    def forget(self, session: Session) -> None:
+        """Drop a session that is over."""
+        # Its timer may be due only in a minute, and would keep all of it until then.
+        self.driver.forget(session)
 
     # Running
 
@@ -187,19 +197,24 @@ class ServerSockets:
         elif sock is None:
             sock = listen_tcp(host, port)
         elif connected(sock):
-            address = shown(sock)
-            self.accept(tls, sock, sock.getpeername())
-            return address
-        return self._add_listener(sock, remove, tls)
+            return self._take(sock, tls)
+        place = _Place(sock, remove, tls)
+        self._places.append(place)
+        if self._serving:
+            self._accept_at(place)
+        return shown(sock)
 
-    def _add_listener(self, sock: Any, remove: Callable[[], object] | None, tls: Any) -> Any:
-        listener = Listener(self.driver, sock, partial(self.accept, tls), remove=remove)
-        self._listeners.append((listener, remove, tls))
-        return listener.address
+    def _take(self, sock: Any, tls: Any) -> Any:
+        address = shown(sock)
+        if self._serving:
+            self.accept(sock, sock.getpeername(), tls)
+        else:
+            self._given.append((sock, tls))
+        return address
 
     def listen_if_asked(self, host: str, port: int | None) -> None:
         """Listen at ``port`` if one is given, or if nothing listens yet (then at 3000)."""
-        if port is not None or not self._listeners:
+        if port is not None or not (self._places or self._given):
             self.listen(host, 3000 if port is None else port, None, None, None)
         elif host != "127.0.0.1":
             raise ValueError(
@@ -237,57 +252,34 @@ class ServerSockets:
 
     def _release(self) -> None:
         """Free the descriptors that are left, without a word to anybody."""
-        for listener, _remove, _tls in self._listeners:
-            listener.close()
+        self.refuse()
         for stream in self.driver.streams:
             stream.sock.close()
-        self.end()
+        self.core.end()
         self.loop.close()
 
     def step(self, timeout: float | None) -> None:
         """Make one turn; the one after the last connection of a closed server frees the loop."""
-        loop = self.loop
-        if self.closed:
+        if self.core.closed:
             return
+        loop = self.loop
         if loop.copied:
             loop.check_process(self.driver.streams)
         loop.step(timeout)
-        if self.closing and not self.driver.streams and not self.holds:
-            self.end()
+        if self.core.over:
+            self.core.end()
             loop.close()
 
-    def move_to_asyncio(self) -> None:
-        """Go on with everything that listens on the asyncio loop that runs here."""
-        from rawsio.net.aio import AsyncioLoop
+    async def run_on_asyncio(self, close: Callable[[float], None]) -> None:
+        """Serve on the asyncio loop that runs here until the server is closed.
 
-        self.move_to(AsyncioLoop())
-
-    def move_to(self, loop: Any) -> None:
-        """Go on with everything that listens on another loop; nobody may be connected yet.
-
-        What was asked of the server before, from other threads or by ``close``, is done there.
-        """
-        if self.driver.streams or self._gateway.registry.sessions:
-            raise RuntimeError("a server with clients cannot move to another loop: use step()")
-        before = self.host.loop
-        kept = [(listener.detach(), remove, tls) for listener, remove, tls in self._listeners]
-        self._listeners.clear()
-        self.host.use(loop)
-        self.driver = self._new_driver()
-        if isinstance(before, Loop):
-            before.hand_over(loop)
-        for sock, remove, tls in kept:
-            self._add_listener(sock, remove, tls)
-
-    async def serve(self, close: Callable[[float], None]) -> None:
-        """Wait until the server is closed; if the task is cancelled, close it.
-
-        Handlers get the time of ``close`` to come to their end, or :data:`GRACE`.  After a SIGINT
-        that was taken from the loop ``KeyboardInterrupt`` is raised in the end.
+        If the task is cancelled, it is closed.  Handlers get the time of ``close`` to come to their
+        end, or :data:`GRACE`.  After a SIGINT that was taken from the loop ``KeyboardInterrupt`` is
+        raised in the end.
         """
         from rawsio.net.aio import finish, take_sigint, take_sigterm
 
-        loop = self.host.loop.asyncio_loop
+        loop = self.runtime.loop.asyncio_loop
         ended = loop.create_future()
         interrupts: list[BaseException] = []
 
@@ -304,57 +296,51 @@ class ServerSockets:
             await finish({ended}, GRACE)
             raise
         finally:
-            self._abort()
-            self.end()
-            try:
-                await self.host.finish_tasks(self._until - self.host.time())
-            finally:
-                self.host.cancel_tasks()
-                for take_back in taken:
-                    take_back()
+            await self._end_on_asyncio(taken)
         for interrupt in interrupts:
             raise interrupt
 
-    # The end
+    async def _end_on_asyncio(self, taken: list[Callable[[], object]]) -> None:
+        self.abort()
+        self.core.end()
+        try:
+            await self.runtime.finish_tasks(self.core.until - self.runtime.time())
+        finally:
+            self.runtime.cancel_tasks()
+            for take_back in taken:
+                take_back()
 
-    def close(self, timeout: float) -> None:
-        """Stop listening, close every connection, and cut off who is left after ``timeout``."""
-        if not self.closing:
-            self._stage = Stage.CLOSING
-            for listener, _remove, _tls in self._listeners:
-                listener.close()
-        # Asked again, it may be for less time than the first time.
-        self._until = min(self._until, self.host.time() + timeout)
-        if self.driver.streams:
-            self.host.call_later(timeout, self._abort)
-        self._go_on_closing()
+    # The end, as the core asks for it
 
-    def _go_on_closing(self) -> None:
-        # A session that is left waits for polls that take its last packets.  They come over
-        # connections that are open already, nobody knows which.
-        if self._stage is Stage.CLOSING and not self._gateway.registry.sessions:
-            self._stage = Stage.PARTING
-            for stream in list(self.driver.streams):
-                self._part(stream)
-        if not self.driver.streams and not self.holds:
-            finished, self._finished = self._finished, []
-            for callback in finished:
-                callback()
+    def refuse(self) -> None:
+        """Listen no more."""
+        self._serving = False
+        for place in self._places:
+            place.close()
+        for sock, _tls in self._given:
+            sock.close()
+        self._given.clear()
 
-    def let_go(self, held: object) -> None:
-        """What was in ``holds`` has ended."""
-        self.holds.discard(held)
-        if self.closing:
-            self._go_on_closing()
+    def part(self) -> None:
+        """End every connection: by the closing handshake, or with the answer in work."""
+        for stream in list(self.driver.streams):
+            self._part(stream, stream.tag)
 
-    def _part(self, stream: TCPStream) -> None:
-        application = self._gateway.application
-        if application is not None and application.waiting(stream.tag):
-            stream.tag.last = True  # it ends with the answer
+    def _part(self, stream: TCPStream, stack: ServerStack) -> None:
+        application = self.core.application
+        if application is not None and application.waiting(stack):
+            stack.last = True  # it ends with the answer
             return
-        stream.tag.close(_CLOSED_BY_SERVER)
+        stack.close(_CLOSED_BY_SERVER)
         stream.touch()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Cut off the connections that are left."""
         for stream in list(self.driver.streams):
             stream.abort("server shutting down")
+
+    def finished(self) -> None:
+        """Everything is over: whoever runs the loop comes to an end."""
+        finished, self._finished = self._finished, []
+        for callback in finished:
+            callback()

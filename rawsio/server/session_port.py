@@ -221,7 +221,7 @@ class Conn:
             self._measure()
             if self._queue is _Queue.FULL:
                 self._queue = _Queue.CUT
-                self._pressure.host.loop.call_soon(self._cut_off)
+                self._pressure.host.call_soon(self._cut_off)
         return self._queue is not _OPEN
 
     def _cut_off(self) -> None:

@@ -61,8 +61,7 @@ class Page:
     @property
     def loop(self) -> Loop:
         """The loop that the page runs on: for the proxy, too."""
-        loop: Loop = self.io.host.loop
-        return loop
+        return self.io.net.loop
 
     def close(self) -> None:
         """Close the server of the page, and its loop."""

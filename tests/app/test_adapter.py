@@ -188,8 +188,12 @@ def test_an_adapter_of_your_own_is_begun_and_ended() -> None:
 
     world = World(make_adapter=Mine)
     world.namespaces.of("/chat")
-    world.namespaces.close()
-    assert life == ["init /", "init /chat", "close /", "close /chat"]
+    assert not life  # nothing runs yet
+    world.namespaces.start(world)
+    world.namespaces.of("/later")
+    world.namespaces.stop(0.0)
+    names = ("/", "/chat", "/later")
+    assert life == [f"{what} {name}" for what in ("init", "close") for name in names]
 
 
 @pytest.mark.parametrize("count", [0, 1, 100])

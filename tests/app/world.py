@@ -15,7 +15,8 @@ from typing import Any
 from rawsio.app.handshake import HandshakeRequest
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.namespaces import Namespaces
-from rawsio.app.recovery import Recovery
+from rawsio.app.recovery import ConnectionStateRecovery, Recovery
+from rawsio.app.watchdog import Watchdog
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Role
@@ -67,7 +68,7 @@ class World:
         self.limits = limits or Limits()
         self.inline = policy == "inline"
         self.recovery = recovery
-        self.recovery_bytes = 0
+        Watchdog(self.limits).start(self)
         self.error_handlers: tuple[Told, ...] = ()
         self.random_bytes = os.urandom
         self.now = 1000.0
@@ -78,10 +79,16 @@ class World:
         self.started: deque[tuple[Callable[..., Any], tuple[Any, ...], Any]] = deque()
         self.calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._timers: list[Timer] = []
+        if recovery is not None and "make_adapter" not in options:
+            options["make_adapter"] = ConnectionStateRecovery(recovery).adapter
         self.namespaces = Namespaces(self, **options)
         self.io = self.namespaces.main
 
     # The host
+
+    def watch(self, watchdog: Watchdog | None, /) -> None:
+        self.watchdog = watchdog
+        self.slow_handler = float("inf") if watchdog is None else watchdog.slow
 
     def expect(self, fn: Any, /) -> None:
         """Coroutines are driven here: every function can be called."""

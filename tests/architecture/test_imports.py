@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "tracing.rows": BASE | {"explain", "resources", "rules", "socketio"},
     "tracing.page": BASE | {"", "explain", "net", "resources", "server", "tracing.rows"},
     "runtime": BASE | {"app", "stack", "net"},
+    "extension": BASE | {"runtime"},
     "server.streaming": BASE | {"http"},
     "server.http_apps": BASE | {"http", "server.streaming"},
     "server.wsgi": BASE | {"http", "server.http_apps", "server.streaming"},
@@ -54,18 +55,21 @@ MAY_IMPORT = {
     "server.session_port": BASE
     | {"http", "engineio", "engineio.server", "runtime", "net", "server.session_events"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
-    "server.server_sockets": BASE
-    | {"tls", "stack", "runtime", "net"}
-    | {"server.router", "server.session_port", "server.budget", "trace"},
     "server.config": BASE
     | MODEL
-    | {"stack", "trace", "runtime", "browser"}
-    | {"server.http_apps", "server.session_port", "server.router"}
+    | {"stack", "runtime", "extension", "browser", "net", "trace", "server.http_apps"}
     | {"server.answering", "server.app_kinds"},
+    "server.core": BASE
+    | MODEL
+    | {"stack", "fused", "runtime", "extension", "net", "trace", "server.answering"}
+    | {"server.config", "server.session_port", "server.router"},
+    "server.server_sockets": BASE
+    | {"tls", "stack", "runtime", "net", "engineio.server"}
+    | {"server.core", "server.budget"},
     "server.server": BASE
     | MODEL
-    | {"queue", "trace", "fused", "runtime"}
-    | {"server.config", "server.budget", "server.session_port", "server.server_sockets"},
+    | {"queue", "net", "runtime", "extension", "trace"}
+    | {"server.config", "server.core", "server.server_sockets"},
     "server": {"server.server"},
     "client.options": BASE | {"http", "app", "socketio", "trace", "websocket"},
     "client.stack": BASE | PROTOCOLS | SESSIONS | {"trace", "stack"},
@@ -77,14 +81,18 @@ MAY_IMPORT = {
     "client.socket": BASE
     | {"app", "socketio", "stack", "client.membership", "client.listeners", "client.retries"}
     | {"client.queue", "client.options"},
+    "client.core": BASE
+    | MODEL
+    | {"runtime", "stack", "client.options", "client.session", "client.membership"}
+    | {"client.socket", "client.stack"},
     "client.connector": BASE
     | {"trace"}
     | {"tls", "websocket", "app", "socketio", "runtime", "net", "stack"}
-    | {"client.options", "client.session", "client.stack"},
+    | {"client.core", "client.stack", "client.session"},
     "client.client": BASE
-    | MODEL
-    | {"stack", "client.options", "client.session", "client.socket", "client.membership"}
-    | {"client.connector", "trace"},
+    | {"app", "socketio", "stack", "trace", "runtime", "client.options", "client.socket"}
+    | {"client.membership"}
+    | {"client.core", "client.connector"},
     "client": {"client.client"},
 }
 """The part of rawsio -> the parts it may import.
@@ -140,6 +148,7 @@ NAMED_EXCEPTIONS = {
     ("tls", "ssl"): "the layer is about it; it is imported when the first TLS connection is made",
     ("net.thread", "threading"): "the thread that emits are queued from",
     ("net.aio", "asyncio"): "the bridge to asyncio is imported by serve() alone",
+    ("net.tasks", "asyncio"): "asyncio on a loop of ours, imported by the test kit when needed",
 }
 """(module, module of the standard library) -> why it may import it."""
 

@@ -131,7 +131,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(room: Room)
     seen = told(client.main)
     client.main.connect()
     room.kit.loop.step(0)
-    for stream in client._wires.streams:
+    for stream in client.net.streams:
         stream.sock.cut()
     room.kit.advance(5.0)
     assert seen == ["cannot connect to http://testkit: no answer within 5.0 s"]
@@ -509,7 +509,7 @@ def test_a_slow_handler_queue_holds_the_server_back(room: Room) -> None:
     for number in range(10):
         room.io.emit("news", number)
     room.kit.run()
-    (stream,) = socket.client._wires.streams
+    (stream,) = socket.client.net.streams
     assert seen == []
     before = len(room.kit.board.get_map())
     while pool.jobs:
@@ -551,7 +551,7 @@ def test_a_failed_upgrade_leaves_the_session_on_polling(room: Room) -> None:
     other = room.kit.client(transports=["polling", "websocket"]).main.connect()
     while not other.connected:
         room.kit.loop.step(0)
-    (candidate,) = [s for s in other.client._wires.streams if s.tag[1].websocket]
+    (candidate,) = [s for s in other.client.net.streams if s.tag.stack.websocket]
     candidate.sock.cut()
     room.kit.advance(30.0)
     assert other.emit_with_ack("ack", 1).result() == 1

@@ -197,9 +197,5 @@ def test_every_page_exists_and_is_served_with_a_policy() -> None:
 
 def test_the_server_of_the_demo_does_not_compress_what_it_wants_to_show() -> None:
     server = chat.make_server()
-    try:
-        assert server.engine.options.http_compression is None
-        assert "/trace" in server.namespaces.named
-    finally:
-        server.close()
-        server.host.loop.close()
+    assert server.engine.options.http_compression is None
+    assert "/trace" in server.namespaces.named

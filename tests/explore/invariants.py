@@ -127,5 +127,5 @@ def check_end(world: World) -> None:
     timers = world.kit.loop.deadlines()
     if timers or world.kit.board.wires:
         raise Broken(f"left over: timers {timers}, wires {world.kit.board.wires}")
-    if not all(socket.client._wires.closed for socket in world.clients):
+    if not all(socket.client.net.closed for socket in world.clients):
         raise Broken("a client that was closed has not ended")

@@ -158,8 +158,8 @@ class joined:
         self.loop = Loop(self.selector, clock) if clock else Loop(self.selector)
         self.driver = Driver(self.loop, limits)
         self.lines: list[str] = []
-        self.driver.log._sink = lambda *line: self.lines.append(line[2])
-        self.loop._log._sink = lambda *line: self.lines.append(line[2])
+        self.driver.log.sink = lambda *line: self.lines.append(line[2])
+        self.loop.log.sink = lambda *line: self.lines.append(line[2])
         ours, self.peer = socket.socketpair()
         if small:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

@@ -38,7 +38,7 @@ class Bench:
         self.events: list[Any] = []
         self.lines: list[str] = []
         self.timers = Deadlines(self.loop, lambda _target, events: self.events.extend(events))
-        self.timers._log._sink = lambda *line: self.lines.append(line[2])
+        self.timers.log.sink = lambda *line: self.lines.append(line[2])
 
     def at(self, now: float) -> None:
         self.clock.now = now

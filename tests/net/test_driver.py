@@ -29,7 +29,7 @@ class Target:
 def driver():
     loop = Loop()
     made = Driver(loop)
-    made.log._sink = lambda *_line: None
+    made.log.sink = lambda *_line: None
     yield made
     loop.close()
 
@@ -132,7 +132,7 @@ def test_watched_targets_report_where_the_driver_says() -> None:
     assert got == [(session, ["ping"])]
     lines: list[str] = []
     nobody = Driver(loop)
-    nobody.log._sink = lambda *line: lines.append(repr(line[3]))
+    nobody.log.sink = lambda *line: lines.append(repr(line[3]))
     session.deadline = 0.0
     nobody.watch(session)
     loop.step(0)

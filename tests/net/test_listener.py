@@ -25,7 +25,7 @@ class Bench:
         self.loop = Loop(self.selector, clock) if clock else Loop(self.selector)
         self.driver = Driver(self.loop, limits or Limits())
         self.lines: list[str] = []
-        self.driver.log._sink = lambda *line: self.lines.append(line[2])
+        self.driver.log.sink = lambda *line: self.lines.append(line[2])
         self.accepted: list[tuple[socket.socket, Any]] = []
         self.clients: list[socket.socket] = []
 

@@ -22,7 +22,7 @@ from .kit import Clock, CountingSelector
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     made = Loop(CountingSelector())
-    made._log._sink = lambda *line: LINES.append(line[2])
+    made.log.sink = lambda *line: LINES.append(line[2])
     LINES.clear()
     yield made
     made.close()
@@ -237,7 +237,7 @@ def test_a_descriptor_closed_without_being_removed_does_not_stop_or_spin_the_loo
     kind: Any,
 ) -> None:
     loop = Loop(kind())
-    loop._log._sink = lambda *_line: None
+    loop.log.sink = lambda *_line: None
     forgotten, peer = socket.socketpair()
     seen: list[bytes] = []
     loop.add_reader(forgotten, lambda: seen.append(forgotten.recv(10)))
@@ -475,7 +475,7 @@ def test_the_owner_is_the_thread_that_steps_last(loop: Loop) -> None:
 def test_what_means_nothing_to_the_loop_is_logged_and_it_goes_on(error: Any) -> None:
     loop = Loop()
     lines: list[str] = []
-    loop._log._sink = lambda *line: lines.append(line[2])
+    loop.log.sink = lambda *line: lines.append(line[2])
     here, there = socket.socketpair()
     here.send(b"x")
 

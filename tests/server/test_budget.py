@@ -217,7 +217,7 @@ def test_what_waited_for_a_poll_is_not_counted_beside_the_websocket_that_took_it
         kit.advance(5)
         assert next(iter(io.sockets.values())).conn.transport == "websocket"
         assert held(io) < 1000
-        assert io._budget.total == 0
+        assert io.net.budget.total == 0
 
 
 @pytest.mark.rule("layers-memory-total", "layers-memory-shed")
@@ -270,14 +270,14 @@ def test_the_sessions_that_recovery_keeps_count_until_they_are_forgotten() -> No
     with TestKit(io) as kit:
         for _ in range(20):
             RawWebSocket(kit).say("40")
-        for wire in [stream.sock.peer for stream in list(io._running.driver.streams)]:
+        for wire in kit.board.wires:
             wire.reset()
         kit.run()
         assert held(io, "recovery") >= 20 * 1024
         kit.advance(300)
         RawWebSocket(kit).say("40")
-        for stream in list(io._running.driver.streams):
-            stream.sock.peer.reset()  # type: ignore[attr-defined]
+        for wire in kit.board.wires:
+            wire.reset()
         kit.run()
         assert held(io, "recovery") < 4000
     assert held(io) == 0

@@ -239,7 +239,7 @@ def a_day(kit: TestKit, io: Server) -> Iterator[Callable[[], object]]:
     """Give one after another what may happen to a server."""
     yield lambda: kit.advance(1.0)
     for transports in (["polling"], ["websocket"]):
-        parser = None if io._parser is None else MsgpackParser()
+        parser = None if io.core.config.hooks.parser is None else MsgpackParser()
         client = kit.client(transports=transports, reconnection=False, parser=parser, timeout=5.0)
         socket = client.main
         socket.on("asked", lambda: "answered")
@@ -271,7 +271,9 @@ def live_through(trap: Trap, io: Server) -> int:
                 pass
         trap.armed = False
         kit.run()
-        socket = kit.connect(parser=None if io._parser is None else MsgpackParser())
+        socket = kit.connect(
+            parser=None if io.core.config.hooks.parser is None else MsgpackParser()
+        )
         io.of("/").on("works", lambda _socket: "works")
         assert socket.emit_with_ack("works").result(10) == "works"
         wire = kit.dial()

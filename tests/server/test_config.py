@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,33 +11,23 @@ from rawsio.app.recovery import Recovery
 from rawsio.browser import client
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.limits import Limits
-from rawsio.net.loop import Loop
-from rawsio.server.config import Parts, ServerHooks, ServerOptions, build
+from rawsio.server.config import ServerHooks, ServerOptions, configure, make_runtime
+from rawsio.server.core import ServerCore
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.testing import TestKit
 from rawsio.websocket.deflate import DeflateOptions
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
-    yield made
-    made.close()
-
-
-def nothing(*_: Any) -> None:
-    """Take an event."""
-
-
-def parts(loop: Loop, limits: Limits | None = None, **options: Any) -> Parts:
+def parts(limits: Limits | None = None, **options: Any) -> ServerCore:
     named = {name: options.pop(name) for name in ServerHooks.__match_args__ if name in options}
-    return build(loop, nothing, nothing, nothing, ServerHooks(**named), limits, options)
+    config = configure(ServerHooks(**named), limits, options)
+    return ServerCore(make_runtime(config), config)
 
 
-def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) -> None:
+def test_an_unknown_option_is_refused_with_the_names_that_are_known() -> None:
     with pytest.raises(TypeError, match=r"no option 'pingInterval'") as caught:
-        parts(loop, pingInterval=1)
+        parts(pingInterval=1)
     for name in (*ServerOptions.__match_args__, *EngineOptions.__match_args__):
         assert name in str(caught.value)
 
@@ -48,10 +37,10 @@ def test_an_unknown_option_is_refused_with_the_names_that_are_known(loop: Loop) 
     [("pingInterval", "ping_interval"), ("allowEIO3", "allow_eio3"), ("max_bufer", None)],
 )
 def test_an_option_of_the_reference_is_refused_with_its_name_here(
-    loop: Loop, wrong: str, meant: str | None
+    wrong: str, meant: str | None
 ) -> None:
     with pytest.raises(TypeError, match=f"no option '{wrong}'") as caught:
-        parts(loop, **{wrong: 1})
+        parts(**{wrong: 1})
     assert (f"(did you mean {meant}?)" in str(caught.value)) is (meant is not None)
 
 
@@ -92,43 +81,47 @@ def test_no_name_is_an_option_of_both_records() -> None:
     assert not set(ServerOptions.__match_args__) & set(EngineOptions.__match_args__)
 
 
-def test_the_size_of_a_message_is_one_option_for_every_layer(loop: Loop) -> None:
-    made = parts(loop, Limits(body=5, message=6, head=700), max_http_buffer_size=1234)
+def test_the_size_of_a_message_is_one_option_for_every_layer() -> None:
+    made = parts(Limits(body=5, message=6, head=700), max_http_buffer_size=1234)
     assert (made.limits.body, made.limits.message, made.limits.head) == (1234, 1234, 700)
 
 
-def test_the_time_to_join_a_namespace_is_a_limit(loop: Loop) -> None:
-    assert parts(loop, connect_timeout=1.5).limits.connect_time == 1.5
-    assert parts(loop).limits.connect_time == 45.0
+def test_the_time_to_join_a_namespace_is_a_limit() -> None:
+    assert parts(connect_timeout=1.5).limits.connect_time == 1.5
+    assert parts().limits.connect_time == 45.0
 
 
-def test_recovery_is_off_by_default_on_by_true_or_as_given(loop: Loop) -> None:
-    assert parts(loop).host.recovery is None
-    assert parts(loop, connection_state_recovery=False).host.recovery is None
-    assert parts(loop, connection_state_recovery=True).host.recovery == Recovery()
+def test_recovery_is_off_by_default_on_by_true_or_as_given() -> None:
+    assert parts().recovery is None
+    assert parts(connection_state_recovery=False).recovery is None
+    default = parts(connection_state_recovery=True).recovery
+    assert default is not None
+    assert default.options == Recovery()
     mine = Recovery()
-    assert parts(loop, connection_state_recovery=mine).host.recovery is mine
+    given = parts(connection_state_recovery=mine).recovery
+    assert given is not None
+    assert given.options is mine
 
 
-def test_compression_is_off_by_default_on_by_true_or_as_given(loop: Loop) -> None:
-    assert parts(loop).gateway.deflate is None
-    assert parts(loop, per_message_deflate=False).gateway.deflate is None
-    assert parts(loop, per_message_deflate=True).gateway.deflate == DeflateOptions()
+def test_compression_is_off_by_default_on_by_true_or_as_given() -> None:
+    assert parts().router.deflate is None
+    assert parts(per_message_deflate=False).router.deflate is None
+    assert parts(per_message_deflate=True).router.deflate == DeflateOptions()
     mine = DeflateOptions(threshold=7)
-    assert parts(loop, per_message_deflate=mine).gateway.deflate is mine
+    assert parts(per_message_deflate=mine).router.deflate is mine
 
 
-def test_a_parser_encodes_what_is_sent_to_many(loop: Loop) -> None:
+def test_a_parser_encodes_what_is_sent_to_many() -> None:
     parser = MsgpackParser()
     event = Event("/", ["x"])
-    made = parts(loop, parser=parser)
-    assert made.host.prepare(event).messages == parser.encode(event)
-    assert parts(loop).host.prepare(event).messages == ('2["x"]',)
+    made = parts(parser=parser)
+    assert made.runtime.prepare(event).messages == parser.encode(event)
+    assert parts().runtime.prepare(event).messages == ('2["x"]',)
 
 
-def test_an_unknown_policy_is_refused(loop: Loop) -> None:
+def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(ValueError, match="pause"):
-        parts(loop, backpressure="panic")
+        parts(backpressure="panic")
 
 
 def ask(io: Server, path: str, *fields: str) -> tuple[str, bytes]:
@@ -173,30 +166,30 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("limit", Limits.__match_args__)  # type: ignore[attr-defined]
-def test_every_limit_that_is_given_counts(loop: Loop, limit: str) -> None:
+def test_every_limit_that_is_given_counts(limit: str) -> None:
     value = getattr(Limits(), limit) + 1
-    made = parts(loop, Limits().but(**{limit: value}))
+    made = parts(Limits().but(**{limit: value}))
     assert made.limits == Limits().but(**{limit: value})
-    assert made.host.limits is made.registry.limits is made.limits
+    assert made.runtime.limits is made.registry.limits is made.limits
 
 
 @pytest.mark.parametrize(("pair", "value"), PAIRS.items())
 def test_an_option_that_is_a_limit_counts_when_it_is_given_and_else_the_limit(
-    loop: Loop, pair: tuple[str, str], value: float
+    pair: tuple[str, str], value: float
 ) -> None:
     option, limit = pair
-    by_limit = parts(loop, Limits().but(**{limit: value}))
+    by_limit = parts(Limits().but(**{limit: value}))
     assert getattr(by_limit.limits, limit) == value
     if option != "connect_timeout" and limit != "message":
         assert getattr(by_limit.registry.options, option) == value
-    by_option = parts(loop, **{option: value})
-    both = parts(loop, Limits().but(**{limit: value * 2}), **{option: value})
+    by_option = parts(**{option: value})
+    both = parts(Limits().but(**{limit: value * 2}), **{option: value})
     for made in (by_option, both):
         assert getattr(made.limits, limit) == value
         if option != "connect_timeout":
             assert getattr(made.registry.options, option) == value
 
 
-def test_a_limit_is_checked_like_the_option_that_it_is(loop: Loop) -> None:
+def test_a_limit_is_checked_like_the_option_that_it_is() -> None:
     with pytest.raises(ValueError, match="upgrade_timeout: a number above zero"):
-        parts(loop, Limits(upgrade_time=0))
+        parts(Limits(upgrade_time=0))

@@ -17,9 +17,7 @@ POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost:a\r\n\r\n"
 
 def dial(kit: TestKit, address: str) -> Any:
     """Return the client's end of a connection from this address."""
-    here, there = kit.board.pair()
-    kit.io._running.accept(None, there, (address, 1))
-    return here
+    return kit.dial(address=address)
 
 
 def answer(kit: TestKit, wire: Any, data: bytes) -> bytes:

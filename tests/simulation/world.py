@@ -144,6 +144,7 @@ class Node(World):
             namespace = self.namespaces.of(space)
             namespace.on("connection", self._connected)
             namespace.on_server("told", lambda *args: heard(self, *args))
+        self.namespaces.start(self)
         network.nodes.append(self)
 
     @property

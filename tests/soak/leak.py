@@ -46,11 +46,11 @@ class Soak:
             app=lambda _environ, start: (start("200 OK", []) and []) or [b"x"],
             **options,
         )
-        self.io._running.move_to(self.loop)
+        self.io.net.start(self.loop)
         self.io.host.wall = self.clock
         self.reasons: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
-        self.io.host.log._sink = self._note  # type: ignore[attr-defined]
+        self.io.host.log.sink = self._note  # type: ignore[attr-defined]
         self._handlers()
         self.address = self.io.listen()
 
@@ -129,8 +129,8 @@ class Soak:
             "all objects": sum(kinds.values()),
             "our objects": sum(ours.values()),
             "rooms": len(rooms),
-            "touched": len(self.io._running.driver.dirty),
-            "timers of sessions": len(self.io._running.driver.timers),
+            "touched": len(self.io.net.driver.dirty),
+            "timers of sessions": len(self.io.net.driver.timers),
             **counts,
             **{f"bytes {part}": memory[part] for part in ("unsent", "unpolled", "incoming")},
         }

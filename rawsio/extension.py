@@ -1,0 +1,166 @@
+"""What lives and ends with a server: adapters, queues, announcers, dashboards.
+
+An extension is started when a host begins to run the server, on its loop, and stopped when the
+server closes::
+
+    class Announcer:
+        def start(self, runtime):
+            self.timer = runtime.call_later(1.0, self.announce)
+
+        def stop(self, deadline):
+            self.timer.cancel()
+
+    io = Server(extensions=[Announcer()])
+
+Both methods may return something that is waited for: a coroutine (``async def``, where asyncio runs
+the server), or whatever has ``add_done_callback``, as a future or a :class:`rawsio.Reply`.
+Extensions are started one after the other, in the order in which they were given, before the first
+client is served; they are stopped one after the other, the last one first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.log import ERROR, WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    from rawsio.runtime import Runtime
+
+    class Extension(Protocol):
+        """What a server starts and stops; see the module."""
+
+        def start(self, runtime: Runtime, /) -> Any:
+            """Begin; an exception keeps the server from running."""
+
+        def stop(self, deadline: float, /) -> Any:
+            """End, not later than ``deadline`` (of ``runtime.time()``)."""
+
+else:
+    Extension = object
+
+__all__ = ["Extension", "Extensions", "check_extensions"]
+
+
+def check_extensions(given: Iterable[Any]) -> None:
+    """Raise ``TypeError`` for what has no ``start`` and ``stop``."""
+    for extension in given:
+        bare = isinstance(extension, type)
+        if bare or not (hasattr(extension, "start") and hasattr(extension, "stop")):
+            raise TypeError(
+                f"an extension has start(runtime) and stop(deadline), unlike {extension!r}"
+            )
+
+
+PATIENCE = 5.0
+"""Seconds after its deadline that an extension is waited for."""
+
+
+class Extensions:
+    """The extensions of one server, in their order."""
+
+    __slots__ = ("_runtime", "_waiting", "_running", "_stopping")
+
+    def __init__(self, runtime: Runtime, given: Iterable[Extension] = ()) -> None:
+        self._runtime = runtime
+        self._waiting: list[Extension] | None = list(given)
+        self._running: list[Extension] = []
+        self._stopping = False
+
+    def add(self, extension: Extension) -> None:
+        """Add one: it is started with the others, or now if the server runs; from any thread."""
+        self._runtime.call(self._add, extension)
+
+    def _add(self, extension: Extension) -> None:
+        if self._stopping:
+            return
+        if self._waiting is not None:
+            self._waiting.append(extension)
+            return
+
+        def started(error: BaseException | None) -> None:
+            if error is not None:
+                message = f"the extension {extension!r} could not be started"
+                self._runtime.log("server", ERROR, message, error)
+
+        self._start(extension, started)
+
+    def start(self, done: Callable[[BaseException | None], None]) -> None:
+        """Start all, in order, and call ``done(error)``; the first error keeps the rest from it."""
+        waiting = self._waiting
+        if not waiting:
+            self._waiting = None
+            done(None)
+            return
+
+        def started(error: BaseException | None) -> None:
+            if error is not None:
+                self._waiting = None
+                done(error)
+            else:
+                self.start(done)
+
+        self._start(waiting.pop(0), started)
+
+    def _start(self, extension: Extension, done: Callable[[BaseException | None], None]) -> None:
+        def started(error: BaseException | None) -> None:
+            if error is None:
+                self._running.append(extension)
+            done(error)
+
+        self._await(partial(extension.start, self._runtime), started)
+
+    def stop(self, deadline: float, done: Callable[[], None]) -> None:
+        """Stop all that were started, the last one first, and call ``done()``."""
+        self._stopping = True
+        if not self._running:
+            done()
+            return
+        extension = self._running.pop()
+        over: list[None] = []
+
+        def stopped(error: BaseException | None) -> None:
+            if over:
+                return
+            over.append(None)
+            late.cancel()
+            if error is not None:
+                message = f"the extension {extension!r} could not be stopped"
+                self._runtime.log("server", ERROR, message, error)
+            self.stop(deadline, done)
+
+        def give_up() -> None:
+            if not over:
+                message = f"the extension {extension!r} has not stopped in time"
+                self._runtime.log("server", WARNING, message)
+                stopped(None)
+
+        seconds = max(0.0, deadline - self._runtime.time()) + PATIENCE
+        late = self._runtime.call_later(seconds, give_up)
+        self._await(partial(extension.stop, deadline), stopped)
+
+    def _await(self, step: Callable[[], Any], done: Callable[[BaseException | None], None]) -> None:
+        runtime = self._runtime
+        try:
+            result = step()
+        except Exception as error:  # noqa: BLE001 - it is the user's
+            done(error)
+            return
+        if hasattr(result, "add_done_callback"):
+            result.add_done_callback(lambda ended: runtime.call(done, _error_of(ended)))
+        elif hasattr(result, "cr_code"):
+            runtime.drive(result, lambda _result, error: done(error))
+        else:
+            done(None)
+
+
+def _error_of(ended: Any) -> BaseException | None:
+    try:
+        ended.result()
+    except Exception as error:  # noqa: BLE001 - it is handed on
+        return error
+    return None

@@ -1,0 +1,108 @@
+"""A client without sockets, and a host of its own that runs it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from rawsio import Client, Server
+from rawsio.client.core import State
+from rawsio.client.stack import ClientStack
+from rawsio.testing import TestKit
+
+
+class Memory:
+    """A host without sockets: it keeps the stacks that sessions want, and joins them by hand."""
+
+    def __init__(self, client: Client) -> None:
+        self.core = client.core
+        self.stacks: list[tuple[Any, ClientStack]] = []
+        self.touched: list[Any] = []
+        self.paused: list[bool] = []
+        self.core.start(self)
+
+    def dial(self, session: Any) -> ClientStack:
+        stack = ClientStack(
+            self.core.address.authority,
+            self.core.headers,
+            random_bytes=self.core.runtime.random_bytes,
+        )
+        self.stacks.append((session, stack))
+        return stack
+
+    def touch(self, session: Any) -> None:
+        self.touched.append(session)
+
+    def pause(self, paused: bool) -> None:
+        self.paused.append(paused)
+
+    def turn(self) -> bytes:
+        """Flush the sessions that were touched; return what the last connection sends."""
+        touched, self.touched = self.touched, []
+        for session in touched:
+            session.flush()
+        return b"".join(self.stacks[-1][1].data_to_send())
+
+    def give(self, data: bytes) -> bytes:
+        session, stack = self.stacks[-1]
+        self.core.take(session, session.receive(stack, stack.tick(1.0) + stack.receive(data)))
+        return self.turn()
+
+
+def test_a_host_needs_no_sockets() -> None:
+    client = Client("http://example/admin", transports=["websocket"], random_bytes=bytes)
+    host = Memory(client)
+    heard: list[Any] = []
+    client.main.on("connect", lambda: heard.append("connect"))
+    client.main.on("news", heard.append)
+    client.main.connect()
+    assert client.state is State.OPENING
+    asked = host.turn()
+    assert asked.startswith(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n")
+    host.give(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
+    )
+    opened = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":9999}'
+    said = host.give(frame(opened))
+    assert said.endswith(b"40/admin,")
+    host.give(frame('40/admin,{"sid":"b"}') + frame('42/admin,["news",1]'))
+    assert heard == ["connect", 1]
+    assert (client.state, client.connected, client.transport) == (State.OPEN, True, "websocket")
+
+
+def frame(text: str) -> bytes:
+    """Return a frame as a server sends it."""
+    data = text.encode()
+    return bytes((0x81, len(data))) + data
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no /proc")
+def test_a_client_that_was_made_has_no_descriptor_and_no_thread() -> None:
+    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    client = Client("http://127.0.0.1:9")
+    client.main.on("news", print)
+    client.main.emit("early", 1)
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == (before, threads)
+    assert not client.host.attached
+    client.step(0)
+    assert len(os.listdir("/proc/self/fd")) > before
+    client.close(0)
+    while not client.closed:
+        client.step(0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_was_asked_before_it_runs_is_done_then() -> None:
+    io = Server()
+    heard: list[Any] = []
+    io.on("early", lambda _socket, value: heard.append(value))
+    with TestKit(io) as kit:
+        client = kit.client()
+        client.main.emit("early", 1)
+        client.main.connect()
+        kit.run()
+    assert heard == [1]
