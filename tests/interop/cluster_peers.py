@@ -26,7 +26,7 @@ from tests.__main__ import environment
 from .cluster import HERE, SECONDS, Member, until
 from .redis_client import free_port
 
-__all__ = ["CASES", "main"]
+__all__ = ["CASES", "Crossing", "answers", "main"]
 
 ROOT = HERE.parent.parent
 PYTHON_SOCKETIO = ["python-socketio==5.18.1", "redis==8.1.0"]
@@ -45,14 +45,14 @@ def redis_server(*options: str) -> Iterator[int]:
             stdout=subprocess.DEVNULL,
         )
         try:
-            until(lambda: _answers(port))
+            until(lambda: answers(port))
             yield port
         finally:
             child.kill()
             child.wait()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as sock:
         sock.sendall(b"PING\r\n")
         return sock.recv(100).startswith(b"+PONG")
@@ -108,10 +108,14 @@ class Directed:
 
 
 class Crossing:
-    """A port that leads to one server after another: its clients fall from each to the next."""
+    """A port that leads to one server after another: its clients fall from each to the next.
+
+    While ``held`` nothing passes, and nobody is told.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
+        self.held = False
         self._pairs: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -122,10 +126,24 @@ class Crossing:
             while True:
                 here, _ = self._listener.accept()
                 host, port = self.target.removeprefix("http://").split(":")
-                there = socket.create_connection((host, int(port)))
+                try:
+                    there = socket.create_connection((host, int(port)))
+                except OSError:
+                    here.close()
+                    continue
                 self._pairs += [here, there]
                 for source, sink in ((here, there), (there, here)):
-                    threading.Thread(target=_copy, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                while self.held:
+                    time.sleep(0.01)
+                sink.sendall(data)
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def lead_to(self, target: str) -> None:
         """Lead to another server from now on, and break what leads to this one."""
@@ -138,15 +156,6 @@ class Crossing:
     def end(self) -> None:
         self._listener.close()
         self.lead_to(self.target)
-
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for sock in (source, sink):
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
 
 
 def a_client_falls_from_an_official_server_onto_ours_and_back() -> None:

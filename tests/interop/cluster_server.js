@@ -62,6 +62,9 @@ function addressed(io, { rooms = [], except = [], flags = {} }) {
 
 const operations = {
   emit: (io, { args, ...to }) => void addressed(io, to).emit(...args),
+  burst: (io, { args, count }) => {
+    for (let n = 0; n < count; n++) io.emit(...args);
+  },
   ask: (io, { args, ...to }) => addressed(io, to).emitWithAck(...args),
   join: (io, { into, ...to }) => void addressed(io, to).socketsJoin(into),
   leave: (io, { into, ...to }) => void addressed(io, to).socketsLeave(into),
@@ -99,9 +102,10 @@ async function main() {
   io.of("/control").on("connection", (socket) => {
     socket.on("do", async (operation, details, done) => {
       try {
-        done({ value: (await operations[operation](io, details)) ?? null });
+        const value = (await operations[operation](io, details)) ?? null;
+        done?.({ value });
       } catch (error) {
-        done({ error: String(error.message), responses: error.responses ?? null });
+        done?.({ error: String(error.message), responses: error.responses ?? null });
       }
     });
   });

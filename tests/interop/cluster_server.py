@@ -62,6 +62,10 @@ class Directed:
     def emit(self, to: dict[str, Any]) -> None:
         addressed(self.io, to).emit(*to["args"])
 
+    def burst(self, to: dict[str, Any]) -> None:
+        for _ in range(to["count"]):
+            self.io.emit(*to["args"])
+
     def ask(self, to: dict[str, Any]) -> Any:
         return addressed(self.io, to).emit_with_ack(*to["args"])
 

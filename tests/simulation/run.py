@@ -303,7 +303,7 @@ class Run:
         if self.kind == "recovery" and self.faults:
             said.got[guest.name] = self.network.now
             return
-        if guest.name in said.got:
+        if said.got.get(guest.name, 0.0) >= guest.since:  # and not in a life before
             raise Violation(f"{guest.name} got {said.number} twice")
         said.got[guest.name] = self.network.now
         if said.volatile or said.local:
@@ -311,7 +311,7 @@ class Run:
         later = [
             other.number
             for other in self.said[said.number + 1 :]
-            if other.node is said.node and guest.name in other.got
+            if other.node is said.node and other.got.get(guest.name, 0.0) >= guest.since
             if other.namespace == said.namespace and not (other.volatile or other.local)
         ]
         if later:
@@ -341,7 +341,8 @@ class Run:
     def check_delivered(self) -> None:
         stored = self.network.stored()
         for said in self.said:
-            if said.volatile:
+            # A client that comes back elsewhere does not get what was local to a server.
+            if said.volatile or (said.local and self.kind == "recovery"):
                 continue
             through = said.number in stored and not self.lost_data
             if not (self.calm(said.time, said.time + CALM) or through):
@@ -349,7 +350,7 @@ class Run:
             for guest in self.guests:
                 if guest.name in said.got or not said.is_for(guest) or not guest.inside:
                     continue
-                if guest.since < said.time and not (said.local and said.got is None):
+                if guest.since < said.time:
                     raise Violation(f"{guest.name} never got {said.number} of {said.node.name}")
 
     def check_answers(self) -> None:

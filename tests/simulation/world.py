@@ -259,7 +259,7 @@ class Guest:
             elif isinstance(packet, Event):
                 args = packet.args
                 if packet.id is not None:
-                    if not self.silent:
+                    if not self.silent and self.inside:
                         client.answer(packet, self.name)
                 elif self.pid is not None:
                     self.offset = args.pop()
