@@ -24,7 +24,9 @@ from rawsio.cluster.envelope import Envelope
 from rawsio.cluster.messages import Broadcast
 from rawsio.cluster.stream_form import StreamForm
 from tests.interop.cluster import HERE, Member, until
+from tests.interop.cluster_peers import answers
 from tests.interop.redis_client import free_port
+from tests.interop.run import install
 
 __all__ = ["main"]
 
@@ -140,6 +142,8 @@ def _decoding() -> None:
 
 def main(chosen: list[str]) -> int:
     """Measure each adapter, the kinds in turn, and print the ratios."""
+    if "NODE_PATH" not in os.environ:
+        os.environ["NODE_PATH"] = str(install())
     rows = [
         "| adapter | Node: msg/s | rawsio: msg/s | ratio | Node: us/delivery | rawsio | ratio |"
     ]
@@ -155,6 +159,7 @@ def main(chosen: list[str]) -> int:
                 stdout=subprocess.DEVNULL,
             )
             try:
+                until(lambda port=port: answers(port))
                 url = f"redis://127.0.0.1:{port}"
                 kinds = ("node", "rawsio", "node", "rawsio")
                 found = [_measure(kind, adapter, url) for kind in kinds]

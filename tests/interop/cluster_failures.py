@@ -21,6 +21,7 @@ from typing import Any
 from .cluster import HERE, Member, until
 from .cluster_peers import Crossing, answers
 from .redis_client import free_port
+from .run import install
 
 __all__ = ["main"]
 
@@ -69,7 +70,7 @@ class Pair:
 
     def admin(self, *words: str) -> str:
         command = ["redis-cli", "-p", str(self.port), *words]
-        return subprocess.check_output(command, text=True, timeout=20)
+        return subprocess.check_output(command, text=True, timeout=60)
 
     def ask(self, operation: str, **details: Any) -> str:
         """Return how long an answer took, and what it was."""
@@ -237,6 +238,8 @@ def _run(case: Callable[[Pair], list[str]], pair: Pair) -> list[str]:
 
 def main(chosen: list[str]) -> int:
     """Measure, and print the tables."""
+    if "NODE_PATH" not in os.environ:
+        os.environ["NODE_PATH"] = str(install())
     problems = []
     for adapter in chosen or ADAPTERS:
         pairs = {kind: Pair(kind, adapter) for kind in KINDS}
@@ -268,5 +271,4 @@ def main(chosen: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     sys.exit(main(sys.argv[1:]))
