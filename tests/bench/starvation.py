@@ -6,6 +6,8 @@ kind of flood the median, the 99th percentile and the maximum of the waits in mi
 rawsio and, where node finds ``socket.io`` (in ``.interop/npm`` or ``NODE_PATH``), for the official
 server in the same run.  Server, flooders and the quiet client are processes of their own.
 
+The official server is asked as often, but for no longer than ``--seconds`` in a row.
+
 ``--check`` ends with 1 where rawsio's 99th percentile is above 50 ms, or more than 10 ms above that
 of the official server.  ``--kinds``, ``--flooders`` and ``--asks`` choose less; ``--loop asyncio``
 runs rawsio on asyncio's loop; ``--told N`` is the other measurement: the waits beside broadcasts to
@@ -301,8 +303,9 @@ def ask(
     speaks: str = "websocket",
     told: float = 0.0,
     worst: list[float] | None = None,
+    most: float = float("inf"),
 ) -> list[float]:
-    """Be the quiet client: return the waits, sorted.
+    """Be the quiet client: return the waits, sorted, of ``most`` seconds.
 
     ``told`` seconds are between broadcasts; the longest wait after each goes into ``worst``.
     """
@@ -314,7 +317,10 @@ def ask(
         sock = websocket(port, "msgpack" if packed else "websocket")
         teller = websocket(port) if told else None
         next_told = time.perf_counter()
+        end = next_told + most
         for _ in range(asks):
+            if time.perf_counter() > end:
+                break
             if teller is not None and time.perf_counter() > next_told:
                 teller.sendall(frame('42["b"]'))
                 next_told += told
@@ -372,7 +378,8 @@ def measure(name: str, kind: str, flooders: int, options: argparse.Namespace) ->
     server, port = _server(name, KINDS[kind][0], options.loop)
     with server, _me("--flood", port, kind, flooders):
         time.sleep(0.5)
-        return ask(port, options.asks, options.pause, KINDS[kind][0])
+        most = float("inf") if name == "rawsio" else options.seconds
+        return ask(port, options.asks, options.pause, KINDS[kind][0], most=most)
 
 
 def _at(waits: list[float], share: float) -> float:
@@ -432,6 +439,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--flooders", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--asks", type=int, default=1000)
     parser.add_argument("--pause", type=float, default=0.003)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the official server")
     parser.add_argument("--loop", choices=["own", "asyncio"], default="own")
     parser.add_argument("--alone", action="store_true", help="without the official server")
     parser.add_argument("--told", type=int, default=0)
