@@ -28,6 +28,8 @@ from rawsio.limits import Limits
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
+from rawsio.stack import ServerStack
+from rawsio.testing import TestKit
 from rawsio.tls import Secured, State, TLSConnection
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
@@ -484,3 +486,81 @@ def test_handlers_and_the_application_learn_whose_certificate_it_was(
         thread.join(10)
     subject = ((("commonName", "localhost"),),)
     assert [one and one["subject"] for one in seen] == [subject, subject, None, None]
+
+
+@pytest.mark.rule("layers-turn-handlers", "layers-turn-long")
+@pytest.mark.parametrize("flood", ["handlers", "long"])
+def test_a_quiet_client_over_tls_waits_for_little_beside_floods(
+    contexts: Contexts, flood: str
+) -> None:
+    client, server = contexts
+    io = Server()
+    calls: list[str] = []
+    with TestKit(io, url="https://localhost", tls=server) as kit:
+
+        def work(_socket: object, *values: object) -> None:
+            kit.board.now += 0.0 if len(values) > 1 else 0.001
+            calls.append("work")
+
+        io.on("work", work)
+        io.on("ask", lambda _socket: "answer")
+        quiet = kit.connect(tls=client)
+        floods = [kit.connect(tls=client) for _ in range(4)]
+        kit.advance(1.0)
+        for one in floods:
+            for number in range(300 if flood == "handlers" else 1):
+                one.emit("work", *([number] if flood == "handlers" else [[1]] * 60_000))
+        total, waits = 4 * (300 if flood == "handlers" else 1), []
+        while len(calls) < total:
+            began = kit.board.now
+            reply = quiet.emit_with_ack("ask")
+            for _ in range(8):
+                kit.loop.step(0)
+                if reply.done():
+                    break
+            assert reply.result(0) == "answer"
+            waits.append(kit.board.now - began)
+        assert max(waits) < 0.03
+        assert len(waits) > 10
+
+
+@pytest.mark.rule("layers-turn-order")
+def test_events_that_were_put_back_come_before_the_connection_is_closed(
+    contexts: Contexts,
+) -> None:
+    client = TLSConnection(contexts[0], Role.CLIENT, server_hostname="localhost")
+    stack = ServerStack()
+    server = Secured(TLSConnection(contexts[1], Role.SERVER), stack)
+    for _ in range(3):
+        server.receive(b"".join(client.data_to_send()))
+        client.receive(b"".join(server.data_to_send()))
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.send(Closed())
+    events = server.receive(b"".join(client.data_to_send()))
+    assert events[-1] == Closed()
+    stack.put_back(events[1:])  # as a router does when a share is used up
+    assert (server.closing, server.reading, server.deadline) == (Closing.OPEN, False, 0.0)
+    assert server.tick(1.0) == events[1:]
+    assert server.closing is not Closing.OPEN
+
+
+@pytest.mark.rule("layers-turn-order")
+def test_what_was_put_back_is_handled_before_the_end_of_tls(contexts: Contexts) -> None:
+    client, server = contexts
+    io = Server()
+    calls: list[int] = []
+    with TestKit(io, url="https://localhost", tls=server) as kit:
+
+        def work(_socket: object, number: int) -> None:
+            kit.board.now += 0.02
+            calls.append(number)
+
+        io.on("work", work)
+        one = kit.connect(tls=client)
+        for number in range(50):
+            one.emit("work", number)
+        one.disconnect()
+        kit.clients[0].close()
+        kit.advance(5.0)
+        assert calls == list(range(50))
+        assert not io.sockets

@@ -66,7 +66,8 @@ class ClientStack:
 
     ``host`` is the value of ``Host``, ``headers`` are further fields of every request.
     ``deflate`` is the compression offered for a WebSocket.  ``stream`` carries the bytes: it is
-    touched whenever there is something to send.  ``exchange`` is what it is carrying out.
+    touched whenever there is something to send.  ``exchange`` is what it is carrying out, ``early``
+    are events that were put back.
 
     >>> from rawsio.engineio.client.session import Exchange
     >>> stack = ClientStack("localhost:3000")
@@ -80,7 +81,7 @@ class ClientStack:
     __slots__ = (
         *("stream", "exchange", "websocket", "_host", "_headers", "_limits", "_deflate"),
         *("_random_bytes", "_trace", "_layer", "_request", "_response", "_body", "_now", "_since"),
-        *("_early", "_eof"),
+        *("early", "_eof"),
     )
 
     def __init__(
@@ -108,7 +109,7 @@ class ClientStack:
         self._body = bytearray()
         self._now = self._since = 0.0
         # Events that were put back, and whether the end of input waits behind them.
-        self._early: list[Any] = []
+        self.early: list[Any] = []
         self._eof = False
 
     def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
@@ -123,17 +124,17 @@ class ClientStack:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
-        return 0.0 if self._early or self._eof else self._layer.deadline
+        return 0.0 if self.early or self._eof else self._layer.deadline
 
     @property
     def closing(self) -> Closing:
         """What the driver should do with the connection."""
-        return Closing.OPEN if self._early or self._eof else self._layer.closing
+        return Closing.OPEN if self.early or self._eof else self._layer.closing
 
     @property
     def reading(self) -> bool:
         """Whether more input is of use."""
-        return not self._early and not self._eof and self._layer.reading
+        return not self.early and not self._eof and self._layer.reading
 
     @property
     def until_close(self) -> bool:
@@ -142,12 +143,12 @@ class ClientStack:
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
-        early, self._early = self._early, []
+        early, self.early = self.early, []
         return early + self._up(self._layer.receive(data))
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more."""
-        if self._early:
+        if self.early:
             self._eof = True
             return []
         return self._up(self._layer.receive_eof())
@@ -155,8 +156,8 @@ class ClientStack:
     def tick(self, now: float) -> list[Any]:
         """Tell the time; gives what was put back."""
         self._now = now
-        if self._early:
-            early, self._early = self._early, []
+        if self.early:
+            early, self.early = self.early, []
             return early
         events = self._up(self._layer.tick(now))
         if self._eof:
@@ -169,7 +170,7 @@ class ClientStack:
 
         What else has come waits behind them, and so does the end of input.
         """
-        self._early += events
+        self.early += events
         self._touch()
 
     def data_to_send(self) -> list[bytes]:
