@@ -175,7 +175,9 @@ class SocketIOConnection:
 
     def passes(self, namespace: str) -> bool:
         """Tell whether events and acknowledgements of a namespace go through in both directions."""
-        return self._states.get(namespace) is _JOINED and self._partial is None and self.reading
+        if self._partial is not None or self._work is not None or self._behind is not None:
+            return False
+        return self._states.get(namespace) is _JOINED
 
     @property
     def reading(self) -> bool:
