@@ -149,7 +149,7 @@ class _Shown:
         )
 
     def connections(self, traffic: Traffic) -> None:
-        count, cut = len(traffic.connections), len(traffic.fragments) + traffic.fragments.given_up
+        count, cut = traffic.seen, len(traffic.fragments) + traffic.fragments.given_up
         print(
             f"{traffic.packets} packets, {count} TCP connection{'' if count == 1 else 's'}"
             + (f", {traffic.others} packets of other protocols" if traffic.others else "")

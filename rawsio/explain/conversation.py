@@ -63,8 +63,9 @@ class Item:
 
     ``sender`` is whose it is; ``layers`` are those that it goes through, from below; ``summary`` is
     a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream;
-    ``head`` what a head says, ``content`` what a body, or a message of a WebSocket, holds;
-    ``purpose`` what an HTTP exchange is for in Engine.IO, in words, or nothing.
+    ``head`` what a head says, ``content`` what a body or a message of a WebSocket holds, inflated,
+    and ``sent`` how many bytes of a body that was; ``purpose`` what an HTTP exchange is for in
+    Engine.IO, in words, or nothing.
     """
 
     sender: Role
@@ -78,6 +79,7 @@ class Item:
     head: Request | Response | None = None
     content: bytes = b""
     purpose: str = ""
+    sent: int = 0
 
     @property
     def wrong(self) -> str:
@@ -336,20 +338,19 @@ class Conversation:
             item.summary = f"{item.purpose}: {item.summary}" if item.purpose else item.summary
             item.head = _head_of(field, head)
         elif not field.wrong:
-            item.content = self._http[sender].content
+            content = self._http[sender].content
+            coding = (head.headers.get("content-encoding") or "") if head else ""
+            item.content, item.sent = _decoded(content, coding, self._limits.body), len(content)
         if field.name == "body" and asked.engine and not field.wrong:
-            self._payload(item, asked, head, self._http[sender].content)
+            self._payload(item, asked, head)
         if asked.engine and asked.sid:
             item.session = self.session = asked.sid
         return item
 
-    def _payload(
-        self, item: Item, asked: _Asked, head: Request | Response | None, content: bytes
-    ) -> None:
+    def _payload(self, item: Item, asked: _Asked, head: Request | Response | None) -> None:
         if isinstance(head, Response) and (head.status != 200 or asked.method == "POST"):
             return
-        coding = (head.headers.get("content-encoding") or "") if head else ""
-        content = _decoded(content, coding, self._limits.body)
+        content = item.content
         if not content:
             return
         session = self.sessions.get(asked.sid or self._own, item.sender, asked.revision)

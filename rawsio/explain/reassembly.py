@@ -138,6 +138,11 @@ class Direction:
         self._see_end()
         return pieces
 
+    def forget(self) -> None:
+        """Give up what waits; the counts stay."""
+        self._held.clear()
+        self._held_size = 0
+
     def _see_end(self) -> None:
         if self._end is not None and self.next is not None and _ahead(self.next, self._end) >= 0:
             self.ended = True

@@ -8,6 +8,8 @@ message, with the packet that completed it, so that it can be followed through a
 
 from __future__ import annotations
 
+from collections import deque
+
 from rawsio.layer import Role, record
 
 from .conversation import GENEROUS, Conversation, Item, Sessions
@@ -31,6 +33,8 @@ __all__ = ["Connection", "Seen", "Traffic"]
 
 CONNECTIONS = 10_000
 """Most connections that are followed at a time; the oldest are let go."""
+LISTED = 100_000
+"""Most connections that are remembered; of an endless capture the oldest are forgotten."""
 GRACE = 16
 """Packets of a connection after which acknowledged bytes that were not seen are missing: a capture
 may hold an acknowledgement before what it acknowledges."""
@@ -54,6 +58,7 @@ class Connection:
         """Whether its beginning was seen."""
         self.first_seq: int | None = None
         self._acks: dict[Role, tuple[int, int]] = {}
+        self._spoken = ""
 
     @property
     def over(self) -> bool:
@@ -89,6 +94,13 @@ class Connection:
                 items += self.conversation.end(role)
         return items
 
+    def let_go(self) -> None:
+        """It is not followed any more: only what its line says is kept."""
+        self._spoken = self.conversation.protocol
+        self.conversation = Conversation(Sessions())
+        for direction in self.directions.values():
+            direction.forget()
+
     def _told(self, sender: Role, pieces: list[bytes | int]) -> list[Item]:
         items: list[Item] = []
         for piece in pieces:
@@ -101,7 +113,7 @@ class Connection:
     def summary(self) -> str:
         """Return the connection in a line."""
         sizes = {role: end.size for role, end in self.directions.items()}
-        spoken = self.conversation.protocol or "nothing read"
+        spoken = self.conversation.protocol or self._spoken or "nothing read"
         odd = [
             f"{role.value}: {', '.join(end.oddities())}"
             for role, end in self.directions.items()
@@ -138,8 +150,10 @@ class Traffic:
     """All connections of a capture."""
 
     def __init__(self, limits: Limits = GENEROUS) -> None:
-        self.connections: list[Connection] = []
-        """Every connection, in the order in which they were first seen."""
+        self.connections: deque[Connection] = deque(maxlen=LISTED)
+        """The connections, in the order in which they were first seen; the last of them."""
+        self.seen = 0
+        """How many there were."""
         self.packets = self.others = 0
         """How many packets there were, and how many of them are not of TCP."""
         self.fragments = Fragments()
@@ -215,15 +229,18 @@ class Traffic:
     def _new(
         self, ends: tuple[Address, Address], segment: Segment, captured: Captured
     ) -> Connection:
-        made = Connection(len(self.connections), *ends, self._sessions)
+        made = Connection(self.seen, *ends, self._sessions)
+        self.seen += 1
         made.began = captured.time
         made.whole = bool(segment.flags & SYN)
         made.first_seq = segment.seq if segment.flags & SYN else None
         self.connections.append(made)
-        self._open.pop((ends[1], ends[0]), None)
+        for before in (self._open.pop((ends[1], ends[0]), None), self._open.pop(ends, None)):
+            if before is not None:
+                before.let_go()
         self._open[ends] = made
         if len(self._open) > CONNECTIONS:
-            del self._open[next(iter(self._open))]
+            self._open.pop(next(iter(self._open))).let_go()
         return made
 
 

@@ -121,6 +121,7 @@ class Frames:
         self._skipped = 0  # what came after the end
         self._events: list[Any] = []
         self._over = ""
+        self._closed = False  # a close frame was seen
 
     def feed(self, data: bytes) -> list[Field]:
         """Return the frames that ``data`` completes; a mistake completes its frame."""
@@ -192,13 +193,16 @@ class Frames:
             self._over = "what follows a mistake is not read"
         else:
             field = self._shown(data)
+            if self._closed:
+                # The layer does not read it: no message comes of it, and no mistake.
+                field.meaning = "behind the close frame, which nothing follows"
             self._tell(field)
         field.data = data if self._own else None
         return moved(field, at + self._start)
 
     def _judge(self, upto: int) -> None:
         upto = min(upto, len(self._data))
-        if upto > self._judged:
+        if upto > self._judged and not self._closed:
             piece = bytes(memoryview(self._data)[self._judged : upto])
             self._judged = upto
             self._reader.read(piece, self._events)
@@ -223,7 +227,7 @@ class Frames:
         events, self._events = self._events, []
         for event in events:
             if isinstance(event, Closed):
-                self._over = "no data follows a close frame"
+                self._closed = True
             elif isinstance(event, Message):
                 whole = event.data
                 data = whole.encode() if isinstance(whole, str) else whole

@@ -44,7 +44,7 @@ class Cleaner:
             return item
         return Item(
             made.sender, made.layers, made.summary, made.tree, made.offset, made.packets,
-            self._name(item.session), item.time, made.head, made.content, item.purpose,
+            self._name(item.session), item.time, made.head, made.content, item.purpose, item.sent,
         )  # fmt: skip
 
     def forget(self, number: int) -> None:
@@ -98,7 +98,7 @@ def _again(item: Item, tree: Field, packets: list[Field], session: Session | Non
     found = session.take_packets() if session is not None else []
     return Item(
         item.sender, item.layers, summary, tree, item.offset, found, item.session, item.time,
-        None, b"", item.purpose,
+        None, b"", item.purpose, item.sent,
     )  # fmt: skip
 
 

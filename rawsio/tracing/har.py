@@ -196,7 +196,7 @@ class Exchanges:
         if item.sender is Role.CLIENT:
             if self._asked:
                 entry = self._asked[-1]
-                entry["request"]["bodySize"] = len(item.content)
+                entry["request"]["bodySize"] = item.sent
                 headers = {f["name"].lower(): f["value"] for f in entry["request"]["headers"]}
                 entry["request"]["postData"] = {
                     "mimeType": headers.get("content-type", ""),
@@ -207,7 +207,9 @@ class Exchanges:
         entry_ = self._answered
         if entry_ is not None:
             content = entry_["response"]["content"]
-            content["size"] = entry_["response"]["bodySize"] = len(item.content)
+            content["size"], entry_["response"]["bodySize"] = len(item.content), item.sent
+            if item.sent < len(item.content):
+                content["compression"] = len(item.content) - item.sent
             content.update(_as_text(data))
             entry_["_last"] = item.time
             _note(entry_, decoded)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rawsio.explain import traffic as traffics
 from rawsio.explain.capture import Captured, read_capture
 from rawsio.explain.traffic import GRACE, Seen, Traffic
 from rawsio.layer import Role
@@ -67,6 +68,23 @@ def test_packets_that_were_cut_are_put_together(ends: tuple[str, str]) -> None:
     assert joined.name == "packet put together"
     assert [field.name for field in joined.fields] == ["TCP"]
     assert len(traffic.fragments) == 0
+
+
+def test_an_endless_capture_takes_no_endless_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffics, "CONNECTIONS", 5)
+    monkeypatch.setattr(traffics, "LISTED", 20)
+    packets = []
+    for port in range(1, 101):
+        talk = Talk(client=("10.0.0.1", port)).open().say(C, GET)
+        talk.seq[C] += 1  # a hole, behind which something waits
+        packets += talk.say(C, b"waits").packets
+    _, traffic = seen(packets)
+    assert (traffic.seen, len(traffic.connections)) == (100, 20)
+    assert [c.number for c in traffic.connections] == list(range(80, 100))
+    lines = {connection.summary().partition("  ")[2][:15] for connection in traffic.connections}
+    assert lines == {"http, 5 packets"}
+    gone = traffic.connections[0]
+    assert not gone.directions[C]._held
 
 
 def test_a_fragment_that_is_missing_is_told() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawsio.explain import Field, explain_engineio, explain_websocket
+from rawsio.explain import Field, explain_engineio, explain_websocket, mistake
 from rawsio.explain.websocket import CLOSE_CODES, Frames
 from rawsio.layer import Role
 from rawsio.limits import Limits
@@ -99,3 +99,17 @@ def test_any_bytes_give_the_same_tree_however_they_are_cut(
     well_formed(whole)
     frames = Frames(sender, deflate, limits=Limits(message=50))
     assert frames.feed(wire[:cut]) + frames.feed(wire[cut:]) + frames.end() == whole.fields
+
+
+def test_frames_behind_a_close_frame_are_shown_and_nothing_is_made_of_them() -> None:
+    wire = encode_frame(8, b"\x03\xe8", mask=b"abcd") + encode_frame(1, b"41", mask=b"abcd")
+    tree = explain_websocket(wire + b"\xff", Role.CLIENT)
+    well_formed(tree)
+    close, text, cut = tree.fields
+    assert (text.value, text.meaning) == (
+        "text, 2 bytes",
+        "behind the close frame, which nothing follows",
+    )
+    assert "message" not in [field.name for field in text.fields]
+    assert mistake(tree) is None
+    assert (close.value, cut.value) == ("close, 2 bytes", "not whole: opcode 0xf, 0 bytes")

@@ -1,10 +1,10 @@
 """Compare our reading of captures with tshark's: ``python -m tests.interop.captures``.
 
-``tcpdump`` captures the loopback interface (that needs its rights) while official clients talk to
-the official server (Node) and, if it is installed for ``PEERS_PY``, python-socketio to itself.  For
-the layers that both know, the numbers of :mod:`rawsio.explain` have to be tshark's: packets, TCP
-streams and their payloads, HTTP heads, WebSocket frames with opcode, length and text.  Then what
-``rawsio trace`` writes is opened by tshark, which must find no checksum wrong and all frames.
+``tcpdump`` captures the loopback interface (that needs its rights) while the official client talks
+to the official server, in Node and in Chromium, and python-socketio to itself.  For the layers that
+both know, the numbers of :mod:`rawsio.explain` have to be tshark's: packets, TCP streams and their
+payloads, HTTP heads, WebSocket frames with opcode, length and text.  Then what ``rawsio trace``
+writes is opened by tshark, which must find no checksum wrong, all frames, and our comments.
 """
 
 from __future__ import annotations
@@ -26,28 +26,30 @@ from rawsio.explain.capture import read_capture
 from rawsio.explain.fields import walk
 from rawsio.explain.traffic import Seen, Traffic
 
+from .peers import peers_python
 from .run import HERE, ROOT, NotInstalled, install
 
 __all__ = ["main", "ours", "theirs"]
 
 PYTHON_PEER = """
-import sys, threading
-import socketio, simple_websocket
-from wsgiref.simple_server import make_server, WSGIRequestHandler, WSGIServer
-from socketserver import ThreadingMixIn
-class Threaded(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *args): pass
-sio = socketio.Server(async_mode="threading")
+import sys, threading, time
+import socketio, uvicorn
+sio = socketio.AsyncServer(async_mode="asgi")
 @sio.on("chat")
-def chat(sid, *args): return args
-server = make_server("127.0.0.1", int(sys.argv[1]), socketio.WSGIApp(sio), Threaded, Quiet)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-client = socketio.Client()
-client.connect(f"http://127.0.0.1:{sys.argv[1]}", transports=["polling"])
-assert list(client.call("chat", ("hi", b"123"))) == ["hi", b"123"], "no answer"
-client.disconnect()
+async def chat(sid, *args): return args
+port = int(sys.argv[1])
+config = uvicorn.Config(socketio.ASGIApp(sio), host="127.0.0.1", port=port, log_level="error")
+server = uvicorn.Server(config)
+serving = threading.Thread(target=server.run, daemon=True)
+serving.start()
+while not server.started: time.sleep(0.05)
+for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
+    client = socketio.Client()
+    client.connect(f"http://127.0.0.1:{port}", transports=transports)
+    assert list(client.call("chat", ("hi", b"123"))) == ["hi", b"123"], "no answer"
+    client.disconnect()
+server.should_exit = True
+serving.join(10)
 """
 
 
@@ -145,7 +147,7 @@ def _capture(path: Path, port: int, talk: Any) -> None:
         dump.wait(10)
 
 
-def _node(modules: Path, port: int, target: int) -> None:
+def _node(modules: Path, port: int, target: int, client: str = "captured_client.js") -> None:
     """Let the official client talk to the official server, which ``target`` leads to."""
     env = {**os.environ, "NODE_PATH": str(modules)}
     server = subprocess.Popen(
@@ -153,16 +155,15 @@ def _node(modules: Path, port: int, target: int) -> None:
     )
     try:
         _wait(port)
-        client = ["node", str(HERE / "captured_client.js"), str(target)]
-        subprocess.run(client, env=env, check=True, timeout=60)
+        talk = ["node", str(HERE / client), str(target)]
+        subprocess.run(talk, env=env, check=True, timeout=60)
     finally:
         server.terminate()
         server.wait(10)
 
 
 def _python(port: int) -> None:
-    python = os.environ.get("PEERS_PY", sys.executable)
-    subprocess.run([python, "-c", PYTHON_PEER, str(port)], check=True, timeout=60)
+    subprocess.run([peers_python(), "-c", PYTHON_PEER, str(port)], check=True, timeout=60)
 
 
 def _judge(name: str, path: Path, *, wanted: str) -> bool:
@@ -194,12 +195,12 @@ def main() -> int:
         path = Path(folder) / "node.pcap"
         _capture(path, port, lambda: _node(modules, port, port))
         good &= _judge("socket.io in Node", path, wanted='EVENT "echo"')
-        python = os.environ.get("PEERS_PY", sys.executable)
-        has = subprocess.run([python, "-c", "import socketio"], check=False, capture_output=True)
-        if has.returncode == 0:
-            path = Path(folder) / "python.pcap"
-            _capture(path, port, lambda: _python(port))
-            good &= _judge("python-socketio", path, wanted='EVENT "chat"')
+        path = Path(folder) / "browser.pcap"
+        _capture(path, port, lambda: _node(modules, port, port, "captured_browser.js"))
+        good &= _judge("socket.io in Chromium", path, wanted='EVENT "echo"')
+        path = Path(folder) / "python.pcap"
+        _capture(path, port, lambda: _python(port))
+        good &= _judge("python-socketio", path, wanted='EVENT "chat"')
         good &= _traced(Path(folder), modules)
     return 0 if good else 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_bodies_are_explained_anew(chunks: int) -> None:
     assert not any(secret in tell(item) for secret in SECRETS)
     assert [type(packet).__name__ for packet in item.packets] == ["Connect", "Event"]
     assert item.summary.endswith('message: CONNECT to /; message: EVENT "hi" in /')
+
+
+def test_a_compressed_body_is_looked_into() -> None:
+    ask = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n" + body(gzip.compress(OPEN))
+    item = cleaned((C, ask), (S, answer))[2]
+    assert not any(secret in tell(item) for secret in SECRETS)
+    assert set(item.tree.data or b"") == {0x2A}
+    assert item.content == OPEN.replace(b"kS9", b"***")
+    assert item.summary.endswith("open: session ***")
 
 
 def test_what_came_compressed_is_written_anew_and_says_so() -> None:

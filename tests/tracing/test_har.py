@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,20 @@ def test_an_exchange_is_an_entry_with_all_that_readers_require(tmp_path: Path) -
     assert entry["startedDateTime"] == "2023-11-14T22:13:20.250+00:00"
     for part in ("cookies", "headers", "queryString"):
         assert isinstance(entry["request"][part], list)
+
+
+def test_content_is_what_it_is_without_its_coding(tmp_path: Path) -> None:
+    text = b'42["chat","hi"]' * 20
+    packed = gzip.compress(text)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: text/plain\r\n"
+    answer = head + b"Content-Length: %d\r\n\r\n" % len(packed) + packed
+    log = recorded(tmp_path, (C, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (S, answer))
+    response = log["entries"][0]["response"]
+    assert response["content"] == {
+        "size": 300, "mimeType": "text/plain", "text": text.decode(),
+        "compression": 300 - len(packed),
+    }  # fmt: skip
+    assert response["bodySize"] == len(packed)
 
 
 def test_messages_of_a_websocket_belong_to_its_101(tmp_path: Path) -> None:

@@ -82,6 +82,28 @@ def test_every_name_has_its_sink_and_others_are_refused(tmp_path: Path) -> None:
         Recorder("a.txt", clock=lambda: 1.0)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_once_a_file_and_everything_goes_on(tmp_path: Path) -> None:
+    paths = [tmp_path / f"a.{ending}" for ending in ("pcapng", "har", "jsonl")]
+    for path in paths:
+        path.symlink_to("/dev/full")
+    said: list[str] = []
+    heard: list[str] = []
+    places = [str(path) for path in paths]
+    recorder = Recorder(*places, lambda _, item: heard.append(item.summary), say=said.append)
+    for number in range(3):
+        tap = recorder.tap(("10.0.0.1", 5000 + number), ("10.0.0.2", 80))
+        tap.data(C, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        tap.data(S, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        tap.end(C)
+        tap.end(S)
+    recorder.close()
+    assert len(heard) == 9
+    assert sorted(said) == sorted(
+        f"{path}: No space left on device: nothing more is recorded there" for path in places
+    )
+
+
 def test_a_reset_ends_a_recording_and_late_calls_do_nothing() -> None:
     seen: list[str] = []
     recorder = Recorder(lambda _, item: seen.append(item.summary), clock=lambda: 1.0)
