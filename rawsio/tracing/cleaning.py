@@ -27,7 +27,8 @@ REMEMBERED = 10_000
 
 _ANEW = "written anew: it holds a secret, and came compressed or in fragments"
 _PART = "not shown: it may be part of a secret"
-_SECRET_STARTS = (b"0{", b"40")
+_SECRET_STARTS = (b"0{", b"40", b"0", b"4", b"")
+_PACKED_STARTS = (b"", *(bytes((first,)) for first in (*range(0x82, 0x90), 0xDE, 0xDF)))
 
 
 class Cleaner:
@@ -85,7 +86,8 @@ class Cleaner:
         ):  # the first fragment, or one that is not whole: is it the start of a secret?
             start = next((f.data or b"" for f in item.tree.fields if f.name == "payload"), b"")
             text = first & 0x0F == TEXT
-            self._open[key] = bool(first & 0x40) or (text and start.startswith(_SECRET_STARTS))
+            likely = start[:2] in _SECRET_STARTS if text else start[:1] in _PACKED_STARTS
+            self._open[key] = bool(first & 0x40) or likely
         return _fragment(item) if self._open.get(key, True) else item
 
 

@@ -15,7 +15,6 @@ from rawsio.layer import Role
 from rawsio.net.output import Output
 
 from .jsonl import plain_packet
-from .secrets import hidden_content, hidden_head, hidden_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,12 +41,10 @@ class Har:
         path: str,
         failed: Callable[[str], object],
         *,
-        secrets: bool = False,
         most: int = 1_000_000_000,
     ) -> None:
         from tempfile import TemporaryFile
 
-        self.secrets = secrets
         self._path = path
         self._failed = failed
         self._most = most
@@ -128,18 +125,8 @@ class Exchanges:
         elif self._messages is not None and len(self._messages) < MESSAGES:
             self._message(item)
 
-    def _text(self, data: bytes) -> bytes:
-        return data if self._har.secrets else hidden_content(data)
-
-    def _fields(self, head: Request | Response) -> list[dict[str, str]]:
-        secrets = self._har.secrets
-        return [
-            {"name": name, "value": value if secrets else hidden_head(name, value)}
-            for name, value in head.headers
-        ]
-
     def _entry(self, item: Item, head: Request) -> dict[str, Any]:
-        target = head.target if self._har.secrets else hidden_target(head.target)
+        target = head.target
         scheme = "https" if self._tls else "http"
         path = target if target[:1] == "/" else "/"
         query = [part.partition("=") for part in path.partition("?")[2].split("&") if part]
@@ -152,7 +139,7 @@ class Exchanges:
                 "url": f"{scheme}://{head.host or self._server[0]}{path}",
                 "httpVersion": f"HTTP/{head.version}",
                 "cookies": [],
-                "headers": self._fields(head),
+                "headers": _fields(head),
                 "queryString": [{"name": n, "value": v} for n, _, v in query],
                 "headersSize": len(item.tree.data or b""),
                 "bodySize": 0,
@@ -176,7 +163,7 @@ class Exchanges:
             "statusText": head.reason,
             "httpVersion": f"HTTP/{head.version}",
             "cookies": [],
-            "headers": self._fields(head),
+            "headers": _fields(head),
             "content": {"size": 0, "mimeType": kind},
             "redirectURL": head.headers.get("location") or "",
             "headersSize": len(item.tree.data or b""),
@@ -191,8 +178,8 @@ class Exchanges:
             self._finish()
 
     def _body(self, item: Item) -> None:
-        data = self._text(item.content)
-        decoded = [plain_packet(p, secrets=self._har.secrets) for p in item.packets]
+        data = item.content
+        decoded = [plain_packet(packet) for packet in item.packets]
         if item.sender is Role.CLIENT:
             if self._asked:
                 entry = self._asked[-1]
@@ -220,7 +207,7 @@ class Exchanges:
         if message is None or message.name != "message" or self._messages is None:
             return
         text = message.meaning == "the whole text message"
-        data = self._text(item.content)
+        data = item.content
         shown = _as_text(data) if text else {"text": _base64(data)}
         made = {
             "type": "send" if item.sender is Role.CLIENT else "receive",
@@ -228,7 +215,7 @@ class Exchanges:
             "opcode": 1 if text else 2,
             "data": shown["text"],
         }
-        _note(made, [plain_packet(p, secrets=self._har.secrets) for p in item.packets])
+        _note(made, [plain_packet(packet) for packet in item.packets])
         self._messages.append(made)
         if self._answered is not None:
             self._answered["_last"] = item.time
@@ -262,6 +249,10 @@ class Exchanges:
             "wait": round(wait, 3), "receive": round(receive, 3),
         }  # fmt: skip
         self._har.add(entry)
+
+
+def _fields(head: Request | Response) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in head.headers]
 
 
 def _note(entry: dict[str, Any], packets: list[dict[str, Any]]) -> None:

@@ -14,14 +14,14 @@
 
   const { Tree, element } = root;
   const LAYERS = ["HTTP", "WebSocket", "Engine.IO", "Socket.IO"];
-  const BADGES = { heartbeat: "beat", control: "frame", missing: "hole" };
+  const BADGES = { heartbeat: "beat", control: "frame" };
 
   class Messages {
     /**
      * options: ask; kept, most rows; sides, what client and server are called; connections, whether
      * rows name theirs; dull(row), whether a row comes by itself and is not worth showing; quiet(row),
      * what is hidden with the heartbeats; changed(), called when other rows are shown; empty, what is
-     * said while there are none; wait, milliseconds that a row waits for those before it.
+     * said while there are none.
      */
     constructor(host, options) {
       this.host = host;
@@ -112,9 +112,10 @@
     }
 
     take(rows) {
+      let missed = 0;
       for (const row of rows) {
         if (row.n <= this.newest) continue;
-        if (this.newest && row.n > this.newest + 1) this.say(`${row.n - this.newest - 1} messages were left out: this page was too slow.`);
+        if (this.newest) missed += row.n - this.newest - 1;
         this.newest = row.n;
         if (this.held) {
           if (this.held.length < this.options.kept) this.held.push(row);
@@ -123,6 +124,7 @@
           this.add(row);
         }
       }
+      if (missed) this.say(`${missed} messages were left out: this page was too slow.`);
     }
 
     add(row) {

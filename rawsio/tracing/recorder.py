@@ -79,7 +79,7 @@ class Recorder:
             if not isinstance(place, str):
                 self._hearers.append(place)
             elif place.endswith(".har"):
-                self.har = Har(place, self._say, secrets=secrets, most=most)
+                self.har = Har(place, self._say, most=most)
             elif place.endswith(".jsonl"):
                 self._lines = Output(place, lambda: b"", self._say, most)
             elif place.endswith(".pcapng") or place == "-":
@@ -114,12 +114,14 @@ class Recorder:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def shown(self, number: int, item: Item) -> Item:
+        """Return a message as it may be shown."""
+        return item if self._cleaner is None else self._cleaner.clean(number, item)
+
     def heard(self, number: int, item: Item) -> None:
-        """Give a message to whoever wants messages."""
+        """Give a message, as it may be shown, to whoever wants messages."""
         if self._lines is not None:
-            self._lines.write(line(number, item, secrets=self.secrets))
-        if self._hearers and self._cleaner is not None:
-            item = self._cleaner.clean(number, item)
+            self._lines.write(line(number, item))
         for hearer in self._hearers:
             hearer(number, item)
 
@@ -221,11 +223,12 @@ class Tap:
     def _tell(self, items: list[Item], now: float) -> None:
         for item in items:
             item.time = now
+            shown = self._recorder.shown(self.number, item)
             if self._packets is not None and not self._recorder.secrets:
-                self._packets.data(item.sender, hidden(item), now, _comment(item))
+                self._packets.data(item.sender, hidden(item), now, _comment(shown))
             if self._exchanges is not None:
-                self._exchanges.item(item)
-            self._recorder.heard(self.number, item)
+                self._exchanges.item(shown)
+            self._recorder.heard(self.number, shown)
 
 
 def _comment(item: Item) -> str:

@@ -120,12 +120,14 @@ def cut(tree: Field, most: int) -> Field:
 
 def _cut(field: Field, most: int) -> Field:
     """Return a copy whose own bytes are not too many."""
-    data, meaning = field.data, field.meaning
+    data, meaning, end = field.data, field.meaning, field.end
     if data is not None and len(data) > most:
+        if end - field.start == len(data):  # a byte here is a byte there, and stays one
+            end = field.start + most
         meaning = f"the first {most} of {len(data)} bytes"
         data = data[:most]
     return Field(
-        field.start, field.end, field.name, field.value, meaning, field.rule,
+        field.start, end, field.name, field.value, meaning, field.rule,
         field.fields, data, field.wrong,
     )  # fmt: skip
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rawsio.explain.conversation import Conversation, Item
 from rawsio.explain.fields import walk
 from rawsio.explain.plain import as_json
 from rawsio.layer import Role
+from rawsio.socketio.msgpack import pack
 from rawsio.tracing.cleaning import Cleaner
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import encode_frame
@@ -26,6 +30,7 @@ YES = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSet-Cooki
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 OPEN = b'0{"sid":"kS9","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'
 CONNECT = b'40{"token":"s3cret"}'
+PACKED = pack({"type": 0, "nsp": "/", "data": {"token": "s3cret"}})
 
 
 def cleaned(*said: tuple[Role, bytes]) -> list[Item]:
@@ -131,6 +136,7 @@ def test_what_holds_no_secret_is_the_message_itself() -> None:
         b"Cookie: c00kie\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\r\n c00kie\r\n\r\nCookie: c00kie\r\n",
         b"GET / HTTP/1.1\r\nHost : a\r\nAuthorization: s3cret\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nCookie c00kie\r\n\r\n",
     ],
 )
 def test_a_broken_head_tells_no_secret_either(head: bytes) -> None:
@@ -151,3 +157,34 @@ def test_sessions_have_numbers_and_are_forgotten_in_the_end(
         names.append(cleaner.clean(1, item).session)
     assert names == ["#1", "#2", "#1", "#3", "#4"]
     cleaner.forget(1)
+
+
+@example(100, [1, 18], False, CONNECT)
+@example(100, [3], False, PACKED)
+@example(100, [], True, PACKED)
+@given(
+    st.integers(1, 40),
+    st.lists(st.integers(1, 19), max_size=3),
+    st.booleans(),
+    st.sampled_from([CONNECT, OPEN, PACKED]),
+)
+def test_however_a_secret_is_cut_it_is_not_told(
+    size: int, places: list[int], packed: bool, secret: bytes
+) -> None:
+    more = DEFLATE if packed else b""
+    content = Agreement().compressor(C).compress(secret) if packed else secret
+    places = [0, *sorted(set(places)), len(content)]
+    pieces = [content[a:b] for a, b in pairwise(places)]
+    wire = b"".join(
+        encode_frame(
+            0 if n else 2 if secret is PACKED else 1,
+            piece,
+            mask=b"abcd",
+            fin=n == len(pieces) - 1,
+            rsv1=packed and not n,
+        )
+        for n, piece in enumerate(pieces)
+    )
+    cuts = [(C, wire[at : at + size]) for at in range(0, len(wire), size)]
+    told = b"".join(tell(item) for item in cleaned((C, ASK % more), (S, YES % more), *cuts))
+    assert not any(word in told for word in SECRETS)

@@ -114,6 +114,10 @@ def test_of_a_long_message_every_layer_keeps_its_beginning() -> None:
     small = cut(item.tree, 100)
     assert max(len(field.data) for field in walk(small) if field.data is not None) == 100
     assert [field.name for field in walk(small)].count("Socket.IO packet") == 1
+    # A byte of the packet is still the same byte of the frame.
+    for field in walk(small):
+        if field.data is not None and field.name != "frame":
+            assert field.end - field.start == len(field.data)
 
 
 def test_a_rule_is_told_and_what_is_none_is_not() -> None:
