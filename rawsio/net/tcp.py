@@ -212,13 +212,11 @@ class TCPStream:
     def _readable(self, most: int = 0) -> int:
         """Read once, and return how many bytes came; the loop calls it for whoever is light."""
         driver = self.driver
-        if not most:
-            if driver.crowded:
-                self._sip()
-                return 0
-            most = self._size
+        if not most and driver.crowded:
+            self._sip()
+            return 0
         try:
-            data = self.sock.recv(most)
+            data = self._receive_copied(most) if most else self.sock.recv(self._size)
         except _AGAIN:
             return 0
         except OSError as error:
@@ -246,6 +244,12 @@ class TCPStream:
             driver.schedule()
         dirty[self] = True
         return size
+
+    def _receive_copied(self, most: int) -> bytes:
+        # Read in pieces, a message grows above the block that its last piece was read into.  Cut
+        # down from ``most`` that block would leave a hole below, which no later read fits into.
+        data = self.sock.recv(most)
+        return data if len(data) == most else bytes(memoryview(data))
 
     # Taking turns
 
