@@ -12,7 +12,8 @@ first child is asked, and where they do not, each one is told).
 
 A failure to listen says where, and what to do about it: the system's own words name neither.
 
-``listen_tcp`` resolves one address before the loop runs.
+``listen_tcp`` looks a name up before the loop runs, and listens at the first of its addresses that
+this machine has.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _ADVICE = {
     errno.EACCES: "that is not allowed to this user: choose a port above 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address (0.0.0.0: all that it has)",
 }
-"""What to do when the system refuses to listen."""
+"""What to do when the system refuses to listen at an address."""
 
 _IP = tuple(getattr(socket, name) for name in ("AF_INET", "AF_INET6") if hasattr(socket, name))
 
@@ -183,7 +184,9 @@ def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG
         return _listen_tcp(host, port, backlog)
     except OSError as error:
         name = f"[{host}]" if ":" in host else host or "all addresses"
-        raise explained(error, f"{name}:{port}") from None
+        raise explained(error, f"{name}:{port}", _ADVICE) from None
+    except UnicodeError:
+        raise ValueError(f"the host is a name or an address, not {host[:80]!r}") from None
 
 
 def _check_address(host: Any, port: Any) -> None:
@@ -193,18 +196,30 @@ def _check_address(host: Any, port: Any) -> None:
         raise TypeError(f"the port is an int, not {port!r}")
     if not 0 <= port < 65536:
         raise ValueError(f"a port is from 0 (any that is free) to 65535, not {port}")
+    if "\0" in host:
+        raise ValueError(f"the host is a name or an address, not {host[:80]!r}")
+    if host[:1] == "[":
+        raise ValueError(f"an IPv6 address is given without brackets, as '::1', not {host[:80]!r}")
 
 
 def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
     both = host in ("", "::") and socket.has_dualstack_ipv6()
     name = "::" if both else host or "0.0.0.0"
     found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
+    errors: list[OSError] = []
+    for family, kind, protocol, _, address in found:
+        try:
+            return _listen_at(socket.socket(family, kind, protocol), address, backlog, both=both)
+        except OSError as error:  # a name may have addresses of a family that is not there
+            errors.append(error)
+    raise errors[0]
+
+
+def _listen_at(sock: socket.socket, address: Any, backlog: int, *, both: bool) -> socket.socket:
     try:
         if os.name == "posix":  # elsewhere it lets two programs have the same port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         sock.bind(address)
         _listen(sock, backlog)
@@ -214,12 +229,12 @@ def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
-def explained(error: OSError, where: str) -> OSError:
-    """Return the same failure to listen, saying where it was and what to do."""
-    if error.errno is None:  # not the system's: a path that is too long
-        return OSError(f"cannot listen on {where}: {error}")
+def explained(error: OSError, where: str, advices: dict[int, str]) -> OSError:
+    """Return the same failure to listen, saying where it was and, by ``errno``, what to do."""
     kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
-    advice = _ADVICE.get(error.errno, error.strerror)
+    if error.errno is None:
+        return OSError(f"cannot listen on {where}: {error}")
+    advice = advices.get(error.errno, error.strerror)
     if kind is socket.gaierror:
         advice = f"it is unknown ({error.strerror})"
     return kind(error.errno, f"cannot listen on {where}: {advice}")

@@ -30,7 +30,8 @@ class SocketFile:
     __slots__ = ("path", "_identity", "_process")
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        # The program may change its working directory meanwhile.
+        self.path = path if path[:1] in ("", "\0") else os.path.abspath(path)
         self._identity = _identity(path)
         self._process = os.getpid()
 
@@ -49,7 +50,7 @@ def listen_unix(path: Any, *, backlog: int = BACKLOG) -> tuple[socket.socket, So
     name = path if isinstance(path, str) else getattr(path, "__fspath__", _no_path)()
     if not isinstance(name, str):
         raise TypeError(f"path: a str or pathlib.Path is expected, not {path!r}")
-    if not name or "\0" in name[1:]:
+    if not name or "\0" in name[1:] or not _encodable(name):
         raise ValueError(f"path: the name of a file is expected, not {path!r}")
     if not hasattr(socket, "AF_UNIX"):
         raise OSError(f"cannot listen on {name!r}: this system has no unix sockets")
@@ -61,8 +62,29 @@ def listen_unix(path: Any, *, backlog: int = BACKLOG) -> tuple[socket.socket, So
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError):
-            raise explained(error, repr(name)) from None
+            if error.errno is None:
+                error = OSError("the path is too long: most systems take 100 bytes")
+            raise explained(error, repr(name), _ADVICE) from None
         raise
+
+
+_ADVICE = {
+    errno.EADDRINUSE: "it is in use: stop who listens there, or choose another path",
+    errno.EACCES: "this user may not make files there, or not enter the folder",
+    errno.EPERM: "this user may not make files there",
+    errno.EROFS: "nothing can be written there: choose another path",
+    errno.ENOENT: "the folder is not there: make it first",
+    errno.ENOTDIR: "a file is where the folder should be",
+}
+"""What to do when the system refuses to listen at a path."""
+
+
+def _encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _no_path() -> None:

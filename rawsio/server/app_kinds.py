@@ -67,7 +67,7 @@ expected, not an ASGI application
 
     try:
         parameters = list(inspect.signature(app).parameters.values())
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - a signature may be a property that fails
         raise TypeError(
             f"{_EXPECTED}; {app!r} does not tell what it takes: wrap it in a function"
         ) from None
@@ -83,9 +83,14 @@ expected, not an ASGI application
         return True
     if isinstance(app, type):
         raise TypeError(f"{_EXPECTED}; {app!r} is a class: make an object of it")
+    if [p.name for p in places[1:2]] == ["start_response"]:
+        return True
     if not places:
         anything = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        advice = "takes anything: use functools.wraps where it is made, or a lambda"
+        advice = (
+            "takes anything: use functools.wraps where it is made, or say what it is by"
+            " `lambda request: ...` or `lambda environ, start_response: ...`"
+        )
         raise TypeError(f"{_EXPECTED}; {app!r} {advice if anything else 'takes nothing'}")
     return False
 

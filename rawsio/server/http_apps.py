@@ -186,6 +186,8 @@ def _answer_of(value: Any) -> Answer:
     elif isinstance(value, (bytes, bytearray, memoryview)):
         body = bytes(value)
     else:
+        if hasattr(value, "__await__"):
+            getattr(value, "close", bool)()  # else Python warns that nobody awaits it
         raise TypeError(
             "an application returns str, bytes, a status, or (status, text[, fields]), or an"
             f" iterator of bytes for the text, not {type(value).__name__}"

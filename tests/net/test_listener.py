@@ -243,6 +243,21 @@ def test_an_address_of_somebody_else_is_named_in_the_error() -> None:
         listen_tcp("192.0.2.1")
 
 
+def test_of_the_addresses_of_a_name_the_first_that_this_machine_has_is_listened_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))
+        for address in ("192.0.2.1", "127.0.0.1", "127.0.0.2")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with listen_tcp("both.example") as sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+    del found[1:]
+    with pytest.raises(OSError, match=r"cannot listen on both.example:0: .*no such address"):
+        listen_tcp("both.example")
+
+
 @pytest.mark.parametrize(
     ("host", "port", "error", "complaint"),
     [
@@ -252,6 +267,9 @@ def test_an_address_of_somebody_else_is_named_in_the_error() -> None:
         ("127.0.0.1", True, TypeError, "port is an int, not True"),
         ("127.0.0.1", 99999, ValueError, "from 0 .* to 65535, not 99999"),
         ("127.0.0.1", -1, ValueError, "from 0 .* to 65535, not -1"),
+        ("a\0b", 0, ValueError, r"a name or an address, not 'a\\x00b'"),
+        ("a" * 300, 0, ValueError, "a name or an address, not 'aaa"),
+        ("[::1]", 0, ValueError, r"without brackets, as '::1', not '\[::1\]'"),
     ],
 )
 def test_what_is_no_address_is_refused_before_the_system_is_asked(

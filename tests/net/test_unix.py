@@ -90,12 +90,48 @@ def test_what_is_no_socket_is_left_alone(path: str, kind: str) -> None:
 
 
 def test_one_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"cannot listen on '.*/none/s': No such file"):
+    with pytest.raises(FileNotFoundError, match=r"'.*/none/s': the folder is not there: make it"):
         listen_unix(tmp_path / "none" / "s")
-    with pytest.raises(OSError, match=r"cannot listen on '/x*': .*too long"):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"'.*/file/s': a file is where the folder"):
+        listen_unix(tmp_path / "file" / "s")
+    with pytest.raises(OSError, match=r"cannot listen on '/x*': the path is too long"):
         listen_unix("/" + "x" * 500)
     with pytest.raises(TypeError, match=r"path: a str or pathlib.Path is expected, not b'/x'"):
         listen_unix(b"/x")
+    for name in ("", "a\0b", "\0a\0b", "\ud800"):
+        with pytest.raises(ValueError, match="path: the name of a file is expected, not '"):
+            listen_unix(name)
+
+
+def test_a_folder_that_is_closed_to_the_user_is_named_without_a_word_about_ports(
+    path: str,
+) -> None:
+    os.chmod(os.path.dirname(path), 0o500)
+    pid = os.fork()
+    if pid == 0:
+        wrong = 1
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            listen_unix(path)
+        except PermissionError as error:
+            wrong = not str(error).endswith("may not make files there, or not enter the folder")
+        finally:
+            os._exit(wrong)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.rule("layers-unix-file")
+def test_the_file_of_a_relative_path_is_removed_from_another_folder(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(os.path.dirname(path))
+    sock, file = listen_unix(os.path.basename(path))
+    monkeypatch.chdir("/")
+    file.remove()
+    sock.close()
+    assert not os.path.exists(path)
 
 
 @pytest.mark.rule("layers-unix-file")

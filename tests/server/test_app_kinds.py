@@ -86,6 +86,15 @@ class ASGI:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
+class Untold:
+    @property
+    def __signature__(self) -> Any:
+        raise LookupError("a proxy that is bound to nothing yet")
+
+    def __call__(self, request: Any) -> str:
+        return "no"
+
+
 class AsyncPage:
     async def __call__(self, request: Any) -> str:
         return "no"
@@ -123,6 +132,7 @@ def test_what_can_be_called_with_a_request_is_a_function_of_it(app: Any, said: b
         Iterable,
         functools.partial(lambda config, environ, start: [], {}),
         lambda environ, start, *rest: [],
+        lambda environ, start_response=None: [],
     ],
 )
 def test_what_has_to_be_called_with_two_is_wsgi(app: Any) -> None:
@@ -148,6 +158,7 @@ def test_what_has_to_be_called_with_two_is_wsgi(app: Any) -> None:
         (Gate, "is a class: make an object of it"),
         (Page, "takes nothing|is a class"),
         (min, "does not tell what it takes"),
+        (Untold(), "does not tell what it takes"),
     ],
 )
 def test_what_cannot_work_is_refused_when_the_server_is_made(app: Any, words: str) -> None:

@@ -134,6 +134,16 @@ class TestFunctions:
         with pytest.raises(TypeError, match="returns str, bytes, a status"):
             function(lambda _question: value)(asked(), b"")
 
+    def test_a_coroutine_that_a_plain_function_returns_is_ended(self) -> None:
+        async def page() -> str:
+            return "no"
+
+        made = page()
+        with pytest.raises(TypeError, match="not coroutine"):
+            function(lambda _request: made)(asked(), b"")
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            made.send(None)
+
     def test_an_iterator_is_content_that_is_made_as_it_is_sent(self) -> None:
         fields = [("Content-Type", "video/x"), ("Content-Length", "9")]
         made = function(lambda _question: (201, iter([b"a", b"b"]), fields))(asked(), b"")
