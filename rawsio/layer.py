@@ -63,7 +63,17 @@ else:
             return cls
 
 
-__all__ = ["Role", "Closing", "Closed", "Failed", "Generic", "record", "check_fields", "Layer"]
+__all__ = [
+    "Role",
+    "Closing",
+    "Closed",
+    "Failed",
+    "Generic",
+    "record",
+    "check_fields",
+    "check_number",
+    "Layer",
+]
 
 
 class Role(Enum):
@@ -182,10 +192,23 @@ def check_fields(made: Any, *free: str) -> None:
         if default.__class__ is bool:
             if value.__class__ is not bool:
                 raise TypeError(f"{name}: True or False is expected, not {value!r}")
-        elif not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise TypeError(f"{name}: a number is expected, not {value!r}")
-        elif not value >= 0:
-            raise ValueError(f"{name}: a number not below zero is expected, not {value!r}")
+        else:
+            check_number(name, value)
+
+
+def check_number(name: str, value: Any, *, whole: bool = False) -> None:
+    """Refuse what is no number, or below zero; with ``whole`` also what is no int.
+
+    >>> check_number("timeout", 2.5)
+    >>> check_number("message", 2.5, whole=True)
+    Traceback (most recent call last):
+    TypeError: message: a whole number is expected, not 2.5
+    """
+    numbers = int if whole else (int, float)
+    if not isinstance(value, numbers) or isinstance(value, bool):
+        raise TypeError(f"{name}: a {'whole ' * whole}number is expected, not {value!r}")
+    if not value >= 0:
+        raise ValueError(f"{name}: a number not below zero is expected, not {value!r}")
 
 
 @record

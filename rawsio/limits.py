@@ -12,13 +12,15 @@ too (``ping_interval``, ``max_http_buffer_size``, ...) are keywords of ``Server`
 from __future__ import annotations
 
 from .errors import meant
-from .layer import record
+from .layer import check_number, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["Limits", "DEFAULT"]
+
+_SHARES = ("turn_frames", "turn_bytes", "receive_size")
 
 
 @record
@@ -248,14 +250,17 @@ class Limits:
     """And so is one that takes less than this many bytes a second meanwhile."""
 
     def __new__(cls, *unnamed: Any, **named: Any) -> Limits:
-        """Refuse a bound that there is not."""
+        """Refuse a bound that there is not, and what is no number."""
         if unnamed:
             raise TypeError(
                 f"a limit is given by its name, as in Limits(message=100_000), not {unnamed[0]!r}"
             )
-        for name in named:
+        for name, value in named.items():
             if name not in cls.__match_args__:
                 raise TypeError(f"Limits() has no {name!r}{meant(name, cls.__match_args__)}")
+            check_number(name, value, whole=cls.__annotations__[name] == "int")
+            if not value and name in _SHARES:
+                raise ValueError(f"{name}: a number above zero is expected: with 0 nothing goes on")
         return object.__new__(cls)
 
     def but(self, **changes: Any) -> Limits:

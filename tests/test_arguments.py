@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,11 +181,24 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
     (
         "limits of a client that are no numbers",
         lambda: Client("http://a", limits=rawsio.Limits(message="5")),  # type: ignore[arg-type]
-        "message: a number",
+        "message: a whole number",
     ),
     ("TLS for a server without", lambda: Client("http://a", tls=_context()), "write https://"),
     ("a parameter of the protocol", lambda: Client("http://a", query={"EIO": 3}), "sends EIO"),
     ("a parameter of the protocol", lambda: Client("http://a/?sid=x"), "sends sid"),
+    ("a parameter without a value", lambda: Client("http://a", query={"x": None}), "NoneType"),
+    ("a parameter of bytes", lambda: Client("http://a", query={"x": b"y"}), "text or a number"),
+    (
+        "fewer attempts than none",
+        lambda: Client("http://a", reconnection_attempts=-1),
+        "below zero",
+    ),
+    ("half an attempt", lambda: Client("http://a", reconnection_attempts=2.5), "whole number"),  # type: ignore[arg-type]
+    (
+        "an attempt that never comes",
+        lambda: Client("http://a", reconnection_delay=math.inf),
+        "reconnection=False",
+    ),
     ("hosts that are no names", lambda: Server(allowed_hosts=[5]), "and has 5"),
     ("a host for nobody", _of_server(_listens_twice), "listens already"),
     ("a unix socket without a name", _of_server(lambda io: io.listen(path="")), "name of a file"),

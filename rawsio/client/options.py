@@ -14,7 +14,7 @@ from rawsio.app.handlers import check_plain
 from rawsio.app.reply import check_seconds
 from rawsio.errors import LocalProtocolError, meant
 from rawsio.http.headers import Headers
-from rawsio.layer import check_fields, record
+from rawsio.layer import check_fields, check_number, record
 from rawsio.lazy import Pattern
 from rawsio.limits import Limits
 from rawsio.websocket.handshake import compression
@@ -256,8 +256,13 @@ class ClientOptions:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from None
         compression(self.per_message_deflate)
-        if not isinstance(self.retries, int):
-            raise TypeError(f"retries: a whole number is expected, not {self.retries!r}")
+        check_number("retries", self.retries, whole=True)
+        if self.reconnection_attempts is not None:
+            check_number("reconnection_attempts", self.reconnection_attempts, whole=True)
+        if self.reconnection_delay == float("inf"):
+            raise ValueError(
+                "reconnection_delay: the attempts would never begin: reconnection=False"
+            )
         if not 0 <= self.randomization_factor <= 1:
             raise ValueError("randomization_factor is from 0 to 1")
 
@@ -292,9 +297,12 @@ def escaped_query(address: Address, query: Any) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[Any, Any]] = list(address.query)
     if query:
         pairs += _pairs("query", query)
-    for name, _value in pairs:
+    for name, value in pairs:
         if str(name) in _OWN_PARAMETERS:
             raise ValueError(f"query: the client itself sends {name}, leave it out")
+        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
+            kind = type(value if isinstance(name, str) else name).__name__  # it may be a secret
+            raise TypeError(f"query: {name!r} is given text or a number, not of type {kind}")
     return tuple((quote(str(name), safe=""), quote(str(value), safe="")) for name, value in pairs)
 
 
@@ -337,8 +345,6 @@ def check_brought(address: Address, auth: Any, **objects: Any) -> None:
         needed, words = _BROUGHT[name]
         if value is not None and (isinstance(value, type) or not hasattr(value, needed)):
             raise TypeError(f"{name}: {words} is expected, not {value!r}")
-        if name == "limits" and value is not None:
-            check_fields(value)
     if objects.get("tls") is not None and not address.secure:
         raise ValueError(f"tls: {address.origin} is reached without TLS; write https://")
     check_auth(auth)

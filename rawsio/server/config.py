@@ -203,7 +203,6 @@ def _bounds(
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"limits: a Limits(...) is expected, not {limits!r}")
     bounds = DEFAULT if limits is None else limits
-    check_fields(bounds)
     for limit, option in _OPTION_OF_LIMIT.items():
         options = own if option in own.__match_args__ else engine
         if option in given:

@@ -51,7 +51,6 @@ def test_an_option_of_the_reference_is_refused_with_its_name_here(
         ("connect_timeout", "45", "connect_timeout: a number is expected, not '45'"),
         ("serve_client", "no", "serve_client: True or False is expected, not 'no'"),
         ("limits", {"rooms": 1}, r"limits: a Limits\(...\) is expected, not {'rooms': 1}"),
-        ("limits", Limits(rooms="5"), "rooms: a number is expected, not '5'"),  # type: ignore[arg-type]
         ("connection_state_recovery", Recovery("60"), "duration: a number is expected, not '60'"),  # type: ignore[arg-type]
         ("adapter", "redis", "adapter: a subclass of Adapter, .* expected, not 'redis'"),
         ("parser", "msgpack", "parser: a parser, .* expected, not 'msgpack'"),
@@ -65,11 +64,6 @@ def test_an_option_of_another_kind_is_refused_at_set_up(
 ) -> None:
     with pytest.raises(TypeError, match=complaint):
         Server(**{option: value})
-
-
-def test_a_bound_below_zero_is_refused_at_set_up() -> None:
-    with pytest.raises(ValueError, match="rooms: a number not below zero is expected, not -1"):
-        Server(limits=Limits(rooms=-1))
 
 
 def test_recovery_has_options_of_its_own_record() -> None:
