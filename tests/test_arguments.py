@@ -217,7 +217,24 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
     ("an index that is none", lambda: rawsio.folder(".", index=5), "name of a file"),  # type: ignore[arg-type]
     ("no size", lambda: rawsio.folder(".", largest="1 MB"), "number of bytes"),  # type: ignore[arg-type]
     ("a folder that is a file", lambda: rawsio.folder(__file__), "files("),
-    ("a folder that is not there", lambda: rawsio.folder("no such"), "no folder 'no such' (from"),
+    ("a folder that is not there", lambda: rawsio.folder("no such"), "no 'no such' (from"),
+    ("a folder that no system has", lambda: rawsio.folder("a\0b"), r"folder: 'a\x00b' is no path"),
+    (
+        "a folder of half a character",
+        lambda: rawsio.folder("\ud800"),
+        r"folder: '\ud800' is no path",
+    ),
+    ("a folder without a name", lambda: rawsio.folder(""), "the present folder is '.'"),
+    ("a name that is too long", lambda: rawsio.folder("x" * 5000), "folder: 'xxx"),
+    ("an index elsewhere", lambda: rawsio.folder(".", index="../a"), "a file in the folder"),
+    ("an index without a name", lambda: rawsio.folder(".", index=""), "a file in the folder"),
+    ("a size below zero", lambda: rawsio.folder(".", largest=-1), "number of bytes, not -1"),
+    ("no files", lambda: rawsio.files({}), "one path at least"),
+    ("a file that is not there", lambda: rawsio.files({"/": "none"}), "files: there is no 'none'"),
+    ("a file of NUL", lambda: rawsio.files({"/": "a\0b"}), "files: 'a"),
+    ("a path with a blank", lambda: rawsio.files({"/a b": "."}), "percent-encoded"),
+    ("a path with NUL", lambda: rawsio.files({"/\0": "."}), "percent-encoded"),
+    ("a path upwards", lambda: rawsio.files({"/a/../b": "."}), "unlike '/a/../b'"),
     ("a number for limits", lambda: rawsio.MsgpackParser(5), "Limits(...)"),  # type: ignore[arg-type]
     ("a namespace that is no name", _joins_by_number, "as '/admin'"),
 ]

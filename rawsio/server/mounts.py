@@ -7,8 +7,9 @@ served by one of those, which is asked with the rest of the path.
 from __future__ import annotations
 
 from rawsio.http.messages import Request
+from rawsio.lazy import Pattern
 
-from .static import folder
+from .static import existing, folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["files"]
 
 _MOVED = (301, 308)
+_KEY = Pattern(r"/(?:[-A-Za-z0-9._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 
 
 def files(
@@ -52,6 +54,8 @@ def files(
     """
     if not hasattr(table, "items"):
         raise TypeError(f"files: a dict of path -> file or folder is expected, not {table!r}")
+    if not table:
+        raise ValueError("files: one path at least is expected, as in {'/': 'public'}")
     exact: dict[str, Serve] = {}
     below: dict[str, Serve] = {}
     for key, path in table.items():
@@ -79,12 +83,13 @@ def _mount(
     below: dict[str, Serve],
     **options: Any,
 ) -> None:
-    from pathlib import Path
-
-    if not isinstance(key, str) or key[:1] != "/" or "?" in key or "#" in key:
-        raise ValueError(f"files: a path of requests begins with a slash, as in '/static': {key!r}")
+    if not isinstance(key, str) or _KEY.fullmatch(key) is None or "/../" in f"{key}/":
+        raise ValueError(
+            "files: a path of requests begins with a slash and has what a URL has (other characters"
+            f" percent-encoded), as in '/static', unlike {key!r}"
+        )
     try:
-        found = Path(path).resolve(strict=True)
+        found = existing(path, "files")
     except TypeError:
         raise TypeError(f"files: {key!r} leads to {path!r}, not to a file or folder") from None
     if found.is_dir():

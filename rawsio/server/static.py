@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rawsio.http.messages import Request
 
-__all__ = ["folder"]
+__all__ = ["existing", "folder"]
 
 _NOT_FOUND = (404, b"not found")
 
@@ -72,19 +72,15 @@ def folder(
     (206, b'Hi')
     (404, b'not found')
     """
-    from pathlib import Path
-
     if isinstance(path, type) or not (isinstance(path, str) or hasattr(path, "__fspath__")):
         raise TypeError(f"folder: the path of a folder is expected, not {path!r}")
     if not isinstance(index, str):
         raise TypeError(f"folder: index is the name of a file, not {index!r}")
-    if not isinstance(largest, (int, float)):
+    if not index or index[:1] == "." or any(mark in index for mark in "/\\\0"):
+        raise ValueError(f"folder: index is the name of a file in the folder, not {index!r}")
+    if not isinstance(largest, (int, float)) or isinstance(largest, bool) or not largest >= 0:
         raise TypeError(f"folder: largest is a number of bytes, not {largest!r}")
-    try:
-        root = Path(path).resolve(strict=True)
-    except FileNotFoundError:
-        where = f"{str(path)!r} (from {str(Path.cwd())!r})"
-        raise FileNotFoundError(f"folder: there is no folder {where}") from None
+    root = existing(path, "folder")
     if not root.is_dir():
         raise NotADirectoryError(
             f"folder: {str(path)!r} is a file: files({{'/': {str(path)!r}}}) serves it"
@@ -107,6 +103,29 @@ def folder(
             return _NOT_FOUND
 
     return serve
+
+
+def existing(path: Any, whose: str) -> Path:
+    """Return where a path leads, past all links; what cannot be reached is told in words.
+
+    >>> existing("no such", "folder")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileNotFoundError: folder: there is no 'no such' (from '...')
+    """
+    from pathlib import Path
+
+    if path == "":
+        raise ValueError(f"{whose}: a path is expected, not '': the present folder is '.'")
+    try:
+        return Path(path).resolve(strict=True)
+    except FileNotFoundError:
+        where = f"{str(path)!r} (from {str(Path.cwd())!r})"
+        raise FileNotFoundError(f"{whose}: there is no {where}") from None
+    except OSError as error:
+        message = f"{whose}: {str(path)[:200]!r}: {error.strerror}"
+        raise OSError(error.errno, message) from None
+    except (RuntimeError, ValueError) as error:  # a link to itself, NUL, lone surrogates
+        raise ValueError(f"{whose}: {str(path)[:200]!r} is no path: {error}") from None
 
 
 def _names(path: str) -> list[str] | None:
