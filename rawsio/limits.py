@@ -60,7 +60,7 @@ class Limits:
     """A connection without a request in work is closed after this."""
     body_time: float = 10.0
     """Grace before the minimum rate of a body counts."""
-    body_rate: int = 500
+    body_rate: float = 500
     """A body slower than this many bytes a second, after its grace, ends in a 408."""
 
     # WebSocket
@@ -90,7 +90,7 @@ class Limits:
     sessions_per_address: int = 1_000_000_000
     """Most sessions at a time of one address.  Only a number below ``sessions`` has an effect, and
     the default has none: behind a proxy all clients have the same address."""
-    handshakes_per_second: int = 10_000
+    handshakes_per_second: float = 10_000
     """Most new sessions a second of one address, averaged over ten seconds."""
 
     # Socket.IO
@@ -137,7 +137,7 @@ class Limits:
     queued_bytes: int = 16_000_000
     """The same in bytes, as much as is made of them: a list or an object counts as 64, an item as 8
     more than its text."""
-    events_per_second: int = 50_000
+    events_per_second: float = 50_000
     """Most packets a second of one connection, averaged over ten seconds."""
 
     # The durable queue
@@ -246,7 +246,7 @@ class Limits:
     :mod:`rawsio.server.session_port`.  One packet may go beyond it, of any size."""
     write_time: float = 30.0
     """A peer that takes nothing for this long while bytes are unsent is cut off."""
-    write_rate: int = 500
+    write_rate: float = 500
     """And so is one that takes less than this many bytes a second meanwhile."""
 
     def __new__(cls, *unnamed: Any, **named: Any) -> Limits:

@@ -111,8 +111,8 @@ def check_sid(sid: str) -> None:
     """Raise ``LocalProtocolError`` for a session id that cannot stand in the open packet."""
     if not isinstance(sid, str) or _SID.fullmatch(sid) is None:
         raise LocalProtocolError(
-            f"a session id is visible ASCII without quote and backslash, 512 at most, not "
-            f"{escaped(str(sid))}"
+            "a session id (generate_id) is a str of visible ASCII without quote and backslash, 512"
+            f" characters at most, not {escaped(sid) if isinstance(sid, str) else repr(sid)[:100]}"
         )
 
 

@@ -245,7 +245,9 @@ class SessionRegistry:
             sid = self._random_id() if make is None else answers.ask(make, request)
             check_sid(sid)
             if sid in self.sessions:
-                raise LocalProtocolError("the id of a session was made a second time")
+                raise LocalProtocolError(
+                    "generate_id has returned the id of a session that is open: a new one each time"
+                )
         except HookPending:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it raises, there is no session

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from rawsio.engineio.packets import Message, Opened, Upgraded
+from rawsio.engineio.packets import Message, Opened, Upgraded, check_sid
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.registry import BODY, RESPONDED, UPGRADE, WAITING, SessionRegistry
 from rawsio.engineio.states import State, Transport
+from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Closed
@@ -94,7 +95,7 @@ def test_an_id_of_ones_own_is_used_or_the_request_fails(transport: str) -> None:
     b = Bench(
         EngineOptions(
             generate_id=generate,
-            on_connection_error=lambda *error: errors.append(error[3]["name"]),
+            on_connection_error=lambda *error: errors.append(error[3]),
         )
     )
     headers = WS if transport == "websocket" else {}
@@ -102,7 +103,15 @@ def test_an_id_of_ones_own_is_used_or_the_request_fails(transport: str) -> None:
     assert list(b.server.sessions) == ["mine"]
     for _ in range(3):
         assert b.request(b.q(transport=transport), headers=headers).answer() == BAD
-    assert errors == ["ID_GENERATION_ERROR"] * 3
+    assert [error["name"] for error in errors] == ["ID_GENERATION_ERROR"] * 3
+    assert "generate_id has returned the id of a session that is open" in str(errors[0]["error"])
+    assert "(generate_id) is a str of visible ASCII" in str(errors[1]["error"])
+
+
+@pytest.mark.parametrize(("made", "shown"), [(None, "not None"), (b"a", "not b'a'")])
+def test_an_id_that_is_no_text_is_shown_as_what_it_is(made: Any, shown: str) -> None:
+    with pytest.raises(LocalProtocolError, match=f"{shown}$"):
+        check_sid(made)
 
 
 @pytest.mark.rule("engineio-v4-handshake-id")
