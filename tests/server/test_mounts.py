@@ -73,7 +73,9 @@ def test_it_stands_beside_the_server(place: Path) -> None:
 def test_what_cannot_be_served_is_said_at_once(place: Path) -> None:
     with pytest.raises(FileNotFoundError):
         rawsio.files({"/": place / "nothing"})
-    with pytest.raises(ValueError, match="begins with a slash .* as in '/static', unlike 'static'"):
+    with pytest.raises(
+        ValueError, match=r"begins with a slash .* as in '/static', unlike 'static'"
+    ):
         rawsio.files({"static": place / "public"})
     with pytest.raises(ValueError, match=r"'\.env' begins with a dot"):
         rawsio.files({"/env": place / ".env"})
