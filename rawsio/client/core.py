@@ -319,9 +319,17 @@ class ClientCore:
                 self._tell_failed(active, session.broken or text)
             else:
                 for socket in active:
-                    socket._ended(reason, text)
+                    self._tell_lost(socket, reason, text)
         finally:  # a handler may have raised SystemExit
             self._reconnect()
+
+    def _tell_lost(self, socket: ClientSocket, reason: str, text: str) -> None:
+        if socket.connected:
+            socket._ended(reason, text)
+            return
+        where = f"{socket.namespace!r} at {self.address.origin}"
+        why = f"the connection ended before {where} was joined: {text or reason}"
+        socket._failed(ConnectionClosed(why))
 
     def _tell_failed(self, active: list[ClientSocket], why: str) -> None:
         error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")

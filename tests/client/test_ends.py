@@ -297,3 +297,29 @@ def test_off_removes_one_of_two_equal_registrations_on_both_sides() -> None:
 
 def _note(seen: list[Any], *_values: Any) -> None:
     seen.append(1)
+
+
+@pytest.mark.parametrize("how", ["cut", "server"])
+def test_a_connection_that_ends_before_its_namespace_is_joined_is_told(how: str) -> None:
+    with TestKit(Server(connect_timeout=1.0)) as kit:
+        socket = kit.client(reconnection_attempts=1, reconnection_delay=60.0).main
+        errors: list[str] = []
+        socket.on("connect_error", lambda error: errors.append(str(error)))
+        kit.hold()
+        socket.connect()
+        kit.run()
+        while not socket.client.connected:
+            for wire in kit.coming:
+                wire.deliver()
+            kit.run()
+        assert not socket.connected
+        if how == "cut":
+            kit.cut(socket)
+        else:  # our CONNECT does not arrive in time
+            kit.advance(1.0)
+            kit.release()
+        kit.run()
+        (said,) = errors
+        assert said.startswith("the connection ended before '/' at http://testkit was joined: ")
+        assert isinstance(socket.opening.exception(), ConnectionClosed)
+        assert socket.active  # the next attempt will be made
