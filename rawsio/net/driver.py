@@ -174,7 +174,8 @@ class Driver:
         self._batch = _NOBODY
 
     def _failed(self, target: Any, error: Exception) -> None:
-        self.log("net", log.ERROR, "a flush raised an exception", error)
+        whose = getattr(target, "peer", "a session")
+        self.log("net", log.ERROR, f"{whose}: a flush raised an exception", error)
         abort = getattr(target, "abort", None)
         if abort is not None:
             abort("internal error")

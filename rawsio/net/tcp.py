@@ -168,6 +168,15 @@ class TCPStream:
         return tcp_info(self.sock)
 
     @property
+    def peer(self) -> str:
+        """Who is at the other end, as a line of the log names it."""
+        try:
+            name = self.sock.getpeername()
+        except (AttributeError, OSError):  # a wire in memory, or gone
+            return "a peer that is gone"
+        return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else name or "unix"
+
+    @property
     def own(self) -> int:
         """How many of them are in parts that no other stream can share (:class:`.unsent.Pool`)."""
         return 0 if self._unsent is None else self._unsent.own
@@ -396,7 +405,8 @@ class TCPStream:
             self._broken(error)
 
     def _broken(self, error: Exception) -> None:
-        self.driver.log("net", log.ERROR, "a connection is cut after an exception", error)
+        message = f"{self.peer}: the connection is cut after an exception"
+        self.driver.log("net", log.ERROR, message, error)
         self.abort("internal error")
 
     def _set_hold(self, bit: int, *, on: bool) -> None:

@@ -589,3 +589,15 @@ def test_a_thousand_connections_that_end_in_every_way_leave_nothing_behind() -> 
         assert not [ghost for ghost in ghosts if ghost() is not None]
         assert len(t.driver.timers._heap) < 100
         assert len(t.selector.get_map()) == 2
+
+
+def test_who_is_at_the_other_end_is_named_in_the_log() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, joined() as t:
+        client = socket.create_connection(server.getsockname())
+        sock, address = server.accept()
+        stream = TCPStream(t.driver, sock, Parrot(), lambda *_: None)
+        assert stream.peer == f"127.0.0.1 port {address[1]}"
+        assert t.stream.peer == "unix"
+        stream.abort()
+        assert stream.peer == "a peer that is gone"
+        client.close()
