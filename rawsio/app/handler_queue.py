@@ -173,9 +173,13 @@ class HandlerQueue:
             self.sink.pause(True)
 
     def proceed(self) -> None:
-        """The job has ended: run those that wait."""
-        jobs = self._jobs
+        """The job has ended: run those that wait, ``limits.turn_time`` of them at a time."""
+        jobs, time = self._jobs, self.host.time
+        end = time() + self.host.limits.turn_time if jobs else 0.0
         while jobs:
+            if time() > end:  # other connections have their turn first
+                self.host.call_later(0.0, self.proceed)
+                return
             job, args, size = jobs.popleft()
             self._held -= size
             if self.paused and self._has_room(len(jobs)):

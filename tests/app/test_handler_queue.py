@@ -111,6 +111,27 @@ def test_jobs_start_in_order_each_when_the_last_one_has_ended() -> None:
     assert queue.queued == 0
 
 
+def test_what_waits_is_worked_off_by_shares_of_a_turn() -> None:
+    world = World(policy="deferred", limits=Limits(turn_time=1.0))
+    queue = HandlerQueue(world, _NoSink())  # type: ignore[arg-type]
+    done: list[int] = []
+
+    def job(number: int) -> bool:
+        done.append(number)
+        world.now += 0.4
+        return number > 0
+
+    for number in range(10):
+        queue.perform(job, number)
+    assert done == [0]
+    queue.proceed()
+    assert (done, queue.busy) == ([0, 1, 2, 3], True)
+    queue.perform(job, 10)  # what comes meanwhile keeps its place
+    for _ in range(9):
+        world.pass_time(1.5)
+    assert (done, queue.busy) == (list(range(11)), False)
+
+
 def test_a_job_that_stops_the_program_leaves_the_queue_free() -> None:
     sink: Any = SessionPort()
     queue = HandlerQueue(World(), sink)
