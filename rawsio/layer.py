@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     @dataclass_transform()
     def record(cls: type[T]) -> type[T]:
         """Make a class of annotations into a record (see below)."""
+        ...
 
 else:
 
@@ -253,31 +254,46 @@ if TYPE_CHECKING:
         @property
         def deadline(self) -> float | None:
             """When ``tick`` wants to be called."""
+            ...
 
         @property
         def closing(self) -> Closing:
             """What the driver should do with the connection."""
+            ...
 
         @property
         def reading(self) -> bool:
             """Whether more input is of use."""
+            ...
 
         def receive(self, unit: UnitT, /) -> list[EventT]:
             """Feed what came from below."""
+            ...
 
         def receive_eof(self) -> list[EventT]:
             """The peer sends no more."""
+            ...
 
         def send(self, event: EventT, /) -> None:
             """Send an event."""
 
         def data_to_send(self) -> list[UnitT]:
             """Drain the outbox."""
+            ...
 
         def tick(self, now: float, /) -> list[EventT]:
             """Tell the time."""
+            ...
+
+    class PreparedLayer(Layer[UnitT, EventT], Protocol[UnitT, EventT]):
+        """A layer that sends packets that were encoded once for many."""
+
+        def send_prepared(self, prepared: Any, /) -> None:
+            """Send a packet: legal when ``send`` of its event is."""
 
     AnyLayer = Layer[Any, Any]
+    ByteLayer = Layer[bytes, Any]
+    """What a driver runs: bytes below, and whatever events above."""
 
 else:
     # A name that annotations and documentation can use without importing typing.

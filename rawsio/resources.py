@@ -6,6 +6,7 @@ from os.path import dirname
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.machinery import ModuleSpec
 
 __all__ = ["read_resource"]
@@ -20,8 +21,7 @@ def read_resource(spec: ModuleSpec, name: str) -> bytes:
     >>> read_resource(rawsio.browser.__spec__, "socket.io.js")[:2]
     b'/*'
     """
-    loader = spec.loader
-    if loader is None or not hasattr(loader, "get_data") or spec.origin is None:
+    read: Callable[[str], bytes] | None = getattr(spec.loader, "get_data", None)
+    if read is None or spec.origin is None:
         raise OSError(f"the package's loader cannot read {name}")
-    data: bytes = loader.get_data(f"{dirname(spec.origin)}/{name}")
-    return data
+    return read(f"{dirname(spec.origin)}/{name}")

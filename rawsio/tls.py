@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext, SSLError
     from typing import Any
 
-    from .layer import AnyLayer
+    from .layer import ByteLayer
     from .limits import Limits
 
 __all__ = ["Secured", "State", "TLSConnection", "TLSError"]
@@ -274,7 +274,7 @@ class Secured:
 
     __slots__ = ("tls", "upper", "_ended", "_late")
 
-    def __init__(self, tls: TLSConnection, upper: AnyLayer) -> None:
+    def __init__(self, tls: TLSConnection, upper: ByteLayer) -> None:
         self.tls = tls
         self.upper = upper
         self._ended = False
@@ -313,8 +313,8 @@ class Secured:
     @property
     def held(self) -> int:
         """Bytes that both layers keep."""
-        held: int = self.tls.buffered + self.upper.held  # type: ignore[attr-defined]
-        return held
+        upper: int = getattr(self.upper, "held", 0)
+        return self.tls.buffered + upper
 
     def receive(self, unit: bytes) -> list[Any]:
         """Feed ciphertext; return the upper layer's events."""

@@ -19,16 +19,19 @@ need no hooks.  Formatting and time stamps are the reporter's.
 
 from __future__ import annotations
 
+from .layer import Generic
 from .log import ERROR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
-    from .layer import AnyLayer, Closing, Role
+    from .layer import Closing, Layer, Role
     from .log import Log
 
+    UnitT = TypeVar("UnitT")
+    EventT = TypeVar("EventT")
     Reporter = Callable[[str, str, str, Any], object]
 
     class Trace(Protocol):
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
             """Return what is told about one connection."""
             ...
 
+
+else:
+    UnitT = EventT = None
 
 __all__ = ["Guarded", "Traced", "recorder_at"]
 
@@ -116,7 +122,7 @@ def recorder_at(path: str) -> Any:
 _recorders: dict[str, Any] = {}
 
 
-class Traced:
+class Traced(Generic[UnitT, EventT]):
     """A layer around a layer, which reports units and events; see the module's table.
 
     Attributes that are not of the contract are those of the wrapped layer.
@@ -124,7 +130,7 @@ class Traced:
 
     __slots__ = ("layer", "name", "_report")
 
-    def __init__(self, layer: AnyLayer, name: str, report: Reporter) -> None:
+    def __init__(self, layer: Layer[UnitT, EventT], name: str, report: Reporter) -> None:
         self.layer = layer
         self.name = name
         self._report = report
@@ -147,37 +153,38 @@ class Traced:
         """Whether the layer can use more input."""
         return self.layer.reading
 
-    def receive(self, unit: Any) -> list[Any]:
+    def receive(self, unit: UnitT) -> list[EventT]:
         """Feed one unit from below."""
         self._report(self.name, "in", "unit", unit)
         return self._events(self.layer.receive(unit))
 
-    def receive_eof(self) -> list[Any]:
+    def receive_eof(self) -> list[EventT]:
         """The peer sends no more."""
         return self._events(self.layer.receive_eof())
 
-    def tick(self, now: float) -> list[Any]:
+    def tick(self, now: float) -> list[EventT]:
         """Tell the layer the time."""
         return self._events(self.layer.tick(now))
 
-    def send(self, event: Any) -> None:
+    def send(self, event: EventT) -> None:
         """Send an event; reported only if the layer took it."""
         self.layer.send(event)
         self._report(self.name, "out", "event", event)
 
     def send_prepared(self, prepared: Any) -> None:
         """Send a prepared packet; reported only if the layer took it."""
-        self.layer.send_prepared(prepared)  # type: ignore[attr-defined]
+        layer: Any = self.layer
+        layer.send_prepared(prepared)
         self._report(self.name, "out", "event", prepared)
 
-    def data_to_send(self) -> list[Any]:
+    def data_to_send(self) -> list[UnitT]:
         """Drain the outbox."""
         units = self.layer.data_to_send()
         for unit in units:
             self._report(self.name, "out", "unit", unit)
         return units
 
-    def _events(self, events: list[Any]) -> list[Any]:
+    def _events(self, events: list[EventT]) -> list[EventT]:
         for event in events:
             self._report(self.name, "in", "event", event)
         return events

@@ -18,20 +18,33 @@ from __future__ import annotations
 from functools import partial
 
 from rawsio.errors import Refused, escaped, in_words
+from rawsio.layer import Generic
 from rawsio.log import DEBUG, ERROR, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, Protocol
+
+    from typing_extensions import TypeVar
 
     from rawsio.socketio.packets import Event
 
     from .handlers import Handler
-    from .interfaces import Handle, RuntimeLike, SessionPort
+    from .interfaces import Handle, RuntimeLike
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
+
+    class Pausing(Protocol):
+        """What stops reading while too many jobs wait."""
+
+        def pause(self, paused: bool, /) -> None:  # noqa: FBT001
+            """Stop or go on reading."""
+
+    PortT_co = TypeVar("PortT_co", bound=Pausing, default=Pausing, covariant=True)
+else:
+    PortT_co = None
 
 __all__ = [
     "HandlerQueue",
@@ -122,7 +135,7 @@ class HandlerChain:
         """The last step that had to be waited for has ended, later than ``run`` returned."""
 
 
-class HandlerQueue:
+class HandlerQueue(Generic[PortT_co]):
     """The queue of one connection: jobs start in order, each when the last one has ended.
 
     A job is ``fn(*args) -> bool``: ``True`` if it has ended, else it will call :meth:`proceed`.
@@ -137,7 +150,7 @@ class HandlerQueue:
         *("_jobs", "_held", "_running", "_watch"),
     )
 
-    def __init__(self, host: RuntimeLike, sink: SessionPort) -> None:
+    def __init__(self, host: RuntimeLike, sink: PortT_co) -> None:
         self.host = host
         self.sink = sink
         self.paused = False

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         @property
         def messages(self) -> tuple[str | bytes, ...]:
             """Its Engine.IO messages."""
+            ...
 
         @property
         def parser(self) -> Any:
@@ -67,9 +68,11 @@ if TYPE_CHECKING:
         @property
         def fn(self) -> Callable[..., Any]:
             """The function."""
+            ...
 
         def arguments(self, socket: Any, values: list[Any], /) -> tuple[Any, ...]:
             """Return as many of the values as it takes."""
+            ...
 
     class RuntimeLike(Protocol):
         """The server (or client) around the model: clock, loop, threads, encoder, log."""
@@ -97,18 +100,23 @@ if TYPE_CHECKING:
 
         def prepare(self, event: Any, /, *, compress: bool = True) -> Prepared:
             """Encode a packet; raises ``LocalProtocolError`` if it cannot be.  Any thread."""
+            ...
 
         def time(self) -> float:
             """Return the loop's clock, in seconds."""
+            ...
 
         def wall(self) -> float:
             """Return the time of day, in seconds since 1970."""
+            ...
 
         def call_later(self, delay: float, fn: Callable[..., None], /, *args: Any) -> Handle:
             """Run ``fn`` on the loop thread after ``delay`` seconds."""
+            ...
 
         def on_loop(self) -> bool:
             """Tell whether the calling thread owns the loop (or nobody does yet)."""
+            ...
 
         def call(self, fn: Callable[..., None], /, *args: Any) -> None:
             """Run ``fn`` now if this thread owns the loop, else queue it in order."""
@@ -247,9 +255,11 @@ if TYPE_CHECKING:
 
         def _each(self) -> Iterable[Any]:
             """Return the namespaces that an operator addresses: this one, or the children."""
+            ...
 
         def next_id(self) -> int:
             """Return an acknowledgement id that no socket of the namespace has in use."""
+            ...
 
         def _vacated(self) -> None:
             """Take note that a socket is gone for good, or was not made after all."""
@@ -269,6 +279,7 @@ if TYPE_CHECKING:
 
         def awaited(self) -> int:
             """Return how many acknowledgements the client owes all of its sockets."""
+            ...
 
         def transmit(self, prepared: Prepared, /) -> None:
             """Send an encoded packet."""

@@ -83,18 +83,20 @@ class Sockets(dict[str, Socket]):
     def __iter__(self) -> Iterator[str]:
         return iter(list(dict.keys(self)))
 
-    def keys(self) -> list[str]:  # type: ignore[override]  # a list is what it is then
-        """Return the ids, as they are now."""
-        return list(dict.keys(self))
+    if not TYPE_CHECKING:  # to a checker they are the views of a dict
 
-    def values(self) -> list[Socket]:  # type: ignore[override]
-        """Return the sockets, as they are now."""
-        return list(dict.values(self))
+        def keys(self):
+            """Return the ids, as they are now."""
+            return list(dict.keys(self))
 
-    def items(self) -> list[tuple[str, Socket]]:  # type: ignore[override]
-        """Return ids and sockets, as they are now."""
-        pairs = [(sid, self.get(sid)) for sid in self]
-        return [(sid, socket) for sid, socket in pairs if socket is not None]
+        def values(self):
+            """Return the sockets, as they are now."""
+            return list(dict.values(self))
+
+        def items(self):
+            """Return ids and sockets, as they are now."""
+            pairs = [(sid, self.get(sid)) for sid in self]
+            return [(sid, socket) for sid, socket in pairs if socket is not None]
 
     def copy(self) -> dict[str, Socket]:
         """Return a plain dict of them."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
         def accept(self, seconds: float, /) -> Transport | None:
             """Return the next connection."""
+            ...
 
 
 __all__ = ["AskedCaller", "AskedCases"]

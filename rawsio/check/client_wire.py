@@ -67,14 +67,15 @@ class Link:
 
     def __init__(self, line: Line) -> None:
         self.line = line
+        self.paused = False
         self.frames: list[Seen] = []
         self.parts = b""
         self.opcode = TEXT
         self.messages: list[str | bytes] = []
 
     def read(self) -> None:
-        """Take apart what has come."""
-        while True:
+        """Take apart what has come, unless it is to be looked at as it is (``paused``)."""
+        while not self.paused:
             found = read_frame(bytes(self.line.heard), 0)
             if found is None:
                 return
@@ -128,7 +129,7 @@ class Host:
         self.opened = 0
         self.faults: list[str] = []
         self.upgrades = ["websocket"]
-        self.times = (25_000, 20_000)
+        self.times: tuple[int, int] = (25_000, 20_000)
         self.more: dict[str, Any] = {}
         self.respond: Callable[[Asked], bool] = lambda _asked: False
         self.connections = 0

@@ -8,6 +8,7 @@ and does not come back without a delay.
 from __future__ import annotations
 
 from binascii import Error, a2b_base64
+from functools import partial
 
 from .case import Case, Finding, NotOffered, failed, fine, lax, rows
 from .client_wire import Asked, Host, Link, host, plain, still_answers
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .case import Judge, Send
-    from .talk import Talk
+    from .talk import Line, Talk
 
 __all__ = ["CASES", "CLIENT_JUDGES", "refuses"]
 
@@ -270,6 +271,10 @@ def _early(part: int) -> Send:
     return case
 
 
+def _has_more(line: Line, before: int) -> bool:
+    return line.total > before
+
+
 def _masks(judge: Callable[[list[bytes]], str]) -> Send:
     """Return a case about the masking keys of a hundred frames."""
 
@@ -282,10 +287,10 @@ def _masks(judge: Callable[[list[bytes]], str]) -> Send:
             made.talk.check_time()
             line = link.line
             before = line.total
-            made.automatic, reader, link.read = False, link.read, lambda: None  # type: ignore[method-assign]
-            made.work(lambda before=before, line=line: line.total > before)  # type: ignore[misc]
+            made.automatic, link.paused = False, True
+            made.work(partial(_has_more, line, before))
             raw.append(bytes(line.heard))
-            link.read = reader  # type: ignore[method-assign]
+            link.paused = False
             link.read()
             keys += [raw[-1][2:6]] if len(raw[-1]) >= 6 and raw[-1][1] >= 0x80 else [b""]
         wrong = judge(keys)

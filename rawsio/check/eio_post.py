@@ -169,29 +169,26 @@ def _old_form(talk: Talk) -> Finding:
 
 
 _EBAD: list[tuple[str, str, Send]] = [
-    (name, text, _malformed(*body))
-    for name, text, body in (
-        ("unknown-type", "abc", ("abc",)),
-        ("type-7", "7", ("7",)),
-        ("type-9", "9x", ("9x",)),
-        ("empty", "an empty body", ("",)),
-        ("only-1e", "a separator only", ("\x1e",)),
-        ("trailing-1e", "a separator at the end", ("4a\x1e",)),
-        ("open", "an open packet", ("0{}",)),
-        ("ping", "a ping, which is the server's", ("2",)),
-        ("upgrade", "an upgrade without a probe", ("5",)),
-        ("bad-base64", "b!!!", ("b!!!",)),
-        ("base64-no-padding", "bAQI", ("bAQI",)),
-        ("base64-urlsafe", "b-_8=", ("b-_8=",)),
-        ("bad-utf8", "byte FF", (b"4\xff",)),
-        ("good-then-bad", "a message, then an unknown type", ("4a\x1ez",)),
-        (
-            "octet-stream",
-            "application/octet-stream",
-            (b"\0\1\xff4a", "Content-Type: application/octet-stream"),
-        ),
-        ("digit-fullwidth", "U+FF14 as a type", ("\uff14a",)),
-    )
+    ("unknown-type", "abc", _malformed("abc")),
+    ("type-7", "7", _malformed("7")),
+    ("type-9", "9x", _malformed("9x")),
+    ("empty", "an empty body", _malformed("")),
+    ("only-1e", "a separator only", _malformed("\x1e")),
+    ("trailing-1e", "a separator at the end", _malformed("4a\x1e")),
+    ("open", "an open packet", _malformed("0{}")),
+    ("ping", "a ping, which is the server's", _malformed("2")),
+    ("upgrade", "an upgrade without a probe", _malformed("5")),
+    ("bad-base64", "b!!!", _malformed("b!!!")),
+    ("base64-no-padding", "bAQI", _malformed("bAQI")),
+    ("base64-urlsafe", "b-_8=", _malformed("b-_8=")),
+    ("bad-utf8", "byte FF", _malformed(b"4\xff")),
+    ("good-then-bad", "a message, then an unknown type", _malformed("4a\x1ez")),
+    (
+        "octet-stream",
+        "application/octet-stream",
+        _malformed(b"\0\1\xff4a", "Content-Type: application/octet-stream"),
+    ),
+    ("digit-fullwidth", "U+FF14 as a type", _malformed("\uff14a")),
 ]
 _EBAD.append(("v3-length", "the form of revision 3", _old_form))
 

@@ -79,7 +79,7 @@ class Result:
 
 def counts(results: Iterable[Result]) -> dict[str, int]:
     """Return how many results there are of each verdict, in the order of the verdicts."""
-    found = dict.fromkeys(VERDICTS, 0)
+    found: dict[str, int] = dict.fromkeys(VERDICTS, 0)
     for result in results:
         found[result.verdict] += 1
     return found

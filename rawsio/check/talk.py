@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 
         def send(self, data: bytes, /) -> int:
             """Send what can be sent now, and return how much; ``OSError`` when it is broken."""
+            ...
 
         def receive(self) -> bytes | None:
             """Take what is there: ``b""`` at the end, ``None`` if there is nothing."""
+            ...
 
         def wait(self, seconds: float, *, write: bool = False) -> bool:
             """Wait until something can be read (or written); say whether it can."""
+            ...
 
         def finish(self) -> None:
             """End our direction."""
@@ -49,9 +52,11 @@ if TYPE_CHECKING:
 
         def dial(self, where: str = "") -> Transport:
             """Connect to the target, or another of its addresses; ``OSError`` if not possible."""
+            ...
 
         def time(self) -> float:
             """Return seconds on a clock that never goes back."""
+            ...
 
         def pause(self, seconds: float) -> None:
             """Let time pass."""
@@ -64,9 +69,11 @@ if TYPE_CHECKING:
 
         def accept(self, seconds: float) -> Transport | None:
             """Return the next connection of the client, ``None`` if none came in time."""
+            ...
 
         def saw(self) -> list[dict[str, Any]]:
             """Return what its user has seen since the last call."""
+            ...
 
         def stop(self) -> None:
             """End the client."""

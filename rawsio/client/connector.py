@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from typing import Any
 
-    from rawsio.layer import AnyLayer
+    from rawsio.layer import ByteLayer
     from rawsio.net.thread import LoopThread
     from rawsio.runtime import Network, World
     from rawsio.trace import ClientTrace, Guarded
@@ -80,14 +80,16 @@ def _noted(_reply: Any) -> None:
     """Somebody waits, and will see how it ends."""
 
 
-def _traced_by(trace: Any, log: Log) -> Guarded | None:
+def _traced_by(trace: ClientTrace | None, log: Log) -> Guarded | None:
     """Return who hears what passes: the client's ``trace``, or what the environment asks for."""
     path = setting("RAWSIO_TRACE") if trace is None else None
     if trace is None and path is None:
         return None
-    from rawsio import trace as tracing
+    from rawsio.trace import Guarded, recorder_at
 
-    return tracing.Guarded(trace if path is None else tracing.recorder_at(path), log)
+    if path is not None:
+        trace = recorder_at(path)
+    return None if trace is None else Guarded(trace, log)
 
 
 class _Carried:
@@ -194,7 +196,7 @@ class Connector:
             sock.close()
             self._check_finished()
             return
-        layer: AnyLayer = stack
+        layer: ByteLayer = stack
         try:
             if self._address.secure:
                 layer = self._secured(stack)
@@ -209,7 +211,7 @@ class Connector:
         if self._paused:
             stream.pause()
 
-    def _secured(self, stack: ClientStack) -> AnyLayer:
+    def _secured(self, stack: ClientStack) -> ByteLayer:
         from rawsio.tls import Secured, TLSConnection
 
         if self._tls is None:

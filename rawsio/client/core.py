@@ -115,7 +115,7 @@ class ClientCore:
         self.address = address
         self.state = State.IDLE
         self.sockets: dict[str, ClientSocket] = {}
-        self.queue = HandlerQueue(runtime, self)  # type: ignore[arg-type]  # it pauses only
+        self.queue = HandlerQueue(runtime, self)
         self._handlers = ClientHandlers()
         self._space = Space("the client", runtime)
         self.headers: Pairs = ()

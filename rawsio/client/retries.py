@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
-from rawsio.app.reply import Promise
+from rawsio.app.reply import Promise, Reply
 from rawsio.errors import escaped
 from rawsio.log import WARNING
 
@@ -85,7 +85,7 @@ class Retries:
             self._sent.add_done_callback(partial(self._ended, attempt))
             self._ask(attempt, self._sent)
 
-    def _ended(self, attempt: Attempt, sent: Promise) -> None:
+    def _ended(self, attempt: Attempt, sent: Reply) -> None:
         if sent is not self._sent:
             return
         self._sent = None

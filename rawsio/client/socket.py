@@ -202,7 +202,7 @@ class ClientSocket(Hearing):
     def _transmit(self, prepared: Prepared) -> None:
         for listener in self._hooks.outgoing if self._hooks is not None else ():
             try:
-                listener(*prepared.event.args)  # type: ignore[union-attr]
+                listener(*_event(prepared).args)
             except Exception as error:  # noqa: BLE001 - the user's mistake must not stop the rest
                 where = f"a listener of outgoing events in {self.namespace!r} failed"
                 self._core.runtime.log("handler", ERROR, where, error)
@@ -214,11 +214,11 @@ class ClientSocket(Hearing):
         if self._end is not None:
             reply.fail(self._too_late(self._end))
             return
-        limits, number = self._core.runtime.limits, prepared.event.id  # type: ignore[union-attr]
+        limits, number = self._core.runtime.limits, _event(prepared).id
         if len(self._pending) >= limits.pending_acks:
             reply.fail(LocalProtocolError(f"{limits.pending_acks} acknowledgements are awaited"))
             return
-        self._pending[number] = reply  # type: ignore[index]
+        self._pending[number] = reply
         reply.add_done_callback(lambda _: self._core.runtime.call(self._forget, number))
         if targets.timeout is not None:
             reply.expire_after(targets.timeout)
@@ -226,28 +226,31 @@ class ClientSocket(Hearing):
 
     def _forget(self, number: int) -> None:
         if self._pending.pop(number, None) is not None and self._unsent:
-            left = (p for p in self._unsent if p.event.id != number)  # type: ignore[union-attr]
+            left = (p for p in self._unsent if _event(p).id != number)
             self._unsent = deque(left)
             self._unsent_bytes = sum(prepared.size for prepared in self._unsent)
+
+    def _flags(self) -> Flags[ClientSocket]:
+        return Flags(self)
 
     @property
     def volatile(self) -> Flags[ClientSocket]:
         """Send what follows only if it goes out at once."""
-        return Flags(self).volatile
+        return self._flags().volatile
 
     def queue(self, name: str) -> RemoteQueue:
-        """Return a durable queue of the server (:mod:`rawsio.client._queue`)."""
+        """Return a durable queue of the server (:mod:`rawsio.client.queue`)."""
         from .queue import RemoteQueue
 
         return RemoteQueue(self, name)
 
     def compress(self, flag: bool) -> Flags[ClientSocket]:  # noqa: FBT001 - the reference's signature
         """Say whether what follows is worth compressing."""
-        return Flags(self).compress(flag)
+        return self._flags().compress(flag)
 
     def timeout(self, seconds: float) -> Flags[ClientSocket]:
         """Set how long ``emit_with_ack`` waits."""
-        return Flags(self).timeout(seconds)
+        return self._flags().timeout(seconds)
 
     # Its life: what you ask for
 
@@ -359,10 +362,10 @@ class ClientSocket(Hearing):
             self._core.check_size(prepared)
             self._transmit(prepared)
         except LocalProtocolError as error:
-            event: Any = prepared.event
+            number = _event(prepared).id
             self._core.runtime.log("socketio", WARNING, f"a kept event is not sent: {error}")
-            if event.id in self._pending:
-                self._pending[event.id].fail(error)
+            if number in self._pending:
+                self._pending[number].fail(error)
 
     def _failed(self, error: Exception) -> None:
         """Take note that the namespace could not be joined, or the server not be reached."""
@@ -394,7 +397,7 @@ class ClientSocket(Hearing):
             self._lose_pending(reason)
 
     def _lose_pending(self, reason: str) -> None:
-        kept = {prepared.event.id for prepared in self._unsent}  # type: ignore[union-attr]
+        kept = {_event(prepared).id for prepared in self._unsent}
         for number in [number for number in self._pending if number not in kept]:
             self._pending.pop(number).lost("", reason)
         self._dismiss_takers(reason)
@@ -421,7 +424,7 @@ class ClientSocket(Hearing):
         unsent, self._unsent, self._unsent_bytes = self._unsent, deque(), 0
         for number in list(self._pending):
             self._pending.pop(number).fail(self._too_late(why))
-        silent = sum(prepared.event.id is None for prepared in unsent)  # type: ignore[union-attr]
+        silent = sum(_event(prepared).id is None for prepared in unsent)
         if silent:
             self._log_unsent(silent, why)
         if self._retries is not None:
@@ -438,3 +441,8 @@ class ClientSocket(Hearing):
     def __repr__(self) -> str:
         state = "connected" if self.connected else "active" if self.active else "inactive"
         return f"<ClientSocket {self.id} in {self.namespace!r}, {state}>"
+
+
+def _event(prepared: Prepared) -> Any:
+    """Return the event that a socket has prepared: it prepares nothing else."""
+    return prepared.event

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.client.session import Exchange
-    from rawsio.layer import AnyLayer
+    from rawsio.layer import ByteLayer, PreparedLayer
     from rawsio.limits import Limits
     from rawsio.stack import Stream
     from rawsio.trace import Reporter
@@ -80,8 +80,8 @@ class ClientStack:
 
     __slots__ = (
         *("stream", "exchange", "websocket", "_host", "_headers", "_limits", "_deflate"),
-        *("_random_bytes", "_trace", "_layer", "_request", "_response", "_body", "_now", "_since"),
-        *("early", "_eof"),
+        *("_random_bytes", "_trace", "_http", "_layer", "_websocket", "_request", "_response"),
+        *("_body", "_now", "_since", "early", "_eof"),
     )
 
     def __init__(
@@ -103,7 +103,11 @@ class ClientStack:
         self._deflate = deflate
         self._random_bytes = random_bytes
         self._trace = trace
-        self._layer: AnyLayer = self._traced(HTTPConnection(Role.CLIENT, limits), "http")
+        self._http = HTTPConnection(Role.CLIENT, limits)
+        self._layer: ByteLayer = self._http
+        if trace is not None:
+            self._layer = self._traced(trace, self._http, "http")
+        self._websocket: PreparedLayer[bytes, Any] | None = None
         self._request: Request | None = None
         self._response: Response | None = None
         self._body = bytearray()
@@ -112,12 +116,11 @@ class ClientStack:
         self.early: list[Any] = []
         self._eof = False
 
-    def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
-        if self._trace is None:
-            return layer
+    @staticmethod
+    def _traced(trace: Reporter, layer: ByteLayer, name: str) -> PreparedLayer[bytes, Any]:
         from rawsio.trace import Traced
 
-        return Traced(layer, name, self._trace)
+        return Traced(layer, name, trace)
 
     # The contract
 
@@ -139,7 +142,7 @@ class ClientStack:
     @property
     def until_close(self) -> bool:
         """Whether nothing but the end of the connection will complete the response in work."""
-        return not self.websocket and self._layer.until_close  # type: ignore[attr-defined]
+        return not self.websocket and self._http.until_close
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
@@ -184,8 +187,7 @@ class ClientStack:
         """Whether another exchange may be begun here."""
         if self.exchange is not None or self.websocket or self._now - self._since > KEPT:
             return False
-        kept: bool = self._layer.keep_alive  # type: ignore[attr-defined]
-        return kept
+        return self._http.keep_alive
 
     def begin(self, exchange: Exchange) -> None:
         """Begin to carry out an exchange.
@@ -227,7 +229,9 @@ class ClientStack:
             if isinstance(packet, (str, bytes)):
                 self._layer.send(Message(packet))
             else:
-                self._layer.send_prepared(packet)  # type: ignore[attr-defined]
+                if self._websocket is None:
+                    raise LocalProtocolError("prepared packets go over a WebSocket")
+                self._websocket.send_prepared(packet)
         except LocalProtocolError:
             if not self.websocket:
                 raise
@@ -296,15 +300,17 @@ class ClientStack:
         return Failed("websocket", "6455-4.1-status", response.status, message)
 
     def _switch(self, response: Response) -> list[Any]:
-        http, request = self._layer, self._request
+        request = self._request
+        if request is None:  # the HTTP layer has refused such a response
+            return []
         self.websocket = True
         try:
             # The HTTP layer refuses a 101 to a request that did not offer it.
-            confirmed = confirm(request, response, deflate=self._deflate)  # type: ignore[arg-type]
+            confirmed = confirm(request, response, deflate=self._deflate)
         except Rejected as error:
             self._layer = _Ended()
             return [error.as_event()]
-        rest: bytes = http.take_rest()  # type: ignore[attr-defined]
+        rest = self._http.take_rest()
         self.exchange = self._request = None
         websocket = WebSocketConnection(
             Role.CLIENT,
@@ -313,7 +319,10 @@ class ClientStack:
             random_bytes=self._random_bytes,
         )
         websocket.tick(self._now)
-        self._layer = self._traced(websocket, "websocket")
+        self._websocket = websocket
+        if self._trace is not None:
+            self._websocket = self._traced(self._trace, websocket, "websocket")
+        self._layer = self._websocket
         return [Ready(), *(self._layer.receive(rest) if rest else ())]
 
 

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 
         def nodes(self) -> list[str]:
             """Return the names of the other servers, as far as they are known."""
+            ...
 
     class Listener(Protocol):
         """Who is told of what the application does, and of what other servers say."""
@@ -290,13 +291,10 @@ class ClusterAdapter(Adapter):
         self._publish(RoomsAnswer(message.request, sorted(self.rooms), self.uid), message.uid)
 
     def _take_server_event(self, message: ServerEvent) -> None:
-        answer = None
-        if message.request:
+        def answer(*values: Any) -> None:
+            self._publish(ServerAnswer(message.request, list(values), self.uid), message.uid)
 
-            def answer(*values: Any) -> None:
-                self._publish(ServerAnswer(message.request, list(values), self.uid), message.uid)
-
-        self.namespace.receive_server_event(message.args, answer)
+        self.namespace.receive_server_event(message.args, answer if message.request else None)
 
     # Answers
 

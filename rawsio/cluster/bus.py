@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
         def stats(self) -> dict[str, Any]:
             """Return numbers for people."""
+            ...
 
     class Timing(Protocol):
         """The options that all kinds share."""
@@ -50,14 +51,17 @@ if TYPE_CHECKING:
         @property
         def requests_timeout(self) -> float:
             """Seconds that a request waits for answers."""
+            ...
 
         @property
         def heartbeat_interval(self) -> float:
             """Seconds between announcements."""
+            ...
 
         @property
         def heartbeat_timeout(self) -> float:
             """Seconds of silence after which a server is gone."""
+            ...
 
 
 __all__ = ["RedisBus"]

@@ -384,7 +384,7 @@ class _Restoring:
         if session.sid in self._rooms.namespace.sockets or as_position(session.offset) is None:
             self._found(None)
             return
-        self._end = max(self._stream.position, session.offset, key=as_position)  # type: ignore[arg-type]
+        self._end = max(self._stream.position, session.offset, key=_in_order)
         self._rooms._restoring.append(session)
         self._page(session, session.offset, [])
 
@@ -443,3 +443,8 @@ class _Restoring:
                 before.append((text, message.args, message.targets))
         session.missed = before + session.missed
         self._found(session)
+
+
+def _in_order(position: str) -> tuple[int, int]:
+    """Return what positions are compared by; what is none comes first."""
+    return as_position(position) or (-1, -1)

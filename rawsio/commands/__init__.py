@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
         def run(self, options: argparse.Namespace, /) -> int:
             """Do the work; return the exit status."""
+            ...
 
 
 __all__ = ["COMMANDS", "Stop", "load"]

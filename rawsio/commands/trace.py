@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import argparse
     import ssl
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -286,7 +286,7 @@ class _Keys:
     def __init__(self, loop: Loop, screen: Screen) -> None:
         self._loop = loop
         self._screen = screen
-        self._before: object = None
+        self._before: list[Any] | None = None
 
     def __enter__(self) -> None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -311,4 +311,4 @@ class _Keys:
             import termios
 
             self._loop.remove_reader(sys.stdin.fileno())
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)

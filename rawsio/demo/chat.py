@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from rawsio import Server
+    from rawsio.server.config import ServerKeywords
+
 __all__ = [
     "FILES",
     "Chat",
@@ -317,7 +322,7 @@ def pages() -> Callable[[Any], Any]:
     )
 
 
-def make_server(**options: Any) -> Any:
+def make_server(**options: Unpack[ServerKeywords]) -> Server:
     """Return the server of the demo, with the live view of the layers; it does not listen yet.
 
     ``options`` are those of :class:`rawsio.server.Server`.
@@ -328,7 +333,8 @@ def make_server(**options: Any) -> Any:
 
     hub = TraceHub(time.time)
     # Compressed bodies would show little.
-    io = Server(app=pages(), trace=hub, **{"http_compression": None, **options})
+    options.setdefault("http_compression", None)
+    io = Server(app=pages(), trace=hub, **options)
     hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
     install(io)
     trace = io.of(NAMESPACE)

@@ -272,11 +272,13 @@ class Messages:
     def _begin_body(self) -> list[Field]:
         head = self.head
         field = self._element(f"{self._kind} head", "")
-        fields = head.headers.framing_fields() if head else {}
+        if head is None:
+            return [field]
+        fields = head.headers.framing_fields()
         if isinstance(head, Request):
             field.value = f"{head.method} {shown(head.target)}"
             framing = request_framing(fields, head.version)
-        elif isinstance(head, Response):
+        else:
             field.value = f"{head.status} {shown(head.reason)}".rstrip(" ")
             if head.status == 101 or (self._method == "CONNECT" and 200 <= head.status < 300):
                 self.switched = True

@@ -106,9 +106,9 @@ class HTTPConnection(Receiver):
 
     def send(self, event: Event) -> None:
         """Send an event; raises ``LocalProtocolError`` if it is illegal now."""
-        kind = event.__class__
+        kind: type = event.__class__
         if kind is Response:
-            kind = self._kind(event)  # type: ignore[arg-type]
+            kind = self._kind(event)
         state = self._rows[self._ours].get(kind)
         if state is None:
             message = f"a {self.role.value} that is {self._ours.value} cannot send "
@@ -177,7 +177,7 @@ class HTTPConnection(Receiver):
 
     # --- Sending ---
 
-    def _kind(self, response: Response) -> type:
+    def _kind(self, response: Any) -> type:
         """Return the kind of event that a response counts as, in the table."""
         if type(response.status) is not int:
             raise LocalProtocolError(f"not a status: {response.status!r}")

@@ -121,7 +121,8 @@ class Headers:
     def __eq__(self, other: object) -> bool:
         return self._lines() == other._lines() if isinstance(other, Headers) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        __hash__ = None
 
     def __repr__(self) -> str:
         return f"Headers({self._lines()!r})"

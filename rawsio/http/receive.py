@@ -143,10 +143,10 @@ class Receiver:
         head = self._heads.read(self._buffer)
         if head is None:
             return False
-        if head.__class__ is Request:
+        if isinstance(head, Request):
             self._take_request(head, events)
         else:
-            self._take_response(head, events)  # type: ignore[arg-type]
+            self._take_response(head, events)
         return True
 
     def _take_request(self, request: Request, events: list[Event]) -> None:

@@ -51,7 +51,7 @@ class Waiting(Generic[T]):
 
         self._event: Event = Event()
         self._owned = owned
-        self._value: T | None = None
+        self._value: T
         self._error: BaseException | None = None
 
     def run(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
@@ -74,7 +74,7 @@ class Waiting(Generic[T]):
             raise TimeoutError(f"no result within {timeout} s")
         if self._error is not None:
             raise self._error
-        return self._value  # type: ignore[return-value]
+        return self._value
 
 
 def call(loop: Any, function: Callable[..., T], *arguments: Any, timeout: float | None = None) -> T:

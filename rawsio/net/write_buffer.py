@@ -176,5 +176,7 @@ class WriteBuffer:
 
 def _whole(part: Any) -> bytes:
     """Return what a part is a view of: that stays as long as the view does."""
-    whole: Any = part.obj if isinstance(part, memoryview) else part
-    return whole  # type: ignore[no-any-return]
+    # Views are made here, of bytes.
+    viewed: Any = part.obj if isinstance(part, memoryview) else part
+    whole: bytes = viewed
+    return whole

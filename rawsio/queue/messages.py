@@ -144,10 +144,16 @@ class QueueOptions:
             raise ValueError(f"backoff: (base, cap) in seconds is expected, not {self.backoff!r}")
         kept: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
         made = QueueOptions(**kept)
-        made.max_messages = self.max_messages or limits.queue_messages
-        made.max_bytes = self.max_bytes or limits.queue_bytes
-        made.max_message = self.max_message or limits.queue_message
+        made.max_message, made.max_messages, made.max_bytes = self.bounds(limits)
         return made
+
+    def bounds(self, limits: Limits) -> tuple[int, int, int]:
+        """Return the longest body, the most messages, and the most bytes of bodies."""
+        return (
+            self.max_message or limits.queue_message,
+            self.max_messages or limits.queue_messages,
+            self.max_bytes or limits.queue_bytes,
+        )
 
 
 @record

@@ -261,15 +261,18 @@ if TYPE_CHECKING:
             delivered ``max_deliveries`` times.  The number is higher than all that were given
             before, for this file.
             """
+            ...
 
         def apply(self, operations: list[Any], /) -> list[Any]:
             """Do all operations, in order, or none; give the result of each.
 
             Raises :class:`StoreError`.
             """
+            ...
 
         def counts(self, queue: str, /) -> Counts:
             """Return how a queue stands after the last :meth:`apply`."""
+            ...
 
         def close(self) -> None:
             """Let go of it; what was committed stays."""

@@ -107,6 +107,7 @@ class Queue:
         self.name = name
         self.counts = counts
         self.options = (options or QueueOptions()).checked(limits)
+        self._longest, self._most, self._most_bytes = self.options.bounds(limits)
         self.limits = limits
         self.now = 0.0
         self.closing = False
@@ -154,8 +155,8 @@ class Queue:
         if expires is None:
             expires = options.retention
         as_whole("priority", priority, -_MOST, _MOST)
-        if len(body) > options.max_message:  # type: ignore[operator]
-            text = f"a body of {len(body)} bytes, {options.max_message} are allowed"
+        if len(body) > self._longest:
+            text = f"a body of {len(body)} bytes, {self._longest} are allowed"
             raise QueueError("too_large", text)
         now = int(self.now * 1000)
         insert = Insert(self.name, body, now, priority, group=group, key=key)
@@ -183,7 +184,7 @@ class Queue:
             used = counts.bytes + self._incoming_bytes
         else:
             count, used = counts.leased + self._incoming, self._incoming_bytes
-        if count < options.max_messages and used + size <= options.max_bytes:  # type: ignore[operator]
+        if count < self._most and used + size <= self._most_bytes:
             return False
         if key is None:
             self._refuse(f"the queue {self.name} is full: {count} messages, {used} bytes")
@@ -434,8 +435,8 @@ class Queue:
         sizes = [
             len(op.body) for op, _ in self._sent if op.__class__ is Insert and not op.known_only
         ]
-        many = counts.total + len(sizes) - options.max_messages  # type: ignore[operator]
-        size = counts.bytes + sum(sizes) - options.max_bytes  # type: ignore[operator]
+        many = counts.total + len(sizes) - self._most
+        size = counts.bytes + sum(sizes) - self._most_bytes
         if sizes and (many > 0 or size > 0):
             self._sent.insert(0, (Drop(self.name, max(0, many), max(0, size)), None))
 

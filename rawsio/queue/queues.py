@@ -7,6 +7,8 @@ delivered any more, handlers get time to finish, and what is left is given back.
 
 from __future__ import annotations
 
+from functools import partial
+
 from rawsio.app.reply import Promise
 
 from .jobs import Jobs
@@ -127,7 +129,7 @@ class Queues:
                 self._ended.resolve(None)
 
         for keeper in self._keepers.values():
-            keeper.drain(lambda keeper=keeper: keeper.close(closed))  # type: ignore[misc]
+            keeper.drain(partial(keeper.close, closed))
         # A disk that does not answer is no reason to stay.
         self._host.call_later(_PATIENCE, self.abandon)
 

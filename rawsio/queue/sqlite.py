@@ -177,7 +177,7 @@ class SQLiteStore:
             self.database.commit()
         except BaseException as error:
             self.rollback()
-            if isinstance(error, self.database.error):
+            if isinstance(error, Exception) and isinstance(error, self.database.error):
                 raise translate(error, self.database.path) from None
             raise
         return result

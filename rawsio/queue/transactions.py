@@ -79,7 +79,8 @@ class Transaction:
         self._message = message
         self._host = keeper.host
         self._worker = keeper.worker
-        self._store: SQLiteStore = keeper.store  # type: ignore[assignment]
+        store: Any = keeper.store  # with a worker it is on a disk
+        self._store: SQLiteStore = store
         self._turn = Turn()
 
     # In a thread

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-    from rawsio.layer import AnyLayer, Failed
+    from rawsio.layer import ByteLayer, Failed
     from rawsio.limits import Limits
 
     Heard = Callable[[bytes, bytes], object]
@@ -335,13 +335,13 @@ class RedisClient:
     def _connected(self, sock: Any) -> None:
         self._dialing = None
         self._layer = layer = RESPConnection(Role.CLIENT, self.limits)
-        below: AnyLayer = self._secured(layer) if self.address.secure else layer
+        below: ByteLayer = self._secured(layer) if self.address.secure else layer
         self._stream = TCPStream(self._driver, sock, below, self._received, self._ended)
         self._stream.on_drain = lambda _stream: self._send_queued()
         if self._become(RedisState.GREETING):
             self._go_on(self._greeting(), None)
 
-    def _secured(self, layer: RESPConnection) -> AnyLayer:
+    def _secured(self, layer: RESPConnection) -> ByteLayer:
         from rawsio.tls import Secured, TLSConnection
 
         context = default_tls() if self.options.tls is None else self.options.tls

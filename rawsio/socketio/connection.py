@@ -66,9 +66,11 @@ if TYPE_CHECKING:
         @property
         def standard(self) -> frozenset[type]:
             """Types of packets that have the standard form all the same."""
+            ...
 
         def encode(self, packet: AnyEvent, /) -> tuple[str | bytes, ...]:
             """Return the messages of a packet; raise ``Unsendable`` if it has none."""
+            ...
 
         def decode(self, message: str | bytes, limits: Limits, /) -> AnyEvent | Partial:
             """Return the packet of a message; raise ``SocketIOError`` if it is none.
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
             A parser may have ``decode_in_steps`` as well, for long messages: a generator that
             yields after each millisecond or so, and returns the packet.
             """
+            ...
 
     Steps = Generator[None, None, AnyEvent | Partial]
 
@@ -85,14 +88,17 @@ if TYPE_CHECKING:
         @property
         def event(self) -> AnyEvent:
             """What it was made of."""
+            ...
 
         @property
         def messages(self) -> tuple[str | bytes, ...]:
             """Its form."""
+            ...
 
         @property
         def parser(self) -> Parser | None:
             """Whose form that is; ``None``: the standard form."""
+            ...
 
 
 __all__ = ["SocketIOConnection"]
@@ -371,7 +377,7 @@ class SocketIOConnection:
         limits, text = self._limits, messages[0]
         if len(messages) > 1:
             check_attachments(messages, limits)
-        if len(text) > limits.json_depth and text.__class__ is str:
+        if len(text) > limits.json_depth and isinstance(text, str):
             check_depth(text, limits)
         if type(packet) is Event or type(packet) is Ack:
             if packet.id is not None and packet.id > limits.packet_id:

@@ -135,7 +135,7 @@ def _packet_of(fields: Any, size: int, limits: Limits) -> AnyEvent:
         raise SocketIOError(message, "socketio-v5-format-id")
     number = fields.get("id")
     data = fields.get("data", MISSING)
-    return build_packet(str(kind), namespace, number, data)  # type: ignore[no-any-return]
+    return build_packet(str(kind), namespace, number, data)
 
 
 class _Undefined:

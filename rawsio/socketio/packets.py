@@ -366,8 +366,9 @@ def _read_head(message: str | bytes, limits: Limits) -> tuple[str, int, str, str
 def _packet_of(head: tuple[str, int, str, str, int | None, int], data: Any) -> AnyEvent | Partial:
     text, start, kind, namespace, number, count = head
     if count:
-        return Partial(build_packet(_PLAIN[kind], namespace, number, data), text, start, count)
-    return build_packet(kind, namespace, number, data)  # type: ignore[no-any-return]
+        packet: Any = build_packet(_PLAIN[kind], namespace, number, data)
+        return Partial(packet, text, start, count)
+    return build_packet(kind, namespace, number, data)
 
 
 def too_long(limits: Limits) -> SocketIOError:
@@ -397,7 +398,7 @@ MISSING = object()
 _PLAIN = {"5": "2", "6": "3"}
 
 
-def build_packet(kind: str, namespace: str, number: int | None, data: Any) -> Any:
+def build_packet(kind: str, namespace: str, number: int | None, data: Any) -> AnyEvent:
     """Return the packet of type ``kind``, "0" to "4", that came with this id and payload.
 
     Raises:

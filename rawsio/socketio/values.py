@@ -427,7 +427,7 @@ def check_placeholders(count: int, limits: Limits) -> Hook:
         if value.get("_placeholder") is not True:
             return value
         number = value.get("num")
-        if number.__class__ is not int or not 0 <= number < count:
+        if type(number) is not int or not 0 <= number < count:
             message = f"a placeholder of no attachment: {escaped(repr(number))} of {count}"
             raise SocketIOError(message, "socketio-v5-binary-placeholder")
         seen += 1

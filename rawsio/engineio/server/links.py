@@ -44,22 +44,27 @@ if TYPE_CHECKING:
         @property
         def address(self) -> str:
             """Where the peer is."""
+            ...
 
         @property
         def secure(self) -> bool:
             """Whether TLS is below."""
+            ...
 
         @property
         def certificate(self) -> dict[str, Any] | None:
             """The certificate that the peer has shown (mutual TLS), or ``None``."""
+            ...
 
         @property
         def buffered_amount(self) -> int:
             """Bytes not sent yet."""
+            ...
 
         @property
         def incoming(self) -> int:
             """Bytes received of what is not whole yet."""
+            ...
 
         def respond(self, response: Response, body: bytes, /) -> None:
             """Answer the request in work."""
