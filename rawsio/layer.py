@@ -72,6 +72,7 @@ __all__ = [
     "record",
     "check_fields",
     "check_number",
+    "is_async",
     "Layer",
 ]
 
@@ -169,6 +170,21 @@ else:
     def _shown(self):
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
         return f"{type(self).__qualname__}({fields})"
+
+
+CO_ASYNC = 0x80 | 0x100
+"""``inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE``: flags of code that gives coroutines."""
+
+
+def is_async(fn: Any) -> bool:
+    """Tell whether a plain function is ``async def``.
+
+    >>> async def later(): ...
+    >>> is_async(later), is_async(len)
+    (True, False)
+    """
+    code = getattr(fn, "__code__", None)
+    return code is not None and bool(code.co_flags & CO_ASYNC)
 
 
 def check_fields(made: Any, *free: str) -> None:

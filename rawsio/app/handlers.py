@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.layer import CO_ASYNC
 from rawsio.log import WARNING
 from rawsio.socketio.packets import RESERVED
 
@@ -65,7 +66,6 @@ LIBRARY = frozenset(
 """Names of the events that the library raises; packets never reach their handlers."""
 
 _VARARGS = 0x04
-_COROUTINE = 0x80 | 0x100
 
 
 def shape(fn: Any) -> tuple[int, int | None, bool]:
@@ -99,7 +99,7 @@ def shape(fn: Any) -> tuple[int, int | None, bool]:
     return (
         least,
         None if code.co_flags & _VARARGS else max(0, most),
-        bool(code.co_flags & _COROUTINE),
+        bool(code.co_flags & CO_ASYNC),
     )
 
 

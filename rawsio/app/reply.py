@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 
 from rawsio.errors import ConnectionClosed
-from rawsio.layer import Generic
+from rawsio.layer import Generic, is_async
 from rawsio.log import ERROR
 
 TYPE_CHECKING = False
@@ -49,9 +49,6 @@ __all__ = [
 _PENDING = 0
 _DONE = 1
 _CANCELLED = 2
-
-_COROUTINE = 0x80
-"""``inspect.CO_COROUTINE``."""
 
 
 def value_of(args: list[Any]) -> Any:
@@ -141,8 +138,7 @@ class Reply(Generic[T]):
 
     def add_done_callback(self, callback: Callable[[Reply[T]], object]) -> None:
         """Call ``callback(reply)`` when it is over: on the loop thread, or now if it is."""
-        code = getattr(callback, "__code__", None)
-        if code is not None and code.co_flags & _COROUTINE:
+        if is_async(callback):
             name = getattr(callback, "__qualname__", "a callback")
             raise TypeError(f"{name} is `async def`, and nobody awaits a callback: await the reply")
         self._callbacks.append(callback)

@@ -48,7 +48,6 @@ __all__ = [
     "RemoteAddress",
     "function",
     "precondition",
-    "unquoted",
 ]
 
 
@@ -209,14 +208,3 @@ OURS = ("connection", "content-length", "date", "transfer-encoding")
 """Fields of an answer that are the server's business: they frame it, and say when it was made."""
 
 _PLAIN = "text/plain; charset=utf-8"
-
-_ESCAPE = Pattern("%([0-9A-Fa-f]{2})")
-
-
-def unquoted(path: str) -> str:
-    """Return a path percent-decoded, its bytes as latin-1 (PEP 3333); the rest stays as it is.
-
-    >>> unquoted("/a%20b%zz")
-    '/a b%zz'
-    """
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), path)

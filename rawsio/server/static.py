@@ -19,8 +19,9 @@ from stat import S_ISDIR, S_ISREG
 from rawsio.lazy import Pattern
 from rawsio.net.clock import wall
 from rawsio.net.folders import located
+from rawsio.uri import unescaped
 
-from .http_apps import precondition, unquoted
+from .http_apps import precondition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _names(path: str) -> list[str] | None:
     if "%" in path:
         slashes = path.count("/")
         try:
-            path = unquoted(path).encode("latin-1").decode("utf-8")
+            path = unescaped(path).encode("latin-1").decode("utf-8")
         except UnicodeDecodeError:
             return None
         if path.count("/") != slashes:

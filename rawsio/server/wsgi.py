@@ -12,8 +12,9 @@ import sys
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Response
 from rawsio.lazy import Pattern
+from rawsio.uri import unescaped
 
-from .http_apps import NOBODY, OURS, RemoteAddress, unquoted
+from .http_apps import NOBODY, OURS, RemoteAddress
 from .streaming import Streaming
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ def _environ(
     variables: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": "" if path == "*" else unquoted(path),
+        "PATH_INFO": "" if path == "*" else unescaped(path),
         "QUERY_STRING": request.query_string,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": name,

@@ -10,7 +10,7 @@ WebSocket handshake below, and everything of Socket.IO above.
 
 from __future__ import annotations
 
-from rawsio.layer import check_fields, record
+from rawsio.layer import check_fields, is_async, record
 from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
@@ -69,13 +69,8 @@ _ATTRIBUTE = Pattern("[ -:<-~]*")
 _ORIGIN = Pattern(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
 
 
-def _is_async(hook: Any) -> bool:
-    code = getattr(hook, "__code__", None)
-    return code is not None and bool(code.co_flags & 0x80)  # inspect.CO_COROUTINE
-
-
 def _check_origin(origin: object) -> None:
-    if _is_async(origin):
+    if is_async(origin):
         raise TypeError("cors: nobody waits for a function of cors, so it cannot be `async def`")
     if isinstance(origin, str):
         if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
@@ -261,7 +256,7 @@ class EngineOptions:
             hook = getattr(self, name)
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name}: a function is expected, not {hook!r}")
-            if name[:3] == "on_" and _is_async(hook):
+            if name[:3] == "on_" and is_async(hook):
                 raise TypeError(f"{name}: nobody waits for it, so it cannot be `async def`")
         several = isinstance(self.middleware, (list, tuple))
         if not several or not all(map(callable, self.middleware)):

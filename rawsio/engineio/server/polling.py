@@ -22,8 +22,6 @@ What is left out: the application's own parameters, which stay in the request's 
 
 from __future__ import annotations
 
-from binascii import a2b_qp
-
 from rawsio.engineio.packets import encode_payload
 from rawsio.engineio.payloads_v3 import encode_jsonp
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
@@ -31,7 +29,7 @@ from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, compressed
 from rawsio.layer import record
-from rawsio.lazy import Pattern
+from rawsio.uri import parameters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Query",
     "read_query",
-    "parameters",
     "MESSAGES",
     "error_answer",
     "form_field",
@@ -71,8 +68,6 @@ HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
 
-_LONE = Pattern(rb"%(?![0-9A-Fa-f]{2})")
-
 
 @record
 class Query:
@@ -89,29 +84,6 @@ class Query:
     upgrade: bool = False
 
 
-def parameters(query: str) -> list[tuple[str, str]]:
-    """Return the parameters of a query, percent-decoded, in their order.
-
-    Bytes that are not UTF-8 become U+FFFD, a lone ``%`` stays as it is.
-
-    >>> parameters("a=1&b=%E2%82%AC+x&c")
-    [('a', '1'), ('b', '€ x'), ('c', '')]
-    """
-    parts = [part.partition("=") for part in query.split("&")] if query else []
-    if "%" not in query and "+" not in query:
-        return [(name, value) for name, _, value in parts]
-    return [(_decoded(name), _decoded(value)) for name, _, value in parts]
-
-
-def _decoded(text: str) -> str:
-    text = text.replace("+", " ")
-    if "%" not in text:
-        return text
-    # The C code for "=41" reads "%41" as well, ten times as fast as a function for each.
-    raw = _LONE.sub(b"%25", text.encode("latin-1", "replace"))
-    return a2b_qp(raw.replace(b"=", b"%3D").replace(b"%", b"=")).decode("utf-8", "replace")
-
-
 def form_field(body: bytes, name: str, most: int) -> str | None:
     """Return a field of a form, ``None`` if it has none; ``EngineIOError`` for more than ``most``.
 
@@ -120,7 +92,7 @@ def form_field(body: bytes, name: str, most: int) -> str | None:
     """
     if body.count(b"&") >= most:
         raise EngineIOError("a form has too many fields", "engineio-v3-jsonp-body")
-    return dict(parameters(body.decode("latin-1"))).get(name)
+    return dict(parameters(body.decode("latin-1"), "latin-1")).get(name)
 
 
 def read_query(request: Request) -> Query:
