@@ -2,13 +2,13 @@
 
 ::
 
-    from rawsio import Server
+    from rawsio import Server, Socket
     from rawsio.testing import TestKit
 
     io = Server()
 
     @io.on("chat message")
-    def message(socket, text):
+    def message(socket: Socket, text: str) -> str:
         socket.broadcast.emit("chat message", text)
         return "delivered"
 

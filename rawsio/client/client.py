@@ -7,7 +7,7 @@
     with rawsio.connect("http://localhost:3000", auth={"token": "..."}) as socket:
 
         @socket.on("chat message")
-        def show(text):
+        def show(text: str) -> None:
             print(text)
 
         reply = socket.emit_with_ack("chat message", "hello").result(timeout=5)

@@ -2,12 +2,15 @@
 
 ::
 
+    import rawsio
+    from rawsio.client.queue import RemoteMessage
+
     socket = rawsio.connect("http://localhost:3000/queue")
     jobs = socket.queue("jobs")
     jobs.publish({"pic": 7}, key="pic-7").result(timeout=5)
 
     @jobs.handler(credit=10)
-    def resize(message):
+    def resize(message: RemoteMessage) -> None:
         print(message.body)
 
 It is sugar over events that any Socket.IO client can send (:mod:`rawsio.queue.wire`).  A handler's

@@ -3,12 +3,13 @@
 ::
 
     from rawsio import Server
+    from rawsio.queue import Message
 
     io = Server()
     jobs = io.queue("jobs", path="app.db")
 
     @jobs.handler
-    def resize(message):
+    def resize(message: Message) -> None:
         print(message.body["picture"])
 
     jobs.publish({"picture": 7})
@@ -41,8 +42,9 @@ from rawsio.lazy import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .handling import Message
     from .memory import MemoryStore
-    from .messages import Dead, QueueError, QueueOptions
+    from .messages import Dead, Published, QueueError, QueueOptions
     from .operations import StoreError
     from .queue import Queue
     from .sqlite import SQLiteStore
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Queue",
     "QueueOptions",
+    "Message",
+    "Published",
     "QueueError",
     "Dead",
     "StoreError",
@@ -60,6 +64,8 @@ __all__ = [
 _HOMES = {
     "Queue": "rawsio.queue.queue",
     "QueueOptions": "rawsio.queue.messages",
+    "Message": "rawsio.queue.handling",
+    "Published": "rawsio.queue.messages",
     "QueueError": "rawsio.queue.messages",
     "Dead": "rawsio.queue.messages",
     "StoreError": "rawsio.queue.operations",

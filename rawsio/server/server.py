@@ -2,12 +2,12 @@
 
 ::
 
-    from rawsio import Server
+    from rawsio import Server, Socket
 
     io = Server()
 
     @io.on("chat message")
-    def message(socket, text):
+    def message(socket: Socket, text: str) -> str:
         socket.broadcast.emit("chat message", text)
         return "delivered"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,17 +32,26 @@ def programs(document: Path) -> list[str]:
     return [block for block in blocks if ">>>" not in block]
 
 
-def documents() -> list[Path]:
-    """Return the documents whose programs must be right."""
-    return [ROOT / "README.md", *sorted((ROOT / "rfc_notes").glob("*.md"))]
+def programs_of_docstrings(module: Path) -> list[str]:
+    """Return the programs in the docstrings of a module: blocks that import us first."""
+    found = []
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = (ast.get_docstring(node) or "") + "\n"
+            blocks = re.findall(r"::\n\n((?: {4}[^\n]*\n|\n)+)", text)
+            found += [textwrap.dedent(block).strip() + "\n" for block in blocks]
+    return [block for block in found if block.startswith(("import rawsio", "from rawsio"))]
 
 
 def write_programs(folder: Path) -> list[Path]:
-    """Write every program of the documents to a file of its own."""
+    """Write every program of the README, of the notes and of docstrings to a file of its own."""
+    sources = {path: programs(path) for path in [ROOT / "README.md", *ROOT.glob("rfc_notes/*.md")]}
+    sources |= {path: programs_of_docstrings(path) for path in (ROOT / "rawsio").rglob("*.py")}
     written = []
-    for document in documents():
-        for number, program in enumerate(programs(document)):
-            path = folder / f"{document.stem.replace('-', '_').lower()}_{number}.py"
+    for source, found in sorted(sources.items()):
+        for number, program in enumerate(found):
+            name = re.sub(r"\W+", "_", f"{source.relative_to(ROOT)}_{number}".lower())
+            path = folder / f"{name}.py"
             path.write_text(program, "utf-8")
             written.append(path)
     return written

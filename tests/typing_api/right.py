@@ -33,7 +33,7 @@ from rawsio import (
 from rawsio.app.reply import Collected, Responses
 from rawsio.engineio.server.options import Cookie, Cors
 from rawsio.http import Request
-from rawsio.queue.messages import Published
+from rawsio.queue import Message, Published
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
 from rawsio.websocket.deflate import DeflateOptions
@@ -441,14 +441,16 @@ def a_queue_has_handlers(io: Server) -> None:
     jobs = io.queue("jobs", path=Path("jobs.db"), lease=10, policy="drop_oldest")
 
     @jobs.handler
-    def resize(message: Any) -> None:
+    def resize(message: Message) -> None:
+        assert_type(message.id, int)
         print(message.body)
 
     @jobs.handler(batch=10, linger=0.1)
-    async def many(messages: list[Any]) -> None:
+    async def many(messages: list[Message]) -> None:
         print(len(messages))
 
-    resize("message")
+    kept: Callable[[Message], None] = resize
+    print(kept)
     assert_type(jobs.publish({"pic": 7}, key="7"), Reply[Published])
     assert_type(jobs.publish({"pic": 7}).result().id, int)
     assert_type(jobs.publish_many([1, 2], delay=3.0), list[Reply[Published]])
