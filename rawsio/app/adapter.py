@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .interfaces import NamespaceLike, Prepared
     from .reply import Gathering, Promise
+    from .socket import Socket
 
 __all__ = ["Adapter", "Targets", "EVERYONE", "snapshot"]
 
@@ -70,7 +71,7 @@ def snapshot(value: Any) -> Any:
     return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
 
 
-def _deliver(sockets: Iterator[Any], prepared: Prepared, *, volatile: bool) -> None:
+def _deliver(sockets: Iterator[Socket], prepared: Prepared, *, volatile: bool) -> None:
     if volatile:
         for socket in sockets:
             socket._deliver_volatile(prepared)
@@ -202,7 +203,7 @@ class Adapter:
         without = set(excluded).union(*[self.rooms.get(room, ()) for room in excluded])
         return [sid for sid in chosen if sid in connected and sid not in without]
 
-    def selected(self, targets: Targets) -> list[Any]:
+    def selected(self, targets: Targets) -> list[Socket]:
         """Return the connected sockets of this server that ``targets`` addresses."""
         connected = self.namespace.sockets
         if not targets.rooms and not targets.excluded:
@@ -228,7 +229,7 @@ class Adapter:
         if stamped is not None:
             self.send_to(self.selected(targets), stamped, targets)
 
-    def send_to(self, chosen: Iterable[Any], prepared: Prepared, targets: Targets) -> None:
+    def send_to(self, chosen: Iterable[Socket], prepared: Prepared, targets: Targets) -> None:
         """Send one encoded packet to these sockets."""
         sockets = iter(chosen)
         try:
@@ -286,17 +287,17 @@ class Adapter:
 
     # Recovery
 
-    def begin_session(self, _socket: Any) -> dict[str, str]:
+    def begin_session(self, _socket: Socket) -> dict[str, str]:
         """Return what an accepted socket is told, besides its id, so that it may be recovered."""
         return {}
 
-    def persist_session(self, _socket: Any) -> None:
+    def persist_session(self, _socket: Socket) -> None:
         """Keep a socket that lost its connection, so that it can be restored."""
 
-    def forget_session(self, _socket: Any) -> None:
+    def forget_session(self, _socket: Socket) -> None:
         """Take note that a socket is about to leave its rooms for good."""
 
-    def missed(self, _socket: Any) -> Iterable[Prepared]:
+    def missed(self, _socket: Socket) -> Iterable[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
         return ()
 

@@ -75,7 +75,7 @@ def room_names(rooms: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def check_flag(flag: Any) -> None:
+def check_flag(flag: object) -> None:
     """Refuse what is no answer to whether a packet is worth compressing.
 
     >>> check_flag("no")

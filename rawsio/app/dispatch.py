@@ -21,15 +21,16 @@ from .handler_queue import HandlerChain, Step, log_event_failure, tell_surplus, 
 from .handlers import Handler, take_off
 from .lifecycle_events import raise_library_event
 from .reply import as_values
-from .socket import Acknowledge, SocketState
+from .socket import Acknowledge
+from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .handler_queue import HandlerQueue, Steps
-    from .handlers import Handlers
-    from .listeners import Hooks
+    from .handlers import Listener
+    from .listeners import HandlerSocket, Hooks
 
 __all__ = ["await_result", "handlers_of", "is_awaitable", "run_event"]
 
@@ -45,14 +46,14 @@ _COROUTINE = type(_made)
 _made.close()
 
 
-def handlers_of(socket: Any, name: Any) -> tuple[Handler, ...]:
+def handlers_of(socket: Listener, name: str | int) -> tuple[Handler, ...]:
     """Return who handles an event: the namespace's first, then the socket's."""
-    found: tuple[Handler, ...] = socket.namespace._handlers.events.get(name, _NONE)
-    own: Handlers | None = socket._handlers
+    found = socket.namespace._handlers.events.get(name, _NONE)
+    own = socket._handlers
     return found if own is None else found + own.events.get(name, _NONE)
 
 
-def is_awaitable(result: Any) -> bool:
+def is_awaitable(result: object) -> bool:
     """Tell whether a handler that is no coroutine function returned a coroutine all the same."""
     return type(result) is _COROUTINE
 
@@ -71,7 +72,9 @@ class _EventRun(HandlerChain):
         "_ran",
     )
 
-    def __init__(self, peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None) -> None:
+    def __init__(
+        self, peer: HandlerQueue, socket: HandlerSocket, event: Event, hooks: Hooks | None
+    ) -> None:
         super().__init__(peer.host, [])
         self._peer = peer
         self._socket = socket
@@ -166,7 +169,7 @@ class _EventRun(HandlerChain):
         self._peer.proceed()
 
 
-def _objection(result: Any) -> BaseException | None:
+def _objection(result: object) -> BaseException | None:
     """Return why an event stops at a middleware that returned this."""
     try:
         return refusal_in(result, "a middleware of events")
@@ -178,7 +181,9 @@ def _given(value: Any) -> Any:
     return value
 
 
-def run_event(peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None = None) -> bool:
+def run_event(
+    peer: HandlerQueue, socket: HandlerSocket, event: Event, hooks: Hooks | None = None
+) -> bool:
     """Run an event through listeners, middleware and handlers: a job.
 
     ``hooks`` are the socket's, unless others are given.
@@ -188,7 +193,7 @@ def run_event(peer: HandlerQueue, socket: Any, event: Event, hooks: Hooks | None
     return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).run()
 
 
-def await_result(peer: HandlerQueue, socket: Any, event: Event, coroutine: Any) -> bool:
+def await_result(peer: HandlerQueue, socket: HandlerSocket, event: Event, coroutine: Any) -> bool:
     """Go on with an event whose only handler gave a coroutine: a job."""
     run = _EventRun(peer, socket, event, None)
     run.add_result(coroutine)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .handlers import Handler
     from .interfaces import Handle, RuntimeLike
+    from .listeners import HandlerSocket
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
 
@@ -248,11 +249,11 @@ class HandlerQueue(Generic[PortT_co]):
 def log_failure(
     host: RuntimeLike,
     what: str,
-    name: Any,
+    name: str | int,
     space: str,
     error: BaseException,
     *,
-    socket: Any = None,
+    socket: object = None,
     args: Iterable[Any] = (),
     meaning: str = "it has no meaning there",
 ) -> None:
@@ -267,8 +268,8 @@ def report_failure(
     where: str,
     error: BaseException,
     *,
-    socket: Any = None,
-    name: Any = None,
+    socket: object = None,
+    name: str | int | None = None,
     args: Iterable[Any] = (),
     meaning: str = "it has no meaning there",
 ) -> None:
@@ -288,7 +289,7 @@ def report_failure(
 
 
 def log_event_failure(
-    host: RuntimeLike, what: str, socket: Any, event: Event, error: BaseException
+    host: RuntimeLike, what: str, socket: HandlerSocket, event: Event, error: BaseException
 ) -> None:
     """Write the line about a function that failed at an event, which is not acknowledged."""
     name, *args = event.args
@@ -301,7 +302,7 @@ def log_event_failure(
     )
 
 
-def _error_told(host: RuntimeLike, _result: Any, error: BaseException | None) -> None:
+def _error_told(host: RuntimeLike, _result: object, error: BaseException | None) -> None:
     if error is not None:
         host.log(
             "handler", ERROR, f"a handler of errors (on_error) failed: {in_words(error)}", error
@@ -309,7 +310,12 @@ def _error_told(host: RuntimeLike, _result: Any, error: BaseException | None) ->
 
 
 def too_few(
-    host: RuntimeLike, handler: Handler, name: Any, space: str, given: int, socket: Any = None
+    host: RuntimeLike,
+    handler: Handler,
+    name: str | int,
+    space: str,
+    given: int,
+    socket: object = None,
 ) -> None:
     """Write the line about an event that has fewer arguments than its handler needs."""
     shown = escaped(name) if isinstance(name, str) else str(name)
@@ -323,7 +329,9 @@ def too_few(
     )
 
 
-def tell_surplus(host: RuntimeLike, handler: Handler, name: Any, space: str, given: int) -> None:
+def tell_surplus(
+    host: RuntimeLike, handler: Handler, name: str | int, space: str, given: int
+) -> None:
     """Write the line, once for a handler, about arguments that it leaves out."""
     handler.told = True
     shown = escaped(name) if isinstance(name, str) else str(name)

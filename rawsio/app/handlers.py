@@ -29,12 +29,31 @@ from rawsio.socketio.packets import RESERVED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, Protocol, TypeVar
 
     from .interfaces import RuntimeLike
 
     T = TypeVar("T")
     AnyFunction = Callable[..., Any]
+
+    class HandlerNamespace(Protocol):
+        """A namespace, as whoever runs handlers needs it."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def host(self) -> RuntimeLike: ...
+        @property
+        def _handlers(self) -> Handlers: ...
+
+    class Listener(Protocol):
+        """What has handlers of its own beside those of its namespace: a socket."""
+
+        @property
+        def namespace(self) -> HandlerNamespace: ...
+        @property
+        def _handlers(self) -> Handlers | None: ...
+
 
 __all__ = [
     "LIBRARY",
@@ -206,7 +225,7 @@ class Handlers:
             table.pop(name, None)
 
 
-def check_function(fn: Any, what: str) -> None:
+def check_function(fn: object, what: str) -> None:
     """Refuse what cannot be called where it is registered, not when an event comes.
 
     >>> check_function(5, "a handler")
@@ -217,7 +236,7 @@ def check_function(fn: Any, what: str) -> None:
         raise TypeError(f"{what} is a function, not {fn!r}")
 
 
-def check_plain(fn: Any, what: str) -> None:
+def check_plain(fn: object, what: str) -> None:
     """Refuse what cannot be called, and ``async def`` where nobody waits for the function.
 
     >>> async def later(): ...
@@ -299,9 +318,9 @@ def check_catch_all(name: str) -> None:
         )
 
 
-def take_off(socket: Any, name: Any, handler: Handler) -> bool:
+def take_off(socket: Listener, name: str | int, handler: Handler) -> bool:
     """Remove a handler that was for one event only; ``False`` if it has had it."""
-    own: Handlers | None = socket._handlers
+    own = socket._handlers
     if own is not None and own.discard(name, handler):
         return True
-    return bool(socket.namespace._handlers.discard(name, handler))
+    return socket.namespace._handlers.discard(name, handler)

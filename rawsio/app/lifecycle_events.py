@@ -17,7 +17,8 @@ from rawsio.errors import Refused, refusal_in
 from .handler_queue import HandlerChain, Step, log_failure, too_few
 from .handlers import take_off
 from .reply import as_values
-from .socket import SocketState
+from .socket import Socket
+from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .handler_queue import HandlerQueue, Steps
-    from .handlers import Handler
+    from .handlers import Handler, HandlerNamespace
     from .interfaces import RuntimeLike
+    from .listeners import HandlerSocket
 
 __all__ = [
     "AdmissionChain",
@@ -47,7 +49,7 @@ class _LibraryRun(HandlerChain):
     __slots__ = ("_peer", "_socket", "_name")
 
     def __init__(
-        self, host: RuntimeLike, socket: Any, name: str, peer: HandlerQueue | None = None
+        self, host: RuntimeLike, socket: HandlerSocket, name: str, peer: HandlerQueue | None = None
     ) -> None:
         super().__init__(host, [])
         self._peer = peer
@@ -80,7 +82,8 @@ class _LibraryRun(HandlerChain):
             error = Refused("Forbidden") if result is False else result
         if beginning and isinstance(error, Refused):
             meaning = "the client, which was in already, is disconnected (middleware keeps it out)"
-            socket.disconnect()
+            if isinstance(socket, Socket):
+                socket.disconnect()
         if error is not None:
             who = getattr(socket, "owner", socket)
             where = socket.namespace.name
@@ -93,7 +96,7 @@ class _LibraryRun(HandlerChain):
             self._peer.proceed()
 
 
-def raise_library_event(host: RuntimeLike, socket: Any, name: str, *values: Any) -> bool:
+def raise_library_event(host: RuntimeLike, socket: HandlerSocket, name: str, *values: Any) -> bool:
     """Call the handlers of a library event of a socket, outside of the queue.
 
     Return whether there were any.
@@ -117,7 +120,7 @@ class _NamespaceRun(HandlerChain):
         return True
 
 
-def raise_namespace_event(namespace: Any, name: str, *values: Any) -> None:
+def raise_namespace_event(namespace: HandlerNamespace, name: str, *values: Any) -> None:
     """Call the handlers of a library event that is about no socket, of a namespace."""
     steps: Steps = []
     for handler in namespace._handlers.library.get(name, _NONE):
@@ -128,19 +131,21 @@ def raise_namespace_event(namespace: Any, name: str, *values: Any) -> None:
     _NamespaceRun(namespace.host, name, steps).run()
 
 
-def announce(peer: HandlerQueue, socket: Any, name: str, *values: Any) -> bool:
+def announce(peer: HandlerQueue, socket: HandlerSocket, name: str, *values: Any) -> bool:
     """Call the handlers of a library event of a socket in its turn: a job."""
     run = _LibraryRun(peer.host, socket, name, peer)
     run.add(name, *values)
     return run.run()
 
 
-def run_connect(peer: HandlerQueue, socket: Any) -> bool:
+def run_connect(peer: HandlerQueue, socket: Socket) -> bool:
     """Call the handlers of ``connection``: a job."""
     return announce(peer, socket, "connection")
 
 
-def run_disconnect(peer: HandlerQueue, socket: Any, reason: str, description: str | None) -> bool:
+def run_disconnect(
+    peer: HandlerQueue, socket: Socket, reason: str, description: str | None
+) -> bool:
     """Call ``disconnecting``, keep the session, leave the rooms, call ``disconnect``: a job."""
     run = _LibraryRun(peer.host, socket, "disconnect", peer)
     run.add("disconnecting", reason, description)
@@ -162,7 +167,7 @@ RECOVERABLE = frozenset(
 """The reasons after which a client may continue its session."""
 
 
-def _depart(socket: Any, reason: str) -> None:
+def _depart(socket: Socket, reason: str) -> None:
     if reason in RECOVERABLE:
         socket.namespace.adapter.persist_session(socket)
     socket._vanish(was_open=True)
@@ -222,7 +227,7 @@ class AdmissionChain(HandlerChain):
     __slots__ = ("_socket", "_done", "_error")
 
     def __init__(
-        self, host: RuntimeLike, socket: Any, done: Callable[[BaseException | None], None]
+        self, host: RuntimeLike, socket: Socket, done: Callable[[BaseException | None], None]
     ) -> None:
         steps: Steps = [(Step.CALL, fn, (socket,)) for fn in socket.namespace._middleware]
         super().__init__(host, steps)

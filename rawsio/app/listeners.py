@@ -24,13 +24,24 @@ from .handlers import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar, overload
+    from typing import Any, Protocol, TypeVar, overload
 
-    from .handlers import Handlers
+    from .handlers import Handlers, Listener
     from .interfaces import RuntimeLike
+    from .states import SocketState
 
     AnyFunction = Callable[..., Any]
     FunctionT = TypeVar("FunctionT", bound=AnyFunction)
+
+    class HandlerSocket(Listener, Protocol):
+        """Whose handlers run: a server's socket, or one stay of a client's in its namespace."""
+
+        @property
+        def _hooks(self) -> Hooks | None: ...
+        @property
+        def _state(self) -> SocketState: ...
+        def _acknowledge(self, prepared: Any, /) -> None: ...
+
 
 __all__ = ["Hooks", "Listening", "SocketListening"]
 

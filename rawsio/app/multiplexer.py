@@ -36,7 +36,7 @@ from .lifecycle_events import (
     run_disconnect,
 )
 from .reply import as_values
-from .socket import SocketState
+from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def new_id(random_bytes: Callable[[int], bytes]) -> str:
 _NOT_BETWEEN_SERVERS = ("connect", "connection", "new_namespace")
 
 
-def check_server_event(name: Any) -> None:
+def check_server_event(name: object) -> None:
     """Refuse a name that no event between servers may have."""
     if not isinstance(name, str):
         raise TypeError(f"the name of an event between servers is a str, not {name!r}")
@@ -135,7 +135,7 @@ class Namespace(Listening, Operators):
         self,
         host: RuntimeLike,
         name: str,
-        make_adapter: Callable[[Any], Adapter] = Adapter,
+        make_adapter: Callable[[Namespace], Adapter] = Adapter,
         *,
         vacated: Callable[[Namespace], None] | None = None,
     ) -> None:

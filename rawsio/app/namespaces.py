@@ -25,11 +25,13 @@ from .namespace import Namespace, ParentNamespace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from re import Pattern
     from typing import Any
 
     from .interfaces import RuntimeLike
 
     Found = Callable[[Namespace | None], None]
+    Welcome = Pattern[str] | Callable[[str, Any], object]
 
 __all__ = ["Namespaces", "normalise"]
 
@@ -56,20 +58,21 @@ class Namespaces:
     def __init__(
         self,
         host: RuntimeLike,
-        make_adapter: Callable[[Any], Adapter] | None = None,
+        make_adapter: Callable[[Namespace], Adapter] | None = None,
         *,
         cleanup_empty: bool = False,
     ) -> None:
         self._host = host
         self._make_adapter = Adapter if make_adapter is None else make_adapter
         self._cleanup_empty = cleanup_empty
+        # A pattern or a function of the user, and what it welcomes to.
         self._parents: list[tuple[Any, ParentNamespace]] = []
         self._children = 0
         self._started = False
         self.named: dict[str, Namespace] = {}
         self.main = self._make("/")
 
-    def of(self, name: Any) -> Namespace:
+    def of(self, name: str | Welcome) -> Namespace:
         """Return the namespace of a name, or the parent of a pattern or function; made if new.
 
         A pattern is anything with ``fullmatch(name)``, as ``re.compile`` gives; a function is

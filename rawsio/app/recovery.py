@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .interfaces import NamespaceLike, Prepared, RuntimeLike
+    from .socket import Socket
 
 __all__ = ["ConnectionStateRecovery", "Recovery", "RecoveringAdapter", "Session"]
 
@@ -275,7 +276,7 @@ class RecoveringAdapter(Adapter):
 
     # Sessions
 
-    def begin_session(self, socket: Any) -> dict[str, str]:
+    def begin_session(self, socket: Socket) -> dict[str, str]:
         """Return the secret by which this socket can be recovered, and where it begins."""
         session = socket._session
         if session is None:
@@ -286,7 +287,7 @@ class RecoveringAdapter(Adapter):
         self._live[session.secret] = socket
         return {"pid": session.secret, "offset": self.offset(self.end - 1)}
 
-    def persist_session(self, socket: Any) -> None:
+    def persist_session(self, socket: Socket) -> None:
         """Keep what is needed to restore a socket that lost its connection."""
         session = socket._session
         if session is None:
@@ -307,7 +308,7 @@ class RecoveringAdapter(Adapter):
         self._recovery.bytes += _size(session)
         self._prune()
 
-    def forget_session(self, socket: Any) -> None:
+    def forget_session(self, socket: Socket) -> None:
         """Take note that a socket has left its rooms."""
         session = socket._session
         if session is not None and self._live.get(session.secret) is socket:
@@ -338,7 +339,7 @@ class RecoveringAdapter(Adapter):
         self._stays[session.sid] = session.stays
         return session
 
-    def missed(self, socket: Any) -> list[Prepared]:
+    def missed(self, socket: Socket) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
         session = socket._session
         stays = self._stays.get(session.sid, {})

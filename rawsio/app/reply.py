@@ -73,7 +73,7 @@ def as_values(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def check_seconds(seconds: Any) -> None:
+def check_seconds(seconds: object) -> None:
     """Refuse a time to wait that is none; ``None`` is the default.
 
     >>> check_seconds("5")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.app.interfaces import RuntimeLike
+    from rawsio.app.interfaces import Handle, RuntimeLike
 
 __all__ = ["Schedule", "Timer"]
 
@@ -38,7 +38,7 @@ class Timer:
         self._args = args
         self._due = due
         self._period = period
-        self._handle: Any = None
+        self._handle: Handle | None = None
         self._over = False
 
     @property
@@ -79,7 +79,7 @@ class Timer:
         if not self._over:
             self._schedule.host.start(self._fn, self._args, self._ended)
 
-    def _ended(self, _result: Any, error: BaseException | None) -> None:
+    def _ended(self, _result: object, error: BaseException | None) -> None:
         host = self._schedule.host
         if error is not None:
             name = getattr(self._fn, "__qualname__", repr(self._fn))

@@ -22,7 +22,6 @@ memory of an idle connection is what bounds their number.
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
 
 from rawsio.errors import LocalProtocolError
@@ -35,33 +34,28 @@ from .handlers import Handlers
 from .handshake import Handshake
 from .listeners import SocketListening
 from .reply import Promise, Reply
+from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.http.messages import Request
 
     from .handshake import HandshakeRequest
     from .interfaces import Connection, MultiplexerLike, Prepared, RuntimeLike
+    from .listeners import HandlerSocket
     from .namespace import Namespace
 
-__all__ = ["Acknowledge", "Socket", "SocketState"]
+    class Waiter(Protocol):
+        """Who waits for the acknowledgement of a socket."""
+
+        def answered(self, sid: str, args: list[Any], /) -> None: ...
+        def lost(self, sid: str, reason: str, /) -> None: ...
 
 
-class SocketState(Enum):
-    """Where a socket is in its life."""
-
-    OPENING = "opening"
-    """The client's CONNECT is being judged by middleware."""
-    OPEN = "open"
-    ENDED = "ended"
-    """The client or its connection is gone; events that came before still reach handlers."""
-    DISMISSED = "dismissed"
-    """We disconnected it; events that wait for their handlers are dropped."""
-    GONE = "gone"
-    """It has left its rooms."""
+__all__ = ["Acknowledge", "Socket"]
 
 
 _OPEN, _OPENING = SocketState.OPEN, SocketState.OPENING
@@ -110,7 +104,7 @@ class Socket(SocketListening):
         self._auth = auth
         self._handshake: Handshake | None = None
         self._data: Any = None
-        self._pending: dict[int, Any] | None = None
+        self._pending: dict[int, Waiter] | None = None
 
     # What it is
 
@@ -321,7 +315,7 @@ class Socket(SocketListening):
             reply.expire_after(timeout)
         self._ask(prepared, reply)
 
-    def _ask(self, prepared: Prepared, waiter: Any) -> None:
+    def _ask(self, prepared: Prepared, waiter: Waiter) -> None:
         """Send an event; ``waiter.answered`` or ``waiter.lost`` is called once, or neither."""
         if self._state is not SocketState.OPEN and self._state is not SocketState.OPENING:
             waiter.lost(self.id, "it had ended before")
@@ -435,7 +429,7 @@ class Acknowledge:
 
     __slots__ = ("_socket", "_packet_id")
 
-    def __init__(self, socket: Socket, packet_id: int | None) -> None:
+    def __init__(self, socket: HandlerSocket, packet_id: int | None) -> None:
         self._socket = socket
         self._packet_id = packet_id
 

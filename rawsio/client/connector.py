@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from typing import Any
 
+    from rawsio.app.reply import Reply
     from rawsio.layer import ByteLayer
     from rawsio.net.thread import LoopThread
     from rawsio.runtime import Network, World
@@ -52,7 +53,7 @@ class ClientRuntime(Runtime):
         if not self.attached:
             self.attach(Loop())
 
-    def wait(self, reply: Any, timeout: float | None) -> None:
+    def wait(self, reply: Reply[Any], timeout: float | None) -> None:
         """Block until ``reply.done()``, making turns if nobody else does; ``TimeoutError``.
 
         ``RuntimeError`` in a handler on the loop's thread, where it would wait for itself.
@@ -65,7 +66,7 @@ class ClientRuntime(Runtime):
             super().wait(reply, timeout)
 
 
-def turn_until_done(loop: Loop, reply: Any, timeout: float | None) -> None:
+def turn_until_done(loop: Loop, reply: Reply[Any], timeout: float | None) -> None:
     """Make turns of a loop until a reply is over; ``TimeoutError``."""
     end = None if timeout is None else loop.time() + timeout
     reply.add_done_callback(_noted)
@@ -76,7 +77,7 @@ def turn_until_done(loop: Loop, reply: Any, timeout: float | None) -> None:
         loop.step(left)
 
 
-def _noted(_reply: Any) -> None:
+def _noted(_reply: object) -> None:
     """Somebody waits, and will see how it ends."""
 
 

@@ -8,7 +8,7 @@ another event.
 from __future__ import annotations
 
 from rawsio.app.handlers import Handlers, check_catch_all, check_kind
-from rawsio.app.socket import SocketState
+from rawsio.app.states import SocketState
 from rawsio.errors import ConnectionClosed, Refused, meant
 from rawsio.socketio.packets import RESERVED
 
@@ -40,7 +40,7 @@ MANAGED = frozenset(("reconnect", "reconnect_attempt", "reconnect_error", "recon
 """The events of a client, which is about connections and not about namespaces."""
 
 
-def check_client_name(name: Any, *, managed: bool = False) -> None:
+def check_client_name(name: object, *, managed: bool = False) -> None:
     """Refuse names that no event can have: such a handler would never be called.
 
     >>> check_client_name("connect"), check_client_name("chat message")

@@ -306,7 +306,7 @@ def escaped_query(address: Address, query: Any) -> tuple[tuple[str, str], ...]:
     return tuple((quote(str(name), safe=""), quote(str(value), safe="")) for name, value in pairs)
 
 
-def check_auth(auth: Any) -> None:
+def check_auth(auth: object) -> None:
     """Refuse what cannot be the payload of a CONNECT.
 
     >>> check_auth("secret")
@@ -334,7 +334,7 @@ _BROUGHT = {
 """What a client is brought: what each has to have, and what it is called."""
 
 
-def check_brought(address: Address, auth: Any, **objects: Any) -> None:
+def check_brought(address: Address, auth: object, **objects: object) -> None:
     """Refuse objects that cannot do what they are brought for; ``None`` is none.
 
     >>> check_brought(parse_url("https://a"), None, tls=True)

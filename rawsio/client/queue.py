@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from rawsio.queue.messages import PublishKeywords
 
+    from .socket import ClientSocket
+
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["RemoteMessage", "RemoteQueue"]
@@ -68,7 +70,7 @@ class RemoteMessage:
 class RemoteQueue:
     """One queue of a server, through one socket."""
 
-    def __init__(self, socket: Any, name: str) -> None:
+    def __init__(self, socket: ClientSocket, name: str) -> None:
         self.socket = socket
         self.name = name
         self._host = socket.client.host

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientSession", "reason_of_end"]
 
 
-def _nobody(_session: Any, _reason: str) -> None:
+def _nobody(_session: object, _reason: str) -> None:
     """Tell nobody: the session is driven by hand."""
 
 

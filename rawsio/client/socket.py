@@ -21,10 +21,10 @@ from rawsio.app.adapter import EVERYONE, Targets, snapshot
 from rawsio.app.broadcast import Flags
 from rawsio.app.lifecycle_events import announce
 from rawsio.app.reply import Promise, Reply, value_of
-from rawsio.app.socket import SocketState
+from rawsio.app.states import SocketState
 from rawsio.errors import ConnectionClosed, LocalProtocolError, Refused
 from rawsio.log import ERROR, WARNING
-from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
+from rawsio.socketio.packets import Ack, Connect, ConnectError, Event
 from rawsio.socketio.values import weight
 
 from .listeners import Hearing
@@ -35,6 +35,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rawsio.socketio.packets import AnyEvent
     from rawsio.stack import Prepared
 
     from .client import Client
@@ -77,7 +78,7 @@ class ClientSocket(Hearing):
         self._end: str | None = None
         # The session in which the namespace was left: events of that stay may still come.
         self._left_in: object | None = None
-        self._retries: Any = None
+        self._retries: Retries | None = None
         if core.options.retries:
             self._retries = Retries(host, core.options.retries, self._try, lambda: self.connected)
 
@@ -119,7 +120,7 @@ class ClientSocket(Hearing):
         if self._end is not None and not targets.volatile:
             raise self._too_late(self._end)
         if self._retries is not None and not targets.volatile:
-            self._send_again(name, args, targets)
+            self._send_again(self._retries, name, args, targets)
             return
         prepared = self._prepare(Event(self.namespace, [name, *args]), targets)
         self._core.runtime.call(self._deliver, prepared, targets.volatile)
@@ -129,7 +130,7 @@ class ClientSocket(Hearing):
         host = self._core.runtime
         targets = self._timed(targets)
         if self._retries is not None and not targets.volatile:
-            return self._send_again(name, args, targets)
+            return self._send_again(self._retries, name, args, targets)
         prepared = self._prepare(Event(self.namespace, [name, *args], next(self._ids)), targets)
         reply = Promise(host)
         host.call(self._ask, prepared, reply, targets)
@@ -141,9 +142,11 @@ class ClientSocket(Hearing):
             return targets
         return Targets(volatile=targets.volatile, compress=targets.compress, timeout=seconds)
 
-    def _send_again(self, name: str | int, args: tuple[Any, ...], targets: Targets) -> Reply:
+    def _send_again(
+        self, retries: Retries, name: str | int, args: tuple[Any, ...], targets: Targets
+    ) -> Reply:
         """Send an event until it is acknowledged, in its turn."""
-        core, retries = self._core, self._retries
+        core = self._core
         targets = self._timed(targets)
         self._prepare(Event(self.namespace, [name, *args], 0), targets)
         most = core.runtime.limits.kept_emits
@@ -294,24 +297,23 @@ class ClientSocket(Hearing):
             auth = {"pid": self._secret, **known, **(auth or {})}
         self._core.send(Connect(self.namespace, auth))
 
-    def _take_packet(self, packet: Any) -> None:
+    def _take_packet(self, packet: AnyEvent) -> None:
         """Take a packet of the namespace."""
-        kind = packet.__class__
-        if kind is Event:
+        if isinstance(packet, Event):
             if self._stay is not None:
                 self._hear(self._stay, packet)
             elif self._left_in is None or self._left_in is not self._core.session:
                 self._keep_early(packet)
-        elif kind is Ack:
+        elif isinstance(packet, Ack):
             reply = self._pending.pop(packet.id, None)
             if reply is not None:
                 reply.resolve(value_of(packet.args))
-        elif kind is Connect:
+        elif isinstance(packet, Connect):
             self._joined(packet.data or {})
-        elif kind is ConnectError:
+        elif isinstance(packet, ConnectError):
             self._fail_for_good(as_refused(packet.data, self.namespace))
             self._core.left(self)
-        elif kind is Disconnect:
+        else:
             self.active = False
             self._ended("io server disconnect", dismissed=True)
             self._conclude("the server has disconnected the socket")

@@ -119,8 +119,10 @@ SEAMS = {
 
 KNOWN_TO_CHECKERS = {
     ("app.interfaces", "net.tcp_info"),
+    ("app.adapter", "app.socket"),
     ("app.socket", "app.namespace"),
     ("client.listeners", "client.client"),
+    ("client.queue", "client.socket"),
     ("client.socket", "client.client"),
 }
 """What users see of a socket: its namespace or client, which holds its sockets, and what the kernel
