@@ -25,13 +25,15 @@ from .log import ERROR
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol, TypeVar
+    from typing import Any, Protocol
+
+    from typing_extensions import TypeVar
 
     from .layer import Closing, Layer, Role
     from .log import Log
 
-    UnitT = TypeVar("UnitT")
-    EventT = TypeVar("EventT")
+    UnitT = TypeVar("UnitT", default=Any)
+    EventT = TypeVar("EventT", default=Any)
     Reporter = Callable[[str, str, str, Any], object]
 
     class Trace(Protocol):

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .handler_queue import HandlerQueue, Steps
+    from .handler_queue import HandlerQueue, Pausing, Steps
     from .handlers import Listener
     from .listeners import HandlerSocket, Hooks
 
@@ -73,7 +73,7 @@ class _EventRun(HandlerChain):
     )
 
     def __init__(
-        self, peer: HandlerQueue, socket: HandlerSocket, event: Event, hooks: Hooks | None
+        self, peer: HandlerQueue[Pausing], socket: HandlerSocket, event: Event, hooks: Hooks | None
     ) -> None:
         super().__init__(peer.host, [])
         self._peer = peer
@@ -182,7 +182,7 @@ def _given(value: Any) -> Any:
 
 
 def run_event(
-    peer: HandlerQueue, socket: HandlerSocket, event: Event, hooks: Hooks | None = None
+    peer: HandlerQueue[Pausing], socket: HandlerSocket, event: Event, hooks: Hooks | None = None
 ) -> bool:
     """Run an event through listeners, middleware and handlers: a job.
 
@@ -193,7 +193,9 @@ def run_event(
     return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).run()
 
 
-def await_result(peer: HandlerQueue, socket: HandlerSocket, event: Event, coroutine: Any) -> bool:
+def await_result(
+    peer: HandlerQueue[Pausing], socket: HandlerSocket, event: Event, coroutine: Any
+) -> bool:
     """Go on with an event whose only handler gave a coroutine: a job."""
     run = _EventRun(peer, socket, event, None)
     run.add_result(coroutine)

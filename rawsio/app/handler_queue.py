@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rawsio.socketio.packets import Event
 
     from .handlers import Handler
-    from .interfaces import Handle, RuntimeLike
+    from .interfaces import Handle, RuntimeLike, SessionPort
     from .listeners import HandlerSocket
 
     Steps = list[tuple[int, Callable[..., Any], tuple[Any, ...]]]
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         def pause(self, paused: bool, /) -> None:  # noqa: FBT001
             """Stop or go on reading."""
 
-    PortT_co = TypeVar("PortT_co", bound=Pausing, default=Pausing, covariant=True)
+    PortT_co = TypeVar("PortT_co", bound=Pausing, default=SessionPort, covariant=True)
 else:
     PortT_co = None
 

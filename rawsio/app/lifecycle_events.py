@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .handler_queue import HandlerQueue, Steps
+    from .handler_queue import HandlerQueue, Pausing, Steps
     from .handlers import Handler, HandlerNamespace
     from .interfaces import RuntimeLike
     from .listeners import HandlerSocket
@@ -49,7 +49,11 @@ class _LibraryRun(HandlerChain):
     __slots__ = ("_peer", "_socket", "_name")
 
     def __init__(
-        self, host: RuntimeLike, socket: HandlerSocket, name: str, peer: HandlerQueue | None = None
+        self,
+        host: RuntimeLike,
+        socket: HandlerSocket,
+        name: str,
+        peer: HandlerQueue[Pausing] | None = None,
     ) -> None:
         super().__init__(host, [])
         self._peer = peer
@@ -131,20 +135,20 @@ def raise_namespace_event(namespace: HandlerNamespace, name: str, *values: Any) 
     _NamespaceRun(namespace.host, name, steps).run()
 
 
-def announce(peer: HandlerQueue, socket: HandlerSocket, name: str, *values: Any) -> bool:
+def announce(peer: HandlerQueue[Pausing], socket: HandlerSocket, name: str, *values: Any) -> bool:
     """Call the handlers of a library event of a socket in its turn: a job."""
     run = _LibraryRun(peer.host, socket, name, peer)
     run.add(name, *values)
     return run.run()
 
 
-def run_connect(peer: HandlerQueue, socket: Socket) -> bool:
+def run_connect(peer: HandlerQueue[Pausing], socket: Socket) -> bool:
     """Call the handlers of ``connection``: a job."""
     return announce(peer, socket, "connection")
 
 
 def run_disconnect(
-    peer: HandlerQueue, socket: Socket, reason: str, description: str | None
+    peer: HandlerQueue[Pausing], socket: Socket, reason: str, description: str | None
 ) -> bool:
     """Call ``disconnecting``, keep the session, leave the rooms, call ``disconnect``: a job."""
     run = _LibraryRun(peer.host, socket, "disconnect", peer)

@@ -66,7 +66,7 @@ _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
 
-class Multiplexer(HandlerQueue["SessionPort"]):
+class Multiplexer(HandlerQueue):
     """One client connection: its sockets by namespace; see the module's essay.
 
     ``base_id`` is for clients of Socket.IO v2, which take the id of their Engine.IO session for

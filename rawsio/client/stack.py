@@ -79,9 +79,10 @@ class ClientStack:
     """
 
     __slots__ = (
+        *("_http", "_websocket"),
         *("stream", "exchange", "websocket", "_host", "_headers", "_limits", "_deflate"),
-        *("_random_bytes", "_trace", "_http", "_layer", "_websocket", "_request", "_response"),
-        *("_body", "_now", "_since", "early", "_eof"),
+        *("_random_bytes", "_trace", "_layer", "_request", "_response", "_body", "_now", "_since"),
+        *("early", "_eof"),
     )
 
     def __init__(

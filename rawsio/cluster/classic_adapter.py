@@ -13,9 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from typing_extensions import Unpack
+
     from rawsio.app.interfaces import NamespaceLike
 
+    from .factory import FactoryKeywords
     from .link import RedisLink
+
+    class ClassicKeywords(FactoryKeywords, total=False):
+        """The fields of :class:`ClassicOptions`, as keywords."""
+
+        key: str
+        requests_timeout: float
+        publish_on_specific_response_channel: bool
+        heartbeat_interval: float
+        heartbeat_timeout: float
+
 
 __all__ = ["ClassicBus", "ClassicOptions", "RedisAdapter"]
 
@@ -50,6 +63,10 @@ class RedisAdapter(AdapterFactory):
     """
 
     options_type = ClassicOptions
+
+    if TYPE_CHECKING:
+
+        def __init__(self, url: str = ..., **options: Unpack[ClassicKeywords]) -> None: ...
 
     def make_bus(self, namespace: NamespaceLike) -> ClassicBus:
         """Return the bus of a namespace."""

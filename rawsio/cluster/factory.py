@@ -16,13 +16,21 @@ from .link import RedisLink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypedDict
 
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import RedisAddress
 
     from .adapter import Listener
     from .bus import RedisBus
+
+    class FactoryKeywords(TypedDict, total=False):
+        """What every adapter on Redis takes, by name."""
+
+        redis: RedisOptions | None
+        on_degraded: Callable[[bool, str], object] | None
+        connect: Callable[..., Any] | None
+
 
 __all__ = ["AdapterFactory"]
 

@@ -38,14 +38,29 @@ from .sharded_link import ShardedLink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal
+
+    from typing_extensions import Unpack
 
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import RedisAddress
 
     from .adapter import Listener
+    from .factory import FactoryKeywords
 
     OnEvent = Callable[[str, str, str], None]
+
+    Mode = Literal["dynamic", "static", "dynamic-private"]
+
+    class ShardedKeywords(FactoryKeywords, total=False):
+        """The fields of :class:`ShardedOptions`, as keywords."""
+
+        channel_prefix: str
+        subscription_mode: Mode
+        requests_timeout: float
+        heartbeat_interval: float
+        heartbeat_timeout: float
+
 
 __all__ = ["RoomsAdapter", "ShardedAdapter", "ShardedBus", "ShardedOptions"]
 
@@ -87,7 +102,9 @@ class RoomsAdapter(ClusterAdapter):
         return self._changed
 
     @on_event.setter
-    def on_event(self, listener: OnEvent | None) -> None:
+    def on_event(  # pyright: ignore[reportIncompatibleVariableOverride]  # the bus hears first
+        self, listener: OnEvent | None
+    ) -> None:
         self._on_rooms = listener
 
     def _changed(self, kind: str, room: str, sid: str) -> None:
@@ -113,7 +130,9 @@ class ShardedAdapter(AdapterFactory):
 
     options_type = ShardedOptions
 
-    def __init__(self, url: str = "redis://127.0.0.1:6379", **options: Any) -> None:
+    def __init__(
+        self, url: str = "redis://127.0.0.1:6379", **options: Unpack[ShardedKeywords]
+    ) -> None:
         super().__init__(url, **options)
         mode = self.options.subscription_mode
         if mode not in _MODES:

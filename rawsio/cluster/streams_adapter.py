@@ -23,8 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from typing_extensions import Unpack
+
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import RedisAddress
+
+    from .streams_bus import StreamsKeywords
 
 __all__ = ["StreamsAdapter"]
 
@@ -43,7 +47,9 @@ class StreamsAdapter(AdapterFactory):
 
     options_type = StreamsOptions
 
-    def __init__(self, url: str = "redis://127.0.0.1:6379", **options: Any) -> None:
+    def __init__(
+        self, url: str = "redis://127.0.0.1:6379", **options: Unpack[StreamsKeywords]
+    ) -> None:
         super().__init__(url, **options)
         if self.options.stream_count < 1:
             raise ValueError(f"stream_count: 1 or more, not {self.options.stream_count!r}")

@@ -22,6 +22,24 @@ if TYPE_CHECKING:
     from rawsio.app.interfaces import NamespaceLike
     from rawsio.redis import Answer
 
+    from .factory import FactoryKeywords
+
+    class StreamsKeywords(FactoryKeywords, total=False):
+        """The fields of :class:`StreamsOptions`, as keywords."""
+
+        stream_name: str
+        stream_count: int
+        channel_prefix: str
+        max_len: int
+        read_count: int
+        block_time: float
+        session_key_prefix: str
+        requests_timeout: float
+        local_wait: float
+        heartbeat_interval: float
+        heartbeat_timeout: float
+
+
 __all__ = ["StreamsBus", "StreamsLink", "StreamsOptions"]
 
 

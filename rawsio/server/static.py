@@ -52,7 +52,7 @@ Every clock that marks files ticks at least once in two seconds.
 
 
 def folder(
-    path: Any, *, index: str = "index.html", largest: int = 1_000_000_000
+    path: str | Path, *, index: str = "index.html", largest: int = 1_000_000_000
 ) -> Callable[[Request], Any]:
     """Return an application that serves the files below a folder, which must exist.
 

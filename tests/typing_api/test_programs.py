@@ -6,6 +6,9 @@ import ast
 from pathlib import Path
 
 from rawsio.client.options import ClientOptions
+from rawsio.cluster.classic_adapter import ClassicOptions
+from rawsio.cluster.sharded_adapter import ShardedOptions
+from rawsio.cluster.streams_bus import StreamsOptions
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.queue.messages import QueueOptions
 from rawsio.server.config import ServerOptions
@@ -70,3 +73,10 @@ def test_the_keywords_that_checkers_know_are_the_options() -> None:
     assert keywords("ServerKeywords") == engine | own
     assert keywords("ClientKeywords") == set(ClientOptions.__match_args__)
     assert keywords("QueueKeywords") == set(QueueOptions.__match_args__)
+
+
+def test_the_keywords_of_adapters_are_their_options() -> None:
+    common = {"redis", "on_degraded", "connect"}
+    assert keywords("ClassicKeywords") == common | set(ClassicOptions.__match_args__)
+    assert keywords("ShardedKeywords") == common | set(ShardedOptions.__match_args__)
+    assert keywords("StreamsKeywords") == common | set(StreamsOptions.__match_args__)

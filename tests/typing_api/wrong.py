@@ -241,3 +241,11 @@ def a_broadcast_is_made_for_one_socket(socket: Socket) -> None:
 
 def a_timer_is_called_with_a_text(io: Server, fn: Callable[[], None]) -> None:
     io.every("1", fn)  # wrong
+
+
+def an_option_of_an_adapter_is_misspelt() -> None:
+    Server(adapter=rawsio.RedisAdapter(requests_timeuot=3))  # wrong
+
+
+def an_option_of_another_adapter_is_misspelt() -> None:
+    Server(adapter=rawsio.ShardedAdapter(subscription_mode="dinamic"))  # wrong
