@@ -6,8 +6,10 @@ Assertions count under ``python -O`` too: pytest rewrites those of every module 
 the laws and other helpers included, which it would otherwise leave to the interpreter.
 """
 
+import contextlib
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,7 @@ settings.load_profile("dev")
 
 # Hypothesis keeps many small objects: with the usual thresholds a sixth of the run is collection.
 gc.set_threshold(50_000, 20, 100)
+
+# A shell that starts the tests in the background has them, and what they start, ignore SIGINT.
+with contextlib.suppress(ValueError):  # not the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -642,7 +642,7 @@ def test_on_asyncio_a_handler_that_never_ends_is_cancelled_in_time() -> None:
             socket.emit("work")
             while not log:
                 await asyncio.sleep(0.001)
-            io.close(0.05)
+            io.close(0.3)
             await serving
 
     asyncio.run(main())
