@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 
+from rawsio.engineio.server.links import NOBODY
 from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.grammar import REASONS
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from rawsio.engineio.server.links import LinkUser
     from rawsio.http.messages import Request
-    from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
     from rawsio.tls import TLSConnection
-    from rawsio.trace import Reporter
+    from rawsio.trace import Reporter, Traced
     from rawsio.websocket.handshake import Accepted
 
     class Stream(Protocol):
@@ -52,10 +53,13 @@ if TYPE_CHECKING:
         @property
         def tcp_info(self) -> Any: ...
         def touch(self) -> None: ...
+        def pause(self) -> None: ...
         def resume(self) -> None: ...
+        def enter_high_water(self) -> None: ...
+        def abort(self, reason: str, /) -> None: ...
 
 
-__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "ServerStack"]
+__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "GoOn", "ServerStack"]
 
 
 class Prepared:
@@ -167,42 +171,30 @@ class EndOfInput:
     """The peer ended its direction while we owe it an answer (a poll that waits)."""
 
 
+@record
+class GoOn:
+    """It is the connection's turn again, and its user has deferred something."""
+
+
 class ServerStack:
     """One TCP connection of a server: HTTP/1.1, then perhaps WebSocket.
 
     ``receive`` gives the events of :mod:`rawsio.http` (``Request Body EndOfMessage``), and after
     :meth:`upgrade` those of :mod:`rawsio.websocket` (``Message Ping Pong``), then one terminal
-    event.  ``stream`` carries the bytes: it is touched whenever there is something to send.
-    ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``session`` belongs
-    to the Engine.IO registry, ``body`` to the collector of request bodies (``asked`` is how long
-    that was, while an application works), ``fused`` to
-    :mod:`rawsio.fused`; ``early`` are events that were put back, which later ones wait for;
-    ``last`` makes the next answer the connection's last.  ``date`` gives the
-    ``Date`` of answers (RFC 9110 section 6.6.1).  ``trace`` is called as
-    :class:`rawsio.trace.Traced` does, for each layer.
+    event.  :meth:`connect` says what carries the bytes: it is touched whenever there is something
+    to send.  ``address`` and ``secure`` say where the peer is and whether TLS is below.  ``user``
+    is who hears of the connection (:class:`~rawsio.engineio.server.links.LinkUser`), ``body``
+    belongs to the collector of request bodies (``asked`` is how long that was, while an application
+    works); ``early`` are events that were put back, which later ones wait for; ``last`` makes the
+    next answer the connection's last.  ``date`` gives the ``Date`` of
+    answers (RFC 9110 section 6.6.1).  ``trace`` is called as :class:`rawsio.trace.Traced` does, for
+    each layer.
     """
 
     __slots__ = (
-        "address",
-        "secure",
-        "tls",
-        "session",
-        "stream",
-        "request",
-        "asked",
-        "body",
-        "trace",
-        "upgraded",
-        "fused",
-        "last",
-        "_date",
-        "_layer",
-        "_limits",
-        "_head",
-        "_rest",
-        "early",
-        "_eof",
-        "_now",
+        *("address", "secure", "tls", "user", "stream", "request", "asked", "body", "trace"),
+        *("last", "_date", "_http", "_websocket", "_layer", "_limits", "_head", "_rest", "early"),
+        *("_eof", "_now"),
     )
 
     def __init__(
@@ -218,15 +210,13 @@ class ServerStack:
         self.secure = secure
         # The layer below, if it is TLS: it knows whose certificate the peer has shown.
         self.tls: TLSConnection | None = None
-        self.session: Any = None
+        self.user: LinkUser = NOBODY
         self.stream: Stream | None = None
         self.request: Request | None = None
         self.asked = 0
         self.body: bytearray | None = None
         self.trace = trace
         self._date = date
-        self.upgraded = False
-        self.fused: Any = None
         self.last = False
         self._limits = limits
         self._head: list[bytes] | None = None
@@ -236,7 +226,16 @@ class ServerStack:
         self.early: list[Any] = []
         self._eof = False
         self._now = 0.0
-        self._layer: AnyLayer = self._traced(HTTPConnection(Role.SERVER, limits, date=date), "http")
+        http = HTTPConnection(Role.SERVER, limits, date=date)
+        # The two stages, and the one that works now.
+        self._http: HTTPConnection | Traced | None = http if trace is None else _traced(http, trace)
+        self._websocket: WebSocketConnection | Traced | None = None
+        self._layer: HTTPConnection | WebSocketConnection | Traced = self._http
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether it is a WebSocket now."""
+        return self._websocket is not None
 
     @property
     def certificate(self) -> dict[str, Any] | None:
@@ -248,12 +247,27 @@ class ServerStack:
         """What the kernel knows of the connection, as ``net.tcp_info`` has it, or ``None``."""
         return None if self.stream is None else self.stream.tcp_info
 
-    def _traced(self, layer: AnyLayer, name: str) -> AnyLayer:
-        if self.trace is None:
-            return layer
-        from rawsio.trace import Traced
+    @property
+    def plain(self) -> tuple[WebSocketConnection, Stream] | None:
+        """The WebSocket and what carries it, if nobody watches what passes between them."""
+        websocket, stream = self._websocket, self.stream
+        if stream is None or type(websocket) is not WebSocketConnection:
+            return None
+        return websocket, stream
 
-        return Traced(layer, name, self.trace)
+    # Who is below, and above
+
+    def connect(self, stream: Stream) -> None:
+        """Say what carries the bytes."""
+        self.stream = stream
+
+    def assign(self, user: LinkUser) -> None:
+        """Tell this user what comes from now on."""
+        self.user = user
+
+    def release(self) -> None:
+        """Tell nobody any more."""
+        self.user = NOBODY
 
     # The contract
 
@@ -275,12 +289,8 @@ class ServerStack:
         return not self.early and not self._eof and self._layer.reading
 
     def receive(self, data: bytes) -> list[Any]:
-        """Feed bytes from the socket."""
-        if self._rest is None and not self.early:
-            return self._layer.receive(data)
-        events, rest = self.early, self._rest or b""
-        self.early, self._rest = [], None
-        return events + self._layer.receive(rest + data)
+        """Feed bytes from the socket, after ``tick``, which gives what waited."""
+        return self._layer.receive(data)
 
     def put_back(self, events: list[Any]) -> None:
         """Take back events that nobody has seen to; the next ``tick`` gives them again.
@@ -290,12 +300,16 @@ class ServerStack:
         self.early += events
         self._touch()
 
+    def defer(self) -> None:
+        """Give :class:`GoOn` when it is the connection's turn again."""
+        self.put_back([GoOn()])
+
     def receive_eof(self) -> list[Any]:
         """The peer sends no more; :class:`EndOfInput` if it may still wait for an answer."""
         if self.early:
             self._eof = True
             return []
-        events = self._layer.receive_eof()
+        events: list[Any] = self._layer.receive_eof()
         # A WebSocket that is still open has input to work off, and then ends by itself.
         if self._layer.closing is Closing.OPEN and not self.upgraded:
             events.append(EndOfInput())
@@ -310,9 +324,10 @@ class ServerStack:
         if self._eof:
             self._eof = False
             return self._layer.tick(now) + self.receive_eof()
+        if self._rest is None:
+            return self._layer.tick(now)
         rest, self._rest = self._rest, None
-        events = self._layer.tick(now)
-        return events + self._layer.receive(rest) if rest else events
+        return self._layer.tick(now) + self._layer.receive(rest)
 
     def data_to_send(self) -> list[Any]:
         """Drain the outbox."""
@@ -329,13 +344,13 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
-        request = self.request
-        if not self.begin(response):
+        request, http = self.request, self._http
+        if http is None or not self.begin(response):
             return
-        bodiless = request is not None and request.method == "HEAD"
-        if body and not bodiless and response.status not in (204, 304):
-            self._layer.send(Body(body))
-        self._layer.send(EndOfMessage())  # finish(), and touched by begin() already
+        sent = response.status not in (204, 304)
+        if body and sent and (request is None or request.method != "HEAD"):
+            http.send(Body(body))
+        http.send(EndOfMessage())  # finish(), and touched by begin() already
         self.request = None
 
     def begin(self, response: Response) -> bool:
@@ -344,12 +359,12 @@ class ServerStack:
         Its content follows by :meth:`send_content`, and then :meth:`finish`.  Where the head has
         no ``Content-Length``, the content is chunked, or ends with the connection.
         """
-        http, request = self._layer, self.request
-        if http.closing is not Closing.OPEN:
+        http, request = self._http, self.request
+        if http is None or http.closing is not Closing.OPEN:
             return False
         old = request is not None and request.version == "1.0"
         fields = [("Date", self._date())] if self._date is not None else []
-        last = self.last or not http.keep_alive  # type: ignore[attr-defined]
+        last = self.last or not http.keep_alive
         if response.status not in (204, 304) and not response.headers.announces_length():
             last = last or old
             fields += [] if old else [("Transfer-Encoding", "chunked")]
@@ -364,44 +379,44 @@ class ServerStack:
 
     def send_content(self, data: bytes) -> None:
         """Send more of the content of the answer that was begun."""
-        self._layer.send(Body(data))
-        self._touch()
+        if self._http is not None:
+            self._http.send(Body(data))
+            self._touch()
 
     def finish(self) -> None:
         """End the answer that was begun."""
-        self._layer.send(EndOfMessage())
-        self.request = None
-        self._touch()
+        if self._http is not None:
+            self._http.send(EndOfMessage())
+            self.request = None
+            self._touch()
 
     def upgrade(self, accepted: Accepted) -> None:
         """Answer the request with a 101 and go on as a WebSocket; releases the HTTP layer."""
-        http = self._layer
+        http, self._http = self._http, None
+        if http is None:
+            raise LocalProtocolError("the connection is a WebSocket already")
         http.send(accepted.response)
         self._head = http.data_to_send()
-        self._rest = http.take_rest()  # type: ignore[attr-defined]
+        self._rest = http.take_rest()
         self.request = self.body = None
         websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=accepted.agreement)
         websocket.tick(self._now)
-        self._layer = self._traced(websocket, "websocket")
-        self.upgraded = True
+        trace = self.trace
+        self._websocket = websocket if trace is None else _traced(websocket, trace)
+        self._layer = self._websocket
         self._touch()
 
     def send(self, packet: str | bytes) -> None:
         """Send one packet as a WebSocket message."""
-        self._layer.send(Message(packet))
-        self._touch()
+        if self._websocket is not None:
+            self._websocket.send(Message(packet))
+            self._touch()
 
     def send_prepared(self, prepared: Prepared) -> None:
         """Send a packet that was encoded once for many."""
-        self._layer.send_prepared(prepared)  # type: ignore[attr-defined]
-        self._touch()
-
-    def put_frame(self, frame: bytes) -> bool:
-        """Send an unmasked text frame, or tell that this WebSocket needs more than that."""
-        if not self._layer.put_frame(frame):  # type: ignore[attr-defined]
-            return False
-        self._touch()
-        return True
+        if self._websocket is not None:
+            self._websocket.send_prepared(prepared)
+            self._touch()
 
     def close(self, code: int = 1005, reason: str = "") -> None:
         """Close the WebSocket, by its closing handshake; a connection that is over stays so."""
@@ -413,31 +428,62 @@ class ServerStack:
             self.stream.resume()  # the peer's answer may stand behind what nobody wanted to read
         self._touch()
 
+    # What holds the peer back
+
     @property
     def buffered_amount(self) -> int:
         """Bytes that wait for the peer to take them, those of this turn included."""
-        own: int = self._layer.waiting if self.upgraded else 0  # type: ignore[attr-defined]
+        own: int = 0 if self._websocket is None else self._websocket.waiting
         return own if self.stream is None else own + self.stream.buffered_amount
+
+    def pause(self) -> None:
+        """Read nothing more from the peer until ``resume``."""
+        if self.stream is not None:
+            self.stream.pause()
+
+    def resume(self) -> None:
+        """Read from the peer again."""
+        if self.stream is not None:
+            self.stream.resume()
+
+    def await_drain(self) -> None:
+        """Treat what waits here as unsent already, so that the stream says when it is sent."""
+        if self.stream is not None:
+            self.stream.enter_high_water()
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection, whatever waits."""
+        if self.stream is not None:
+            self.stream.abort(reason)
+
+    # What it keeps
 
     @property
     def incoming(self) -> int:
         """Bytes received of a WebSocket message, or of a request's body, that is not whole yet."""
-        return int(self._layer.buffered) + len(self.body or b"")  # type: ignore[attr-defined]
+        return self._layer.buffered + len(self.body or b"")
 
     @property
     def held(self) -> int:
         """Bytes that the stack keeps: :attr:`incoming`, the request in work, for compression."""
         held = self.incoming + len(self._rest or b"")
         held += sum(len(event.data) for event in self.early if event.__class__ is Message)
-        if self.upgraded:
-            return held + int(self._layer.contexts)  # type: ignore[attr-defined]
+        if self._websocket is not None:
+            return held + self._websocket.contexts
         return held if self.request is None else held + len(self.request.headers.block) + self.asked
 
     def relax(self) -> None:
         """Keep as little as possible: the server has too little memory."""
-        if self.upgraded:
-            self._layer.relax()  # type: ignore[attr-defined]
+        if self._websocket is not None:
+            self._websocket.relax()
 
     def _touch(self) -> None:
         if self.stream is not None:
             self.stream.touch()
+
+
+def _traced(layer: HTTPConnection | WebSocketConnection, trace: Reporter) -> Traced:
+    from rawsio.trace import Traced
+
+    name = "http" if isinstance(layer, HTTPConnection) else "websocket"
+    return Traced(layer, name, trace)

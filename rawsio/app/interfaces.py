@@ -34,6 +34,7 @@ __all__ = [
     "RuntimeLike",
     "MultiplexerLike",
     "Prepared",
+    "Route",
     "SessionPort",
     "NamespaceLike",
 ]
@@ -48,6 +49,17 @@ if TYPE_CHECKING:
 
     class Prepared(Protocol):
         """One encoded Socket.IO packet (``rawsio.stack.Prepared``)."""
+
+        checked: Limits | None
+        """Which limits it is known to keep."""
+
+        @property
+        def size(self) -> int:
+            """How long its messages are together."""
+
+        @property
+        def frame(self) -> bytes:
+            """It as unmasked WebSocket frames."""
 
         @property
         def event(self) -> Any:
@@ -230,6 +242,9 @@ if TYPE_CHECKING:
         No method raises, and after the end of the session all do nothing.
         """
 
+        def route(self, multiplexer: Any, /) -> Route:
+            """Choose the way of packets; asked anew when the transport changes, or one watches."""
+
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages: ``str``, ``bytes``, or ``Prepared`` in place of several."""
 
@@ -241,6 +256,18 @@ if TYPE_CHECKING:
 
         def told(self, name: str, /, *values: Any) -> None:
             """Hear of the session: ``upgrade``, ``drain``, ``close`` with the reason."""
+
+    class Route(Protocol):
+        """The way of a session's packets down (:mod:`rawsio.routes`)."""
+
+        def send(self, packet: Any, /) -> None:
+            """Send a packet; ``LocalProtocolError`` if it cannot be sent."""
+
+        def transmit(self, prepared: Prepared, /) -> None:
+            """Send an encoded packet; one that is illegal now is dropped."""
+
+        def acknowledge(self, namespace: str, values: list[Any], packet_id: int, /) -> None:
+            """Send an acknowledgement."""
 
     class NamespaceLike(Protocol):
         """What adapters, operators and sockets need of a namespace."""
@@ -274,18 +301,14 @@ if TYPE_CHECKING:
 
         host: RuntimeLike
         sink: SessionPort
+        route: Route
+        """The way of its packets; when the session is over, they are dropped."""
         base_id: str | None
         """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
         def awaited(self) -> int:
             """Return how many acknowledgements the client owes all of its sockets."""
             ...
-
-        def transmit(self, prepared: Prepared, /) -> None:
-            """Send an encoded packet."""
-
-        def send(self, event: Any, /) -> None:
-            """Send a packet that is for this peer alone."""
 
         def leave(
             self,
@@ -304,6 +327,5 @@ if TYPE_CHECKING:
             """Disconnect every socket of the connection and close it."""
 
 else:
-    Connection = FetchedSocket = Handle = Prepared = RuntimeLike = SessionPort = NamespaceLike = (
-        MultiplexerLike
-    ) = object
+    Connection = FetchedSocket = Handle = Prepared = RuntimeLike = SessionPort = Route = object
+    NamespaceLike = MultiplexerLike = object

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from rawsio.errors import LocalProtocolError, Refused, SocketIOError
 from rawsio.layer import Closed, Failed
-from rawsio.log import ERROR, WARNING
+from rawsio.log import WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import made_of, weight
 
@@ -44,10 +44,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.socketio.connection import SocketIOConnection
+    from rawsio.trace import Traced
 
     from .handlers import Handler
     from .handshake import HandshakeRequest
-    from .interfaces import Handle, Prepared, RuntimeLike, SessionPort
+    from .interfaces import Handle, Prepared, Route, RuntimeLike, SessionPort
     from .namespace import Namespace
     from .namespaces import Namespaces
     from .socket import Socket
@@ -66,16 +67,35 @@ _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
 
+class _Ended:
+    """The route of a session that is over: packets are dropped."""
+
+    __slots__ = ()
+
+    def send(self, packet: Any) -> None:
+        """Drop a packet."""
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Drop an encoded packet."""
+
+    def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
+        """Drop an acknowledgement."""
+
+
+_ENDED = _Ended()
+
+
 class Multiplexer(HandlerQueue):
     """One client connection: its sockets by namespace; see the module's essay.
 
     ``base_id`` is for clients of Socket.IO v2, which take the id of their Engine.IO session for
     their own: give it, and feed ``"0"`` once the peer is in its place, as such a client is in ``/``
-    from the start.
+    from the start.  ``standard`` says that packets have the standard form, as no parser of the
+    application makes them.
     """
 
     __slots__ = (
-        *("namespaces", "protocol", "opening", "base_id", "sockets", "fused"),
+        *("namespaces", "protocol", "opening", "base_id", "standard", "sockets", "route"),
         *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window", "_weights"),
     )
 
@@ -84,19 +104,19 @@ class Multiplexer(HandlerQueue):
         host: RuntimeLike,
         namespaces: Namespaces,
         sink: SessionPort,
-        protocol: SocketIOConnection,
+        protocol: SocketIOConnection | Traced,
         opening: HandshakeRequest,
         *,
         base_id: str | None = None,
+        standard: bool = True,
     ) -> None:
         super().__init__(host, sink)
         self.namespaces = namespaces
         self.protocol = protocol
         self.opening = opening
         self.base_id = base_id
+        self.standard = standard
         self.sockets: dict[str, Socket] = {}
-        # A shorter way for common packets, if there is one (rawsio.fused).
-        self.fused: Any = None
         self._over = False
         # CONNECTs whose namespace is being looked for, by name.
         self._asked: dict[str, object] | None = None
@@ -107,6 +127,7 @@ class Multiplexer(HandlerQueue):
         self._weights: dict[str, int] | None = None
         self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
         self._window = host.time()
+        self.route: Route = sink.route(self)
         self._tick()
 
     # In
@@ -194,7 +215,7 @@ class Multiplexer(HandlerQueue):
                     self.proceed()
                 return
             if event.id is not None and socket._state is _OPEN:
-                self._answer(event.namespace, as_values(result), event.id)
+                self.route.acknowledge(event.namespace, as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             log_event_failure(host, "a handler of", socket, event, error)
         except BaseException:
@@ -205,11 +226,6 @@ class Multiplexer(HandlerQueue):
             self.busy = False
         else:
             self.proceed()
-
-    def _answer(self, namespace: str, values: list[Any], packet_id: int) -> None:
-        fused = self.fused
-        if fused is None or not fused.acknowledge(namespace, values, packet_id):
-            self.send(Ack(namespace, values, packet_id))
 
     def take_ack(self, packet: Ack) -> None:
         """Take an acknowledgement that the protocol let through."""
@@ -270,7 +286,7 @@ class Multiplexer(HandlerQueue):
             del self._asked[name]
             self._asked = self._asked or None
             if namespace is None:
-                self.send(ConnectError(name, {"message": "Invalid namespace"}))
+                self.route.send(ConnectError(name, {"message": "Invalid namespace"}))
             else:
                 self._admit(namespace, packet.data, session)
 
@@ -335,49 +351,25 @@ class Multiplexer(HandlerQueue):
             where = namespace.name
             log_failure(self.host, "middleware for", socket.id, where, error, socket=socket)
         try:
-            self.send(ConnectError(namespace.name, refusal(error)))
+            self.route.send(ConnectError(namespace.name, refusal(error)))
         except LocalProtocolError as wrong:
             # The data of a Refused: the client is refused all the same, and without it.
             log_failure(self.host, "the refusal of", socket.id, namespace.name, wrong)
-            self.send(ConnectError(namespace.name, {"message": "Internal error"}))
+            self.route.send(ConnectError(namespace.name, {"message": "Internal error"}))
         socket._end("refused", None)
 
     def _accept(self, socket: Socket) -> None:
         namespace: Any = socket.namespace
         self.sink.joined()
         data = namespace._enter(socket)
-        self.send(Connect(socket.namespace.name, data))
+        self.route.send(Connect(socket.namespace.name, data))
         if self._timer is not None and self.protocol.deadline is None:
             # The time to join is over, and what is due next may be due sooner.
             self._timer.cancel()
             self._timer = None
         self.perform(run_connect, self, socket)
 
-    # Out
-
-    def send(self, event: Any) -> None:
-        """Send a packet that is for this peer alone.
-
-        ``LocalProtocolError`` if it cannot be encoded; dropped if the session is over.
-        """
-        if self._over:
-            return
-        protocol = self.protocol
-        protocol.send(event)
-        self.sink.send(protocol.data_to_send())
-
-    def transmit(self, prepared: Prepared) -> None:
-        """Send an encoded packet; dropped if the session is over."""
-        if self._over or (self.fused is not None and self.fused.transmit(prepared)):
-            return
-        protocol = self.protocol
-        try:
-            protocol.send_prepared(prepared)
-        except LocalProtocolError as error:
-            message = f"{self.opening.address}: a packet was dropped: {error}"
-            self.host.log("socketio", ERROR, message)
-            return
-        self.sink.send(protocol.data_to_send())
+    # Out: by the route
 
     def awaited(self) -> int:
         """Return how many acknowledgements the client owes all of its sockets."""
@@ -390,6 +382,7 @@ class Multiplexer(HandlerQueue):
         if self._over:
             return
         self._over = True
+        self.route = _ENDED
         self.sink.told("close", reason)
         self._asked = None
         if self._timer is not None:
@@ -431,8 +424,14 @@ class Multiplexer(HandlerQueue):
         for socket in list(self.sockets.values()):
             raise_library_event(self.host, socket, "drain")
 
+    def reroute(self) -> None:
+        """Somebody wants to see every packet: choose the route anew."""
+        if not self._over:
+            self.route = self.sink.route(self)
+
     def moved(self) -> None:
         """The session goes on over a WebSocket."""
+        self.reroute()
         if self.paused:
             self.sink.pause(True)
         self.sink.told("upgrade", "websocket")
@@ -444,7 +443,9 @@ class Multiplexer(HandlerQueue):
         if self._over:
             return
         now = self.host.time()
-        self.dispatch(self.protocol.tick(now))
+        events = self.protocol.tick(now)
+        if events:
+            self.dispatch(events)
         deadline = self.protocol.deadline
         if deadline and not self._over:  # 0.0: whoever feeds it goes on
             self._timer = self.host.call_later(max(0.0, deadline - now), self._tick)

@@ -272,7 +272,7 @@ class Socket(SocketListening):
         if self._state is _OPEN or self._state is _OPENING:
             if self._hooks is not None and self._hooks.outgoing:
                 self._tell_listeners(prepared.event)
-            self._peer.transmit(prepared)
+            self._peer.route.transmit(prepared)
 
     def _deliver_volatile(self, prepared: Prepared) -> None:
         """Send an encoded event, unless too much is waiting to be sent already."""
@@ -378,9 +378,9 @@ class Socket(SocketListening):
         name = self.namespace.name
         self.namespace.adapter.settle()
         if self._state is SocketState.OPEN:
-            self._peer.send(Disconnect(name))
+            self._peer.route.send(Disconnect(name))
         elif self._state is SocketState.OPENING:
-            self._peer.send(ConnectError(name, {"message": reason}))
+            self._peer.route.send(ConnectError(name, {"message": reason}))
         self._end(reason, None, SocketState.DISMISSED)
 
     def _drop(self, reason: str) -> None:
@@ -418,7 +418,7 @@ class Socket(SocketListening):
     def _acknowledge(self, prepared: Prepared) -> None:
         """Send an encoded acknowledgement, unless the socket has ended."""
         if self._state is SocketState.OPEN:
-            self._peer.transmit(prepared)
+            self._peer.route.transmit(prepared)
 
 
 class Acknowledge:

@@ -1,8 +1,8 @@
 """What may be sent when: the tables of the Engine.IO layers.
 
 ``CONNECTION[role][state]`` and ``PROBE[role][state]`` map the class of an event that this role
-sends to the state that follows.  What is not in the table is illegal.  ``TRANSPORT`` says how the
-transport of a session on a server may change.
+sends to the state that follows.  What is not in the table is illegal.  ``STAGES`` says how a
+session on a server may go from transport to transport.
 
 The code, an exhaustive test and a person can read a table; parsing stays in straight code.
 Heartbeats are no events, and have a small machine of their own (:class:`Beat`).
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["State", "Beat", "ProbeState", "Transport", "CONNECTION", "PROBE", "TRANSPORT"]
+__all__ = ["State", "Beat", "ProbeState", "Stage", "Carrier", "CONNECTION", "PROBE", "STAGES"]
 
 
 class State(Enum):
@@ -59,17 +59,27 @@ class ProbeState(Enum):
     CLOSED = "closed"
 
 
-class Transport(Enum):
-    """What carries a session, as the server sees it."""
+class Stage(Enum):
+    """How a session on a server is carried."""
+
+    NEW = "new"
+    """Its open packet is still to come."""
+    STEADY = "steady"
+    """By its transport."""
+    PROBING = "probing"
+    """The same, while another one is probed beside it."""
+    LEAVING = "leaving"
+    """Ended by us; a last request may take what is queued."""
+    OVER = "over"
+
+
+class Carrier(Enum):
+    """What carries a session, as the client sees it."""
 
     POLLING = "polling"
-    PROBING = "probing"
-    """Polling still, while a WebSocket is probed beside it."""
     WEBSOCKET = "websocket"
-    LEAVING = "leaving"
-    """Ended by us; a last poll may take what is queued."""
     NONE = "none"
-    """Over."""
+    """It is over."""
 
 
 CONNECTION: dict[Role, dict[State, dict[type[Any], State]]] = {
@@ -100,12 +110,10 @@ PROBE: dict[Role, dict[ProbeState, dict[type[Any], ProbeState]]] = {
     },
 }
 
-TRANSPORT: dict[Transport, frozenset[Transport]] = {
-    Transport.POLLING: frozenset({Transport.PROBING, Transport.LEAVING, Transport.NONE}),
-    Transport.PROBING: frozenset(
-        {Transport.POLLING, Transport.WEBSOCKET, Transport.LEAVING, Transport.NONE}
-    ),
-    Transport.WEBSOCKET: frozenset({Transport.NONE}),
-    Transport.LEAVING: frozenset({Transport.NONE}),
-    Transport.NONE: frozenset(),
+STAGES: dict[Stage, frozenset[Stage]] = {
+    Stage.NEW: frozenset({Stage.STEADY, Stage.OVER}),
+    Stage.STEADY: frozenset({Stage.PROBING, Stage.LEAVING, Stage.OVER}),
+    Stage.PROBING: frozenset({Stage.STEADY, Stage.OVER}),
+    Stage.LEAVING: frozenset({Stage.OVER}),
+    Stage.OVER: frozenset(),
 }

@@ -29,7 +29,6 @@ from __future__ import annotations
 from itertools import islice
 
 from rawsio.engineio.server.session import Session
-from rawsio.engineio.states import Transport
 from rawsio.log import WARNING
 from rawsio.net.write_buffer import Pool
 
@@ -188,14 +187,14 @@ class Budget:
 
     def _measure(self, target: Target) -> None:
         if target.__class__ is Session:
-            if target.stage is not Transport.NONE and target.link is None:
+            if target.polled:
                 self._note(target, self._of_session(target))
             return
         if target not in self._streams:  # touched after its end
             return
         held = target.own + target.layer.held
-        session = target.tag.session
-        if session is not None and session.link is target.tag:
+        session = target.tag.user.session
+        if session is not None and session.owns(target.tag):
             held += session.held
             if session in self._held or session in self._queues:  # it polled until now
                 self._note(session, 0)
@@ -262,17 +261,14 @@ class Budget:
         return ((weights[target], target) for target in worst)
 
     def _cut(self, target: Target, weight: int, total: int) -> None:
-        session = target if target.__class__ is Session else target.tag.session
+        session = target if target.__class__ is Session else target.tag.user.session
         reason = f"closed: it holds {weight} bytes of {total}, all together may hold {self._most}"
         rule = "layers-memory-shed"
-        owns = session is not None and (session is target or session.link is target.tag)
-        if owns and session.user is not None:
-            session.user.sink.cut_off(reason, rule)
+        if session is not None and (session is target or session.owns(target.tag)):
+            session.cut_off(reason, rule)
         else:
-            address = target.address if owns else target.tag.address
-            self._host.log("net", WARNING, f"{address}: {reason} [{rule}]")
-            if target is not session:
-                target.abort("the server has too little memory")
+            self._host.log("net", WARNING, f"{target.tag.address}: {reason} [{rule}]")
+            target.abort("the server has too little memory")
         self.forget(target)
 
     # For the operator
@@ -285,12 +281,11 @@ class Budget:
             parts["incoming"] += stream.layer.held
         for session in self._sessions():
             parts["heads"] += session.head_size
-            if session.link is None:
+            if session.polled:
                 self._note(session, self._of_session(session))
-            if session.user is not None:
-                parts["incoming"] += session.user.incoming
-                parts["connect_data"] += session.user.connect_data
-                parts["queued"] += session.user.queued_bytes
+            parts["incoming"] += session.user.incoming
+            parts["connect_data"] += session.user.connect_data
+            parts["queued"] += session.user.queued_bytes
         parts["unpolled"] = sum(queue.own for queue in self._queues.values()) + self._unpolled.size
         parts["unsent"] += self._pool.size
         parts["recovery"] = self._kept.bytes

@@ -59,6 +59,7 @@ __all__ = [
     "check_named",
     "client_files",
     "configure",
+    "default_trace",
     "files_of",
     "make_runtime",
     "tell_of_errors",
@@ -157,8 +158,6 @@ def configure(hooks: ServerHooks, limits: Limits | None, options: Mapping[str, A
     check_fields(own)
     engine.check()
     hooks.check()
-    if hooks.trace is None:
-        hooks.trace = _default_trace()
     bounds = _bounds(limits, own, engine, options)
     deflate = compression(own.per_message_deflate)
     return Config(bounds, own, engine, hooks, deflate, _recovery(own.connection_state_recovery))
@@ -175,7 +174,7 @@ def make_runtime(config: Config) -> Runtime:
     )
 
 
-def _default_trace() -> Any:
+def default_trace() -> Any:
     """Return the recorder that ``RAWSIO_TRACE`` in the environment asks for, or ``None``."""
     from rawsio.net.environment import setting
 

@@ -12,8 +12,7 @@ Hosts that have requests and messages call the registry with links of their own.
     ----                            ----
     start(host)             ->      extensions and adapters begin; then host.serve()
     router.receive(stack, events)
-    router.lost(stack), drained(stack)
-    tick(session, events)
+    lost(stack), drained(stack)
     close(timeout)          ->      every session ends, then the extensions
                             <-      touch(session), forget(session)
                             <-      refuse(), part(), abort(), finished()
@@ -25,26 +24,19 @@ from __future__ import annotations
 
 from enum import Enum
 
-from rawsio.app.handshake import HandshakeRequest
-from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.namespaces import Namespaces
 from rawsio.app.watchdog import Watchdog
-from rawsio.engineio.connection import EngineIOConnection, reason_of
-from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import ConnectionClosed
 from rawsio.extension import Extensions
-from rawsio.fused import Fused
-from rawsio.layer import Closed, Failed, Role
-from rawsio.log import DEBUG, ERROR, WARNING
+from rawsio.log import ERROR
 from rawsio.net.clock import http_date
-from rawsio.socketio.connection import SocketIOConnection
-from rawsio.socketio.packets import Connect
 from rawsio.stack import ServerStack
 
 from .config import answering_of, files_of, tell_of_errors
 from .router import Router
-from .session_port import BackPressure, Conn
+from .session_port import BackPressure
+from .sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,13 +79,6 @@ else:
     CoreHost = object
 
 __all__ = ["CoreHost", "ServerCore", "Stage"]
-
-_EVERYDAY = {
-    "engineio-v4-heartbeat-timeout",
-    "engineio-v4-polling-aborted",
-    "engineio-v4-transport-error",
-}
-"""Rules that clients break who just lose their network."""
 
 _REASON = "server shutting down"
 
@@ -145,18 +130,10 @@ class ServerCore:
         self.stage = Stage.SERVING
         self.until = float("inf")
         """When the connections that are left are cut off."""
-        self.registry = SessionRegistry(
-            config.engine,
-            limits,
-            touched=self._touched,
-            gone=self._gone,
-            log=runtime.log,
-            guests=True,
-        )
+        self.registry = SessionRegistry(config.engine, limits, self, log=runtime.log, guests=True)
         self.application = answering_of(config, runtime)
         self.router = Router(
             self.registry,
-            self._take,
             runtime.log,
             runtime.now,
             files=files_of(config),
@@ -172,6 +149,9 @@ class ServerCore:
         own = (Watchdog(limits), *kept, self.namespaces)
         self.extensions = Extensions(runtime, [*own, *config.hooks.extensions])
         self.trace = _guarded(config.hooks.trace, runtime)
+        self._sessions = Sessions(
+            runtime, self.namespaces, self.pressure, config.hooks.parser, self.trace
+        )
         self._host: CoreHost = _NoHost()
         self._extensions_run = False
         for hook in config.engine.judges():
@@ -242,9 +222,7 @@ class ServerCore:
         """Take note that a connection has taken what was sent to it."""
         if self.application is not None:
             self.application.drained(stack)
-        session = stack.session
-        if session is not None and session.user is not None:
-            session.user.drained()
+        stack.user.drained(stack)
 
     def lost(self, stack: ServerStack) -> None:
         """Take note that a connection is gone."""
@@ -252,76 +230,23 @@ class ServerCore:
         if self.closing:
             self._go_on_closing()
 
-    def tick(self, session: Session, events: list[Any]) -> None:
-        """Take what time has made of a session."""
-        for event in events:
-            self._take(session, event)
-        if not session.user.reading:
-            session.user.go_on_alone()
+    # For the registry
 
-    # Sessions
+    def time(self) -> float:
+        """Return the clock of the runtime, in seconds."""
+        return self.runtime.time()
 
-    def _take(self, session: Session, event: Any) -> None:
-        kind = event.__class__
-        if kind is Message:
-            session.user.receive(event.data)
-        elif kind is Opened:
-            self._opened(session)
-        elif kind is Upgraded:
-            self._fuse(session)
-            session.user.moved()
-        elif kind is Closed or kind is Failed:
-            self._ended(session, event)
-
-    def _opened(self, session: Session) -> None:
-        parser, old = self.config.hooks.parser, session.revision == 3
-        if old and parser is None:
-            from rawsio.socketio.protocol_v4 import ProtocolV4Parser
-
-            parser = ProtocolV4Parser()
-        protocol: Any = SocketIOConnection(Role.SERVER, self.limits, parser=parser)
-        if self.trace is not None:
-            from rawsio.trace import Traced
-
-            report = self.trace.session(session.id)
-            protocol = Traced(protocol, "socketio", report)
-            session.connection = Traced(session.connection, "engineio", report)  # type: ignore[assignment]
-        conn = Conn(session, self.pressure)
-        opening = HandshakeRequest(
-            session.glance,
-            address=session.address,
-            secure=session.secure,
-            issued=self.runtime.wall(),
-        )
-        base_id = session.id if old else None
-        peer = Multiplexer(self.runtime, self.namespaces, conn, protocol, opening, base_id=base_id)
-        session.user = peer
-        self._fuse(session)
-        self._host.touch(session)
-        if old and parser is not None:
-            # A client of Socket.IO v2 is in the main namespace without asking.
-            peer.receive(parser.encode(Connect("/"))[0])
-
-    def _ended(self, session: Session, event: Closed | Failed) -> None:
-        message = None
-        if event.__class__ is Failed:
-            message = event.message
-            level = DEBUG if event.rule in _EVERYDAY else WARNING
-            self.runtime.log("engineio", level, f"{session.address}: {message} [{event.rule}]")
-        session.user.ended(reason_of(event), message)
-
-    def _fuse(self, session: Session) -> None:
-        stack: Any = session.link
-        # Whoever watches the session stands in the place of its connection.
-        watched = session.connection.__class__ is not EngineIOConnection
-        usual = not watched and self.config.hooks.parser is None and session.revision == 4
-        if stack is not None and usual:
-            stack.fused = session.user.fused = Fused(session, self.limits)
-
-    def _touched(self, session: Session) -> None:
+    def opened(self, session: Session) -> None:
+        """Give a session that has just begun its Socket.IO side."""
+        self._sessions.open(session)
         self._host.touch(session)
 
-    def _gone(self, session: Session) -> None:
+    def touched(self, session: Session) -> None:
+        """Have a session flushed at the end of the turn, and ticked in time."""
+        self._host.touch(session)
+
+    def gone(self, session: Session) -> None:
+        """Take note that a session is over."""
         self._host.forget(session)
         if self.closing:
             self.runtime.call_soon(self._go_on_closing)

@@ -19,24 +19,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.engineio.packets import Message as Data
 from rawsio.engineio.server.checks import HookPending, HookResults
 from rawsio.engineio.server.links import BODY, UPGRADE
 from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
-from rawsio.stack import EndOfInput
+from rawsio.stack import EndOfInput, GoOn
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
     from rawsio.engineio.server.registry import SessionRegistry
-    from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Response
     from rawsio.log import Log
     from rawsio.stack import ServerStack
@@ -69,24 +67,6 @@ _PATIENCE = 0.1
 """Seconds for which a long message may pause before another one is read on."""
 
 
-class _Carried:
-    """Events of sessions that are still to be handed up, some of them still to be made."""
-
-    __slots__ = ("events",)
-
-    def __init__(self, events: Iterator[tuple[Session, Any]]) -> None:
-        self.events = events
-
-
-class _Reading:
-    """The layer above a session is in the middle of a long message."""
-
-    __slots__ = ("session",)
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-
 def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
     """Do nothing about what concerns the WebSocket layer alone: pings, pongs."""
 
@@ -94,16 +74,15 @@ def _nobody(_gateway: Router, _stack: ServerStack, _event: Any) -> None:
 class Router:
     """Joins connections and the registry of sessions.
 
-    ``on_event(session, event)`` receives each event of :mod:`rawsio.engineio`; ``clock`` gives
-    seconds; ``files(request)`` gives an answer that needs no asking, ``application`` answers what
-    else is not Engine.IO's; ``deflate`` is what compression a WebSocket may have;
-    ``drive(coroutine, done)`` runs a coroutine and calls ``done(result, error)``.
+    ``clock`` gives seconds; ``files(request)`` gives an answer that needs no asking,
+    ``application`` answers what else is not Engine.IO's; ``deflate`` is what compression a
+    WebSocket may have; ``drive(coroutine, done)`` runs a coroutine and calls
+    ``done(result, error)``.
     """
 
     def __init__(
         self,
         registry: SessionRegistry,
-        on_event: Callable[[Session, Any], None],
         log: Log,
         clock: Callable[[], float],
         *,
@@ -113,7 +92,6 @@ class Router:
         drive: Callable[[Any, Done], Any] | None = None,
     ) -> None:
         self.registry = registry
-        self.on_event = on_event
         self.log = log
         self.clock = clock
         self.files = files
@@ -124,7 +102,7 @@ class Router:
         # Seconds of handlers after which the other connections have their turn.
         self._share = registry.limits.turn_time
         # Whose long message is being read, and until when the others wait for its next step.
-        self._reader: Session | None = None
+        self._reader: ServerStack | None = None
         self._reads_until = 0.0
         self._hooked = registry.options.hooked()
 
@@ -142,8 +120,8 @@ class Router:
             for event in rest:
                 if event.__class__ is not Message:
                     handlers.get(event.__class__, _nobody)(self, stack, event)
-                elif stack.fused is None or not stack.fused.receive(event.data):
-                    self._packet(stack, event.data)
+                else:
+                    stack.user.receive_packet(event.data)
                 if stack.early or (many and self.clock() >= end):
                     break
             else:
@@ -158,71 +136,15 @@ class Router:
 
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""
-        if stack.session is not None:
-            if stack.session is self._reader:
-                self._reader, self._reads_until = None, 0.0
-            for session, event in self.registry.link_lost(stack, reason, self.clock()):
-                self.on_event(session, event)
+        if self._reader is stack:
+            self._end_reading()
+        stack.user.lost(stack, reason)
         stack.body = stack.request = None
         if self.application is not None:
             self.application.lost(stack)
         asking = self._asking.pop(stack, None)
         if asking is not None and asking.task is not None:
             asking.task.cancel()
-
-    # WebSocket
-
-    def _packet(self, stack: ServerStack, packet: str | bytes) -> None:
-        session = stack.session
-        if session is not None and session.link is stack:
-            for event in session.receive(packet):
-                self.on_event(session, event)
-            if self._may_be_long(packet):
-                self._wait_for(stack, session)
-        else:
-            self._carry(stack, self.registry.receive_packet(stack, packet, self.clock()))
-
-    def _carry(self, stack: ServerStack, events: Iterable[tuple[Session, Any]]) -> None:
-        """Hand events of sessions up, or a share of them: what is left is put back."""
-        rest = iter(events)
-        end = self.clock() + self._share
-        try:
-            for session, event in rest:
-                self.on_event(session, event)
-                if event.__class__ is Data and self._may_be_long(event.data):
-                    self._wait_for(stack, session)
-                if stack.early or self.clock() >= end:
-                    break
-            else:
-                return
-        except BaseException:
-            stack.put_back([_Carried(rest)])
-            raise
-        stack.put_back([_Carried(rest)])
-
-    def _go_on(self, stack: ServerStack, carried: _Carried) -> None:
-        self._carry(stack, carried.events)
-
-    def _may_be_long(self, packet: str | bytes) -> bool:
-        """Return whether it may take several turns to read what is whole with this packet."""
-        return packet.__class__ is not str or len(packet) >= self.registry.limits.turn_bytes
-
-    @staticmethod
-    def _wait_for(stack: ServerStack, session: Session) -> None:
-        """See to it that a message that is being read comes before those behind it."""
-        if session.user is not None and not session.user.reading:
-            stack.put_back([_Reading(session)])
-
-    def _read_on(self, stack: ServerStack, reading: _Reading) -> None:
-        session, now = reading.session, self.clock()
-        if self._reader is not session and now < self._reads_until:
-            # One long message after the other: what is half read, the garbage collector goes over.
-            stack.put_back([reading])
-            return
-        session.user.go_on()
-        self._reader = session
-        self._reads_until = 0.0 if session.user.reading else now + _PATIENCE
-        self._wait_for(stack, session)
 
     # HTTP
 
@@ -247,7 +169,7 @@ class Router:
         asking = self._asking.pop(stack, None)
         whole = asking is not None and asking.whole
         try:
-            verdict, events = self.registry.receive_request(stack, request, self.clock(), answers)
+            verdict = self.registry.receive_request(stack, request, self.clock(), answers)
         except HookPending as question:
             self._wait(stack, request, question, whole=whole)
             return
@@ -260,7 +182,6 @@ class Router:
             stack.body = None
         if verdict is UPGRADE:
             self._upgrade(stack, request)
-        self._carry(stack, events)
         if whole and verdict is BODY:
             self._end(stack)
 
@@ -302,7 +223,7 @@ class Router:
         if fields:
             accepted.response.headers = accepted.response.headers.plus(*fields)
         stack.upgrade(accepted)
-        self._carry(stack, self.registry.accept_websocket(stack, request, self.clock()))
+        stack.user.accepted(stack)
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.
@@ -326,7 +247,7 @@ class Router:
             return
         stack.body, stack.asked = None, len(collected)
         if self.registry.serves(request):
-            self._carry(stack, self.registry.receive_body(stack, bytes(collected), self.clock()))
+            stack.user.receive_body(stack, bytes(collected))
         else:
             self._ask(stack, request, bytes(collected))
 
@@ -338,6 +259,24 @@ class Router:
             stack.respond(answer(404), b"")
         else:
             self.application.ask(stack, request, body)
+
+    def _go_on(self, stack: ServerStack, event: GoOn) -> None:
+        session = stack.user.session
+        if session is not None and not session.reading:
+            now = self.clock()
+            # One long message after the other: what is half read, the garbage collector goes over.
+            if self._reader is stack or now >= self._reads_until:
+                self._reader, self._reads_until = stack, now + _PATIENCE
+                session.read_on()
+            if not session.reading:
+                stack.put_back([event])
+                return
+        if self._reader is stack:
+            self._end_reading()
+        stack.user.go_on(stack)
+
+    def _end_reading(self) -> None:
+        self._reader, self._reads_until = None, 0.0
 
     # Ends
 
@@ -366,9 +305,8 @@ class Router:
         Request: _request,
         Body: _body,
         EndOfMessage: _end,
+        GoOn: _go_on,
         EndOfInput: _end_of_input,
         Closed: _closed,
         Failed: _failed,
-        _Carried: _go_on,
-        _Reading: _read_on,
     }

@@ -31,7 +31,7 @@ from rawsio.app.listeners import Listening
 from rawsio.app.reply import check_seconds
 from rawsio.extension import check_extensions
 
-from .config import ServerHooks, check_named, configure, make_runtime
+from .config import ServerHooks, check_named, configure, default_trace, make_runtime
 from .core import ServerCore
 
 TYPE_CHECKING = False
@@ -100,6 +100,7 @@ class Server(Listening, Operators):
         check_named(misplaced)
         from .server_sockets import ServerSockets
 
+        trace = default_trace() if trace is None else trace
         hooks = ServerHooks(app, executor, adapter, parser, trace, tuple(extensions))
         config = configure(hooks, limits, options)
         self.core = ServerCore(make_runtime(config), config)

@@ -95,7 +95,7 @@ class ServerSockets:
                 place.listener.detach()
                 place.listener = None
         self.runtime.attach(Loop() if loop is None else loop, world)
-        self._driver = Driver(self.runtime.loop, self.core.limits, on_events=self.core.tick)
+        self._driver = Driver(self.runtime.loop, self.core.limits)
         self.budget.watch(self._driver)
         try:
             self.core.start(self)
@@ -155,7 +155,7 @@ class ServerSockets:
             stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
             layer = Secured(stack.tls, stack)
         stream = TCPStream(self.driver, sock, layer, core.router.receive, self._lost, stack)
-        stack.stream = stream
+        stack.connect(stream)
         stream.on_drain = core.drained
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)

@@ -25,7 +25,6 @@ from rawsio.app.handlers import Handler, check_plain
 from rawsio.engineio.packets import Message
 from rawsio.errors import meant
 from rawsio.log import ERROR
-from rawsio.trace import Traced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class SessionEvents:
         self._session = session
         self._log = log
         self._functions: dict[str, list[Handler]] = {}
-        session.connection = Traced(session.connection, "engineio", self._report)  # type: ignore[assignment]
+        session.watch(self._report)
 
     def on(self, name: str, fn: FunctionT | None) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Register a function; without one, return a decorator."""

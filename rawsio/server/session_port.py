@@ -20,12 +20,12 @@ When what waits falls back to ``low_water``, the handlers of ``drain`` are calle
 polls makes a new connection for each word, so there is nothing to pause; it drains when a poll
 takes the queue, and ``queue`` bounds it like the others.
 
-A client is cut off at the end of the turn, because an emit to many is no place to lose sockets in;
+A client is cut off at the end of the turn, so that a broadcast never changes the set it iterates;
 what is sent to it until then is dropped.  So an emit of more than ``queue`` bytes to one client
 in one turn, in several packets, loses that client: look at ``buffered_amount``, and go on at
 ``drain``.
 
-What is left out: receiving, which :mod:`rawsio.server.server` hands upwards.
+It also chooses the route of the session (:mod:`rawsio.routes`).
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ from enum import Enum
 
 from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
-from rawsio.log import WARNING
+from rawsio.routes import Direct, Layered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
+    from rawsio.app.interfaces import Route
+    from rawsio.app.multiplexer import Multiplexer
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request
     from rawsio.net.tcp_info import TCPInfo
@@ -53,9 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["BackPressure", "Conn"]
 
 _POLICIES = ("pause", "drop-volatile", "disconnect")
-
-_OVERHEAD = 16
-"""More than the header of a frame is long."""
 
 
 class BackPressure:
@@ -92,17 +91,38 @@ _OPEN = _Queue.OPEN
 class Conn:
     """One connection of one client, which all its namespaces share.
 
-    ``session`` is the Engine.IO session; the other names are for the application.
+    ``session`` is the Engine.IO session; the other names are for the application.  ``watched`` says
+    that somebody sees every packet.
     """
 
-    __slots__ = ("session", "_pressure", "_queue", "_room", "_watchers")
+    OVERHEAD = 16
+    """More than the header of a frame is long."""
 
-    def __init__(self, session: Session, pressure: BackPressure) -> None:
+    __slots__ = ("session", "room", "_pressure", "_queue", "_watched", "_events")
+
+    def __init__(self, session: Session, pressure: BackPressure, *, watched: bool = False) -> None:
         self.session = session
+        # How many characters may be sent before what waits is measured again; below one while
+        # the queue is not open.
+        self.room = 0
         self._pressure = pressure
         self._queue = _OPEN
-        self._room = 0
-        self._watchers: SessionEvents | None = None
+        self._watched = watched
+        self._events: SessionEvents | None = None
+
+    def route(self, multiplexer: Multiplexer) -> Route:
+        """Choose the way that the packets of the session go from now on."""
+        session = self.session
+        plain = None
+        if not self._watched and session.revision == 4 and multiplexer.standard:
+            carrier = session.transport.carrier
+            plain = None if carrier is None else carrier.plain
+        if plain is None:
+            session.transport.divert(session.transport)
+            return Layered(multiplexer, self)
+        direct = Direct(multiplexer, self, *plain)
+        session.transport.divert(direct)
+        return direct
 
     @property
     def id(self) -> str:
@@ -112,7 +132,7 @@ class Conn:
     @property
     def transport(self) -> str:
         """``"polling"`` or ``"websocket"``, as it is now."""
-        return self.session.transport
+        return self.session.transport.name
 
     @property
     def address(self) -> str:
@@ -134,7 +154,8 @@ class Conn:
         A :class:`~rawsio.net.tcp_info.TCPInfo`; ``None`` on systems other than Linux, on links that
         are no TCP connection, and between two polls.
         """
-        info: TCPInfo | None = getattr(self.session.carrier, "tcp_info", None)
+        carrier = self.session.transport.carrier
+        info: TCPInfo | None = None if carrier is None else carrier.tcp_info
         return info
 
     @property
@@ -163,32 +184,19 @@ class Conn:
         try:
             for unit in units:
                 if unit.__class__ is str or unit.__class__ is bytes:
-                    size += len(unit) + _OVERHEAD
+                    size += len(unit) + self.OVERHEAD
                     session.send(Message(unit))
                 else:
-                    size += unit.size + _OVERHEAD
+                    size += unit.size + self.OVERHEAD
                     session.send_prepared(unit)
         except LocalProtocolError:
             # The session ended in this very turn; its end is on its way up.
             return
         # To ask what waits costs as much as to send.  It is asked when what was sent since the
         # last time can have reached the next mark.
-        self._room -= size
-        if self._room < 0:
+        self.room -= size
+        if self.room < 0:
             self._measure()
-
-    def put(self, frame: bytes, size: int) -> bool:
-        """Send a message of this length that is framed already; ``False`` if it needs more.
-
-        :meth:`send` in one step, on an open session: for :mod:`rawsio.fused`.
-        """
-        link: Any = self.session.link
-        if self._queue is not _OPEN or not link.put_frame(frame):
-            return False
-        self._room -= size + _OVERHEAD
-        if self._room < 0:
-            self._measure()
-        return True
 
     def _measure(self) -> None:
         """See how much waits, and how much may be sent before that is worth seeing again."""
@@ -199,21 +207,9 @@ class Conn:
         if waiting < pressure.high:
             mark = pressure.high
         else:
-            self._await_drain()
+            self.session.transport.await_drain()
         # A character is at most four bytes, and a message may be a header and little else.
-        self._room = (mark - waiting) // 4
-
-    def _await_drain(self) -> None:
-        session = self.session
-        stream = getattr(session.link, "stream", None)
-        if stream is not None:
-            stream.enter_high_water()
-        elif session.polling is not None:
-            session.polling.taken = self._taken
-
-    def _taken(self) -> None:
-        if self.session.user is not None:
-            self.session.user.drained()
+        self.room = (mark - waiting) // 4
 
     def _refuses(self) -> bool:
         if self._queue is _Queue.FULL:
@@ -226,37 +222,22 @@ class Conn:
 
     def _cut_off(self) -> None:
         message = f"{self.buffered_amount} bytes wait for a client that does not take them"
-        self.cut_off(message, "layers-backpressure-queue")
-
-    def cut_off(self, message: str, rule: str) -> None:
-        """End the session at once, whatever waits, with a line in the log."""
-        session = self.session
-        self._pressure.host.log("net", WARNING, f"{self.address}: {message} [{rule}]")
-        stream = getattr(session.link, "stream", None)
-        if session.user is not None:
-            session.user.ended("transport error", message)
-        session.close("transport error", discard=True)
-        if stream is not None:
-            stream.abort(message)
+        self.session.cut_off(message, "layers-backpressure-queue")
 
     def close(self, reason: str = "forced close") -> None:
         """End the session, and with it every socket of the connection."""
-        if self.session.user is not None:
-            self.session.user.ended(reason)
-        self.session.close(reason)
+        self.session.end(reason)
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
         """Stop reading from the client while ``paused``.
 
         It is held back by TCP; over polling by the answer to its next POST, which waits.
         """
-        stream, polling = getattr(self.session.link, "stream", None), self.session.polling
-        if stream is not None:
-            (stream.pause if paused else stream.resume)()
-        elif polling is not None and paused:
-            polling.paused = True
-        elif polling is not None:
-            polling.release()
+        transport = self.session.transport
+        if paused:
+            transport.pause()
+        else:
+            transport.resume()
 
     if TYPE_CHECKING:
 
@@ -272,11 +253,12 @@ class Conn:
 
         ``name`` is one of :data:`rawsio.server.session_events.NAMES`; see there.
         """
-        if self._watchers is None:
+        if self._events is None:
             from .session_events import SessionEvents
 
-            self._watchers = SessionEvents(self.session, self._pressure.host.log)
-        return self._watchers.on(name, fn)
+            self._watched = True
+            self._events = SessionEvents(self.session, self._pressure.host.log)
+        return self._events.on(name, fn)
 
     def joined(self) -> None:
         """Take note that the client is in a namespace: it has a place of its own from now on."""
@@ -284,8 +266,8 @@ class Conn:
 
     def told(self, name: str, *values: Any) -> None:
         """Hear of the session."""
-        if self._watchers is not None:
-            self._watchers.tell(name, *values)
+        if self._events is not None:
+            self._events.tell(name, *values)
 
     def __repr__(self) -> str:
         return f"<Conn {self.transport} from {self.address}>"

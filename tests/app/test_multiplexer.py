@@ -129,7 +129,7 @@ def test_what_arrives_after_the_end_is_ignored() -> None:
     client = world.client()
     client.cut()
     client.raw('2["x"]', "nonsense", b"x")
-    client.peer.send(Event("/", ["x"]))
+    client.peer.route.send(Event("/", ["x"]))
     client.peer.dismiss("again")
     client.peer.drained()
     assert not called

@@ -21,6 +21,7 @@ from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Role
 from rawsio.limits import Limits
+from rawsio.routes import Layered
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
 from rawsio.stack import Prepared, prepare
@@ -210,6 +211,9 @@ class Client:
         )
 
     # The sink
+
+    def route(self, multiplexer: Multiplexer) -> Any:
+        return Layered(multiplexer, self)  # type: ignore[arg-type]  # a port, as far as it needs
 
     def send_units(self, units: list[Any]) -> None:
         for unit in units:

@@ -23,16 +23,16 @@ MAY_IMPORT = {
     "http": BASE,
     "websocket": BASE,
     "engineio": BASE,
-    "engineio.server": BASE | {"engineio"},
+    "engineio.server": BASE | {"engineio", "trace"},
     "engineio.client": BASE | {"engineio"},
     "socketio": BASE,
-    "app": BASE | {"http", "socketio"},
+    "app": BASE | {"http", "socketio", "trace"},
     "redis": BASE | {"net", "tls"},
     "net": BASE,
     "browser": BASE | {"resources"},
     "resources": set(),
     "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace"},
-    "fused": BASE | MODEL | {"stack"},
+    "routes": BASE | MODEL,
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
@@ -53,7 +53,9 @@ MAY_IMPORT = {
     "server.router": BASE | MODEL | {"stack", "server.answering"},
     "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
     "server.session_port": BASE
-    | {"http", "engineio", "engineio.server", "runtime", "net", "server.session_events"},
+    | {"http", "app", "engineio", "engineio.server", "routes", "runtime", "net"}
+    | {"server.session_events"},
+    "server.sessions": BASE | MODEL | {"trace", "runtime", "server.session_port"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE
     | MODEL
@@ -61,8 +63,8 @@ MAY_IMPORT = {
     | {"server.answering", "server.app_kinds"},
     "server.core": BASE
     | MODEL
-    | {"stack", "fused", "runtime", "extension", "net", "trace", "server.answering"}
-    | {"server.config", "server.session_port", "server.router"},
+    | {"stack", "runtime", "extension", "net", "trace", "server.answering"}
+    | {"server.config", "server.session_port", "server.sessions", "server.router"},
     "server.server_sockets": BASE
     | {"tls", "stack", "runtime", "net", "engineio.server"}
     | {"server.core", "server.budget"},
@@ -106,6 +108,8 @@ SEAMS = {
     ("engineio.server.polling", "http.messages"),
     ("engineio.server.polling", "http.headers"),
     ("engineio.server.registry", "http.messages"),
+    ("engineio.server.transport", "http.messages"),
+    ("engineio.server.transports", "http.messages"),
     ("engineio.server.checks", "http.messages"),
     ("engineio.server.response_headers", "http.messages"),
     ("engineio.server.response_headers", "http.headers"),

@@ -23,7 +23,7 @@ from rawsio.engineio.packets import Message, Upgraded, decode_base64, encode_pay
 from rawsio.engineio.payloads_v3 import decode_binary, decode_text
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.states import State, Transport
+from rawsio.engineio.states import Stage, State
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed
 from tests.engineio.server.links import Bench, RecordingLink
@@ -167,7 +167,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(binary=st.booleans())
     def client_sends_over_the_websocket(self, binary: bool) -> None:
         assert self.websocket is not None
-        alive = self.session.link is self.websocket
+        alive = self.session.transport.carrier is self.websocket
         packet = self.message_up(binary=binary)
         self.bench.packet(self.websocket, packet)
         self.sent_up -= not alive
@@ -187,7 +187,7 @@ class SessionMachine(RuleBasedStateMachine):
     def client_opens_a_candidate(self) -> None:
         link = self.bench.websocket(self.session.id, eio=self.eio)
         if link.responses:
-            assert self.session.stage is Transport.NONE
+            assert self.session.stage is Stage.OVER
         elif not link.closed:
             self.candidate, self.probed = link, False
         self.take()
@@ -229,7 +229,7 @@ class SessionMachine(RuleBasedStateMachine):
     def client_opens_a_second_websocket_or_asks_nonsense(self, sid: str, method: str) -> None:
         if sid == "own" and method == "GET" and self.candidate is not None:
             assert self.bench.websocket(self.session.id, eio=self.eio).closed or (
-                self.session.stage is Transport.NONE
+                self.session.stage is Stage.OVER
             )
         elif sid == "other" or method == "PUT":
             name = self.session.id if sid == "own" else "other"
@@ -279,7 +279,7 @@ class SessionMachine(RuleBasedStateMachine):
     def the_registry_knows_the_living_and_nobody_else(self) -> None:
         if not hasattr(self, "session"):
             return
-        living = self.session.stage is not Transport.NONE
+        living = self.session.stage is not Stage.OVER
         assert (self.session.id in self.bench.server.sessions) is living
         if self.session.state is State.OPEN:
             assert self.terminal is None
@@ -288,7 +288,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert self.terminal is not None
             assert not living
         if not living:
-            assert self.session.link is self.session.candidate is None
+            assert self.session.transport.carrier is self.session.candidate is None
             assert self.session.deadline is None
             assert self.poll is None
 

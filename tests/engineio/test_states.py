@@ -13,10 +13,10 @@ from rawsio.engineio.probe import Probe
 from rawsio.engineio.states import (
     CONNECTION,
     PROBE,
-    TRANSPORT,
+    STAGES,
     ProbeState,
+    Stage,
     State,
-    Transport,
 )
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed, Role
@@ -83,7 +83,7 @@ def test_each_cell_of_the_probe_table(role: Role, state: ProbeState, event: Any)
 
 
 def test_every_transport_can_end_and_the_end_is_final() -> None:
-    assert set(TRANSPORT) == set(Transport)
-    for stage, after in TRANSPORT.items():
-        assert stage is Transport.NONE or Transport.NONE in after
-    assert not TRANSPORT[Transport.NONE]
+    assert set(STAGES) == set(Stage)
+    for stage, after in STAGES.items():
+        assert stage is Stage.OVER or Stage.OVER in after
+    assert not STAGES[Stage.OVER]

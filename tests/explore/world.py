@@ -316,7 +316,7 @@ class World:
 
     def _server_state(self, now: float) -> Any:
         sessions = [
-            (session.transport, _left(session.deadline, now))
+            (session.transport.name, _left(session.deadline, now))
             for session in self.io.engine.sessions.values()
         ]
         sockets = [

@@ -14,8 +14,8 @@ from typing import Any
 from rawsio.engineio.packets import Message
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.registry import SessionRegistry
+from rawsio.engineio.server.session import Session
 from rawsio.errors import LocalProtocolError
-from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
 from rawsio.log import Log
 from rawsio.net.driver import Driver
@@ -28,15 +28,38 @@ from rawsio.stack import ServerStack
 __all__ = ["EngineEcho"]
 
 
+class Echo:
+    """The user of one session."""
+
+    held = incoming = connect_data = queued_bytes = 0
+    reading = True
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def receive(self, data: str | bytes) -> None:
+        """Echo a message."""
+        with contextlib.suppress(LocalProtocolError):  # what came behind it ended the session
+            self._session.send(Message(data))
+
+    def moved(self) -> None:
+        """Nothing depends on the transport."""
+
+    watched = drained = go_on = go_on_alone = moved
+
+    def ended(self, reason: str, description: str | None = None) -> None:
+        """Nothing has to be forgotten."""
+
+
 class EngineEcho:
     """Echoes Engine.IO messages; ``listen`` and ``run`` are those of ``rawsio.Server``."""
 
     def __init__(self, **options: Any) -> None:
         self.loop = Loop()
         self.limits = Limits()
-        self.driver = Driver(self.loop, self.limits, on_events=self._ticked)
-        registry = SessionRegistry(EngineOptions(**options), self.limits, touched=self._touched)
-        self.gateway = Router(registry, self._event, Log(self.loop.time), self.loop.time)
+        self.driver = Driver(self.loop, self.limits)
+        registry = SessionRegistry(EngineOptions(**options), self.limits, self)
+        self.gateway = Router(registry, Log(self.loop.time), self.loop.time)
 
     def listen(self, host: str, port: int) -> Any:
         """Listen, and return the address."""
@@ -49,27 +72,29 @@ class EngineEcho:
 
     def _accept(self, sock: Any, address: Any) -> None:
         stack = ServerStack(self.limits, address=address[0])
-        stack.stream = TCPStream(self.driver, sock, stack, self._received, self._lost)
+        stack.connect(TCPStream(self.driver, sock, stack, self._received, self._lost))
 
     def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        self.gateway.receive(stream.layer, events)
+        self.gateway.receive(stream.layer, events)  # type: ignore[arg-type]  # what it was given
 
     def _lost(self, stream: TCPStream, _reason: str) -> None:
-        self.gateway.lost(stream.layer)
+        self.gateway.lost(stream.layer)  # type: ignore[arg-type]
 
-    def _touched(self, session: Any) -> None:
+    # The owner of the registry
+
+    def time(self) -> float:
+        """Return the clock."""
+        return self.loop.time()
+
+    def opened(self, session: Session) -> None:
+        """Give a session its user."""
+        session.bind(Echo(session))
+
+    def touched(self, session: Session) -> None:
+        """Have a session flushed, and its deadline looked at."""
         self.driver.touch(session)
         self.driver.watch(session)
 
-    def _ticked(self, session: Any, events: list[Any]) -> None:
-        for event in events:
-            self._event(session, event)
-
-    def _event(self, session: Any, event: Any) -> None:
-        if isinstance(event, Message):
-            with contextlib.suppress(LocalProtocolError):  # what came behind it ended the session
-                session.send(Message(event.data))
-        elif isinstance(event, (Closed, Failed)):
-            self.driver.forget(session)
-        else:
-            self.driver.watch(session)
+    def gone(self, session: Session) -> None:
+        """Forget a session."""
+        self.driver.forget(session)

@@ -26,7 +26,7 @@ def stalled(kit: TestKit) -> Any:
     """Return a client that hears nothing more, and its socket on the server."""
     client = kit.connect()
     socket = list(kit.io.sockets.values())[-1]
-    stream: Any = socket.conn.session.link.stream  # type: ignore[attr-defined]
+    stream: Any = socket.conn.session.transport.link.stream  # type: ignore[attr-defined]
     stream.sock.peer.stalled = True
     return client, socket
 

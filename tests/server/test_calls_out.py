@@ -145,10 +145,16 @@ class Parser(MsgpackParser):
         return super().decode(message, limits)
 
 
+PARSED: list[Server] = []
+"""The servers that have a parser."""
+
+
 def parsing(trap: Trap, where: str) -> Server:
     parser = Parser()
     parser.trap, parser.where = trap, where
-    return Server(parser=parser)
+    io = Server(parser=parser)
+    PARSED.append(io)
+    return io
 
 
 def adapting(trap: Trap, name: str) -> Server:
@@ -239,7 +245,7 @@ def a_day(kit: TestKit, io: Server) -> Iterator[Callable[[], object]]:
     """Give one after another what may happen to a server."""
     yield lambda: kit.advance(1.0)
     for transports in (["polling"], ["websocket"]):
-        parser = None if io.core.config.hooks.parser is None else MsgpackParser()
+        parser = MsgpackParser() if io in PARSED else None
         client = kit.client(transports=transports, reconnection=False, parser=parser, timeout=5.0)
         socket = client.main
         socket.on("asked", lambda: "answered")
@@ -271,9 +277,7 @@ def live_through(trap: Trap, io: Server) -> int:
                 pass
         trap.armed = False
         kit.run()
-        socket = kit.connect(
-            parser=None if io.core.config.hooks.parser is None else MsgpackParser()
-        )
+        socket = kit.connect(parser=MsgpackParser() if io in PARSED else None)
         io.of("/").on("works", lambda _socket: "works")
         assert socket.emit_with_ack("works").result(10) == "works"
         wire = kit.dial()

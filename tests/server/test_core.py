@@ -126,7 +126,7 @@ class Memory:
             for session in list(self.sessions):
                 session.flush()
                 if session.deadline is not None and session.deadline <= self.loop.now:
-                    self.core.tick(session, session.tick(self.loop.now))
+                    session.tick(self.loop.now)
             for stack in self.stacks:
                 if stack.deadline == 0.0:
                     self.core.router.receive(stack, stack.tick(self.loop.now))

@@ -14,7 +14,6 @@ from rawsio.engineio.connection import EngineIOConnection
 from rawsio.engineio.packets import CLOSE
 from rawsio.engineio.packets import Message as EngineMessage
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
@@ -24,6 +23,7 @@ from rawsio.socketio.connection import SocketIOConnection
 from rawsio.stack import Prepared, ServerStack
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
+from tests.engineio.server.users import Recorder, RecordingRegistry
 
 __all__ = ["ClientEnd", "ServerEnd", "joined", "UPGRADE"]
 
@@ -45,6 +45,13 @@ class Stream:
 
     def resume(self) -> None:
         """Nothing reads from a socket here."""
+
+    pause = enter_high_water = resume
+
+    tcp_info = None
+
+    def abort(self, reason: str) -> None:
+        """Nothing can be cut here."""
 
 
 class End:
@@ -85,11 +92,13 @@ class ServerEnd(End):
         super().__init__()
         self.sio = SocketIOConnection(Role.SERVER, limits)
         self.stack = ServerStack(limits)
-        self.stack.stream = Stream()
+        self.stack.connect(Stream())
         options = EngineOptions(ping_interval=1e6, max_http_buffer_size=limits.message)
-        self.registry = SessionRegistry(options, limits, random_bytes=bytes)
         quiet = Log(lambda: 0.0, log)
-        self.gateway = Router(self.registry, self._event, quiet, lambda: 0.0)
+        self.registry = RecordingRegistry(
+            options, limits, recorder=Recorder(self._event), random_bytes=bytes, log=quiet
+        )
+        self.gateway = Router(self.registry, quiet, lambda: 0.0)
         self.session: Any = None
 
     def _event(self, session: Any, event: Any) -> None:
@@ -116,7 +125,7 @@ class ServerEnd(End):
     @property
     def buffered(self) -> int:
         """Bytes held below and above."""
-        return int(self.stack._layer.buffered) + self.sio.buffered  # type: ignore[attr-defined]
+        return self.stack.incoming + self.sio.buffered
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes; after the end of the pile its WebSocket alone would go on."""
@@ -134,8 +143,7 @@ class ServerEnd(End):
         """Tell all parts the time."""
         self.gateway.receive(self.stack, self.stack.tick(now))
         if self.session is not None:
-            for event in self.session.tick(now):
-                self._event(self.session, event)
+            self.session.tick(now)
         self.found += self.sio.tick(now)
         return self.take()
 

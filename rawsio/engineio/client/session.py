@@ -37,7 +37,7 @@ from rawsio.engineio.packets import (
     encode_payload,
 )
 from rawsio.engineio.probe import Probe
-from rawsio.engineio.states import ProbeState, State, Transport
+from rawsio.engineio.states import Carrier, ProbeState, State
 from rawsio.errors import EngineIOError, escaped
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.lazy import Pattern
@@ -177,10 +177,10 @@ class EngineIOClient:
         self._rest: deque[str | bytes] | None = None
         self._websocket = False
         if transports[0] == "websocket":
-            self.stage = Transport.WEBSOCKET
+            self.stage = Carrier.WEBSOCKET
             self._begin("websocket", "GET", "websocket")
         else:
-            self.stage = Transport.POLLING
+            self.stage = Carrier.POLLING
             self._begin("poll", "GET", "polling")
 
     def _begin(self, kind: str, method: str, transport: str, body: bytes = b"") -> None:
@@ -200,7 +200,7 @@ class EngineIOClient:
     @property
     def transport(self) -> str:
         """``"polling"`` or ``"websocket"``."""
-        return "websocket" if self.stage is Transport.WEBSOCKET else "polling"
+        return "websocket" if self.stage is Carrier.WEBSOCKET else "polling"
 
     @property
     def reading(self) -> bool:
@@ -213,7 +213,7 @@ class EngineIOClient:
         if self.state is not State.CLOSED:
             return Closing.OPEN
         unsent = bool(self._queue or self.connection.pending)
-        if self.stage is Transport.POLLING:
+        if self.stage is Carrier.POLLING:
             leaving = self._sid is not None and (unsent or "post" in self._running)
         else:
             leaving = self._websocket and unsent
@@ -228,7 +228,7 @@ class EngineIOClient:
     def data_to_send(self) -> list[Any]:
         """Drain the packets for the WebSocket, the probe's among them."""
         packets = self.probe.data_to_send() if self.probe is not None else []
-        if self.stage is Transport.WEBSOCKET and self._websocket:
+        if self.stage is Carrier.WEBSOCKET and self._websocket:
             self._collect()
             # The closing handshake of the WebSocket says what "1" says.
             packets += [packet for packet in self._queue if packet is not CLOSE]
@@ -239,7 +239,7 @@ class EngineIOClient:
 
     def send(self, event: Any) -> None:
         """Send a ``Message``, or ``Closed`` to end the session."""
-        if self.stage is not Transport.WEBSOCKET:
+        if self.stage is not Carrier.WEBSOCKET:
             check_separator(event)
         self.connection.send(event)
         if event.__class__ is Closed:
@@ -255,7 +255,7 @@ class EngineIOClient:
     def _work(self) -> None:
         """Begin what may begin now: a poll, a post, or the upgrade itself."""
         self._collect()
-        if self.stage is not Transport.POLLING:
+        if self.stage is not Carrier.POLLING:
             return
         if self.probe is not None and self.probe.state is ProbeState.PROBED:
             self._pause(self.probe)
@@ -272,7 +272,7 @@ class EngineIOClient:
         if "poll" in self._running or "post" in self._running or self._rest is not None:
             return
         probe.send(Upgraded())
-        self.stage = Transport.WEBSOCKET
+        self.stage = Carrier.WEBSOCKET
 
     def _batch(self) -> bytes:
         """Take packets from the queue for one post: one at least, and no more than may be."""
@@ -323,7 +323,7 @@ class EngineIOClient:
     def receive_packet(self, packet: str | bytes) -> list[Any]:
         """Take one WebSocket message."""
         probe = self.probe
-        if self.stage is Transport.WEBSOCKET:
+        if self.stage is Carrier.WEBSOCKET:
             return self._receive(packet)
         if probe is None:  # it was given up: what still comes is the answer to the probe
             return []
@@ -346,7 +346,7 @@ class EngineIOClient:
         self._max_payload = opened.max_payload
         if (
             self._upgrade
-            and self.stage is Transport.POLLING
+            and self.stage is Carrier.POLLING
             and "websocket" in opened.upgrades
             and "websocket" in self._transports
         ):
@@ -355,7 +355,7 @@ class EngineIOClient:
     def websocket_opened(self) -> None:
         """Take note that the handshake of the WebSocket succeeded."""
         self._running.pop("websocket", None)
-        polling = self.stage is Transport.POLLING
+        polling = self.stage is Carrier.POLLING
         self._websocket = self._upgrade or not polling
         if polling and self._upgrade and self.state is State.OPEN:
             self.probe = Probe(Role.CLIENT, timeout=self._limits.upgrade_time)
@@ -368,17 +368,17 @@ class EngineIOClient:
     @property
     def keeps_websocket(self) -> bool:
         """Whether the WebSocket is still wanted: ``False`` once a probe has failed."""
-        return self.stage is Transport.WEBSOCKET or self.probe is not None
+        return self.stage is Carrier.WEBSOCKET or self.probe is not None
 
     def _drop_probe(self) -> None:
-        if self.stage is Transport.POLLING:
+        if self.stage is Carrier.POLLING:
             self.probe = None
             self._websocket = False
 
     def lost(self, kind: str, reason: str = "transport close") -> list[Any]:
         """Take note that an exchange, or the WebSocket, broke."""
         self._running.pop(kind, None)
-        if kind == "websocket" and self.stage is not Transport.WEBSOCKET:
+        if kind == "websocket" and self.stage is not Carrier.WEBSOCKET:
             self._drop_probe()
             return []
         if kind == "websocket" and reason == "transport close":
@@ -391,7 +391,7 @@ class EngineIOClient:
     def _over(self, events: list[Any]) -> list[Any]:
         # After the peer's close, or a failure, nothing is left to be said over this transport.
         if events and self.state is State.CLOSED:
-            self.stage = Transport.NONE
+            self.stage = Carrier.NONE
             self.probe = None
             self._websocket = False
             self.connection.data_to_send()

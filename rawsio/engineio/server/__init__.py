@@ -1,21 +1,27 @@
-"""The server's half of Engine.IO, where one session meets several TCP connections.
+"""The server's half of Engine.IO: sessions, and the requests and packets that belong to them.
 
-=====================  ====================================================================
-module                 what it holds
-=====================  ====================================================================
-``links``              what a TCP connection is to a session
-``options``            the options of a server
-``polling``            requests and answers as values
-``checks``             which requests are refused; ``origins`` which pages may ask
-``admission``          which sessions find room
-``response_headers``   what goes with every answer, and refusals
-``session``            one client; ``transports`` what carries it
-``registry``           all sessions
-=====================  ====================================================================
-
-Importing this package imports none of its modules.
+The names below are what a transport of your own needs (:mod:`rawsio.engineio.server.transport`);
+they are loaded on first use.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from rawsio.lazy import lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .links import BODY, RESPONDED, WAITING, Link, Verdict
+    from .transport import Transport
+
+__all__ = ["BODY", "RESPONDED", "WAITING", "Link", "Transport", "Verdict"]
+
+_HOMES = {
+    "BODY": "rawsio.engineio.server.links",
+    "RESPONDED": "rawsio.engineio.server.links",
+    "WAITING": "rawsio.engineio.server.links",
+    "Link": "rawsio.engineio.server.links",
+    "Verdict": "rawsio.engineio.server.links",
+    "Transport": "rawsio.engineio.server.transport",
+}
+
+__getattr__, __dir__ = lazily(globals(), _HOMES)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .options import EngineOptions
     from .origins import OriginPolicy
     from .polling import Query
+    from .transport import Transport
 
 __all__ = [
     "HookResults",
@@ -162,19 +163,25 @@ def _refusal(status: int, message: str) -> RequestError:
     return RequestError(3, "engineio-v4-http-middleware", context, status=status, message=message)
 
 
-def check_query(options: EngineOptions, request: Request) -> Query:
-    """Return what the request asks for; refuses unknown transports and doubled parameters."""
+def check_query(
+    kinds: dict[str, type[Transport]], request: Request
+) -> tuple[Query, type[Transport]]:
+    """Return what the request asks for, and of which transport.
+
+    Refuses unknown transports and doubled parameters.
+    """
     try:
         query = read_query(request)
     except EngineIOError as error:
         context = {"name": "REPEATED_PARAMETER", "message": error.message}
         raise RequestError(3, error.rule, context) from None
-    if query.transport not in options.transports:
+    kind = kinds.get(query.transport or "")
+    if kind is None:
         raise RequestError(0, "engineio-v4-http-transport", {"transport": query.transport})
-    if query.transport == "polling" and query.upgrade:
+    if query.upgrade and not kind.websocket:
         # The reference answers 101 and closes at once, which no client understands.
         raise RequestError(3, "engineio-v4-http-upgrade", {"name": "TRANSPORT_HANDSHAKE_ERROR"})
-    return query
+    return query, kind
 
 
 def no_upgrade(request: Request) -> dict[str, Any]:
@@ -228,12 +235,16 @@ def _page(request: Request) -> list[str]:
 
 
 def check_handshake(
-    options: EngineOptions, request: Request, query: Query, answers: HookResults
+    options: EngineOptions,
+    request: Request,
+    query: Query,
+    kind: type[Transport],
+    answers: HookResults,
 ) -> int:
     """Check the first request of a session; return the protocol that it speaks."""
     if request.method != "GET":
         raise RequestError(2, "engineio-v4-handshake-method", {"method": request.method})
-    if query.transport == "websocket" and not query.upgrade:
+    if kind.websocket and not query.upgrade:
         raise RequestError(3, "engineio-v4-http-upgrade", no_upgrade(request))
     _check_allowed(options, request, answers)
     revision = check_revision(query.protocol)

@@ -1,45 +1,73 @@
-"""Where the registry of sessions meets TCP connections: the link, and the verdict on a request.
+"""Where sessions meet TCP connections: the link, its user, and the verdict on a request.
 
-A **link** is one TCP connection as the registry sees it, an object with few names, so that our own
-stack, an ASGI server or a test can be one:
-
-``respond(response, body)``
-    Answers the request in work.
-``send(packet)``, ``send_prepared(prepared)``
-    WebSocket: one message.
-``close(code=1005, reason="")``
-    WebSocket: begins the closing handshake.
-``buffered_amount``, ``incoming``, ``address``, ``secure``, ``certificate``
-    Bytes not sent yet; bytes received of a message or body that is not whole; where the peer is;
-    whether TLS is below.
-``tcp_info``
-    What the kernel knows of the connection; a link may lack it.
-``session``
-    A slot that belongs to the registry; ``None`` at first.
+A :class:`Link` is one TCP connection as sessions see it, an object with few names, so that our own
+stack, an ASGI server or a test can be one.  Requests, responses and packets cross here, never
+frames or bytes, and a link has no timers that a session would know.
 
 Whoever owns the links calls ``SessionRegistry.receive_request`` with each request head, and does
-as the :class:`Verdict` says.
-
-The one idea: requests, responses and packets cross here, never frames or bytes.  What is left out:
-the clock; a link has no timers that the registry would know.
+as the :class:`Verdict` says.  From then on the link has a :class:`LinkUser`, usually a transport
+(:mod:`rawsio.engineio.server.transport`), which is told what comes over it: the body, the packets
+of a WebSocket, the end.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-from rawsio.errors import LocalProtocolError
+from .polling import error_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from rawsio.engineio.states import State
     from rawsio.http.messages import Response
 
-    class Link(Protocol):
-        """One TCP connection; the module says what each name means."""
+    class FrameSender(Protocol):
+        """A WebSocket that takes frames as they are."""
 
-        session: Any
+        def put_frame(self, frame: bytes, /) -> bool:
+            """Send an unmasked text frame; ``False`` if this WebSocket needs more than that."""
+
+    class Touched(Protocol):
+        """What is flushed at the end of the turn."""
+
+        def touch(self) -> None:
+            """Have it flushed."""
+
+    class LinkSession(Protocol):
+        """A session, as the owner of a link may see it."""
+
+        @property
+        def id(self) -> str:
+            """Its id."""
+
+        @property
+        def state(self) -> State:
+            """How far it is."""
+
+        @property
+        def held(self) -> int:
+            """Bytes that are kept for it, beside what waits to be sent."""
+
+        @property
+        def reading(self) -> bool:
+            """Whether more packets are of use: not while a long message is read in steps."""
+
+        def read_on(self) -> None:
+            """Read the next step of the long message."""
+
+        def owns(self, link: Link, /) -> bool:
+            """Whether a link carries everything of the session, as long as it lasts."""
+
+        def cut_off(self, message: str, rule: str, /) -> None:
+            """End it at once, whatever waits, with a line in the log."""
+
+    class Link(Protocol):
+        """One TCP connection."""
+
+        user: LinkUser
+        """Who is told what comes; set by :meth:`assign` and :meth:`release` only."""
 
         @property
         def address(self) -> str:
@@ -57,6 +85,10 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def tcp_info(self) -> Any:
+            """What the kernel knows of the connection, or ``None``."""
+
+        @property
         def buffered_amount(self) -> int:
             """Bytes not sent yet."""
             ...
@@ -66,8 +98,30 @@ if TYPE_CHECKING:
             """Bytes received of what is not whole yet."""
             ...
 
+        @property
+        def plain(self) -> tuple[FrameSender, Touched] | None:
+            """The WebSocket and what carries it, if nothing lies between them and us."""
+
+        def assign(self, user: LinkUser, /) -> None:
+            """Tell this user what comes from now on."""
+
+        def release(self) -> None:
+            """Tell nobody any more."""
+
+        def defer(self) -> None:
+            """Call the user's ``go_on`` when it is the connection's turn again."""
+
         def respond(self, response: Response, body: bytes, /) -> None:
             """Answer the request in work."""
+
+        def begin(self, response: Response, /) -> bool:
+            """Send the head of an answer; ``False`` if the connection is about to close."""
+
+        def send_content(self, data: bytes, /) -> None:
+            """Send more of the content of the answer that was begun."""
+
+        def finish(self) -> None:
+            """End the answer that was begun."""
 
         def send(self, packet: str | bytes, /) -> None:
             """Send one WebSocket message."""
@@ -78,11 +132,48 @@ if TYPE_CHECKING:
         def close(self, code: int = 1005, reason: str = "") -> None:
             """Begin the closing handshake of the WebSocket."""
 
-else:
-    # A name that annotations can use without importing typing.
-    Link = object
+        def abort(self, reason: str, /) -> None:
+            """Cut the connection, whatever waits."""
 
-__all__ = ["Link", "deliver", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
+        def pause(self) -> None:
+            """Read nothing more from the peer until ``resume``."""
+
+        def resume(self) -> None:
+            """Read from the peer again."""
+
+        def await_drain(self) -> None:
+            """Call the user's ``drained`` once little enough waits to be sent."""
+
+    class LinkUser(Protocol):
+        """Who is told what comes over a link."""
+
+        @property
+        def session(self) -> LinkSession | None:
+            """The session that it belongs to."""
+
+        def accepted(self, link: Link, /) -> None:
+            """The link has become a WebSocket."""
+
+        def receive_packet(self, packet: str | bytes, /) -> None:
+            """Take one WebSocket message."""
+
+        def receive_body(self, link: Link, body: bytes, /) -> None:
+            """Take the body of a request whose verdict was ``BODY``."""
+
+        def go_on(self, link: Link, /) -> None:
+            """It is the connection's turn again, after ``defer``."""
+
+        def lost(self, link: Link, reason: str, /) -> None:
+            """The link is gone: ``"transport close"``, or what is wrong."""
+
+        def drained(self, link: Link, /) -> None:
+            """Little enough waits to be sent."""
+
+else:
+    # Names that annotations can use without importing typing.
+    Link = LinkUser = LinkSession = FrameSender = Touched = object
+
+__all__ = ["Link", "LinkUser", "NOBODY", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
 
 
 class Verdict(Enum):
@@ -91,11 +182,11 @@ class Verdict(Enum):
     RESPONDED = "responded"
     """It is answered."""
     BODY = "body"
-    """Give the whole body to ``receive_body``."""
+    """Give the whole body to ``link.user.receive_body``."""
     WAITING = "waiting"
     """A poll that waits: the answer comes when there are packets."""
     UPGRADE = "upgrade"
-    """Do the WebSocket handshake, then call ``accept_websocket``, or ``refused`` if it fails."""
+    """Do the WebSocket handshake, then call ``link.user.accepted``, or ``refused`` if it fails."""
 
 
 RESPONDED, BODY, WAITING, UPGRADE = (
@@ -106,18 +197,33 @@ RESPONDED, BODY, WAITING, UPGRADE = (
 )
 
 
-def deliver(link: Link, packet: Any, revision: int) -> None:
-    """Send a packet, or a prepared one in the form of this protocol, over a WebSocket link.
+class _Nobody:
+    """The user of a link that no session uses: drops what comes."""
 
-    A WebSocket that began to close in this very turn drops it: we are about to be told.
-    """
-    try:
-        if packet.__class__ is str or packet.__class__ is bytes:
-            link.send(packet)
-        elif revision == 4:
-            link.send_prepared(packet)
-        else:
-            for old in packet.packets(revision):
-                link.send(old)
-    except LocalProtocolError:
-        return
+    __slots__ = ()
+
+    session: LinkSession | None = None
+
+    def accepted(self, link: Link) -> None:
+        """Close a WebSocket whose session ended during the handshake."""
+        link.close()
+
+    def receive_packet(self, packet: str | bytes) -> None:
+        """Drop a packet."""
+
+    def receive_body(self, link: Link, _body: bytes) -> None:
+        """Refuse a body: its session ended, or went to a WebSocket, while it was on its way."""
+        link.respond(*error_answer(400, 3))
+
+    def go_on(self, link: Link) -> None:
+        """Nobody has anything to do."""
+
+    def lost(self, link: Link, reason: str) -> None:
+        """Nobody misses it."""
+
+    def drained(self, link: Link) -> None:
+        """Nobody waits for it."""
+
+
+NOBODY: LinkUser = _Nobody()
+"""The user of every link at first, and after ``release``."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 from rawsio.layer import check_fields, is_async, record
 from rawsio.lazy import Pattern
 
+from .transport import Transport
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from rawsio.http.messages import Request
 
     Pairs = list[tuple[str, str]]
-    Transport = Literal["polling", "websocket"]
+    TransportName = Literal["polling", "websocket"]
     Origin = str | bool | Expression[str] | Callable[[str], object]
     Origins = Origin | Collection[Origin]
     # What a hook returns: see ``EngineOptions.allow_request`` and ``EngineOptions.middleware``.
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
         path: str
         add_trailing_slash: bool
-        transports: Sequence[Transport]
+        transports: Sequence[TransportName | type[Transport]]
         allow_upgrades: bool
         ping_interval: float
         ping_timeout: float
@@ -175,8 +177,9 @@ class EngineOptions:
     """Where the engine is reached; requests with any other path are not ours."""
     add_trailing_slash: bool = True
     """Whether the path is reached with a slash at its end (and not without)."""
-    transports: Sequence[str] = TRANSPORTS
-    """Which of them are served."""
+    transports: Sequence[str | type[Transport]] = TRANSPORTS
+    """Which are served: ``"polling"``, ``"websocket"``, and classes of your own, derived from
+    :class:`~rawsio.engineio.server.transport.Transport`."""
     allow_upgrades: bool = True
     """``False``: a session stays on the transport that it began with."""
     ping_interval: float = 25.0
@@ -269,17 +272,41 @@ class EngineOptions:
             value = getattr(self, name)
             if value is not None and not isinstance(value, (list, tuple, set, frozenset)):
                 raise TypeError(f"{name}: a tuple of names is expected, not {value!r}")
-            for listed in value or ():
-                if not isinstance(listed, str):
-                    raise TypeError(f"{name}: a tuple of names is expected, and has {listed!r}")
-        if not self.transports:
-            raise ValueError(f"transports: one at least of {TRANSPORTS} is expected")
-        for transport in self.transports:
-            if transport not in TRANSPORTS:
-                raise ValueError(f"transports: {transport!r} is none of {TRANSPORTS}")
+        for listed in self.allowed_hosts or ():
+            if not isinstance(listed, str):
+                raise TypeError(f"allowed_hosts: a tuple of names is expected, and has {listed!r}")
+        self._check_transports()
         size = self.http_compression
         if size is not None and not (isinstance(size, int) and size >= 0):
             raise TypeError(f"http_compression: a size, a bool or None is expected, not {size!r}")
+
+    def _check_transports(self) -> None:
+        if not self.transports:
+            raise ValueError(f"transports: one at least of {TRANSPORTS} is expected")
+        names: dict[str, object] = {}
+        for transport in self.transports:
+            if isinstance(transport, str):
+                name = transport
+                if name not in TRANSPORTS:
+                    raise ValueError(f"transports: {name!r} is none of {TRANSPORTS}")
+            elif isinstance(transport, type) and issubclass(transport, Transport):
+                name = transport.name
+                if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
+                    raise ValueError(f"transports: {name!r} cannot be the name of {transport!r}")
+            else:
+                raise TypeError(
+                    "transports: a tuple of names and of classes derived from Transport is"
+                    f" expected, and has {transport!r}"
+                )
+            if names.setdefault(name, transport) is not transport:
+                raise ValueError(f"transports: two of them have the name {name!r}")
+
+    def kinds(self) -> dict[str, type[Transport]]:
+        """Return the transports that are served, by their names."""
+        from .transports import BUILT_IN
+
+        listed = (BUILT_IN[t] if isinstance(t, str) else t for t in self.transports)
+        return {kind.name: kind for kind in listed}
 
     def _check_cors(self) -> None:
         cors = self.cors_policy()

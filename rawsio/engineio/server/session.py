@@ -1,120 +1,215 @@
 """A session on the server: the packets of one client, over one transport after another.
 
 A :class:`Session` owns an :class:`~rawsio.engineio.connection.EngineIOConnection`, whose outbox is
-the session's queue, and knows what carries it at the moment:
+the session's queue, and the :class:`~rawsio.engineio.server.transport.Transport` that carries it.
+Transports come and go, the connection stays: what one did not take is still in the queue when
+another takes over, so nothing is lost or repeated.
 
-- **polling**: a poll is parked until there is something to say; ``flush`` answers it with the
-  whole queue.  At most one poll and one post may be in work.
-- **polling, and a WebSocket beside it**: this candidate is probed, and every 100 ms a waiting poll
-  is ended by a noop, because the client may go over to the WebSocket only when none of its
-  requests is running.
-- **websocket**: every packet goes to the link at once.
+How one takes over: a WebSocket beside the transport is a *candidate*
+(:mod:`rawsio.engineio.server.candidate`).  While it is probed, the transport is asked every 100 ms
+to let no request wait, because the client may go over only when none of its requests is running.
 
-Transports come and go, the connection stays.  So nothing is lost or repeated when one takes over
-from another: what the last poll did not take is still in the queue.
-
-Requests and their checks are the business of :mod:`rawsio.engineio.server.registry`.
+Calls go down to the transport and its links.  Upwards there are two objects: the
+:class:`SessionOwner`, which is the registry, and the :class:`SessionUser`, which takes what the
+client says.
 """
 
 from __future__ import annotations
 
-from rawsio.engineio.connection import EngineIOConnection
-from rawsio.engineio.packets import CLOSE, NOOP, Message, Upgraded, check_separator
-from rawsio.engineio.states import TRANSPORT, ProbeState, State, Transport
+from rawsio.engineio.connection import EngineIOConnection, reason_of
+from rawsio.engineio.packets import Message, check_separator
+from rawsio.engineio.states import STAGES, Stage, State
 from rawsio.errors import EngineIOError, LocalProtocolError
-from rawsio.layer import Closed
-from rawsio.limits import DEFAULT
+from rawsio.layer import Closed, Failed
 
-from .links import deliver
 from .polling import thaw
-from .transports import Candidate, Polling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.http.messages import Request
     from rawsio.limits import Limits
+    from rawsio.trace import Reporter, Traced
 
+    from .candidate import Candidate
     from .links import Link
-    from .polling import Compression
+    from .options import EngineOptions
+    from .polling import Query
+    from .transport import Transport
 
-    Told = Callable[["Session"], None]
-    Pairs = list[tuple[str, str]]
+    class SessionOwner(Protocol):
+        """Who keeps the sessions."""
 
-__all__ = ["Session"]
+        options: EngineOptions
+        """How the server behaves."""
+        limits: Limits
+        """The bounds of the server."""
+
+        def time(self) -> float:
+            """Return the clock, in seconds."""
+            ...
+
+        def accepted(self, session: Session, transport: Transport, /) -> None:
+            """A WebSocket is open: the session begins, or has a candidate."""
+
+        def touched(self, session: Session, /) -> None:
+            """It is to be flushed at the end of the turn, and its deadline looked at."""
+
+        def confirmed(self, session: Session, /) -> None:
+            """It has a place of its own: the layer above has taken the client in."""
+
+        def failed(self, session: Session, failure: Failed, /) -> None:
+            """The peer has made a mistake that ends it."""
+
+        def cut(self, session: Session, message: str, rule: str, /) -> None:
+            """It is cut off, for the log."""
+
+        def ended(self, session: Session, /) -> None:
+            """It is over; called once."""
+
+    class SessionUser(Protocol):
+        """The layer above, as one session sees it."""
+
+        @property
+        def held(self) -> int:
+            """Bytes that are kept above."""
+
+        @property
+        def incoming(self) -> int:
+            """Of these: of a packet that is not whole."""
+
+        @property
+        def connect_data(self) -> int:
+            """Of these: the data of CONNECTs."""
+
+        @property
+        def queued_bytes(self) -> int:
+            """Of these: of events that wait for their handlers."""
+
+        @property
+        def reading(self) -> bool:
+            """Whether more messages are of use: not while a long one is read in steps."""
+
+        def receive(self, data: str | bytes, /) -> None:
+            """Take a message."""
+
+        def go_on(self) -> None:
+            """Read the next step of the long message."""
+
+        def go_on_alone(self) -> None:
+            """Read the long message to its end, in turns of its own."""
+
+        def moved(self) -> None:
+            """Another transport has taken over."""
+
+        def reroute(self) -> None:
+            """Somebody wants to see every packet from now on."""
+
+        def drained(self) -> None:
+            """What waited to be sent has been taken."""
+
+        def ended(self, reason: str, description: str | None = None, /) -> None:
+            """The session is over, for this reason; called once or more."""
+
+else:
+    # Names that annotations can use without importing typing.
+    SessionOwner = SessionUser = object
+
+__all__ = ["Session", "SessionOwner", "SessionUser"]
 
 # Bound once: looking a member up in its enum is slow.
-_OPEN = State.OPEN
+_OPEN, _CLOSED, _STEADY = State.OPEN, State.CLOSED, Stage.STEADY
 
-_SHARE = 8
-"""Packets of a post that waited which are worked off at a time: nobody knows what they answer."""
+
+class _NoUser:
+    """The user of a session that nobody has taken yet."""
+
+    __slots__ = ()
+
+    held = incoming = connect_data = queued_bytes = 0
+    reading = True
+
+    def receive(self, data: str | bytes) -> None:
+        """Drop a message."""
+
+    def moved(self) -> None:
+        """Do nothing."""
+
+    reroute = drained = go_on = go_on_alone = moved
+
+    def ended(self, reason: str, description: str | None = None) -> None:
+        """Do nothing."""
+
+
+_NO_USER = _NoUser()
 
 
 class Session:
-    """One client; made by the registry, told of its transport's doings by it.
+    """One client; made by the registry, told of its transport's doings by that.
 
     ``id`` is a secret: whoever knows it can speak for the client.  ``certificate`` is the one that
-    it has shown (mutual TLS).  ``link`` is the session's
-    WebSocket, ``None`` while it polls.  ``user`` belongs to the layer above.
+    it has shown (mutual TLS).  ``kind`` is its transport, ``query`` and
+    ``link`` those of the first request.
     """
 
     __slots__ = (
-        *("id", "address", "secure", "certificate", "connection", "link", "polling", "candidate"),
-        *("stage", "user"),
-        *("_first", "_limits", "_touched", "_ended", "_guest"),
+        *("id", "address", "secure", "certificate", "connection", "transport", "candidate"),
+        *("stage", "limits", "guest", "_user", "_owner", "_first", "_grace"),
     )
 
     def __init__(
         self,
         sid: str,
         connection: EngineIOConnection,
+        kind: type[Transport],
+        query: Query,
+        owner: SessionOwner,
+        link: Link,
         *,
         first: bytes | Request = b"",
-        address: str = "",
-        secure: bool = False,
-        limits: Limits = DEFAULT,
-        touched: Told,
-        ended: Told,
+        guest: bool = False,
     ) -> None:
         self.id = sid
-        self.address = address
-        self.secure = secure
-        self.certificate: dict[str, Any] | None = None
-        self.connection = connection
-        self.link: Link | None = None
-        self.polling: Polling | None = None
+        self.address = link.address
+        self.secure = link.secure
+        self.certificate = link.certificate if link.secure else None
+        self.connection: EngineIOConnection | Traced = connection
+        self.limits = owner.limits
+        self.guest = guest
+        """Whether nobody has confirmed the session: it may have to make room for another one."""
+        self.transport: Transport = kind(self, owner.options, query)
         self.candidate: Candidate | None = None
-        self.stage = Transport.NONE
-        self.user: Any = None
+        self.stage = Stage.NEW
+        self._user: SessionUser = _NO_USER
+        self._owner = owner
         self._first = first
-        self._limits = limits
-        self._touched = touched
-        self._ended = ended
-        self._guest: Told | None = None
+        # After our close: until when a request that takes the queue is waited for.
+        self._grace: float | None = None
 
     # What the layer above asks
 
-    @property
-    def guest(self) -> bool:
-        """Whether nobody has confirmed the session: it may have to make room for another one."""
-        return self._guest is not None
+    def bind(self, user: SessionUser) -> None:
+        """Give the layer above what comes from now on."""
+        self._user = user
 
-    def be_guest(self, confirmed: Told) -> None:
-        """Make a new session a guest until ``confirm``, which calls ``confirmed`` once."""
-        self._guest = confirmed
+    @property
+    def user(self) -> SessionUser:
+        """The layer above."""
+        return self._user
 
     def confirm(self) -> None:
         """Give the session a place of its own: the layer above has taken the client in."""
-        guest, self._guest = self._guest, None
-        if guest is not None:
-            guest(self)
+        if self.guest:
+            self.guest = False
+            self._owner.confirmed(self)
 
-    @property
-    def transport(self) -> str:
-        """``"polling"`` or ``"websocket"``; after the end, the last one."""
-        return "websocket" if self.polling is None else "polling"
+    def watch(self, report: Reporter) -> None:
+        """Report every packet and event from now on (:class:`rawsio.trace.Traced`)."""
+        from rawsio.trace import Traced
+
+        self.connection = Traced(self.connection, "engineio", report)
+        self._user.reroute()
 
     @property
     def revision(self) -> int:
@@ -143,8 +238,7 @@ class Session:
     @property
     def held(self) -> int:
         """Bytes that are kept for the session, beside what waits to be sent."""
-        above: int = 0 if self.user is None else self.user.held
-        return self.head_size + above
+        return self.head_size + self._user.held
 
     def glance(self) -> Request:
         """Return the first request for who looks at it once: it is kept as it is."""
@@ -154,304 +248,287 @@ class Session:
     @property
     def buffered_amount(self) -> int:
         """Bytes that wait for the peer to take them (of queued text: characters)."""
-        if self.link is not None:
-            return self.link.buffered_amount
-        return self.connection.buffered
+        return self.transport.buffered_amount
 
     @property
     def writable(self) -> bool:
         """Whether what is sent now leaves with this turn: a volatile message asks."""
-        if self.link is None and (self.polling is None or self.polling.poll is None):
-            return False
-        return self.buffered_amount < self._limits.low_water
+        return self.transport.writable
+
+    @property
+    def polled(self) -> bool:
+        """Whether packets may wait here for a request of the client."""
+        return not self.transport.immediate and self.stage is not Stage.OVER
+
+    def owns(self, link: Link) -> bool:
+        """Whether a link carries everything of the session, as long as it lasts."""
+        return self.transport.immediate and self.transport.carrier is link
 
     # Sending
 
-    def send(self, event: Any) -> None:
+    def send(self, event: Message | Closed) -> None:
         """Send a ``Message``, or ``Closed`` to end the session.
 
         Raises ``LocalProtocolError``, and changes nothing, when it is illegal now.
         """
-        connection = self.connection
-        if event.__class__ is Closed:
+        if type(event) is Closed:
             self.close(event.reason)
-        elif self.link is None:
-            # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
-            if self.revision == 4:
-                check_separator(event)
-            connection.send(event)
-            self._touched(self)
-        elif connection.__class__ is EngineIOConnection and connection.state is _OPEN:
-            # The fast path: what would go through the outbox goes to the link at once, unless
-            # somebody looks on (rawsio.trace).
-            deliver(self.link, connection.encode(event.data), connection.revision)
+            return
+        # In a payload of protocol 4 nothing can be escaped; on a WebSocket nothing needs to be.
+        if self.transport.payloads and self.connection.revision == 4:
+            check_separator(event)
+        connection = self.connection
+        connection.send(event)
+        if self.transport.immediate:
+            self.transport.send_all(connection.data_to_send())
         else:
-            connection.send(event)
-            self.settle()
+            self._owner.touched(self)
 
     def send_prepared(self, prepared: Any) -> None:
         """Send what was encoded once for many; legal exactly when a ``Message`` is."""
-        self.connection.send_prepared(prepared)
-        if self.link is None:
-            self._touched(self)
+        connection = self.connection
+        connection.send_prepared(prepared)
+        if self.transport.immediate:
+            self.transport.send_all(connection.data_to_send())
         else:
-            self._drain(self.link)
-
-    def _drain(self, link: Link) -> None:
-        for packet in self.connection.data_to_send():
-            # On a WebSocket the closing handshake says what "1" says over polling; compared by
-            # identity, because no packet of the application is this object.
-            if packet is not CLOSE:
-                deliver(link, packet, self.revision)
+            self._owner.touched(self)
 
     def flush(self) -> None:
-        """Answer the waiting poll with what is queued; the driver calls it once a turn.
-
-        What is more than ``limits.unpolled_bytes`` waits for the polls that follow: to encode and
-        compress all of it takes too long for one turn.
-        """
-        polling, connection = self.polling, self.connection
-        if polling is not None and polling.poll is not None and connection.pending:
-            self._answer(connection.take(self._limits.unpolled_bytes))
-            if not connection.pending:
-                polling.take()
-            if polling.rest:
-                self._touched(self)
-
-    def _answer(self, packets: list[Any]) -> None:
-        if self.polling is not None:
-            self.polling.answer(packets, revision=self.revision, base64=self.connection.base64)
+        """Let the transport take what is queued; the driver calls it once a turn."""
+        self.transport.flush()
 
     def close(self, reason: str = "forced close", *, discard: bool = False) -> None:
-        """End the session from our side; it gives no further events.
+        """End the session from our side, without a word to the layer above.
 
-        Over polling, what is queued waits for one more poll, for ``limits.poll_grace`` seconds, or
-        for the WebSocket that is about to take over: a client that goes over polls no more.
-        ``discard`` drops it, and a guest gets no such time.  A session that is over stays so.
+        Where no packet can leave now (no poll waits), what is queued waits for one more request,
+        for ``limits.poll_grace`` seconds, or for the WebSocket that is about to take over: a client
+        that goes over polls no more.  ``discard`` drops it, and a guest gets no such time.  A
+        session that is over stays so.
         """
-        if self.connection.state is State.CLOSED:
+        connection, transport = self.connection, self.transport
+        if connection.state is _CLOSED:
             return
-        polling = self.polling
-        if polling is not None and polling.poll is None and self.guest:
+        if self.guest and not transport.ready:
             discard = True
         if discard:
-            self.connection.data_to_send()
-        elif polling is not None and self.connection.pending:
-            self.flush()
-        self.connection.send(Closed(0, reason))
-        if polling is None or polling.poll is not None or discard:
+            connection.data_to_send()
+        else:
+            transport.flush()
+        connection.send(Closed(0, reason))
+        if discard or transport.ready:
             self.settle()
         else:
             if self.candidate is None:
-                self._move(Transport.LEAVING)
-            polling.grace = 0.0
-            self._touched(self)
+                self._move(Stage.LEAVING)
+            self._grace = 0.0
+            self._owner.touched(self)
+
+    def end(self, reason: str) -> None:
+        """End the session from our side, and tell the layer above first."""
+        self._user.ended(reason)
+        self.close(reason)
+
+    def cut_off(self, message: str, rule: str) -> None:
+        """End the session at once, whatever waits, with a line in the log."""
+        self._owner.cut(self, message, rule)
+        self._user.ended("transport error", message)
+        self.transport.abort(message)
+        self.close("transport error", discard=True)
 
     # Receiving
 
-    def receive(self, packet: str | bytes) -> list[Any]:
-        """Feed one packet of the session's transport; gives events."""
+    def receive(self, packet: str | bytes) -> bool:
+        """Take one packet of the client; ``False`` if it was a mistake, which ends the session."""
         connection = self.connection
         due, waiting = connection.deadline, connection.pending
         events = connection.receive(packet)
         if events:
-            # A message leaves nothing to be done; anything else may.
-            if len(events) != 1 or events[0].__class__ is not Message:
+            event = events[0]
+            if event.__class__ is not Message:
                 self.settle()
+                self._over(event)
+                return event.__class__ is not Failed
+            self._user.receive(event.data)
+            # Nearly every message is short, and read at once.
+            long = packet.__class__ is not str or len(packet) >= self.limits.turn_bytes
+            if long and not self._user.reading:
+                self.transport.wait_for_reader()
         elif connection.deadline != due or (connection.pending and not waiting):
             self.settle()
-        return events
-
-    def receive_post(self, packets: list[Any]) -> Iterator[Any]:
-        """Feed the packets of a post; each is fed when the events of those before were taken.
-
-        So their answers are known by then.  What comes when more than ``limits.unpolled_bytes``
-        wait for a poll waits as well, in ``polling.rest``, and :meth:`tick` gives its events.
-        """
-        polling = self.polling
-        if polling is not None and (polling.rest or len(packets) > 1):
-            from collections import deque
-
-            polling.rest = deque([*(polling.rest or ()), *packets])
-            yield from self._work(polling, len(polling.rest))
-            polling.rest = polling.rest or None
-        else:
-            for packet in packets:
-                yield from self.receive(packet)
-
-    def _work(self, polling: Polling, most: int) -> Iterator[Any]:
-        connection, seen = self.connection, -1
-        while most and self.polling is polling and polling.rest:
-            if connection.pending != seen:
-                if self._crowded:
-                    return
-                seen = connection.pending
-            most -= 1
-            yield from self.receive(polling.rest.popleft())
+        return True
 
     @property
-    def _crowded(self) -> bool:
-        # While a WebSocket is probed the client does not poll until its post is answered.
-        if self.stage is not Transport.POLLING:
-            return False
-        return self.connection.buffered > self._limits.unpolled_bytes
+    def reading(self) -> bool:
+        """Whether more packets are of use: not while a long message is read in steps."""
+        return self._user.reading
 
-    def fail(self, error: EngineIOError) -> list[Any]:
+    def read_on(self) -> None:
+        """Read the next step of the long message."""
+        self._user.go_on()
+
+    def read_alone(self) -> None:
+        """Read a long message to its end, in turns of its own."""
+        self._user.go_on_alone()
+
+    def _over(self, event: Closed | Failed) -> None:
+        message = None
+        if type(event) is Failed:
+            message = event.message
+            self._owner.failed(self, event)
+        self._user.ended(reason_of(event), message)
+
+    def fail(self, error: EngineIOError) -> None:
         """End the session for a mistake that its requests made."""
-        events = self.connection.fail(error)
-        self.settle()
-        return events
+        for event in self.connection.fail(error):
+            self.settle()
+            self._over(event)
+
+    def lose(self, error: EngineIOError | None) -> None:
+        """Take note that the client is gone: in an orderly way, or for this error."""
+        connection = self.connection
+        events = connection.receive_eof() if error is None else connection.fail(error)
+        for event in events:
+            # Not only the end of it: a poll may wait beside the post that was cut off.
+            self.settle()
+            self._over(event)
+
+    def drained(self) -> None:
+        """Take note that what waited to be sent has been taken."""
+        self._user.drained()
+
+    # What a transport asks
 
     @property
-    def carrier(self) -> Link | None:
-        """The link of the WebSocket, or that of the poll that waits now."""
-        return self.link if self.polling is None else self.polling.poll
+    def pending(self) -> int:
+        """How many packets wait to be sent."""
+        return self.connection.pending
 
-    def lost(self, link: Link, reason: str) -> list[Any]:
-        """Take note that a link is gone."""
-        link.session = None
-        polling = self.polling
-        if self.candidate is not None and self.candidate.link is link:
-            self._drop_candidate()
-            return []
-        if self.link is link:
-            self.link = None
-            error = EngineIOError(f"the WebSocket broke: {reason}", "engineio-v4-transport-error")
-        elif polling is not None and link in (polling.poll, polling.post):
-            if polling.poll is link:
-                polling.poll = None
-            else:
-                polling.post = None
-            words = "was cut off" if reason == "transport close" else f"failed: {reason}"
-            error = EngineIOError(f"a request {words}", "engineio-v4-polling-aborted")
+    @property
+    def queued(self) -> int:
+        """How long they are together, in bytes (of text: characters)."""
+        return self.connection.buffered
+
+    def take(self) -> list[Any]:
+        """Take them: ``str``, ``bytes``, and ``Prepared`` in place of several."""
+        return self.connection.data_to_send()
+
+    def take_share(self) -> list[Any]:
+        """Take ``limits.unpolled_bytes`` of them, or one; what is more waits for the next time.
+
+        To encode and compress all of a long queue takes too long for one turn.
+        """
+        return self.connection.take(self.limits.unpolled_bytes)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that what the client sends should wait as well.
+
+        While a WebSocket is probed the client does not poll until its post is answered.
+        """
+        return self.stage is Stage.STEADY and self.queued > self.limits.unpolled_bytes
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it was closed by us, and waits for a request that takes the last packets."""
+        return self._grace is not None
+
+    def carried_by(self, transport: Transport) -> bool:
+        """Return whether it is open, and this is its transport."""
+        return self.transport is transport and self.connection.state is _OPEN
+
+    def time(self) -> float:
+        """Return the clock, in seconds."""
+        return self._owner.time()
+
+    def touch(self) -> None:
+        """Have it flushed at the end of the turn, and its deadline looked at."""
+        self._owner.touched(self)
+
+    def carry_on(self) -> None:
+        """Take note that packets can leave now."""
+        if self._grace is None:
+            self.transport.flush()
         else:
-            return []
-        if polling is None and reason == "transport close":
-            events = self.connection.receive_eof()
-        else:
-            events = self.connection.fail(error)
-        if events:
-            # Not only the end of it: a poll may wait beside the POST that was cut off.
             self.settle()
-        return events
+
+    def accepted(self, transport: Transport) -> None:
+        """Take note that a transport has its WebSocket."""
+        self._owner.accepted(self, transport)
+
+    def begin(self) -> None:
+        """Take note that the open packet is on its way."""
+        self.stage = _STEADY
+
+    # The end
 
     def settle(self) -> None:
         """Do what a packet, the time or a close has left to do."""
-        if self.link is not None:
-            self._drain(self.link)
-            if self.connection.state is State.CLOSED:
-                self.link.close()
-        if self.connection.state is State.CLOSED:
-            if self.polling is not None and not self._say_goodbye(self.polling):
-                return
-            self._end()
-        elif self.connection.pending or self.connection.deadline == 0.0:
-            self._touched(self)
-
-    def _say_goodbye(self, polling: Polling) -> bool:
-        """Answer the last polls; return whether there is nothing more to say."""
-        leaving = polling.grace is not None
-        if leaving and polling.poll is None:
-            return False
-        packets = self.connection.take(self._limits.unpolled_bytes)
-        if self.connection.pending and leaving:
-            self._answer(packets)
-            return False
-        packets += self.connection.data_to_send()
-        if leaving and len(packets) > 1:
-            # The close goes into an answer of its own: official clients act on it before they
-            # hand up the messages of the same payload, so a DISCONNECT before it would be lost.
-            self._answer(packets[:-1])
-            return False
-        self._answer(packets or [CLOSE if leaving else NOOP])
-        return True
+        connection, transport = self.connection, self.transport
+        if connection.state is _CLOSED:
+            if transport.close():
+                self._end()
+            return
+        if connection.pending and transport.immediate:
+            transport.send_all(connection.data_to_send())
+        if connection.deadline == 0.0 or connection.pending:
+            self._owner.touched(self)
 
     def _end(self) -> None:
-        if self.stage is Transport.NONE:
+        if self.stage is Stage.OVER:
             return
-        self._drop_candidate()
-        self._move(Transport.NONE)
-        if self.link is not None:
-            self.link.session = None
-            self.link = None
-        if self.polling is not None:
-            self.polling.end()
+        if self.candidate is not None:
+            self.drop_candidate()
+        self._move(Stage.OVER)
+        self._grace = None
+        self.transport.end()
         self.connection.data_to_send()
-        self._ended(self)
+        self._owner.ended(self)
 
-    def _move(self, stage: Transport) -> None:
-        if stage not in TRANSPORT[self.stage]:
+    def _move(self, stage: Stage) -> None:
+        if stage not in STAGES[self.stage]:
             raise LocalProtocolError(f"a session cannot go from {self.stage} to {stage}")
         self.stage = stage
 
-    # Polling
-
-    def park(self, link: Link, fields: Pairs, compression: Compression | None) -> bool:
-        """Let a poll wait; ``False`` if it was answered at once."""
-        polling = self.polling
-        if polling is None:
-            return False
-        polling.poll, polling.poll_fields, polling.compression = link, fields, compression
-        link.session = self
-        if polling.grace is not None:
-            self.settle()
-        else:
-            self.flush()
-        return polling.poll is link
-
     # The upgrade
 
-    def probe(self, link: Link, timeout: float) -> None:
+    def probe(self, transport: Transport, timeout: float) -> None:
         """Take a WebSocket as candidate; a second one is closed, and so is a late one."""
-        if self.stage is not Transport.POLLING:
-            link.session = None
-            link.close()
+        if self.stage is not Stage.STEADY or transport.name not in self.transport.upgrades:
+            transport.end()
             return
-        self._move(Transport.PROBING)
-        self.candidate = Candidate(link, timeout)
-        self._touched(self)
+        from .candidate import Candidate
 
-    def receive_candidate(self, packet: str | bytes) -> list[Any]:
-        """Feed one packet of the candidate; gives ``Upgraded`` when it takes over."""
-        candidate = self.candidate
-        if candidate is None:
-            return []
-        state = candidate.receive(packet)
-        if state is ProbeState.UPGRADED:
-            return self._upgrade(candidate)
-        if state is ProbeState.CLOSED:
-            self._drop_candidate()
-        else:
-            self._touched(self)
-        return []
+        self._move(Stage.PROBING)
+        self.candidate = Candidate(self, transport, timeout)
+        transport.divert(self.candidate)
+        self._owner.touched(self)
 
-    def _upgrade(self, candidate: Candidate) -> list[Any]:
-        polling = self.polling
-        events = [] if polling is None else list(self._work(polling, len(polling.rest or ())))
+    def upgrade(self, candidate: Candidate) -> None:
+        """Let a candidate take over, whose probe has succeeded."""
+        before, transport = self.transport, candidate.transport
+        before.finish()
+        if not self._user.reading:
+            self._user.go_on_alone()
         if self.candidate is not candidate:
-            return events
-        # A client that obeys has no request running now; one that does not gets an answer.
-        self._answer([NOOP])
-        self._move(Transport.WEBSOCKET)
-        self.link, self.candidate, self.polling = candidate.link, None, None
-        self._drain(candidate.link)
-        if polling is not None:
-            polling.end()
-            polling.take()
-        if self.connection.state is State.CLOSED:  # it was closed meanwhile
+            return
+        self._move(Stage.STEADY)
+        self.transport, self.candidate = transport, None
+        transport.divert(transport)
+        transport.flush()
+        before.end()
+        if self.connection.state is _CLOSED:  # it was closed meanwhile
             self.settle()
-            return events
-        return [*events, Upgraded()]
+        else:
+            self._user.moved()
 
-    def _drop_candidate(self) -> None:
+    def drop_candidate(self) -> None:
+        """Give up the candidate, if there is one; the session stays where it is."""
         candidate, self.candidate = self.candidate, None
         if candidate is not None:
-            closing = self.polling is not None and self.polling.grace is not None
-            self._move(Transport.POLLING)
-            if closing:
-                self._move(Transport.LEAVING)
-            candidate.link.session = None
-            candidate.link.close()
+            self._move(Stage.STEADY)
+            if self._grace is not None:
+                self._move(Stage.LEAVING)
+            candidate.transport.end()
 
     # Time
 
@@ -459,45 +536,46 @@ class Session:
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
         due = self.connection.deadline
-        polling = self.polling
-        if polling is None:
+        transport = self.transport
+        if transport.immediate:
             return due
-        if self._overfull or (polling.held and polling.rest and not self._crowded):
+        if self._overfull:
             return 0.0
-        probing = None if self.candidate is None else self.candidate.deadline
-        if polling.grace is None and probing is None:
-            return due
-        return min(when for when in (due, polling.grace, probing) if when is not None)
+        others = [transport.deadline, self._grace]
+        if self.candidate is not None:
+            others.append(self.candidate.deadline)
+        for when in others:
+            if when is not None and (due is None or when < due):
+                due = when
+        return due
 
     @property
     def _overfull(self) -> bool:
-        return self.connection.pending > self._limits.unpolled and self.state is not State.CLOSED
+        connection = self.connection
+        return connection.pending > self.limits.unpolled and connection.state is not _CLOSED
 
     def tick(self, now: float) -> list[Any]:
-        """Tell the time: the heartbeat, the noops of an upgrade, the last wait for a poll."""
-        polling = self.polling
-        link = self.link if polling is None else polling.post
-        self.connection.hold(0 if link is None else link.incoming)
-        events = self.connection.tick(now)
-        if polling is not None:
-            if self.candidate is not None and self.candidate.tick(now) and polling.poll is not None:
-                self._answer(self.connection.take(self._limits.unpolled_bytes) or [NOOP])
-            if self.candidate is not None and self.candidate.probe.state is ProbeState.CLOSED:
-                self._drop_candidate()
-            if polling.grace is not None and now >= polling.grace:
-                first = polling.grace == 0.0
-                polling.grace = now + self._limits.poll_grace if first else None
-                if not first:
-                    self._end()
+        """Tell the time: the heartbeat, a probe, the last wait for a poll; no events."""
+        connection, transport = self.connection, self.transport
+        connection.hold(transport.incoming)
+        events = connection.tick(now)
+        if not transport.immediate:
+            if self.candidate is not None:
+                self.candidate.tick(now)
+            self._tick_grace(now)
             if self._overfull:
-                events += self.connection.fail(
-                    EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
-                )
-            if polling.held and polling.rest:
-                events += self._work(polling, _SHARE)
-                polling.rest = polling.rest or None
-                if polling.rest is None and not polling.paused:
-                    polling.release()
-        if events or self.connection.pending:
+                error = EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
+                events += connection.fail(error)
+            transport.tick(now)
+        if events or connection.pending:
             self.settle()
-        return events
+        for event in events:
+            self._over(event)
+        return []
+
+    def _tick_grace(self, now: float) -> None:
+        grace = self._grace
+        if grace == 0.0:
+            self._grace = now + self.limits.poll_grace
+        elif grace is not None and now >= grace:
+            self._end()

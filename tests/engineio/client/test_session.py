@@ -363,7 +363,7 @@ def test_our_client_and_our_server_upgrade_and_understand_each_other() -> None:
     joined.run()
     assert [e for e in joined.received if isinstance(e, Message)] == sent
     assert [e for e in joined.bench.taken() if isinstance(e, Message)] == sent
-    assert joined.client.transport == session.transport == "websocket"
+    assert joined.client.transport == session.transport.name == "websocket"
     joined.client.send(Closed(0, "bye"))
     joined.turn()
     assert joined.client.closing is Closing.NOW

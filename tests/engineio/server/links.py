@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rawsio.engineio.packets import Message
+from rawsio.engineio.server.links import BODY, NOBODY, UPGRADE, WAITING, LinkUser, Verdict
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.server.registry import BODY, UPGRADE, WAITING, SessionRegistry, Verdict
 from rawsio.engineio.server.session import Session
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response
 from rawsio.limits import DEFAULT, Limits
+
+from .users import Recorder, RecordingRegistry
 
 __all__ = ["RecordingLink", "Bench"]
 
@@ -19,7 +21,7 @@ class RecordingLink:
     """A TCP connection that writes down what it is told."""
 
     def __init__(self, address: str = "192.0.2.1:1", *, secure: bool = False) -> None:
-        self.session: Session | None = None
+        self.user: LinkUser = NOBODY
         self.address = address
         self.secure = secure
         self.certificate: dict[str, Any] | None = None
@@ -28,6 +30,45 @@ class RecordingLink:
         self.responses: list[tuple[Response, bytes]] = []
         self.packets: list[Any] = []
         self.closed: list[tuple[int, str]] = []
+        self.told: list[str] = []
+        self.content = b""
+        self.tcp_info = None
+        self.plain = None
+
+    @property
+    def session(self) -> Session | None:
+        return self.user.session
+
+    def assign(self, user: LinkUser) -> None:
+        self.user = user
+
+    def release(self) -> None:
+        self.user = NOBODY
+
+    def begin(self, response: Response) -> bool:
+        self.responses.append((response, b""))
+        return True
+
+    def send_content(self, data: bytes) -> None:
+        self.content += data
+
+    def finish(self) -> None:
+        self.told.append("finish")
+
+    def defer(self) -> None:
+        self.told.append("defer")
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+    def await_drain(self) -> None:
+        self.told.append("await_drain")
+
+    def abort(self, reason: str) -> None:
+        self.told.append(f"abort: {reason}")
 
     def respond(self, response: Response, body: bytes) -> None:
         declared = response.headers.get("content-length")
@@ -76,16 +117,16 @@ class Bench:
         self, options: EngineOptions | None = None, limits: Limits = DEFAULT, **more: Any
     ) -> None:
         self.now = 1000.0
-        self.touched: list[Session] = []
+        self.recorder = Recorder()
+        self.touched, self.events = self.recorder.touches, self.recorder.events
         counter = iter(range(10**9))
-        self.server = SessionRegistry(
+        self.server = RecordingRegistry(
             options or EngineOptions(),
             limits,
+            recorder=self.recorder,
             random_bytes=lambda n: next(counter).to_bytes(n, "big"),
-            touched=self.touched.append,
             **more,
         )
-        self.events: list[tuple[Session, Any]] = []
 
     def request(
         self,
@@ -108,12 +149,11 @@ class Bench:
             f"{path or self.server.options.full_path()}?{query}",
             Headers(list(fields.items())),
         )
-        self.verdict, events = self.server.receive_request(link, request, self.now)
-        self.events += events
+        self.verdict = self.server.receive_request(link, request, self.now)
         if self.verdict is BODY:
-            self.events += self.server.receive_body(link, body or b"", self.now)
+            link.user.receive_body(link, body or b"")
         elif self.verdict is UPGRADE:
-            self.events += self.server.accept_websocket(link, request, self.now)
+            link.user.accepted(link)
         assert isinstance(self.verdict, Verdict)
         self.settle()
         return link
@@ -157,11 +197,11 @@ class Bench:
 
     def packet(self, link: RecordingLink, *packets: str | bytes) -> None:
         for packet in packets:
-            self.events += self.server.receive_packet(link, packet, self.now)
+            link.user.receive_packet(packet)
         self.settle()
 
     def lose(self, link: RecordingLink, reason: str = "transport close") -> None:
-        self.events += self.server.link_lost(link, reason, self.now)
+        link.user.lost(link, reason)
         self.settle()
 
     def send(self, session: Session, *messages: str | bytes) -> None:
@@ -181,7 +221,7 @@ class Bench:
             for session in self._living():
                 deadline = session.deadline
                 if deadline is not None and deadline <= self.now:
-                    self.events += [(session, event) for event in session.tick(self.now)]
+                    assert session.tick(self.now) == []
                     assert session.deadline != 0.0
             for session in self._living():
                 session.flush()
@@ -198,11 +238,9 @@ class Bench:
             touched, self.touched[:] = list(self.touched), []
             for session in touched:
                 if session.deadline == 0.0:
-                    self.events += [(session, event) for event in session.tick(self.now)]
+                    assert session.tick(self.now) == []
                 session.flush()
 
     def taken(self) -> list[Any]:
         """Return the events since the last call, without their sessions."""
-        events = [event for _, event in self.events]
-        self.events.clear()
-        return events
+        return self.recorder.taken()

@@ -5,19 +5,30 @@ from __future__ import annotations
 import pytest
 
 from rawsio.engineio.connection import EngineIOConnection
-from rawsio.engineio.packets import Message, Opened
+from rawsio.engineio.packets import Message
 from rawsio.engineio.server.admission import Admission
 from rawsio.engineio.server.checks import RequestError
+from rawsio.engineio.server.polling import Query
+from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.engineio.server.session import Session
+from rawsio.engineio.server.transports import Polling
 from rawsio.layer import Failed, Role
 from rawsio.limits import Limits
 
 from .links import Bench, RecordingLink
+from .users import OPENED
 
 
 def at(address: str) -> Session:
     connection = EngineIOConnection(Role.SERVER)
-    return Session("x", connection, address=address, touched=lambda _: None, ended=lambda _: None)
+    return Session(
+        "x",
+        connection,
+        Polling,
+        Query("4", "polling", None, False, None),
+        SessionRegistry(),
+        RecordingLink(address),
+    )
 
 
 @pytest.mark.rule("engineio-v4-handshake-sessions")
@@ -43,7 +54,7 @@ def test_in_a_full_table_the_oldest_guest_makes_room_and_nobody_who_is_confirmed
     b.taken()
     newcomer = opening()
     failed, opened = b.taken()
-    assert isinstance(opened, Opened)
+    assert opened == OPENED
     assert isinstance(failed, Failed)
     assert failed.rule == "engineio-v4-handshake-evicted"
     assert list(b.server.sessions.values()) == [old, young, newcomer]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rawsio.engineio.server.checks import HookPending, HookResults, RequestError
+from rawsio.engineio.server.links import RESPONDED
 from rawsio.engineio.server.options import Cors, EngineOptions
-from rawsio.engineio.server.registry import RESPONDED
 from rawsio.errors import Refused
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -185,7 +185,7 @@ def test_two_origins_are_code_3_even_if_they_agree() -> None:
     b, told = bench(cors="*")
     fields = [("Host", "a"), ("Origin", "http://a"), ("Origin", "http://a")]
     link = RecordingLink()
-    b.verdict, _ = b.server.receive_request(
+    b.verdict = b.server.receive_request(
         link, Request("GET", "/socket.io/?" + b.q(), Headers(fields)), b.now
     )
     assert refused(b, link)[:2] == (400, 3)
@@ -352,7 +352,7 @@ def test_a_hook_that_takes_its_time_is_asked_once_and_the_request_judged_again()
         assert (link.responses, b.server.sessions) == ([], {})
         answers.took(result, None)
     request = Request("GET", f"/socket.io/?{b.q()}", Headers([("Host", "a")]))
-    assert b.server.receive_request(link, request, b.now, answers)[0] is RESPONDED
+    assert b.server.receive_request(link, request, b.now, answers) is RESPONDED
     assert list(b.server.sessions) == ["my-id"]
     assert seen == ["second"]
 

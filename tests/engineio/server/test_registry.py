@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from rawsio.engineio.packets import Message, Opened, Upgraded, check_sid
+from rawsio.engineio.packets import Message, Upgraded, check_sid
+from rawsio.engineio.server.links import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.server.registry import BODY, RESPONDED, UPGRADE, WAITING, SessionRegistry
-from rawsio.engineio.states import State, Transport
+from rawsio.engineio.server.registry import SessionRegistry
+from rawsio.engineio.states import State
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -19,6 +20,7 @@ from rawsio.layer import Closed
 from rawsio.limits import DEFAULT, Limits
 
 from .links import Bench, RecordingLink
+from .users import OPENED, Recorder
 
 UNKNOWN = (400, b'{"code":1,"message":"Session ID unknown"}')
 BAD = (400, b'{"code":3,"message":"Bad request"}')
@@ -40,7 +42,7 @@ def test_a_session_begins_with_a_poll() -> None:
             '"maxPayload":1000000}'
         ).encode()
     )
-    assert b.taken() == [Opened(sid, ("websocket",), 0.3, 0.2, 1_000_000)]
+    assert b.taken() == [OPENED]
     assert "set-cookie" not in link.headers
     assert link.session is None
 
@@ -48,8 +50,7 @@ def test_a_session_begins_with_a_poll() -> None:
 @pytest.mark.parametrize("options", [{"transports": ("polling",)}, {"allow_upgrades": False}])
 def test_an_upgrade_is_offered_only_where_there_is_one(options: dict[str, Any]) -> None:
     b = Bench(EngineOptions(**options))
-    b.open()
-    assert b.taken()[0].upgrades == ()
+    assert b'"upgrades":[]' in b.request(b.q()).body
 
 
 @pytest.mark.rule("engineio-v4-handshake-secret")
@@ -148,7 +149,7 @@ def test_there_are_no_more_sessions_than_the_limit(transport: str) -> None:
     first.close(discard=True)
     b.taken()
     b.request(b.q(transport=transport), headers=headers)
-    assert isinstance(b.taken()[0], Opened)
+    assert b.taken()[0] == OPENED
 
 
 @pytest.mark.rule("engineio-v4-polling-cookie")
@@ -168,14 +169,14 @@ def test_a_session_that_begins_on_a_websocket_has_the_cookie_in_its_101() -> Non
     query = b.q(transport="websocket")
     request = Request("GET", f"/socket.io/?{query}", Headers([("Host", "a"), *WS.items()]))
     link = RecordingLink()
-    assert b.server.receive_request(link, request, 0.0)[0] is UPGRADE
+    assert b.server.receive_request(link, request, 0.0) is UPGRADE
     ((name, value),) = b.server.upgrade_headers(link, request)
     assert (name, value.partition("=")[0]) == ("Set-Cookie", "io")
-    b.server.accept_websocket(link, request, 0.0)
+    link.user.accepted(link)
     session = b.open()
     probe = RecordingLink()
     request = Request("GET", f"/socket.io/?{query}&sid={session.id}", request.headers)
-    assert b.server.receive_request(probe, request, 0.0)[0] is UPGRADE
+    assert b.server.receive_request(probe, request, 0.0) is UPGRADE
     assert b.server.upgrade_headers(probe, request) == []
 
 
@@ -205,7 +206,7 @@ def test_hooks_may_change_the_fields_of_answers() -> None:
     for sid, expected in ((None, ["X-First", "X-Each"]), (session.id, ["X-Each"])):
         upgrade = Request("GET", "/socket.io/?" + b.q(sid, "websocket"), headers)
         link = RecordingLink()
-        assert b.server.receive_request(link, upgrade, 0.0)[0] is UPGRADE
+        assert b.server.receive_request(link, upgrade, 0.0) is UPGRADE
         assert [name for name, _ in b.server.upgrade_headers(link, upgrade)] == expected
 
 
@@ -270,11 +271,12 @@ def test_a_handshake_that_fails_below_leaves_nothing() -> None:
     request = Request(
         "GET", "/socket.io/?" + b.q(transport="websocket"), Headers([("Upgrade", "websocket")])
     )
-    assert b.server.receive_request(link, request, b.now) == (UPGRADE, [])
+    assert b.server.receive_request(link, request, b.now) is UPGRADE
     b.server.refused(link)
     assert link.session is None
     assert not b.server.sessions
-    assert b.server.accept_websocket(link, request, b.now) == []
+    link.user.accepted(link)
+    assert OPENED not in b.taken()[1:]
     assert link.closed == [(1005, "")]
 
 
@@ -303,13 +305,14 @@ def test_a_session_that_ends_during_the_handshake_of_its_websocket() -> None:
     )
     b.server.receive_request(link, request, b.now)
     session.close(discard=True)
-    assert b.server.accept_websocket(link, request, b.now) == []
+    link.user.accepted(link)
+    assert OPENED not in b.taken()[1:]
     assert link.closed == [(1005, "")]
 
 
 def test_a_body_that_nobody_waits_for_is_refused() -> None:
     link = RecordingLink()
-    assert Bench().server.receive_body(link, b"4x", 0.0) == []
+    link.user.receive_body(link, b"4x")
     assert link.answer() == BAD
 
 
@@ -341,8 +344,9 @@ def test_b64_asks_for_text_over_a_websocket_too() -> None:
 
 
 def test_touched_is_told_of_all_that_the_driver_has_to_do() -> None:
-    touched: list[Any] = []
-    server = SessionRegistry(touched=touched.append)
+    recorder = Recorder()
+    touched = recorder.touches
+    server = SessionRegistry(owner=recorder)
     request = Request("GET", "/socket.io/?EIO=4&transport=polling", Headers([("Host", "a")]))
     server.receive_request(RecordingLink(), request, 0.0)
     (session,) = server.sessions.values()
@@ -459,7 +463,7 @@ def test_an_upgrade_of_protocol_3() -> None:
     b.packet(candidate, "5", "4x")
     assert b.taken() == [Upgraded(), Message("x")]
     assert candidate.drain() == ["3probe"]
-    assert session.stage is Transport.WEBSOCKET
+    assert session.transport.name == "websocket"
 
 
 @pytest.mark.rule("engineio-v3-jsonp-answer", "engineio-v3-jsonp-body")

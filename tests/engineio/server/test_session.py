@@ -8,10 +8,10 @@ import pytest
 
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Upgraded
+from rawsio.engineio.server.links import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.server.registry import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.session import Session
-from rawsio.engineio.states import State, Transport
+from rawsio.engineio.states import Stage, State
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -50,11 +50,9 @@ def failed(events: list[Any]) -> tuple[str, str]:
 
 def test_who_waits_for_the_queue_to_be_taken_is_told_once_by_a_poll_or_an_upgrade() -> None:
     b, session = opened()
-    told: list[int] = []
     for turn in (1, 2):
         b.send(session, "x")
-        assert session.polling is not None
-        session.polling.taken = lambda turn=turn: told.append(turn)
+        session.transport.await_drain()
         if turn == 1:
             b.poll(session)
             b.send(session, "y")
@@ -62,10 +60,10 @@ def test_who_waits_for_the_queue_to_be_taken_is_told_once_by_a_poll_or_an_upgrad
         else:
             link = b.websocket(session.id)
             b.packet(link, "2probe")
-            assert told == [1]
+            assert b.recorder.drains == 1
             b.packet(link, "5")
             assert link.packets[-1] == "4x"
-    assert told == [1, 2]
+    assert b.recorder.drains == 2
 
 
 def test_what_is_sent_in_one_turn_is_writable_up_to_the_low_mark() -> None:
@@ -146,7 +144,8 @@ def test_a_second_post_ends_the_session() -> None:
     first, _ = _begun_post(b, session)
     assert b.post(session, "4x").answer() == BAD
     assert failed(b.taken()) == ("engineio-v4-polling-overlap", "transport error")
-    assert b.server.receive_body(first, b"4late", b.now) == []
+    first.user.receive_body(first, b"4late")
+    assert b.taken() == []
     assert first.answer() == BAD
 
 
@@ -309,7 +308,7 @@ def test_a_long_upload_on_a_slow_line_is_no_silence(transport: str) -> None:
     else:
         session, link = b.open(), RecordingLink()
         post = Request("POST", f"/socket.io/?{b.q(session.id)}", Headers([("Host", "a")]))
-        assert b.server.receive_request(link, post, b.now)[0] is BODY
+        assert b.server.receive_request(link, post, b.now) is BODY
     b.pass_time(25)
     for _ in range(10):
         link.incoming += 2000
@@ -331,15 +330,13 @@ def test_what_came_before_the_ping_is_no_sign_of_life() -> None:
 def test_who_should_send_no_more_waits_for_the_answer_to_its_post() -> None:
     b = Bench()
     session = b.open()
-    polling = session.polling
-    assert polling is not None
-    polling.paused = True
+    session.transport.pause()
     link = b.post(session, "4one")
     assert (link.responses, b.taken()[-1]) == ([], Message("one"))
-    polling.release()
+    session.transport.resume()
     assert link.answer() == (200, b"ok")
     assert b.post(session, "4two").answer() == (200, b"ok")
-    polling.paused = True
+    session.transport.pause()
     link = b.post(session, "4three")
     session.close(discard=True)
     assert link.answer() == (200, b"ok")
@@ -347,21 +344,19 @@ def test_who_should_send_no_more_waits_for_the_answer_to_its_post() -> None:
 
 def test_a_post_whose_answer_waits_gets_it_when_the_session_goes_over_to_a_websocket() -> None:
     b, session = opened()
-    assert session.polling is not None
-    session.polling.paused = True
+    session.transport.pause()
     post = b.post(session, "4one")
     assert post.responses == []
     upgraded_to = b.websocket(session.id)
     b.packet(upgraded_to, "2probe", "5")
     assert post.answer() == (200, b"ok")
-    assert (post.session, session.link) == (None, upgraded_to)
+    assert (post.session, session.transport.carrier) == (None, upgraded_to)
 
 
 def test_a_post_whose_answer_waits_is_still_the_only_one() -> None:
     b = Bench()
     session = b.open()
-    assert session.polling is not None
-    session.polling.paused = True
+    session.transport.pause()
     first = b.post(session, "4one")
     assert b.post(session, "4two").status == 400
     assert session.state is State.CLOSED
@@ -412,9 +407,9 @@ def test_closing_answers_the_waiting_poll_with_the_queue_and_the_next_one_with_1
     session.send(Message("last"))
     session.send(Closed(0, "forced close"))
     assert waiting.answer() == (200, b"4last")
-    assert session.stage is Transport.LEAVING
+    assert session.stage is Stage.LEAVING
     assert b.poll(session).answer() == (200, b"1")
-    assert (session.state, session.stage) == (State.CLOSED, Transport.NONE)
+    assert (session.state, session.stage) == (State.CLOSED, Stage.OVER)
     assert b.poll(session).answer() == UNKNOWN
     session.close()
     with pytest.raises(LocalProtocolError):
@@ -426,7 +421,7 @@ def test_what_is_queued_at_the_close_waits_for_one_more_poll() -> None:
     b, session = opened()
     session.send(Message("last"))
     session.close()
-    assert session.stage is Transport.LEAVING
+    assert session.stage is Stage.LEAVING
     b.pass_time(29.9)
     assert b.post(session, "4ignored").answer() == (200, b"ok")
     assert b.poll(session).answer() == (200, b"4last")
@@ -497,7 +492,8 @@ def test_a_websocket_that_goes_ends_the_session(reason: str, expected: Closed | 
     b.taken()
     b.lose(link, reason)
     assert b.taken() == [expected]
-    assert (link.closed, session.link, session.transport) == ([], None, "websocket")
+    assert (link.closed, session.transport.carrier) == ([], None)
+    assert session.transport.name == "websocket"
     assert not b.server.sessions
     b.packet(link, "4x")
     b.lose(link)
@@ -516,7 +512,7 @@ def test_a_session_may_begin_on_a_websocket() -> None:
         '"pingTimeout":20000,"maxPayload":1000000}',
         "4welcome",
     ]
-    assert (session.transport, session.link, session.polling) == ("websocket", link, None)
+    assert (session.transport.name, session.transport.carrier) == ("websocket", link)
     b.taken()
     b.packet(link, "4hi", b"\x01\x02")
     assert b.taken() == [Message("hi"), Message(b"\x01\x02")]
@@ -609,7 +605,8 @@ def test_an_upgrade_loses_and_repeats_nothing() -> None:
     assert b.taken() == [Message("by post"), Upgraded()]
     b.packet(link, "4by websocket")
     assert b.taken() == [Message("by websocket")]
-    assert (session.transport, session.link, session.candidate) == ("websocket", link, None)
+    assert (session.transport.name, session.transport.carrier) == ("websocket", link)
+    assert session.candidate is None
 
 
 @pytest.mark.rule("engineio-v4-upgrade-noop")
@@ -649,7 +646,7 @@ def test_after_the_upgrade_requests_are_refused_and_the_session_lives() -> None:
     b, session = opened()
     late, _ = _begun_post(b, session)
     link = upgraded(b, session)
-    b.events += b.server.receive_body(late, b"4x", b.now)
+    late.user.receive_body(late, b"4x")
     assert late.answer() == BAD
     for refused in (b.poll(session), b.post(session, "4x"), b.request(b.q(session.id), "PUT")):
         assert refused.answer() == BAD
@@ -690,9 +687,9 @@ def test_a_wrong_probe_loses_the_candidate_and_not_the_session(packets: list[Any
     b.packet(link, *packets)
     assert link.closed == [(1005, "")]
     assert b.taken() == []
-    assert (session.stage, session.candidate) == (Transport.POLLING, None)
+    assert (session.stage, session.candidate) == (Stage.STEADY, None)
     b.packet(link, "2probe", "5")
-    assert session.transport == "polling"
+    assert session.transport.name == "polling"
     upgraded(b, session)
 
 
@@ -732,8 +729,9 @@ def test_a_session_that_ends_takes_its_candidate_along() -> None:
 @pytest.mark.rule("engineio-v4-upgrade-switched-off")
 def test_upgrades_that_are_switched_off_are_not_offered_and_refused() -> None:
     b = Bench(EngineOptions(allow_upgrades=False))
-    session = b.open()
-    assert b.taken()[0].upgrades == ()
+    link = b.request(b.q())
+    session = b.events[-1][0]
+    assert b'"upgrades":[]' in link.body
     assert b.websocket(session.id).answer() == BAD
     assert b.parked(session).responses == []
 
@@ -750,8 +748,8 @@ def test_a_stage_that_cannot_follow_is_our_own_mistake() -> None:
     b = Bench()
     session, _ = b.open_websocket()
     with pytest.raises(LocalProtocolError):
-        session._move(Transport.PROBING)
-    assert session.stage is Transport.WEBSOCKET
+        session._move(Stage.NEW)
+    assert session.stage is Stage.STEADY
 
 
 def test_the_first_request_stays_readable() -> None:
@@ -818,11 +816,11 @@ def test_a_probe_lets_the_posted_packets_through_because_no_poll_will_come() -> 
 def test_an_upgrade_comes_behind_the_packets_that_were_posted_before() -> None:
     b = Bench(limits=Limits(unpolled_bytes=100))
     session, _link = crowd(b)
-    candidate = RecordingLink()
-    session.probe(candidate, 10.0)
-    session.receive_candidate("2probe")
-    events = session.receive_candidate("5")
-    assert events == [Message("a"), Message("b"), Message("c"), Upgraded()]
+    b.taken()
+    candidate = b.websocket(session.id)
+    candidate.user.receive_packet("2probe")
+    candidate.user.receive_packet("5")
+    assert b.taken() == [Message("a"), Message("b"), Message("c"), Upgraded()]
 
 
 @pytest.mark.rule("engineio-v4-polling-crowded")
@@ -887,7 +885,7 @@ def test_a_candidate_that_is_lost_after_the_close_leaves_the_wait_for_a_poll(how
         b.packet(candidate, "4x")
     else:
         b.pass_time(11.0)
-    assert (session.stage, session.candidate) == (Transport.LEAVING, None)
+    assert (session.stage, session.candidate) == (Stage.LEAVING, None)
     assert b.poll(session).body == b"4last"
 
 

@@ -1,46 +1,55 @@
-"""The candidate of an upgrade, and its timers."""
+"""What is particular to polling and to WebSocket; what both do is in ``test_transport.py``."""
 
 from __future__ import annotations
 
 import pytest
 
-from rawsio.engineio.server.transports import NOOP_INTERVAL, Candidate, Polling
-from rawsio.engineio.states import ProbeState
+from rawsio.engineio.packets import Message
+from rawsio.engineio.server.transports import BUILT_IN
+from rawsio.errors import LocalProtocolError
 
-from .links import RecordingLink
-
-
-def test_polling_begins_with_nothing_in_work() -> None:
-    polling = Polling("3")
-    assert (polling.jsonp, polling.poll, polling.post, polling.grace) == ("3", None, None, None)
+from .links import Bench
 
 
-@pytest.mark.rule("engineio-v4-upgrade-noop")
-def test_noops_begin_one_interval_after_the_probe_and_not_before() -> None:
-    link = RecordingLink()
-    candidate = Candidate(link, 10.0)
-    assert candidate.deadline == 0.0
-    assert not candidate.tick(100.0)
-    assert candidate.deadline == 110.0
-    assert candidate.receive("2probe") is ProbeState.PROBED
-    assert link.packets == ["3probe"]
-    assert candidate.deadline == 0.0
-    assert not candidate.tick(101.0)
-    assert candidate.deadline == 101.0 + NOOP_INTERVAL
-    assert not candidate.tick(101.05)
-    assert candidate.tick(101.1)
-    assert candidate.deadline == pytest.approx(101.2)
+def test_the_names_of_the_built_in_transports_are_those_of_requests() -> None:
+    assert [(name, kind.name) for name, kind in BUILT_IN.items()] == [
+        ("polling", "polling"),
+        ("websocket", "websocket"),
+    ]
 
 
-def test_the_probe_of_a_candidate_times_out() -> None:
-    candidate = Candidate(RecordingLink(), 10.0)
-    candidate.tick(100.0)
-    candidate.tick(110.0)
-    assert candidate.probe.state is ProbeState.CLOSED
-    assert candidate.deadline is None
+@pytest.mark.rule("engineio-v4-payload-separator")
+def test_text_with_the_separator_of_payloads_travels_by_websocket_only() -> None:
+    b = Bench()
+    polling, (websocket, link) = b.open(), b.open_websocket()
+    with pytest.raises(LocalProtocolError, match="1E"):
+        polling.send(Message("a\x1eb"))
+    assert polling.pending == 0
+    link.drain()
+    websocket.send(Message("a\x1eb"))
+    assert link.drain() == ["4a\x1eb"]
 
 
-def test_junk_on_a_candidate_closes_its_probe() -> None:
-    link = RecordingLink()
-    assert Candidate(link, 10.0).receive("4x") is ProbeState.CLOSED
-    assert link.packets == []
+def test_a_packet_that_the_websocket_refuses_is_dropped_alone() -> None:
+    b = Bench()
+    session, link = b.open_websocket()
+    link.drain()
+
+    def send(packet: str | bytes) -> None:
+        if packet == "4no":
+            raise LocalProtocolError("a text with a lone surrogate cannot be sent")
+        link.packets.append(packet)
+
+    link.send = send  # type: ignore[method-assign]
+    b.send(session, "no", "yes")
+    assert link.drain() == ["4yes"]
+
+
+def test_a_second_post_is_refused_while_the_answer_to_the_first_is_held_back() -> None:
+    b = Bench()
+    session = b.open()
+    session.transport.pause()
+    first = b.post(session, "4one")
+    assert b.post(session, "4two").status == 400
+    assert first.answer() == (200, b"ok")
+    assert not b.server.sessions

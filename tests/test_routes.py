@@ -1,6 +1,6 @@
-"""The short way does what the way through the layers does: same bytes, calls, log and states.
+"""The direct route does what the layered one does: same bytes, calls, log and states.
 
-A server that is traced never takes the short way, so it is the judge: each example lets two
+The sessions of a server that is traced are layered, so it is the judge: each example lets two
 servers, one of them traced, live through the same conversation and compares everything.
 """
 
@@ -13,8 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio import Server
-from rawsio.fused import Fused
+from rawsio.engineio.server.session import Session
 from rawsio.layer import Role
+from rawsio.routes import Direct, Layered
+from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, encode_frame
@@ -34,7 +36,7 @@ SHOWN = {
     "engine": ("state", "deadline", "_beat", "_outbox"),
     "protocol": ("closing", "namespaces", "buffered", "deadline", "_outbox"),
     "peer": ("queued", "busy", "paused", "_over", "_allowance"),
-    "conn": ("_queue", "_room", "buffered_amount", "writable"),
+    "conn": ("_queue", "room", "buffered_amount", "writable"),
 }
 
 
@@ -69,7 +71,8 @@ class Conversation:
         self.wire = self.kit.dial()
         self.heard = b""
         self.say(UPGRADE)
-        assert self.stack.fused is None if traced else self.stack.fused is not None
+        # Until somebody watches, the stack tells the route of the session what comes.
+        assert isinstance(self.stack.user, Direct) is not traced
 
     @property
     def stack(self) -> Any:
@@ -227,10 +230,10 @@ def both(steps: list[Any], backpressure: str) -> None:
         for step in [*joined, *steps]:
             for way in ways:
                 way.do(step)
-            short, through = ways
-            assert short.heard == through.heard
-            assert short.calls == through.calls
-            assert short.state() == through.state()
+            direct, layered = ways
+            assert direct.heard == layered.heard
+            assert direct.calls == layered.calls
+            assert direct.state() == layered.state()
     finally:
         for way in ways:
             way.kit.close()
@@ -243,14 +246,14 @@ def both(steps: list[Any], backpressure: str) -> None:
 @example([_masked('2["end"]') + _masked('2["chat"]')], "pause")
 @example([_masked('27["leave"]') + _masked('28["chat"]') + _masked("39[]")], "pause")
 @example(["silence", *[_masked('2["much"]')] * 9, "listen"], "disconnect")
-def test_the_short_way_and_the_way_through_the_layers_are_the_same(
+def test_the_direct_route_and_the_layered_one_are_the_same(
     steps: list[Any], backpressure: str
 ) -> None:
     both(steps, backpressure)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_ways_are_the_same_for_each_kind_of_handler(name: str) -> None:
+def test_both_routes_are_the_same_for_each_kind_of_handler(name: str) -> None:
     first, second = _masked(f'2["{name}"]'), _masked(f'27["{name}",1]')
     last = _masked('28["chat",2]')
     both([first, second, last, 9.0, last, _masked("30[]") + last], "pause")
@@ -268,13 +271,13 @@ def test_both_ways_are_the_same_for_each_kind_of_handler(name: str) -> None:
         [11.0, 6.0],
     ],
 )
-def test_both_ways_are_the_same_in_each_state_of_the_session(steps: list[Any]) -> None:
+def test_both_routes_are_the_same_in_each_state_of_the_session(steps: list[Any]) -> None:
     both(steps, "pause")
 
 
 @pytest.mark.parametrize("args", ARGS)
 @pytest.mark.parametrize("number", IDS)
-def test_both_ways_are_the_same_for_each_form_of_packet(number: str, args: str) -> None:
+def test_both_routes_are_the_same_for_each_form_of_packet(number: str, args: str) -> None:
     both([_masked('2["ask"]'), _masked(f'2{number}["chat"{args}]')], "pause")
     both([_masked('2["ask"]'), _masked(f"3{number}[1{args}]")], "pause")
 
@@ -293,21 +296,24 @@ def test_both_ways_are_the_same_for_each_form_of_packet(number: str, args: str) 
         ('51-["chat",{"_placeholder":true,"num":0}]', False),
     ],
 )
-def test_the_short_way_is_for_common_packets_only(message: str, taken: bool) -> None:
+def test_the_direct_route_is_for_common_packets_only(
+    message: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     way = Conversation(SMALL.but(events_per_second=999), traced=False, backpressure="pause")
-    fused: Fused = way.stack.fused
     way.say(_masked("0"))
-    assert fused.receive("4" + message) is taken
+    layered: list[Any] = []
+    monkeypatch.setattr(Session, "receive", lambda _self, packet: layered.append(packet))
+    way.stack.user.receive_packet("4" + message)
+    assert (layered == []) is taken
     way.kit.close()
 
 
 def test_what_is_sent_to_many_is_checked_once() -> None:
     way = Conversation(SMALL, traced=False, backpressure="pause")
-    fused: Fused = way.stack.fused
     way.say(_masked("0"))
     prepared = way.io.host.prepare(Event("/", ["x"]))
     assert prepared.checked is None
-    assert fused.transmit(prepared)
+    way.peers[0].route.transmit(prepared)
     assert prepared.checked is way.io.limits
     way.kit.close()
 
@@ -316,7 +322,35 @@ def test_who_watches_sees_every_packet() -> None:
     way = Conversation(SMALL, traced=False, backpressure="pause")
     seen: list[Any] = []
     way.say(_masked("0"))
+    assert isinstance(way.peers[0].route, Direct)
     way.peers[0].sink.on("packet", seen.append)
+    assert type(way.peers[0].route) is Layered
     way.say(_masked('2["none"]'))
     assert seen == ['42["none"]']
     way.kit.close()
+
+
+def test_a_session_that_goes_over_to_a_websocket_gets_the_direct_route() -> None:
+    io = Server()
+    peers: list[Any] = []
+    io.on("connection", lambda socket: peers.append(socket._peer))
+    with TestKit(io) as kit:
+        kit.connect(transports=["polling", "websocket"])
+        assert type(peers[0].route) is Layered
+        kit.advance(1.0)
+        assert type(peers[0].route) is Direct
+
+
+@pytest.mark.parametrize("why", ["trace", "parser", "packets"])
+def test_a_session_is_layered_where_somebody_looks_between_the_layers(why: str) -> None:
+    parser = MsgpackParser() if why == "parser" else None
+    io = Server(trace=NobodyLooks() if why == "trace" else None, parser=parser)
+    peers: list[Any] = []
+    io.on("connection", lambda socket: peers.append(socket._peer))
+    with TestKit(io) as kit:
+        kit.connect(transports=["polling", "websocket"], parser=parser)
+        if why == "packets":
+            peers[0].sink.on("packet", len)
+        kit.advance(1.0)
+        assert peers[0].sink.transport == "websocket"
+        assert type(peers[0].route) is Layered

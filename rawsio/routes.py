@@ -1,0 +1,223 @@
+"""The two ways that a session's packets go: through every layer, or past them.
+
+Each session has one *route*.  :class:`Layered` goes through all layers, in both directions.  On a
+plain WebSocket, in a namespace that is joined, no layer below the handlers does more with an event
+than pass it on and note that the peer lives, which costs more than to parse it.  :class:`Direct`
+does just that, in one step, for three kinds of packets: events and acknowledgements of the main
+namespace that come, acknowledgements that go, and packets that were encoded once for many.
+
+**Direct leaves at the first doubt, and has then changed nothing.**  Where anything is unusual
+(bytes, another namespace, a mistake, a state, a queue that is full) it is a :class:`Layered`, and
+the layers remain the only ones to know what is wrong and what to answer.
+``tests/test_routes.py`` holds both routes to the same bytes, calls and states.
+
+The port of a session chooses (``Conn.route``): when the session opens, when another transport
+takes over, and when somebody begins to watch.
+"""
+
+from __future__ import annotations
+
+from rawsio.engineio.states import State
+from rawsio.errors import LocalProtocolError, SocketIOError
+from rawsio.lazy import Pattern
+from rawsio.log import ERROR
+from rawsio.socketio.packets import Ack, Event, event_args
+from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
+from rawsio.websocket.frames import text_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from typing import Any, Protocol
+
+    from rawsio.app.interfaces import Prepared
+    from rawsio.app.multiplexer import Multiplexer
+    from rawsio.engineio.server.links import FrameSender, Link, Touched
+    from rawsio.engineio.server.session import Session
+    from rawsio.engineio.server.transport import Transport
+    from rawsio.socketio.packets import AnyEvent
+
+    class Port(Protocol):
+        """The port of a session (``rawsio.server.session_port.Conn``), as a route needs it."""
+
+        OVERHEAD: int
+        """What a message costs beside its text."""
+        room: int
+        """What may be sent before the port wants to measure; below one if it takes no more."""
+
+        @property
+        def session(self) -> Session:
+            """The session."""
+
+        def send(self, units: list[Any], /) -> None:
+            """Send Engine.IO messages, or drop them."""
+
+
+__all__ = ["Direct", "Layered"]
+
+_OPEN = State.OPEN
+
+# A message with an event of "/", or with an acknowledgement, which always has an id.
+_HEAD = Pattern(r"4(2|3(?=[0-9]))([0-9]{0,15})\[")
+
+
+class Layered:
+    """The route through all layers: what a multiplexer sends goes through its protocol."""
+
+    __slots__ = ("_multiplexer", "_protocol", "_port")
+
+    def __init__(self, multiplexer: Multiplexer, port: Port) -> None:
+        self._multiplexer = multiplexer
+        self._protocol = multiplexer.protocol
+        self._port = port
+
+    def send(self, packet: AnyEvent) -> None:
+        """Send a packet; ``LocalProtocolError`` if it cannot be encoded, or is illegal now."""
+        protocol = self._protocol
+        protocol.send(packet)
+        self._port.send(protocol.data_to_send())
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send an encoded packet; one that is illegal now is dropped, with a line in the log."""
+        protocol = self._protocol
+        try:
+            protocol.send_prepared(prepared)
+        except LocalProtocolError as error:
+            multiplexer = self._multiplexer
+            message = f"{multiplexer.opening.address}: a packet was dropped: {error}"
+            multiplexer.host.log("socketio", ERROR, message)
+            return
+        self._port.send(protocol.data_to_send())
+
+    def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
+        """Send an acknowledgement."""
+        self.send(Ack(namespace, values, packet_id))
+
+
+class Direct(Layered):
+    """The route of a session on a plain WebSocket, which nobody watches; see the module.
+
+    It stands between the link and the transport of the session: it hears what comes first, and
+    gives the transport what is unusual.
+    """
+
+    __slots__ = ("session", "_transport", "_engine", "_websocket", "_stream", "_limits")
+
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        port: Port,
+        websocket: FrameSender,
+        stream: Touched,
+    ) -> None:
+        super().__init__(multiplexer, port)
+        session = port.session
+        self.session: Session = session
+        self._transport: Transport = session.transport
+        self._engine = session.connection
+        self._websocket = websocket
+        self._stream = stream
+        self._limits = multiplexer.host.limits
+
+    # In: the user of the link
+
+    def receive_packet(self, packet: str | bytes) -> None:
+        """Take one Engine.IO packet to the handlers."""
+        head = None
+        if type(packet) is str and self._engine.state is _OPEN and self._protocol.passes("/"):
+            head = _HEAD.match(packet) if len(packet) < self._limits.turn_bytes else None
+        if head is None or not self._take(head):
+            self.session.receive(packet)
+
+    def _take(self, head: re.Match[str]) -> bool:
+        packet = head.string
+        kind, digits = head.groups()
+        limits, multiplexer = self._limits, self._multiplexer
+        number = int(digits) if digits else None
+        if number is not None and number > limits.packet_id:
+            return False
+        try:
+            args = decode_value(packet, head.end() - 1, limits)
+            if kind == "2":
+                event_args(args)
+        except SocketIOError:
+            return False
+        self._engine.heard()
+        if not multiplexer.counts(packet):
+            return True
+        if kind == "2":
+            multiplexer.take_event(Event("/", args, number))
+        else:
+            multiplexer.take_ack(Ack("/", args, int(digits)))
+        return True
+
+    def accepted(self, link: Link) -> None:
+        """The link is a WebSocket already."""
+
+    def receive_body(self, link: Link, body: bytes) -> None:
+        """A WebSocket brings no body."""
+        self._transport.receive_body(link, body)
+
+    def go_on(self, link: Link) -> None:
+        """It is the connection's turn again."""
+        self._transport.go_on(link)
+
+    def lost(self, link: Link, reason: str) -> None:
+        """The WebSocket is gone."""
+        self._transport.lost(link, reason)
+
+    def drained(self, link: Link) -> None:
+        """Little enough waits to be sent."""
+        self._transport.drained(link)
+
+    # Out: what the multiplexer sends
+
+    def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
+        """Send an acknowledgement."""
+        if namespace == "/" and self._engine.state is _OPEN:
+            try:
+                text = f"43{packet_id}{encode_plain(values)}"
+            except (HasBinary, Unsendable):
+                text = ""  # the layers say what is wrong, or send it in parts
+            size = self._port.OVERHEAD + len(text) - 1
+            if (
+                text
+                and size <= self._port.room
+                and not self._too_deep(text)
+                and self._websocket.put_frame(text_frame(text.encode()))
+            ):
+                self._port.room -= size
+                self._stream.touch()
+                return
+        super().acknowledge(namespace, values, packet_id)
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send an event or acknowledgement of a socket that is open, or about to be."""
+        port = self._port
+        size = port.OVERHEAD + prepared.size
+        if (
+            size <= port.room
+            and self._engine.state is _OPEN
+            and (prepared.checked is self._limits or self._check(prepared))
+            and self._websocket.put_frame(prepared.frame)
+        ):
+            port.room -= size
+            self._stream.touch()
+        else:
+            super().transmit(prepared)
+
+    def _check(self, prepared: Prepared) -> bool:
+        """See once, for all receivers of one server, that the packet breaks no limit."""
+        event, text = prepared.event, prepared.messages[0]
+        if not isinstance(event, (Event, Ack)) or not isinstance(text, str):
+            return False
+        if len(prepared.messages) > 1 or prepared.parser is not None or self._too_deep(text):
+            return False
+        if event.id is not None and event.id > self._limits.packet_id:
+            return False
+        prepared.checked = self._limits
+        return True
+
+    def _too_deep(self, text: str) -> bool:
+        most = self._limits.json_depth
+        return len(text) > most and nesting(text, most) > most
