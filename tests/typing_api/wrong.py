@@ -16,9 +16,9 @@ def a_name_of_the_package_is_misspelt() -> None:
 
 
 def a_name_is_imported_that_there_is_not() -> None:
-    from rawsio import Emitter  # wrong
+    from rawsio import Emiter  # wrong
 
-    print(Emitter)
+    print(Emiter)
 
 
 def an_option_of_the_server_is_misspelt() -> None:
