@@ -136,12 +136,12 @@ class _Speaker(Adapter):
         self._say(self._form(Broadcast(_UID, prepared.event.args, targets)))
 
     def broadcast_with_ack(
-        self, _prepared: Prepared, _targets: Targets, gathering: Gathering
+        self, prepared: Prepared, targets: Targets, gathering: Gathering
     ) -> None:
         """Refuse: nobody could answer."""
         gathering.reply.fail(LocalProtocolError(_DEAF))
 
-    def fetch_sockets(self, _targets: Targets, reply: Promise[Any]) -> None:
+    def fetch_sockets(self, targets: Targets, reply: Promise[Any]) -> None:
         """Refuse: nobody could answer."""
         reply.fail(LocalProtocolError(_DEAF))
 

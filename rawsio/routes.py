@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         @property
         def session(self) -> Session:
             """The session."""
+            ...
 
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages, or drop them."""

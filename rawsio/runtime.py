@@ -52,21 +52,25 @@ if TYPE_CHECKING:
             failed: Callable[[str], object],
         ) -> Cancellable:
             """Connect as :func:`rawsio.net.connecting.connect_tcp` does."""
+            ...
 
     class World(Network, Protocol):
         """Surroundings with a time of their own: :class:`rawsio.testing.TestKit` is one."""
 
         def wall(self) -> float:
             """Return the time of day, in seconds since 1970."""
+            ...
 
         def random_bytes(self, size: int, /) -> bytes:
             """Return bytes for ids and masks."""
+            ...
 
         def create_task(self, coroutine: Any, /) -> Any:
             """Run a coroutine, and return its task, as ``asyncio`` does."""
 
         def must_await(self) -> bool:
             """Tell whether code that runs now can only await, and not wait: it is in a turn."""
+            ...
 
         def wait(self, reply: Any, timeout: float | None, /) -> None:
             """Make turns of the loop until ``reply.done()``; ``TimeoutError``."""

@@ -205,7 +205,7 @@ class TestKit:
 
     def connect_tcp(
         self,
-        _loop: Any,
+        loop: Any,
         host: str,
         port: int,
         done: Callable[[Any], object],

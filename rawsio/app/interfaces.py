@@ -56,10 +56,12 @@ if TYPE_CHECKING:
         @property
         def size(self) -> int:
             """How long its messages are together."""
+            ...
 
         @property
         def frame(self) -> bytes:
             """It as unmasked WebSocket frames."""
+            ...
 
         @property
         def event(self) -> Any:
@@ -244,6 +246,7 @@ if TYPE_CHECKING:
 
         def route(self, multiplexer: Any, /) -> Route:
             """Choose the way of packets; asked anew when the transport changes, or one watches."""
+            ...
 
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages: ``str``, ``bytes``, or ``Prepared`` in place of several."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
         def dial(self, session: ClientSession, /) -> ClientStack:
             """Return a stack whose connection is on its way."""
+            ...
 
         def touch(self, session: ClientSession, /) -> None:
             """Have ``session.flush()`` called at the end of the turn, and see to its deadline."""

@@ -166,12 +166,14 @@ class PythonBridge:
         self._relay = relay
         options = RedisOptions(policy="drop_oldest") if redis is None else redis
         options.check()
-        told = None
+        told: Callable[[bool, str], object] | None = None
         if on_degraded is not None:
             tell = on_degraded
 
-            def told(ready: bool, reason: str) -> None:  # noqa: FBT001 - a state
+            def link_changed(ready: bool, reason: str) -> None:  # noqa: FBT001 - a state
                 tell(not ready, reason)
+
+            told = link_changed
 
         self.link = RedisLink(parse_url(url), options, told, connect)
         self._adapters: dict[str, ClusterAdapter] = {}

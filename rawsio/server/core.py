@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         @property
         def connections(self) -> int:
             """How many connections are open, those that are ending included."""
+            ...
 
         def serve(self) -> None:
             """Admit clients: everything has begun."""

@@ -95,7 +95,7 @@ class Conn:
     that somebody sees every packet.
     """
 
-    OVERHEAD = 16
+    OVERHEAD: int = 16
     """More than the header of a frame is long."""
 
     __slots__ = ("session", "room", "_pressure", "_queue", "_watched", "_events")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
         def put_frame(self, frame: bytes, /) -> bool:
             """Send an unmasked text frame; ``False`` if this WebSocket needs more than that."""
+            ...
 
     class Touched(Protocol):
         """What is flushed at the end of the turn."""
@@ -41,24 +42,29 @@ if TYPE_CHECKING:
         @property
         def id(self) -> str:
             """Its id."""
+            ...
 
         @property
         def state(self) -> State:
             """How far it is."""
+            ...
 
         @property
         def held(self) -> int:
             """Bytes that are kept for it, beside what waits to be sent."""
+            ...
 
         @property
         def reading(self) -> bool:
             """Whether more packets are of use: not while a long message is read in steps."""
+            ...
 
         def read_on(self) -> None:
             """Read the next step of the long message."""
 
         def owns(self, link: Link, /) -> bool:
             """Whether a link carries everything of the session, as long as it lasts."""
+            ...
 
         def cut_off(self, message: str, rule: str, /) -> None:
             """End it at once, whatever waits, with a line in the log."""
@@ -116,6 +122,7 @@ if TYPE_CHECKING:
 
         def begin(self, response: Response, /) -> bool:
             """Send the head of an answer; ``False`` if the connection is about to close."""
+            ...
 
         def send_content(self, data: bytes, /) -> None:
             """Send more of the content of the answer that was begun."""

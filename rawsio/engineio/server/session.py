@@ -74,22 +74,27 @@ if TYPE_CHECKING:
         @property
         def held(self) -> int:
             """Bytes that are kept above."""
+            ...
 
         @property
         def incoming(self) -> int:
             """Of these: of a packet that is not whole."""
+            ...
 
         @property
         def connect_data(self) -> int:
             """Of these: the data of CONNECTs."""
+            ...
 
         @property
         def queued_bytes(self) -> int:
             """Of these: of events that wait for their handlers."""
+            ...
 
         @property
         def reading(self) -> bool:
             """Whether more messages are of use: not while a long one is read in steps."""
+            ...
 
         def receive(self, data: str | bytes, /) -> None:
             """Take a message."""

@@ -52,34 +52,42 @@ if TYPE_CHECKING:
         @property
         def transport(self) -> Transport:
             """What carries it now."""
+            ...
 
         @property
         def revision(self) -> int:
             """The protocol: 4 or 3."""
+            ...
 
         # What waits to be sent
 
         @property
         def pending(self) -> int:
             """How many packets wait."""
+            ...
 
         @property
         def queued(self) -> int:
             """How long they are together, in bytes (of text: characters)."""
+            ...
 
         @property
         def crowded(self) -> bool:
             """Whether so much waits that what the client sends should wait as well."""
+            ...
 
         @property
         def lingers(self) -> bool:
             """Whether it was closed by us, and waits for a request that takes the last packets."""
+            ...
 
         def take(self) -> list[Any]:
             """Take them: ``str``, ``bytes``, and ``Prepared`` in place of several."""
+            ...
 
         def take_share(self) -> list[Any]:
             """Take as many as an answer should have; the others wait."""
+            ...
 
         def carry_on(self) -> None:
             """Take note that packets can leave now."""
@@ -101,6 +109,7 @@ if TYPE_CHECKING:
 
         def receive(self, packet: str | bytes, /) -> bool:
             """Take one packet; ``False`` if it was a mistake, which ends the session."""
+            ...
 
         def fail(self, error: EngineIOError, /) -> None:
             """End it for a mistake of the client."""
@@ -113,6 +122,7 @@ if TYPE_CHECKING:
 
         def carried_by(self, transport: Transport, /) -> bool:
             """Return whether it is open, and this is its transport."""
+            ...
 
 else:
     CarriedSession = TransportOptions = object

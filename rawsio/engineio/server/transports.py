@@ -339,7 +339,7 @@ class Polling(Transport):
             return 0.0
         return None
 
-    def tick(self, _now: float) -> None:
+    def tick(self, now: float) -> None:
         """Work off the packets that waited for a poll."""
         link = self._post
         if self._rest and not self._deferred and link is not None:
