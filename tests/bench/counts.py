@@ -32,6 +32,9 @@ __all__ = ["ROWS", "counts_of", "hops", "main"]
 PACKAGE = str(Path(rawsio.__file__).parent)
 NOT_THE_SERVER = (f"{PACKAGE}/testing.py", f"{PACKAGE}/net/memory.py")
 
+TOUCH = ("net/tcp:TCPStream.touch", "net/tcp:touch")
+"""Where a broadcast has done its part of the way; the second is its name in Python 3.10."""
+
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n"
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -315,9 +318,10 @@ def hops(*, traced: bool) -> tuple[list[str], list[str]]:
         rig.io.emit("news", 1)
         sys.settrace(before)
         outward = [*seen.entered]
-        if "net/tcp:TCPStream.touch" in outward:
-            del outward[outward.index("net/tcp:TCPStream.touch") + 1 :]
-        turns = [n for n, name in enumerate(inward) if name.endswith("Loop._turn")]
+        touched = [n for n, name in enumerate(outward) if name in TOUCH]
+        if touched:
+            del outward[touched[0] + 1 :]
+        turns = [n for n, name in enumerate(inward) if name.endswith((":Loop._turn", ":_turn"))]
         return inward[turns[-1] :], outward
     finally:
         sys.settrace(before)

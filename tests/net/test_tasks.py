@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -110,6 +111,7 @@ def test_a_task_that_nobody_asks_about_has_its_failure_logged(
         task = world.tasks.create_task(fail())
         world.loop.step(0)
         del task
+        gc.collect()
     assert "never retrieved" in caplog.text
 
 
