@@ -8,7 +8,7 @@ another budget.  ``--examples N`` has the laws run with fewer examples than 20,0
 =============  ================================================================================
 prepare        environments under ``.interop``, node, npm packages, Chromium, Redis (run and full)
 lint           ruff check, ruff format --check
-types          mypy --strict; mypy and pyright on programs that use the public interface
+types          mypy --strict and pyright; both on programs that use the public interface
 suite          the whole suite, 500 derandomised examples for each property, in two halves
 pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, and on this one
                with ``-O`` and with ``-bb -W error -X dev``: 50 examples (10 in run), two at a time
@@ -243,6 +243,7 @@ def lint(ctx: Context) -> None:
 def types(ctx: Context) -> None:
     """Check types, strictly: the package, and programs that use its public interface."""
     ctx.run(Job("mypy", [_lint_python(), "-m", "mypy"]))
+    ctx.run(Job("pyright", [_lint_python(), "-m", "pyright", "rawsio"]))
     ctx.run(Job("typing_api", [_lint_python(), "-m", "tests.typing_api"]))
 
 
