@@ -7,12 +7,10 @@ bytes in, requests and packets out.  It keeps the contract of :mod:`rawsio.layer
 drives a layer drives it.  It is also the *link* that the Engine.IO registry
 (:mod:`rawsio.engineio.server.registry`) answers through.
 
-The other idea is **encode once**: :class:`Prepared` is one Socket.IO packet with its forms at every
-level below, each made when first asked for, so that a broadcast hands the same ``bytes`` object to
-every connection.
+:class:`Prepared` is one Socket.IO packet with its forms at every level below, each made when first
+asked for, so a broadcast hands the same ``bytes`` object to every connection.
 
-What is left out: sessions and namespaces (above), sockets (:mod:`rawsio.net`), and TLS, which is
-a layer below this one and is put there by whoever owns the socket.
+TLS is a layer below this one; whoever owns the socket puts it there.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@
 No ports, no threads, no waiting: what happens within an hour of heartbeats takes milliseconds, and
 happens in the same order each time.
 
-The one idea: **only the wire is not real** (:mod:`rawsio.net.memory`).  Everything at its ends
-(streams, HTTP, WebSocket, sessions, handlers) is what runs in production.  Time stands still while
-there is something to do, and jumps to the next timer when somebody waits.
+Only the wire is not real (:mod:`rawsio.net.memory`).  Everything at its ends (streams, HTTP,
+WebSocket, sessions, handlers) is what runs in production.  Time stands still while there is
+something to do, and jumps to the next timer when somebody waits.
 
 :meth:`TestKit.hold` takes the wire into the test's hands: what is sent stays on its way, and the
 test says what arrives next, in which order, and where it is split.

@@ -5,14 +5,14 @@ and socket to rooms, which always say the same; and it delivers what operators s
 puts its own subclass in place, which does the same for other servers and then calls these
 methods.
 
-Two things differ from the reference.  **The room that has a socket's own id is implicit**: every
-connected socket is in it, it is stored nowhere (an idle connection costs no set), and it
-cannot be left.  And **selection sees connected sockets only**, those in ``namespace.sockets``: one
-that joined rooms in a middleware but was not accepted (yet) receives no broadcast.
+Two things differ from the reference.  The room that has a socket's own id is implicit: every
+connected socket is in it, it is stored nowhere (an idle connection costs no set), and it cannot be
+left.  And selection sees connected sockets only, those in ``namespace.sockets``: one that joined
+rooms in a middleware but was not accepted (yet) receives no broadcast.
 
 Changes of membership are told to ``on_event(kind, room, sid)`` in the reference's order:
-``create-room`` before ``join-room``, ``leave-room`` before ``delete-room``.  Left out: threads
-(callers are on the loop thread), encoding, and recovery (:mod:`rawsio.app.recovery`).
+``create-room`` before ``join-room``, ``leave-room`` before ``delete-room``.  Callers are on the
+thread of the loop.
 """
 
 from __future__ import annotations

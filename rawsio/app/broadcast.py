@@ -3,13 +3,12 @@
 ``io.to("a").except_("b").volatile.emit("x", 1)``: each word gives a new, immutable
 :class:`Broadcast`, so that a chain can be kept and used again.  The last one acts.
 
-The one idea: **encode once.**  ``emit`` has the packet encoded a single time, in the calling
-thread, and hands the same prepared packet to every recipient; the forms that the layers below
-want are made when the first of them asks, and shared by all.
+A packet is encoded once, in the calling thread.  ``emit`` hands the same prepared packet to every
+recipient; the forms that the layers below want are made when the first of them asks, and shared by
+all.
 
 Everything may be called from any thread.  :class:`Operators` is what a server, a namespace and a
-broadcast have in common; :class:`Flags` carries flags for a single socket.  Left out: who is
-in which room, and delivery (:mod:`rawsio.app.adapter`).
+broadcast have in common; :class:`Flags` carries flags for a single socket.
 """
 
 from __future__ import annotations

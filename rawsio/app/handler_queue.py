@@ -5,12 +5,12 @@ comes after it has to wait for a callback.  :class:`HandlerChain` runs functions
 that way.  :class:`HandlerQueue` is the queue of a connection: its jobs, which are mostly sequences,
 start in order, each when the one before has ended.
 
-The one idea: **a step that ends at once costs no stack.**  ``done`` may be called before ``start``
-has returned; the loop that started the step notices and goes on, so a thousand handlers that
-run inline are a loop, not a recursion.
+A step that ends at once costs no stack.  ``done`` may be called before ``start`` has returned; the
+loop that started the step notices and goes on, so a thousand handlers that run inline are a loop,
+not a recursion.
 
-Left out: what the functions are, and what becomes of their results (:mod:`rawsio.app.dispatch`
-for events, :mod:`rawsio.app.lifecycle_events` for everything else).
+What the functions are, and what becomes of their results, stands in :mod:`rawsio.app.dispatch` for
+events and in :mod:`rawsio.app.lifecycle_events` for everything else.
 """
 
 from __future__ import annotations

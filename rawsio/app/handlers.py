@@ -3,11 +3,10 @@
 A namespace and a socket each have a table of :class:`Handlers`.  An incoming event runs those of
 the namespace first (they get the socket as first argument), then those of the socket.
 
-The one idea: **what a handler is like is found out once, when it is registered.**  A
-:class:`Handler` knows how many arguments its function takes (surplus ones are dropped, as in
-JavaScript), whether it is a coroutine function, and whether it wants to acknowledge by
-itself; a call then looks at plain fields.  Arity is read from the code object, never by catching
-``TypeError``, which would hide the user's own.
+Signatures are inspected once, at registration.  A :class:`Handler` knows how many arguments its
+function takes (surplus ones are dropped, as in JavaScript), whether it is a coroutine function, and
+whether it wants to acknowledge by itself; a call then looks at plain fields.  Arity is read from
+the code object, never by catching ``TypeError``, which would hide the user's own.
 
 The names that the library raises itself (:data:`LIBRARY`) live in a table of their own.  Packets
 are looked up in the other one only, so a client that sends an event named ``drain`` or ``error``

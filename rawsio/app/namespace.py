@@ -5,13 +5,10 @@ Namespaces are made by ``of(name)``, or by a *parent*: a pattern or a function t
 it welcomes.  What is registered on a parent counts for all of its children, those that exist
 already included.
 
-The one idea: **a socket is in the namespace from one moment on.**  Until every middleware has
-agreed it is in no table that a broadcast looks at, so nothing leaks to a client that is refused; at
-the moment of acceptance it gets what it missed (recovery), the answer to its CONNECT, and its
-place in ``sockets``, without anything in between.
-
-Left out: the registry that maps names to namespaces (:mod:`rawsio.app.namespaces`), rooms
-(:mod:`rawsio.app.adapter`), and the queue in which handlers run (:mod:`rawsio.app.multiplexer`).
+A socket is in the namespace from one moment on.  Until every middleware has agreed it is in no
+table that a broadcast looks at, so nothing leaks to a client that is refused; at the moment of
+acceptance it gets what it missed (recovery), the answer to its CONNECT, and its place in
+``sockets``, without anything in between.
 """
 
 from __future__ import annotations

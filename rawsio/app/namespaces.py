@@ -4,12 +4,12 @@
 make a parent: a client that asks for a name which nobody knows gets a namespace made on the
 spot if one of the parents welcomes it, asked in the order of their registration.
 
-The one idea: the answer may take time.  A function may be asynchronous or run on a thread, so
+The answer may take time.  A function may be asynchronous or run on a thread, so
 :meth:`Namespaces.find` hands its answer to a callback; for names that exist, which is nearly
 always, it does so at once.
 
-Names are a client's word, so what they can cost is bounded: at most ``limits.child_namespaces``
-are made by parents at a time, and empty ones give way first.  Left out: what happens inside.
+Names are a client's word, so what they can cost is bounded: at most ``limits.child_namespaces`` are
+made by parents at a time, and empty ones give way first.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """The incoming half of a client's socket: handlers, listeners, and events that nobody expects yet.
 
-The one idea: **an event that comes before anybody listens to its name is kept**, for the first
-handler, or for :meth:`Hearing.receive`.  A program connects first and registers its handlers then,
-and loses nothing; what is kept is bounded (``limits.kept_events``, the oldest go first).
+An event that comes before anybody listens to its name is kept, for the first handler, or for
+:meth:`Hearing.receive`.  A program connects first and registers its handlers then, and loses
+nothing; what is kept is bounded (``limits.kept_events``, the oldest go first).
 
-Handlers run by the same machinery as a server's (:mod:`rawsio.app.dispatch`), in the order in
-which events came, for all namespaces of a connection together.  What is left out: sending, and
-the life of a socket (:mod:`rawsio.client.socket`).
+Handlers run by the same machinery as a server's (:mod:`rawsio.app.dispatch`), in the order in which
+events came, for all namespaces of a connection together.
 """
 
 from __future__ import annotations

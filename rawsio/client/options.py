@@ -1,9 +1,8 @@
 """Where a client connects to, and how long it waits before it tries again.
 
-The one idea: what a user may get wrong (the URL, a header, an option) is looked at when the client
-is made, so that it raises there and not in the middle of a reconnection.
-
-What is left out: cookies, proxies and redirects.
+What a user may get wrong (the URL, a header, an option) is checked when the client is made, so it
+raises there and not in the middle of a reconnection.  Cookies, proxies and redirects are not
+supported.
 """
 
 from __future__ import annotations

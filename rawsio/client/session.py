@@ -5,12 +5,10 @@ client's half of Engine.IO, which says what exchanges to carry out, and the Sock
 The session gives each exchange to a connection, an idle one if there is one, and carries what comes
 back upwards.
 
-The one idea: it is still sans-IO.  ``new_stack(session)`` is called when another connection is
-wanted; ``receive(stack, events)`` is told what a stack gave, ``lost(stack, text)`` that it is gone;
-everything that results is in the outboxes of the stacks after ``flush``.  A client adds
-sockets and a clock, a test adds neither.
-
-What is left out: reconnecting, which begins a new session (:mod:`rawsio.client.client`).
+It is sans-IO.  ``new_stack(session)`` is called when another connection is wanted; ``receive(stack,
+events)`` is told what a stack gave, ``lost(stack, text)`` that it is gone; everything that results
+is in the outboxes of the stacks after ``flush``.  A client adds sockets and a clock, a test adds
+neither.  Reconnecting begins a new session (:mod:`rawsio.client.core`).
 """
 
 from __future__ import annotations

@@ -4,12 +4,11 @@ It has nearly the interface of the server's: handlers, listeners, ``emit`` and `
 flags.  It outlives connections: between two of them it keeps what is emitted, and it has a new
 ``id`` after each, unless the server recovered its session.
 
-The one idea: **nothing is lost for being early.**  What is emitted before there is a connection is
-kept (``limits.kept_emits`` at most) and sent once there is one; events that come before anybody
-listens wait, too (:mod:`rawsio.client.listeners`).
+Nothing is lost for being early.  What is emitted before there is a connection is kept
+(``limits.kept_emits`` at most) and sent once there is one; events that come before anybody listens
+wait, too (:mod:`rawsio.client.listeners`).
 
-Like a server's socket, everything here may be called from any thread.  Left out: connections
-(:mod:`rawsio.client.client`).
+Like a server's socket, everything here may be called from any thread.
 """
 
 from __future__ import annotations

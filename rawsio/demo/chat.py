@@ -25,9 +25,9 @@ Namespace ``/presence`` has the people: ``enter room`` and ``typing flag`` come 
 and list) and ``typing`` go out.  It is a namespace of its own so that one can watch two of them
 share a connection.
 
-The one idea: **nothing grows without a bound.**  Rooms, people's names, texts, files and what is
-remembered of each room are all limited by the constants below; a room that is empty is forgotten.
-Left out: accounts, permissions, and storage; names are what people say they are.
+Nothing grows without a bound.  Rooms, people's names, texts, files and what is remembered of each
+room are all limited by the constants below; a room that is empty is forgotten.  There are no
+accounts, and names are what people say they are.
 """
 
 from __future__ import annotations

@@ -2,17 +2,15 @@
 
 A :class:`Router` stands where the pipeline forks.  Below it is one
 :class:`~rawsio.stack.ServerStack` for each TCP connection; above it are sessions, which belong to
-the Engine.IO registry and live longer than connections.  The gateway decides where a request
-goes (Engine.IO, the application, nobody), does the WebSocket handshake once Engine.IO has agreed
-to it, and carries events up.
+the Engine.IO registry and live longer than connections.  It decides where a request goes
+(Engine.IO, the application, nobody), does the WebSocket handshake once Engine.IO has agreed to it,
+and carries events up.
 
-The one idea: it is still sans-IO.  ``receive(stack, events)`` is told what a stack gave,
-``lost(stack)`` that a connection is gone; everything that results is in the outboxes.  The server
-adds sockets and a clock, a test adds neither.  A hook that is ``async def`` is run by ``drive``,
-which the server has from its loop; its request is judged again when it has answered, and the body
-is collected meanwhile.
-
-What is left out: Socket.IO, which is above.
+It is sans-IO.  ``receive(stack, events)`` is told what a stack gave, ``lost(stack)`` that a
+connection is gone; everything that results is in the outboxes.  The server adds sockets and a
+clock, a test adds neither.  A hook that is ``async def`` is run by ``drive``, which the server has
+from its loop; its request is judged again when it has answered, and the body is collected
+meanwhile.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ class Inside:
 
     >>> class Printer:
     ...     def data(self, sender, data):
-    ...         print(sender.value, data)
+    ...         print(sender.value, len(data))
     ...     def end(self, sender):
     ...         print(sender.value, "ends")
     >>> Inside(Printer())("http", "in", "unit", b"GET / HTTP/1.1\r\n")
-    client b'GET / HTTP/1.1\r\n'
+    client 16
     """
 
     def __init__(self, hearer: Hearer, role: Role = Role.SERVER) -> None:

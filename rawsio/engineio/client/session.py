@@ -17,10 +17,9 @@ over the WebSocket.  If the probe fails, polling simply goes on.
 >>> exchange.method, exchange.target
 ('GET', '/socket.io/?EIO=4&transport=polling')
 
-The one idea: at any moment one transport takes packets from the queue, so their order is theirs.
+At any moment one transport takes packets from the queue, so their order is theirs.
 
-What is left out: reconnecting, which begins a new session and is up to the layers above, and
-protocol 3.
+Reconnecting begins a new session and is up to the layers above.  Protocol 3 is not spoken.
 """
 
 from __future__ import annotations

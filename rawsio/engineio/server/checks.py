@@ -4,11 +4,9 @@ The order decides which error a wrong request gets, and clients and tests know i
 transport, origin; then, with a session id: session, transport, protocol; without one: method,
 WebSocket or not, the application's ``allow_request``, protocol, and for JSONP its index and page.
 
-The one idea: a check returns what it found or raises :class:`RequestError`, which carries all that
-the refusal needs: status, code, message, and the *context*, a few named values that tell the
-operator what the short message on the wire does not (hook ``on_connection_error``).
-
-What is left out: sessions, which the registry knows (:mod:`rawsio.engineio.server.registry`).
+A check returns what it found or raises :class:`RequestError`, which carries all that the refusal
+needs: status, code, message, and the *context*, a few named values that tell the operator what the
+short message on the wire does not (hook ``on_connection_error``).
 """
 
 from __future__ import annotations

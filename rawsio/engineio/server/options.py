@@ -3,9 +3,9 @@
 Each option is listed once, with its default; times are seconds and sizes bytes.  What bounds a
 peer and is no option of the reference is a field of :class:`rawsio.limits.Limits`.
 
-The one idea: plain values.  :meth:`EngineOptions.check` says at set-up what cannot work, so that
-no request ever finds it out.  What is left out: ``per_message_deflate``, which belongs to the
-WebSocket handshake below, and everything of Socket.IO above.
+:meth:`EngineOptions.check` says at set-up what cannot work, so no request ever finds it out.
+``per_message_deflate`` belongs to the WebSocket handshake below, options of Socket.IO to the server
+above.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ where the page came from, in ``Origin``.  So the policy here holds for both tran
 The scheme is compared only where we know ours to be ``https``: in front of a server without TLS
 there may be a proxy with it, and then our own pages come from ``https`` too.
 
-The one idea: *refuse*, do not only withhold headers.  A missing CORS header keeps a page from
+Requests are refused; headers alone are not withheld.  A missing CORS header keeps a page from
 reading an answer, not from sending a request or opening a WebSocket.
 
-What is left out: authentication.  A client that is no browser says what it likes.
+This is no authentication: a client that is no browser says what it likes.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ stands in its query::
 >>> read_query(Request("GET", "/socket.io/?EIO=4&transport=polling&sid=kS9", Headers()))
 Query(protocol='4', transport='polling', sid='kS9', base64=False, jsonp=None, upgrade=False)
 
-The one idea: values in, values out.  Sessions, and who may ask for what, are elsewhere
-(:mod:`rawsio.engineio.server.registry`).
-
-What is left out: the application's own parameters, which stay in the request's target.
+Values come in and go out.  Sessions, and who may ask for what, are elsewhere
+(:mod:`rawsio.engineio.server.registry`). The application's own parameters stay in the request's
+target.
 """
 
 from __future__ import annotations

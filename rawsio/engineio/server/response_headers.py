@@ -4,11 +4,9 @@ An answer carries the CORS fields, the first one of a session its cookie, too, a
 may change them by its hooks.  A refused request is answered with its code; the operator finds one
 line in the log, and the hook ``on_connection_error`` is told.
 
-The one idea: a hook is the application's.  What ``on_connection_error`` raises is logged and
-changes nothing; what the hooks for header fields raise, or write that may not stand in a head,
-goes up before anything has happened, and whoever owns the link answers 500.
-
-What is left out: why a request is refused (:mod:`rawsio.engineio.server.checks`).
+What the hook ``on_connection_error`` raises is logged and changes nothing; what the hooks for
+header fields raise, or write that may not stand in a head, goes up before anything has happened,
+and whoever owns the link answers 500.
 """
 
 from __future__ import annotations
