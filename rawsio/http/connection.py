@@ -157,6 +157,8 @@ class HTTPConnection(Receiver):
     @property
     def keep_alive(self) -> bool:
         """Whether the connection persists after this exchange, as far as is known now."""
+        if self._buffer and not self._serving:  # what nobody asked for
+            return False
         return self._persists and not self._ended and self.closing is Closing.OPEN
 
     @property

@@ -19,6 +19,8 @@ from .world import check, check_client, contract
 
 __all__ = ["main"]
 
+_TOO_SLOW = {"sio.room.hundred": "a hundred clients, each 20 ms late, miss heartbeats of 0.5 s"}
+
 _HARMLESS = (Mutant("cut behind every byte", cuts=True), Mutant("20 ms late", lags=0.02))
 
 
@@ -29,7 +31,11 @@ def _changed(role: str) -> list[str]:
     lines = []
     for how in _HARMLESS:
         found = run(how, cases, role)
-        changed = [result for result in found if result.verdict != right[result.id]]
+        changed = [
+            result
+            for result in found
+            if result.verdict != right[result.id] and not (how.lags and result.id in _TOO_SLOW)
+        ]
         print(f"{role}, {how.how}: {len(found)} cases, {len(changed)} changed", flush=True)
         lines += [f"{how.how}: {r.id} {right[r.id]} -> {r.verdict}: {r.got}" for r in changed]
     return lines

@@ -808,3 +808,13 @@ def test_a_199_is_an_interim_response_and_a_200_the_answer() -> None:
     server.send(answer(200))
     with pytest.raises(LocalProtocolError):
         server.send(answer(200))
+
+
+def test_a_client_begins_no_request_where_the_server_has_spoken_unasked() -> None:
+    client = HTTPConnection(Role.CLIENT)
+    client.send(Request("GET", "/", Headers([("Host", "a")])))
+    client.send(EndOfMessage())
+    client.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert client.keep_alive
+    client.receive(b"HTTP/1.1 200 OK\r\n")
+    assert not client.keep_alive
