@@ -159,7 +159,7 @@ class Crossing:
 
 
 def a_client_falls_from_an_official_server_onto_ours_and_back() -> None:
-    """The official client: the same id each time, and every event once and in order."""
+    """The official client: the same id each time, and every event once, in order."""
     with redis_server() as port, contextlib.ExitStack() as stack:
         options = ("--adapter", "streams", "--recovery")
         url = f"redis://127.0.0.1:{port}"
@@ -187,9 +187,11 @@ def a_client_falls_from_an_official_server_onto_ours_and_back() -> None:
             crossing.lead_to(there.url)
             assert client.next("connect") == [sid, True]
             here.do("emit", args=["live", turn], rooms=["club"])
-            wanted = [["missed", turn], ["missed too", turn], ["live", turn]]
-            for event in wanted:
-                assert (seen := client.next("event")[:2]) == event, (turn, seen)
+            # Two servers append to the stream side by side: each of them keeps its own order.
+            seen = [client.next("event")[:2] for _ in range(3)]
+            wanted = [["live", turn], ["missed", turn], ["missed too", turn]]
+            assert sorted(seen) == wanted, seen
+            assert seen.index(["missed", turn]) < seen.index(["live", turn]), seen
 
 
 def the_official_emitter_reaches_our_clients() -> None:
