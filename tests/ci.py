@@ -22,7 +22,8 @@ starvation     full only: how long a quiet client waits beside floods, and besid
 check          full only: ``rawsio check``: every case against our own server and client, as they
                are, slow, cut and behind haproxy; every mutant; other peers and other judges
                (``tests/check``)
-soak           full only: leaks, slow readers, memory, idle turns (``tests/soak``)
+soak           full only: leaks, slow readers, memory, idle turns, ten minutes of cuts and
+               hostile peers (``tests/soak``)
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
 simulation     full only: clusters with faults, from 10,000 seeds (``tests/simulation``)
@@ -306,7 +307,7 @@ def interop(ctx: Context) -> None:
 
 def soak(ctx: Context) -> None:
     """Load a server and hold it to bounds, one script after the other: they measure."""
-    for name in ("leak", "slow_reader", "memory", "idle"):
+    for name in ("leak", "slow_reader", "memory", "idle", "lossless"):
         ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
 
 
@@ -370,7 +371,7 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "autobahn": (autobahn, 2700),
     "interop": (interop, 600),
     "starvation": (starvation, 1800),
-    "soak": (soak, 600),
+    "soak": (soak, 1320),
     "explore": (explore, 720),
     "simulation": (simulation, 900),
     "queue": (queue, 420),
