@@ -342,6 +342,9 @@ class RecoveringAdapter(Adapter):
     def missed(self, socket: Socket) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
         session = socket._session
+        if session.resume < self._first:  # forgotten while middleware was asked
+            socket._begin_anew()
+            return []
         stays = self._stays.get(session.sid, {})
         found = []
         unseen = islice(self._log, session.resume - self._first, None)

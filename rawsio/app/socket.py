@@ -267,6 +267,12 @@ class Socket(SocketListening):
 
     # On the loop's thread: sending
 
+    def _begin_anew(self) -> None:
+        """Be a new session with the same id: what was missed is not known after all."""
+        self.recovered = False
+        self._session = self._data = None
+        self.namespace.adapter.remove_all(self.id)
+
     def _deliver(self, prepared: Prepared) -> None:
         """Send an encoded event, unless the socket has ended."""
         if self._state is _OPEN or self._state is _OPENING:

@@ -12,6 +12,11 @@ the entry before it, and so is what follows until Redis answers again.  Whoever 
 leaves a room, gets what was emitted to it before that.  A client that recovers after such an event
 may see it twice, and never misses one.
 
+A client is recovered only where it is certain that it gets all that it missed.  An event that may
+not be in the stream (Redis refused it, or the connection broke before the answer) leaves a *gap*:
+until this server has put an entry that says so behind it, it recovers nobody, and no server ever
+recovers a client across that entry.
+
 As with Node's adapter, an acknowledgement or a question overtakes an event that was emitted just
 before it.  Better than there: a session is looked for three times, because the server that had it
 may still be about to write it; an offset is given with the answer to CONNECT, so a client that saw
@@ -69,6 +74,8 @@ class StreamSession:
     rooms: tuple[str, ...] = ()
     data: Any = None
     missed: Any = None
+    whole: bool = True
+    """Whether ``missed`` is all of it."""
 
 
 @record
@@ -94,6 +101,9 @@ class StreamRooms(ClusterAdapter):
         self._own: deque[_Own] = deque()
         self._timer: Any = None
         self._late = False
+        # An event of ours may not be in the stream, and the stream does not say so yet.
+        self._gap = False
+        self._telling = False
         self._live: dict[str, Any] = {}
         # Sessions that are being restored: what is read meanwhile is added to what they missed.
         self._restoring: list[StreamSession] = []
@@ -101,6 +111,7 @@ class StreamRooms(ClusterAdapter):
         self._ahead: dict[str, tuple[int, int]] = {}
         if self.recovers:
             bus.on_own = self._read_own
+            bus.on_gap = self._read_gap
 
     # What is asked for here
 
@@ -109,34 +120,39 @@ class StreamRooms(ClusterAdapter):
         if not self.recovers:
             super().broadcast(prepared, targets)
             return
-        stamped = self.stamp(prepared, targets)
-        if stamped is not None:
+        args = prepared.event.args
+        if targets.volatile or targets.local:
+            stamped = self._marked(args, targets, self._stream.position)
             self.send_to(self.selected(targets), stamped, targets)
             if not targets.local:
-                self._publish(Broadcast(self.uid, prepared.event.args, targets))
+                self._publish(Broadcast(self.uid, args, targets))
+        else:
+            self._log(args, targets)
 
     def stamp(self, prepared: Prepared, targets: Targets) -> Prepared | None:
-        """Return an event with the position where we are; ``None`` where its own is awaited."""
+        """Return the event of one socket with its position; ``None`` where that is awaited."""
         if not self.recovers or prepared.event.id is not None:
             return prepared
         args = prepared.event.args
-        if targets.volatile or targets.local or self._is_judged(targets):
+        if targets.volatile or self._is_judged(targets):
             return self._marked(args, targets, self._stream.position)
+        self._log(args, targets)
+        return None
+
+    def _log(self, args: list[Any], targets: Targets) -> None:
+        """Append an event to the stream, and deliver it there, or now if that takes too long."""
         if not self._stream.ready or self._late:
             self.settle()
             self._append(args, targets, sent=True)
             self._deliver(args, targets, self._stream.position)
-            return None
-        self._append(args, targets, sent=False)
-        return None
+        else:
+            self._append(args, targets, sent=False)
 
     def _is_judged(self, targets: Targets) -> bool:
-        """Tell whether this is for a client that is not in yet, and was not here before."""
-        if len(targets.rooms) != 1 or not self.namespace._opening:
-            return False
-        (room,) = targets.rooms
-        restoring = any(session.sid == room for session in self._restoring)
-        return room not in self.namespace.sockets and room not in self.rooms and not restoring
+        """Tell whether this is for a socket that is not in yet, and was not here before."""
+        (sid,) = targets.rooms
+        restoring = any(session.sid == sid for session in self._restoring)
+        return sid not in self.namespace.sockets and not restoring
 
     def _append(self, args: list[Any], targets: Targets, *, sent: bool) -> None:
         message = Broadcast(self.uid, args, targets)
@@ -149,9 +165,11 @@ class StreamRooms(ClusterAdapter):
             self.namespace.host.log("cluster", WARNING, f"an event was not published: {error}")
             self._own.pop()
             self._send_own(own)
+            self._lose()
             return
         if len(self._own) > self.namespace.host.limits.redis_queue:
             self._send_own(self._own.popleft())
+            self._lose()
         if self._timer is None and not sent:
             self._wait(self._stream.options.local_wait)
 
@@ -179,6 +197,33 @@ class StreamRooms(ClusterAdapter):
             self.settle()
             if isinstance(error, RedisError):
                 self._own = deque(one for one in self._own if one is not own)
+            self._lose()
+        elif self._gap:
+            self._tell_gap()
+
+    # Gaps
+
+    def _lose(self) -> None:
+        """Recover nobody who was away when this event went out: it may not be in the stream."""
+        self._gap = True
+        for session in self._restoring:
+            session.whole = False
+        self._tell_gap()
+
+    def _tell_gap(self) -> None:
+        if not self._telling:
+            self._telling = True
+            self._stream.append_gap(self._told)
+
+    def _told(self, _answer: Answer) -> None:
+        self._telling = False
+
+    def _read_gap(self, *, ours: bool) -> None:
+        """Take the entry that says that something is missing before it."""
+        for session in self._restoring:
+            session.whole = False
+        if ours:
+            self._gap = False
 
     def settle(self) -> None:
         """Send at once what still waits for its place in the stream."""
@@ -251,6 +296,8 @@ class StreamRooms(ClusterAdapter):
         for session in self._restoring:
             if len(session.missed) < most:
                 session.missed.append((position, args, targets))
+            else:
+                session.whole = False
 
     # Sessions
 
@@ -316,28 +363,34 @@ class StreamRooms(ClusterAdapter):
         if alive is not None and alive.connected:
             # A client notices a dead connection before we do.
             alive._drop("transport close")
-        if not self._stream.ready or _SECRET.fullmatch(secret) is None:
+        if self._gap or not self._stream.ready or _SECRET.fullmatch(secret) is None:
             found(None)
             return
         _Restoring(self, secret, offset, found).ask()
 
     def missed(self, socket: Any) -> list[Prepared]:
-        """Return the packets that a restored socket has missed, oldest first."""
+        """Return the packets that a restored socket has missed, oldest first.
+
+        Events of ours that others here have got, but that were not read yet, are among them.
+        """
         session: StreamSession = socket._session
         self._forget_restoring(session)
+        if not session.whole:
+            socket._begin_anew()
+            return []
         seen = as_position(session.offset) or (0, 0)
         if seen > (as_position(self._stream.position) or (0, 0)):
             self._ahead[session.sid] = seen
         here = {session.sid, *session.rooms}
-        found = []
-        for position, args, targets in session.missed:
-            if (as_position(position) or (0, 0)) <= seen:
-                continue
-            if targets.rooms and here.isdisjoint(targets.rooms):
-                continue
-            if here.isdisjoint(targets.excluded):
-                found.append(self._marked(args, targets, position))
-        return found
+        unseen = [entry for entry in session.missed if (as_position(entry[0]) or (0, 0)) > seen]
+        position = max(self._stream.position, session.offset, key=_in_order)
+        early = [(position, own.args, own.targets) for own in self._own if own.sent]
+        return [
+            self._marked(args, targets, position)
+            for position, args, targets in unseen + early
+            if not (targets.rooms and here.isdisjoint(targets.rooms))
+            if here.isdisjoint(targets.excluded)
+        ]
 
 
 class _Restoring:
@@ -400,29 +453,24 @@ class _Restoring:
         return StreamSession(sid, self._secret, offset, rooms, data, [])
 
     def _page(self, session: StreamSession, start: str, found: list[Any]) -> None:
+        """Read on, from an entry that is known: while it is there, so is all behind it."""
         self._stream.redis.run(
             *("XRANGE", self._stream.stream, start, self._end, "COUNT", _PAGE),
             done=partial(self._came, session, start, found),
         )
 
     def _came(self, session: StreamSession, start: str, found: list[Any], answer: Answer) -> None:
-        entries = None if answer.error is not None else answer.result()
-        first = not found
-        if type(entries) is not list or (first and not self._begins_with(entries, start)):
+        entries = [] if answer.error is not None else _entries(answer.result())
+        if not entries or entries[0][0] != start:
             self._refuse(session)
             return
-        found += entries
-        if len(found) > self._host.limits.recovery_packets:
+        found += entries[1:]
+        if len(found) > self._host.limits.recovery_packets or not session.whole:
             self._refuse(session)
         elif len(entries) < _PAGE:
-            self._finish(session, found[1:])
+            self._finish(session, found)
         else:
-            milliseconds, number = as_position(str(entries[-1][0], "ascii", "replace")) or (0, 0)
-            self._page(session, f"{milliseconds}-{number + 1}", found)
-
-    def _begins_with(self, entries: list[Any], start: str) -> bool:
-        """Tell whether the entry that the client saw last is still there: then all after it is."""
-        return bool(entries) and entries[0][0] == start.encode()
+            self._page(session, entries[-1][0], found)
 
     def _refuse(self, session: StreamSession) -> None:
         self._rooms._forget_restoring(session)
@@ -434,15 +482,29 @@ class _Restoring:
         for position, values in entries:
             try:
                 fields = pairs(values)
+                if self._stream.is_gap(fields):
+                    self._refuse(session)
+                    return
                 message = form.read_entry(fields) if fields.get(b"nsp") == name else None
             except ClusterError as error:
                 self._host.log("cluster", WARNING, f"an entry of a stream was dropped: {error}")
                 continue
             if isinstance(message, Broadcast) and not message.targets.volatile:
-                text = str(position, "ascii", "replace")
-                before.append((text, message.args, message.targets))
+                before.append((position, message.args, message.targets))
         session.missed = before + session.missed
         self._found(session)
+
+
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    """Return the ids and values of entries as Redis gives them; none for what has no such form."""
+    if type(value) is not list:
+        return []
+    found = [
+        (str(entry[0], "ascii", "replace"), entry[1])
+        for entry in value
+        if type(entry) is list and len(entry) == 2 and type(entry[0]) is bytes
+    ]
+    return found if len(found) == len(value) else []
 
 
 def _in_order(position: str) -> tuple[int, int]:

@@ -72,7 +72,7 @@ class StreamsAdapter(AdapterFactory):
         return reader
 
     def _took(self, position: str, fields: dict[bytes, bytes]) -> None:
-        bus = self._by_name.get(fields.get(b"nsp", b""))
+        bus = self._by_name.get(fields.get(b"nsp") or fields.get(b"of", b""))
         if bus is not None:
             bus.take_entry(position, fields)
 

@@ -109,6 +109,7 @@ class StreamsBus(RedisBus):
         self.namespace = namespace.name
         self.options = options
         self.on_own: Callable[[str, bytes], None] | None = None
+        self.on_gap: Callable[..., None] | None = None
         self.redis = link
         self.form = StreamForm(namespace.name, namespace.host.limits)
         self.stream = own_stream(namespace.name, options.stream_name, options.stream_count)
@@ -159,6 +160,17 @@ class StreamsBus(RedisBus):
         self.redis.append(self.stream, *trim, *fields, done=done)
         return fields[-1].encode("utf-8", "surrogateescape")
 
+    def append_gap(self, done: Callable[[Answer], None]) -> None:
+        """Append an entry that says that what was published before it may be missing."""
+        fields = ("rawsio", "gap", "of", self.namespace, "by", self.uid)
+        trim = ("MAXLEN", "~", self.options.max_len, "*")
+        self.redis.append(self.stream, *trim, *fields, done=done)
+
+    def is_gap(self, fields: dict[bytes, bytes]) -> bool:
+        """Tell whether an entry says that something is missing in this namespace."""
+        name = self.namespace.encode("utf-8", "surrogatepass")
+        return fields.get(b"rawsio") == b"gap" and fields.get(b"of") == name
+
     def count(self, counted: Callable[[int | None], None]) -> None:
         """Ask Redis how many servers listen."""
         self.redis.count(self._channel, counted)
@@ -168,6 +180,10 @@ class StreamsBus(RedisBus):
 
     def take_entry(self, position: str, fields: dict[bytes, bytes]) -> None:
         """Take an entry of the stream."""
+        if self.is_gap(fields):
+            if self.on_gap is not None:
+                self.on_gap(ours=fields.get(b"by") == self.uid.encode())
+            return
         if fields.get(b"uid") == self.uid.encode():
             if self.on_own is not None:
                 self.on_own(position, fields.get(b"data", b""))

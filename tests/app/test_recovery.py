@@ -455,6 +455,29 @@ def test_what_middleware_emits_is_neither_lost_nor_repeated() -> None:
     assert browser.seen == ["hello", 1, "hello", "hello"]
 
 
+def test_what_is_forgotten_while_middleware_is_asked_makes_a_new_session() -> None:
+    world = world_with(skip_middlewares=False)
+    world.limits = Limits(recovery_packets=3)
+    nsp = world.namespaces.of("/")
+    browser = Browser(world)
+    nsp.in_(browser.sid).sockets_join("red")
+    nsp.emit("x", 0)
+    browser.read()
+    browser.client.cut()
+
+    @nsp.use
+    def think(_socket: Any) -> None:
+        for n in range(1, 9):
+            nsp.emit("x", n)
+
+    browser.connect()
+    nsp.emit("x", 9)
+    browser.read()
+    assert (browser.recovered, browser.seen) == (False, [0, 9])
+    (socket,) = nsp.sockets.values()
+    assert (socket.recovered, set(socket.rooms), socket.data) == (False, {socket.id}, {})
+
+
 def test_from_another_thread_offsets_follow_the_order_of_delivery() -> None:
     world = world_with()
     browser = Browser(world)

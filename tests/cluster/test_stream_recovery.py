@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,6 +28,20 @@ def sessions(cluster: Cluster) -> list[dict[str, Any]]:
     """Return the sessions that Redis keeps."""
     kept = cluster.redis.values
     return [unpack(from_base64(v), 20) for k, v in kept.items() if k.startswith(b"sio:session:")]
+
+
+def with_event(cluster: Cluster) -> Any:
+    """Return a client of the first server that has seen an event."""
+    first = cluster.nodes[0]
+    socket = first.connect()
+    first.io.emit("one")
+    cluster.kit.run()
+    return socket
+
+
+def ask_middleware_again(node: Any) -> None:
+    """Have the middleware of a server asked about clients that are recovered, too."""
+    node.io.host.recovery.skip_middlewares = False
 
 
 def move(cluster: Cluster, socket: Any, node: Any, between: Any = lambda: None) -> None:
@@ -219,7 +235,7 @@ def test_what_comes_while_middleware_thinks_is_not_lost(cluster: Cluster) -> Non
     def think(_socket: Any) -> None:
         first.io.emit("meanwhile")
 
-    second.io.host.recovery.skip_middlewares = False
+    ask_middleware_again(second)
     move(cluster, a, second)
     assert a.recovered
     assert seen(cluster, a) == [[["one"], ["meanwhile"]]]
@@ -272,3 +288,158 @@ def test_a_server_that_closes_keeps_its_sessions(cluster: Cluster) -> None:
     first.io.close(0.0)
     cluster.kit.advance(6.0)
     assert (a.connected, a.recovered) == (True, True)
+
+
+def hang(cluster: Cluster, *, hanging: bool) -> None:
+    """Let Redis answer nothing, or go on with what was asked meanwhile."""
+    cluster.redis.hanging = hanging
+    held, cluster.redis.held = cluster.redis.held, []
+    for client, args in held:
+        if client in cluster.redis.clients:
+            cluster.redis.run(client, args)
+
+
+def return_slowly(cluster: Cluster, socket: Any, node: Any, between: Any) -> None:
+    """Cut a client off, and let something happen while Redis keeps its server waiting."""
+    cluster.kit.refusing = True
+    cluster.kit.cut(socket)
+    cluster.kit.serve(node.io)
+    cluster.kit.refusing = False
+    hang(cluster, hanging=True)
+    cluster.kit.advance(2.0)
+    between()
+    cluster.kit.run()
+    hang(cluster, hanging=False)
+    cluster.kit.run()
+    assert socket.connected
+
+
+@contextmanager
+def slow_readers(cluster: Cluster) -> Iterator[None]:
+    """Have the servers read the stream only afterwards."""
+    redis = cluster.redis
+    waiting, redis.blocked = redis.blocked, []
+    for blocked in waiting:
+        blocked.timer.cancel()
+    yield
+    redis.blocked += waiting
+    for blocked in waiting:
+        redis._wake(blocked, redis._behind(blocked))
+    cluster.kit.run()
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3], ids=["in the order of the stream", "sent too early"])
+def test_what_is_said_while_a_client_is_restored_is_not_lost(cluster: Cluster, wait: float) -> None:
+    first = cluster.nodes[0]
+    a, b = first.connect(), first.connect()
+    first.io.in_(a.id).sockets_join("red")
+    first.io.emit("one")
+    cluster.kit.run()
+
+    def between() -> None:
+        first.io.to("red").emit("to a room with nobody else")
+        first.io.emit("two")
+        cluster.kit.advance(wait)
+
+    with slow_readers(cluster):
+        return_slowly(cluster, a, first, between)
+    assert a.recovered
+    first.io.emit("three")
+    events, others = seen(cluster, a, b)
+    assert events == [["one"], ["to a room with nobody else"], ["two"], ["three"]]
+    assert others == [["one"], ["two"], ["three"]]
+
+
+@pytest.mark.parametrize("where", [0, 1], ids=["the same server", "another server"])
+def test_who_was_away_when_redis_refused_an_event_is_not_recovered(
+    cluster: Cluster, where: int
+) -> None:
+    first, a = cluster.nodes[0], with_event(cluster)
+
+    def between() -> None:
+        cluster.redis.refuse["xadd"] = ErrorReply("OOM", "command not allowed")
+        first.io.emit("lost")
+        cluster.kit.run()
+        del cluster.redis.refuse["xadd"]
+        first.io.emit("two")
+
+    move(cluster, a, cluster.nodes[where], between)
+    assert not a.recovered
+    move(cluster, a, cluster.nodes[where], lambda: first.io.emit("three"))
+    assert a.recovered
+    assert seen(cluster, a) == [[["one"], ["three"]]]
+
+
+def test_an_event_that_redis_refuses_while_a_client_is_restored_ends_its_recovery(
+    cluster: Cluster,
+) -> None:
+    first, a = cluster.nodes[0], with_event(cluster)
+
+    def between() -> None:
+        first.io.emit("lost")
+        cluster.kit.run()
+        cluster.redis.refuse["xadd"] = ErrorReply("OOM", "command not allowed")
+
+    cluster.kit.run()
+    return_slowly(cluster, a, first, between)
+    cluster.kit.advance(2.0)
+    assert (a.connected, a.recovered) == (True, False)
+
+
+def test_who_missed_more_than_is_kept_while_it_was_restored_begins_anew(cluster: Cluster) -> None:
+    (first, second), a = cluster.nodes, with_event(cluster)
+    first.io.sockets_join("red")
+    second.io.host.limits = second.io.host.limits.but(recovery_packets=5)
+
+    @second.io.use
+    async def think(_socket: Any) -> None:
+        for n in range(10):
+            first.io.emit("meanwhile", n)
+        await asyncio.sleep(0.1)
+
+    ask_middleware_again(second)
+    move(cluster, a, second)
+    assert (a.connected, a.recovered) == (True, False)
+    (socket,) = second.io.sockets.values()
+    assert (socket.recovered, set(socket.rooms), socket.data) == (False, {a.id}, {})
+    second.io.emit("two")
+    assert seen(cluster, a)[0][-1] == ["two"]
+
+
+def test_a_stream_that_is_trimmed_while_it_is_read_for_a_client_recovers_nobody(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawsio.cluster.stream_recovery._PAGE", 4)
+    (first, second), a = cluster.nodes, with_event(cluster)
+    read = cluster.redis.do_xrange
+    pages = []
+
+    def trimmed(client: Any, name: bytes, *words: bytes) -> None:
+        read(client, name, *words)
+        pages.append(words)
+        del cluster.redis.streams[name][:-2]
+
+    monkeypatch.setattr(cluster.redis, "do_xrange", trimmed)
+
+    def between() -> None:
+        for n in range(10):
+            first.io.emit("missed", n)
+
+    move(cluster, a, second, between)
+    assert len(pages) == 2
+    assert not a.recovered
+
+
+def test_a_client_that_missed_several_pages_gets_each_event_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawsio.cluster.stream_recovery._PAGE", 4)
+    (first, second), a = cluster.nodes, with_event(cluster)
+
+    def between() -> None:
+        for n in range(10):
+            first.io.emit("missed", n)
+
+    move(cluster, a, second, between)
+    assert a.recovered
+    assert seen(cluster, a) == [[["one"], *(["missed", n] for n in range(10))]]
