@@ -11,6 +11,7 @@ Without Redis what is said waits, within bounds; :meth:`Emitter.flush` waits unt
 from __future__ import annotations
 
 from rawsio.app.adapter import EVERYONE, Adapter
+from rawsio.app.broadcast import Broadcast as Words
 from rawsio.app.broadcast import Operators
 from rawsio.app.namespace import check_server_event
 from rawsio.cluster.classic import ClassicFormat
@@ -86,8 +87,11 @@ class EmitterNamespace(Operators):
         self._opening = 0
         self.adapter: Any = _Speaker(self, form, say)
 
-    def _aim(self) -> tuple[NamespaceLike, Targets]:
-        return self, EVERYONE
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
+        return (self,), EVERYONE
+
+    def _operator(self) -> Words:
+        return Words(self)
 
     def server_side_emit(self, name: str, *args: Any) -> None:
         """Send an event to all servers of the cluster: to their handlers of ``on_server(name)``.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Prepared
     from rawsio.app.multiplexer import Multiplexer
-    from rawsio.engineio.server.links import FrameSender, Link, Touched
+    from rawsio.engineio.server.links import FrameSender, Link
     from rawsio.engineio.server.session import Session
     from rawsio.engineio.server.transport import Transport
     from rawsio.socketio.packets import AnyEvent
@@ -44,11 +44,6 @@ if TYPE_CHECKING:
         """What a message costs beside its text."""
         room: int
         """What may be sent before the port wants to measure; below one if it takes no more."""
-
-        @property
-        def session(self) -> Session:
-            """The session."""
-            ...
 
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages, or drop them."""
@@ -63,14 +58,21 @@ _HEAD = Pattern(r"4(2|3(?=[0-9]))([0-9]{0,15})\[")
 
 
 class Layered:
-    """The route through all layers: what a multiplexer sends goes through its protocol."""
+    """The route through all layers: each is given what the one above has made.
 
-    __slots__ = ("_multiplexer", "_protocol", "_port")
+    The port is between Socket.IO and Engine.IO, and counts what waits.  Where a ``session`` is
+    given its transport takes packets at once; as long as the port has room, they go there straight.
+    """
 
-    def __init__(self, multiplexer: Multiplexer, port: Port) -> None:
+    __slots__ = ("_multiplexer", "_protocol", "_port", "_session")
+
+    def __init__(
+        self, multiplexer: Multiplexer, port: Port, session: Session | None = None
+    ) -> None:
         self._multiplexer = multiplexer
         self._protocol = multiplexer.protocol
         self._port = port
+        self._session = session
 
     def send(self, packet: AnyEvent) -> None:
         """Send a packet; ``LocalProtocolError`` if it cannot be encoded, or is illegal now."""
@@ -80,15 +82,24 @@ class Layered:
 
     def transmit(self, prepared: Prepared) -> None:
         """Send an encoded packet; one that is illegal now is dropped, with a line in the log."""
-        protocol = self._protocol
         try:
-            protocol.send_prepared(prepared)
+            units = self._protocol.transmit(prepared)
         except LocalProtocolError as error:
             multiplexer = self._multiplexer
             message = f"{multiplexer.opening.address}: a packet was dropped: {error}"
             multiplexer.host.log("socketio", ERROR, message)
             return
-        self._port.send(protocol.data_to_send())
+        port, session = self._port, self._session
+        size = port.OVERHEAD + prepared.size
+        if session is None or size > port.room or units[0] is not prepared:
+            port.send(units)
+            return
+        try:
+            packets = session.connection.transmit(prepared)
+        except LocalProtocolError:
+            return  # the session has ended in this very turn; its end is on its way up
+        port.room -= size
+        session.transport.send_all(packets)
 
     def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
         """Send an acknowledgement."""
@@ -102,22 +113,16 @@ class Direct(Layered):
     gives the transport what is unusual.
     """
 
-    __slots__ = ("session", "_transport", "_engine", "_websocket", "_stream", "_limits")
+    __slots__ = ("session", "_transport", "_engine", "_websocket", "_limits")
 
     def __init__(
-        self,
-        multiplexer: Multiplexer,
-        port: Port,
-        websocket: FrameSender,
-        stream: Touched,
+        self, multiplexer: Multiplexer, port: Port, session: Session, websocket: FrameSender
     ) -> None:
-        super().__init__(multiplexer, port)
-        session = port.session
-        self.session: Session = session
+        super().__init__(multiplexer, port, session)
+        self.session = session
         self._transport: Transport = session.transport
         self._engine = session.connection
         self._websocket = websocket
-        self._stream = stream
         self._limits = multiplexer.host.limits
 
     # In: the user of the link
@@ -188,7 +193,6 @@ class Direct(Layered):
                 and self._websocket.put_frame(text_frame(text.encode()))
             ):
                 self._port.room -= size
-                self._stream.touch()
                 return
         super().acknowledge(namespace, values, packet_id)
 
@@ -203,7 +207,6 @@ class Direct(Layered):
             and self._websocket.put_frame(prepared.frame)
         ):
             port.room -= size
-            self._stream.touch()
         else:
             super().transmit(prepared)
 

@@ -10,6 +10,10 @@ drives a layer drives it.  It is also the *link* that the Engine.IO registry
 :class:`Prepared` is one Socket.IO packet with its forms at every level below, each made when first
 asked for, so a broadcast hands the same ``bytes`` object to every connection.
 
+After the upgrade, while it keeps nothing back, a stack *steps aside*: the stream drives the
+WebSocket itself, which saves a call for each question that a driver has.  It is between the two
+again as soon as events are put back.
+
 TLS is a layer below this one; whoever owns the socket puts it there.
 """
 
@@ -35,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from rawsio.engineio.server.links import LinkUser
+    from rawsio.engineio.server.links import LinkUser, Outlet
     from rawsio.http.messages import Request
+    from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
     from rawsio.tls import TLSConnection
@@ -45,6 +50,9 @@ if TYPE_CHECKING:
 
     class Stream(Protocol):
         """What a stack needs of whatever carries its bytes."""
+
+        layer: AnyLayer
+        """What it drives."""
 
         @property
         def buffered_amount(self) -> int: ...
@@ -192,7 +200,7 @@ class ServerStack:
     __slots__ = (
         *("address", "secure", "tls", "user", "stream", "request", "asked", "body", "trace"),
         *("last", "_date", "_http", "_websocket", "_layer", "_limits", "_head", "_rest", "early"),
-        *("_eof", "_now"),
+        "_eof",
     )
 
     def __init__(
@@ -223,7 +231,6 @@ class ServerStack:
         self._rest: bytes | None = None
         self.early: list[Any] = []
         self._eof = False
-        self._now = 0.0
         http = HTTPConnection(Role.SERVER, limits, date=date)
         # The two stages, and the one that works now.
         self._http: HTTPConnection | Traced | None = http if trace is None else _traced(http, trace)
@@ -246,12 +253,17 @@ class ServerStack:
         return None if self.stream is None else self.stream.tcp_info
 
     @property
-    def plain(self) -> tuple[WebSocketConnection, Stream] | None:
-        """The WebSocket and what carries it, if nobody watches what passes between them."""
-        websocket, stream = self._websocket, self.stream
-        if stream is None or type(websocket) is not WebSocketConnection:
+    def outlet(self) -> Outlet:
+        """What takes prepared packets now: the WebSocket, if there is one."""
+        return self if self._websocket is None else self._websocket
+
+    @property
+    def plain(self) -> WebSocketConnection | None:
+        """The WebSocket, if nobody watches what passes between it and what carries it."""
+        websocket = self._websocket
+        if type(websocket) is not WebSocketConnection or websocket.below is None:
             return None
-        return websocket, stream
+        return websocket
 
     # Who is below, and above
 
@@ -296,7 +308,25 @@ class ServerStack:
         What else has come waits behind them, and so does the end of input.
         """
         self.early += events
-        self._touch()
+        stream = self.stream
+        if stream is not None:
+            if stream.layer is self._websocket:
+                stream.layer = self
+            stream.touch()
+
+    def _step_aside(self) -> None:
+        """Let the stream drive the WebSocket itself, unless something is kept here.
+
+        Where TLS is between the stream and the stack nothing changes.
+        """
+        stream, websocket = self.stream, self._websocket
+        if (
+            stream is not None
+            and stream.layer is self
+            and websocket is not None
+            and not (self.early or self._eof or self._head is not None or self._rest is not None)
+        ):
+            stream.layer = websocket
 
     def defer(self) -> None:
         """Give :class:`GoOn` when it is the connection's turn again."""
@@ -315,7 +345,6 @@ class ServerStack:
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time; gives what waited for it, first of all what was put back."""
-        self._now = now
         if self.early:
             events, self.early = self.early, []
             return events
@@ -333,6 +362,8 @@ class ServerStack:
         if self._head is not None:
             units = self._head + units
             self._head = None
+        if self._websocket is not None:
+            self._step_aside()
         return units
 
     # What is sent: through HTTP, then through WebSocket
@@ -395,10 +426,10 @@ class ServerStack:
             raise LocalProtocolError("the connection is a WebSocket already")
         http.send(accepted.response)
         self._head = http.data_to_send()
-        self._rest = http.take_rest()
+        self._rest = http.take_rest() or None
         self.request = self.body = None
-        websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=accepted.agreement)
-        websocket.tick(self._now)
+        agreed, stream = accepted.agreement, self.stream
+        websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=agreed, below=stream)
         trace = self.trace
         self._websocket = websocket if trace is None else _traced(websocket, trace)
         self._layer = self._websocket
@@ -408,13 +439,11 @@ class ServerStack:
         """Send one packet as a WebSocket message."""
         if self._websocket is not None:
             self._websocket.send(Message(packet))
-            self._touch()
 
     def send_prepared(self, prepared: Prepared) -> None:
         """Send a packet that was encoded once for many."""
         if self._websocket is not None:
             self._websocket.send_prepared(prepared)
-            self._touch()
 
     def close(self, code: int = 1005, reason: str = "") -> None:
         """Close the WebSocket, by its closing handshake; a connection that is over stays so."""

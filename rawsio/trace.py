@@ -179,6 +179,15 @@ class Traced(Generic[UnitT, EventT]):
         layer.send_prepared(prepared)
         self._report(self.name, "out", "event", prepared)
 
+    def transmit(self, prepared: Any) -> list[UnitT]:
+        """Send a prepared packet, and drain the outbox."""
+        layer: Any = self.layer
+        units: list[UnitT] = layer.transmit(prepared)
+        self._report(self.name, "out", "event", prepared)
+        for unit in units:
+            self._report(self.name, "out", "unit", unit)
+        return units
+
     def data_to_send(self) -> list[UnitT]:
         """Drain the outbox."""
         units = self.layer.data_to_send()

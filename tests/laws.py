@@ -12,12 +12,14 @@ A test module describes its layer in a :class:`Subject` and gets its tests by
    flight, is either refused with ``LocalProtocolError``, leaving state and outbox unchanged, or
    accepted by the peer without ``Failed``.
 5. **Bounds**: buffered bytes never pass the limits, whatever comes in.
-6. **Preparation**: ``send_prepared(prepare(e))`` equals ``send(e)`` in state and output.
+6. **Preparation**: ``send_prepared(prepare(e))`` equals ``send(e)`` in state and output; so does
+   ``transmit(prepare(e))``, which returns that output, where a layer has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -103,8 +105,8 @@ def snapshot(value: Any, depth: int = 6) -> Any:
     return type(value).__name__, picture
 
 
-def _output(subject: Subject, layer: Any) -> Any:
-    units = list(subject.flatten(layer.data_to_send()))
+def _output(subject: Subject, layer: Any, taken: list[Any] | None = None) -> Any:
+    units = list(subject.flatten([*(taken or ()), *layer.data_to_send()]))
     return b"".join(units) if subject.bytewise else units
 
 
@@ -318,26 +320,32 @@ def _prepared_law(subject: Subject) -> dict[str, Any]:
         self: Any, data: st.DataObject
     ) -> None:
         role = data.draw(st.sampled_from(Role), label="role")
-        feeders = [_Feeder(subject, role), _Feeder(subject, role)]
+        feeders = {way: _Feeder(subject, role) for way in ("send", "send_prepared", "transmit")}
+        if not hasattr(feeders["send"].layer, "transmit"):
+            del feeders["transmit"]
         for unit in data.draw(subject.wire(role), label="wire"):
-            for feeder in feeders:
+            for feeder in feeders.values():
                 feeder.feed(unit)
         for event in data.draw(st.lists(subject.events(role), max_size=5), label="events"):
             prepared = prepare(event)
             if prepared is None:
                 continue
+            behind = data.draw(st.booleans(), label="something waits in the outbox")
             outcomes: list[Any] = []
-            for feeder, argument in zip(feeders, (event, prepared), strict=True):
+            for way, feeder in feeders.items():
                 layer = feeder.layer
-                send = layer.send if argument is event else layer.send_prepared
+                if behind:
+                    with suppress(LocalProtocolError):
+                        layer.send(event)
                 try:
-                    send(argument)
+                    units = getattr(layer, way)(event if way == "send" else prepared)
                 except LocalProtocolError:
                     outcomes.append(None)
                 else:
-                    outcomes.append(_output(subject, layer))
-            assert outcomes[0] == outcomes[1]
-            assert snapshot(feeders[0].layer) == snapshot(feeders[1].layer)
+                    outcomes.append(_output(subject, layer, units or []))
+            assert outcomes.count(outcomes[0]) == len(outcomes)
+            states = [snapshot(feeder.layer) for feeder in feeders.values()]
+            assert states.count(states[0]) == len(states)
 
     return {k: v for k, v in locals().items() if k.startswith("test_")}
 

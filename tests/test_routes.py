@@ -20,6 +20,7 @@ from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, encode_frame
+from tests.bench.hops import MOST, StandardParser, roads
 from tests.socketio.strategies import LIMITS, wire
 from tests.stack.joined import UPGRADE
 
@@ -354,3 +355,9 @@ def test_a_session_is_layered_where_somebody_looks_between_the_layers(why: str) 
         kit.advance(1.0)
         assert peers[0].sink.transport == "websocket"
         assert type(peers[0].route) is Layered
+
+
+@pytest.mark.parametrize("name", ["in", "out"])
+def test_the_road_through_all_layers_is_short(name: str) -> None:
+    hops = roads(StandardParser())[name].hops
+    assert len(hops) <= MOST[name], " > ".join(hops)

@@ -90,12 +90,13 @@ class Operators:
 
     __slots__ = ()
 
-    def _aim(self) -> tuple[NamespaceLike, Targets]:
-        """Return the namespace, and whom of it these words are about."""
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
+        """Return the namespaces, and whom of them these words are about."""
         raise NotImplementedError
 
     def _operator(self) -> Broadcast:
-        return Broadcast(*self._aim())
+        """Return a broadcast that says the same."""
+        raise NotImplementedError
 
     def to(self, *rooms: str | Iterable[str]) -> Broadcast:
         """Address the members of these rooms, too; a socket's id is a room."""
@@ -179,8 +180,8 @@ class Broadcast(Operators):
         self._space = space
         self._targets = targets
 
-    def _aim(self) -> tuple[NamespaceLike, Targets]:
-        return self._space, self._targets
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
+        return self._space._each(), self._targets
 
     def _operator(self) -> Broadcast:
         return self
@@ -244,10 +245,10 @@ class Broadcast(Operators):
 
 
 def _broadcast(
-    namespace: NamespaceLike, targets: Targets, name: str | int, args: tuple[Any, ...]
+    spaces: Iterable[NamespaceLike], targets: Targets, name: str | int, args: tuple[Any, ...]
 ) -> None:
     """Encode an event once, and have the adapter deliver it."""
-    for space in namespace._each():
+    for space in spaces:
         host = space.host
         event = Event(space.name, [name, *args])
         prepared = host.prepare(event, compress=targets.compress)

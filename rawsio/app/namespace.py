@@ -18,7 +18,7 @@ from functools import partial
 from itertools import count
 
 from .adapter import EVERYONE, Adapter, Targets
-from .broadcast import Operators
+from .broadcast import Broadcast, Operators
 from .handlers import Handler, Handlers, check_function
 from .lifecycle_events import ServerEventRun
 from .listeners import Listening
@@ -199,8 +199,11 @@ class Namespace(Listening, Operators):
 
     # What operators need
 
-    def _aim(self) -> tuple[NamespaceLike, Targets]:
-        return self, EVERYONE
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
+        return (self,), EVERYONE
+
+    def _operator(self) -> Broadcast:
+        return Broadcast(self)
 
     def _each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: itself."""
@@ -343,6 +346,9 @@ class ParentNamespace(Namespace):
         for child in self._children.values():
             child._hear_servers(name, fn)
         return super()._hear_servers(name, fn)
+
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
+        return self._each(), EVERYONE
 
     def _each(self) -> Iterable[Namespace]:
         """Return the namespaces that this one's words address: its children."""

@@ -313,6 +313,13 @@ code=3, message="there is no packet '9'")], [])
         else:
             self._put(prepared)
 
+    def transmit(self, prepared: Any) -> list[Any]:
+        """Send a prepared packet, and drain the outbox: for who takes both in one step."""
+        if self.state is _OPEN and self._outbox is None and not self.base64:
+            return [prepared]
+        self.send_prepared(prepared)
+        return self.data_to_send()
+
     def encode(self, data: str | bytes) -> Packet:
         """Return the packet of a message, as this peer takes it."""
         if isinstance(data, str):

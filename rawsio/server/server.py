@@ -25,7 +25,7 @@ sockets.  Nothing here is on the way of a packet.
 from __future__ import annotations
 
 from rawsio.app.adapter import EVERYONE, Targets
-from rawsio.app.broadcast import Operators
+from rawsio.app.broadcast import Broadcast, Operators
 from rawsio.app.handlers import Handler, Handlers
 from rawsio.app.listeners import Listening
 from rawsio.app.reply import check_seconds
@@ -237,10 +237,15 @@ class Server(Listening, Operators):
         """Send an event to the other servers of the cluster."""
         return self.namespaces.main.server_side_emit(name, *args)
 
-    def _aim(self) -> tuple[NamespaceLike, Targets]:
+    def _aim(self) -> tuple[Iterable[NamespaceLike], Targets]:
         if self.core.closed:
             self.core.check_open("sends no more")
-        return self.namespaces.main, EVERYONE
+        return (self.namespaces.main,), EVERYONE
+
+    def _operator(self) -> Broadcast:
+        if self.core.closed:
+            self.core.check_open("sends no more")
+        return Broadcast(self.namespaces.main)
 
     def _own_handlers(self) -> Handlers:
         return self.namespaces.main._handlers

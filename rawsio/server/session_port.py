@@ -119,8 +119,8 @@ class Conn:
             plain = None if carrier is None else carrier.plain
         if plain is None:
             session.transport.divert(session.transport)
-            return Layered(multiplexer, self)
-        direct = Direct(multiplexer, self, *plain)
+            return Layered(multiplexer, self, session if session.transport.immediate else None)
+        direct = Direct(multiplexer, self, session, plain)
         session.transport.divert(direct)
         return direct
 

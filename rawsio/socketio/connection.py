@@ -358,6 +358,14 @@ class SocketIOConnection:
         self._admit(prepared.event, prepared.messages)
         self._put((prepared,))
 
+    def transmit(self, prepared: Prepared) -> list[Any]:
+        """Send a prepared packet, and drain the outbox: for who takes both in one step."""
+        if prepared.parser is not self._parser or self._outbox is not None:
+            self.send_prepared(prepared)
+            return self.data_to_send()
+        self._admit(prepared.event, prepared.messages)
+        return [prepared]
+
     def data_to_send(self) -> list[Any]:
         """Drain the outbox: messages, and what was given to :meth:`send_prepared`."""
         outbox = self._outbox

@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         def compress(self) -> bool: ...
         def packets(self) -> tuple[str | bytes, ...]: ...
 
+    class Touched(Protocol):
+        """What carries the bytes, and is flushed at the end of the turn."""
+
+        def touch(self) -> None:
+            """Have it flushed."""
+
 
 __all__ = ["WebSocketConnection"]
 
@@ -92,7 +98,8 @@ class WebSocketConnection:
     Events are ``Message Ping Pong``, then one ``Closed(code, reason)`` or ``Failed``.  Sending
     ``Closed(code, reason)`` begins the closing handshake; code 1005 sends no code.  ``deflate`` is
     what the handshake agreed on; ``random_bytes(4)`` makes the mask keys of a client; messages
-    longer than ``fragment`` bytes are sent in frames of about that size (0: never).
+    longer than ``fragment`` bytes are sent in frames of about that size (0: never).  ``below`` is
+    what carries the bytes, if that wants to be touched when something comes into an empty outbox.
 
     >>> server = WebSocketConnection(Role.SERVER)
     >>> server.receive(bytes.fromhex("8185 37fa213d 7f9f4d5158"))
@@ -123,7 +130,8 @@ class WebSocketConnection:
         "_kept",
         "_eof",
         "_deadline",
-        "_closing",
+        "closing",
+        "below",
     )
 
     def __init__(
@@ -134,6 +142,7 @@ class WebSocketConnection:
         deflate: Agreement | None = None,
         random_bytes: Callable[[int], bytes] = urandom,
         fragment: int = 0,
+        below: Touched | None = None,
     ) -> None:
         self._role = role
         self._limits = limits
@@ -158,7 +167,9 @@ class WebSocketConnection:
         # Whether input waits for its share, and whether the end of input waits behind it.
         self._kept = self._eof = False
         self._deadline: float | None = None
-        self._closing = Closing.OPEN
+        self.closing = Closing.OPEN
+        """What the driver should do with the connection below."""
+        self.below = below
 
     # The contract
 
@@ -166,11 +177,6 @@ class WebSocketConnection:
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called."""
         return 0.0 if self._kept else self._deadline
-
-    @property
-    def closing(self) -> Closing:
-        """What the driver should do with the connection below."""
-        return self._closing
 
     @property
     def reading(self) -> bool:
@@ -181,6 +187,11 @@ class WebSocketConnection:
     def buffered(self) -> int:
         """How many received bytes are held."""
         return self._reader.buffered
+
+    @property
+    def held(self) -> int:
+        """How many bytes are kept: received ones, and for compression."""
+        return self._reader.buffered + self.contexts
 
     @property
     def contexts(self) -> int:
@@ -285,7 +296,7 @@ class WebSocketConnection:
                 f"a packet may not be sent: the WebSocket is {self._state.value}"
             )
         if self._plain:
-            self._outbox.append(prepared.frame)
+            self._append(prepared.frame)
             return
         for packet in prepared.packets():
             self._send_message(Message(packet, prepared.compress))
@@ -294,6 +305,8 @@ class WebSocketConnection:
         """Send an unmasked text frame as it is, or tell that not every frame may be sent so now."""
         if not self._plain or Message not in self._legal:
             return False
+        if not self._outbox and self.below is not None:  # as in _append, for every receiver
+            self.below.touch()
         self._outbox.append(frame)
         return True
 
@@ -363,7 +376,7 @@ class WebSocketConnection:
             except UnicodeEncodeError as error:
                 raise LocalProtocolError("a text with a lone surrogate cannot be sent") from error
             if self._plain:
-                self._outbox.append(text_frame(payload))
+                self._append(text_frame(payload))
                 return
             opcode = TEXT
         elif isinstance(data, _BYTES):
@@ -373,7 +386,7 @@ class WebSocketConnection:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         agreed = self._agreement
         if agreed is not None and message.compress and len(payload) >= agreed.threshold:
-            self._outbox.append(_Uncompressed(opcode, payload))
+            self._append(_Uncompressed(opcode, payload))
             self._squeezes = True
         else:
             self._put_message(opcode, payload, rsv1=False)
@@ -420,9 +433,15 @@ class WebSocketConnection:
         self._enter(SENDING[self._role][self._state][Closed])
         self._deadline = 0.0
 
+    def _append(self, unit: bytes | _Uncompressed) -> None:
+        # Who has something in the outbox was touched already.
+        if not self._outbox and self.below is not None:
+            self.below.touch()
+        self._outbox.append(unit)
+
     def _put(self, opcode: int, payload: bytes, *, rsv1: bool = False, fin: bool = True) -> None:
         key = self._random_bytes(4) if self._role is Role.CLIENT else None
-        self._outbox.append(encode_frame(opcode, payload, fin=fin, rsv1=rsv1, mask=key))
+        self._append(encode_frame(opcode, payload, fin=fin, rsv1=rsv1, mask=key))
 
     def _pong(self, data: bytes) -> None:
         if self._pongs >= self._limits.pongs:
@@ -476,7 +495,7 @@ class WebSocketConnection:
         event, self._held = self._held, None
         self._enter(State.ENDED)
         self._deadline = None
-        self._closing = closing
+        self.closing = closing
         return [event]
 
     def _enter(self, state: State) -> None:

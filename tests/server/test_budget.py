@@ -9,8 +9,8 @@ import pytest
 
 from rawsio import Server
 from rawsio.limits import Limits
-from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
+from rawsio.websocket.connection import WebSocketConnection
 from tests.net.test_turns import websocket
 from tests.raw import Polling, RawWebSocket
 
@@ -292,13 +292,13 @@ def test_the_many_that_were_told_something_are_measured_some_at_a_time(
         wires = [websocket(kit) for _ in range(400)]
         measured: list[Any] = []
 
-        def dear(stack: ServerStack) -> int:
+        def dear(layer: WebSocketConnection) -> int:
             kit.board.now += 0.0001
-            measured.append(stack)
+            measured.append(layer)
             return 0
 
         kit.advance(1.0)
-        monkeypatch.setattr(ServerStack, "held", property(dear))
+        monkeypatch.setattr(WebSocketConnection, "held", property(dear))
         io.emit("news", 1)
         most = 0
         while len(measured) < len(wires):

@@ -92,25 +92,27 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.stack = ServerStack(DEFAULT, address="192.0.2.1")
-        self.stack.connect(Stream())
+        self.stream = Stream(self.stack)
+        self.stack.connect(self.stream)
 
     def say(self, data: bytes) -> bytes:
         """Feed bytes; return what is answered."""
-        self._carry(self.stack.receive(data))
-        while self.stack.deadline == 0.0:
-            self._carry(self.stack.tick(0.0))
+        self._carry(self.stream.layer.receive(data))
+        while self.stream.layer.deadline == 0.0:
+            self._carry(self.stream.layer.tick(0.0))
         return self.sent()
 
     def end(self) -> bytes:
         """End the input; return what is answered."""
-        self._carry(self.stack.receive_eof())
+        self._carry(self.stream.layer.receive_eof())
         return self.sent()
 
     def end_with(self, data: bytes) -> bytes:
         """Feed bytes and the end in one go, as TLS may give them; return what is answered."""
-        self._carry(self.stack.receive(data) + self.stack.receive_eof())
-        while self.stack.deadline == 0.0:
-            self._carry(self.stack.tick(0.0))
+        layer = self.stream.layer
+        self._carry(layer.receive(data) + layer.receive_eof())
+        while self.stream.layer.deadline == 0.0:
+            self._carry(self.stream.layer.tick(0.0))
         return self.sent()
 
     def _carry(self, events: list[Any]) -> None:
@@ -120,7 +122,7 @@ class Connection:
         """Drain the outbox, after the sessions' own."""
         for session in list(self.server.gateway.registry.sessions.values()):
             session.flush()
-        return b"".join(self.stack.data_to_send())
+        return b"".join(self.stream.layer.data_to_send())
 
     def request(self, method: str, query: str, body: bytes = b"") -> bytes:
         """Ask Engine.IO."""

@@ -36,9 +36,12 @@ TERMINAL = (Closed, Failed)
 
 
 class Stream:
-    """Carries nothing; the test drains the stack."""
+    """Carries nothing; the test drives ``layer``, which the stack may replace."""
 
     buffered_amount = 0
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
 
     def touch(self) -> None:
         """Nothing waits for the end of a turn here."""
@@ -92,7 +95,8 @@ class ServerEnd(End):
         super().__init__()
         self.sio = SocketIOConnection(Role.SERVER, limits)
         self.stack = ServerStack(limits)
-        self.stack.connect(Stream())
+        self.stream = Stream(self.stack)
+        self.stack.connect(self.stream)
         options = EngineOptions(ping_interval=1e6, max_http_buffer_size=limits.message)
         quiet = Log(lambda: 0.0, log)
         self.registry = RecordingRegistry(
@@ -114,13 +118,13 @@ class ServerEnd(End):
     @property
     def deadline(self) -> float | None:
         """0.0 if any layer has something at once."""
-        parts = [self.stack, self.sio, *([self.session] if self.session is not None else [])]
+        parts = [self.stream.layer, self.sio, *([self.session] if self.session is not None else [])]
         return 0.0 if any(part.deadline == 0.0 for part in parts) else None
 
     @property
     def closing(self) -> Closing:
         """What the connection should do."""
-        return self.at_least_half(self.stack.closing)
+        return self.at_least_half(self.stream.layer.closing)
 
     @property
     def buffered(self) -> int:
@@ -131,17 +135,17 @@ class ServerEnd(End):
         """Feed bytes; after the end of the pile its WebSocket alone would go on."""
         if self.over:
             return []
-        self.gateway.receive(self.stack, self.stack.receive(data))
+        self.gateway.receive(self.stack, self.stream.layer.receive(data))
         return self.take()
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more."""
-        self.gateway.receive(self.stack, self.stack.receive_eof())
+        self.gateway.receive(self.stack, self.stream.layer.receive_eof())
         return self.take()
 
     def tick(self, now: float) -> list[Any]:
         """Tell all parts the time."""
-        self.gateway.receive(self.stack, self.stack.tick(now))
+        self.gateway.receive(self.stack, self.stream.layer.tick(now))
         if self.session is not None:
             self.session.tick(now)
         self.found += self.sio.tick(now)
@@ -170,7 +174,8 @@ class ServerEnd(End):
         """Drain the pile."""
         if self.session is not None and not self.over:
             self._down()
-        return self.stack.data_to_send()
+        units: list[bytes] = self.stream.layer.data_to_send()
+        return units
 
 
 class ClientEnd(End):

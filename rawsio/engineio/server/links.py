@@ -30,11 +30,11 @@ if TYPE_CHECKING:
             """Send an unmasked text frame; ``False`` if this WebSocket needs more than that."""
             ...
 
-    class Touched(Protocol):
-        """What is flushed at the end of the turn."""
+    class Outlet(Protocol):
+        """What prepared packets of a WebSocket are given to."""
 
-        def touch(self) -> None:
-            """Have it flushed."""
+        def send_prepared(self, prepared: Any, /) -> None:
+            """Send the WebSocket messages of a prepared packet."""
 
     class LinkSession(Protocol):
         """A session, as the owner of a link may see it."""
@@ -105,8 +105,13 @@ if TYPE_CHECKING:
             ...
 
         @property
-        def plain(self) -> tuple[FrameSender, Touched] | None:
-            """The WebSocket and what carries it, if nothing lies between them and us."""
+        def outlet(self) -> Outlet:
+            """What takes prepared packets, once it is a WebSocket: the link, or what is below."""
+            ...
+
+        @property
+        def plain(self) -> FrameSender | None:
+            """The WebSocket, if nothing lies between it and us, and it is flushed by itself."""
 
         def assign(self, user: LinkUser, /) -> None:
             """Tell this user what comes from now on."""
@@ -178,7 +183,7 @@ if TYPE_CHECKING:
 
 else:
     # Names that annotations can use without importing typing.
-    Link = LinkUser = LinkSession = FrameSender = Touched = object
+    Link = LinkUser = LinkSession = FrameSender = Outlet = object
 
 __all__ = ["Link", "LinkUser", "NOBODY", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
 

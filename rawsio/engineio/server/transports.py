@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rawsio.http.messages import Request
 
-    from .links import Link, LinkUser, Verdict
+    from .links import Link, LinkUser, Outlet, Verdict
     from .polling import Compression, Query
     from .transport import CarriedSession, TransportOptions
 
@@ -349,7 +349,7 @@ class Polling(Transport):
 class WebSocket(Transport):
     """A WebSocket; ``link`` is where, ``None`` before its handshake and after its end."""
 
-    __slots__ = ("link",)
+    __slots__ = ("link", "_outlet")
 
     name = "websocket"
     websocket = True
@@ -358,10 +358,11 @@ class WebSocket(Transport):
     def __init__(self, session: CarriedSession, _options: TransportOptions, _query: Query) -> None:
         self.session = session
         self.link: Link | None = None
+        self._outlet: Outlet | None = None
 
     def accepted(self, link: Link) -> None:
         """Begin the session, or offer to take it over."""
-        self.link = link
+        self.link, self._outlet = link, link.outlet
         self.session.accepted(self)
 
     def lost(self, link: Link, reason: str) -> None:
@@ -397,8 +398,8 @@ class WebSocket(Transport):
 
     def send_all(self, packets: list[Any]) -> None:
         """Send these packets now."""
-        link, revision = self.link, self.session.revision
-        if link is None:
+        link, outlet = self.link, self._outlet
+        if link is None or outlet is None:
             return
         for packet in packets:
             # The closing handshake says what "1" says over polling; compared by identity, because
@@ -408,8 +409,8 @@ class WebSocket(Transport):
             try:
                 if packet.__class__ is str or packet.__class__ is bytes:
                     link.send(packet)
-                elif revision == 4:
-                    link.send_prepared(packet)
+                elif self.session.revision == 4:
+                    outlet.send_prepared(packet)
                 else:
                     self.send_prepared(packet)
             except LocalProtocolError:

@@ -33,6 +33,7 @@ class RecordingLink:
         self.told: list[str] = []
         self.content = b""
         self.tcp_info = None
+        self.outlet = self
         self.plain = None
 
     @property
