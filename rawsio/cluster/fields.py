@@ -59,7 +59,7 @@ def decode(payload: bytes, limits: Limits) -> Any:
     try:
         if payload[:1] == b"{":
             return decode_value(str(payload, "utf-8"), 0, limits)
-        return unpack(payload, limits.json_depth)
+        return unpack(payload, limits.json_depth, limits.containers)
     except (RemoteProtocolError, UnicodeDecodeError) as error:
         raise ClusterError(
             f"neither JSON nor MessagePack: {error}", "cluster-message-form"

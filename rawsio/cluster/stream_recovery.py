@@ -443,7 +443,8 @@ class _Restoring:
 
     def _read_session(self, text: bytes) -> StreamSession:
         limits = self._host.limits
-        fields = unpack(from_base64(text), limits.json_depth + read.ENVELOPE)
+        depth = limits.json_depth + read.ENVELOPE
+        fields = unpack(from_base64(text), depth, limits.containers)
         if type(fields) is not dict:
             raise ClusterError("a session is a map", "cluster-message-fields")
         sid = read.text(fields, "sid")

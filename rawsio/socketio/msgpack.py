@@ -294,12 +294,11 @@ _DEEPEST = 1000
 """No limit goes beyond: the standard library's JSON reads no deeper, either."""
 
 
-def unpack(
-    data: bytes, depth: int = DEFAULT.json_depth, containers: int = DEFAULT.containers
-) -> Any:
+def unpack(data: bytes, depth: int = DEFAULT.json_depth, containers: int | None = None) -> Any:
     r"""Return the one value that ``data`` is, at most ``depth`` arrays and maps deep.
 
-    It has at most ``containers`` of them.
+    It has at most ``containers`` of them; ``None``: as many as there are.  What comes from a peer
+    is read with ``Limits.containers``.
 
     Raises:
         SocketIOError: it is not MessagePack as this module writes it.
@@ -307,7 +306,7 @@ def unpack(
     >>> unpack(b"\x82\xa1a\x93\x01\xff\xc0\xa1b\xd4\x00\x00")
     {'a': [1, -1, None]}
     """
-    steps = unpack_in_steps(data, depth, containers)
+    steps = unpack_in_steps(data, depth, len(data) if containers is None else containers)
     try:
         while True:
             next(steps)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rawsio.app.adapter import Targets
 from rawsio.cluster import messages as m
 from rawsio.cluster.classic import ClassicFormat
-from rawsio.cluster.fields import ClusterError
+from rawsio.cluster.fields import ClusterError, decode
+from rawsio.limits import DEFAULT
 from rawsio.socketio.msgpack import pack
 
 FORM = ClassicFormat("/")
@@ -194,3 +195,12 @@ def test_answers_go_to_the_one_who_asked_where_that_was_chosen() -> None:
     answer = m.ClientCount("r", 0, [], "u")
     assert FORM.encode(answer)[0] == "socket.io-response#/#"
     assert FORM.encode(answer, "aB3xY9")[0] == "socket.io-response#/#aB3xY9#"
+
+
+@pytest.mark.rule("socketio-v5-limit-containers")
+@pytest.mark.parametrize("payload", [pack([[]] * 4), b'{"a":[[],[],[]]}'])
+def test_a_message_has_so_many_arrays_and_objects(payload: bytes) -> None:
+    limits = DEFAULT.but(containers=5)
+    assert decode(payload, limits)
+    with pytest.raises(ClusterError, match="containers"):
+        decode(payload, limits.but(containers=4))

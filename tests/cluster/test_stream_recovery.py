@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from rawsio.cluster import StreamsAdapter
-from rawsio.cluster.stream_form import from_base64
+from rawsio.cluster.stream_form import from_base64, to_base64
+from rawsio.limits import DEFAULT
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import unpack
 
@@ -206,11 +207,17 @@ def test_who_asks_for_something_else_begins_anew(cluster: Cluster, auth: dict[st
     assert other.id != session["sid"]
 
 
-@pytest.mark.parametrize("value", [b"junk!", b"gA==", b"kA=="])
-def test_a_session_that_is_none_is_dropped(cluster: Cluster, value: bytes) -> None:
+MANY = to_base64({"sid": "x", "rooms": [], "data": [[]] * DEFAULT.containers}, 9)
+
+
+@pytest.mark.parametrize("value", [b"junk!", b"gA==", b"kA==", MANY.encode()])
+def test_a_session_that_is_none_is_dropped(
+    cluster: Cluster, value: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     cluster.redis.values[b"sio:session:x"] = value
     a = cluster.nodes[0].connect(auth={"pid": "x", "offset": "1-1"})
     assert (a.connected, a.recovered) == (True, False)
+    assert "a session in Redis was dropped" in caplog.text
 
 
 def test_who_returns_before_the_end_was_noticed_is_recovered(cluster: Cluster) -> None:

@@ -15,7 +15,7 @@ from rawsio.layer import Closed, Role
 from rawsio.limits import DEFAULT, Limits
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.long_values import value_in_steps
-from rawsio.socketio.msgpack import MsgpackParser
+from rawsio.socketio.msgpack import MsgpackParser, unpack
 from rawsio.socketio.packets import Connect, Event
 from rawsio.socketio.values import check_placeholders, decode_value, fill_placeholders
 
@@ -141,6 +141,13 @@ def test_a_packet_in_messagepack_has_so_many_arrays_and_maps() -> None:
     assert parser.decode(fits, limits.but(containers=7)) == Event("/", ["e", [[], [], {}, {}]])
     with pytest.raises(SocketIOError, match="containers"):
         parser.decode(more, limits)
+    with pytest.raises(SocketIOError, match="containers"):
+        taken(parser.decode_in_steps(more, limits))
+
+
+def test_messagepack_that_is_read_without_a_limit_has_as_many_as_it_has() -> None:
+    many = b"\xdd" + (1_000_000).to_bytes(4, "big") + b"\x90" * 1_000_000
+    assert len(unpack(many)) == 1_000_000
 
 
 # The layer
