@@ -104,9 +104,9 @@ class Limits:
     """How long the attachments of one packet may take to arrive."""
     json_depth: int = 100
     """Deepest nesting of arrays and objects: checked before parsing, so nothing recurses."""
-    containers: int = 200_000
+    containers: int = 350_000
     """Most arrays and objects in one packet: each takes a hundred bytes of memory, and the garbage
-    collector of Python goes over all of them at once.  An honest megabyte has half as many."""
+    collector of Python goes over all of them at once.  An honest megabyte has a third as many."""
     packet_id: int = 2**53 - 1
     """Highest acknowledgement id: the largest integer that every peer represents exactly."""
     credentials: int = 65_536

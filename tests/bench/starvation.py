@@ -113,6 +113,7 @@ def finals(count: int) -> bytes:
 
 LISTS = b'42["z",[' + b"[]," * 330_000 + b"0]]"
 PAIRS = b'42["z",[' + b"[1,2]," * 165_000 + b"0]]"
+NESTS = b'42["z"' + (b"," + b"[" * 90 + b"]" * 90) * 3_880 + b"]"
 TREES = b'42["z",[' + b'{"a":[{}]},' * 66_000 + b"0]]"
 FRACTIONS = b'42["z",[' + b"0.1," * 247_000 + b"0]]"
 PLACED = b'451-["z",{"_placeholder":true,"num":0}' + b',{"a":0}' * 120_000 + b"]"
@@ -151,6 +152,7 @@ KINDS: dict[str, tuple[str, bytes]] = {
     "objects": ("websocket", frame(OBJECTS)),
     "pairs": ("websocket", frame(PAIRS)),
     "trees": ("websocket", frame(TREES)),
+    "nests": ("websocket", frame(NESTS)),
     "fractions": ("websocket", frame(FRACTIONS)),
     "placed": ("websocket", frame(PLACED) + frame(b"x", 0x82)),
     "maps": ("msgpack", frame(MAPS, 0x82)),

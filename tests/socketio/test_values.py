@@ -16,6 +16,7 @@ from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.limits import DEFAULT, Limits
 from rawsio.socketio import values
 from rawsio.socketio.values import (
+    LONG,
     MAX_DIGITS,
     HasBinary,
     Unsendable,
@@ -383,3 +384,23 @@ def test_only_integers_have_a_longest_length(text: str, fits: bool) -> None:
         assert isinstance(decode_value(f"[{text}]", 0, DEFAULT), list)
     else:
         assert refused(f"[{text}]") == "socketio-v5-value-digits"
+
+
+@pytest.mark.rule("layers-turn-long")
+@pytest.mark.parametrize("size", [LONG, 2 * LONG])
+def test_what_is_read_in_one_go_is_not_looked_at_by_the_next_look_for_garbage(size: int) -> None:
+    items = decode_value("[" + "[]," * (size // 3) + "0]", 0, DEFAULT)
+    kept = {id(items), id(items[0]), id(items[-2])}
+    young = [thing for age in (0, 1) for thing in gc.get_objects(generation=age)]
+    assert not kept & set(map(id, young))
+    assert kept <= set(map(id, gc.get_objects(generation=2)))
+
+
+def test_objects_that_an_application_has_frozen_stay_so() -> None:
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        decode_value("[" + "[]," * LONG + "0]", 0, DEFAULT)
+        assert gc.get_freeze_count() > count // 2
+    finally:
+        gc.unfreeze()
