@@ -259,6 +259,8 @@ def check_digits(text: str) -> None:
 
 BLANK = Pattern("[ \t\n\r]*")
 LONG = 65536
+_FROZEN = 1000
+"""An application that calls ``gc.freeze`` has more: Python 3.12 begins with some hundreds."""
 
 
 def undisturbed(decode: Callable[..., Any], *args: Any) -> Any:
@@ -277,7 +279,7 @@ def undisturbed(decode: Callable[..., Any], *args: Any) -> Any:
     try:
         return decode(*args)
     finally:
-        if not gc.get_freeze_count():
+        if gc.get_freeze_count() < _FROZEN:
             gc.freeze()
             gc.unfreeze()
         gc.enable()
