@@ -36,12 +36,12 @@ def test_an_address_that_fills_the_table_keeps_no_newcomer_out_and_pushes_nobody
         honest = kit.connect()
         polling = kit.client(transports=["polling"]).main
         polling.connect().opening.result(60)
-        for _ in range(200):
+        for _ in range(4):
             wire = dial(kit, "203.0.113.9")
-            assert answer(kit, wire, POLL)[9:12] == b"200"
+            assert answer(kit, wire, POLL * 50).count(b"HTTP/1.1 200") == 50
             wire.reset()
-        kit.run()
-        assert io.stats()["sessions"] == 50
+            kit.run()
+        assert io.stats()["sessions"] == io.limits.sessions
         assert answer(kit, dial(kit, "198.51.100.7"), POLL)[9:12] == b"200"
         newcomer = kit.connect()
         for socket in (honest, polling, newcomer):
