@@ -1,0 +1,181 @@
+"""Our server beside its peers, in one run: ``python3 -m tests.bench [--quick] [--only ROW,...]``.
+
+Builds the load generator (``load/``), installs the peers (:mod:`.peers`), and does every row of
+:mod:`.rows` with every server: server on one core, generator on another, the repetitions
+interleaved (``--repeat N``; 5, or 3 with ``--quick``), so that what else the machine does hits all
+alike.  The figure is the server's own CPU time for one operation, the median; **P** is how many
+times less than that the hand-tuned file takes (1.0: as fast), **N** the same for Node.
+
+``--servers A,B`` does some servers, ``--python PATH`` runs ours and the hand-tuned file,
+``--seconds S`` measures for so long each time.  ``--json FILE``, ``--markdown FILE`` and
+``--svg FILE`` write what was found; ``--from FILE`` measures nothing and shows what a JSON file
+has.  A wrong answer voids its row, and the command ends with 1; answers in other bytes that mean
+the same (escaped JSON) are named below the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .peers import LOAD_CORE, Missing, Peer, Running, generator, pinned, servers, version
+from .report import chart, table
+from .rows import ROWS, Row
+
+__all__ = ["main"]
+
+
+def busy() -> tuple[int, int]:
+    """Return the time that all cores were busy, and all of it, in ticks."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(word) for word in file.readline().split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def once(program: str, server: Running, row: Row, seconds: float) -> dict[str, Any]:
+    """Run the generator once against a server, and return what it found."""
+    command = [program, *row.load.split(" "), "-p", str(server.port), "-x", str(server.pid)]
+    command += ["-t", str(seconds), "-w", str(max(0.3, seconds / 4))]
+    before, memory = busy(), server.memory()
+    child = subprocess.Popen(pinned(command, LOAD_CORE), stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = {"ok": False, "fail": "the generator says nothing"}
+    most = memory
+    try:
+        assert child.stdout is not None
+        for line in child.stdout:
+            said = json.loads(line)
+            if said.get("event") == "up":
+                time.sleep(0.3)
+                most = server.memory()
+                found["connections"] = said["connections"]
+            else:
+                found.update(said)
+        child.wait(60)
+    finally:
+        child.kill()
+        child.wait()
+    if "connections" in found:
+        found["kib"] = (most - memory) / found["connections"]
+    found["busy"] = (busy()[0] - before[0]) / max(1, busy()[1] - before[1])
+    if found.get("errors"):
+        found.update(ok=False, fail=f"{found['errors']} wrong answers")
+    return found
+
+
+def measure(name: str, row: Row, peers: dict[str, Peer], options: Any) -> list[dict[str, Any]]:
+    """Do one row with every server that can, repetition by repetition."""
+    found: list[dict[str, Any]] = []
+    running: dict[str, Running] = {}
+    program = generator()
+    try:
+        for repetition in range(options.repeat):
+            for server, peer in peers.items():
+                if not peer.does(name, row):
+                    continue
+                if server in running and row.figure == "kib":  # memory: a new process each time
+                    running.pop(server).stop()
+                if server not in running:
+                    running[server] = Running(peer, row)
+                    time.sleep(0.2)
+                result = once(program, running[server], row, options.seconds)
+                found.append({"row": name, "server": server, "repetition": repetition, **result})
+                figure = result.get(row.figure, 0.0)
+                note = result.get("fail") or ""
+                print(f"{name:16} {server:10} {figure:10.2f} {note}", file=sys.stderr, flush=True)
+    finally:
+        for server_running in running.values():
+            server_running.stop()
+    return found
+
+
+def available(options: Any) -> dict[str, Peer]:
+    """Return the servers that there are, and say which are left out."""
+    wanted = options.servers.split(",") if options.servers else None
+    found = {}
+    for name, peer in servers(options.python).items():
+        if wanted is not None and name not in wanted:
+            continue
+        try:
+            peer.interpreter()
+        except Missing as error:
+            print(f"left out: {peer.title}: {error}", file=sys.stderr)
+        else:
+            found[name] = peer
+    return found
+
+
+def facts(peers: dict[str, Peer]) -> dict[str, Any]:
+    """Return what the figures belong to: machine, versions."""
+    model = "a processor"
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    versions = {name: version(peer.interpreter()) for name, peer in peers.items()}
+    return {
+        "processor": f"{os.cpu_count()} cores, {model}",
+        "system": f"{platform.system()} {platform.release()}",
+        "versions": versions,
+        "load": os.getloadavg()[0],
+    }
+
+
+def arguments(words: list[str]) -> Any:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", metavar="ROW,...")
+    parser.add_argument("--servers", default="", metavar="NAME,...")
+    parser.add_argument("--repeat", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--from", dest="read", type=Path, metavar="FILE")
+    for form in ("json", "markdown", "svg"):
+        parser.add_argument(f"--{form}", type=Path, metavar="FILE")
+    options = parser.parse_args(words)
+    options.repeat = options.repeat or (3 if options.quick else 5)
+    options.seconds = options.seconds or (0.7 if options.quick else 1.5)
+    return options
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Measure, and return everything."""
+    only = options.only.split(",") if options.only else None
+    unknown = set(only or ()) - set(ROWS)
+    if unknown:
+        raise SystemExit(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    peers = available(options)
+    everything: dict[str, Any] = {"facts": facts(peers), "runs": []}
+    for name, row in ROWS.items():
+        if name in only if only else (row.quick or not options.quick):
+            try:
+                everything["runs"] += measure(name, row, peers, options)
+            except Missing as error:
+                print(f"{name}: {error}", file=sys.stderr)
+    return everything
+
+
+def main(words: list[str]) -> int:
+    """Measure or read, and show."""
+    options = arguments(words)
+    found = json.loads(options.read.read_text("utf-8")) if options.read else run(options)
+    text = table(found)
+    print(text)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), "utf-8")
+    if options.markdown:
+        options.markdown.write_text(text, "utf-8")
+    if options.svg:
+        options.svg.write_text(chart(found), "utf-8")
+    return 0 if all(one["ok"] for one in found["runs"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
