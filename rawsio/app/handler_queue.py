@@ -109,7 +109,7 @@ class HandlerChain:
                 fn(*args)
         self._over = True
         if not self._aside:
-            self.finished()
+            self._conclude()
         return True
 
     def _ended(self, result: Any, error: BaseException | None) -> None:
@@ -123,7 +123,11 @@ class HandlerChain:
         self._aside -= 1
         self.took(position, result, error)
         if self._over and not self._aside:
-            self.finished()
+            self._conclude()
+
+    def _conclude(self) -> None:
+        self.finished()
+        self._steps = []  # some of them are methods of this very chain
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
         """Take the outcome of a step; ``False`` skips the steps that are left."""
@@ -202,6 +206,7 @@ class HandlerQueue(Generic[PortT_co]):
             if not self._start(job, args):
                 return
         self.busy = False
+        self._running = ()
         self._jobs = None
         if self._watch is not None:
             self._watch.cancel()

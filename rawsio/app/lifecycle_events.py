@@ -251,7 +251,11 @@ class AdmissionChain(HandlerChain):
 
     def finished(self) -> None:
         """Tell the verdict."""
-        self._done(self._error)
+        error, self._error = self._error, None  # its traceback leads back to here
+        try:
+            self._done(error)
+        finally:
+            del error
 
 
 def refusal(error: BaseException) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from rawsio import log
+from rawsio.layer import Closing
 from rawsio.limits import DEFAULT
 
 from .deadlines import Deadlines
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from .deadlines import Report
     from .loop_timers import AnyLoop
 
-__all__ = ["Driver"]
+__all__ = ["NO_LAYER", "Driver"]
 
 
 _MANY = 16
@@ -72,6 +73,34 @@ _NOBODY: dict[Any, bool] = {}
 
 def _no_report(target: Any, _events: list[Any]) -> None:
     raise TypeError(f"{type(target).__name__}.tick() gave events, and nobody takes them")
+
+
+class _NoLayer:
+    """The layer of a stream that is closed."""
+
+    __slots__ = ()
+
+    deadline = None
+    closing = Closing.NOW
+    reading = False
+    held = 0
+
+    def receive(self, _unit: bytes) -> list[Any]:
+        """Make nothing of it."""
+        return []
+
+    def tick(self, _now: float) -> list[Any]:
+        """Do nothing."""
+        return []
+
+    def receive_eof(self) -> list[Any]:
+        """Do nothing."""
+        return []
+
+    data_to_send = receive_eof
+
+
+NO_LAYER = _NoLayer()
 
 
 class Driver:

@@ -49,7 +49,7 @@ from enum import Enum
 from rawsio import log
 from rawsio.layer import Closing
 
-from .driver import Driver
+from .driver import NO_LAYER, Driver
 from .write_buffer import JOIN, WriteBuffer
 
 TYPE_CHECKING = False
@@ -585,3 +585,5 @@ class TCPStream:
                 self.on_closed(self if self.tag is None else self.tag, reason)
             except Exception as error:  # noqa: BLE001 - the owner's mistake, and nobody else's
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)
+        # They know this stream: what a connection leaves must not be a ring.
+        self.layer, self.tag = NO_LAYER, None

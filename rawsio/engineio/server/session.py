@@ -23,6 +23,7 @@ from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.layer import Closed, Failed
 
 from .polling import thaw
+from .transport import gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -322,6 +323,7 @@ class Session:
         connection.send(Closed(0, reason))
         if discard or transport.ready:
             self.settle()
+            self._let_go()
         else:
             if self.candidate is None:
                 self._move(Stage.LEAVING)
@@ -381,6 +383,7 @@ class Session:
             message = event.message
             self._owner.failed(self, event)
         self._user.ended(reason_of(event), message)
+        self._let_go()
 
     def fail(self, error: EngineIOError) -> None:
         """End the session for a mistake that its requests made."""
@@ -484,10 +487,17 @@ class Session:
         if self.candidate is not None:
             self.drop_candidate()
         self._move(Stage.OVER)
-        self._grace = None
+        if self._grace is not None:  # it was closed by us, and the layer above knows
+            self._grace, self._user = None, _NO_USER
         self.transport.end()
+        self.transport = gone(self.transport.name)
         self.connection.data_to_send()
         self._owner.ended(self)
+
+    def _let_go(self) -> None:
+        """Forget the layer above, which knows this session: what ends must leave no ring."""
+        if self.stage is Stage.OVER:
+            self._user = _NO_USER
 
     def _move(self, stage: Stage) -> None:
         if stage not in STAGES[self.stage]:

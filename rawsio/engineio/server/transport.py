@@ -127,7 +127,7 @@ if TYPE_CHECKING:
 else:
     CarriedSession = TransportOptions = object
 
-__all__ = ["CarriedSession", "TooLong", "Transport", "TransportOptions"]
+__all__ = ["CarriedSession", "TooLong", "Transport", "TransportOptions", "gone"]
 
 
 class TooLong(EngineIOError):
@@ -288,3 +288,27 @@ class Transport:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
+
+
+class _Gone(Transport):
+    """What is left of the transport of a session that is over: its name."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:  # without a session
+        pass
+
+    buffered_amount = 0
+    writable = False
+
+
+_GONE: dict[str, _Gone] = {}
+
+
+def gone(name: str) -> Transport:
+    """Return the transport that a session has after its end, by the name of the one it had."""
+    found = _GONE.get(name)
+    if found is None:
+        kind = type("_Gone", (_Gone,), {"__slots__": (), "name": name})
+        found = _GONE[name] = kind()
+    return found
