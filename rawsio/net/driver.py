@@ -89,6 +89,9 @@ class _NoLayer:
         """Make nothing of it."""
         return []
 
+    def send(self, _event: Any) -> None:
+        """Do nothing."""
+
     def tick(self, _now: float) -> list[Any]:
         """Do nothing."""
         return []
