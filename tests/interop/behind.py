@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.jobs import Stuck, ends_with_sigterm
+
 from .conformance import run_check
 from .peers import SERVERS, Missing, haproxy_tcp
 
@@ -17,6 +19,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Print which verdicts changed; return 1 if any did."""
+    ends_with_sigterm()
     with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
         try:
             with SERVERS["rawsio"].running(Path(here)) as url:
@@ -26,6 +29,9 @@ def main() -> int:
                     found = run_check([behind], Path(there) / "report.json")
         except Missing as error:
             print(f"{error} is missing", file=sys.stderr)
+            return 1
+        except Stuck as error:
+            print(error, file=sys.stderr)
             return 1
     verdicts = {case["id"]: case["verdict"] for case in plain["cases"]}
     changed = [case for case in found["cases"] if case["verdict"] != verdicts[case["id"]]]

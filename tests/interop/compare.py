@@ -4,14 +4,14 @@
 the official Engine.IO and Socket.IO suites (``protocol.test.js``) and ours on three servers.  Cases
 are grouped by what they are about.  Where one judge finds something FAILED and the other nothing,
 :data:`EXPLAINED` says why, or the exit status is 1.  ``--write`` puts the tables into
-``rfc_notes/conformance.md``.
+``rfc_notes/conformance.md``.  Every program that it starts has a bound; one that hangs, or a server
+that ends while it is judged, is named, and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,9 +20,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.jobs import Stuck, ends_with_sigterm, run
+
 from .autobahn import CASES, is_bad, wstest
 from .conformance import rewrite, run_check
-from .peers import ROOT, SERVERS, Missing, Server, version
+from .peers import SERVERS, Missing, Server, version
 from .run import HERE, install
 
 __all__ = ["main"]
@@ -78,6 +80,9 @@ _WS_PEERS = {
     "websockets": (SERVERS["websockets"], "/"),
     "aiohttp": (SERVERS["aiohttp"], "/echo"),
 }
+
+AUTOBAHN_SECONDS, SUITE_SECONDS = 600.0, 120.0
+"""What Autobahn and the suites may take for one peer."""
 
 Marks = dict[str, str]
 """Case -> OK, lax or FAILED: the three that both judges have."""
@@ -147,8 +152,10 @@ def _fuzz(program: str, folder: Path, url: str) -> Marks:
     path = folder / "spec.json"
     path.write_text(json.dumps(spec), "ascii")
     with open(folder / "wstest.log", "w") as log:
-        subprocess.run([program, "-m", "fuzzingclient", "-s", str(path)],
-                       stdout=log, stderr=subprocess.STDOUT, check=True, timeout=900)  # fmt: skip
+        fuzz = [program, "-m", "fuzzingclient", "-s", str(path)]
+        code = run(fuzz, AUTOBAHN_SECONDS, stdout=log, stderr=subprocess.STDOUT)
+    if code:
+        raise Stuck(f"`{' '.join(fuzz)}` ended with {code}")
     index = json.loads((folder / "index.json").read_text("utf-8"))["peer"]
     return {case: _mark([item["behavior"], item["behaviorClose"]]) for case, item in index.items()}
 
@@ -181,10 +188,13 @@ def suites() -> dict[str, tuple[Marks, Marks]]:
 
 
 def _run_suite(command: list[str], modules: Path, *, reference: bool) -> Marks:
-    env = {**os.environ, "NODE_PATH": str(modules), "PYTHONPATH": str(ROOT),
-           "SERVER_COMMAND": json.dumps(command), "REFERENCE": str(int(reference))}  # fmt: skip
+    env = {"NODE_PATH": str(modules), "SERVER_COMMAND": json.dumps(command),
+           "REFERENCE": str(int(reference))}  # fmt: skip
     suite = ["node", "--test", "--test-reporter=junit", str(HERE / "protocol.test.js")]
-    done = subprocess.run(suite, env=env, cwd=ROOT, capture_output=True, check=False, timeout=600)
+    with tempfile.TemporaryFile() as report:
+        run(suite, SUITE_SECONDS, env=env, stdout=report, stderr=subprocess.DEVNULL)
+        report.seek(0)
+        said = report.read()
     marks: Marks = {}
 
     def walk(element: ElementTree.Element, names: tuple[str, ...]) -> None:
@@ -195,7 +205,7 @@ def _run_suite(command: list[str], modules: Path, *, reference: bool) -> Marks:
             elif item.tag == "testsuite":
                 walk(item, path)
 
-    walk(ElementTree.fromstring(done.stdout), ())
+    walk(ElementTree.fromstring(said), ())
     return marks
 
 
@@ -203,7 +213,11 @@ def serve() -> int:
     """Serve python-socketio's contract as ``harness.js`` wants a server: until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     peer = SERVERS["python-socketio"]
-    with tempfile.TemporaryDirectory() as folder, peer.running(Path(folder)) as url:
+    # Not apart: who kills the suite with its group kills this server, too.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        peer.running(Path(folder), apart=False) as url,
+    ):
         print(f"PORT {url.rpartition(':')[2]}", flush=True)
         while True:
             signal.pause()
@@ -213,22 +227,27 @@ def main(arguments: list[str]) -> int:
     """Compare, and print or write the tables; return 1 if a difference is not explained."""
     if arguments[:1] == ["--serve"]:
         return serve()
+    ends_with_sigterm()
     parser = argparse.ArgumentParser(prog="python -m tests.interop.compare")
     parser.add_argument("judges", nargs="*", default=["autobahn", "suites"])
     parser.add_argument("--write", action="store_true", help="put the tables into the note")
     given = parser.parse_args(arguments)
     unexplained: list[str] = []
-    for name, judge, groups, run in (
+    for name, judge, groups, ask in (
         ("autobahn", "Autobahn", AUTOBAHN, autobahn),
         ("suites", "protocol suites", SUITES, suites),
     ):
         if name not in given.judges:
             continue
         try:
-            lines, open_ = table(groups, run(), judge)
+            lines, open_ = table(groups, ask(), judge)
         except Missing as error:
             print(f"{name}: {error} is missing", file=sys.stderr)
             return 1
+        except Stuck as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            unexplained.append(f"{name}: {error}")
+            continue
         text = "\n".join(lines)
         print(text)
         if given.write:

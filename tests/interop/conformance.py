@@ -2,14 +2,14 @@
 
 Each peer is started on a free port, checked with ``--fast`` (servers) or with its driver (clients),
 and ended.  What is printed is the table of ``rfc_notes/conformance.md``; ``--write`` puts it there.
-Peers whose packages or programs are missing are left out, and named.
+Peers whose packages or programs are missing are left out, and named; one that hangs, or ends while
+it is checked, is named, too, and makes the exit status 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,21 +18,26 @@ from typing import Any
 
 from rawsio.check.case import VERDICTS, prefix_of
 from rawsio.check.reports import LAYERS
+from tests.jobs import Stuck, ends_with_sigterm, run
 
 from .peers import CLIENTS, ROOT, SERVERS, Missing, version
 
 __all__ = ["grouped", "main", "rewrite", "run_check"]
 
 NOTE = ROOT / "rfc_notes" / "conformance.md"
+SECONDS = 600.0
+"""What one peer's cases may take."""
 
 
 def run_check(arguments: list[str], report: Path) -> dict[str, Any]:
-    """Run ``rawsio check --fast`` and return its JSON report."""
+    """Run ``rawsio check --fast`` and return its JSON report; raises :class:`Stuck`."""
     command = [sys.executable, "-m", "rawsio", "check", "--fast", "--json", str(report), *arguments]
-    subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-        timeout=900, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    said = report.with_suffix(".said")
+    with said.open("wb") as log:
+        code = run(command, SECONDS, stdout=log, stderr=subprocess.STDOUT)
+    if not report.exists():
+        last = said.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+        raise Stuck(f"`{' '.join(command)}` ended with {code} and wrote no report: {last}")
     found: dict[str, Any] = json.loads(report.read_text())
     return found
 
@@ -92,11 +97,13 @@ def rewrite(name: str, text: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Measure, and print or write the tables; return 1 if our own server or client FAILED."""
+    ends_with_sigterm()
     parser = argparse.ArgumentParser(prog="python -m tests.interop.conformance")
     parser.add_argument("peers", nargs="*", help=f"of {', '.join([*SERVERS, *CLIENTS])}")
     parser.add_argument("--write", action="store_true", help="put the tables into the note")
     given = parser.parse_args(arguments)
     lines: list[str] = []
+    stuck: list[str] = []
     wrong = 0
     for title, peers, check in (
         ("### Servers", SERVERS, server), ("### Clients", CLIENTS, client),
@@ -111,15 +118,21 @@ def main(arguments: list[str]) -> int:
                 except Missing as error:
                     print(f"left out: {name}: {error}", file=sys.stderr)
                     continue
+                except Stuck as error:
+                    print(f"{name}: {error}", file=sys.stderr, flush=True)
+                    stuck.append(name)
+                    continue
             reports[version(peer.versions)] = report
             wrong += (report["counts"]["FAILED"] + report["counts"]["ERROR"]) * (name == "rawsio")
             print(f"{name}: {report['counts']}", file=sys.stderr, flush=True)
         lines += [title, "", *table(reports), ""]
     text = "\n".join(lines)
     print(text)
-    if given.write:
+    if stuck:
+        print(f"not measured, and nothing written: {', '.join(stuck)}", file=sys.stderr)
+    elif given.write:
         rewrite("measured", text)
-    return 1 if wrong else 0
+    return 1 if wrong or stuck else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,16 @@ const { once } = require("node:events");
 const readline = require("node:readline");
 
 const command = JSON.parse(process.env.SERVER_COMMAND || "[]");
+const START_MS = 60_000;
+
+/** Resolve as `promise` does, or reject with `what` after `ms`. */
+function within(promise, ms, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} within ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
 
 /** Start the server under test; resolves once it listens. */
 async function startServer(mode, port = 0) {
@@ -21,17 +31,30 @@ async function startServer(mode, port = 0) {
   const child = spawn(command[0], args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const lines = readline.createInterface({ input: child.stdout });
-  const found = await Promise.race([
+  const first = Promise.race([
     once(lines, "line").then(([line]) => line),
-    exited.then(([code]) => `it ended with ${code}`),
+    exited.then(([code, signal]) => `it ended with ${code ?? signal}`),
   ]);
+  const found = await within(first, START_MS, "the server did not print its port").catch((error) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
   const match = /^PORT (\d+)$/.exec(found);
   if (!match) throw new Error(`the server did not print its port: ${found}`);
+  let asked = false;
+  let unasked = "";
+  exited.then(([code, signal]) => {
+    if (asked) return;
+    unasked = `the server ended with ${code ?? signal} before it was asked to`;
+    console.error(unasked);
+  });
   return {
     port: Number(match[1]),
     url: `http://127.0.0.1:${match[1]}`,
     /** Ask it to stop; resolves to its exit code, null if it had to be killed. */
     async stop() {
+      if (unasked) throw new Error(unasked);
+      asked = true;
       child.kill("SIGTERM");
       const patience = setTimeout(() => child.kill("SIGKILL"), 5000);
       const [code] = await exited;
@@ -40,6 +63,7 @@ async function startServer(mode, port = 0) {
     },
     /** Kill it, as a power cut would. */
     async kill() {
+      asked = true;
       child.kill("SIGKILL");
       await exited;
     },
@@ -79,4 +103,4 @@ function collect(emitter, name, count, ms = 10000) {
   });
 }
 
-module.exports = { startServer, next, collect };
+module.exports = { startServer, next, collect, within };

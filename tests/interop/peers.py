@@ -1,18 +1,17 @@
 """Peers that ``rawsio check`` and others are held against: how each is started, and its version.
 
 A server prints its URL in its first line.  Peers whose packages or programs are missing raise
-:class:`Missing`.  Node's packages are those of ``.interop/npm``; Python's go into
-``.interop/peers``.
+:class:`Missing`; those that say nothing, or end while they are needed, ``tests.jobs.Stuck``.
+Node's packages are those of ``.interop/npm``; Python's go into ``.interop/peers``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from rawsio.check.programs import program
 from tests.__main__ import EnvironmentFailed, environment
+from tests.jobs import Stuck, first_line, serving
 
 from .autobahn import free_port
 
@@ -225,11 +225,12 @@ class Server:
     fast: bool = False
 
     @contextlib.contextmanager
-    def running(self, folder: Path) -> Iterator[str]:
-        """Start it, and yield its URL."""
+    def running(self, folder: Path, *, apart: bool = True) -> Iterator[str]:
+        """Start it, and yield its URL; ``apart`` as in :func:`tests.jobs.serving`."""
         made = self.command(folder)
         command, port = made if isinstance(made, tuple) else (made, 0)
-        with running([*command, *(["--fast"] if self.fast else [])], port) as url:
+        command = [*command, *(["--fast"] if self.fast else [])]
+        with running(command, port, apart=apart) as url:
             yield url
 
 
@@ -248,35 +249,25 @@ class Client:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int = 0) -> Iterator[str]:
+def running(command: list[str], port: int = 0, *, apart: bool = True) -> Iterator[str]:
     """Run a server; yield its URL, which it prints unless its port is known."""
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    try:
+    with serving(command, apart=apart) as child:
         if port:
             _until_listening(port)
             yield f"http://127.0.0.1:{port}"
         else:
-            line = child.stdout.readline().strip() if child.stdout is not None else ""
-            line = line.replace("listening on ", "http://127.0.0.1:")
+            line = first_line(child).replace("listening on ", "http://127.0.0.1:")
             if not line.startswith("http"):
-                raise Missing(f"{' '.join(command)} did not start")
+                raise Stuck(f"`{' '.join(command)}` said {line!r} instead of its URL")
             yield line
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def _until_listening(port: int) -> None:
-    import socket
-
-    for _ in range(100):
+    for _ in range(200):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
             return
         time.sleep(0.05)
+    raise Stuck(f"nobody listens on port {port}")
 
 
 def haproxy_tcp(port: int) -> Server:
@@ -294,7 +285,7 @@ def version(names: tuple[str, ...]) -> str:
 
 def _version(name: str) -> str:
     if name in ("nginx", "haproxy", "node"):
-        said = subprocess.run([name, "-v"], capture_output=True, text=True, check=False)
+        said = subprocess.run([name, "-v"], capture_output=True, text=True, check=False, timeout=60)
         found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+", said.stdout + said.stderr)
         return f"{name} {found[0] if found else ''}"
     pinned = next((item for item in PYTHON if item.startswith(name + "==")), "")
