@@ -43,12 +43,10 @@ A failure does not stop the sections that follow.  A test that was skipped is an
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -60,6 +58,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from tests.__main__ import ROOT, EnvironmentFailed, environment
+from tests.jobs import end, ends_with_sigterm
 from tests.skips import unexpected
 
 if TYPE_CHECKING:
@@ -115,9 +114,7 @@ class Context:
             self.problems.append(f"{job.name}: killed after {seconds:.0f} s, its budget is used up")
             code = None
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            end(child)
         if code:
             self.problems.append(f"{job.name}: exit code {code}")
         return not code and code is not None and self._check_skips(job)
@@ -423,7 +420,7 @@ def main(arguments: list[str]) -> int:
         print("\n".join(f"{name:<10} {SECTIONS[name][1]:6.0f} s" for name in names))
         return 0
     # Whoever ends this program means everything that it started, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ends_with_sigterm()
     LOGS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     ctx = Context(given.script, given.examples, started + RUN_SECONDS)

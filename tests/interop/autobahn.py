@@ -23,6 +23,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.jobs import Stuck, ends_with_sigterm, first_line, run, serving
+
 __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
@@ -51,6 +53,10 @@ SECTIONS = {
 COLUMNS = ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "FAILED"]
 GOOD = set(COLUMNS[:3])
 GOOD_CLOSE = {"OK", "INFORMATIONAL"}
+SECONDS = 1320.0
+"""What all cases of one role may take."""
+INSTALL_SECONDS = 300.0
+"""What each package of the judge may take."""
 
 Verdicts = dict[str, list[str]]
 
@@ -74,14 +80,20 @@ def wstest() -> str:
     if not program.exists():
         python = python27()
         quiet = ["-W", "ignore", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([python, *quiet, "virtualenv==20.15.1"], check=True)
-        subprocess.run([python, "-m", "virtualenv", "-q", str(folder)], check=True)
+        _install([python, *quiet, "virtualenv==20.15.1"])
+        _install([python, "-m", "virtualenv", "-q", str(folder)])
         inside = [str(folder / "bin" / "python"), *quiet, "--no-deps", "--no-build-isolation"]
         for group in REQUIREMENTS.read_text("ascii").split("\n\n"):
             packages = [line for line in group.split("\n") if line and not line.startswith("#")]
             # wsaccel only makes the judge faster, and needs a C compiler.
-            subprocess.run([*inside, *packages], check=not packages[0].startswith("wsaccel"))
+            _install([*inside, *packages], needed=not packages[0].startswith("wsaccel"))
     return str(program)
+
+
+def _install(command: list[str], *, needed: bool = True) -> None:
+    code = run(command, INSTALL_SECONDS)
+    if code and needed:
+        raise Stuck(f"`{' '.join(command)}` ended with {code}")
 
 
 def free_port() -> int:
@@ -93,9 +105,8 @@ def free_port() -> int:
 def run_server(program: str, folder: Path, cases: list[str]) -> None:
     """Let the fuzzing client test our server."""
     command = [sys.executable, "-m", "tests.interop.echo_server", "0"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        port = (server.stdout.readline() if server.stdout else "").split()[-1]
+    with serving(command) as server:
+        port = first_line(server).split()[-1]
         spec = {
             "outdir": str(folder),
             "cases": cases,
@@ -108,15 +119,10 @@ def run_server(program: str, folder: Path, cases: list[str]) -> None:
         path = folder / "spec.json"
         path.write_text(json.dumps(spec), "ascii")
         with open(folder / "wstest.log", "w") as log:
-            subprocess.run(
-                [program, "-m", "fuzzingclient", "-s", str(path)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=True,
-            )
-    finally:
-        server.kill()
-        server.wait()
+            fuzz = [program, "-m", "fuzzingclient", "-s", str(path)]
+            code = run(fuzz, SECONDS, stdout=log, stderr=subprocess.STDOUT)
+        if code:
+            raise Stuck(f"`{' '.join(fuzz)}` ended with {code}; see {folder / 'wstest.log'}")
 
 
 def run_client(program: str, folder: Path, cases: list[str]) -> None:
@@ -131,23 +137,16 @@ def run_client(program: str, folder: Path, cases: list[str]) -> None:
     }
     path = folder / "spec.json"
     path.write_text(json.dumps(spec), "ascii")
-    with open(folder / "wstest.log", "w") as log:
-        judge = subprocess.Popen(
-            [program, "-m", "fuzzingserver", "-u", "0", "-s", str(path)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_for(url)
-            command = [sys.executable, "-m", "tests.interop.echo_client", url]
-            subprocess.run(command, cwd=ROOT, check=True)
-            for _ in range(600):
-                if (folder / "index.json").exists():
-                    break
-                time.sleep(0.1)
-        finally:
-            judge.kill()
-            judge.wait()
+    with serving([program, "-m", "fuzzingserver", "-u", "0", "-s", str(path)]):
+        wait_for(url)
+        command = [sys.executable, "-m", "tests.interop.echo_client", url]
+        code = run(command, SECONDS)
+        if code:
+            raise Stuck(f"`{' '.join(command)}` ended with {code}")
+        for _ in range(600):
+            if (folder / "index.json").exists():
+                break
+            time.sleep(0.1)
 
 
 def wait_for(url: str) -> None:
@@ -160,7 +159,7 @@ def wait_for(url: str) -> None:
             time.sleep(0.1)
         else:
             return
-    raise SystemExit(f"nobody listens at {url}")
+    raise Stuck(f"nobody listens at {url}")
 
 
 def verdicts(folder: Path) -> Verdicts:
@@ -210,6 +209,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("roles", nargs="*", default=["server", "client"])
     parser.add_argument("--update", action="store_true")
     options = parser.parse_args(arguments)
+    ends_with_sigterm()
     cases = CASES.get(options.cases) or options.cases.split(",")
     program = wstest()
     expected = json.loads(EXPECTED.read_text("ascii")) if EXPECTED.exists() else {}
@@ -220,7 +220,11 @@ def main(arguments: list[str]) -> int:
         for old in folder.glob("*.json"):
             old.unlink()
         began = time.monotonic()
-        (run_server if role == "server" else run_client)(program, folder, cases)
+        try:
+            (run_server if role == "server" else run_client)(program, folder, cases)
+        except Stuck as error:
+            differences.append(f"{role}: {error}")
+            continue
         found = verdicts(folder)
         print(f"our {role}: {len(found)} cases in {time.monotonic() - began:.0f} s")
         print(table(found), flush=True)

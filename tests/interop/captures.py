@@ -25,6 +25,7 @@ from typing import Any
 from rawsio.explain.capture import read_capture
 from rawsio.explain.fields import walk
 from rawsio.explain.traffic import Seen, Traffic
+from tests.jobs import first_line
 
 from .peers import peers_python
 from .run import HERE, ROOT, NotInstalled, install
@@ -135,10 +136,11 @@ def _capture(path: Path, port: int, talk: Any) -> None:
     """Run ``talk()`` while tcpdump captures a port."""
     command = ["tcpdump", "-i", "lo", "--immediate-mode", "-U", "-w", str(path), "-Z", "root"]
     command += ["tcp", "port", str(port)]
-    dump = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Its messages go to standard error, and come as if they were its output.
+    command = ["sh", "-c", 'exec "$@" 2>&1', "sh", *command]
+    dump = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
-        assert dump.stderr is not None
-        if "listening" not in dump.stderr.readline():
+        if "listening" not in first_line(dump):
             raise NotInstalled("tcpdump may not capture: it needs the rights of root")
         talk()
         time.sleep(0.5)
@@ -214,12 +216,11 @@ def _traced(folder: Path, modules: Path) -> bool:
         command += ["--pcapng", str(path), *secrets]
         proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         try:
-            assert proxy.stdout is not None
-            target = int(proxy.stdout.readline().rsplit(":", 1)[1])
+            target = int(first_line(proxy).rsplit(":", 1)[1])
             _node(modules, port, target)
         finally:
             proxy.terminate()
-            proxy.communicate()
+            proxy.communicate(timeout=60)
         name = "recorded by rawsio trace, " + (secrets[0] if secrets else "secrets replaced")
         good &= _judge(name, path, wanted='EVENT "echo"')
         command = ["tshark", "-r", str(path)]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import rawsio
+from tests.jobs import first_line
 
 from .redis_client import free_port
 
@@ -43,8 +44,7 @@ class Member:
         self.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
-        assert self.child.stdout is not None
-        line = self.child.stdout.readline()
+        line = first_line(self.child)
         if not line.startswith("PORT "):
             raise RuntimeError(f"the server did not start: {' '.join(command)}")
         self.url = f"http://127.0.0.1:{line.split()[1]}"

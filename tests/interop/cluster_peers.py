@@ -317,9 +317,9 @@ def servers_share_a_redis_cluster_by_sharded_channels() -> None:
         ]
         hosts = [f"127.0.0.1:{port}" for port in ports]
         made = ["redis-cli", "--cluster", "create", *hosts, "--cluster-yes"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, timeout=60)
         probe = ["redis-cli", "-p", str(ports[0]), "cluster", "info"]
-        until(lambda: b"cluster_state:ok" in subprocess.check_output(probe))
+        until(lambda: b"cluster_state:ok" in subprocess.check_output(probe, timeout=60))
         sharded = ("--adapter", "sharded")
         members = [
             node_server(",".join(f"redis://{host}" for host in hosts), *sharded),

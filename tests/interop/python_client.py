@@ -18,6 +18,7 @@ from typing import Any
 
 import rawsio
 from rawsio import ConnectionClosed, LocalProtocolError, Refused
+from tests.jobs import first_line
 
 __all__ = ["CASES", "Peer", "main"]
 
@@ -47,8 +48,7 @@ class Peer:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self.child.stdout is not None
-        line = self.child.stdout.readline()
+        line = first_line(self.child)
         if not line.startswith("PORT "):
             self.end()
             raise RuntimeError(f"the server did not start: {' '.join(self.command)}")

@@ -51,6 +51,7 @@ class RedisServer:
             cwd=folder,
             check=True,
             capture_output=True,
+            timeout=60,
         )
         self.tls = ssl.create_default_context(cafile=folder / "c.pem")
         self.start()

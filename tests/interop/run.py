@@ -21,18 +21,17 @@ every suite passed and no test was skipped that ``tests/skips.txt`` does not nam
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.jobs import Stuck, ends_with_sigterm, run
 from tests.skips import unexpected
 
 __all__ = ["SUITES", "Result", "install", "main", "run_suite"]
@@ -47,8 +46,8 @@ SUITES = (
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
-SECONDS = 180
-"""What a suite may take; one that hangs is killed with everything it started."""
+SECONDS, INSTALL_SECONDS = 180.0, 600.0
+"""What a suite may take, and the installation; one that hangs is killed with all it started."""
 
 
 class NotInstalled(Exception):
@@ -95,8 +94,11 @@ def install() -> Path:
         return folder / "node_modules"
     (folder / "package.json").write_text(wanted, "utf-8")
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
+    try:
+        code = run(command, INSTALL_SECONDS, cwd=folder)
+    except Stuck as error:
+        raise NotInstalled(str(error)) from None
+    if code:
         raise NotInstalled(f"`{' '.join(command)}` failed in {folder}")
     stamp.write_text(wanted, "utf-8")
     return folder / "node_modules"
@@ -144,24 +146,11 @@ def read_tap(text: str) -> tuple[int, int, dict[str, str]]:
 
 
 def _child(command: list[str], env: dict[str, str], output: int | None = None) -> int:
-    child = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        start_new_session=True,
-    )
     try:
-        return child.wait(SECONDS)
-    except subprocess.TimeoutExpired:
-        print(f"no end after {SECONDS} s: killed", flush=True)
+        return run(command, SECONDS, env=env, stdout=output)
+    except Stuck as error:
+        print(f"{error}: killed", flush=True)
         return -signal.SIGKILL
-    finally:
-        # Servers and browsers of a suite that ended badly are in its process group.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def run_suite(
@@ -190,8 +179,7 @@ def run_suite(
 
 def main(arguments: list[str]) -> int:
     """Run the suites that are named, or all; return the exit code."""
-    # Whoever ends this program means everything that it started, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ends_with_sigterm()
     parser = argparse.ArgumentParser(prog="python -m tests.interop.run")
     parser.add_argument("--reference", action="store_true", help="judge the official server")
     parser.add_argument("--install", action="store_true", help="install the packages, and stop")

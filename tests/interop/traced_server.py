@@ -8,11 +8,12 @@ proxy's port as the server would.
 from __future__ import annotations
 
 import ctypes
-import re
 import signal
 import subprocess
 import sys
 from threading import Thread
+
+from tests.jobs import first_line
 
 __all__ = ["main"]
 
@@ -40,10 +41,7 @@ def main(arguments: list[str]) -> int:
     )
     proxy = None
     try:
-        assert server.stdout is not None
-        found = re.fullmatch(r"PORT (\d+)\n", server.stdout.readline())
-        assert found is not None
-        to = f"http://127.0.0.1:{found[1]}"
+        to = f"http://127.0.0.1:{first_line(server).removeprefix('PORT ')}"
         trace = [sys.executable, "-m", "rawsio", "trace", "--to", to, "--listen", port]
         proxy = subprocess.Popen(
             [*trace, *options],
@@ -52,9 +50,9 @@ def main(arguments: list[str]) -> int:
             text=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
         )
-        assert proxy.stdout is not None
-        print(f"PORT {proxy.stdout.readline().strip().rsplit(':', 1)[1]}", flush=True)
+        print(f"PORT {first_line(proxy).rsplit(':', 1)[1]}", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        assert proxy.stdout is not None
         Thread(target=proxy.stdout.read, daemon=True).start()
         return server.wait()
     finally:
