@@ -354,17 +354,11 @@ class Runtime:
         if self._world is not None and self.on_loop():
             self._world.wait(reply, timeout)
             return
-        from rawsio.net.thread import Waiting
+        from rawsio.net.thread import wait_until
 
-        waiting: Waiting[None] = Waiting(self.on_loop)
-        reply.add_done_callback(lambda _: waiting.run(_nothing, ()))
-        waiting.result(timeout)
+        wait_until(reply.add_done_callback, self.on_loop, timeout)
 
 
 _NEVER = float("inf")
 
 _NO_ASYNCIO = "nobody awaits it on a loop that is not asyncio's"
-
-
-def _nothing() -> None:
-    return

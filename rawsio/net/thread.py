@@ -15,6 +15,8 @@ whoever has the loop is asked to come to an end (``interrupted``), for which the
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
 from rawsio import log
 from rawsio.layer import Generic
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 else:
     T = None
 
-__all__ = ["Waiting", "call", "LoopThread"]
+__all__ = ["Waiting", "call", "wait_until", "LoopThread"]
 
 _HANGS = (
     "waiting in the thread that runs the loop would never end: use `await` there, on asyncio,"
@@ -75,6 +77,27 @@ class Waiting(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value
+
+
+def wait_until(
+    arm: Callable[[Callable[..., object]], object],
+    owned: Callable[[], bool],
+    timeout: float | None = None,
+) -> None:
+    """Wait until the function that is given to ``arm`` has been called; once, in any thread.
+
+    A bare lock: it costs a fifth of an event, which is made for several that wait.  Raises as
+    :meth:`Waiting.result` does.
+    """
+    lock = allocate_lock()
+    lock.acquire()
+    arm(lambda *_: lock.release())
+    if lock.acquire(blocking=False):
+        return
+    if owned():
+        raise RuntimeError(_HANGS)
+    if not lock.acquire(timeout=-1 if timeout is None else timeout):
+        raise TimeoutError(f"no result within {timeout} s")
 
 
 def call(loop: Any, function: Callable[..., T], *arguments: Any, timeout: float | None = None) -> T:

@@ -64,6 +64,9 @@ class Jobs:
         self._drained: dict[Any, Callable[[], None]] = {}
         self._handlings: list[Handling] = []
         self._window: deque[Reply] = deque()
+        # What other threads have published, until the loop takes all of it at once.
+        self._handed: deque[tuple[Promise, bytes, dict[str, Any]]] = deque()
+        self._handing = False
         self.ended: Callable[[], None] = _nothing
 
     # Publishing
@@ -87,21 +90,27 @@ class Jobs:
         ``bad_request``, ``unavailable`` or ``closing``.  A body that cannot be encoded raises
         ``LocalProtocolError`` here.  A thread that publishes faster than the disk takes it waits.
         """
-        options = {
-            "key": key,
-            "delay": delay,
-            "priority": priority,
-            "group": group,
-            "expires": expires,
-        }
-        return self._publish(encode_body(body, self._host.limits), options)
+        encoded = encode_body(body, self._host.limits)
+        return self._publish(encoded, _named(key, delay, priority, group, expires))
 
     def _publish(self, body: bytes, options: dict[str, Any]) -> Reply[Published]:
         reply: Promise[Published] = Promise(self._host)
-        if not self._host.on_loop():
-            self._hold_up(reply)
-        self._host.call(self.enqueue, reply, body, options)
+        if self._host.on_loop():
+            self.enqueue(reply, body, options)
+            return reply
+        self._hold_up(reply)
+        self._handed.append((reply, body, options))
+        if not self._handing:
+            self._handing = True
+            self._host.call_soon_threadsafe(self._take_handed)
         return reply
+
+    def _take_handed(self) -> None:
+        # Before the list is looked at: what comes later is announced again.
+        self._handing = False
+        handed = self._handed
+        for _ in range(len(handed)):
+            self.enqueue(*handed.popleft())
 
     def _hold_up(self, reply: Reply) -> None:
         window = self._window
@@ -118,7 +127,8 @@ class Jobs:
     ) -> list[Reply[Published]]:
         """Publish each body; see :meth:`publish`.  They go into one transaction, if they fit."""
         encoded = [encode_body(body, self._host.limits) for body in bodies]
-        return [self._publish(body, {**options}) for body in encoded]
+        given: Any = options
+        return [self._publish(body, given) for body in encoded]
 
     # Processing
 
@@ -349,6 +359,24 @@ class _Shaped:
 
     def fail(self, error: BaseException) -> None:
         self._reply.fail(error)
+
+
+def _named(
+    key: str | None, delay: float, priority: int, group: str | None, expires: float | None
+) -> dict[str, Any]:
+    """Return the options that say something: most messages have none."""
+    options: dict[str, Any] = {}
+    if key is not None:
+        options["key"] = key
+    if delay != 0.0 or delay.__class__ is bool:
+        options["delay"] = delay
+    if priority != 0 or priority.__class__ is not int:
+        options["priority"] = priority
+    if group is not None:
+        options["group"] = group
+    if expires is not None:
+        options["expires"] = expires
+    return options
 
 
 def _nothing() -> None:

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from rawsio.limits import DEFAULT
 
-from .checks import as_seconds, as_state, as_text, as_whole
+from .checks import as_seconds, as_state, as_whole
 from .consumers import NEVER, Allowance, Consumer, Consumers, Lease
+from .intake import MOST, Intake
 from .messages import (
     Buried,
     Deliver,
@@ -71,7 +72,6 @@ __all__ = ["Queue"]
 
 _STALL = 1.0
 """Seconds before a store that failed is asked again."""
-_MOST = 2**31 - 1
 _COUNTED = (
     *("published", "duplicates", "refused", "delivered", "acked", "nacked", "returned"),
     *("lapsed", "expired", "dropped", "buried"),
@@ -105,20 +105,18 @@ class Queue:
         random: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.name = name
-        self.counts = counts
         self.options = (options or QueueOptions()).checked(limits)
-        self._longest, self._most, self._most_bytes = self.options.bounds(limits)
         self.limits = limits
         self.now = 0.0
         self.closing = False
         self.totals = dict.fromkeys(_COUNTED, 0)
+        self._intake = Intake(name, self.options, limits, counts, self.totals)
+        self.counts = counts
         self._random = random
         self._number = run << 32
         self._outbox: list[tuple[Any, Any]] = []
         self._sent: list[tuple[Any, Any]] = []
         self._events: list[Any] = []
-        self._incoming = 0
-        self._incoming_bytes = 0
         self._consumers = Consumers()
         self._leases: dict[str, Lease] = {}
         # No lease ends before; what has been acknowledged meanwhile does not count.
@@ -147,52 +145,13 @@ class Queue:
         ``delay`` and ``expires`` are seconds from now.  Messages of a ``group`` are processed one
         after another, in the order in which they were published.
         """
-        options = self.options
         self._check_open()
-        as_text("key", key, self.limits.queue_key)
-        as_text("group", group, self.limits.queue_key)
-        delay = as_seconds("delay", delay)
-        if expires is None:
-            expires = options.retention
-        as_whole("priority", priority, -_MOST, _MOST)
-        if len(body) > self._longest:
-            text = f"a body of {len(body)} bytes, {self._longest} are allowed"
-            raise QueueError("too_large", text)
         now = int(self.now * 1000)
-        insert = Insert(self.name, body, now, priority, group=group, key=key)
-        if delay:
-            insert.due = now + int(delay * 1000)
-        if expires is not None:
-            insert.expires = now + int(as_seconds("expires", expires) * 1000)
-        if key is not None:
-            insert.until = now + int(options.dedup * 1000)
-        insert.known_only = self._is_full(len(body), key)
-        if not insert.known_only:
-            self._incoming += 1
-        self._incoming_bytes += len(body)
+        row = self._intake.insert(
+            body, now, len(self._outbox), key, delay, priority, group, expires
+        )
         self._stirred = self._stirred or not delay
-        self._outbox.append((insert, ticket))
-
-    def _is_full(self, size: int, key: str | None) -> bool:
-        """Tell whether only a duplicate can be accepted; raises if nothing can."""
-        limits, options, counts = self.limits, self.options, self.counts
-        waits = len(self._outbox) >= limits.queue_waiting
-        if waits or self._incoming_bytes + size > limits.queue_waiting_bytes:
-            self._refuse(f"too much waits for the store of {self.name}: publish more slowly")
-        if options.policy == "refuse":
-            count = counts.total + self._incoming
-            used = counts.bytes + self._incoming_bytes
-        else:
-            count, used = counts.leased + self._incoming, self._incoming_bytes
-        if count < self._most and used + size <= self._most_bytes:
-            return False
-        if key is None:
-            self._refuse(f"the queue {self.name} is full: {count} messages, {used} bytes")
-        return True
-
-    def _refuse(self, text: str) -> None:
-        self.totals["refused"] += 1
-        raise QueueError("full", text)
+        self._outbox.append((row, ticket))
 
     def _check_open(self) -> None:
         if self.closing:
@@ -319,12 +278,16 @@ class Queue:
 
     def finished(self, token: Any, counts: Counts) -> None:
         """Take note that somebody has deleted the message in the store, in his own transaction."""
-        self.counts = counts
+        self._take_counts(counts)
         if token in self._leases:
             lease = self._take(token, None)
             lease.consumer.failures = 0
             self.totals["acked"] += 1
             self._stirred = self._stirred or lease.group is not None
+
+    def _take_counts(self, counts: Counts) -> None:
+        self.counts = counts
+        self._intake.update(counts)
 
     def _lease(self, token: Any, consumer: Any) -> Lease:
         lease = self._leases.get(token) if token.__class__ is str else None
@@ -366,7 +329,7 @@ class Queue:
     def redrive(self, ticket: Any, count: int) -> None:
         """Give the oldest dead letters new deliveries; ``Settled(ticket, how many)``."""
         self._stirred = True
-        self._outbox.append((Redrive(self.name, as_whole("count", count, 1, _MOST)), ticket))
+        self._outbox.append((Redrive(self.name, as_whole("count", count, 1, MOST)), ticket))
 
     def purge(self, ticket: Any, states: Iterable[str] = ("ready", "delayed", "blocked")) -> None:
         """Delete all messages in these states; ``Settled(ticket, how many)``."""
@@ -377,7 +340,7 @@ class Queue:
         """Look at messages without taking them; ``Settled(ticket, rows)``."""
         number = None if state is None else as_state(state, leased=True)
         as_whole("after", after, 0, 2**53)
-        many = min(as_whole("count", count, 1, _MOST), self.limits.queue_many)
+        many = min(as_whole("count", count, 1, MOST), self.limits.queue_many)
         self._outbox.append((Peek(self.name, number, many, after), ticket))
 
     def stats(self) -> dict[str, float]:
@@ -412,7 +375,9 @@ class Queue:
         most = self.limits.queue_batch
         ready = len(self._outbox) <= most
         self._sent, self._outbox = self._outbox[:most], self._outbox[most:]
-        self._make_room()
+        drop = self._intake.drop_for(self._sent)
+        if drop is not None:
+            self._sent.insert(0, (drop, None))
         if ready and self._is_due():
             self._stirred = True
             self._sent.append((Sweep(self.name, int(self.now * 1000)), None))
@@ -428,18 +393,6 @@ class Queue:
             counts.expires is not None and counts.expires <= now
         )
 
-    def _make_room(self) -> None:
-        options, counts = self.options, self.counts
-        if options.policy == "refuse" or not self._incoming:
-            return
-        sizes = [
-            len(op.body) for op, _ in self._sent if op.__class__ is Insert and not op.known_only
-        ]
-        many = counts.total + len(sizes) - self._most
-        size = counts.bytes + sum(sizes) - self._most_bytes
-        if sizes and (many > 0 or size > 0):
-            self._sent.insert(0, (Drop(self.name, max(0, many), max(0, size)), None))
-
     def _wanted(self) -> int:
         """Return how many messages consumers could take now."""
         if not (self.counts.ready or self._stirred) or self.closing:
@@ -451,18 +404,22 @@ class Queue:
     def receive(self, results: list[Any], counts: Counts) -> list[Any]:
         """Take the results of the operations, in their order; return events."""
         sent, self._sent = self._sent, []
-        self.counts = counts
+        self._take_counts(counts)
         events = self._events
         self._events = []
+        take_insert = self._inserted
         for (operation, ticket), result in zip(sent, results, strict=True):
-            _RESULTS[operation.__class__](self, operation, ticket, result, events)
-        if self._busy and not (counts.ready or counts.leased or counts.blocked or self._incoming):
+            if operation.__class__ is Insert:
+                take_insert(operation, ticket, result, events)
+            else:
+                _RESULTS[operation.__class__](self, operation, ticket, result, events)
+        if self._busy and not (counts.ready or counts.leased or counts.blocked or self._intake.incoming):
             self._busy = False
             events += [Drained(name) for name in self._consumers.named]
         return events
 
     def _inserted(self, insert: Insert, ticket: Any, result: Any, events: list[Any]) -> None:
-        self._forget_insert(insert)
+        self._intake.forget(insert)
         if result is None:
             self.totals["refused"] += 1
             error = QueueError("full", f"the queue {self.name} is full")
@@ -471,11 +428,6 @@ class Queue:
         number, known = result
         self.totals["duplicates" if known else "published"] += 1
         events.append(Settled(ticket, Published(number, known)))
-
-    def _forget_insert(self, insert: Insert) -> None:
-        if not insert.known_only:
-            self._incoming -= 1
-        self._incoming_bytes -= len(insert.body)
 
     def _settled(self, operation: Any, ticket: Any, result: Any, events: list[Any]) -> None:
         if operation.__class__ is Sweep:
@@ -542,7 +494,7 @@ class Queue:
                 again.append((operation, ticket))
             elif kind is Insert:
                 inserts += 1
-                self._forget_insert(operation)
+                self._intake.forget(operation)
                 self.totals["refused"] += 1
             if kind not in (Delete, Release, Bury) and ticket is not None:
                 events.append(Rejected(ticket, QueueError(code, str(error))))
@@ -592,7 +544,6 @@ class Queue:
 
 
 _RESULTS: dict[type, Callable[[Queue, Any, Any, Any, list[Any]], None]] = {
-    Insert: Queue._inserted,
     Claim: Queue._claimed,
     **dict.fromkeys((Delete, Release, Bury, Sweep, Drop, Purge, Redrive, Peek), Queue._settled),
 }

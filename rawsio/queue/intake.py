@@ -1,0 +1,136 @@
+"""What publishers ask of a queue: checks, bounds, and how much room is left.
+
+Messages that wait for the store count as if they were stored, so that many publishers in one turn
+cannot overfill a queue together.
+"""
+
+from __future__ import annotations
+
+from .checks import as_seconds, as_text, as_whole
+from .messages import QueueError
+from .operations import Drop, Insert
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rawsio.limits import Limits
+
+    from .messages import QueueOptions
+    from .operations import Counts
+
+__all__ = ["MOST", "Intake"]
+
+MOST = 2**31 - 1
+"""The largest priority, and the most of anything that is counted."""
+
+
+class Intake:
+    """The publishers' side of one queue.
+
+    ``counts`` is how the store stands; ``totals`` counts what is refused.
+    """
+
+    __slots__ = (
+        *("name", "incoming", "_options", "_limits", "_totals", "_counts", "_bytes"),
+        *("_longest", "_most", "_most_bytes", "_free", "_free_bytes"),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        options: QueueOptions,
+        limits: Limits,
+        counts: Counts,
+        totals: dict[str, int],
+    ) -> None:
+        self.name = name
+        self.incoming = 0
+        self._bytes = 0
+        self._options = options
+        self._limits = limits
+        self._totals = totals
+        self._longest, self._most, self._most_bytes = options.bounds(limits)
+        self.update(counts)
+
+    def update(self, counts: Counts) -> None:
+        """Take note of how the store stands."""
+        self._counts = counts
+        refuses = self._options.policy == "refuse"
+        self._free = self._most - (counts.total if refuses else counts.leased)
+        self._free_bytes = self._most_bytes - (counts.bytes if refuses else 0)
+
+    def insert(
+        self,
+        body: bytes,
+        published: int,
+        waiting: int,
+        key: Any = None,
+        delay: Any = 0.0,
+        priority: Any = 0,
+        group: Any = None,
+        expires: Any = None,
+    ) -> Insert:
+        """Return the row of a new message; raises :class:`QueueError` if it cannot be accepted.
+
+        ``waiting`` operations wait for the store already.
+        """
+        size = len(body)
+        if size > self._longest:
+            text = f"a body of {size} bytes, {self._longest} are allowed"
+            raise QueueError("too_large", text)
+        made = Insert(self.name, body, published)
+        if expires is None:
+            expires = self._options.retention
+        none = key is None and group is None and expires is None
+        if not (none and priority.__class__ is int and priority == 0 and delay.__class__ is float
+                and delay == 0.0):
+            self._describe(made, key, delay, priority, group, expires)
+        limits, coming = self._limits, self._bytes + size
+        if waiting >= limits.queue_waiting or coming > limits.queue_waiting_bytes:
+            self._refuse(f"too much waits for the store of {self.name}: publish more slowly")
+        if self.incoming < self._free and coming <= self._free_bytes:
+            self.incoming += 1
+        elif key is not None:  # a duplicate needs no room
+            made.known_only = True
+        else:
+            counts = self._counts
+            text = f"{counts.total} messages, {counts.bytes} bytes, {self.incoming} to come"
+            self._refuse(f"the queue {self.name} is full: {text}")
+        self._bytes = coming
+        return made
+
+    def _describe(
+        self, made: Insert, key: Any, delay: Any, priority: Any, group: Any, expires: Any
+    ) -> None:
+        made.key = as_text("key", key, self._limits.queue_key)
+        made.group = as_text("group", group, self._limits.queue_key)
+        made.priority = as_whole("priority", priority, -MOST, MOST)
+        now, seconds = made.published, as_seconds("delay", delay)
+        if seconds:
+            made.due = now + int(seconds * 1000)
+        if expires is not None:
+            made.expires = now + int(as_seconds("expires", expires) * 1000)
+        if key is not None:
+            made.until = now + int(self._options.dedup * 1000)
+
+    def _refuse(self, text: str) -> None:
+        self._totals["refused"] += 1
+        raise QueueError("full", text)
+
+    def forget(self, insert: Insert) -> None:
+        """A message is with the store now, or was refused by it."""
+        if not insert.known_only:
+            self.incoming -= 1
+        self._bytes -= len(insert.body)
+
+    def drop_for(self, sent: list[tuple[Any, Any]]) -> Drop | None:
+        """Return what has to go so that these operations find room (``drop_oldest``)."""
+        if self._options.policy == "refuse" or not self.incoming:
+            return None
+        sizes = [len(op.body) for op, _ in sent if op.__class__ is Insert and not op.known_only]
+        many = self._counts.total + len(sizes) - self._most
+        size = self._counts.bytes + sum(sizes) - self._most_bytes
+        if not sizes or (many <= 0 and size <= 0):
+            return None
+        return Drop(self.name, max(0, many), max(0, size))
