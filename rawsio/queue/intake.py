@@ -83,8 +83,13 @@ class Intake:
         if expires is None:
             expires = self._options.retention
         none = key is None and group is None and expires is None
-        if not (none and priority.__class__ is int and priority == 0 and delay.__class__ is float
-                and delay == 0.0):
+        if not (
+            none
+            and priority.__class__ is int
+            and priority == 0
+            and delay.__class__ is float
+            and delay == 0.0
+        ):
             self._describe(made, key, delay, priority, group, expires)
         limits, coming = self._limits, self._bytes + size
         if waiting >= limits.queue_waiting or coming > limits.queue_waiting_bytes:

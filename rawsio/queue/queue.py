@@ -413,7 +413,9 @@ class Queue:
                 take_insert(operation, ticket, result, events)
             else:
                 _RESULTS[operation.__class__](self, operation, ticket, result, events)
-        if self._busy and not (counts.ready or counts.leased or counts.blocked or self._intake.incoming):
+        if self._busy and not (
+            counts.ready or counts.leased or counts.blocked or self._intake.incoming
+        ):
             self._busy = False
             events += [Drained(name) for name in self._consumers.named]
         return events

@@ -8,7 +8,7 @@ back when a transaction is undone.  The file itself is :mod:`rawsio.queue.databa
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 
 from .database import TICK, Database, translate
 from .operations import (
@@ -45,7 +45,24 @@ _INLINE = 1024
 """Longest body that stands in the row itself."""
 COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
 """What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
+_INSERT = (
+    "INSERT INTO rawsio_message (id, queue, state, rank, due, published, expires, grp, key, size,"
+    " body, lease, deliveries) VALUES "
+)
+_ROW = "(?,?,?,?,?,?,?,?,?,?,?,0,0)"
+_INSERT_BODY = "INSERT INTO rawsio_body VALUES "
+_PAIR = "(?,?)"
+_STEPS = (64, 8)
+"""How many rows a statement inserts.  ``executemany`` makes a step of each row, and gives the
+interpreter to other threads in each; 64 rows are fewer than 999 variables, which is the most that
+old versions of SQLite allow."""
+_DELETES = (256, 32, 4, 1)
+"""How many messages a statement deletes."""
 _INTERRUPTED = "the process ended while this message was being processed"
+
+
+class _NotLeasedError(Exception):
+    """Of several messages to be deleted at once, one is not leased: they go one by one."""
 
 
 class SQLiteStore:
@@ -153,6 +170,8 @@ class SQLiteStore:
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
         try:
             return list(self._transact(lambda: self._do(operations)))
+        except _NotLeasedError:
+            return list(self._transact(lambda: self._do(operations, careful=True)))
         except StoreError as error:
             if not error.full:
                 raise
@@ -161,11 +180,13 @@ class SQLiteStore:
                 raise
         return list(self._transact(lambda: self._do(operations)))
 
-    def _do(self, operations: list[Any]) -> list[Any]:
+    def _do(self, operations: list[Any], *, careful: bool = False) -> list[Any]:
         results: list[Any] = []
-        for kind, run in groupby(operations, key=type):
+        for (kind, queue), run in groupby(operations, key=_kind):
             if kind is Insert:
-                results += self._insert(list(run))
+                results += self._insert(queue, list(run))
+            elif kind is Delete and not careful:
+                results += self._delete_many(queue, list(run))
             else:
                 results += [_DOERS[kind](self, op) for op in run]
         return results
@@ -216,49 +237,68 @@ class SQLiteStore:
 
     # Operations
 
-    def _insert(self, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
+    def _insert(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
         results: list[tuple[int, bool] | None] = []
         rows: list[tuple[Any, ...]] = []
-        bodies: list[tuple[int, bytes]] = []
+        bodies: list[tuple[Any, ...]] = []
+        before, place = self.database.next_id, self._ids[queue]
         self.database.expect(len(inserts), inserts[0].published)
+        number = before
         for op in inserts:
             known = None if op.key is None else self._known(op)
             if known is not None or op.known_only:
                 results.append(None if known is None else (known, True))
                 continue
-            number = self.database.next_id
-            self.database.next_id += 1
             state = DELAYED if op.due else READY
             if op.group is not None:
                 self._store(rows, bodies)
-                state = BLOCKED if self._group_head(op.queue, op.group) else state
+                state = BLOCKED if self._group_head(queue, op.group) else state
             if op.key is not None:
                 self._remember(op, number)
-            size = len(op.body)
             body: bytes | None = op.body
+            size = len(op.body)
             if size > _INLINE:
-                bodies.append((number, op.body))
+                bodies.append((number, body))
                 body = None
-            place = (number, self._ids[op.queue], state, -op.priority, op.due, 0, 0, op.published)
-            rows.append((*place, op.expires, op.group, op.key, None, size, body))
-            self._count_in(op, state)
+            told = (op.published, op.expires, op.group, op.key, size, body)
+            rows.append((number, place, state, -op.priority, op.due, *told))
+            if state or op.expires is not None:
+                self._count_special(queue, op, state)
             results.append((number, False))
+            number += 1
         self._store(rows, bodies)
+        counts = self._counts[queue]
+        counts.ready += number - before
+        counts.bytes += sum(
+            len(op.body) for op, done in zip(inserts, results, strict=True) if done and not done[1]
+        )
+        self.database.next_id = number
         return results
 
-    def _store(self, rows: list[tuple[Any, ...]], bodies: list[tuple[int, bytes]]) -> None:
-        many = self.connection.executemany
-        if rows:
-            many("INSERT INTO rawsio_message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-            rows.clear()
-        if bodies:
-            many("INSERT INTO rawsio_body VALUES (?, ?)", bodies)
-            bodies.clear()
+    def _store(self, rows: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
+        for head, row, waiting in ((_INSERT, _ROW, rows), (_INSERT_BODY, _PAIR, bodies)):
+            at = 0
+            for size in _STEPS:
+                if len(waiting) - at >= size:
+                    at += self._store_in_steps(head, row, waiting, at, size)
+            if at < len(waiting):
+                self.connection.executemany(head + row, waiting[at:])
+            waiting.clear()
 
-    def _count_in(self, op: Insert, state: int) -> None:
-        counts = self._counts[op.queue]
-        counts.move(None, state)
-        counts.bytes += len(op.body)
+    def _store_in_steps(
+        self, head: str, row: str, waiting: list[tuple[Any, ...]], at: int, size: int
+    ) -> int:
+        """Store rows by statements of ``size`` rows each; returns how many."""
+        sql = head + ",".join([row] * size)
+        end = at + (len(waiting) - at) // size * size
+        for begin in range(at, end, size):
+            self.connection.execute(sql, [*chain.from_iterable(waiting[begin : begin + size])])
+        return end - at
+
+    def _count_special(self, queue: str, op: Insert, state: int) -> None:
+        """Count a message that is more than ready, as which it will be counted."""
+        counts = self._counts[queue]
+        counts.move(READY, state)
         if state == DELAYED and (counts.due is None or op.due < counts.due):
             counts.due = op.due
         self._note_expiry(counts, op.expires)
@@ -309,20 +349,23 @@ class SQLiteStore:
             counts.due = due
 
     def _claim(self, op: Claim) -> list[Row]:
-        connection = self.connection
-        found = connection.execute(
+        execute, chosen = self.connection.execute, (self._ids[op.queue], op.count)
+        found = execute(
             f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND state = 0"
             " ORDER BY rank, id LIMIT ?",
-            (self._ids[op.queue], op.count),
+            chosen,
         ).fetchall()
         rows = [Row(*values) for values in found]
         for row in rows:
             row.state = LEASED
             row.deliveries += 1
-        connection.executemany(
-            "UPDATE rawsio_message SET state = 3, lease = ?, deliveries = ? WHERE id = ?",
-            [(op.lease, row.deliveries, row.id) for row in rows],
-        )
+        if rows:
+            execute(
+                "UPDATE rawsio_message SET state = 3, lease = ?, deliveries = deliveries + 1"
+                " WHERE id IN (SELECT id FROM rawsio_message WHERE queue = ? AND state = 0"
+                " ORDER BY rank, id LIMIT ?)",
+                (op.lease, *chosen),
+            )
         self._fetch_bodies(rows)
         self._counts[op.queue].move(READY, LEASED, len(rows))
         return rows
@@ -350,6 +393,39 @@ class SQLiteStore:
         counts.bytes -= op.size
         self._promote(op.queue, op.group)
         return True
+
+    def _delete_many(self, queue: str, deletes: list[Delete]) -> list[bool]:
+        """Delete what must all be leased, or :class:`_NotLeasedError`: see :meth:`apply`."""
+        results: list[bool] = []
+        for (lease, group), run in groupby(deletes, key=_claim_of):
+            same = list(run)
+            results += [True] * len(same)
+            if group is not None:
+                if not all(map(self._delete, same)):
+                    raise _NotLeasedError
+                continue
+            at = 0
+            for size in _DELETES:
+                while len(same) - at >= size:
+                    self._delete_step(queue, lease, same[at : at + size])
+                    at += size
+        return results
+
+    def _delete_step(self, queue: str, lease: int, deletes: list[Delete]) -> None:
+        execute, many = self.connection.execute, len(deletes)
+        marks = ",".join("?" * many)
+        gone = execute(
+            f"DELETE FROM rawsio_message WHERE id IN ({marks}) AND lease = ? AND state = 3",
+            [*[op.id for op in deletes], lease],
+        ).rowcount
+        if gone != many:
+            raise _NotLeasedError
+        big = [(op.id,) for op in deletes if op.size > _INLINE]
+        if big:
+            self.connection.executemany("DELETE FROM rawsio_body WHERE id = ?", big)
+        counts = self._counts[queue]
+        counts.leased -= many
+        counts.bytes -= sum([op.size for op in deletes])
 
     def _release(self, op: Release) -> bool:
         found = self.connection.execute(
@@ -465,6 +541,14 @@ class SQLiteStore:
         rows = [Row(*values) for values in found]
         self._fetch_bodies(rows)
         return rows
+
+
+def _kind(op: Any) -> tuple[type, str]:
+    return op.__class__, "" if op.__class__ is Write else op.queue
+
+
+def _claim_of(op: Delete) -> tuple[int, str | None]:
+    return op.lease, op.group
 
 
 _DOERS: dict[type, Callable[[SQLiteStore, Any], Any]] = {
