@@ -169,12 +169,14 @@ class Keeper:
             self._broken = ""
             results, counts, seconds = result
             self.commits.append(seconds)
+            # Before anybody is answered: who asks again at once is no second one.
+            crowd = len(operations) + self._count_waiting() - sum(many for _, many in asked)
             at = 0
             for (client, length), count in zip(asked, counts, strict=True):
                 client.take(client.queue.receive(results[at : at + length], count))
                 at += length
             if seconds > _SLOW and len(operations) >= _CROWD:
-                self._expected = (len(operations) + self._count_waiting()) * 9 // 10
+                self._expected = crowd * 9 // 10
                 self._patience = self.now() + min(_GATHER, seconds / 4)
         if self._emptied is not None and not self._pending():
             emptied, self._emptied = self._emptied, None

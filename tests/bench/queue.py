@@ -5,9 +5,15 @@ differ by a factor of ten and change from hour to hour.  ``plain`` inserts the s
 same tables in transactions of so many rows, with ``synchronous=FULL``; nothing else runs meanwhile.
 
 callers    so many threads that publish and wait for the commit, one message at a time
+chains     so many callers on the loop's thread: each publishes again when it was answered
 websocket  so many clients of Node over WebSocket, each publishes when it was answered
 end        publish, handler and acknowledgement in one process, in batches
 spike      100,000 publishes at once against a handler of ``--rate`` messages a second
+echo       what others' events wait while clients publish, beside as many plain events
+
+A row is measured in rounds, plain before and behind each, and the median of the ratios counts.
+Two more columns tell what no queue could go below: as many threads that hand their rows to one
+thread of plain ``sqlite3``, and as many clients whose events are acknowledged at once.
 """
 
 from __future__ import annotations
@@ -24,6 +30,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from rawsio import Limits, Server
@@ -36,11 +43,11 @@ ENCODED = b'{"text":"' + b"x" * 185 + b'"}'
 ROOT = Path(__file__).resolve().parent.parent.parent
 NODE = """
 const { io } = require("socket.io-client");
-const [url, many, seconds] = process.argv.slice(1);
+const [url, many, seconds, name] = process.argv.slice(1);
 let count = 0, over = false, body = { text: "x".repeat(185) };
 function start(n) {
   const socket = io(url, { transports: ["websocket"], forceNew: true });
-  const go = () => !over && socket.emit("publish", "jobs", body, {}, (error) => {
+  const go = () => !over && socket.emit(name, "jobs", body, {}, (error) => {
     if (error) throw new Error(error.message);
     count++;
     go();
@@ -52,27 +59,67 @@ setTimeout(() => { count = 0; const t = Date.now(); setTimeout(() => {
   over = true; console.log(count / (Date.now() - t) * 1000); process.exit();
 }, seconds * 1000); }, 700);
 """
+FLOOD = """
+const { io } = require("socket.io-client");
+const [url, rate, name] = process.argv.slice(1);
+const socket = io(url, { transports: ["websocket"] }), body = { text: "x".repeat(185) };
+socket.on("connect", () => {
+  let sent = 0, answered = 0; const began = Date.now();
+  setInterval(() => {
+    const due = (Date.now() - began) * rate / 1000;
+    for (; sent < due; sent++) socket.emit(name, "jobs", body, {}, () => answered++);
+  }, 5);
+  process.on("SIGTERM", () => {
+    console.log(answered / (Date.now() - began) * 1000); process.exit();
+  });
+  console.log("begun");
+});
+"""
+ECHO = """
+const { io } = require("socket.io-client");
+const [url, seconds] = process.argv.slice(1);
+const socket = io(url, { transports: ["websocket"] }), times = [];
+let over = false;
+const go = () => {
+  const asked = process.hrtime.bigint();
+  socket.emit("echo", 1, () => {
+    times.push(Number(process.hrtime.bigint() - asked) / 1e6);
+    if (over) {
+      times.sort((a, b) => a - b);
+      const at = (part) => times[Math.floor(times.length * part)];
+      console.log(at(0.5), at(0.99));
+      process.exit();
+    }
+    setTimeout(go, 2);
+  });
+};
+socket.on("connect", () => { go(); setTimeout(() => { over = true; }, seconds * 1000); });
+"""
 
 
 def plain(folder: str, batch: int, seconds: float) -> float:
     """Return the rows a second of plain sqlite3, in transactions of ``batch`` rows."""
     store = SQLiteStore(f"{folder}/plain{batch}-{time.monotonic_ns()}.db")
     store.open("jobs", 5, 0)
-    connection = store.connection
-    sql = "INSERT INTO rawsio_message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
     number, began = 1, time.perf_counter()
     while time.perf_counter() - began < seconds:
-        rows = [
-            (n, 1, 0, 0, 0, 0, 0, number, None, None, None, None, len(ENCODED), ENCODED)
-            for n in range(number, number + batch)
-        ]
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(sql, rows)
-        connection.execute("COMMIT")
-        number += batch
+        number = _insert(store.connection, number, batch)
     rate = (number - 1) / (time.perf_counter() - began)
     store.close()
     return rate
+
+
+def _insert(connection: Any, number: int, batch: int) -> int:
+    """Insert so many rows in one transaction of plain sqlite3; returns the next number."""
+    sql = "INSERT INTO rawsio_message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    rows = [
+        (n, 1, 0, 0, 0, 0, 0, number, None, None, None, None, len(ENCODED), ENCODED)
+        for n in range(number, number + batch)
+    ]
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(sql, rows)
+    connection.execute("COMMIT")
+    return number + batch
 
 
 class Served:
@@ -84,6 +131,9 @@ class Served:
         self.io = Server(limits=limits)
         path = f"{folder}/{name}.db"
         self.jobs = self.io.queue("jobs", path=path, namespace="/queue", **options)
+        space = self.io.of("/queue")
+        space.on("plain", lambda *_: None)
+        space.on("echo", lambda *_: None)
         self.port = self.io.listen()[1]
         self.thread = threading.Thread(target=self.io.run)
 
@@ -121,15 +171,113 @@ def callers(folder: str, many: int, seconds: float) -> float:
     return rate
 
 
-def websocket(folder: str, many: int, seconds: float) -> float:
-    """Return the publishes a second of so many clients of Node."""
+def chains(folder: str, many: int, seconds: float) -> float:
+    """Return the publishes a second of so many callers on the loop's thread."""
+    with Served(folder, f"chains{many}") as served:
+        count, over = [0], threading.Event()
+        publish = served.jobs.publish
+
+        def go(_reply: Any = None) -> None:
+            count[0] += 1
+            if not over.is_set():
+                publish(BODY).add_done_callback(go)
+
+        for _ in range(many):
+            served.io.host.call(go)
+        time.sleep(0.3)
+        before, began = count[0], time.perf_counter()
+        time.sleep(seconds)
+        rate = (count[0] - before) / (time.perf_counter() - began)
+        over.set()
+    return rate
+
+
+def handed(folder: str, many: int, seconds: float) -> float:
+    """Return the rows a second of so many threads that hand each row to a plain writer, and wait.
+
+    The writer commits what has come meanwhile; there is nothing between caller and ``sqlite3``.
+    """
+    store = SQLiteStore(f"{folder}/handed{many}-{time.monotonic_ns()}.db")
+    store.open("jobs", 5, 0)
+    waiting: SimpleQueue[Any] = SimpleQueue()
+    counts, over = [0] * many, threading.Event()
+
+    def run(at: int) -> None:
+        while not over.is_set():
+            lock = threading.Lock()
+            lock.acquire()
+            waiting.put(lock)
+            lock.acquire()
+            counts[at] += 1
+
+    def write() -> None:
+        number = 1
+        while (first := waiting.get()) is not None:
+            locks = [first, *(waiting.get() for _ in range(waiting.qsize()))]
+            number = _insert(store.connection, number, len(locks))
+            for lock in locks:
+                if lock is not None:
+                    lock.release()
+
+    threads = [threading.Thread(target=run, args=(at,)) for at in range(many)]
+    writer = threading.Thread(target=write)
+    for thread in (writer, *threads):
+        thread.start()
+    time.sleep(0.3)
+    before, began = sum(counts), time.perf_counter()
+    time.sleep(seconds)
+    rate = (sum(counts) - before) / (time.perf_counter() - began)
+    over.set()
+    for thread in threads:
+        thread.join()
+    waiting.put(None)
+    writer.join()
+    store.close()
+    return rate
+
+
+def _node(script: str, *arguments: Any) -> subprocess.Popen[str]:
     modules = os.environ.get("NODE_MODULES") or str(ROOT / ".interop" / "npm" / "node_modules")
-    with Served(folder, f"websocket{many}") as served:
+    command = ["node", "-e", script, *map(str, arguments)]
+    env = {**os.environ, "NODE_PATH": modules}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+
+
+def websocket(folder: str, many: int, seconds: float, event: str = "publish") -> float:
+    """Return the publishes a second of so many clients of Node."""
+    with Served(folder, f"websocket{many}{event}") as served:
         url = f"http://127.0.0.1:{served.port}/queue"
-        command = ["node", "-e", NODE, url, str(many), str(seconds)]
-        env = {**os.environ, "NODE_PATH": modules}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    return float(done.stdout)
+        printed, _ = _node(NODE, url, many, seconds, event).communicate()
+    return float(printed)
+
+
+def acknowledged(folder: str, many: int, seconds: float) -> float:
+    """Return how many events a second of so many clients of Node are acknowledged at once."""
+    return websocket(folder, many, seconds, "plain")
+
+
+def echo(folder: str, seconds: float) -> bool:
+    """Measure what others' events wait during publishes, and during as many plain events."""
+    worst = {}
+    for rate in (1000, 3000):
+        for event in ("plain", "publish"):
+            with Served(folder, f"echo{event}{rate}") as served:
+                url = f"http://127.0.0.1:{served.port}/queue"
+                flood = _node(FLOOD, url, rate, event)
+                assert flood.stdout is not None
+                flood.stdout.readline()
+                printed, _ = _node(ECHO, url, seconds).communicate()
+                flood.terminate()
+                real = float(flood.stdout.readline())
+                flood.wait()
+            middle, late = map(float, printed.split())
+            worst[rate, event] = late
+            print(
+                f"echo beside {real:,.0f} {event} events/s: p50 {middle:.2f} ms, p99 {late:.2f} ms"
+            )
+        ratio = worst[rate, "publish"] / worst[rate, "plain"]
+        print(f"echo: p99 beside {rate} publishes/s is {ratio:.2f} of that beside plain events")
+    return all(worst[rate, "publish"] <= 3 * worst[rate, "plain"] for rate in (1000, 3000))
 
 
 def end(folder: str, _many: int, seconds: float) -> float:
@@ -193,53 +341,70 @@ def _rss() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-ROWS: list[tuple[str, Callable[[str, int, float], float], int, int, float]] = [
-    # name, what, how many, rows in a transaction of plain, the ratio that is asked for
-    ("callers", callers, 1, 1, 0.0),
-    ("callers", callers, 64, 64, 0.7),
-    ("callers", callers, 256, 256, 0.7),
-    ("websocket", websocket, 1, 1, 0.0),
-    ("websocket", websocket, 64, 64, 0.7),
-    ("websocket", websocket, 256, 256, 0.0),
-    ("end", end, 0, 500, 0.3),
+Measure = Callable[[str, int, float], float]
+ROWS: list[tuple[str, Measure, int, int, float, Measure | None]] = [
+    # name, what, how many, rows in a transaction of plain, the ratio asked for, what bounds it
+    ("callers", callers, 1, 1, 0.0, handed),
+    ("callers", callers, 64, 64, 0.7, handed),
+    ("callers", callers, 256, 256, 0.7, handed),
+    ("chains", chains, 64, 64, 0.0, None),
+    ("chains", chains, 256, 256, 0.0, None),
+    ("websocket", websocket, 1, 1, 0.0, acknowledged),
+    ("websocket", websocket, 64, 64, 0.7, acknowledged),
+    ("websocket", websocket, 256, 256, 0.0, acknowledged),
+    ("end", end, 0, 500, 0.3, None),
 ]
+
+
+def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
+    """Measure one row, print it, and tell whether it is good."""
+    name, run, many, batch, least, bound = row
+    found = []
+    for _ in range(given.rounds):
+        # The disk changes within seconds: before and behind, in turns.
+        first = plain(folder, batch, given.seconds / 2)
+        rate = run(folder, many, given.seconds)
+        floor = (first + plain(folder, batch, given.seconds / 2)) / 2
+        most = bound(folder, many, given.seconds) if bound is not None else 0.0
+        found.append((rate / floor, rate, floor, most))
+        for file in Path(folder).iterdir():
+            file.unlink()
+    ratio, rate, floor, most = sorted(found)[len(found) // 2]
+    # For the whole way 15,000 a second are enough, whatever the disk could do.
+    good = ratio >= least or (name == "end" and rate >= 15_000)
+    asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
+    beside = f"{most:,.0f} | {rate / most:.2f}" if most else "- | -"
+    line = f"{name} {many or ''} | {rate:,.0f} | {batch} | {floor:,.0f} | {ratio:.2f}"
+    print(f"| {line} | {asked} | {beside} |", flush=True)
+    return good
 
 
 def main(arguments: list[str]) -> int:
     """Print the table; returns 1 if a ratio is lower than it should be."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.queue")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
-    parser.add_argument("--only", nargs="*", default=["callers", "websocket", "end"])
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=["callers", "chains", "websocket", "end"])
+    parser.add_argument("--many", type=int, nargs="*", help="how many callers, instead of all")
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--folder", help="where files go, instead of the temporary folder")
     given = parser.parse_args(arguments)
     folder = tempfile.mkdtemp(prefix="rawsio-bench-", dir=given.folder)
-    short = 0
+    good = True
     try:
-        print("| what | messages/s | plain, rows each | messages/s | ratio | asked for |")
-        print("|---|---|---|---|---|---|")
-        for name, run, many, batch, least in ROWS:
-            if name not in given.only:
-                continue
-            # The disk changes within seconds: before and behind, in turns.
-            first = plain(folder, batch, given.seconds / 2)
-            rate = run(folder, many, given.seconds)
-            floor = (first + plain(folder, batch, given.seconds / 2)) / 2
-            ratio = rate / floor
-            # For the whole way 15,000 a second are enough, whatever the disk could do.
-            good = ratio >= least or (name == "end" and rate >= 15_000)
-            short += not good
-            asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
-            line = f"{name} {many or ''} | {rate:,.0f} | {batch} | {floor:,.0f} | {ratio:.2f}"
-            print(f"| {line} | {asked} |", flush=True)
-            for file in Path(folder).iterdir():
-                file.unlink()
+        print("| what | messages/s | plain, rows each | messages/s | ratio | asked for |", end="")
+        print(" bound | of it |\n|---|---|---|---|---|---|---|---|")
+        for row in ROWS:
+            if row[0] in given.only and (not given.many or row[2] in given.many):
+                good &= _row(folder, row, given)
+        if "echo" in given.only:
+            good &= echo(folder, 3 * given.seconds)
         if "spike" in given.only:
             spike(folder, given.rate, given.messages)
     finally:
         shutil.rmtree(folder)
-    return 1 if short else 0
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -120,3 +120,27 @@ def test_after_a_slow_commit_the_next_one_waits_for_as_many_but_not_for_long() -
         kit.advance(0.01)
         assert alone.done()
         assert store.batches == [7, 1]
+
+
+def test_callers_that_ask_again_when_they_are_answered_are_not_waited_for_twice() -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    with TestKit(io) as kit:
+        kit.run()
+        quick, left = store.apply, [3] * 8
+
+        def slow(operations: list[Any]) -> list[Any]:
+            kit.board.now += 0.01 if len(store.batches) < 3 else 0.0
+            return quick(operations)
+
+        def go(at: int) -> None:
+            if left[at]:
+                left[at] -= 1
+                jobs.publish(at).add_done_callback(lambda _: go(at))
+
+        store.apply = slow  # type: ignore[method-assign]
+        store.batches.clear()
+        for at in range(8):
+            go(at)
+        kit.run()
+        assert store.batches == [8, 8, 8], "without any time going by"
