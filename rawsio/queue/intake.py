@@ -82,38 +82,33 @@ class Intake:
         made = Insert(self.name, body, published)
         if expires is None:
             expires = self._options.retention
-        none = key is None and group is None and expires is None
-        if not (
-            none
-            and priority.__class__ is int
-            and priority == 0
-            and delay.__class__ is float
-            and delay == 0.0
-        ):
-            self._describe(made, key, delay, priority, group, expires)
+        if not (key is group is expires is None and priority.__class__ is int and not priority):
+            self._describe(made, key, priority, group, expires)
+        if delay.__class__ is not float or delay:
+            seconds = as_seconds("delay", delay)
+            made.due = published + int(seconds * 1000) if seconds else 0
+        self._admit(made, size, waiting)
+        return made
+
+    def _admit(self, made: Insert, size: int, waiting: int) -> None:
         limits, coming = self._limits, self._bytes + size
         if waiting >= limits.queue_waiting or coming > limits.queue_waiting_bytes:
             self._refuse(f"too much waits for the store of {self.name}: publish more slowly")
         if self.incoming < self._free and coming <= self._free_bytes:
             self.incoming += 1
-        elif key is not None:  # a duplicate needs no room
+        elif made.key is not None:  # a duplicate needs no room
             made.known_only = True
         else:
             counts = self._counts
             text = f"{counts.total} messages, {counts.bytes} bytes, {self.incoming} to come"
             self._refuse(f"the queue {self.name} is full: {text}")
         self._bytes = coming
-        return made
 
-    def _describe(
-        self, made: Insert, key: Any, delay: Any, priority: Any, group: Any, expires: Any
-    ) -> None:
+    def _describe(self, made: Insert, key: Any, priority: Any, group: Any, expires: Any) -> None:
         made.key = as_text("key", key, self._limits.queue_key)
         made.group = as_text("group", group, self._limits.queue_key)
         made.priority = as_whole("priority", priority, -MOST, MOST)
-        now, seconds = made.published, as_seconds("delay", delay)
-        if seconds:
-            made.due = now + int(seconds * 1000)
+        now = made.published
         if expires is not None:
             made.expires = now + int(as_seconds("expires", expires) * 1000)
         if key is not None:

@@ -241,39 +241,45 @@ class SQLiteStore:
         results: list[tuple[int, bool] | None] = []
         rows: list[tuple[Any, ...]] = []
         bodies: list[tuple[Any, ...]] = []
-        before, place = self.database.next_id, self._ids[queue]
         self.database.expect(len(inserts), inserts[0].published)
-        number = before
+        number = before = self.database.next_id
+        size = 0
         for op in inserts:
             known = None if op.key is None else self._known(op)
             if known is not None or op.known_only:
                 results.append(None if known is None else (known, True))
                 continue
-            state = DELAYED if op.due else READY
-            if op.group is not None:
+            if op.group is not None:  # the statement about its group has to see those before it
                 self._store(rows, bodies)
-                state = BLOCKED if self._group_head(queue, op.group) else state
-            if op.key is not None:
-                self._remember(op, number)
-            body: bytes | None = op.body
-            size = len(op.body)
-            if size > _INLINE:
-                bodies.append((number, body))
-                body = None
-            told = (op.published, op.expires, op.group, op.key, size, body)
-            rows.append((number, place, state, -op.priority, op.due, *told))
-            if state or op.expires is not None:
-                self._count_special(queue, op, state)
+            rows.append(self._row(queue, op, number, bodies))
             results.append((number, False))
             number += 1
+            size += len(op.body)
         self._store(rows, bodies)
         counts = self._counts[queue]
         counts.ready += number - before
-        counts.bytes += sum(
-            len(op.body) for op, done in zip(inserts, results, strict=True) if done and not done[1]
-        )
+        counts.bytes += size
         self.database.next_id = number
         return results
+
+    def _row(
+        self, queue: str, op: Insert, number: int, bodies: list[tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Return the row of a new message; what is special about it is counted here."""
+        state = DELAYED if op.due else READY
+        if op.group is not None and self._group_head(queue, op.group):
+            state = BLOCKED
+        if op.key is not None:
+            self._remember(op, number)
+        body: bytes | None = op.body
+        size = len(op.body)
+        if size > _INLINE:
+            bodies.append((number, body))
+            body = None
+        if state or op.expires is not None:
+            self._count_special(queue, op, state)
+        place = (number, self._ids[queue], state, -op.priority, op.due)
+        return (*place, op.published, op.expires, op.group, op.key, size, body)
 
     def _store(self, rows: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
         for head, row, waiting in ((_INSERT, _ROW, rows), (_INSERT_BODY, _PAIR, bodies)):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rawsio.net.loop import Loop
-from rawsio.net.thread import LoopThread, Waiting, call
+from rawsio.net.thread import LoopThread, Waiting, call, wait_until
 
 
 @pytest.fixture
@@ -132,3 +132,13 @@ def test_a_loop_that_fails_ends_its_thread_with_a_line(monkeypatch: pytest.Monke
     assert said == ["ended"]
     assert lines == ["the loop failed, and its thread ends"]
     loop.close()
+
+
+def test_who_waits_goes_on_when_the_function_is_called(loop: Loop) -> None:
+    with LoopThread(loop):
+        wait_until(loop.call_soon_threadsafe, loop.owned, 20)
+        wait_until(lambda go_on: go_on("told", "before"), loop.owned, 0)
+        with pytest.raises(TimeoutError, match="no result"):
+            wait_until(lambda go_on: None, loop.owned, 0)
+    with pytest.raises(RuntimeError, match="never end"):
+        wait_until(lambda go_on: None, lambda: True)
