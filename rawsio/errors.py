@@ -29,7 +29,7 @@ from .layer import Failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "RawsioError",
@@ -220,8 +220,8 @@ def escaped(wire: bytes | str, limit: int = 40) -> str:
     return shown if len(text) <= limit else f"{shown}... ({len(text)} in all)"
 
 
-def in_words(error: BaseException) -> str:
-    """Return an exception as ``repr`` has it, whatever its class does when it is asked.
+def in_words(error: BaseException, ask: Callable[[BaseException], str] = repr) -> str:
+    """Return an exception as ``repr`` or ``str`` has it, whatever its class does when it is asked.
 
     >>> class Broken(Exception):
     ...     def __repr__(self):
@@ -230,9 +230,9 @@ def in_words(error: BaseException) -> str:
     ("ValueError('no')", 'Broken(), whose repr() fails')
     """
     try:
-        return repr(error)
+        return ask(error)
     except Exception:  # noqa: BLE001 - a function of the user's
-        return f"{type(error).__name__}(), whose repr() fails"
+        return f"{type(error).__name__}(), whose {ask.__name__}() fails"
 
 
 def leaves_the_loop(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ from functools import partial
 
 from rawsio.app.handlers import shape
 from rawsio.app.reply import Promise, Reply
-from rawsio.errors import ConnectionClosed
+from rawsio.errors import ConnectionClosed, escaped, in_words
 from rawsio.log import ERROR, WARNING
 from rawsio.queue.messages import Dead, Published, QueueError
 
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["RemoteMessage", "RemoteQueue"]
+
+_NONE = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of reading an answer or a message that is none."""
 
 
 class RemoteMessage:
@@ -216,19 +219,24 @@ class RemoteQueue:
         return None
 
     def _mine(self, given: Any) -> Any:
-        first = given[0] if isinstance(given, list) else given
-        if first["queue"] != self.name:
+        try:
+            first = given[0] if isinstance(given, list) else given
+            if first["queue"] != self.name:
+                return None
+            if isinstance(given, list):
+                return [RemoteMessage(self, message) for message in given]
+            return RemoteMessage(self, given)
+        except _NONE:
+            line = f"a message of the queue {self.name} was left out: it has not the fields of one"
+            self._host.log("queue", WARNING, line)
             return None
-        if isinstance(given, list):
-            return [RemoteMessage(self, message) for message in given]
-        return RemoteMessage(self, given)
 
     def _failed(self, error: Exception, given: Any) -> Any:
         if isinstance(error, Dead):
-            answer = {"error": str(error), "dead": True}
+            answer = {"error": in_words(error, str), "dead": True}
         else:
             self._host.log("handler", ERROR, f"a handler of the queue {self.name} failed", error)
-            answer = {"error": repr(error)}
+            answer = {"error": in_words(error)}
         # A list is the answers to a batch, by position.
         return [answer] * len(given) if isinstance(given, list) else answer
 
@@ -239,11 +247,17 @@ def _settle(reply: Promise, shape: Callable[[Any], Any], asked: Reply) -> None:
         reply.fail(error)
         return
     found = asked.result()
-    refusal, value = found if isinstance(found, tuple) else (found, None)
+    try:
+        refusal, value = found if isinstance(found, tuple) else (found, None)
+        shaped = None if isinstance(refusal, dict) else shape(value)
+    except _NONE:
+        text = f"the server answered as no queue does: {escaped(repr(found)[:200])}"
+        reply.fail(QueueError("bad_answer", text))
+        return
     if isinstance(refusal, dict):
         reply.fail(_refusal(refusal))
     else:
-        reply.resolve(shape(value))
+        reply.resolve(shaped)
 
 
 def _refusal(given: dict[str, Any]) -> QueueError:

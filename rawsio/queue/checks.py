@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["as_seconds", "as_state", "as_text", "as_whole"]
+__all__ = ["as_seconds", "as_state", "as_text", "as_whole", "storable"]
 
 _LONGEST = 10 * 365 * 86400
 """Ten years, in seconds: a longer time is a mistake in the unit."""
@@ -44,10 +44,21 @@ def as_whole(what: str, value: Any, least: int, most: int) -> int:
 
 
 def as_text(what: str, value: Any, most: int) -> str | None:
-    """Return a text that is not empty, or ``None``."""
-    if value is None or (value.__class__ is str and 0 < len(value) <= most):
-        return None if value is None else str(value)
-    raise _refuse(what, f"1 to {most} characters are", value)
+    """Return a text that is not empty and that a store can keep, or ``None``."""
+    if value is None:
+        return None
+    if value.__class__ is str and 0 < len(value) <= most and storable(value) == value:
+        return str(value)
+    raise _refuse(what, f"1 to {most} whole characters are", value)
+
+
+def storable(text: str) -> str:
+    r"""Return a text as every store can keep it: half a surrogate pair has no UTF-8.
+
+    >>> storable("half \ud83d")
+    'half \\ud83d'
+    """
+    return str(text.encode("utf-8", "backslashreplace"), "utf-8")
 
 
 def as_state(value: Any, *, leased: bool) -> int:

@@ -10,6 +10,7 @@ from collections import deque
 from functools import partial
 
 from rawsio.app.handler_queue import report_failure
+from rawsio.errors import in_words
 from rawsio.log import WARNING
 
 from .bodies import decode_body
@@ -132,7 +133,14 @@ class Handling:
             self.running += 1
             given = mine if self._many else mine[0]
             host = self._jobs.keeper.host
-            host.start(self._fn, (given,), partial(self._done, mine))
+            try:
+                host.start(self._fn, (given,), partial(self._done, mine))
+            except BaseException:
+                # The program is being stopped.  Should it go on, the messages come again when
+                # their leases end, and whatever else waits comes at once.
+                self.running -= 1
+                self._schedule()
+                raise
 
     def _done(self, messages: list[Message], _result: Any, error: BaseException | None) -> None:
         self.running -= 1
@@ -162,7 +170,7 @@ class Handling:
             queue.ack(message.token)
         else:
             dead = isinstance(error, Dead)
-            text = str(error) if dead else repr(error)
+            text = in_words(error, str if dead else repr)
             queue.nack(message.token, error=text, dead=dead)
 
     def _tell_late(self, message: Message) -> None:

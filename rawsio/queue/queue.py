@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from rawsio.limits import DEFAULT
 
-from .checks import as_seconds, as_state, as_whole
+from .checks import as_seconds, as_state, as_whole, storable
 from .consumers import NEVER, Allowance, Consumer, Consumers, Lease
 from .intake import MOST, Intake
 from .messages import (
@@ -313,7 +313,7 @@ class Queue:
         counted: bool = True,
     ) -> None:
         lease = self._take(token, None)
-        error = error[: self.limits.queue_error]
+        error = storable(error[: self.limits.queue_error])
         operation: Any
         if dead or (counted and lease.deliveries >= self.options.max_deliveries):
             operation = Bury(self.name, lease.id, lease.number, error, lease.group)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.handlers import check_plain
 from rawsio.app.reply import Promise
 
 from .jobs import Jobs
@@ -58,6 +59,8 @@ class Queues:
         for option in options:
             if option not in known:
                 raise TypeError(f"a queue has no option {option!r}; there are {', '.join(known)}")
+        if allow is not None:
+            check_plain(allow, "allow")
         made = QueueOptions(**options)
         made.checked(self._host.limits)
         keeper = self.keeper(path, synchronous)

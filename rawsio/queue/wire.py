@@ -23,7 +23,7 @@ from functools import partial
 from itertools import count
 
 from rawsio.app.handler_queue import report_failure
-from rawsio.errors import LocalProtocolError
+from rawsio.errors import LocalProtocolError, welcomed_by
 from rawsio.log import WARNING
 from rawsio.socketio.packets import Event
 from rawsio.socketio.values import encode_plain
@@ -110,7 +110,7 @@ class QueueNamespace:
             raise QueueError("no_such_queue", f"there is no queue {str(name)[:40]!r} here")
         jobs, allow = found
         try:
-            allowed = allow(socket, operation, name)
+            allowed = welcomed_by(allow(socket, operation, name), "it")
         except Exception as error:  # noqa: BLE001 - the application's
             report_failure(self._host, f"allow() of the queue {name}", error, socket=socket)
             allowed = False

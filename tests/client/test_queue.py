@@ -139,3 +139,52 @@ def test_coroutines_process_on_asyncio() -> None:
         return [got]
 
     assert asyncio.run(main()) == ["hello"]
+
+
+JUNK: list[Any] = [
+    None,
+    5,
+    "x",
+    [],
+    {},
+    [5],
+    {"code": 5},
+    {"id": None},
+    [[]],
+    (None, 1, 2),
+    (None,),
+]
+
+
+@pytest.mark.parametrize("said", JUNK)
+def test_a_server_that_answers_as_no_queue_does_ends_the_replies(said: Any) -> None:
+    io = Server()
+    for name in ("publish", "publish_many", "purge", "redrive", "extend"):
+        io.of("/queue").on(name, lambda socket, *args: args[-1](None, said), ack=True)
+    with TestKit(io) as kit:
+        jobs = kit.connect("/queue").queue("jobs")
+        replies = [
+            *(jobs.publish(1), jobs.publish_many([1]), jobs.purge(), jobs.redrive()),
+            *(jobs.ask("extend", "t", 5, shape=lambda value: value["until"]),),
+        ]
+        kit.run()
+        assert all(reply.done() for reply in replies)
+        assert isinstance(replies[0].exception(), QueueError) or said == {"id": None}
+
+
+@pytest.mark.parametrize("said", JUNK)
+def test_messages_that_are_none_reach_no_handler(
+    said: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    io = Server()
+    io.of("/queue").on("consume", lambda socket, *_: {"consumer": "1"})
+    seen: list[Any] = []
+    with TestKit(io) as kit:
+        jobs = kit.connect("/queue").queue("jobs")
+        jobs.handler(seen.append)
+        kit.run()
+        io.of("/queue").emit("message", said)
+        kit.run()
+    assert not seen
+    assert "has not the fields of one" in caplog.text
+    assert "Traceback" not in caplog.text

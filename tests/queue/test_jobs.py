@@ -84,6 +84,51 @@ def test_a_handler_that_fails_gets_the_message_again_after_a_wait(
         assert (row["error"], row["body"], row["state"]) == ("ValueError('broken')", 1, "dead")
 
 
+class Unspeakable(Dead):
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def test_an_error_that_cannot_be_told_ends_the_message_all_the_same(io: Server) -> None:
+    jobs = io.queue("jobs")
+    jobs.handler(lambda message: raising(Unspeakable()))
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        kit.run()
+        assert jobs.stats()["dead"] == 1
+        reply = jobs.peek("dead")
+        kit.run()
+        assert "whose str() fails" in reply.result()[0]["error"]
+
+
+def test_a_handler_that_stops_the_program_leaves_the_next_ones_their_place(io: Server) -> None:
+    jobs = io.queue("jobs", lease=10)
+    ends = iter([SystemExit(), KeyboardInterrupt()])
+    seen: list[int] = []
+
+    @jobs.handler
+    def work(message: Any) -> None:
+        for end in ends:
+            raise end
+        seen.append(message.body)
+
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        with pytest.raises(SystemExit):
+            kit.run()
+        jobs.publish(2)
+        with pytest.raises(KeyboardInterrupt):
+            kit.advance(10.1)
+        kit.advance(30)
+        assert sorted(seen) == [1, 2]
+
+
+def raising(error: Exception) -> None:
+    raise error
+
+
 def test_dead_makes_a_dead_letter_at_once_and_redrive_brings_it_back(io: Server) -> None:
     jobs = io.queue("jobs")
     hopeless = [True]

@@ -175,6 +175,17 @@ def test_a_message_that_fails_too_often_becomes_a_dead_letter_with_the_last_erro
     assert [d.deliveries for d in it.deliveries()] == [1]
 
 
+def test_an_error_that_no_store_can_keep_is_kept_in_words() -> None:
+    it = driven(max_deliveries=2)
+    it.publish()
+    it.queue.consume("me")
+    for _ in range(2):
+        (got,) = it.deliveries()
+        it.queue.nack(got.token, delay=0, error="half \ud83d")
+    events = it.turn()
+    assert Buried(got.id, "half \\ud83d") in events
+
+
 def test_whoever_goes_away_gives_back_what_he_was_given() -> None:
     it = driven()
     it.publish()
@@ -339,6 +350,8 @@ def test_what_cannot_be_right_is_refused_at_once() -> None:
         {"key": 5},
         {"key": "x" * 257},
         {"group": []},
+        {"key": "half \ud83d"},
+        {"group": "\udc00"},
         {"delay": -1},
         {"delay": "5"},
         {"delay": True},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rawsio import Limits, Server
+from rawsio import Limits, Refused, Server
 from rawsio.queue.jobs import Jobs
 from rawsio.testing import TestKit
 
@@ -251,6 +251,32 @@ def test_management_is_refused_unless_it_is_allowed(world: World) -> None:
         assert world.ask(socket, "purge", "jobs", ["delayed"]) == {"purged": 1}
         assert world.ask(socket, "purge", "jobs") == {"purged": 1}
         assert asked[:3] == [("publish", "jobs"), ("publish", "jobs"), ("consume", "jobs")]
+
+
+async def _later(*_: Any) -> bool:
+    return False
+
+
+@pytest.mark.rule("queue-wire-allow")
+@pytest.mark.parametrize("said", [Refused("no"), 1, "no", None, False, _later()])
+def test_only_true_allows(said: Any, caplog: pytest.LogCaptureFixture) -> None:
+    io, jobs = make(allow=lambda *_: said)
+    with TestKit(io) as kit:
+        world = World(kit, jobs)
+        assert world.ask(world.client(), "purge", "jobs") == "forbidden"
+    no_judgement = not (said is None or isinstance(said, (bool, Refused)))
+    assert ("it says yes with True" in caplog.text) is no_judgement
+    if hasattr(said, "close"):
+        said.close()
+
+
+@pytest.mark.rule("queue-wire-allow")
+@pytest.mark.parametrize("allow", [5, "me", _later])
+def test_who_cannot_judge_is_refused_where_the_queue_is_made(allow: Any) -> None:
+    io = Server()
+    with pytest.raises(TypeError, match=r"^allow is"):
+        io.queue("jobs", namespace="/queue", allow=allow)
+    io.close()
 
 
 BAD = [
