@@ -228,15 +228,19 @@ class ServerSockets:
         ``SystemExit`` out of the application's code closes the server, and then leaves.  Any other
         exception that leaves the loop (``KeyboardInterrupt``) drops the connections as they are.
         """
+        from rawsio.net.collector import Collector
         from rawsio.net.signals import Signals
 
         loop = self.loop
         loop.check_process(self.driver.streams)
         self._finished.append(loop.stop)
+        collector = Collector(self.core.registry.sessions.__len__)
+        collector.start()
         try:
             with Signals(loop, lambda _number: close()) as signals:
                 self._turns(loop, close, told=signals.installed)
         finally:
+            collector.stop()
             self._release()
 
     def _turns(self, loop: Loop, close: Callable[[], None], *, told: bool) -> None:

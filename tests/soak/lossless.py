@@ -80,7 +80,11 @@ def serve() -> None:
 
     @io.of("/report").on("report")
     def report(_socket: Any) -> dict[str, Any]:
-        return {"handled": handled, "told": told, "sessions": io.stats()["sessions"]}
+        return {"handled": handled, "told": told}
+
+    @io.of("/report").on("sessions")
+    def sessions(_socket: Any) -> int:
+        return io.stats()["sessions"]
 
     print(io.listen()[1], flush=True)
     io.run()
@@ -337,10 +341,10 @@ def descriptors(server: Process) -> int:
     return len(os.listdir(f"/proc/{server.child.pid}/fd"))
 
 
-def ask(server: Process) -> dict[str, Any]:
-    """Return the server's own report."""
+def ask(server: Process, what: str) -> Any:
+    """Return what the server says about itself."""
     with rawsio.connect(f"http://127.0.0.1:{server.address[1]}/report") as socket:
-        return dict(socket.emit_with_ack("report").result(30.0))
+        return socket.emit_with_ack(what).result(30.0)
 
 
 def main(arguments: list[str]) -> int:
@@ -353,12 +357,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     with serving(MODULE) as server:
-        ask(server)
+        ask(server, "sessions")
         before, left = descriptors(server), 0
         records, figures = asyncio.run(load(server, given.seconds, given.seed))
-        wrong = judge(records, report := ask(server))
+        wrong = judge(records, report := ask(server, "report"))
         end = time.monotonic() + 30.0
-        while descriptors(server) > before or (left := ask(server)["sessions"] - 1):
+        while descriptors(server) > before or (left := ask(server, "sessions") - 1):
             if time.monotonic() > end:
                 break
             time.sleep(0.1)
