@@ -70,6 +70,7 @@ class _EventRun(HandlerChain):
         "_at",
         "_failed",
         "_ran",
+        "_held",
     )
 
     def __init__(
@@ -87,6 +88,8 @@ class _EventRun(HandlerChain):
         self._at = -1
         self._failed = False
         self._ran = False
+        # What it holds, if it goes on after it was begun.
+        self._held = 0
         self._steps = [] if hooks is None else self._before(hooks)
         self._steps.append((Step.INTERNAL, self._add_handlers, ()))
 
@@ -149,7 +152,16 @@ class _EventRun(HandlerChain):
     def _report(self, what: str, error: BaseException) -> None:
         log_event_failure(self.host, what, self._socket, self._event, error)
 
+    def begin(self) -> bool:
+        """Run; ``True`` if the next event need not wait."""
+        passed = self.run()
+        if not self._over or self._aside:
+            self._held = self._peer.work_begins(aside=passed)
+        return passed
+
     def finished(self) -> None:
+        if self._held:
+            self._peer.work_ends(self._held)
         packet_id = self._event.id
         if packet_id is None or not self._ran:
             return
@@ -190,7 +202,7 @@ def run_event(
     """
     if socket._state is SocketState.DISMISSED or socket._state is SocketState.GONE:
         return True
-    return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).run()
+    return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).begin()
 
 
 def await_result(
@@ -199,4 +211,4 @@ def await_result(
     """Go on with an event whose only handler gave a coroutine: a job."""
     run = _EventRun(peer, socket, event, None)
     run.add_result(coroutine)
-    return run.run()
+    return run.begin()

@@ -140,6 +140,10 @@ class HandlerChain:
         """The last step that had to be waited for has ended, later than ``run`` returned."""
 
 
+_WORK = 2048
+"""Bytes that a handler takes that has begun and not ended, beside its arguments."""
+
+
 class HandlerQueue(Generic[PortT_co]):
     """The queue of one connection: jobs start in order, each when the last one has ended.
 
@@ -148,11 +152,15 @@ class HandlerQueue(Generic[PortT_co]):
     they are made of, make the queue ``paused``, and the sink stops reading until half of that is
     done.  ``arriving`` is how much is made of the message that is being taken, as far as it has
     come.
+
+    A job that goes on after it was begun says so: :meth:`work_begins` and :meth:`work_ends`.  What
+    it holds counts in ``queued_bytes``; where the next one does not wait for it, so many bytes
+    pause reading as well.
     """
 
     __slots__ = (
         *("host", "sink", "paused", "busy", "arriving"),
-        *("_jobs", "_held", "_running", "_watch"),
+        *("_jobs", "_held", "_working", "_running", "_watch"),
     )
 
     def __init__(self, host: RuntimeLike, sink: PortT_co) -> None:
@@ -163,6 +171,7 @@ class HandlerQueue(Generic[PortT_co]):
         self.arriving = 0
         self._jobs: deque[tuple[Callable[..., bool], tuple[Any, ...], int]] | None = None
         self._held = 0
+        self._working = 0
         # The arguments of the job that has begun last; and who looks whether it ends.
         self._running: tuple[Any, ...] = ()
         self._watch: Handle | None = None
@@ -173,6 +182,7 @@ class HandlerQueue(Generic[PortT_co]):
             self.busy = True
             if self._start(job, args):
                 self.proceed()
+            self.arriving = 0
             return
         if self._jobs is None:
             from collections import deque
@@ -198,12 +208,13 @@ class HandlerQueue(Generic[PortT_co]):
             if time() > end:  # other connections have their turn first
                 self.host.call_later(0.0, self.proceed)
                 return
-            job, args, size = jobs.popleft()
-            self._held -= size
-            if self.paused and self._has_room(len(jobs)):
-                self.paused = False
-                self.sink.pause(False)
-            if not self._start(job, args):
+            coming = self.arriving
+            job, args, self.arriving = jobs.popleft()
+            self._held -= self.arriving
+            self._let_come()
+            ended = self._start(job, args)
+            self.arriving = coming
+            if not ended:
                 return
         self.busy = False
         self._running = ()
@@ -236,14 +247,39 @@ class HandlerQueue(Generic[PortT_co]):
         if self.busy:
             self.host.call_later(0.0, self.proceed)
 
-    def _has_room(self, waiting: int) -> bool:
+    def work_begins(self, *, aside: bool) -> int:
+        """The job that was begun goes on; ``aside``: and the next one does not wait for it.
+
+        Returns what it holds, for :meth:`work_ends`.
+        """
+        size, self.arriving = self.arriving + _WORK, 0
+        most = self.host.limits.queued_bytes
+        if aside and self._working > most and not self.paused:
+            self.paused = True
+            self.sink.pause(True)
+        self._working += size
+        return size
+
+    def work_ends(self, size: int) -> None:
+        """A job has ended that had gone on."""
+        self._working -= size
+        self._let_come()
+
+    def _let_come(self) -> None:
+        """Read again, if half of what may wait is done."""
         limits = self.host.limits
-        return waiting <= limits.queued_events // 2 and self._held <= limits.queued_bytes // 2
+        if (
+            self.paused
+            and self.queued <= limits.queued_events // 2
+            and max(self._held, self._working) <= limits.queued_bytes // 2
+        ):
+            self.paused = False
+            self.sink.pause(False)
 
     @property
     def queued_bytes(self) -> int:
-        """About how much memory they take."""
-        return self._held
+        """About how much memory they take, and those that have begun and not ended."""
+        return self._held + self._working
 
     @property
     def queued(self) -> int:

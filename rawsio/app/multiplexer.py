@@ -63,6 +63,9 @@ _HEADS = ("5", "6")
 _LIGHT = 1024
 """Data of a CONNECT below this is not counted."""
 
+_SHORT = 256
+"""Characters up to which a message is not looked at for what it becomes, if no other waits."""
+
 _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
@@ -173,8 +176,15 @@ class Multiplexer(HandlerQueue):
             return False
         if self.busy:
             self.arriving += made_of(message)
+        elif len(message) > _SHORT:
+            self._arrives(message)
         self._allowance -= 1
         return self._allowance >= 0 or not self._too_fast()
+
+    def _arrives(self, message: str | bytes) -> None:
+        # Text begins a packet, unless its parser has none; bytes may belong to the one before.
+        begins = message.__class__ is str or not self.standard
+        self.arriving = made_of(message) + (0 if begins else self.arriving)
 
     def dispatch(self, events: list[Any]) -> None:
         """Take what the protocol gave, if somebody else has fed it."""
@@ -222,6 +232,7 @@ class Multiplexer(HandlerQueue):
             # The program is being stopped; should it go on, this connection does, too.
             self.interrupted()
             raise
+        self.arriving = 0
         if self._jobs is None:
             self.busy = False
         else:

@@ -300,6 +300,63 @@ def test_a_queue_of_many_bytes_stops_reading_until_half_of_them_are_done(binary:
     assert client.peer._held == 0
 
 
+MANY: list[list[int]] = [[] for _ in range(100)]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("options", [{}, {"concurrent": True}, {"ack": True}])
+def test_what_a_handler_was_given_counts_until_it_has_ended(options: Any, binary: bool) -> None:
+    world = World(policy="deferred")
+    world.io.on("e", lambda *_: None, **options)
+    client = world.client()
+    for _ in range(3):
+        client.emit("e", MANY, b"x" * 5000) if binary else client.emit("e", MANY)
+    most = client.peer.queued_bytes
+    assert most > 3 * (6400 + 5000 * binary)
+    world.finish()
+    assert 0 < client.peer.queued_bytes < most
+    while world.started:
+        world.finish()
+    assert client.peer.queued_bytes == 0
+
+
+def test_what_a_handler_was_given_that_ended_at_once_does_not_count() -> None:
+    world = World()
+    world.io.on("e", lambda *_: None)
+    client = world.client()
+    client.emit("e", MANY)
+    client.emit("nobody hears", MANY)
+    world.inline = False
+    client.emit("e")
+    assert 0 < client.peer.queued_bytes < 6400
+
+
+def test_handlers_that_do_not_wait_for_each_other_stop_reading_when_they_are_too_many() -> None:
+    world = World(policy="deferred", limits=Limits(queued_bytes=9000))
+    world.io.on("e", lambda *_: None, concurrent=True)
+    client = world.client()
+    for _ in range(5):
+        client.emit("e")
+    assert not client.paused
+    client.emit("e")
+    assert client.paused
+    for _ in range(3):
+        assert client.paused
+        world.finish()
+    world.finish()
+    assert not client.paused
+
+
+def test_a_handler_may_wait_for_its_client_whatever_it_was_given() -> None:
+    world = World(policy="deferred", limits=Limits(queued_bytes=4000))
+    world.io.on("e", lambda *_: None)
+    world.io.on("c", lambda *_: None, concurrent=True)
+    client = world.client()
+    client.emit("c", MANY)
+    client.emit("e", MANY)
+    assert not client.paused
+
+
 def test_answers_that_a_handler_waits_for_do_not_fill_the_queue() -> None:
     world = World(policy="deferred", limits=Limits(queued_bytes=4000))
     world.io.on("e", lambda socket: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -79,3 +80,20 @@ def test_who_posts_and_does_not_poll_is_worked_for_as_far_as_it_polls() -> None:
         assert numbers == list(range(60))
         assert client.posts.heard().endswith(b"ok")
         assert client.post(b'42["history",60]') == b"ok"
+
+
+@pytest.mark.rule("layers-memory-shed")
+def test_what_handlers_hold_that_have_not_ended_is_shed_as_well() -> None:
+    io = Server(limits=Limits(memory=5_000_000))
+
+    @io.on("e")
+    async def wait(socket: Any, *values: Any) -> None:
+        await asyncio.sleep(1000)
+
+    with TestKit(io) as kit:
+        clients = [kit.connect(reconnection=False) for _ in range(6)]
+        for client in clients:
+            client.emit("e", [[] for _ in range(20_000)])
+            kit.advance(0.1)
+        assert 0 < sum(client.connected for client in clients) < 6
+        assert io.stats()["memory"]["queued"] < 5_000_000
