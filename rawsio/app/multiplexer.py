@@ -195,6 +195,7 @@ class Multiplexer(HandlerQueue):
         """Take an event that the protocol let through."""
         socket = self.sockets.get(event.namespace)
         if socket is None:
+            self.arriving = 0
             return
         if not self.busy and socket._hooks is None and self.host.inline:
             handlers = handlers_of(socket, event.args[0])
@@ -204,6 +205,7 @@ class Multiplexer(HandlerQueue):
                     self._call(socket, event, handler)
                     return
             elif not handlers:
+                self.arriving = 0
                 return
         self.perform(run_event, self, socket, event)
 
