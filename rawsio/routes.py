@@ -3,8 +3,9 @@
 Each session has one *route*.  :class:`Layered` goes through all layers, in both directions.  On a
 plain WebSocket, in a namespace that is joined, no layer below the handlers does more with an event
 than pass it on and note that the peer lives, which costs more than to parse it.  :class:`Direct`
-does just that, in one step, for three kinds of packets: events and acknowledgements of the main
-namespace that come, acknowledgements that go, and packets that were encoded once for many.
+does just that, in one step, for four kinds of packets: events and acknowledgements of the main
+namespace that come, acknowledgements that go, packets that were encoded once for many, and the two
+with which nearly every session begins: the CONNECT for the main namespace, and its answer.
 
 **Direct leaves at the first doubt, and has then changed nothing.**  Where anything is unusual
 (bytes, another namespace, a mistake, a state, a queue that is full) it is a :class:`Layered`, and
@@ -21,7 +22,7 @@ from rawsio.engineio.states import State
 from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.lazy import Pattern
 from rawsio.log import ERROR
-from rawsio.socketio.packets import Ack, Event, event_args
+from rawsio.socketio.packets import Ack, Connect, Event, event_args
 from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
 from rawsio.websocket.frames import text_frame
 
@@ -105,6 +106,10 @@ class Layered:
         """Send an acknowledgement."""
         self.send(Ack(namespace, values, packet_id))
 
+    def welcome(self, namespace: str, data: dict[str, Any]) -> None:
+        """Send the answer to a CONNECT."""
+        self.send(Connect(namespace, data))
+
 
 class Direct(Layered):
     """The route of a session on a plain WebSocket, which nobody watches; see the module.
@@ -129,11 +134,36 @@ class Direct(Layered):
 
     def receive_packet(self, packet: str | bytes) -> None:
         """Take one Engine.IO packet to the handlers."""
-        head = None
-        if type(packet) is str and self._engine.state is _OPEN and self._protocol.passes("/"):
-            head = _HEAD.match(packet) if len(packet) < self._limits.turn_bytes else None
-        if head is None or not self._take(head):
+        taken = False
+        if (
+            type(packet) is str
+            and self._engine.state is _OPEN
+            and len(packet) < self._limits.turn_bytes
+        ):
+            if self._protocol.passes("/"):
+                head = _HEAD.match(packet)
+                taken = head is not None and self._take(head)
+            elif packet[:2] == "40":
+                taken = self._join(packet)
+        if not taken:
             self.session.receive(packet)
+
+    def _join(self, packet: str) -> bool:
+        """Take the CONNECT of a client to whom nobody has to be asked about."""
+        data, limits, multiplexer = None, self._limits, self._multiplexer
+        if len(packet) > 2:
+            if packet[2] != "{" or len(packet) - 2 > limits.credentials:
+                return False
+            try:
+                data = decode_value(packet, 2, limits)
+            except SocketIOError:
+                return False
+        if not multiplexer.open_to_all or not self._protocol.take_connect():
+            return False
+        self._engine.heard()
+        if multiplexer.counts(packet):
+            multiplexer.take_connect(data)
+        return True
 
     def _take(self, head: re.Match[str]) -> bool:
         packet = head.string
@@ -195,6 +225,23 @@ class Direct(Layered):
                 self._port.room -= size
                 return
         super().acknowledge(namespace, values, packet_id)
+
+    def welcome(self, namespace: str, data: dict[str, Any]) -> None:
+        """Send the answer to a CONNECT."""
+        text, port = f"40{encode_plain(data)}", self._port
+        if (
+            namespace != "/"
+            or self._engine.state is not _OPEN
+            or self._too_deep(text)
+            or not self._protocol.let_in()
+        ):
+            super().welcome(namespace, data)
+            return
+        size = port.OVERHEAD + len(text) - 1
+        if size <= port.room and self._websocket.put_frame(text_frame(text.encode())):
+            port.room -= size
+        else:
+            port.send([text[1:]])
 
     def transmit(self, prepared: Prepared) -> None:
         """Send an event or acknowledgement of a socket that is open, or about to be."""

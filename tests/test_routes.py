@@ -6,6 +6,7 @@ servers, one of them traced, live through the same conversation and compares eve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rawsio import Server
 from rawsio.engineio.server.session import Session
 from rawsio.layer import Role
+from rawsio.limits import Limits
 from rawsio.routes import Direct, Layered
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
@@ -222,10 +224,17 @@ _steps = st.one_of(
 )
 
 
-def both(steps: list[Any], backpressure: str) -> None:
+def both(
+    steps: list[Any],
+    backpressure: str,
+    limits: Limits = SMALL,
+    prepare: Callable[[Conversation], object] = id,
+) -> None:
     ways = [
-        Conversation(SMALL, traced=traced, backpressure=backpressure) for traced in (False, True)
+        Conversation(limits, traced=traced, backpressure=backpressure) for traced in (False, True)
     ]
+    for way in ways:
+        prepare(way)
     joined = [] if isinstance(steps[0], str) and steps[0] == "before" else [_masked("0")]
     try:
         for step in [*joined, *steps]:
@@ -274,6 +283,51 @@ def test_both_routes_are_the_same_for_each_kind_of_handler(name: str) -> None:
 )
 def test_both_routes_are_the_same_in_each_state_of_the_session(steps: list[Any]) -> None:
     both(steps, "pause")
+
+
+CONNECTS = [
+    *("0", '0{"token":"x"}', "0{}", "0{", "0[]", "00", "0,", "0/", "0/a,", '0/,{"token":1}', "0 "),
+    *('0{"a":' + "[" * 9 + "]" * 9 + "}", '0{"a":"' + "x" * 1500 + '"}', '0{"a":1}{', "0null"),
+    *('0{"a":"' + "\ud800" + '"}', '07{"a":1}', '01-{"a":1}'),
+]
+
+
+@pytest.mark.parametrize("message", CONNECTS)
+@pytest.mark.parametrize("kind", ["open", "middleware", "closed in the handler", "data too heavy"])
+def test_both_routes_are_the_same_for_each_form_of_connect(kind: str, message: str) -> None:
+    def prepare(way: Conversation) -> None:
+        if kind == "middleware":
+            way.io.use(lambda socket: socket.handshake.auth == {})
+        elif kind == "closed in the handler":
+            way.io.on("connection", lambda socket: socket.conn.close())
+
+    limits = SMALL.but(credentials_memory=50) if kind == "data too heavy" else SMALL
+    both(
+        ["before", _masked(message), _masked('27["chat"]'), _masked(message)],
+        "pause",
+        limits,
+        prepare,
+    )
+    both(["before", _masked(message) * 2 + _masked("1")], "pause", limits, prepare)
+
+
+@pytest.mark.parametrize(
+    ("message", "taken"),
+    [("0", True), ('0{"token":1}', True), ("0/a,", False), ("0[]", False), ('0{"a', False)],
+)
+def test_the_direct_route_lets_a_client_in_by_itself(
+    message: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(SMALL, traced=False, backpressure="pause")
+    layered: list[Any] = []
+    receive = Session.receive
+    monkeypatch.setattr(
+        Session, "receive", lambda *packet: layered.append(packet) or receive(*packet)
+    )
+    way.say(_masked(message))
+    assert (layered == []) is taken
+    assert len(way.peers) == taken
+    way.kit.close()
 
 
 @pytest.mark.parametrize("args", ARGS)

@@ -272,6 +272,9 @@ if TYPE_CHECKING:
         def acknowledge(self, namespace: str, values: list[Any], packet_id: int, /) -> None:
             """Send an acknowledgement."""
 
+        def welcome(self, namespace: str, data: dict[str, Any], /) -> None:
+            """Send the answer to a CONNECT."""
+
     class NamespaceLike(Protocol):
         """What adapters, operators and sockets need of a namespace."""
 

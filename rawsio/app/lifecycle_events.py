@@ -135,8 +135,16 @@ def raise_namespace_event(namespace: HandlerNamespace, name: str, *values: Any) 
     _NamespaceRun(namespace.host, name, steps).run()
 
 
+def _is_heard(socket: HandlerSocket, name: str) -> bool:
+    """Tell whether there is a handler for a library event of a socket; mostly there is none."""
+    own = socket._handlers
+    return name in socket.namespace._handlers.library or (own is not None and name in own.library)
+
+
 def announce(peer: HandlerQueue[Pausing], socket: HandlerSocket, name: str, *values: Any) -> bool:
     """Call the handlers of a library event of a socket in its turn: a job."""
+    if not _is_heard(socket, name):
+        return True
     run = _LibraryRun(peer.host, socket, name, peer)
     run.add(name, *values)
     return run.run()
@@ -151,6 +159,9 @@ def run_disconnect(
     peer: HandlerQueue[Pausing], socket: Socket, reason: str, description: str | None
 ) -> bool:
     """Call ``disconnecting``, keep the session, leave the rooms, call ``disconnect``: a job."""
+    if not _is_heard(socket, "disconnecting"):
+        _depart(socket, reason)
+        return announce(peer, socket, "disconnect", reason, description)
     run = _LibraryRun(peer.host, socket, "disconnect", peer)
     run.add("disconnecting", reason, description)
     run.then(_depart, socket, reason)

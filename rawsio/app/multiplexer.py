@@ -84,6 +84,9 @@ class _Ended:
     def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
         """Drop an acknowledgement."""
 
+    def welcome(self, namespace: str, data: dict[str, Any]) -> None:
+        """Drop the answer to a CONNECT."""
+
 
 _ENDED = _Ended()
 
@@ -276,9 +279,7 @@ class Multiplexer(HandlerQueue):
             message = f"more than {most} namespaces that are still decided about"
             self._failed(SocketIOError(message, "socketio-v5-limit-deciding").as_event())
             return
-        if packet.data and not self._keeps(name, packet.data):
-            message = "the data of CONNECT takes too much memory"
-            self._failed(SocketIOError(message, "socketio-v5-limit-credentials").as_event())
+        if not self._keeps(name, packet.data):
             return
         token = object()
         self._deciding += 1
@@ -309,8 +310,33 @@ class Multiplexer(HandlerQueue):
         """Tell whether the client has withdrawn its CONNECT, or is gone."""
         return self._asked is None or self._asked.get(name) is not token
 
+    @property
+    def open_to_all(self) -> bool:
+        """Whether a client that is nowhere may enter ``/`` at once: nobody has to be asked."""
+        main = self.namespaces.main
+        return not (
+            self._over
+            or self.sockets
+            or self._deciding
+            or main._middleware
+            or main.adapter.recovers
+            or self.base_id is not None
+        )
+
+    def take_connect(self, data: dict[str, Any] | None) -> None:
+        """Let a client enter ``/``, which was :attr:`open_to_all`, and has asked with this data."""
+        if self._keeps("/", data):
+            self._admit(self.namespaces.main, data, None)
+
     def _keeps(self, name: str, data: Any) -> bool:
-        """Count the data of a CONNECT; ``False`` if all of them together are too much."""
+        """Count the data of a CONNECT; ``False``, and the end, if all of them are too much."""
+        if not data or self._has_room_for(name, data):
+            return True
+        message = "the data of CONNECT takes too much memory"
+        self._failed(SocketIOError(message, "socketio-v5-limit-credentials").as_event())
+        return False
+
+    def _has_room_for(self, name: str, data: Any) -> bool:
         most = self.host.limits.credentials_memory
         here = weight(data, most)
         if here < _LIGHT:
@@ -375,7 +401,7 @@ class Multiplexer(HandlerQueue):
         namespace: Any = socket.namespace
         self.sink.joined()
         data = namespace._enter(socket)
-        self.route.send(Connect(socket.namespace.name, data))
+        self.route.welcome(namespace.name, data)
         if self._timer is not None and self.protocol.deadline is None:
             # The time to join is over, and what is due next may be due sooner.
             self._timer.cancel()

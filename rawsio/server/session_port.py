@@ -64,7 +64,7 @@ class BackPressure:
     tells whether it stops reading there.
     """
 
-    __slots__ = ("host", "policy", "high", "most", "pauses")
+    __slots__ = ("host", "policy", "high", "most", "room", "pauses")
 
     def __init__(self, host: Runtime, policy: str) -> None:
         if policy not in _POLICIES:
@@ -75,6 +75,8 @@ class BackPressure:
         self.pauses = policy != "drop-volatile"
         self.high = limits.high_water
         self.most = limits.high_water if policy == "disconnect" else limits.queue
+        # Characters for a new client, for whom nothing waits but the open packet.
+        self.room = self.high // 8
 
 
 class _Queue(Enum):
@@ -104,7 +106,7 @@ class Conn:
         self.session = session
         # How many characters may be sent before what waits is measured again; below one while
         # the queue is not open.
-        self.room = 0
+        self.room = pressure.room
         self._pressure = pressure
         self._queue = _OPEN
         self._watched = watched

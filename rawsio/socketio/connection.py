@@ -103,10 +103,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketIOConnection"]
 
-_JOINED = State.JOINED
+_ABSENT, _CONNECTING, _JOINED = State.ABSENT, State.CONNECTING, State.JOINED
 _ACTIVE = (State.CONNECTING, State.REJOINING, State.JOINED)
 _NOWHERE: dict[str, State] = {}
-_ONLY_ROOT = {"/": State.JOINED}
+_ROOT = {state: _NOWHERE if state is _ABSENT else {"/": state} for state in State}
+"""What is kept of a peer that has to do with ``/`` only."""
 
 
 class SocketIOConnection:
@@ -327,6 +328,24 @@ class SocketIOConnection:
         active = [state for state in self._states.values() if state in _ACTIVE]
         return len(active) >= self._limits.namespaces
 
+    # The commonest beginning: a client that is nowhere asks for "/", and is let in
+
+    def take_connect(self) -> bool:
+        """Take a client's CONNECT for ``/``; ``False`` for one that is somewhere already."""
+        if self._states is not _NOWHERE or self._cancelled is not None or not self.reading:
+            return False
+        if self.closing is not Closing.OPEN or self._is_full():
+            return False
+        self._states = _ROOT[_CONNECTING]
+        return True
+
+    def let_in(self) -> bool:
+        """Take note that this CONNECT is answered; ``False`` if it is not the only one."""
+        if self._states is not _ROOT[_CONNECTING] or self._outbox is not None:
+            return False
+        self._states, self._connect_by = _ROOT[_JOINED], None
+        return True
+
     # Out
 
     def send(self, event: AnyEvent | Closed) -> None:
@@ -423,9 +442,13 @@ class SocketIOConnection:
     # Namespaces
 
     def _move(self, namespace: str, state: State) -> None:
-        if self._states.get(namespace, State.ABSENT) is state:
+        states = self._states
+        if states.get(namespace, _ABSENT) is state:
             return
-        states = dict(self._states)
+        if namespace == "/" and (not states or (len(states) == 1 and "/" in states)):
+            self._states = _ROOT[state]
+            return
+        states = dict(states)
         states.pop(namespace, None)  # so that the order is that of the last changes
         if state is not State.ABSENT:
             states[namespace] = state
@@ -434,7 +457,7 @@ class SocketIOConnection:
             del states[left[0]]
             # From now on nobody can tell its late packets from those of a namespace never joined.
             self._forgetful = True
-        self._states = _ONLY_ROOT if states == _ONLY_ROOT else states
+        self._states = _ROOT[states["/"]] if len(states) == 1 and "/" in states else states
 
     def _count_cancelled(self, namespace: str, step: int) -> None:
         counts = self._cancelled or {}
