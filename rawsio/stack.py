@@ -46,7 +46,20 @@ if TYPE_CHECKING:
     from rawsio.socketio.packets import AnyEvent
     from rawsio.tls import TLSConnection
     from rawsio.trace import Reporter, Traced
+    from rawsio.websocket.deflate import Agreement
     from rawsio.websocket.handshake import Accepted
+
+    class Handshake(Protocol):
+        """A request that opens a WebSocket, without its key, and what was made of it."""
+
+        def head(self, key: bytes, /) -> bytes: ...
+        def frozen(self, key: bytes, /) -> bytes: ...
+        def answer(self, key: bytes, /) -> bytes: ...
+
+    class Handshakes(Protocol):
+        """The handshakes that are known (:class:`rawsio.server.handshakes.Handshakes`)."""
+
+        def find(self, data: bytes, /, *, secure: bool) -> Recognised | None: ...
 
     class Stream(Protocol):
         """What a stack needs of whatever carries its bytes."""
@@ -65,7 +78,7 @@ if TYPE_CHECKING:
         def abort(self, reason: str, /) -> None: ...
 
 
-__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "GoOn", "ServerStack"]
+__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "GoOn", "Recognised", "ServerStack"]
 
 
 class Prepared:
@@ -115,11 +128,6 @@ class Prepared:
             check_attachments(self.messages, limits)
         if isinstance(text, str):
             check_depth(text, limits)
-
-    @property
-    def namespace(self) -> str:
-        """The namespace that the packet belongs to."""
-        return self.event.namespace
 
     def packets(self, revision: int = 4) -> tuple[str | bytes, ...]:
         """Return the Engine.IO packets, as a WebSocket carries them (v4, or v3)."""
@@ -182,6 +190,23 @@ class GoOn:
     """It is the connection's turn again, and its user has deferred something."""
 
 
+@record
+class Recognised:
+    """The first bytes are a request that opens a WebSocket, as others did, but for the key."""
+
+    handshake: Handshake
+    key: bytes
+
+    def frozen(self) -> bytes:
+        """Return the request as sessions keep it."""
+        return self.handshake.frozen(self.key)
+
+    @property
+    def size(self) -> int:
+        """How much is kept of it."""
+        return len(self.key)
+
+
 class ServerStack:
     """One TCP connection of a server: HTTP/1.1, then perhaps WebSocket.
 
@@ -194,13 +219,14 @@ class ServerStack:
     works); ``early`` are events that were put back, which later ones wait for; ``last`` makes the
     next answer the connection's last.  ``date`` gives the ``Date`` of
     answers (RFC 9110 section 6.6.1).  ``trace`` is called as :class:`rawsio.trace.Traced` does, for
-    each layer.
+    each layer.  ``known`` finds handshakes that need not be read again; the event is then
+    :class:`Recognised`.
     """
 
     __slots__ = (
         *("address", "secure", "tls", "user", "stream", "request", "asked", "body", "trace"),
         *("last", "_date", "_http", "_websocket", "_layer", "_limits", "_head", "_rest", "early"),
-        "_eof",
+        *("_eof", "_known", "_now", "_idle_by"),
     )
 
     def __init__(
@@ -211,6 +237,7 @@ class ServerStack:
         secure: bool = False,
         date: Callable[[], str] | None = None,
         trace: Reporter | None = None,
+        known: Handshakes | None = None,
     ) -> None:
         self.address = address
         self.secure = secure
@@ -231,11 +258,15 @@ class ServerStack:
         self._rest: bytes | None = None
         self.early: list[Any] = []
         self._eof = False
-        http = HTTPConnection(Role.SERVER, limits, date=date)
-        # The two stages, and the one that works now.
-        self._http: HTTPConnection | Traced | None = http if trace is None else _traced(http, trace)
+        # While nothing has come: who knows what may come, and until when that is waited for.
+        self._known = known
+        self._now = self._idle_by = 0.0
+        # The two stages, and the one that works now: none before something has come.
+        self._http: HTTPConnection | Traced | None = None
         self._websocket: WebSocketConnection | Traced | None = None
-        self._layer: HTTPConnection | WebSocketConnection | Traced = self._http
+        self._layer: HTTPConnection | WebSocketConnection | Traced | None = None
+        if trace is not None:
+            self._begin()
 
     @property
     def upgraded(self) -> bool:
@@ -286,21 +317,46 @@ class ServerStack:
         """When ``tick`` wants to be called."""
         if self.early or self._eof or self._rest is not None:
             return 0.0
-        return self._layer.deadline
+        return self._idle_by if self._layer is None else self._layer.deadline
 
     @property
     def closing(self) -> Closing:
         """What the driver should do with the connection."""
-        return Closing.OPEN if self.early or self._eof else self._layer.closing
+        if self.early or self._eof or self._layer is None:
+            return Closing.OPEN
+        return self._layer.closing
 
     @property
     def reading(self) -> bool:
         """Whether more input is useful now."""
-        return not self.early and not self._eof and self._layer.reading
+        if self.early or self._eof:
+            return False
+        return self._layer is None or self._layer.reading
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket, after ``tick``, which gives what waited."""
-        return self._layer.receive(data)
+        layer = self._layer
+        if layer is None:
+            found = None if self._known is None else self._known.find(data, secure=self.secure)
+            if found is not None:
+                return [found]
+            layer = self._begin()
+        return layer.receive(data)
+
+    def read(self, found: Recognised) -> list[Any]:
+        """Read a request that was recognised, after all; return the events."""
+        self._known = None
+        return self.receive(found.handshake.head(found.key))
+
+    def _begin(self) -> HTTPConnection | Traced:
+        """Begin to speak HTTP."""
+        http = HTTPConnection(Role.SERVER, self._limits, date=self._date)
+        trace = self.trace
+        begun = http if trace is None else _traced(http, trace)
+        if self._idle_by:
+            http.tick(self._now)
+        self._http = self._layer = begun
+        return begun
 
     def put_back(self, events: list[Any]) -> None:
         """Take back events that nobody has seen to; the next ``tick`` gives them again.
@@ -337,9 +393,10 @@ class ServerStack:
         if self.early:
             self._eof = True
             return []
-        events: list[Any] = self._layer.receive_eof()
+        layer = self._begin() if self._layer is None else self._layer
+        events: list[Any] = layer.receive_eof()
         # A WebSocket that is still open has input to work off, and then ends by itself.
-        if self._layer.closing is Closing.OPEN and not self.upgraded:
+        if layer.closing is Closing.OPEN and not self.upgraded:
             events.append(EndOfInput())
         return events
 
@@ -348,17 +405,31 @@ class ServerStack:
         if self.early:
             events, self.early = self.early, []
             return events
+        layer = self._layer
+        if layer is None:
+            return self._wait(now)
+        events = layer.tick(now)
         if self._eof:
             self._eof = False
-            return self._layer.tick(now) + self.receive_eof()
-        if self._rest is None:
-            return self._layer.tick(now)
-        rest, self._rest = self._rest, None
-        return self._layer.tick(now) + self._layer.receive(rest)
+            events += self.receive_eof()
+        elif self._rest is not None:
+            rest, self._rest = self._rest, None
+            events += layer.receive(rest)
+        return events
+
+    def _wait(self, now: float) -> list[Any]:
+        """Wait for the first bytes, as long as HTTP would."""
+        if not self._idle_by:
+            self._idle_by = now + self._limits.idle_time
+        elif now >= self._idle_by:
+            self._now = self._idle_by - self._limits.idle_time
+            return self._begin().tick(now)
+        self._now = now
+        return []
 
     def data_to_send(self) -> list[Any]:
         """Drain the outbox."""
-        units = self._layer.data_to_send()
+        units: list[Any] = [] if self._layer is None else self._layer.data_to_send()
         if self._head is not None:
             units = self._head + units
             self._head = None
@@ -427,10 +498,17 @@ class ServerStack:
         http.send(accepted.response)
         self._head = http.data_to_send()
         self._rest = http.take_rest() or None
-        self.request = self.body = None
-        agreed, stream = accepted.agreement, self.stream
+        self._become(accepted.agreement)
+
+    def switch(self, found: Recognised) -> None:
+        """Do the same for a request that was recognised."""
+        self._head = [found.handshake.answer(found.key)]
+        self._become(None)
+
+    def _become(self, agreed: Agreement | None) -> None:
+        self.request = self.body = self._known = None
+        stream, trace = self.stream, self.trace
         websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=agreed, below=stream)
-        trace = self.trace
         self._websocket = websocket if trace is None else _traced(websocket, trace)
         self._layer = self._websocket
         self._touch()
@@ -447,8 +525,9 @@ class ServerStack:
 
     def close(self, code: int = 1005, reason: str = "") -> None:
         """Close the WebSocket, by its closing handshake; a connection that is over stays so."""
+        layer = self._begin() if self._layer is None else self._layer
         try:
-            self._layer.send(Closed(code, reason))
+            layer.send(Closed(code, reason))
         except LocalProtocolError:
             return
         if self.stream is not None:
@@ -488,7 +567,8 @@ class ServerStack:
     @property
     def incoming(self) -> int:
         """Bytes received of a WebSocket message, or of a request's body, that is not whole yet."""
-        return self._layer.buffered + len(self.body or b"")
+        buffered: int = 0 if self._layer is None else self._layer.buffered
+        return buffered + len(self.body or b"")
 
     @property
     def held(self) -> int:

@@ -131,7 +131,12 @@ class ServerCore:
         self.stage = Stage.SERVING
         self.until = float("inf")
         """When the connections that are left are cut off."""
-        self.registry = SessionRegistry(config.engine, limits, self, log=runtime.log, guests=True)
+        self.registry = SessionRegistry(
+            *(config.engine, limits, self),
+            log=runtime.log,
+            random_bytes=self._random_bytes,
+            guests=True,
+        )
         self.application = answering_of(config, runtime)
         self.router = Router(
             self.registry,
@@ -157,6 +162,10 @@ class ServerCore:
         self._extensions_run = False
         for hook in config.engine.judges():
             runtime.expect(hook)
+
+    def _random_bytes(self, size: int) -> bytes:
+        # A host may bring randomness of its own, later.
+        return self.runtime.random_bytes(size)
 
     def _make_namespaces(self, config: Config) -> Namespaces:
         make_adapter, recovery = config.hooks.adapter, self.recovery
@@ -217,7 +226,10 @@ class ServerCore:
     def new_stack(self, address: str, *, secure: bool = False) -> ServerStack:
         """Return the layers of a new connection, for hosts that have its bytes."""
         trace = None if self.trace is None else self.trace.connection()
-        return ServerStack(self.limits, address=address, secure=secure, date=http_date, trace=trace)
+        known = None if trace is not None else self.router.known
+        return ServerStack(
+            self.limits, address=address, secure=secure, date=http_date, trace=trace, known=known
+        )
 
     def drained(self, stack: ServerStack) -> None:
         """Take note that a connection has taken what was sent to it."""

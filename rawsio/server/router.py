@@ -23,7 +23,7 @@ from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.log import DEBUG, ERROR, WARNING
-from rawsio.stack import EndOfInput, GoOn
+from rawsio.stack import EndOfInput, GoOn, Recognised
 from rawsio.websocket.events import Message
 from rawsio.websocket.handshake import accept, refusal_fields
 
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.server.registry import SessionRegistry
+    from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Response
     from rawsio.log import Log
     from rawsio.stack import ServerStack
     from rawsio.websocket.deflate import DeflateOptions
+    from rawsio.websocket.handshake import Accepted
 
     from .answering import Answering
+    from .handshakes import Handshakes
 
     Done = Callable[[Any, BaseException | None], None]
 
@@ -103,6 +106,8 @@ class Router:
         self._reader: ServerStack | None = None
         self._reads_until = 0.0
         self._hooked = registry.options.hooked()
+        self.known: Handshakes | None = None
+        """The handshakes that are known; made when there is one."""
 
     @property
     def asking(self) -> int:
@@ -220,8 +225,25 @@ class Router:
             return
         if fields:
             accepted.response.headers = accepted.response.headers.plus(*fields)
+        new = self.registry.begun(stack) if stack.trace is None else None
+        if new is not None:
+            self._remember(request, accepted, new)
         stack.upgrade(accepted)
         stack.user.accepted(stack)
+
+    def _remember(self, request: Request, accepted: Accepted, session: Session) -> None:
+        if self.known is None:
+            from .handshakes import Handshakes
+
+            self.known = Handshakes()
+        self.known.remember(request, accepted, session)
+
+    def _recognised(self, stack: ServerStack, found: Recognised) -> None:
+        if self.registry.begin(stack, found, self.clock()):
+            stack.switch(found)
+            stack.user.accepted(stack)
+        else:  # which the long way refuses
+            self.receive(stack, stack.read(found))
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.
@@ -300,6 +322,7 @@ class Router:
             self.lost(stack, event.message)
 
     _HANDLERS: dict[type, Callable[[Router, ServerStack, Any], None]] = {
+        Recognised: _recognised,
         Request: _request,
         Body: _body,
         EndOfMessage: _end,

@@ -50,7 +50,8 @@ MAY_IMPORT = {
     "queue": BASE | {"app", "socketio", "net", "runtime", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
-    "server.router": BASE | MODEL | {"stack", "server.answering"},
+    "server.handshakes": BASE | {"http", "stack", "websocket", "engineio", "engineio.server"},
+    "server.router": BASE | MODEL | {"stack", "server.answering", "server.handshakes"},
     "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
     "server.session_port": BASE
     | {"http", "app", "engineio", "engineio.server", "routes", "runtime", "net"}

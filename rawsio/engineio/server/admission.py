@@ -82,6 +82,11 @@ class Admission:
             context = {"name": "TOO_MANY_HANDSHAKES", "address": address}
             raise RequestError(3, "engineio-v4-handshake-rate", context, status=429)
 
+    def take_back(self, address: str) -> None:
+        """Count the handshake that was just refused no more: it is about to be checked again."""
+        if not self.shut and address in self._handshakes:
+            self._handshakes[address] -= 1
+
     def opened(self, session: Session) -> None:
         """Take note of a session."""
         address = session.address

@@ -332,6 +332,14 @@ class EngineOptions:
         told = (self.on_headers, self.on_initial_headers)
         return bool(self.judges()) or any(hook is not None for hook in told)
 
+    def repeatable(self) -> bool:
+        """Tell whether equal requests are answered equally: nobody is asked, nothing is drawn."""
+        policy = self.cors_policy()
+        origins: Any = () if policy is None else policy.origins
+        several = isinstance(origins, (list, tuple, set, frozenset))
+        asks = any(callable(origin) for origin in (origins if several else (origins,)))
+        return not (asks or self.hooked() or self.session_cookie())
+
     def cors_policy(self) -> Cors | None:
         """Return the option ``cors`` in its full form."""
         if self.cors is None or isinstance(self.cors, Cors):

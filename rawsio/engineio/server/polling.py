@@ -33,7 +33,19 @@ from rawsio.uri import parameters
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Protocol
+
+    class FirstRequest(Protocol):
+        """What the first request of a session can be made of, if it is one of many alike."""
+
+        @property
+        def size(self) -> int:
+            """How much is kept for this session alone."""
+            ...
+
+        def frozen(self) -> bytes:
+            """Return it as :func:`freeze` does."""
+            ...
 
     Pairs = list[tuple[str, str]]
     Compression = tuple[str, int]
@@ -188,8 +200,9 @@ def freeze(request: Request) -> bytes:
     return f"{request.method} {request.target}\n".encode("latin-1") + request.headers.block
 
 
-def thaw(head: bytes) -> Request:
+def thaw(first: bytes | FirstRequest) -> Request:
     """Return the request that :func:`freeze` was given."""
+    head = first if isinstance(first, bytes) else first.frozen()
     line, _, block = head.partition(b"\n")
     method, _, target = line.decode("latin-1").partition(" ")
     return Request(method, target, Headers.from_block(block))

@@ -42,7 +42,7 @@ from .options import EngineOptions
 from .polling import empty_answer, error_answer, freeze
 from .response_headers import Replies
 from .session import Session
-from .transport import TooLong
+from .transport import TooLong, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,10 +55,34 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
     from .links import Link
-    from .polling import Query
-    from .transport import Transport
+    from .polling import FirstRequest, Query
 
     Pairs = list[tuple[str, str]]
+
+    class Known(Protocol):
+        """What was made of a request that has begun a session."""
+
+        @property
+        def query(self) -> Query:
+            """What it asked for."""
+            ...
+
+        @property
+        def kind(self) -> type[Transport]:
+            """Of which transport."""
+            ...
+
+        @property
+        def revision(self) -> int:
+            """The protocol."""
+            ...
+
+    class Found(FirstRequest, Protocol):
+        """A request that is known (``rawsio.stack.Recognised``)."""
+
+        @property
+        def handshake(self) -> Any:
+            """What was made of the one before: :class:`Known`."""
 
     class RegistryOwner(Protocol):
         """Who is told of sessions: the server."""
@@ -116,7 +140,7 @@ class SessionRegistry:
     __slots__ = (
         *("options", "limits", "sessions", "time", "touched", "confirmed"),
         *("_owner", "_admission", "_replies", "_path", "_random_bytes", "_log", "_guests"),
-        "_kinds",
+        *("_kinds", "_repeatable"),
     )
 
     def __init__(
@@ -146,6 +170,7 @@ class SessionRegistry:
         self._random_bytes = random_bytes
         self._log = log
         self._kinds = self.options.kinds()
+        self._repeatable = self.options.repeatable()
 
     def serves(self, request: Request) -> bool:
         """Return whether a request is ours, by its path."""
@@ -270,17 +295,9 @@ class SessionRegistry:
         oldest = self._admission.check(link.address, len(self.sessions), now)
         if oldest is not None:
             self._evict(oldest)
-        session = Session(
-            sid,
-            EngineIOConnection(Role.SERVER, self.limits, revision=revision, base64=query.base64),
-            kind,
-            query,
-            self,
-            link,
-            # A hook may have left something in it, or keep it to do so later.
-            first=request if options.hooked() else freeze(request),
-            guest=self._guests,
-        )
+        # A hook may have left something in it, or keep it to do so later.
+        first = request if options.hooked() else freeze(request)
+        session = self._new_session(sid, revision, query, kind, link, first)
         if kind.websocket:
             link.assign(session.transport)
             return UPGRADE
@@ -289,6 +306,51 @@ class SessionRegistry:
         verdict = self._give(session, link, request, fields)
         self._owner.opened(session)
         return verdict
+
+    def _new_session(
+        self,
+        sid: str,
+        revision: int,
+        query: Query,
+        kind: type[Transport],
+        link: Link,
+        first: bytes | Request | FirstRequest,
+    ) -> Session:
+        connection = EngineIOConnection(
+            Role.SERVER, self.limits, revision=revision, base64=query.base64
+        )
+        return Session(sid, connection, kind, query, self, link, first=first, guest=self._guests)
+
+    # Requests that are known already: their bytes have begun sessions before
+
+    def begun(self, link: Link) -> Session | None:
+        """Return the session that a WebSocket is about to begin, if others like it may do the same.
+
+        ``None`` where more than the bytes of the request counts: hooks, a cookie.
+        """
+        user = link.user
+        transport = user if isinstance(user, Transport) else None
+        session = None if transport is None else transport.session
+        if self._repeatable and isinstance(session, Session) and session.state is State.OPENING:
+            return session
+        return None
+
+    def begin(self, link: Link, found: Found, now: float) -> bool:
+        """Begin a session by a WebSocket; ``False`` if there is no place for it.
+
+        Then nothing has happened, and :meth:`receive_request` refuses the request.
+        """
+        try:
+            oldest = self._admission.check(link.address, len(self.sessions), now)
+        except RequestError:
+            self._admission.take_back(link.address)
+            return False
+        sid, known = self._random_id(), found.handshake
+        if oldest is not None:
+            self._evict(oldest)
+        session = self._new_session(sid, known.revision, known.query, known.kind, link, found)
+        link.assign(session.transport)
+        return True
 
     def _evict(self, session: Session) -> None:
         message = "the table of sessions is full, and this one has joined no namespace"

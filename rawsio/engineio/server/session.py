@@ -20,6 +20,7 @@ from rawsio.engineio.connection import EngineIOConnection, reason_of
 from rawsio.engineio.packets import Message, check_separator
 from rawsio.engineio.states import STAGES, Stage, State
 from rawsio.errors import EngineIOError, LocalProtocolError
+from rawsio.http.messages import Request
 from rawsio.layer import Closed, Failed
 
 from .polling import thaw
@@ -29,14 +30,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from rawsio.http.messages import Request
     from rawsio.limits import Limits
     from rawsio.trace import Reporter, Traced
 
     from .candidate import Candidate
     from .links import Link
     from .options import EngineOptions
-    from .polling import Query
+    from .polling import FirstRequest, Query
     from .transport import Transport
 
     class SessionOwner(Protocol):
@@ -173,7 +173,7 @@ class Session:
         owner: SessionOwner,
         link: Link,
         *,
-        first: bytes | Request = b"",
+        first: bytes | Request | FirstRequest = b"",
         guest: bool = False,
     ) -> None:
         self.id = sid
@@ -230,16 +230,16 @@ class Session:
     @property
     def request(self) -> Request:
         """The first request of the session; from now on it is kept as an object."""
-        first = self._first
-        if isinstance(first, bytes):
-            first = self._first = thaw(first)
-        return first
+        self._first = self.glance()
+        return self._first
 
     @property
     def head_size(self) -> int:
         """How long the head of the first request is."""
         first = self._first
-        return len(first if isinstance(first, bytes) else first.headers.block)
+        if isinstance(first, Request):
+            return len(first.headers.block)
+        return len(first) if isinstance(first, bytes) else first.size
 
     @property
     def held(self) -> int:
@@ -249,7 +249,7 @@ class Session:
     def glance(self) -> Request:
         """Return the first request for who looks at it once: it is kept as it is."""
         first = self._first
-        return thaw(first) if isinstance(first, bytes) else first
+        return first if isinstance(first, Request) else thaw(first)
 
     @property
     def buffered_amount(self) -> int:
