@@ -166,7 +166,7 @@ def test_heads_that_hardly_differ_are_the_same_both_ways(
         {"cors": lambda origin: origin == "http://a"},
         {"per_message_deflate": True},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 def test_where_more_than_the_bytes_counts_nothing_is_remembered(options: Any) -> None:
     deflate = b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
