@@ -115,6 +115,10 @@ class Context:
             code = None
         finally:
             end(child)
+        if output is None:
+            seconds = time.monotonic() - started
+            print(f"--- {job.name}: {seconds:.1f} s", flush=True)
+            self.notes.append(f"{job.name}: {seconds:.1f} s")
         if code:
             self.problems.append(f"{job.name}: exit code {code}")
         return not code and code is not None and self._check_skips(job)
