@@ -326,7 +326,7 @@ def _kicked(*, close: bool) -> Send:
         made = client(talk)
         made.send(event("disconnect-me", close))
         said = made.starts("41")
-        ended = made.closed(1.0 if close else 0.4)
+        ended = made.closed(None if close else 0.4)
         if close:
             return fine(f"{said}, closed") if ended else failed(f"{said}", "closing was asked for")
         if said is None and not ended:

@@ -72,13 +72,15 @@ class EngineEcho:
 
     def _accept(self, sock: Any, address: Any) -> None:
         stack = ServerStack(self.limits, address=address[0])
-        stack.connect(TCPStream(self.driver, sock, stack, self._received, self._lost))
 
-    def _received(self, stream: TCPStream, events: list[Any]) -> None:
-        self.gateway.receive(stream.layer, events)  # type: ignore[arg-type]  # what it was given
+        # The stack steps aside once it is a WebSocket: it is not the stream's layer for good.
+        def received(_stream: TCPStream, events: list[Any]) -> None:
+            self.gateway.receive(stack, events)
 
-    def _lost(self, stream: TCPStream, _reason: str) -> None:
-        self.gateway.lost(stream.layer)  # type: ignore[arg-type]
+        def lost(_stream: TCPStream, _reason: str) -> None:
+            self.gateway.lost(stack)
+
+        stack.connect(TCPStream(self.driver, sock, stack, received, lost))
 
     # The owner of the registry
 

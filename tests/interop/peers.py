@@ -25,7 +25,7 @@ from tests.jobs import Stuck, first_line, serving
 
 from .autobahn import free_port
 
-__all__ = ["CLIENTS", "ROOT", "SERVERS", "Client", "Missing", "Server", "running"]
+__all__ = ["CLIENTS", "ROOT", "SERVERS", "Client", "Missing", "Server", "running", "foreign"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".interop"
@@ -194,7 +194,8 @@ def _ours(text: str) -> Callable[[Path], list[str]]:
     return lambda folder: _command(folder, text, sys.executable)
 
 
-def _theirs(text: str) -> Callable[[Path], list[str]]:
+def foreign(text: str) -> Callable[[Path], list[str]]:
+    """Return what starts a program in JavaScript or Python with packages of others."""
     return lambda folder: _command(folder, text)
 
 
@@ -299,18 +300,18 @@ _ECHO = ("--echo", "{ws}/")
 SERVERS = {
     "rawsio": Server(_ours(program("contract", "rawsio")), fast=True),
     "socket.io": Server(
-        _theirs(program("contract", "node")), ("socket.io", "ws", "node"), fast=True
+        foreign(program("contract", "node")), ("socket.io", "ws", "node"), fast=True
     ),
-    "ws": Server(_theirs(_WS), ("ws", "node"), ("--layer", "ws", *_ECHO)),
+    "ws": Server(foreign(_WS), ("ws", "node"), ("--layer", "ws", *_ECHO)),
     "python-socketio": Server(
-        _theirs(program("contract", "python-socketio")), ("python-socketio", "uvicorn"), fast=True
+        foreign(program("contract", "python-socketio")), ("python-socketio", "uvicorn"), fast=True
     ),
     "python-socketio-aiohttp": Server(
         lambda folder: _command(folder, _on_aiohttp()), ("python-socketio", "aiohttp"), fast=True
     ),
-    "websockets": Server(_theirs(_WEBSOCKETS), ("websockets",), ("--layer", "ws", *_ECHO)),
-    "aiohttp": Server(_theirs(_AIOHTTP), ("aiohttp",)),
-    "uvicorn": Server(_theirs(_UVICORN), ("uvicorn", "websockets")),
+    "websockets": Server(foreign(_WEBSOCKETS), ("websockets",), ("--layer", "ws", *_ECHO)),
+    "aiohttp": Server(foreign(_AIOHTTP), ("aiohttp",)),
+    "uvicorn": Server(foreign(_UVICORN), ("uvicorn", "websockets")),
     "nginx": Server(_configured("nginx", _NGINX), ("nginx",), ("--layer", "http")),
     "haproxy": Server(_configured("haproxy", _HAPROXY), ("haproxy",), ("--layer", "http")),
 }
