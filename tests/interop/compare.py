@@ -72,9 +72,9 @@ EXPLAINED: dict[tuple[str, str], str] = {
     (
         "python-socketio",
         "heartbeat",
-    ): "It looks at its sessions in turns, so a silent one may outlast "
-    "its 500 ms by 200 more, and the suite waits for 600. `eio.beat.silent-polling` is not judged: the "
-    "handshake says `pingInterval` 0.",
+    ): "It looks at its sessions in turns: a silent one may outlast its "
+    "500 ms by 200 more, and the suite waits for 600. `eio.beat.silent-polling` is not judged: "
+    "the handshake says `pingInterval` 0.",
     ("python-socketio", "connect"): "CONNECT_ERROR says something else; the protocol names no "
     "text: `sio.connect.unknown` is NON-STRICT.",
     ("python-socketio", "events"): _NO_CASE,
