@@ -445,6 +445,15 @@ class ServerStack:
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
         request, http = self.request, self._http
+        date = None if self.last else self._date
+        if (
+            date is not None
+            and isinstance(http, HTTPConnection)
+            and http.answer(response, body, date())
+        ):
+            self.request = None
+            self._touch()
+            return
         if http is None or not self.begin(response):
             return
         sent = response.status not in (204, 304)

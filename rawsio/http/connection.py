@@ -61,6 +61,7 @@ from .messages import (
     encode_head,
 )
 from .receive import Receiver
+from .repeated import answer_whole, take_repeated
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, WAITING, Interim, State, Switch
 
 TYPE_CHECKING = False
@@ -84,10 +85,13 @@ class HTTPConnection(Receiver):
 
     def receive(self, data: bytes) -> list[Event]:
         """Feed bytes from the peer; return what they complete."""
-        theirs = self._theirs
+        theirs, buffer = self._theirs, self._buffer
+        if theirs is IDLE and self.known and not self._due and not buffer:
+            events = take_repeated(self, data)
+            if events is not None:
+                return events
         if theirs is CLOSED or self._ended or not data:
             return []
-        buffer = self._buffer
         if theirs is DONE or theirs is SWITCHED or self._due:
             buffer += data
             most = self.limits.pipeline + self.limits.read_ahead
@@ -160,6 +164,14 @@ class HTTPConnection(Receiver):
         if self._buffer and not self._serving:  # what nobody asked for
             return False
         return self._persists and not self._ended and self.closing is Closing.OPEN
+
+    def answer(self, response: Response, body: bytes, date: str) -> bool:
+        """Send a whole answer, with this ``Date``, where that is a matter of course.
+
+        ``False`` if it is not: send the events then, with the fields that the answer needs.
+        Raises ``LocalProtocolError`` as :meth:`send` does.
+        """
+        return answer_whole(self, response, body, date)
 
     @property
     def buffered(self) -> int:

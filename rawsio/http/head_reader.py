@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.limits import Limits
 
-__all__ = ["Section", "Line", "HeadReader"]
+__all__ = ["LONGEST", "Section", "Line", "HeadReader"]
 
 _CR = 0x0D
 _LF = 0x0A
@@ -155,6 +155,9 @@ class Section:
         self._folded = True
 
 
+LONGEST = 2048
+"""The longest head that is kept as it came, in bytes."""
+
 _TLS_RECORDS = (0x15, 0x16)
 """How TLS begins, and no head does: an alert, a handshake (RFC 8446 section 5.1)."""
 
@@ -187,7 +190,7 @@ def _field_error(line: bytes) -> HTTPError:
 class HeadReader:
     """Reads heads of what ``sender`` sends, one after the other, off the front of a buffer."""
 
-    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "_before")
+    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "_before", "whole")
 
     BLANK_LINES = 4
     """Empty lines allowed before a request line (RFC 9112 section 2.2 asks for one at least)."""
@@ -199,6 +202,8 @@ class HeadReader:
         self._blank = 0
         self._fast = min(limits.head, limits.start_line, limits.field)
         self._before = EMPTY  # the fields of the head before: who stays says the same again
+        self.whole: bytes | None = None
+        """The request head that was read last, if it was whole at once."""
 
     def read(self, buffer: bytearray) -> Request | Response | None:
         """Take a head off the buffer, or return ``None`` if it is not complete.
@@ -220,6 +225,7 @@ class HeadReader:
         end = section.read(buffer)
         if end is None:
             return None
+        self.whole = None
         head = section.block(buffer, end)
         del buffer[:end]
         self._section = None
@@ -241,9 +247,14 @@ class HeadReader:
             head = decode_head(self._sender, bytes(memoryview(buffer)[: end + 2]))
         if head is None:
             return None
+        self.whole = bytes(memoryview(buffer)[: end + 4]) if end < LONGEST else None
         del buffer[: end + 4]
         self._blank = 0
         return head
+
+    def forget_blank_lines(self) -> None:
+        """Take note that a head has come, which somebody else has read."""
+        self._blank = 0
 
     def _request(self, buffer: bytearray, end: int) -> Request | None:
         headers, found = self._before, None

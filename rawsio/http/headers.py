@@ -45,12 +45,14 @@ class Headers:
     rawsio.errors.LocalProtocolError: the value of field 'X' may not be written: '1\r\nY: 2'
     """
 
-    __slots__ = ("_pairs", "_block", "_first")
+    __slots__ = ("_pairs", "_block", "_first", "answered")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._pairs: list[tuple[str, str]] | None = [(name, value) for name, value in pairs]
         self._block: bytes | None = None
         self._first: dict[str, str] | None = None
+        self.answered: tuple[int, str, int, bytes] | None = None
+        """What an answer with these fields came to (:mod:`rawsio.http.repeated`)."""
 
     @classmethod
     def from_block(cls, block: bytes, *, checked: bool = False) -> Headers:
@@ -63,7 +65,7 @@ class Headers:
         headers = cls.__new__(cls)
         headers._pairs = None
         headers._block = block
-        headers._first = None
+        headers._first = headers.answered = None
         return headers
 
     @property

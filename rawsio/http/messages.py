@@ -55,6 +55,7 @@ __all__ = [
     "check_sent_target",
     "check_request",
     "answer",
+    "fields_with_length",
     "accepted_coding",
     "compressed",
     "refusal",
@@ -363,10 +364,37 @@ def answer(
     Response(status=200, headers=Headers([('Content-Type', 'text/html'), ('Content-Length', '2'),
              ('Connection', 'close')]), reason='OK', version='1.1')
     """
-    fields = [("Content-Type", content_type)] if body else []
-    if status >= 200 and status not in (204, 304):
-        fields.append(("Content-Length", str(len(body))))
-    return Response(status, Headers([*fields, *headers]), REASONS.get(status, ""))
+    fields = (("Content-Type", content_type),) if body else ()
+    reason = REASONS.get(status, "")
+    if status < 200 or status in (204, 304):
+        return Response(status, Headers([*fields, *headers]), reason)
+    if headers == ():
+        return Response(status, fields_with_length(fields, len(body)), reason)
+    length = ("Content-Length", str(len(body)))
+    return Response(status, Headers([*fields, length, *headers]), reason)
+
+
+_MOST_KEPT = 512
+"""How many fields are kept: for one kind of content, of all usual lengths."""
+
+_kept: dict[tuple[tuple[tuple[str, str], ...], int], Headers] = {}
+
+
+def fields_with_length(fields: tuple[tuple[str, str], ...], length: int) -> Headers:
+    """Return the fields and a ``Content-Length``: the same object for the same fields.
+
+    So what they come to as bytes is made once.  It is for fields that are constants of a program.
+
+    >>> fields_with_length((("Content-Type", "text/html"),), 2)
+    Headers([('Content-Type', 'text/html'), ('Content-Length', '2')])
+    """
+    kept = _kept.get((fields, length))
+    if kept is None:
+        kept = Headers([*fields, ("Content-Length", str(length))])
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[fields, length] = kept
+    return kept
 
 
 _WRAPPERS = {"gzip": 31, "deflate": 15}

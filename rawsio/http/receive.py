@@ -30,6 +30,7 @@ from .framing import (
 from .head_reader import HeadReader
 from .headers import EMPTY, members
 from .messages import Body, EndOfMessage, Request, Response, check_request, refusal
+from .repeated import Known
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, State
 
 TYPE_CHECKING = False
@@ -55,6 +56,7 @@ class Receiver:
         "role",
         "limits",
         "closing",
+        "known",
         "_ours",
         "_theirs",
         "_buffer",
@@ -93,6 +95,8 @@ class Receiver:
         self._rows = TRANSITIONS[role]
         self._serving = role is Role.SERVER
         # The exchange:
+        self.known: tuple[Known, ...] = ()
+        """The last heads of a server, for the short way."""
         self._asked = _NOTHING
         self._persists = True
         self._expected = False  # the client waits for a 100 that nobody has sent
@@ -173,6 +177,9 @@ class Receiver:
         events.append(request)
         if not framing:
             self._complete(EndOfMessage(), events)
+        head = self._heads.whole
+        if head is not None and framing >= 0 and asked.persists and not asked.offered:
+            self.known = (Known(head, request.target, asked), *self.known[:1])
 
     def _take_response(self, response: Response, events: list[Event]) -> None:
         status, method = response.status, self._asked.method

@@ -18,7 +18,7 @@ from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import DEFAULT, Limits
 from tests.explain.agreement import agrees
 
-__all__ = ["Outcome", "outcome", "run", "reply", "joined", "client_that_asked", "HOST"]
+__all__ = ["Forgetful", "Outcome", "outcome", "run", "reply", "joined", "client_that_asked", "HOST"]
 
 HOST = b"Host: a\r\n"
 
@@ -156,7 +156,34 @@ def outcome(
     assert ends in ([], whole.events[-1:])
     if make is None:
         _explained(wire, whole, limits, eof=eof)
+        if not eof and len(wire) < 1000:
+            _said_again(wire, limits, max(1, len(wire) // 60))
     return whole
+
+
+class Forgetful(HTTPConnection):
+    """Reads every head as if it had never come before, and sends every answer event by event."""
+
+    __slots__ = ()
+
+    def receive(self, data: bytes) -> list[Any]:
+        self.known = ()
+        return super().receive(data)
+
+    def answer(self, response: Response, body: bytes, date: str) -> bool:
+        return False
+
+
+def _said_again(wire: bytes, limits: Limits, step: int) -> None:
+    """Check that a wire that comes twice, cut anywhere, is read as by a server that forgets."""
+    for cut in (0, *range(1, len(wire), step)):
+        pieces = [wire, wire, wire[:cut], wire[cut:]]
+        ways = []
+        for kind in (HTTPConnection, Forgetful):
+            server = kind(Role.SERVER, limits)
+            server.tick(0.0)
+            ways.append(run(server, pieces).comparable())
+        assert ways[0] == ways[1], f"said again, split at {cut}"
 
 
 def _explained(wire: bytes, whole: Outcome, limits: Limits, *, eof: bool) -> None:

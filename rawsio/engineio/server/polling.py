@@ -25,8 +25,9 @@ from rawsio.engineio.packets import encode_payload
 from rawsio.engineio.payloads_v3 import encode_jsonp
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 from rawsio.errors import EngineIOError
+from rawsio.http.grammar import REASONS
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Request, Response, compressed
+from rawsio.http.messages import Request, Response, compressed, fields_with_length
 from rawsio.layer import record
 from rawsio.uri import parameters
 
@@ -191,8 +192,12 @@ def payload_answer(
 
 def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
-    length = [] if status == 204 else [("Content-Length", str(len(body)))]
-    return Response(status, Headers([*pairs, *length]))
+    if status == 204:
+        return Response(status, Headers(pairs))
+    reason = REASONS.get(status, "")
+    if len(pairs) == 2 and pairs[1] is NO_STORE:  # constants of ours, and nothing else
+        return Response(status, fields_with_length((pairs[0], NO_STORE), len(body)), reason)
+    return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]), reason)
 
 
 def freeze(request: Request) -> bytes:

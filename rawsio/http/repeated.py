@@ -1,0 +1,131 @@
+r"""The short way of HTTP: a head that was read before is not read again.
+
+A client that stays says the same again: a browser that polls sends the same few hundred bytes with
+each poll, and the same again, but for a length, with each post.  What the layers find out about a
+head is true of its bytes, whoever sends them next on this connection: that it is right, where its
+body ends, whether the client wants to go on.  So a server remembers the last two heads of a
+connection and what they came to (:class:`Known`), and :func:`take_repeated` gives the events of a
+request whose bytes begin with one of them.
+
+Answers repeat themselves, too.  Their fields are objects that do not change
+(:func:`rawsio.http.messages.answer` makes one for each length), so the bytes that they come to are
+kept with them, and :func:`answer_whole` puts them out in front of the date and the body.
+
+Both ways are taken only where nothing else can happen: between two exchanges, with the request in
+one piece and nothing behind it (so nobody waits for a 100); for an answer, where the connection
+goes on.  They leave at the first doubt, and have then changed nothing: what is cut, pipelined,
+chunked, or ends the connection goes through the automata of :mod:`rawsio.http.states`, which remain
+the only ones to know what is wrong.  ``tests/http/test_repeated.py`` holds both ways to
+the same events, bytes and states.
+"""
+
+from __future__ import annotations
+
+from rawsio.layer import record
+
+from .messages import Body, EndOfMessage, Request, encode_head
+from .states import DONE, IDLE, WAITING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .framing import RequestContext
+    from .messages import Response
+    from .receive import Event, Receiver
+
+__all__ = ["Known", "answer_whole", "take_repeated"]
+
+_SHORT = 2048
+"""A body of so many bytes is copied behind its head; a longer one is a unit of its own."""
+
+_END = EndOfMessage()
+
+
+@record
+class Known:
+    """The bytes of a head with its empty line, its target, and what it says of its exchange."""
+
+    head: bytes
+    target: str
+    asked: RequestContext
+
+
+def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
+    """Take a request that is whole and begins with a known head; ``None`` if it is none.
+
+    To be asked between two exchanges, with an empty buffer.
+    """
+    for known in server.known:
+        if data.startswith(known.head):
+            break
+    else:
+        return None
+    asked, length = known.asked, len(known.head)
+    size = len(data) - length
+    if size != asked.framing:  # a part of the body, or more than this request
+        return None
+    if known is not server.known[0]:
+        server.known = (known, server.known[0])
+    server._asked = asked
+    server._expected = False
+    server._theirs, server._ours = DONE, WAITING
+    server._since = server._now
+    server._received = size
+    server._heads.forget_blank_lines()
+    request = Request(asked.method, known.target, asked.headers, asked.version)
+    return [request, Body(data[length:]), _END] if size else [request, _END]
+
+
+def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -> bool:
+    """Answer the request in work, if that is all that there is to do; ``False`` if it is not.
+
+    Raises ``LocalProtocolError`` for a head that may not be written.
+    """
+    asked, status = server._asked, response.status
+    if (
+        server._ours is not WAITING
+        or server._theirs is not DONE
+        or not server._persists
+        or server._ended
+        or asked.version != "1.1"
+        or asked.method == "HEAD"
+        or response.version != "1.1"
+    ):
+        return False
+    headers = response.headers
+    kept = headers.answered
+    if kept is None or kept[0] != status or kept[1] != response.reason:
+        length = _counted(response) if response.reason else None
+        if length is None:
+            return False
+        kept = headers.answered = (status, response.reason, length, encode_head(response)[:-2])
+    if kept[2] != len(body):
+        return False
+    head = kept[3] + _date_line(date)
+    server._outbox += (head, body) if len(body) > _SHORT else (head + body,)
+    server._ours = server._theirs = IDLE
+    server._since = server._now
+    server._due = len(server._buffer) > 0
+    return True
+
+
+def _counted(response: Response) -> int | None:
+    """Return the length of an answer's body, if its head says that and nothing else of framing."""
+    status = response.status
+    if type(status) is not int or not 200 <= status < 600 or status in (204, 205, 304):
+        return None
+    fields = response.headers.framing_fields()
+    lengths = fields.get("content-length")
+    if len(fields) != 1 or lengths is None or len(lengths) != 1:
+        return None
+    return int(lengths[0]) if lengths[0].isdecimal() else None
+
+
+_dated = ("", b"\r\n")
+
+
+def _date_line(date: str) -> bytes:
+    """Return the field line of a date and the empty line; the last one is kept for its second."""
+    global _dated  # noqa: PLW0603 - one cache for the process is the point
+    if _dated[0] != date:
+        _dated = (date, f"Date: {date}\r\n\r\n".encode("ascii"))
+    return _dated[1]
