@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from rawsio.layer import record
 
+from .grammar import CONTENT_LENGTH
 from .messages import Body, EndOfMessage, Request, encode_head
 from .states import DONE, IDLE, WAITING
 
@@ -117,7 +118,7 @@ def _counted(response: Response) -> int | None:
     lengths = fields.get("content-length")
     if len(fields) != 1 or lengths is None or len(lengths) != 1:
         return None
-    return int(lengths[0]) if lengths[0].isdecimal() else None
+    return int(lengths[0]) if CONTENT_LENGTH.fullmatch(lengths[0]) else None
 
 
 _dated = ("", b"\r\n")
