@@ -23,14 +23,13 @@ from __future__ import annotations
 
 from rawsio.layer import record
 
-from .grammar import CONTENT_LENGTH
-from .messages import Body, EndOfMessage, Request, encode_head
+from .grammar import CONTENT_LENGTH, REASONS
+from .messages import Body, EndOfMessage, Request, Response, encode_head
 from .states import DONE, IDLE, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .framing import RequestContext
-    from .messages import Response
     from .receive import Event, Receiver
 
 __all__ = ["Known", "answer_whole", "take_repeated"]
@@ -79,6 +78,7 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
 def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -> bool:
     """Answer the request in work, if that is all that there is to do; ``False`` if it is not.
 
+    A response without a reason phrase gets that of its status.
     Raises ``LocalProtocolError`` for a head that may not be written.
     """
     asked, status = server._asked, response.status
@@ -95,10 +95,11 @@ def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -
     headers = response.headers
     kept = headers.answered
     if kept is None or kept[0] != status or kept[1] != response.reason:
-        length = _counted(response) if response.reason else None
+        length = _counted(response)
         if length is None:
             return False
-        kept = headers.answered = (status, response.reason, length, encode_head(response)[:-2])
+        named = Response(status, headers, response.reason or REASONS.get(status, ""))
+        kept = headers.answered = (status, response.reason, length, encode_head(named)[:-2])
     if kept[2] != len(body):
         return False
     head = kept[3] + _date_line(date)

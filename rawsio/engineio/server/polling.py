@@ -25,7 +25,6 @@ from rawsio.engineio.packets import encode_payload
 from rawsio.engineio.payloads_v3 import encode_jsonp
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 from rawsio.errors import EngineIOError
-from rawsio.http.grammar import REASONS
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, compressed, fields_with_length
 from rawsio.layer import record
@@ -194,10 +193,9 @@ def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
     if status == 204:
         return Response(status, Headers(pairs))
-    reason = REASONS.get(status, "")
     if len(pairs) == 2 and pairs[1] is NO_STORE:  # constants of ours, and nothing else
-        return Response(status, fields_with_length((pairs[0], NO_STORE), len(body)), reason)
-    return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]), reason)
+        return Response(status, fields_with_length((pairs[0], NO_STORE), len(body)))
+    return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]))
 
 
 def freeze(request: Request) -> bytes:
