@@ -30,7 +30,6 @@ from .framing import (
 from .head_reader import HeadReader
 from .headers import EMPTY, members
 from .messages import Body, EndOfMessage, Request, Response, check_request, refusal
-from .repeated import Known
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, State
 
 TYPE_CHECKING = False
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
     from .bodies import Chunked, Counted
 
+    # The bytes of a head with its empty line, its target, what it says of its exchange.
+    Known = tuple[bytes, str, RequestContext]
     Event = Request | Response | Body | EndOfMessage | Closed | Failed
 
 __all__ = ["Receiver"]
@@ -96,7 +97,7 @@ class Receiver:
         self._serving = role is Role.SERVER
         # The exchange:
         self.known: tuple[Known, ...] = ()
-        """The last heads of a server, for the short way."""
+        """The last heads of a server, for the short way (:mod:`rawsio.http.repeated`)."""
         self._asked = _NOTHING
         self._persists = True
         self._expected = False  # the client waits for a 100 that nobody has sent
@@ -179,7 +180,7 @@ class Receiver:
             self._complete(EndOfMessage(), events)
         head = self._heads.whole
         if head is not None and framing >= 0 and asked.persists and not asked.offered:
-            self.known = (Known(head, request.target, asked), *self.known[:1])
+            self.known = ((head, request.target, asked), *self.known[:1])
 
     def _take_response(self, response: Response, events: list[Event]) -> None:
         status, method = response.status, self._asked.method

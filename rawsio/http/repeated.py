@@ -4,7 +4,7 @@ A client that stays says the same again: a browser that polls sends the same few
 each poll, and the same again, but for a length, with each post.  What the layers find out about a
 head is true of its bytes, whoever sends them next on this connection: that it is right, where its
 body ends, whether the client wants to go on.  So a server remembers the last two heads of a
-connection and what they came to (:class:`Known`), and :func:`take_repeated` gives the events of a
+connection and what they came to (``Receiver.known``), and :func:`take_repeated` gives the events of a
 request whose bytes begin with one of them.
 
 Answers repeat themselves, too.  Their fields are objects that do not change
@@ -21,32 +21,20 @@ the same events, bytes and states.
 
 from __future__ import annotations
 
-from rawsio.layer import record
-
 from .grammar import CONTENT_LENGTH, REASONS
 from .messages import Body, EndOfMessage, Request, Response, encode_head
 from .states import DONE, IDLE, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .framing import RequestContext
     from .receive import Event, Receiver
 
-__all__ = ["Known", "answer_whole", "take_repeated"]
+__all__ = ["answer_whole", "take_repeated"]
 
 _SHORT = 2048
 """A body of so many bytes is copied behind its head; a longer one is a unit of its own."""
 
 _END = EndOfMessage()
-
-
-@record
-class Known:
-    """The bytes of a head with its empty line, its target, and what it says of its exchange."""
-
-    head: bytes
-    target: str
-    asked: RequestContext
 
 
 def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
@@ -55,11 +43,12 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
     To be asked between two exchanges, with an empty buffer.
     """
     for known in server.known:
-        if data.startswith(known.head):
+        if data.startswith(known[0]):
             break
     else:
         return None
-    asked, length = known.asked, len(known.head)
+    head, target, asked = known
+    length = len(head)
     size = len(data) - length
     if size != asked.framing:  # a part of the body, or more than this request
         return None
@@ -71,7 +60,7 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
     server._since = server._now
     server._received = size
     server._heads.forget_blank_lines()
-    request = Request(asked.method, known.target, asked.headers, asked.version)
+    request = Request(asked.method, target, asked.headers, asked.version)
     return [request, Body(data[length:]), _END] if size else [request, _END]
 
 
