@@ -4,8 +4,8 @@ A client that stays says the same again: a browser that polls sends the same few
 each poll, and the same again, but for a length, with each post.  What the layers find out about a
 head is true of its bytes, whoever sends them next on this connection: that it is right, where its
 body ends, whether the client wants to go on.  So a server remembers the last two heads of a
-connection and what they came to (``Receiver.known``), and :func:`take_repeated` gives the events of a
-request whose bytes begin with one of them.
+connection and what they came to (``Receiver.known``), and :func:`take_repeated` gives the events of
+a request whose bytes begin with one of them.
 
 Answers repeat themselves, too.  Their fields are objects that do not change
 (:func:`rawsio.http.messages.answer` makes one for each length), so the bytes that they come to are
