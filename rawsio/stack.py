@@ -446,20 +446,15 @@ class ServerStack:
         """
         request, http = self.request, self._http
         date = None if self.last else self._date
-        if (
-            date is not None
-            and isinstance(http, HTTPConnection)
-            and http.answer(response, body, date())
-        ):
-            self.request = None
+        if date and isinstance(http, HTTPConnection) and http.answer(response, body, date()):
             self._touch()
+        elif http is not None and self.begin(response):
+            sent = response.status not in (204, 304)
+            if body and sent and (request is None or request.method != "HEAD"):
+                http.send(Body(body))
+            http.send(EndOfMessage())  # finish(), and touched by begin() already
+        else:
             return
-        if http is None or not self.begin(response):
-            return
-        sent = response.status not in (204, 304)
-        if body and sent and (request is None or request.method != "HEAD"):
-            http.send(Body(body))
-        http.send(EndOfMessage())  # finish(), and touched by begin() already
         self.request = None
 
     def begin(self, response: Response) -> bool:
