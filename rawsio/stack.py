@@ -444,13 +444,12 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
-        request, http = self.request, self._http
-        date = None if self.last else self._date
+        request, http, date = self.request, self._http, None if self.last else self._date
         if date and isinstance(http, HTTPConnection) and http.answer(response, body, date()):
             self._touch()
         elif http is not None and self.begin(response):
-            sent = response.status not in (204, 304)
-            if body and sent and (request is None or request.method != "HEAD"):
+            asked = "" if request is None else request.method
+            if body and asked != "HEAD" and response.status not in (204, 304):
                 http.send(Body(body))
             http.send(EndOfMessage())  # finish(), and touched by begin() already
         else:
