@@ -46,7 +46,6 @@ import os
 import select
 from _thread import get_ident
 from collections import deque
-from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from time import monotonic
 
 from rawsio import log
@@ -55,12 +54,13 @@ from rawsio.limits import DEFAULT
 
 from .forking import move_wakeup, watch
 from .loop_timers import NEVER, TimerHandle, TimerQueue, bound
+from .poll import READABLE, WRITABLE, Selected, best
 from .wakeup import WakeUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from selectors import BaseSelector, SelectorKey
+    from selectors import BaseSelector
     from typing import Any
 
     from .loop_timers import AnyLoop
@@ -77,12 +77,12 @@ _ROUNDS = 2
 """How often a turn goes through the call_soon queue: callbacks, then what they scheduled."""
 
 
-class _Channel:
-    """The callbacks of one descriptor.
+_READS, _WRITES = ~WRITABLE, ~READABLE
+"""What else a mask has (errors, ends) is for whoever reads and for whoever writes."""
 
-    A selector hands out a batch of ready descriptors, and the callback of one may close another
-    of the same batch.  Because removal clears the fields here, such a late event finds nobody.
-    """
+
+class _Channel:
+    """The callbacks of one descriptor."""
 
     __slots__ = ("read", "write")
 
@@ -92,15 +92,15 @@ class _Channel:
 
     def mask(self) -> int:
         """Return the events that somebody wants."""
-        wanted = EVENT_READ if self.read is not None else 0
-        return wanted | EVENT_WRITE if self.write is not None else wanted
+        wanted = READABLE if self.read is not None else 0
+        return wanted | WRITABLE if self.write is not None else wanted
 
 
 class Loop:
     """One selector and a turn of callbacks around it; see the module's essay.
 
-    ``selector`` and ``clock`` are for tests, and for systems whose best selector is not
-    ``selectors.DefaultSelector``.
+    ``selector`` (one of ``selectors``) and ``clock`` are for tests, and for hosts that know better
+    than :mod:`rawsio.net.poll` what to wait with.
 
     >>> loop = Loop()
     >>> loop.call_soon(print, "in the first turn")
@@ -110,7 +110,8 @@ class Loop:
     """
 
     __slots__ = (
-        *("time", "owner", "copied", "_selector", "_ready", "_timers", "_wakeup", "log"),
+        *("time", "owner", "copied", "_poll", "_ready", "_timers", "_wakeup", "log"),
+        *("_channels", "_fresh"),
         *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
     )
 
@@ -120,7 +121,11 @@ class Loop:
         self.time = clock
         self.owner = get_ident()
         self.copied = False
-        self._selector = DefaultSelector() if selector is None else selector
+        self._poll = best() if selector is None else Selected(selector)
+        self._channels: dict[int, _Channel] = {}
+        # Descriptors that were registered in this turn.  The callback of one may close another of
+        # the same batch, and its number be given to a third, whose event this is not.
+        self._fresh: set[int] = set()
         self._ready: deque[Callable[[], object]] = deque()
         self._timers = TimerQueue()
         self._turning = False
@@ -137,16 +142,16 @@ class Loop:
         """Make anew what a child process shares with its parent; called there."""
         if self._closed:
             return
-        old, before = self._wakeup.fileno(), self._wakeup.writable_fileno()
-        kept = [key for key in self._selector.get_map().values() if key.fd != old]
-        self._selector.close()
-        self._selector = DefaultSelector()
+        before = self._wakeup.writable_fileno()
+        del self._channels[self._wakeup.fileno()]
+        self._poll.close()
+        self._poll = best()
         self._wakeup.close()
         self._wakeup.renew()
         move_wakeup(before, self._wakeup.writable_fileno())
+        for fd, channel in self._channels.items():
+            self._poll.register(fd, channel.mask())
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
-        for key in kept:
-            self._selector.register(key.fd, key.events, key.data)
         self.copied = True
         if self.owner != get_ident():  # the thread that runs it stayed with the parent
             self._turning = self._running = False
@@ -172,16 +177,14 @@ class Loop:
         it before closing the descriptor.
         """
         fd, channel = self._channel(fd)
-        replaced = channel.read is not None
         channel.read = bound(callback, args)
-        self._register(fd, channel, anew=replaced)
+        self._register(fd, channel)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` in every turn in which ``fd`` is writable."""
         fd, channel = self._channel(fd)
-        replaced = channel.write is not None
         channel.write = bound(callback, args)
-        self._register(fd, channel, anew=replaced)
+        self._register(fd, channel)
 
     def remove_reader(self, fd: Any) -> bool:
         """Stop calling back for reading; return whether somebody was called."""
@@ -189,7 +192,7 @@ class Loop:
         if channel.read is None:
             return False
         channel.read = None
-        self._register(fd, channel, anew=False)
+        self._register(fd, channel)
         return True
 
     def remove_writer(self, fd: Any) -> bool:
@@ -198,38 +201,35 @@ class Loop:
         if channel.write is None:
             return False
         channel.write = None
-        self._register(fd, channel, anew=False)
+        self._register(fd, channel)
         return True
 
     def _channel(self, fileobj: Any) -> tuple[int, _Channel]:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        if self._closed:  # whatever is removed now is gone already
-            return fd, _Channel()
-        try:
-            return fd, self._selector.get_key(fd).data
-        except (KeyError, ValueError):
-            return fd, _Channel()
+        # After the end there are none: whatever is removed then is gone already.
+        return fd, self._channels.get(fd) or _Channel()
 
-    def _register(self, fd: int, channel: _Channel, *, anew: bool) -> None:
+    def _register(self, fd: int, channel: _Channel) -> None:
         self._check_open()
-        selector = self._selector
         mask = channel.mask()
-        known = fd in selector.get_map()
-        if known and (anew or not mask):
-            # A replaced callback may mean that the descriptor was closed behind our back and is a
-            # new one by the same number, of which the kernel knows nothing yet.
-            selector.unregister(fd)
-            known = False
-        if not mask:
-            return
-        if known:
+        if fd in self._channels:
+            if not mask:
+                del self._channels[fd]
+                self._poll.unregister(fd)
+                return
+            # A callback that is replaced may mean that the descriptor was closed behind our back
+            # and is a new one by the same number, of which the kernel knows nothing yet.
             try:
-                selector.modify(fd, mask, channel)
+                self._poll.modify(fd, mask)
             except FileNotFoundError:
-                pass  # the same, seen by epoll; the selector has forgotten the descriptor by now
+                del self._channels[fd]
             else:
                 return
-        selector.register(fd, mask, channel)
+        if mask:
+            self._poll.register(fd, mask)
+            self._channels[fd] = channel
+            if self._turning:
+                self._fresh.add(fd)
 
     # Callbacks
 
@@ -304,20 +304,24 @@ class Loop:
             self._wakeup.wake()
 
     def _turn(self, timeout: float | None) -> None:
-        timers, queue = self._timers, self._ready
+        timers, queue, channels, fresh = self._timers, self._ready, self._channels, self._fresh
+        if fresh:
+            fresh.clear()
         try:
-            ready = self._selector.select(0.0 if queue else self._patience(timeout))
+            ready = self._poll.ready(0.0 if queue else self._patience(timeout))
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
-        for key, mask in ready:
-            channel = key.data
+        for fd, mask in ready:
+            channel = channels.get(fd)
+            if channel is None or (fresh and fd in fresh):
+                continue
             try:
-                if mask & EVENT_READ and channel.read is not None:
+                if mask & _READS and channel.read is not None:
                     channel.read()
-                if mask & EVENT_WRITE and channel.write is not None:
+                if mask & _WRITES and channel.write is not None:
                     channel.write()
             except BaseException as error:  # noqa: BLE001 - one callback must not end the loop
-                self._io_failed(key, error)
+                self._io_failed(fd, error)
         if timers.next is not NEVER and timers.next <= self.time():
             end = self.time() + _SLICE
             for handle in timers.due(self.time()):
@@ -346,16 +350,16 @@ class Loop:
                 raise
             self.log("net", log.ERROR, "a callback of the loop raised an exception", error)
 
-    def _io_failed(self, key: SelectorKey, error: BaseException) -> None:
+    def _io_failed(self, fd: int, error: BaseException) -> None:
         if leaves_the_loop(error):
             raise error
-        self.log("net", log.ERROR, f"a callback for descriptor {key.fd} raised", error)
-        if not _is_open(key.fd):
-            self._forget(key.fd)
+        self.log("net", log.ERROR, f"a callback for descriptor {fd} raised", error)
+        if not _is_open(fd):
+            self._forget(fd)
 
-    def _forget_closed(self, error: Exception) -> list[tuple[SelectorKey, int]]:
+    def _forget_closed(self, error: Exception) -> list[tuple[int, int]]:
         """Drop what was closed without being removed: select() refuses to work with it."""
-        closed = [k.fd for k in self._selector.get_map().values() if not _is_open(k.fd)]
+        closed = [fd for fd in self._channels if not _is_open(fd)]
         if not closed:
             raise error
         for fd in closed:
@@ -364,8 +368,8 @@ class Loop:
         return []
 
     def _forget(self, fd: int) -> None:
-        if fd in self._selector.get_map():
-            self._selector.unregister(fd)
+        if self._channels.pop(fd, None) is not None:
+            self._poll.unregister(fd)
 
     # For a host with a loop of its own
 
@@ -376,12 +380,7 @@ class Loop:
         ``io.UnsupportedOperation`` (an ``OSError``) where the selector has no descriptor.
         """
         self._check_open()
-        descriptor = getattr(self._selector, "fileno", None)
-        if descriptor is None:
-            from io import UnsupportedOperation
-
-            raise UnsupportedOperation("the selector of this system has no descriptor")
-        return int(descriptor())
+        return self._poll.fileno()
 
     def next_deadline(self) -> float | None:
         """Return the time (of ``time()``) of the next timer, 0.0 for at once, ``None`` for never.
@@ -441,7 +440,8 @@ class Loop:
         if self._closed:
             return
         self._closed = True
-        self._selector.close()
+        self._channels.clear()
+        self._poll.close()
         self._wakeup.close()
         self._ready.clear()
         self._timers.clear()

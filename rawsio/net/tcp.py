@@ -385,8 +385,10 @@ class TCPStream:
     def _leave(self) -> None:
         """Let go of the socket."""
         if self._fd >= 0:
-            self.driver.loop.remove_reader(self._fd)
-            self.driver.loop.remove_writer(self._fd)
+            if not self._hold:
+                self.driver.loop.remove_reader(self._fd)
+            if self._unsent is not None:
+                self.driver.loop.remove_writer(self._fd)
             self._fd = -1
         if self._unsent is not None:
             self._unsent.clear()
@@ -549,16 +551,16 @@ class TCPStream:
         if self.state is _LOST:
             self.abort(self._reason)
             return
+        over = self.layer.closing is Closing.NOW or self._hold & _EOF
+        if over and self._unsent is None:
+            self.abort("closed")
+            return
         if self.state is State.OPEN:
             self.state = State.ENDING
             if not self._hold:
                 self.driver.loop.add_reader(self._fd, self._discard)
             self._set_hold(_OWNER | _LAYER, on=False)
-        if self._unsent is not None:
-            return
-        if self.layer.closing is Closing.NOW or self._hold & _EOF:
-            self.abort("closed")
-        elif self.state is State.ENDING:
+        if self._unsent is None and self.state is State.ENDING:
             self._half_close()
 
     def _half_close(self) -> None:

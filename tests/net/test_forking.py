@@ -60,7 +60,7 @@ def test_a_child_is_woken_by_itself_and_its_parent_is_not() -> None:
 
     in_child(child)
     assert loop.next_deadline() is None
-    assert not loop._selector.select(0)
+    assert not loop._poll.ready(0)
     assert woken(loop)
     loop.close()
 
