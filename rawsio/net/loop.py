@@ -323,16 +323,19 @@ class Loop:
             except BaseException as error:  # noqa: BLE001 - one callback must not end the loop
                 self._io_failed(fd, error)
         if timers.next is not NEVER and timers.next <= self.time():
-            end = self.time() + _SLICE
-            for handle in timers.due(self.time()):
-                self._run(handle.run)
-                if self.time() > end:  # the others are the first of the next turn
-                    break
+            self._run_due()
         rounds = _ROUNDS
         while queue and rounds:
             rounds -= 1
             for _ in range(len(queue)):
                 self._run(queue.popleft())
+
+    def _run_due(self) -> None:
+        end = self.time() + _SLICE
+        for handle in self._timers.due(self.time()):
+            self._run(handle.run)
+            if self.time() > end:  # the others are the first of the next turn
+                break
 
     def _patience(self, timeout: float | None) -> float:
         if timeout is None or timeout > _LONGEST_WAIT:

@@ -15,6 +15,7 @@ A mask has the bits of epoll: 1 for readable, 4 for writable, others for errors,
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 TYPE_CHECKING = False
@@ -89,10 +90,8 @@ class Epoll:
 
     def unregister(self, fd: int, /) -> None:
         """Watch it no more; the kernel has forgotten what was closed."""
-        try:
+        with suppress(OSError):
             self._epoll.unregister(fd)
-        except OSError:
-            pass
 
 
 class Selected:

@@ -13,8 +13,13 @@ import pytest
 from rawsio.net.loop import Loop
 from rawsio.net.poll import MOST, READABLE, WRITABLE, Epoll, Poll, Selected, best
 
+
+def selected(kind: Any) -> Callable[[], Poll]:
+    return lambda: Selected(kind())
+
+
 KINDS: dict[str, Callable[[], Poll]] = {
-    name: lambda kind=getattr(selectors, name): Selected(kind())
+    name: selected(getattr(selectors, name))
     for name in ("SelectSelector", "PollSelector", "EpollSelector", "KqueueSelector")
     if hasattr(selectors, name)
 }
