@@ -33,7 +33,7 @@ MOST = {"in": 10, "out": 15}
 _ASIDE = ("rawsio/log.py", "rawsio/layer.py", "rawsio/testing.py")
 _BOOKKEEPING = frozenset(
     {"tick", "flushed", "watch", "watch_until", "wake", "call_soon", "schedule", "step"}
-    | {"next_deadline"}
+    | {"next_deadline", "ready"}
 )
 
 
