@@ -1,9 +1,9 @@
 """The two ways that a session's packets go: through every layer, or past them.
 
-Each session has one *route*.  :class:`Layered` goes through all layers, in both directions.  On a
-plain WebSocket, in a namespace that is joined, no layer below the handlers does more with an event
-than pass it on and note that the peer lives, which costs more than to parse it.  :class:`Direct`
-does just that, in one step, for four kinds of packets: events and acknowledgements of the main
+Each session has one *route*.  :class:`Layered` goes through all layers, in both directions.  Over
+polling, or on a plain WebSocket, in a namespace that is joined, no layer below the handlers does
+more with an event than pass it on and note that the peer lives, which costs more than to parse it.
+:class:`Direct` does just that, in one step, for four kinds of packets: events and acknowledgements of the main
 namespace that come, acknowledgements that go, packets that were encoded once for many, and the two
 with which nearly every session begins: the CONNECT for the main namespace, and its answer.
 
@@ -24,7 +24,6 @@ from rawsio.lazy import Pattern
 from rawsio.log import ERROR
 from rawsio.socketio.packets import Ack, Connect, Event, event_args
 from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
-from rawsio.websocket.frames import text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Prepared
     from rawsio.app.multiplexer import Multiplexer
-    from rawsio.engineio.server.links import FrameSender, Link
+    from rawsio.engineio.server.links import Link, PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.engineio.server.transport import Transport
     from rawsio.socketio.packets import AnyEvent
@@ -112,28 +111,28 @@ class Layered:
 
 
 class Direct(Layered):
-    """The route of a session on a plain WebSocket, which nobody watches; see the module.
+    """The route of a session that nobody watches; see the module.
 
-    It stands between the link and the transport of the session: it hears what comes first, and
-    gives the transport what is unusual.
+    It hears packets before the session does, and gives that what is unusual.  What it sends it puts
+    into the ``outlet``: a plain WebSocket, or the session's queue, which polls take.
     """
 
-    __slots__ = ("session", "_transport", "_engine", "_websocket", "_limits")
+    __slots__ = ("session", "_transport", "_engine", "_outlet", "_limits")
 
     def __init__(
-        self, multiplexer: Multiplexer, port: Port, session: Session, websocket: FrameSender
+        self, multiplexer: Multiplexer, port: Port, session: Session, outlet: PacketSender
     ) -> None:
         super().__init__(multiplexer, port, session)
         self.session = session
         self._transport: Transport = session.transport
         self._engine = session.connection
-        self._websocket = websocket
+        self._outlet = outlet
         self._limits = multiplexer.host.limits
 
     # In: the user of the link
 
-    def receive_packet(self, packet: str | bytes) -> None:
-        """Take one Engine.IO packet to the handlers."""
+    def receive_packet(self, packet: str | bytes) -> bool:
+        """Take one Engine.IO packet to the handlers; ``False`` if it was a mistake."""
         taken = False
         if (
             type(packet) is str
@@ -145,8 +144,7 @@ class Direct(Layered):
                 taken = head is not None and self._take(head)
             elif packet[:2] == "40":
                 taken = self._join(packet)
-        if not taken:
-            self.session.receive(packet)
+        return taken or self.session.receive(packet)
 
     def _join(self, packet: str) -> bool:
         """Take the CONNECT of a client to whom nobody has to be asked about."""
@@ -220,7 +218,7 @@ class Direct(Layered):
                 text
                 and size <= self._port.room
                 and not self._too_deep(text)
-                and self._websocket.put_frame(text_frame(text.encode()))
+                and self._outlet.put_text(text)
             ):
                 self._port.room -= size
                 return
@@ -238,7 +236,7 @@ class Direct(Layered):
             super().welcome(namespace, data)
             return
         size = port.OVERHEAD + len(text) - 1
-        if size <= port.room and self._websocket.put_frame(text_frame(text.encode())):
+        if size <= port.room and self._outlet.put_text(text):
             port.room -= size
         else:
             port.send([text[1:]])
@@ -251,7 +249,7 @@ class Direct(Layered):
             size <= port.room
             and self._engine.state is _OPEN
             and (prepared.checked is self._limits or self._check(prepared))
-            and self._websocket.put_frame(prepared.frame)
+            and self._outlet.put_prepared(prepared)
         ):
             port.room -= size
         else:

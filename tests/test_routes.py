@@ -6,6 +6,7 @@ servers, one of them traced, live through the same conversation and compares eve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ class NobodyLooks:
 class Conversation:
     """A server and one client's bytes, with an application that answers in every way."""
 
-    def __init__(self, limits: Any, *, traced: bool, backpressure: str) -> None:
+    def __init__(self, limits: Limits, *, traced: bool, backpressure: str) -> None:
         self.calls: list[Any] = []
         self.io = Server(
             limits=limits,
@@ -73,6 +74,9 @@ class Conversation:
         self.peers: list[Any] = []
         self.wire = self.kit.dial()
         self.heard = b""
+        self.begin(traced=traced)
+
+    def begin(self, *, traced: bool) -> None:
         self.say(UPGRADE)
         # Until somebody watches, the stack tells the route of the session what comes.
         assert isinstance(self.stack.user, Direct) is not traced
@@ -177,6 +181,27 @@ class Conversation:
         return found
 
 
+class PollingConversation(Conversation):
+    """The same by posts and polls: a step is the packets of one post, or a wait."""
+
+    def begin(self, *, traced: bool) -> None:
+        self.polls = self.wire
+        self.say(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.posts = self.kit.dial()
+
+    def post(self, packets: list[str]) -> None:
+        body = "\x1e".join(packets).encode("utf-8", "replace")
+        query = b"/socket.io/?EIO=4&transport=polling&sid=engine HTTP/1.1\r\nHost: a\r\n"
+        self.wire = self.posts
+        self.say(b"POST %bContent-Length: %d\r\n\r\n%b" % (query, len(body), body))
+        self.wire = self.polls
+        self.say(b"GET %b\r\n" % query)
+
+    def listen(self) -> None:
+        super().listen()
+        self.heard = re.sub(rb"Date: [^\r]+", b"Date: today", self.heard)
+
+
 def _masked(message: str | bytes) -> bytes:
     if isinstance(message, bytes):
         return encode_frame(BINARY, message, mask=KEY)
@@ -260,6 +285,53 @@ def test_the_direct_route_and_the_layered_one_are_the_same(
     steps: list[Any], backpressure: str
 ) -> None:
     both(steps, backpressure)
+
+
+_packets = st.one_of(
+    st.builds(lambda n, name, args: f'42{n}["{name}"{args}]', _ids, st.sampled_from(NAMES), _args),
+    st.builds(lambda number, args: f"43{number}[1{args}]", _ids, _args),
+    st.sampled_from(["40", "40/a,", '42/a,["chat"]', "41", "3", "bAQID", "4", "", "7", "1"]),
+)
+
+
+@given(
+    st.lists(st.one_of(st.lists(_packets, max_size=4), st.sampled_from([1.0, 11.0])), max_size=8),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+)
+@example([["40", '427["much"]', '428["chat","x"]'], ['42["much"]'] * 9, 1.0], "disconnect")
+@example([["40"], ['42["watch"]'], ['427["chat"]', '42["end"]']], "pause")
+def test_both_routes_are_the_same_over_polling(steps: list[Any], backpressure: str) -> None:
+    both_polling(steps, backpressure)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_routes_are_the_same_over_polling_for_each_kind_of_handler(name: str) -> None:
+    first, second = f'42["{name}"]', f'427["{name}",1]'
+    both_polling([["40", first], [second], ['428["chat",2]'], 9.0, ["430[]"]], "pause")
+    both_polling([["40", second, *['428["chat","' + "x" * 40 + '"]'] * 5]], "disconnect")
+
+
+@pytest.mark.parametrize("number", IDS)
+def test_both_routes_are_the_same_over_polling_for_each_id(number: str) -> None:
+    both_polling([["40", f'42{number}["chat"]'], ["3"], 10.5, ['42["chat"]'], 6.0, 6.0], "pause")
+
+
+def both_polling(steps: list[Any], backpressure: str) -> None:
+    ways = [
+        PollingConversation(SMALL, traced=traced, backpressure=backpressure)
+        for traced in (False, True)
+    ]
+    try:
+        for step in steps:
+            for way in ways:
+                way.post(step) if isinstance(step, list) else way.do(step)
+            direct, layered = ways
+            assert direct.heard == layered.heard
+            assert direct.calls == layered.calls
+            assert direct.state() == layered.state()
+    finally:
+        for way in ways:
+            way.kit.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -391,9 +463,11 @@ def test_a_session_that_goes_over_to_a_websocket_gets_the_direct_route() -> None
     io.on("connection", lambda socket: peers.append(socket._peer))
     with TestKit(io) as kit:
         kit.connect(transports=["polling", "websocket"])
-        assert type(peers[0].route) is Layered
+        before = peers[0].route
         kit.advance(1.0)
-        assert type(peers[0].route) is Direct
+        assert peers[0].sink.transport == "websocket"
+        assert type(before) is type(peers[0].route) is Direct
+        assert before is not peers[0].route
 
 
 @pytest.mark.parametrize("why", ["trace", "parser", "packets"])

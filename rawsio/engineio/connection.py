@@ -241,7 +241,7 @@ code=3, message="there is no packet '9'")], [])
     def _ping(self, _data: str) -> list[Any]:
         if self._pings:
             raise EngineIOError("a ping from the wrong side", "engineio-v4-heartbeat-direction")
-        self._put(PONG)
+        self.put(PONG)
         if self.state is _OPEN:
             self._rewind()
         return []
@@ -279,7 +279,7 @@ code=3, message="there is no packet '9'")], [])
         if self.state is _CLOSED:
             return []
         self._end()
-        self._put(CLOSE)
+        self.put(CLOSE)
         return [error.as_event()]
 
     # Sending
@@ -289,7 +289,7 @@ code=3, message="there is no packet '9'")], [])
         if event.__class__ is Message:
             if self.state is not _OPEN:
                 raise LocalProtocolError(f"the session is {self.state.value}")
-            self._put(self.encode(event.data))
+            self.put(self.encode(event.data))
             return
         after = self._legal.get(event.__class__)
         if after is None:
@@ -297,10 +297,10 @@ code=3, message="there is no packet '9'")], [])
                 f"{type(event).__name__} cannot be sent: the session is {self.state.value}"
             )
         if after is _OPEN:
-            self._put(encode_open(event))
+            self.put(encode_open(event))
             self._start(event)
         else:
-            self._put(CLOSE)
+            self.put(CLOSE)
             self._end()
 
     def send_prepared(self, prepared: Any) -> None:
@@ -309,9 +309,9 @@ code=3, message="there is no packet '9'")], [])
             raise LocalProtocolError(f"the session is {self.state.value}")
         if self.base64:
             for message in prepared.messages:
-                self._put(self.encode(message))
+                self.put(self.encode(message))
         else:
-            self._put(prepared)
+            self.put(prepared)
 
     def transmit(self, prepared: Any) -> list[Any]:
         """Send a prepared packet, and drain the outbox: for who takes both in one step."""
@@ -331,6 +331,13 @@ code=3, message="there is no packet '9'")], [])
             return ("b" if self.revision == 4 else "b4") + encode_base64(data)
         return data if self.revision == 4 else b"\x04" + data
 
+    def put(self, packet: Any) -> None:
+        """Put a packet that is encoded, or prepared, into the outbox of a session that is open."""
+        if self._outbox is None:
+            self._outbox = [packet]
+        else:
+            self._outbox.append(packet)
+
     def data_to_send(self) -> list[Any]:
         """Drain the outbox: packets, and prepared ones in place of theirs."""
         outbox, self._outbox = self._outbox, None
@@ -349,12 +356,6 @@ code=3, message="there is no packet '9'")], [])
         self._outbox = outbox[number:] or None
         self._counted = self._held = 0
         return outbox[:number]
-
-    def _put(self, packet: Any) -> None:
-        if self._outbox is None:
-            self._outbox = [packet]
-        else:
-            self._outbox.append(packet)
 
     # Time
 
@@ -376,7 +377,7 @@ code=3, message="there is no packet '9'")], [])
             self._seen_below = self._held_below
             self.deadline = self._next(now)
         elif self._beat is Beat.RESTING and self._pings:
-            self._put(PING)
+            self.put(PING)
             self._beat = Beat.WAITING
             self._seen_below = self._held_below
             self.deadline = self._due(now) + self._timeout

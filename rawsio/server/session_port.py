@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Route
     from rawsio.app.multiplexer import Multiplexer
+    from rawsio.engineio.server.links import PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request
     from rawsio.net.tcp_info import TCPInfo
@@ -114,16 +115,19 @@ class Conn:
 
     def route(self, multiplexer: Multiplexer) -> Route:
         """Choose the way that the packets of the session go from now on."""
-        session = self.session
-        plain = None
+        session, transport = self.session, self.session.transport
+        outlet: PacketSender | None = None
         if not self._watched and session.revision == 4 and multiplexer.standard:
-            carrier = session.transport.carrier
-            plain = None if carrier is None else carrier.plain
-        if plain is None:
-            session.transport.divert(session.transport)
-            return Layered(multiplexer, self, session if session.transport.immediate else None)
-        direct = Direct(multiplexer, self, session, plain)
-        session.transport.divert(direct)
+            carrier = transport.carrier
+            if not transport.immediate:
+                outlet = session
+            elif carrier is not None:
+                outlet = carrier.plain
+        if outlet is None:
+            transport.divert(transport)
+            return Layered(multiplexer, self, session if transport.immediate else None)
+        direct = Direct(multiplexer, self, session, outlet)
+        transport.divert(direct)
         return direct
 
     @property

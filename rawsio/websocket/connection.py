@@ -301,13 +301,24 @@ class WebSocketConnection:
         for packet in prepared.packets():
             self._send_message(Message(packet, prepared.compress))
 
-    def put_frame(self, frame: bytes) -> bool:
-        """Send an unmasked text frame as it is, or tell that not every frame may be sent so now."""
+    def put_text(self, text: str) -> bool:
+        """Send a text, or tell that this is more than to put a frame into the outbox now."""
         if not self._plain or Message not in self._legal:
             return False
-        if not self._outbox and self.below is not None:  # as in _append, for every receiver
+        outbox = self._outbox
+        if not outbox and self.below is not None:  # _append, written out, as every answer is one
             self.below.touch()
-        self._outbox.append(frame)
+        outbox.append(text_frame(text.encode()))
+        return True
+
+    def put_prepared(self, prepared: Prepared) -> bool:
+        """Do the same with what was encoded once for many."""
+        if not self._plain or Message not in self._legal:
+            return False
+        outbox = self._outbox
+        if not outbox and self.below is not None:
+            self.below.touch()
+        outbox.append(prepared.frame)
         return True
 
     def data_to_send(self) -> list[bytes]:

@@ -210,11 +210,12 @@ def test_a_prepared_packet_is_sent_as_it_is_where_all_receivers_get_the_same(rol
         layer.send_prepared(packet)
 
 
-def test_a_wireis_put_only_where_a_server_sends_every_message_so() -> None:
-    wire = OneMessage("4hello").frame
+def test_a_packet_is_put_only_where_a_server_sends_every_message_so() -> None:
+    packet = OneMessage("4hello")
     layer = WebSocketConnection(Role.SERVER)
-    assert layer.put_frame(wire) is True
-    assert layer.data_to_send() == [wire]
+    assert layer.put_prepared(packet) is True
+    assert layer.put_text("4hello") is True
+    assert layer.data_to_send() == [packet.frame, packet.frame]
     layer.send(Closed(1000))
     layer.data_to_send()
     for other in (
@@ -223,7 +224,8 @@ def test_a_wireis_put_only_where_a_server_sends_every_message_so() -> None:
         WebSocketConnection(Role.SERVER, deflate=Agreement()),
         WebSocketConnection(Role.SERVER, fragment=10),
     ):
-        assert other.put_frame(wire) is False
+        assert other.put_prepared(packet) is False
+        assert other.put_text("4hello") is False
         assert other.data_to_send() == []
 
 

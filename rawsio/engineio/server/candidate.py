@@ -63,11 +63,14 @@ class Candidate:
     def accepted(self, link: Link) -> None:
         """The link is a WebSocket already."""
 
-    def receive_packet(self, packet: str | bytes) -> None:
-        """Feed the probe with one packet, and send its reply."""
+    def receive_packet(self, packet: str | bytes) -> bool:
+        """Feed the probe with one packet, and send its reply; a mistake ends the probe alone."""
         session = self.session
-        if session.candidate is not self:
-            return
+        if session.candidate is self:
+            self._feed(session, packet)
+        return True
+
+    def _feed(self, session: ProbedSession, packet: str | bytes) -> None:
         if any(event.__class__ is Probed for event in self.probe.receive(packet)):
             # The first noop comes from the timer: often the poll ends by itself before.
             self._noop = 0.0

@@ -23,11 +23,18 @@ if TYPE_CHECKING:
     from rawsio.engineio.states import State
     from rawsio.http.messages import Response
 
-    class FrameSender(Protocol):
-        """A WebSocket that takes frames as they are."""
+    class PacketSender(Protocol):
+        """A WebSocket, or a session's queue, to which nothing has to be done but to put it there.
 
-        def put_frame(self, frame: bytes, /) -> bool:
-            """Send an unmasked text frame; ``False`` if this WebSocket needs more than that."""
+        Both return ``False``, and do nothing, where it is more than that.
+        """
+
+        def put_text(self, packet: str, /) -> bool:
+            """Send an Engine.IO packet."""
+            ...
+
+        def put_prepared(self, prepared: Any, /) -> bool:
+            """Send the one text packet of what was encoded once for many."""
             ...
 
     class Outlet(Protocol):
@@ -110,7 +117,7 @@ if TYPE_CHECKING:
             ...
 
         @property
-        def plain(self) -> FrameSender | None:
+        def plain(self) -> PacketSender | None:
             """The WebSocket, if nothing lies between it and us, and it is flushed by itself."""
 
         def assign(self, user: LinkUser, /) -> None:
@@ -166,8 +173,9 @@ if TYPE_CHECKING:
         def accepted(self, link: Link, /) -> None:
             """The link has become a WebSocket."""
 
-        def receive_packet(self, packet: str | bytes, /) -> None:
-            """Take one WebSocket message."""
+        def receive_packet(self, packet: str | bytes, /) -> bool:
+            """Take one packet; ``False`` if it was a mistake, which ends the session."""
+            ...
 
         def receive_body(self, link: Link, body: bytes, /) -> None:
             """Take the body of a request whose verdict was ``BODY``."""
@@ -183,7 +191,7 @@ if TYPE_CHECKING:
 
 else:
     # Names that annotations can use without importing typing.
-    Link = LinkUser = LinkSession = FrameSender = Outlet = object
+    Link = LinkUser = LinkSession = PacketSender = Outlet = object
 
 __all__ = ["Link", "LinkUser", "NOBODY", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
 
@@ -220,8 +228,9 @@ class _Nobody:
         """Close a WebSocket whose session ended during the handshake."""
         link.close()
 
-    def receive_packet(self, packet: str | bytes) -> None:
+    def receive_packet(self, packet: str | bytes) -> bool:
         """Drop a packet."""
+        return True
 
     def receive_body(self, link: Link, _body: bytes) -> None:
         """Refuse a body: its session ended, or went to a WebSocket, while it was on its way."""

@@ -111,23 +111,21 @@ def read_query(request: Request) -> Query:
 
     Of two values one would be believed by us and the other perhaps by a proxy or a log.
     """
-    found: dict[str, str] = {}
-    for name, value in parameters(request.query_string):
-        if name not in ("EIO", "transport", "sid", "b64", "j"):
-            continue
-        if name in found:
+    pairs = parameters(request.query_string)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        _check_once([name for name, _ in pairs])
+    get = found.get
+    upgrade = "websocket" in request.headers.tokens("upgrade")
+    return Query(get("EIO"), get("transport"), get("sid"), bool(get("b64")), get("j"), upgrade)
+
+
+def _check_once(names: list[str]) -> None:
+    for name in ("EIO", "transport", "sid", "b64", "j"):
+        if names.count(name) > 1:
             raise EngineIOError(
                 f"the parameter {name} is given twice", "engineio-v4-http-parameters"
             )
-        found[name] = value
-    return Query(
-        found.get("EIO"),
-        found.get("transport"),
-        found.get("sid"),
-        bool(found.get("b64")),
-        found.get("j"),
-        "websocket" in request.headers.tokens("upgrade"),
-    )
 
 
 def error_answer(

@@ -175,8 +175,11 @@ class SessionRegistry:
     def serves(self, request: Request) -> bool:
         """Return whether a request is ours, by its path."""
         target, ours = request.target, self._path
-        # What begins with another path need not be taken apart; a whole URL must.
-        return (target.startswith(ours) or target[:1] != "/") and request.path == ours
+        # What begins with another path need not be taken apart, nor what is ours and a query; a
+        # whole URL must.
+        if target.startswith(ours):
+            return target[len(ours) : len(ours) + 1] == "?" or request.path == ours
+        return target[:1] != "/" and request.path == ours
 
     # Requests
 

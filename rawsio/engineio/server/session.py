@@ -299,6 +299,17 @@ class Session:
         else:
             self._owner.touched(self)
 
+    def put_text(self, packet: Any) -> bool:
+        """Queue a packet that is encoded; ``False`` where that is not all that is to be done."""
+        connection = self.connection
+        if connection.state is not _OPEN or connection.base64:
+            return False
+        connection.put(packet)
+        self._owner.touched(self)
+        return True
+
+    put_prepared = put_text
+
     def flush(self) -> None:
         """Let the transport take what is queued; the driver calls it once a turn."""
         self.transport.flush()

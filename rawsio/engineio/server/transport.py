@@ -173,9 +173,9 @@ class Transport:
         """The request has become a WebSocket."""
         NOBODY.accepted(link)
 
-    def receive_packet(self, packet: str | bytes) -> None:
-        """Take one WebSocket message."""
-        self.session.receive(packet)
+    def receive_packet(self, packet: str | bytes) -> bool:
+        """Take one packet, of whatever form; ``False`` if it was a mistake."""
+        return self.session.receive(packet)
 
     def receive_body(self, link: Link, body: bytes) -> None:
         """Take the body of a request whose verdict was ``BODY``, and answer it."""
@@ -263,7 +263,7 @@ class Transport:
     # The way in, and the end
 
     def divert(self, user: LinkUser) -> None:
-        """Let ``user`` have what comes over the link, who gives us what is ours."""
+        """Let ``user`` have the packets that come, if it can be; it gives us what is ours."""
 
     def finish(self) -> None:
         """Another transport takes over: give the session what is still held for it."""

@@ -42,7 +42,7 @@ class Polling(Transport):
     __slots__ = (
         *("_options", "_jsonp", "_base64", "_poll", "_poll_fields", "_compression"),
         *("_post", "_post_fields", "_binary", "_held", "_rest", "_deferred"),
-        *("_paused", "_crowded", "_waits_for_reader"),
+        *("_paused", "_crowded", "_waits_for_reader", "_taker"),
     )
 
     name = "polling"
@@ -72,6 +72,8 @@ class Polling(Transport):
         self._paused = self._crowded = False
         # Whether the layer above has not read what came last.
         self._waits_for_reader = False
+        # Who hears packets first, and gives the session what is unusual.
+        self._taker: LinkUser | None = None
 
     # Requests
 
@@ -185,7 +187,11 @@ class Polling(Transport):
 
             self._rest = deque([*(self._rest or ()), *packets])
             return self._work(self.session.limits.turn_time)
-        return self.session.receive(packets[0]) if packets else True
+        return self._give(packets[0]) if packets else True
+
+    def _give(self, packet: str | bytes) -> bool:
+        taker = self._taker
+        return self.session.receive(packet) if taker is None else taker.receive_packet(packet)
 
     def _work(self, seconds: float) -> bool:
         session, seen = self.session, -1
@@ -195,7 +201,7 @@ class Polling(Transport):
                 if session.crowded:
                     return True
                 seen = session.pending
-            whole = session.receive(self._rest.popleft())
+            whole = self._give(self._rest.popleft())
             if session.time() >= end or (self._waits_for_reader and seconds < _NEVER):
                 break
         self._rest = self._rest or None
@@ -292,6 +298,10 @@ class Polling(Transport):
 
     # The end
 
+    def divert(self, user: LinkUser) -> None:
+        """Let somebody else hear the packets of posts first."""
+        self._taker = None if user is self else user
+
     def finish(self) -> None:
         """Give the session the packets that wait."""
         self._work(_NEVER)
@@ -319,7 +329,7 @@ class Polling(Transport):
         # A client that obeys has no request running when another transport takes over; one that
         # does not gets an answer.
         self._answer([NOOP])
-        self._rest = None
+        self._rest = self._taker = None
         self._waits_for_reader = False
         self.resume()
         if self._post is not None:
