@@ -3,9 +3,10 @@
 Each session has one *route*.  :class:`Layered` goes through all layers, in both directions.  Over
 polling, or on a plain WebSocket, in a namespace that is joined, no layer below the handlers does
 more with an event than pass it on and note that the peer lives, which costs more than to parse it.
-:class:`Direct` does just that, in one step, for four kinds of packets: events and acknowledgements of the main
-namespace that come, acknowledgements that go, packets that were encoded once for many, and the two
-with which nearly every session begins: the CONNECT for the main namespace, and its answer.
+:class:`Direct` does just that, in one step, for four kinds of packets: events and acknowledgements
+of the main namespace that come, acknowledgements that go, packets that were encoded once for many,
+and the two with which nearly every session begins: the CONNECT for the main namespace, and its
+answer.
 
 **Direct leaves at the first doubt, and has then changed nothing.**  Where anything is unusual
 (bytes, another namespace, a mistake, a state, a queue that is full) it is a :class:`Layered`, and

@@ -46,7 +46,7 @@ CLASSES = {
 PROTOCOLS = {
     "Stream": ("TCPStream",),
     "Touched": ("TCPStream",),
-    "FrameSender": ("WebSocketConnection",),
+    "PacketSender": ("Session", "WebSocketConnection"),
     "Link": ("ServerStack",),
     "LinkUser": ("Polling", "WebSocket", "Candidate", "Direct"),
     "Transport": ("Polling", "WebSocket"),
