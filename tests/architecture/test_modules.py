@@ -35,6 +35,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "queue.checks": "queue/test_queue.py",
     "queue.handling": "queue/test_jobs.py",
     "queue.queues": "queue/test_jobs.py",
+    # What a session's tests stand in for.
+    "engineio.server.interfaces": "engineio/server/test_session.py",
     # The sockets of the server, which are tested through its public interface.
     "server.server_sockets": "server/test_server.py",
     # How commands show what they found.

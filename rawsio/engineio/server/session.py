@@ -10,8 +10,8 @@ How one takes over: a WebSocket beside the transport is a *candidate*
 to let no request wait, because the client may go over only when none of its requests is running.
 
 Calls go down to the transport and its links.  Upwards there are two objects: the
-:class:`SessionOwner`, which is the registry, and the :class:`SessionUser`, which takes what the
-client says.
+:class:`SessionOwner`, which is the registry, and the
+:class:`~rawsio.engineio.server.interfaces.SessionUser`, which takes what the client says.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rawsio.trace import Reporter, Traced
 
     from .candidate import Candidate
+    from .interfaces import SessionUser
     from .links import Link
     from .options import EngineOptions
     from .polling import FirstRequest, Query
@@ -69,60 +70,8 @@ if TYPE_CHECKING:
         def ended(self, session: Session, /) -> None:
             """It is over; called once."""
 
-    class SessionUser(Protocol):
-        """The layer above, as one session sees it."""
 
-        @property
-        def held(self) -> int:
-            """Bytes that are kept above."""
-            ...
-
-        @property
-        def incoming(self) -> int:
-            """Of these: of a packet that is not whole."""
-            ...
-
-        @property
-        def connect_data(self) -> int:
-            """Of these: the data of CONNECTs."""
-            ...
-
-        @property
-        def queued_bytes(self) -> int:
-            """Of these: of events that wait for their handlers."""
-            ...
-
-        @property
-        def reading(self) -> bool:
-            """Whether more messages are of use: not while a long one is read in steps."""
-            ...
-
-        def receive(self, data: str | bytes, /) -> None:
-            """Take a message."""
-
-        def go_on(self) -> None:
-            """Read the next step of the long message."""
-
-        def go_on_alone(self) -> None:
-            """Read the long message to its end, in turns of its own."""
-
-        def moved(self) -> None:
-            """Another transport has taken over."""
-
-        def reroute(self) -> None:
-            """Somebody wants to see every packet from now on."""
-
-        def drained(self) -> None:
-            """What waited to be sent has been taken."""
-
-        def ended(self, reason: str, description: str | None = None, /) -> None:
-            """The session is over, for this reason; called once or more."""
-
-else:
-    # Names that annotations can use without importing typing.
-    SessionOwner = SessionUser = object
-
-__all__ = ["Session", "SessionOwner", "SessionUser"]
+__all__ = ["Session"]
 
 # Bound once: looking a member up in its enum is slow.
 _OPEN, _CLOSED, _STEADY = State.OPEN, State.CLOSED, Stage.STEADY
