@@ -123,7 +123,7 @@ class Direct(Layered):
     def __init__(
         self, multiplexer: Multiplexer, port: Port, session: Session, outlet: PacketSender
     ) -> None:
-        super().__init__(multiplexer, port, session)
+        super().__init__(multiplexer, port, session if session.transport.immediate else None)
         self.session = session
         self._transport: Transport = session.transport
         self._engine = session.connection
