@@ -11,8 +11,8 @@ condition denied, ``and`` for ``or``, a number plus one, a constant that is anot
 left out, a sum for a difference.  What no test can see is not drawn: docstrings, annotations,
 ``__all__`` and ``__slots__``, texts of errors and log lines, ``__repr__``, the limits' defaults.
 
-For each mutant the test file that mirrors the module runs first, then the laws and machines of its
-package, then the rest of its package, then the joined stack: a broken layer must be found by the
+For each mutant the test file that mirrors the module runs first, with the examples in its
+docstrings, then the laws and machines of its package, then the rest of its package, then the joined stack: a broken layer must be found by the
 layer's own tests.  A mutant that makes its tests hang is killed, too, and marked.
 """
 
@@ -45,6 +45,10 @@ APART = {
 }
 """Packages that are not drawn unless they are named: words, pages and commands."""
 
+WORDS = {"all", "slots", "HOMES", "version", "TYPE_CHECKING"}
+"""Names whose values are for readers and checkers, not for the program."""
+
+DOCTESTS = "tests/architecture/test_doctests.py"
 TOGETHER = ("tests/stack", "tests/test_fused.py", "tests/test_routes.py")
 LAYERS = {"http", "websocket", "engineio", "socketio", "stack", "app", "fused", "routes", "tls"}
 CPU_SECONDS, SECONDS = 90, 400.0
@@ -108,7 +112,7 @@ def _boring(node: ast.AST) -> bool:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == "__repr__":
         return True
     if isinstance(node, ast.Assign):
-        return ast.unparse(node.targets[0]).strip("_") in {"all", "slots", "HOMES", "version"}
+        return ast.unparse(node.targets[0]).strip("_") in WORDS
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
     if isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)):
@@ -225,8 +229,8 @@ def apply(text: str, mutant: Mutant) -> str:
 def steps_for(name: str) -> list[list[str]]:
     """Return the steps of tests for a module: its mirror, its package's laws, the joined stack.
 
-    >>> steps_for("http.framing")[0]
-    ['tests/http/test_framing.py']
+    >>> steps_for("http.framing")[0][0]
+    'tests/http/test_framing.py'
     """
     *folders, last = name.split(".")
     folder = Path("tests", *folders)
@@ -242,6 +246,8 @@ def steps_for(name: str) -> list[list[str]]:
     if name.split(".", maxsplit=1)[0] in LAYERS:
         steps.append([ROOT / p for p in TOGETHER if (ROOT / p).exists()])
     relative = [[str(p.relative_to(ROOT) if p.is_absolute() else p) for p in s] for s in steps]
+    if ">>>" in (ROOT / "rawsio" / Path(*name.split("."))).with_suffix(".py").read_text("utf-8"):
+        relative[0].append(f"{DOCTESTS}::test_the_examples_of_a_module_run[{name}]")
     return [step for step in relative if step]
 
 

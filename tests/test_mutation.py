@@ -25,4 +25,11 @@ def test_the_tests_that_judge_a_module_exist() -> None:
     for module in modules():
         if not module.is_package:
             for step in steps_for(module.name):
-                assert all((ROOT / path).exists() for path in step), (module.name, step)
+                files = [path.partition("::")[0] for path in step]
+                assert all((ROOT / path).exists() for path in files), (module.name, step)
+
+
+def test_the_examples_of_a_module_judge_it_too() -> None:
+    mirror, examples = steps_for("http.framing")[0]
+    assert mirror == "tests/http/test_framing.py"
+    assert examples.endswith("::test_the_examples_of_a_module_run[http.framing]")
