@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import multiprocessing
 import os
-import random
 import re
 import resource
 import shutil
@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -319,7 +320,10 @@ def _changed_lines(commit: str) -> dict[str, set[int]]:
 
 
 def drawn(options: argparse.Namespace) -> list[Mutant]:
-    """Return the mutants of a seed, no two of one line."""
+    """Return the mutants of a seed, no two of one line.
+
+    Which are drawn depends on their texts alone: a change elsewhere draws no others.
+    """
     wanted = options.package
     changed = _changed_lines(options.since) if options.since else None
     pool: list[Mutant] = []
@@ -332,11 +336,22 @@ def drawn(options: argparse.Namespace) -> list[Mutant]:
             for mutant in mutants_of(module)
             if changed is None or mutant.line in changed.get(mutant.path, ())
         ]
-    generator = random.Random(options.seed)
-    generator.shuffle(pool)
+    pool = _shuffled(pool, options.seed)
     by_line = {(m.path, m.line): m for m in reversed(pool)}
     chosen = [m for m in pool if by_line[m.path, m.line] is m]
     return chosen[: options.mutants]
+
+
+def _shuffled(pool: list[Mutant], seed: int) -> list[Mutant]:
+    """Return mutants in the order of a seed, which leaves those of other texts where they are."""
+    alike: Counter[tuple[str, str, str]] = Counter()
+    ranks = {}
+    for mutant in pool:
+        what = mutant.path, mutant.was, mutant.is_now
+        alike[what] += 1
+        text = "\0".join([str(seed), *what, str(alike[what])])
+        ranks[mutant] = hashlib.sha256(text.encode()).digest()
+    return sorted(pool, key=ranks.__getitem__)
 
 
 def _told(verdict: Verdict) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from tests.architecture.source import ROOT, modules
-from tests.mutation import apply, mutants_of, steps_for
+from tests.mutation import Mutant, _shuffled, apply, mutants_of, steps_for
 
 SMALL = {"uri", "http.framing", "engineio.probe", "app.broadcast"}
 
@@ -33,3 +33,12 @@ def test_the_examples_of_a_module_judge_it_too() -> None:
     mirror, examples = steps_for("http.framing")[0]
     assert mirror == "tests/http/test_framing.py"
     assert examples.endswith("::test_the_examples_of_a_module_run[http.framing]")
+
+
+def test_a_change_of_one_module_draws_no_other_mutants_in_the_rest() -> None:
+    mutants = [Mutant("m", f"m{n}.py", 1, 0, 1, str(n), str(n + 1)) for n in range(100)]
+    drawn = _shuffled(mutants, 1)
+    assert drawn != mutants
+    assert drawn != _shuffled(mutants, 2)
+    more = [mutants[0], Mutant("m", "m.py", 5, 0, 1, "a", "b"), *mutants[1:]]
+    assert [m for m in _shuffled(more, 1) if m.path != "m.py"] == drawn

@@ -78,6 +78,19 @@ def test_handlers_get_their_arguments_and_surplus_ones_are_dropped(world: World)
     assert got == [(sid, 1, 2), "none", (1, 2, 3), (1, 9)]
 
 
+def test_arguments_that_are_left_out_are_counted_once_in_the_log(world: World) -> None:
+    world.io.on("e", lambda socket, a, b: None)
+    client = world.client()
+    ask(world, client, "e", 1, 2)
+    assert not world.lines
+    for _ in range(2):
+        ask(world, client, "e", 1, 2, 3)
+    ((channel, _level, text),) = world.lines
+    assert channel == "handler"
+    assert "has arguments: 3, and" in text
+    assert "takes 2: the others are left out" in text
+
+
 def test_too_few_arguments_are_one_line_and_no_acknowledgement(world: World) -> None:
     world.io.on("e", lambda socket, a, b: "never")
     client = world.client()
@@ -165,6 +178,18 @@ def test_a_value_beside_an_ack_function_acknowledges_once(world: World) -> None:
     world.io.on("e", lambda socket: "late")
     world.io.on("e", lambda socket: None)
     assert ask(world, world.client(), "e") == [["early"]]
+
+
+@pytest.mark.rule("socketio-v5-ack-once")
+def test_two_handlers_with_ack_functions_acknowledge_once(world: World) -> None:
+    kept: list[Any] = []
+    for _ in range(2):
+        world.io.on("e", lambda socket, ack: kept.append(ack), ack=True)
+    client = world.client()
+    assert ask(world, client, "e") == []
+    for number, ack in enumerate(kept):
+        ack(number)
+    assert client.take() == [Ack("/", [0], 7)]
 
 
 def test_a_value_that_cannot_be_sent_is_logged(world: World) -> None:

@@ -73,6 +73,7 @@ def test_a_handler_that_needs_more_than_there_is_is_one_line() -> None:
     world.io.receive_server_event(["x"], None)
     assert len(world.lines) == 2
     assert "not called" in world.lines[0][2]
+    assert "has arguments: 0, and" in world.lines[1][2]
 
 
 def test_new_namespaces_are_told_to_the_main_one() -> None:

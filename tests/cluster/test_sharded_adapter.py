@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from rawsio.app.adapter import Targets
-from rawsio.cluster import ShardedAdapter
+from rawsio.cluster import ClusterError, ShardedAdapter
 from rawsio.cluster import messages as m
 from rawsio.cluster.envelope import Envelope
 from rawsio.redis import ErrorReply
@@ -222,3 +222,11 @@ def test_a_subscription_that_redis_forbids_is_reported(caplog: pytest.LogCapture
         assert "Redis refused a subscription: NOPERM no" in caplog.text
         node.io.to("red").emit("x")
         assert seen(cluster, a) == [[["x"]]]
+
+
+@pytest.mark.rule("cluster-type-known")
+@pytest.mark.parametrize("kind", [99, None, True, "3", 3.0, [], {}])
+def test_a_message_of_a_type_that_is_none_is_refused(kind: object) -> None:
+    with pytest.raises(ClusterError, match="no message has the type") as caught:
+        Envelope("/").message({"nsp": "/", "uid": UID, "type": kind, "data": {}})
+    assert caught.value.rule == "cluster-type-known"

@@ -50,3 +50,8 @@ def test_the_password_is_never_shown() -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is what is tested
         parse_url("redis://:secret@h:port")
     assert "secret" not in str(caught.value)
+
+
+def test_an_address_of_version_6_is_shown_in_brackets() -> None:
+    assert parse_url("rediss://[::1]:7000/15").shown == "rediss://[::1]:7000/15"
+    assert parse_url("redis://db").shown == "redis://db:6379/0"

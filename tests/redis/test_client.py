@@ -385,3 +385,18 @@ def test_importing_the_client_does_not_import_asyncio_or_ssl() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_was_sent_or_dropped_leaves_room_in_the_queue(bench: Bench) -> None:
+    bench.refusing = True
+    redis = client(bench, limits=DEFAULT.but(redis_queue_bytes=1000), policy="drop_oldest")
+    first, second = redis.execute("SET", "a", "x" * 900), redis.execute("SET", "b", "x" * 900)
+    assert "too much waits for it" in failed(first, ConnectionClosed)
+    bench.refusing = False
+    bench.advance(1.0)
+    assert second.result() == "OK"
+    for _ in range(3):
+        answer = redis.execute("SET", "c", "x" * 900)
+        bench.run()
+        assert answer.result() == "OK"
+    assert redis.dropped == 1
