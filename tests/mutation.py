@@ -12,7 +12,8 @@ left out, a sum for a difference.  What no test can see is not drawn: docstrings
 ``__all__`` and ``__slots__``, texts of errors and log lines, ``__repr__``, the limits' defaults.
 
 For each mutant the test file that mirrors the module runs first, with the examples in its
-docstrings, then the laws and machines of its package, then the rest of its package, then the joined stack: a broken layer must be found by the
+docstrings, then the laws and machines of its package, then the rest of its package, then the joined
+stack: a broken layer must be found by the
 layer's own tests.  A mutant that makes its tests hang is killed, too, and marked.
 """
 
