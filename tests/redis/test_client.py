@@ -181,6 +181,8 @@ def test_a_channel_that_the_cluster_gives_up_is_subscribed_on_a_new_connection(
     there.push("sunsubscribe", [b"s", 0])
     bench.advance(1.0)
     assert (redis.state, bench.dialled) == (RedisState.READY, 2)
+    assert len(bench.redis.clients) == 1
+    assert there not in bench.redis.clients
 
 
 def test_a_channel_that_another_server_has_is_given_to_who_listens(bench: Bench) -> None:

@@ -110,6 +110,36 @@ def test_content_that_is_there_at_once_has_its_length_and_the_connection_goes_on
             assert said.endswith(b"\r\n\r\nab")
 
 
+class Closable:
+    """Content that has to be told when nobody wants more of it."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces, self.closed = iter(pieces), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.pieces
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("pieces", [(), (b"at once",), (b"first", b"", b"later")])
+def test_content_is_told_once_that_its_answer_is_over(pieces: tuple[bytes, ...]) -> None:
+    made: list[Closable] = []
+
+    def app(_environ: dict[str, Any], start: Any) -> Closable:
+        start("200 OK", [])
+        made.append(Closable(*pieces))
+        return made[-1]
+
+    with TestKit(Server(app=app)) as kit:
+        asker = Asker(kit)
+        for _ in range(2):
+            assert asker.ask().raw()
+            kit.advance(1.0)
+        assert [content.closed for content in made] == [1, 1]
+
+
 @pytest.mark.rule("layers-app-pieces")
 @pytest.mark.parametrize("slow", [True, False])
 def test_it_is_made_as_fast_as_its_client_takes_it(slow: bool) -> None:

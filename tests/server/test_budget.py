@@ -307,3 +307,34 @@ def test_the_many_that_were_told_something_are_measured_some_at_a_time(
             most = max(most, len(measured) - before)
         assert len(set(measured)) == len(wires)
         assert most <= 128
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_what_one_waits_to_poll_counts_in_full_and_no_more_when_it_was_polled() -> None:
+    io = Server(limits=SMALL)
+    with TestKit(io) as kit:
+        client = Polling(kit)
+        client.post(b"40")
+        client.get()
+        (socket,) = io.sockets.values()
+        for _ in range(10):
+            socket.emit("own", "x" * 10_000)
+            io.emit("small", "x" * 100)
+        kit.run()
+        assert held(io, "unpolled") == pytest.approx(101_400, rel=0.01)
+        client.get()
+        kit.run()
+        assert held(io, "unpolled") < 100
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_who_is_busy_is_measured_a_little_later_and_once_for_all() -> None:
+    io = Server(limits=SMALL)
+    with TestKit(io) as kit:
+        client = kit.connect()
+        kit.run()
+        due = io.next_deadline()
+        for _ in range(20):
+            client.emit("x")
+            kit.run()
+        assert io.next_deadline() == due

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rawsio.http.messages import answer
+from rawsio.http.headers import Headers
+from rawsio.http.messages import Response, answer
 from rawsio.layer import Closing
 from rawsio.stack import ServerStack
 
@@ -67,3 +68,14 @@ def test_an_answer_before_the_body_is_there_leaves_the_connection_open_to_it() -
     assert stack.closing is Closing.OPEN
     first, *_ = stack.receive(b"hi" + GET)
     assert first.data == b"hi"
+
+
+def test_an_answer_that_was_begun_and_ended_leaves_nothing_of_its_request() -> None:
+    stack = asked(GET)
+    waits = stack.held
+    stack.begin(Response(200, Headers()))
+    stack.send_content(b"content")
+    stack.finish()
+    assert b"".join(stack.data_to_send()).endswith(b"7\r\ncontent\r\n0\r\n\r\n")
+    assert stack.request is None
+    assert stack.held < waits
