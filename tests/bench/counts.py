@@ -1,36 +1,59 @@
-"""What one operation makes a server do: ``python -m tests.bench.counts [--hops] [--json FILE]``.
+"""What one operation makes a server do: ``python -m tests.bench.counts [--check] [--write]``.
 
 Bytecodes and calls are the same on every machine and in every run, so two versions can be compared
 where times cannot: the machine may be as busy as it likes.  The server is a whole one, in memory
 (:mod:`rawsio.testing`), and the client is bytes, so nothing but the server is counted: instructions
-that Python runs in the files of ``rawsio``, calls of Python functions there, and calls of C
-functions from there.
+that Python runs in the files of ``rawsio``, calls of Python functions there, calls of C functions
+from there, what would be system calls, and how often a message or head went the *long* way, through
+the layers.
 
 The rows are those of the benchmark (:mod:`tests.bench.server`).  ``traced`` rows go through every
-layer, because somebody watches.  ``idle connection`` counts blocks of memory, not bytecodes.
+layer, because somebody watches.  ``mix`` is what the others are not: nested and non-ASCII values,
+three arguments, another namespace, a room.  ``idle connection`` counts blocks of memory and objects
+that the garbage collector looks at.  What is said is drawn from a seed (``--seed N``), which is
+printed: a short way that takes the benchmark's own messages alone has no advantage.
 
-``--hops`` prints instead which functions are entered from the turn of the loop to the handler of
-one event, and from the emit of one broadcast to the stream that is to be flushed, in their order.
+``--check`` holds the counts against :mod:`.budgets` and ends with 1 if one has moved, ``--write``
+writes those of every Python that ``.ci/run`` would use, ``--hops`` prints which functions are
+entered from the turn of the loop to the handler of one event, and from the emit of one broadcast to
+the stream that is to be flushed, in their order.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import rawsio
 from rawsio import Server
 from rawsio.testing import TestKit
 
-__all__ = ["ROWS", "counts_of", "hops", "main"]
+__all__ = ["ROWS", "Counts", "agree", "counts_of", "hops", "idle", "main"]
 
 PACKAGE = str(Path(rawsio.__file__).parent)
-NOT_THE_SERVER = (f"{PACKAGE}/testing.py", f"{PACKAGE}/net/memory.py")
+KERNEL = f"{PACKAGE}/net/memory.py"
+NOT_THE_SERVER = (f"{PACKAGE}/testing.py", KERNEL)
+
+SYSTEM = frozenset({"recv", "send", "sendmsg", "select", "register", "modify", "unregister"})
+"""Functions of the memory that stand for system calls."""
+
+LONG = frozenset(
+    (f"{PACKAGE}/{file}.py", name)
+    for file, name in (
+        ("http/head_reader", "read"),
+        ("websocket/reader", "read"),
+        ("engineio/connection", "receive"),
+        ("socketio/connection", "receive"),
+    )
+)
+"""What is entered on the long way only: file and name."""
 
 TOUCH = ("net/tcp:TCPStream.touch", "net/tcp:touch")
 """Where a broadcast has done its part of the way; the second is its name in Python 3.10."""
@@ -38,7 +61,7 @@ TOUCH = ("net/tcp:TCPStream.touch", "net/tcp:touch")
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n"
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    b"Sec-WebSocket-Key: %b==\r\n\r\n"
 )
 OPEN = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
 POLL = b"GET /socket.io/?EIO=4&transport=polling&sid=%b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -46,11 +69,12 @@ POST = (
     b"POST /socket.io/?EIO=4&transport=polling&sid=%b HTTP/1.1\r\nHost: a\r\n"
     b"Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n\r\n%b"
 )
-HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n"
+HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: %b\r\n\r\n"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+RECEIVERS = 50
 
-EVENT = b'42%d["echo","0123456789abcdef"]'
-LONG = b'42%d["echo","' + b"0123456789abcdef" * 64 + b'"]'
-RECEIVERS = 100
+SECRETS = re.compile(rb'"sid":"[^"]*"|Date: [^\r]*|Sec-WebSocket-Accept: [^\r]*|"pid":"[^"]*"')
+"""What is another in every run."""
 
 
 class NobodyLooks:
@@ -79,16 +103,31 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 
 
 class Rig:
-    """A server and its connections."""
+    """A server and its connections; ``heard`` is all that they were told."""
 
-    def __init__(self, *, traced: bool = False) -> None:
+    def __init__(self, *, traced: bool = False, seed: int = 1) -> None:
+        self.draw = random.Random(seed)
+        self.heard = b""
         self.io = Server(
             app=lambda request: "Hello",
             trace=NobodyLooks() if traced else None,
         )
-        self.io.on("echo", lambda socket, value: value)
+        for space in (self.io, self.io.of("/chat")):
+            space.on("echo", lambda socket, *values: values)
+            space.on("one", lambda socket, value: value)
+            space.on("room", self._room)
         self.io.on("binary", lambda socket, value: socket.emit("binary", value))
         self.kit = TestKit(self.io)
+
+    def _room(self, socket: Any, name: str) -> str:
+        socket.join(name)
+        self.io.to(name).emit("news", name)
+        socket.leave(name)
+        return name
+
+    def word(self, least: int, most: int) -> str:
+        """Draw a text of so many letters."""
+        return "".join(self.draw.choices(LETTERS, k=self.draw.randint(least, most)))
 
     def dial(self, *said: bytes) -> Any:
         """Return a connection on which this was said."""
@@ -107,25 +146,49 @@ class Rig:
                 answer += wire.recv(1 << 22)
             except BlockingIOError:
                 if not data:
+                    self.heard += answer
                     return answer
 
-    def websocket(self) -> Any:
+    def websocket(self, *more: bytes) -> Any:
         """Return a connection that is in the main namespace."""
-        return self.dial(UPGRADE, frame(b"40"))
+        return self.dial(UPGRADE % self.word(22, 22).encode(), frame(b"40"), *more)
 
 
 Operation = Callable[[int], object]
 
 
-def _echo(rig: Rig, text: bytes, depth: int) -> tuple[Operation, int]:
+def _check(answer: bytes, part: bytes, times: int = 1) -> None:
+    if answer.count(part) < times:
+        raise AssertionError(f"{part!r} was expected {times} times: {answer[:200]!r}")
+
+
+def _echo(rig: Rig, least: int, most: int, depth: int) -> tuple[Operation, int]:
     wire = rig.websocket()
 
     def once(n: int) -> None:
-        messages = (frame(text % (n * depth + at + 10)) for at in range(depth))
-        answer = rig.say(wire, b"".join(messages))
-        assert answer.count(b"43") >= depth
+        texts = [f'42{n * depth + at + 10}["one","{rig.word(least, most)}"]' for at in range(depth)]
+        answer = rig.say(wire, b"".join(frame(text.encode()) for text in texts))
+        _check(answer, b"43", depth)
 
     return once, depth
+
+
+def _mix(rig: Rig) -> tuple[Operation, int]:
+    wire = rig.websocket(frame(b"40/chat,"))
+
+    def once(n: int) -> None:
+        a, b, c = (rig.word(1, 20) for _ in range(3))
+        number = rig.draw.randint(1, 10**6)
+        said = [
+            f'42{n}1["one",{{"who":{{"id":{number},"name":"{a}"}},"tags":["{b}",null,true,[1.5]]}}]',
+            f'42{n}2["one","{a} \u00fc\u4eac {b}"]',
+            f'42{n}3["echo","{a}",{number},["{c}"]]',
+            f'42/chat,{n}4["one","{b}"]',
+            f'42{n}5["room","{c}"]',
+        ]
+        _check(rig.say(wire, b"".join(frame(text.encode()) for text in said)), b"43", 5)
+
+    return once, 5
 
 
 def _fan_out(rig: Rig, emits: int) -> tuple[Operation, int]:
@@ -133,10 +196,12 @@ def _fan_out(rig: Rig, emits: int) -> tuple[Operation, int]:
 
     def once(_n: int) -> None:
         for _ in range(emits):
-            rig.io.emit("news", "0123456789abcdef")
+            rig.io.emit("news", rig.word(8, 40))
         rig.kit.run()
         for wire in wires:
-            assert wire.recv(1 << 16).count(b"news") == emits
+            said = wire.recv(1 << 16)
+            rig.heard += said
+            _check(said, b"news", emits)
 
     return once, RECEIVERS * emits
 
@@ -151,24 +216,26 @@ def _connect(rig: Rig) -> tuple[Operation, int]:
 
 
 def _polling(rig: Rig) -> tuple[Operation, int]:
-    wire = rig.dial()
+    """Polls and posts, over a connection each as browsers have it."""
+    wire, other = rig.dial(), rig.dial()
     sid = rig.say(wire, OPEN).partition(b'"sid":"')[2].partition(b'"')[0]
-    rig.say(wire, POST % (sid, 2, b"40"))
+    rig.say(other, POST % (sid, 2, b"40"))
     rig.say(wire, POLL % sid)
 
     def once(n: int) -> None:
-        packet = EVENT % (n + 10)
-        rig.say(wire, POST % (sid, len(packet), packet))
-        assert b"43" in rig.say(wire, POLL % sid)
+        packet = f'42{n % 10}["one","{rig.word(14, 14)}"]'.encode()
+        rig.say(other, POST % (sid, len(packet), packet))
+        _check(rig.say(wire, POLL % sid), b"43")
 
     return once, 1
 
 
 def _http(rig: Rig) -> tuple[Operation, int]:
     wire = rig.dial()
+    request = HELLO % rig.word(5, 40).encode()
 
     def once(_n: int) -> None:
-        assert rig.say(wire, HELLO).endswith(b"Hello")
+        _check(rig.say(wire, request), b"Hello")
 
     return once, 1
 
@@ -178,37 +245,50 @@ def _binary(rig: Rig) -> tuple[Operation, int]:
     data = frame(b'451-["binary",{"_placeholder":true,"num":0}]') + frame(bytes(65536), 0x82)
 
     def once(_n: int) -> None:
-        answer = rig.say(wire, data)
-        assert len(answer) > 65536
+        if len(rig.say(wire, data)) <= 65536:
+            raise AssertionError("the attachment did not come back")
 
     return once, 1
 
 
-Row = tuple[Callable[[Rig], tuple[Operation, int]], bool]
+Row = tuple[Callable[[Rig], tuple[Operation, int]], bool, int]
 
 ROWS: dict[str, Row] = {
-    "echo-d1": (lambda rig: _echo(rig, EVENT, 1), False),
-    "echo-d16": (lambda rig: _echo(rig, EVENT, 16), False),
-    "echo1k-d1": (lambda rig: _echo(rig, LONG, 1), False),
-    "echo1k-d16": (lambda rig: _echo(rig, LONG, 16), False),
-    "fanout-w1": (lambda rig: _fan_out(rig, 1), False),
-    "fanout-w4": (lambda rig: _fan_out(rig, 4), False),
-    "connect": (_connect, False),
-    "polling": (_polling, False),
-    "http": (_http, False),
-    "binary-64k": (_binary, False),
-    "echo-d1 traced": (lambda rig: _echo(rig, EVENT, 1), True),
-    "fanout-w1 traced": (lambda rig: _fan_out(rig, 1), True),
-    "polling traced": (_polling, True),
+    "echo-d1": (lambda rig: _echo(rig, 8, 40, 1), False, 24),
+    "echo-d16": (lambda rig: _echo(rig, 8, 40, 16), False, 4),
+    "echo1k-d1": (lambda rig: _echo(rig, 900, 1100, 1), False, 12),
+    "echo1k-d16": (lambda rig: _echo(rig, 900, 1100, 16), False, 2),
+    "mix": (_mix, False, 8),
+    "fanout-w1": (lambda rig: _fan_out(rig, 1), False, 4),
+    "fanout-w4": (lambda rig: _fan_out(rig, 4), False, 4),
+    "connect": (_connect, False, 6),
+    "polling": (_polling, False, 8),
+    "http": (_http, False, 8),
+    "binary-64k": (_binary, False, 3),
+    "echo-d1 traced": (lambda rig: _echo(rig, 8, 40, 1), True, 12),
+    "mix traced": (_mix, True, 4),
+    "fanout-w1 traced": (lambda rig: _fan_out(rig, 1), True, 2),
+    "polling traced": (_polling, True, 4),
+    "http traced": (_http, True, 4),
 }
-"""Name -> what is done once, and how many operations that is; whether somebody watches."""
+"""Name -> what is done once and how many operations that is; whether somebody watches; rounds."""
+
+
+class Counts(NamedTuple):
+    """What one operation costs."""
+
+    bytecodes: float
+    calls: float
+    c_calls: float
+    system: float
+    long: float
 
 
 class _Counter:
-    """Counts bytecodes, calls of Python functions and calls of C functions of the server."""
+    """Counts what :class:`Counts` has, of the server alone."""
 
     def __init__(self) -> None:
-        self.bytecodes = self.calls = self.c_calls = 0
+        self.bytecodes = self.calls = self.c_calls = self.system = self.long = 0
         self._counted: dict[str, bool] = {}
 
     def _counts(self, frame: FrameType) -> bool:
@@ -220,9 +300,14 @@ class _Counter:
         return counted
 
     def _call(self, frame: FrameType, _kind: str, _argument: Any) -> Any:
+        code = frame.f_code
         if not self._counts(frame):
+            if code.co_filename == KERNEL and code.co_name in SYSTEM:
+                caller = frame.f_back
+                self.system += caller is not None and self._counts(caller)
             return None
         self.calls += 1
+        self.long += (code.co_filename, code.co_name) in LONG
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         return self._opcode
@@ -246,39 +331,56 @@ class _Counter:
         sys.settrace(None)
 
 
-def counts_of(name: str, rounds: int = 4) -> tuple[float, float, float]:
-    """Return bytecodes, Python calls and C calls for one operation of a row."""
-    make, traced = ROWS[name]
-    rig = Rig(traced=traced)
+def counts_of(name: str, seed: int = 1) -> Counts:
+    """Return what one operation of a row costs."""
+    make, traced, rounds = ROWS[name]
+    rig = Rig(traced=traced, seed=seed)
+    before = sys.gettrace()
+    gc.disable()
     try:
         once, each = make(rig)
         for n in range(3):  # what is imported, compiled or cached on first use
             once(n)
-        before = sys.gettrace()
-        gc.disable()
-        try:
-            with _Counter() as counter:
-                for n in range(rounds):
-                    once(n + 3)
-        finally:
-            gc.enable()
-            sys.settrace(before)
+        with _Counter():  # from 3.12 on, code is instrumented when it first runs under a trace
+            once(3)
+        with _Counter() as counter:
+            for n in range(rounds):
+                once(n + 4)
         total = rounds * each
-        return counter.bytecodes / total, counter.calls / total, counter.c_calls / total
+        found = (counter.bytecodes, counter.calls, counter.c_calls, counter.system, counter.long)
+        return Counts(*(figure / total for figure in found))
     finally:
+        gc.enable()
+        sys.settrace(before)
         rig.kit.close()
 
 
-def idle_blocks(many: int = 200) -> float:
-    """Return how many blocks of memory an idle connection of the main namespace takes."""
+def agree(name: str, seed: int = 1) -> bool:
+    """Return whether the clients of a row hear the same when somebody watches."""
+    heard = []
+    for traced in (False, True):
+        rig = Rig(traced=traced, seed=seed)
+        try:
+            once, _each = ROWS[name][0](rig)
+            for n in range(6):
+                once(n)
+            heard.append(SECRETS.sub(b"", rig.heard))
+        finally:
+            rig.kit.close()
+    return heard[0] == heard[1]
+
+
+def idle(many: int = 200) -> tuple[float, float]:
+    """Return the blocks of memory and the collector's objects of one idle connection."""
     rig = Rig()
     try:
         wires = [rig.websocket() for _ in range(20)]
         gc.collect()
-        before = sys.getallocatedblocks()
+        blocks, objects = sys.getallocatedblocks(), len(gc.get_objects())
         wires += [rig.websocket() for _ in range(many)]
         gc.collect()
-        return (sys.getallocatedblocks() - before) / many
+        blocks, objects = sys.getallocatedblocks() - blocks, len(gc.get_objects()) - objects
+        return blocks / many, objects / many
     finally:
         rig.kit.close()
 
@@ -328,26 +430,47 @@ def hops(*, traced: bool) -> tuple[list[str], list[str]]:
         rig.kit.close()
 
 
-def main() -> int:
-    """Print the table."""
-    if "--hops" in sys.argv[1:]:
+def measure(seed: int) -> dict[str, dict[str, float]]:
+    """Return all counts, by row and figure, as far as two decimals."""
+    figures = {}
+    for name in ROWS:
+        found = counts_of(name, seed)
+        figures[name] = {k: round(v, 2) for k, v in found._asdict().items()}
+    blocks, objects = idle()
+    figures["idle connection"] = {"blocks": round(blocks, 2), "objects": round(objects, 2)}
+    return figures
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table; see the module."""
+    if "--hops" in arguments:
         for traced in (True, False):
             inward, outward = hops(traced=traced)
             print(f"{'layered' if traced else 'direct'}: {len(inward)} in, {len(outward)} out")
             print("  in:  " + "\n       ".join(inward))
             print("  out: " + "\n       ".join(outward))
         return 0
-    figures: dict[str, Any] = {}
-    print(f"{'row':20} {'bytecodes':>10} {'calls':>8} {'C calls':>8}")
-    for name in ROWS:
-        figures[name] = found = counts_of(name)
-        print(f"{name:20} {found[0]:10.1f} {found[1]:8.1f} {found[2]:8.1f}", flush=True)
-    figures["idle connection"] = idle_blocks()
-    print(f"{'idle connection':20} {figures['idle connection']:10.1f} blocks")
-    if "--json" in sys.argv[1:]:
-        Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(figures))
-    return 0
+    given = arguments.index("--seed") + 1 if "--seed" in arguments else 0
+    seed = int(arguments[given]) if given else random.SystemRandom().randrange(10**6)
+    figures = measure(seed)
+    if "--json" in arguments:
+        print(json.dumps(figures))
+        return 0
+    from . import budgets
+
+    print(f"seed {seed}, Python {sys.version.split()[0]}")
+    print(f"{'row':20}" + "".join(f"{name:>11}" for name in Counts._fields))
+    for name, found in figures.items():
+        shown = "".join(f"{figure:11.1f}" for figure in found.values())
+        print(f"{name:20}{shown}  {' and '.join(found) if name == 'idle connection' else ''}")
+    if "--write" in arguments:
+        budgets.write()
+    if "--check" not in arguments:
+        return 0
+    wrong = budgets.moved(figures, budgets.read()) + budgets.disagreements(seed)
+    print("\n".join(wrong) or "every count is within its budget")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,12 +1,12 @@
-"""What each layer costs, in microseconds for a message: ``python -m tests.bench.layers [--check]``.
+"""What each layer costs, in microseconds for a message: ``python -m tests.bench.layers``.
 
 The message is the commonest one: an event of about 40 bytes, which comes with an acknowledgement
 asked for and goes without.  ``in`` is from the unit below to the event, ``out`` from the event to
 the unit.
 
-Budgets are set in units of a calibration loop (a fixed piece of pure Python that does what parsers
-do), so that a slow or busy machine moves both sides of the comparison.  ``--check`` ends with 1
-if a row is over its budget.
+Units are those of a calibration loop (a fixed piece of pure Python that does what parsers do), so
+that a slow or busy machine moves both sides of a comparison.  Times are reported and nothing is held
+to them: what is held are counts (:mod:`.counts`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rawsio.stack import prepare
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
 
-__all__ = ["BUDGETS", "calibration", "main", "measure"]
+__all__ = ["calibration", "main", "measure"]
 
 ROUNDS = 9
 SECONDS = 0.05
@@ -38,20 +38,6 @@ SECONDS = 0.05
 PACKET = '4217["echo","0123456789abcdef0123456789"]'
 MESSAGE = PACKET[1:]
 GET = b"GET /hello HTTP/1.1\r\nHost: localhost:3000\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n"
-
-BUDGETS = {
-    "websocket in": 3.0,
-    "websocket out": 1.2,
-    "engineio in": 1.0,
-    "engineio out": 1.0,
-    "socketio in": 2.5,
-    "socketio out": 3.0,
-    "prepare": 5.0,
-    "whole in": 6.0,
-    "whole out": 5.0,
-    "http request and answer": 24.0,
-}
-"""Row -> the most that it may cost, in units of the calibration loop."""
 
 
 def calibration() -> None:
@@ -185,21 +171,16 @@ def measure(function: Callable[[], Any]) -> float:
     return best / (count * 4) * 1e6
 
 
-def main(arguments: list[str]) -> int:
-    """Print the table; with ``--check`` return 1 if a row is over its budget."""
+def main() -> None:
+    """Print the table."""
     gc.disable()
     unit = measure(calibration)
     print(f"calibration: {unit:.3f} us, Python {sys.version.split()[0]}\n")
-    print("| row | us | units | budget |\n|---|---|---|---|")
-    over = []
+    print("| row | us | units |\n|---|---|---|")
     for name, function in _rows().items():
         cost = measure(function)
-        print(f"| {name} | {cost:.2f} | {cost / unit:.1f} | {BUDGETS[name]:.1f} |", flush=True)
-        if cost / unit > BUDGETS[name]:
-            over.append(name)
-    print(f"\nover budget: {', '.join(over) or 'nothing'}")
-    return 1 if over and "--check" in arguments else 0
+        print(f"| {name} | {cost:.2f} | {cost / unit:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    main()
