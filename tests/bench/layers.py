@@ -5,8 +5,8 @@ asked for and goes without.  ``in`` is from the unit below to the event, ``out``
 the unit.
 
 Units are those of a calibration loop (a fixed piece of pure Python that does what parsers do), so
-that a slow or busy machine moves both sides of a comparison.  Times are reported and nothing is held
-to them: what is held are counts (:mod:`.counts`).
+that a slow or busy machine moves both sides of a comparison.  Times are reported, and nothing is
+held to them: what is held are counts (:mod:`.counts`).
 """
 
 from __future__ import annotations
