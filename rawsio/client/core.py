@@ -138,6 +138,8 @@ class ClientCore:
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
         """Stop reading from the server while too many of its events wait for their handlers."""
         self._host.pause(paused)
+        if self._session is not None:
+            self._session.pause(paused)
 
     def _active(self) -> list[ClientSocket]:
         # A copy: other threads may make sockets meanwhile.

@@ -44,13 +44,13 @@ class ClientSession:
     ``receive``, ``lost`` and ``tick`` return events: ``Opened`` first, the packets of
     :mod:`rawsio.socketio.packets`, and one ``Closed(0, reason)`` or ``Failed`` at the end.
     ``opened`` is what the server said when the session began, ``broken`` why a connection of it
-    could not be made, or was lost.  ``broke(session, reason)`` is called when a failure of ours
-    ends it.
+    could not be made, or was lost.  ``paused`` says that nothing is read.  ``broke(session,
+    reason)`` is called when a failure of ours ends it.
     """
 
     __slots__ = (
         *("engine", "protocol", "opened", "broken", "_new_stack", "_broke", "_stacks"),
-        *("_websocket", "_over", "_leaving", "_left"),
+        *("_websocket", "_over", "_leaving", "_left", "paused"),
         "__weakref__",
     )
 
@@ -73,6 +73,7 @@ class ClientSession:
         self._over = False
         # Why we leave, until what was sent before is on its way.
         self._leaving: str | None = None
+        self.paused = False
         # Events that were put back.
         self._left: list[Any] = []
 
@@ -214,6 +215,8 @@ class ClientSession:
             elif kind is Failed:
                 end = "transport close" if event.code == 1006 else event.message
                 given += self._gone(stack, end)
+        if not self.protocol.reading:
+            self.engine.connection.excuse()
         return given
 
     def lost(self, stack: ClientStack, text: str) -> list[Any]:
@@ -264,6 +267,11 @@ class ClientSession:
             return False
         return self._over or (self.protocol.reading and self.engine.reading)
 
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
+        """Take note that nothing is read while ``paused``: a ping may stand behind that."""
+        self.paused = paused
+        self.engine.connection.excuse()
+
     @property
     def waits(self) -> bool:
         """Whether events were put back: those that come later wait behind them."""
@@ -288,6 +296,10 @@ class ClientSession:
         if self._left:
             events, self._left = self._left, []
             return events
+        # A server that takes nothing is cut off by `limits.write_time`; much that is unsent keeps
+        # us from reading.
+        if self.paused or not self.protocol.reading or self.buffered_amount:
+            self.engine.connection.excuse()
         events = self._carry(self.engine.tick(now))
         if self._over:
             return events

@@ -120,6 +120,7 @@ code=3, message="there is no packet '9'")], [])
         "_timeout",
         "_held_below",
         "_seen_below",
+        "_excused",
         "_rate",
     )
 
@@ -141,6 +142,7 @@ code=3, message="there is no packet '9'")], [])
         self._interval = 0.0
         self._timeout = 0.0
         self._held_below = self._seen_below = 0
+        self._excused = False
         self._rate = limits.body_rate
 
     @property
@@ -379,13 +381,17 @@ code=3, message="there is no packet '9'")], [])
         elif self._beat is Beat.RESTING and self._pings:
             self.put(PING)
             self._beat = Beat.WAITING
-            self._seen_below = self._held_below
+            self._seen_below, self._excused = self._held_below, False
             self.deadline = self._due(now) + self._timeout
         elif self._beat is Beat.HEARD:
             self._beat = Beat.EXTENDED
             self.deadline = self._due(now) + self._timeout
-        elif self._held_below - self._seen_below >= self._rate * self._timeout > 0.0:
-            self._seen_below = self._held_below
+        elif self._excused or (
+            self._held_below - self._seen_below >= self._rate * self._timeout > 0.0
+        ):
+            self._seen_below, self._excused = self._held_below, False
+            if self._pings:  # the peer, for its part, expects one in time
+                self.put(PING)
             self.deadline = self._due(now) + self._timeout
         else:
             what = "pong" if self._pings else "ping"
@@ -406,9 +412,17 @@ code=3, message="there is no packet '9'")], [])
         """Say before ``tick`` how much the transport holds of a packet that is not whole yet.
 
         If that grew by ``limits.body_rate`` a second, the peer lives, and what it owes stands
-        behind that packet: a long upload on a slow line is no silence.
+        behind that packet: a long upload on a slow line is no silence.  It is pinged again.
         """
         self._held_below = size
+
+    def excuse(self) -> None:
+        """Say that what the peer owes may stand behind what was not taken from it yet.
+
+        It was held back, or a long message of its was being read: if nothing is there when it is
+        due, the peer has one ``ping_timeout`` more, and gets another ping.
+        """
+        self._excused = True
 
     def _next(self, now: float) -> float | None:
         if self._pings:

@@ -125,6 +125,8 @@ class HTTPConnection(Receiver):
             # 9110-10.1.1-continue
             self._expected = False
             self._outbox.append(_CONTINUE)
+        if self._theirs is DONE:  # it is not answered in this turn: when it is, idle time begins
+            self._since = None
         outbox, self._outbox = self._outbox, []
         return outbox
 
@@ -141,11 +143,13 @@ class HTTPConnection(Receiver):
     def tick(self, now: float) -> list[Event]:
         """Tell the time; return what was waiting for it."""
         self._now = now
-        if self._since is None:
-            self._since = now
         events = self._pump() if self._due else []
         wait = self._wait()
-        if wait is not None and now >= self._since + wait:
+        if wait is None:
+            return events
+        if self._since is None:
+            self._since = now
+        elif now >= self._since + wait:
             events += self._expire()
         return events
 

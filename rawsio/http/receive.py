@@ -274,7 +274,8 @@ class Receiver:
             self._close("the last response is complete", self._goodbye())
         elif asked is DONE:
             self._ours = self._theirs = IDLE
-            self._since = self._now
+            if self._since is not None:
+                self._since = self._now
             self._due = self._ended or len(self._buffer) > 0
 
     def _goodbye(self) -> Closing:

@@ -94,7 +94,8 @@ def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -
     head = kept[3] + _date_line(date)
     server._outbox += (head, body) if len(body) > _SHORT else (head + body,)
     server._ours = server._theirs = IDLE
-    server._since = server._now
+    if server._since is not None:
+        server._since = server._now
     server._due = len(server._buffer) > 0
     return True
 

@@ -239,11 +239,7 @@ class Conn:
 
         It is held back by TCP; over polling by the answer to its next POST, which waits.
         """
-        transport = self.session.transport
-        if paused:
-            transport.pause()
-        else:
-            transport.resume()
+        self.session.pause(paused)
 
     if TYPE_CHECKING:
 

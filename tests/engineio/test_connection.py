@@ -154,6 +154,17 @@ def test_another_packet_extends_the_wait_for_a_pong_once(sign: str | bytes) -> N
     assert failure(server.tick(165.0)) == "engineio-v4-heartbeat-timeout"
 
 
+@pytest.mark.rule("engineio-v4-heartbeat-held")
+def test_who_is_excused_has_one_ping_timeout_more() -> None:
+    server = open_server(100.0)
+    server.tick(125.0)
+    server.excuse()
+    assert server.data_to_send() == ["2"]
+    assert server.tick(145.0) == []
+    assert (server.deadline, server.data_to_send()) == (165.0, ["2"])
+    assert failure(server.tick(165.0)) == "engineio-v4-heartbeat-timeout"
+
+
 def test_a_packet_before_the_ping_extends_nothing() -> None:
     server = open_server(100.0)
     server.receive("4x")

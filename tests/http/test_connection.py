@@ -349,6 +349,17 @@ class TestTime:
         respond(server, answer(200))
         assert server.deadline == 1060.0
 
+    @pytest.mark.rule("9112-9.5-idle")
+    def test_idle_time_begins_when_a_late_answer_is_given(self) -> None:
+        server = served()
+        server.tick(1000.0)
+        server.data_to_send()  # the turn is over, and nothing was answered
+        respond(server, answer(200))
+        assert server.deadline == 0.0
+        assert server.tick(1100.0) == []
+        assert server.deadline == 1160.0
+        assert server.closing is Closing.OPEN
+
     @pytest.mark.rule("9110-15.5.9-head-time")
     def test_a_slow_head_is_408(self) -> None:
         server = HTTPConnection(Role.SERVER)

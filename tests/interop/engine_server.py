@@ -32,6 +32,7 @@ class Echo:
     """The user of one session."""
 
     held = incoming = connect_data = queued_bytes = 0
+    paused = False
     reading = True
 
     def __init__(self, session: Session) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from rawsio import Server
+from rawsio import Limits, Server
 from rawsio.net.memory import Wire
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import TEXT, encode_frame
@@ -87,3 +89,62 @@ def test_a_long_post_over_a_slow_line_is_no_silence() -> None:
         body = b'42["up","' + b"x" * 200_000 + b'"]'
         upload(kit, client.posts.wire, request(client.query, "POST", body))
         assert seen == [200_000]
+
+
+class Pool:
+    """An executor whose jobs a test runs, one by one."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[Any], Any]] = []
+
+    def submit(self, fn: Any, *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.jobs.append((future, lambda: fn(*args)))
+        return future
+
+    def run_all(self, kit: TestKit) -> None:
+        while self.jobs:
+            future, job = self.jobs.pop(0)
+            future.set_result(job())
+            kit.run()
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-held")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_client_that_waits_for_slow_handlers_is_not_silent(transport: Any) -> None:
+    pool = Pool()
+    io = Server(executor=pool, limits=Limits(queued_events=4))  # type: ignore[arg-type]
+    handled: list[int] = []
+    ends: list[str] = []
+    io.on("slow", lambda _socket, number: handled.append(number))
+    io.on("disconnect", lambda _socket, reason: ends.append(reason))
+    with TestKit(io) as kit:
+        socket = kit.connect(transports=[transport])
+        for _ in range(3):
+            for number in range(20):
+                socket.emit("slow", number)
+                kit.run()
+            kit.advance(400)
+            pool.run_all(kit)
+        kit.run()
+        assert handled == 3 * list(range(20))
+        assert ends == []
+        assert socket.connected
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-held")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_client_that_goes_while_it_is_held_back_is_missed_in_the_end(transport: Any) -> None:
+    pool = Pool()
+    io = Server(executor=pool, limits=Limits(queued_events=4))  # type: ignore[arg-type]
+    io.on("slow", lambda _socket, _number: None)
+    with TestKit(io) as kit:
+        socket = kit.connect(transports=[transport], reconnection=False)
+        for number in range(20):
+            socket.emit("slow", number)
+            kit.run()
+        kit.cut(socket, silent=True)
+        kit.advance(200)
+        pool.run_all(kit)
+        kit.advance(90)
+        assert io.stats()["sessions"] == 0

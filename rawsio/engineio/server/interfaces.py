@@ -37,6 +37,11 @@ if TYPE_CHECKING:
             """Whether more messages are of use: not while a long one is read in steps."""
             ...
 
+        @property
+        def paused(self) -> bool:
+            """Whether the client is held back: too many of its events wait for handlers."""
+            ...
+
         def receive(self, data: str | bytes, /) -> None:
             """Take a message."""
 

@@ -83,7 +83,7 @@ class _NoUser:
     __slots__ = ()
 
     held = incoming = connect_data = queued_bytes = 0
-    reading = True
+    reading, paused = True, False
 
     def receive(self, data: str | bytes) -> None:
         """Drop a message."""
@@ -332,6 +332,7 @@ class Session:
     def read_on(self) -> None:
         """Read the next step of the long message."""
         self._user.go_on()
+        self.connection.excuse()
 
     def read_alone(self) -> None:
         """Read a long message to its end, in turns of its own."""
@@ -359,6 +360,14 @@ class Session:
             # Not only the end of it: a poll may wait beside the post that was cut off.
             self.settle()
             self._over(event)
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
+        """Stop reading from the client while ``paused``; what it owes may come behind that."""
+        self.connection.excuse()
+        if paused:
+            self.transport.pause()
+        else:
+            self.transport.resume()
 
     def drained(self) -> None:
         """Take note that what waited to be sent has been taken."""
@@ -533,6 +542,8 @@ class Session:
         """Tell the time: the heartbeat, a probe, the last wait for a poll; no events."""
         connection, transport = self.connection, self.transport
         connection.hold(transport.incoming)
+        if self._user.paused or not self._user.reading:
+            connection.excuse()
         events = connection.tick(now)
         if not transport.immediate:
             if self.candidate is not None:

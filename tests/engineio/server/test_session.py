@@ -319,6 +319,35 @@ def test_a_long_upload_on_a_slow_line_is_no_silence(transport: str) -> None:
     assert session.state is State.CLOSED
 
 
+@pytest.mark.rule("engineio-v4-heartbeat-held")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_who_is_held_back_is_not_silent(transport: str) -> None:
+    b = Bench()
+    session = b.open_websocket()[0] if transport == "websocket" else b.open()
+    b.pass_time(25)
+    user: Any = session.user
+    user.paused = True
+    session.pause(True)
+    b.pass_time(200)
+    user.paused = False
+    session.pause(False)
+    b.pass_time(39)
+    assert session.state is State.OPEN
+    b.pass_time(2)
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-held")
+def test_who_was_held_back_before_the_ping_has_no_more_time_than_others() -> None:
+    b = Bench()
+    session, _link = b.open_websocket()
+    session.pause(True)
+    session.pause(False)
+    b.pass_time(25)
+    b.pass_time(20)
+    assert session.state is State.CLOSED
+
+
 def test_what_came_before_the_ping_is_no_sign_of_life() -> None:
     b = Bench()
     session, link = b.open_websocket()

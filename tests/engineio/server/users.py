@@ -19,7 +19,7 @@ class RecordingUser:
     """The layer above a session."""
 
     held = incoming = connect_data = queued_bytes = 0
-    reading = True
+    reading, paused = True, False
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
         self._session = session
