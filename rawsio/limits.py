@@ -205,6 +205,22 @@ class Limits:
     cluster_nodes: int = 10_000
     """Most servers of a cluster that are known by name."""
 
+    # Workers: several processes that serve one address
+    worker_look_time: float = 1.0
+    """How long the parent waits for the first bytes of a connection; then a worker goes on."""
+    worker_looks: int = 1000
+    """For how many it waits; and how many connections may wait for a worker that takes none."""
+    worker_message: int = 64_000_000
+    """Longest message from one worker to another."""
+    worker_queue: int = 64_000_000
+    """Unsent bytes for another worker above which it misses messages."""
+    worker_end_time: float = 1.0
+    """When the server ends: how long polls may take what is left for them."""
+    worker_retire_time: float = 5.0
+    """The same for a worker that another one replaces."""
+    worker_stop_time: float = 10.0
+    """A worker that has not ended this long after it had to is killed."""
+
     # TLS
     tls_time: float = 10.0
     """A handshake must be done this long after its connection was made."""

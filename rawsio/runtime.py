@@ -202,6 +202,11 @@ class Runtime:
             if not self._runs_coroutines():
                 self._coroutines[name] = None
 
+    @property
+    def needs_asyncio(self) -> bool:
+        """Whether functions were registered that are ``async def``."""
+        return bool(self._coroutines)
+
     def begin_turns(self, instead: str) -> None:
         """Take note that this loop is ours: ``RuntimeError`` if functions need asyncio's.
 

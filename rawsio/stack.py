@@ -274,6 +274,12 @@ class ServerStack:
         return self._websocket is not None
 
     @property
+    def idle(self) -> bool:
+        """Whether the next bytes begin a request, and nothing waits."""
+        http = self._http
+        return self._websocket is None and http is not None and not self.early and http.idle
+
+    @property
     def certificate(self) -> dict[str, Any] | None:
         """The certificate that the peer has shown (mutual TLS); ``None`` without one."""
         return None if self.tls is None else self.tls.peer_certificate()

@@ -94,6 +94,14 @@ class Namespaces:
         self._parents.append((name, parent))
         return parent
 
+    def use(self, make_adapter: Callable[[Namespace], Adapter]) -> None:
+        """Have another function make the adapters; before the server runs, and clients come."""
+        self._make_adapter = make_adapter
+        for namespace in self.named.values():
+            listening = namespace.adapter.on_event
+            namespace.adapter = make_adapter(namespace)
+            namespace.adapter.on_event = listening
+
     def _make_asked(self, name: str) -> Namespace:
         most = self._host.limits.namespace_name
         if "," in name:

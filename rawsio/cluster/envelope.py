@@ -12,6 +12,7 @@ acknowledgement, which others overlook.
 
 from __future__ import annotations
 
+from rawsio.errors import LocalProtocolError
 from rawsio.limits import DEFAULT
 from rawsio.socketio.msgpack import pack
 from rawsio.socketio.values import encode_plain
@@ -87,7 +88,10 @@ class Envelope:
 
     def fields(self, message: Any) -> dict[str, Any]:
         """Return a message as a map."""
-        kind, data = _ENCODERS[type(message)](message)
+        encoder = _ENCODERS.get(type(message))
+        if encoder is None:
+            raise LocalProtocolError(f"{type(message).__name__} has no form in this cluster")
+        kind, data = encoder(message)
         return {"type": kind, "data": data, "uid": message.uid, "nsp": self.namespace}
 
     # In

@@ -178,6 +178,11 @@ class HTTPConnection(Receiver):
         return answer_whole(self, response, body, date)
 
     @property
+    def idle(self) -> bool:
+        """Whether it is between two exchanges, and nothing of the next one has come."""
+        return self._theirs is IDLE and self._ours is IDLE and not (self._buffer or self._ended)
+
+    @property
     def buffered(self) -> int:
         """How many bytes have come in that no event holds yet."""
         return len(self._buffer)

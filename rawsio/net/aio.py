@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["AsyncioLoop", "finish", "take_sigint", "take_sigterm"]
+__all__ = ["AsyncioLoop", "finish", "run_coroutine", "take_sigint", "take_sigterm"]
 
 _NAMES = (
     *("time", "add_reader", "remove_reader", "add_writer", "remove_writer"),
@@ -101,6 +101,13 @@ async def finish(pending: set[Any], seconds: float) -> None:
             await wait(others, timeout=left)
         quiet = 0 if others and left > 0 else quiet + 1
         await sleep(0)
+
+
+def run_coroutine(coroutine: Any) -> Any:
+    """Return what a coroutine returns, run on a new asyncio loop."""
+    from asyncio import run
+
+    return run(coroutine)
 
 
 def take_sigterm(loop: Any, callback: Callable[[], object]) -> Callable[[], object]:

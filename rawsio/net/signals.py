@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as callbacks of a loop, for as long as it runs.
+"""SIGINT, SIGTERM and others as callbacks of a loop, for as long as it runs.
 
 A signal handler may run between any two instructions, so it only puts its callback into the
 loop's queue.  That alone is not enough: a signal that arrives just before the loop waits would be
@@ -32,6 +32,8 @@ TOGETHER = 0.2
 class Signals:
     """While entered, ``on_signal(number)`` is called in ``loop`` for SIGINT and SIGTERM.
 
+    ``also`` names further signals.
+
     ::
 
         with Signals(loop, lambda number: loop.stop()):
@@ -40,11 +42,14 @@ class Signals:
     ``installed`` tells whether this is the main thread, where signals arrive.
     """
 
-    __slots__ = ("_loop", "_on_signal", "_before", "_wakeup_before", "_waiting_since")
+    __slots__ = ("_loop", "_on_signal", "_also", "_before", "_wakeup_before", "_waiting_since")
 
-    def __init__(self, loop: Loop, on_signal: Callable[[int], object]) -> None:
+    def __init__(
+        self, loop: Loop, on_signal: Callable[[int], object], *, also: tuple[str, ...] = ()
+    ) -> None:
         self._loop = loop
         self._on_signal = on_signal
+        self._also = also
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._waiting_since: float | None = None
@@ -63,7 +68,7 @@ class Signals:
             self._wakeup_before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
         except ValueError:  # not the main thread
             return self
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *(getattr(signal, n) for n in self._also)):
             self._before[number] = signal.signal(number, self._arrived)
         return self
 

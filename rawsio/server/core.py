@@ -40,6 +40,7 @@ from .sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from rawsio.engineio.server.session import Session
@@ -159,6 +160,8 @@ class ServerCore:
             runtime, self.namespaces, self.pressure, config.hooks.parser, self.trace
         )
         self._host: CoreHost = _NoHost()
+        self.make_stack: Callable[..., ServerStack] = ServerStack
+        """Makes the layers of a connection; set before the server runs."""
         self._extensions_run = False
         for hook in config.engine.judges():
             runtime.expect(hook)
@@ -227,7 +230,7 @@ class ServerCore:
         """Return the layers of a new connection, for hosts that have its bytes."""
         trace = None if self.trace is None else self.trace.connection()
         known = None if trace is not None else self.router.known
-        return ServerStack(
+        return self.make_stack(
             self.limits, address=address, secure=secure, date=http_date, trace=trace, known=known
         )
 

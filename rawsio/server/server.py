@@ -109,7 +109,8 @@ class Server(Listening, Operators):
         self.host = self.core.runtime
         self.engine = self.core.registry
         self.namespaces = self.core.namespaces
-        self._cluster_stats: Callable[[], dict[str, Any]] | None = getattr(adapter, "stats", None)
+        self.cluster_stats: Callable[[], dict[str, Any]] | None = getattr(adapter, "stats", None)
+        """Gives ``stats()["cluster"]``, where there is a cluster."""
         self._leaving = False
         self._queues: Queues | None = None
 
@@ -290,18 +291,36 @@ class Server(Listening, Operators):
         address: tuple[str, int] | str = self.net.listen(host, port, sock, path, tls)
         return address
 
-    def run(self, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def run(
+        self, host: str = "127.0.0.1", port: int | None = None, *, workers: int | None = None
+    ) -> None:
         """Serve until :meth:`close`, SIGINT or SIGTERM (signals in the main thread only).
 
-        Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).
+        Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).  With
+        ``workers`` so many processes serve, and this one starts them, again if need be, and passes
+        connections on (:mod:`rawsio.workers`; Linux): SIGHUP replaces them one by one.  There
+        ``RuntimeError`` says that it cannot be, or that one could not begin.
         """
         self.core.check_open("cannot run again")
+        if workers is not None:
+            self._run_workers(host, port, workers)
+            return
         self.host.begin_turns("`await io.serve()` instead of `io.run()`")
         self.net.listen_if_asked(host, port)
         try:
             self.net.run(self.close)
         finally:
             self._abandon()
+
+    def _run_workers(self, host: str, port: int | None, count: int) -> None:
+        from rawsio.workers import Place, run_workers
+
+        self.net.listen_if_asked(host, port)
+        places = [Place(*given) for given in self.net.give_away()]
+        try:
+            run_workers(lambda: self, places, count, self.limits)
+        finally:
+            self.core.end()
 
     def step(self, timeout: float | None = None) -> None:
         """Make one turn of the loop; wait at most ``timeout`` seconds for something to do.
@@ -375,7 +394,7 @@ class Server(Listening, Operators):
         it says of itself, ``degraded`` among it.
         """
         named = self.namespaces.named.values()
-        cluster = {} if self._cluster_stats is None else {"cluster": self._cluster_stats()}
+        cluster = {} if self.cluster_stats is None else {"cluster": self.cluster_stats()}
         return {
             "connections": self.net.connections,
             "sessions": len(self.engine.sessions),

@@ -143,13 +143,18 @@ class ServerSockets:
 
     # Connections
 
-    def accept(self, sock: Any, address: Any, tls: Any = None) -> None:
-        """Serve a connection; ``tls`` is an ``ssl.SSLContext``, or ``None``."""
+    def accept(
+        self, sock: Any, address: Any, tls: Any = None, *, secure: bool | None = None
+    ) -> ServerStack:
+        """Serve a connection, and return its layers; ``tls`` is an ``ssl.SSLContext``, or ``None``.
+
+        ``secure`` says whether the client speaks TLS, where somebody else deciphers it.
+        """
         name = address[0] if isinstance(address, tuple) and address else "unix"
-        core, secure = self.core, tls is not None
-        stack = core.new_stack(name, secure=secure)
+        core = self.core
+        stack = core.new_stack(name, secure=tls is not None if secure is None else secure)
         layer: AnyLayer = stack
-        if secure:
+        if tls is not None:
             from rawsio.tls import Secured, TLSConnection
 
             stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
@@ -159,6 +164,7 @@ class ServerSockets:
         stream.on_drain = core.drained
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)
+        return stack
 
     def _lost(self, stack: ServerStack, _reason: str) -> None:
         self.core.lost(stack)
@@ -203,6 +209,16 @@ class ServerSockets:
         if self._serving:
             self._accept_at(place)
         return shown(sock)
+
+    @property
+    def listening(self) -> bool:
+        """Whether it was told to listen anywhere."""
+        return bool(self._places)
+
+    def give_away(self) -> list[tuple[Any, Any, Any]]:
+        """Give up where it listens, for somebody else to accept there: sockets, removers, TLS."""
+        places, self._places = self._places, []
+        return [(place.sock, place.remove, place.tls) for place in places]
 
     def _take(self, sock: Any, tls: Any) -> Any:
         address = shown(sock)

@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "cluster": BASE | {"app", "socketio", "redis"},
     "emitter": BASE | {"app", "cluster", "net", "redis", "runtime"},
     "queue": BASE | {"app", "socketio", "net", "runtime", "stack"},
+    "workers": BASE | {"app", "cluster", "net", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.handshakes": BASE | {"http", "stack", "websocket", "engineio", "engineio.server"},
@@ -71,7 +72,7 @@ MAY_IMPORT = {
     | {"server.core", "server.budget"},
     "server.server": BASE
     | MODEL
-    | {"queue", "net", "runtime", "extension", "trace"}
+    | {"queue", "net", "runtime", "extension", "trace", "workers"}
     | {"server.config", "server.core", "server.server_sockets"},
     "server": {"server.server"},
     "client.options": BASE | {"http", "app", "socketio", "trace", "websocket"},

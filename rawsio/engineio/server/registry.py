@@ -138,7 +138,7 @@ class SessionRegistry:
     """
 
     __slots__ = (
-        *("options", "limits", "sessions", "time", "touched", "confirmed"),
+        *("options", "limits", "sessions", "time", "touched", "confirmed", "id_prefix"),
         *("_owner", "_admission", "_replies", "_path", "_random_bytes", "_log", "_guests"),
         *("_kinds", "_repeatable"),
     )
@@ -158,6 +158,8 @@ class SessionRegistry:
         self.limits = limits
         self.sessions: dict[str, Session] = {}
         """The sessions that are not over, by their ids."""
+        self.id_prefix = ""
+        """What every id begins with: the number of this worker, where there are several."""
         self._owner: RegistryOwner = NoOwner() if owner is None else owner
         self._replies = Replies(self.options, log)
         self._admission = Admission(limits)
@@ -364,6 +366,7 @@ class SessionRegistry:
         try:
             sid = self._random_id() if make is None else answers.ask(make, request)
             check_sid(sid)
+            sid = self.id_prefix + sid
             if sid in self.sessions:
                 raise LocalProtocolError(
                     "generate_id has returned the id of a session that is open: a new one each time"

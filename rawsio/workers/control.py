@@ -1,0 +1,101 @@
+"""What parent and workers say to each other, each in one message of a channel.
+
+==============  ======================================================================
+:class:`Passed`   a connection, whose socket goes with it; a worker names who is to get it
+:class:`Peer`     another worker, and the socket that leads there
+:class:`Ready`    a worker serves
+:class:`Stop`     a worker is to end, within so many seconds
+==============  ======================================================================
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError
+
+from rawsio.layer import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["MOST_BYTES", "Passed", "Peer", "Ready", "Stop", "decode", "encode"]
+
+_HEAD = Struct("!ciihBB")
+MOST_BYTES = 60_000
+"""The most bytes that were read of a connection and are passed on with it."""
+
+
+@record
+class Passed:
+    """A connection, passed on."""
+
+    number: int = -1
+    """Whose it is, if somebody is to be found; -1 for anybody's."""
+    place: int = -1
+    """At which of the server's addresses it came in; -1: it was passed on before."""
+    settled: bool = False
+    """Whether the receiver serves the first request, whosever it is."""
+    secure: bool = False
+    """Whether the client speaks TLS, for a connection that was passed on before."""
+    address: str = ""
+    """Where the client is, for one that was passed on before."""
+    first: bytes = b""
+    """What was read of it."""
+
+
+@record
+class Peer:
+    """Another worker."""
+
+    number: int
+
+
+@record
+class Ready:
+    """A worker serves from now on."""
+
+
+@record
+class Stop:
+    """End, within ``seconds``; with ``retire`` others go on: what is new goes to them."""
+
+    seconds: float
+    retire: bool = False
+
+
+def encode(message: Any) -> bytes:
+    """Return a message as bytes.
+
+    >>> decode(encode(Passed(2, 0, first=b"GET"))) == Passed(2, 0, first=b"GET")
+    True
+    """
+    if isinstance(message, Passed):
+        address = message.address.encode("utf-8", "surrogateescape")[:255]
+        flags = message.settled | message.secure << 1
+        head = _HEAD.pack(b"C", message.number, 0, message.place, flags, len(address))
+        return head + address + message.first
+    if isinstance(message, Peer):
+        return _HEAD.pack(b"P", message.number, 0, 0, 0, 0)
+    if isinstance(message, Stop):
+        return _HEAD.pack(b"S", 0, int(message.seconds * 1000), 0, message.retire, 0)
+    return _HEAD.pack(b"R", 0, 0, 0, 0, 0)
+
+
+def decode(data: bytes) -> Any:
+    """Return the message; raises ``ValueError`` for what is none."""
+    try:
+        kind, number, milliseconds, place, flags, length = _HEAD.unpack_from(data)
+    except StructError:
+        raise ValueError(f"a message of {len(data)} bytes: too short") from None
+    if kind == b"C":
+        end = _HEAD.size + length
+        address = str(data[_HEAD.size : end], "utf-8", "surrogateescape")
+        return Passed(number, place, bool(flags & 1), bool(flags & 2), address, data[end:])
+    if kind == b"P":
+        return Peer(number)
+    if kind == b"S":
+        return Stop(milliseconds / 1000, bool(flags))
+    if kind == b"R":
+        return Ready()
+    raise ValueError(f"no message begins with {kind!r}")

@@ -1,0 +1,113 @@
+"""Messages on a stream between two workers: a length of four bytes, and so many bytes.
+
+Both ends are ours, so a frame is too long only if something is broken; the connection ends then.
+"""
+
+from __future__ import annotations
+
+from rawsio.errors import LocalProtocolError
+from rawsio.layer import Closed, Closing, Failed, record
+from rawsio.limits import DEFAULT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawsio.limits import Limits
+
+    Event = "Frame | Closed | Failed"
+
+__all__ = ["Frame", "FrameConnection"]
+
+_LENGTH = 4
+
+
+@record
+class Frame:
+    """One message."""
+
+    data: bytes
+
+
+class FrameConnection:
+    """One end of a connection between workers; both are the same.
+
+    >>> one, other = FrameConnection(), FrameConnection()
+    >>> one.send(Frame(b"hello"))
+    >>> other.receive(b"".join(one.data_to_send()))
+    [Frame(data=b'hello')]
+    """
+
+    reading = True
+    deadline: float | None = None
+
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
+        self.closing = Closing.OPEN
+        self._buffer = bytearray()
+        self._outbox: list[bytes] = []
+        self._ended = False
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes have come in that no event holds yet."""
+        return len(self._buffer)
+
+    def send(self, event: Frame | Closed | Failed) -> None:
+        """Send a frame, or end; raises ``LocalProtocolError`` if that is not possible."""
+        if self.closing is not Closing.OPEN:
+            raise LocalProtocolError("the connection between the workers has ended")
+        if not isinstance(event, Frame):
+            self.closing = Closing.NOW
+            return
+        if len(event.data) > self.limits.worker_message:
+            raise LocalProtocolError(
+                f"a message of {len(event.data)} bytes is too long for other workers: at most"
+                f" {self.limits.worker_message} (Limits.worker_message)"
+            )
+        self._outbox += (len(event.data).to_bytes(_LENGTH, "big"), event.data)
+
+    def data_to_send(self) -> list[bytes]:
+        """Drain the outbox."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def receive(self, data: bytes) -> list[Frame | Closed | Failed]:
+        """Feed bytes; return the frames that they complete."""
+        if self._ended:
+            return []
+        buffer = self._buffer
+        buffer += data
+        events: list[Frame | Closed | Failed] = []
+        at = 0
+        while len(buffer) - at >= _LENGTH:
+            length = int.from_bytes(buffer[at : at + _LENGTH], "big")
+            if length > self.limits.worker_message:
+                events.append(self._fail(length))
+                return events
+            end = at + _LENGTH + length
+            if len(buffer) < end:
+                break
+            events.append(Frame(bytes(buffer[at + _LENGTH : end])))
+            at = end
+        del buffer[:at]
+        return events
+
+    def _fail(self, length: int) -> Failed:
+        self._ended = True
+        self._buffer.clear()
+        self.closing = Closing.NOW
+        most = self.limits.worker_message
+        message = f"a message of {length} bytes, where {most} are allowed"
+        return Failed("workers", "workers-frame-length", 0, message)
+
+    def receive_eof(self) -> list[Frame | Closed | Failed]:
+        """The other worker sends no more."""
+        if self._ended:
+            return []
+        self._ended = True
+        self._buffer.clear()
+        self.closing = Closing.NOW
+        return [Closed()]
+
+    def tick(self, _now: float) -> list[Frame | Closed | Failed]:
+        """Time means nothing here."""
+        return []

@@ -1,0 +1,97 @@
+"""The layers of a connection in a worker: a request of another worker's session goes there.
+
+A connection that is kept may carry requests of several sessions: those of one browser, or of many
+behind a proxy.  So the first line of each request is looked at before the HTTP layer reads it, as
+the parent does with the first one, and by the same function.  Requests that are sent before the
+answer to the one before are not looked at: no client sends those of two sessions that way.
+"""
+
+from __future__ import annotations
+
+from rawsio.stack import ServerStack
+
+from .owner import owner_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from rawsio.limits import Limits
+
+    class Owners(Protocol):
+        """Who knows which connections are ours."""
+
+        def takes(self, number: int, /) -> bool:
+            """Tell whether a request is served here, by whose it is."""
+            ...
+
+        def hand_over(self, stack: WorkerStack, number: int, first: bytes, /) -> None:
+            """Give the connection to somebody else, with what was read of it."""
+
+    class Ending(Protocol):
+        """What a connection has become that another worker serves."""
+
+        def end(self) -> None:
+            """End it."""
+
+
+__all__ = ["WorkerStack"]
+
+
+class WorkerStack(ServerStack):
+    """The layers of one connection; ``owners`` decides who serves each request."""
+
+    __slots__ = ("_first", "_owners", "_settled", "relay")
+
+    def __init__(self, limits: Limits, owners: Owners, **options: Any) -> None:
+        super().__init__(limits, **options)
+        self._owners = owners
+        self._first = b""
+        self._settled = False
+        self.relay: Ending | None = None
+        """What stands between the client and its worker, if that is another one."""
+
+    def settle(self, first: bytes) -> None:
+        """Serve the first request here, whosever it is; ``first`` was read of it already."""
+        if first:
+            self._rest = first
+        else:
+            self._settled = True
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Feed bytes from the socket."""
+        if self._first:
+            data, self._first = self._first + data, b""
+        elif not self.idle:
+            return self._layer.receive(data)
+        if self._settled:
+            self._settled = False
+            return self._layer.receive(data)
+        number = owner_of(data)
+        if number is None:
+            self._first = data
+        elif self._owners.takes(number):
+            return self._layer.receive(data)
+        else:
+            self._owners.hand_over(self, number, data)
+        return []
+
+    def receive_eof(self) -> list[Any]:
+        """The peer sends no more."""
+        first, self._first = self._first, b""
+        events = self._layer.receive(first) if first else []
+        return events + super().receive_eof()
+
+    @property
+    def incoming(self) -> int:
+        """Bytes that no event holds yet."""
+        return super().incoming + len(self._first)
+
+    def close(self, code: int = 1005, reason: str = "") -> None:
+        """Close the connection; one that waits for its next request goes to another worker."""
+        if self.relay is not None:
+            self.relay.end()
+        elif self.stream is not None and self.idle and not self._owners.takes(-1):
+            self._owners.hand_over(self, -1, self._first)
+        else:
+            super().close(code, reason)

@@ -1,0 +1,181 @@
+"""One worker: a server whose connections are given to it.
+
+It is an extension of that server, so it begins and ends with it, on its loop; and it decides for
+each request whether it is served here (:class:`~rawsio.workers.stack.WorkerStack` asks).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rawsio.log import ERROR, WARNING
+from rawsio.net.descriptors import DescriptorChannel, detached, stream_pair
+
+from .bus import WorkersAdapter, WorkersLink
+from .control import MOST_BYTES, Passed, Peer, Ready, Stop, decode, encode
+from .owner import ANYBODY, prefix_of
+from .relay import Relay
+from .stack import WorkerStack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+    from rawsio.net.tcp import TCPStream
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """A server in a process of its own.  ``contexts`` has the TLS of each place of the parent.
+
+    ``control`` leads to the parent, and belongs to the worker.
+    """
+
+    def __init__(
+        self, server: Any, number: int, control: socket.socket, contexts: list[Any]
+    ) -> None:
+        self.number = number
+        self._server = server
+        self._net = server.net
+        self._core = server.core
+        self._control = control
+        self._contexts = contexts
+        self._link = WorkersLink(number, server.limits)
+        self._channel: DescriptorChannel | None = None
+        self._retiring = False
+
+    def prepare(self) -> None:
+        """Make the server one of several; raises ``ValueError`` for what it cannot share."""
+        server, core = self._server, self._core
+        adapter = core.config.hooks.adapter
+        if core.recovery is not None and adapter is None:
+            raise ValueError(
+                "connection_state_recovery with workers needs a log that all of them read: give"
+                " the server adapter=StreamsAdapter(...)"
+            )
+        if self._net.listening:
+            raise ValueError("the server listens by itself: with workers, their parent does")
+        core.registry.id_prefix = prefix_of(self.number)
+        core.make_stack = partial(WorkerStack, owners=self)
+        if adapter is None:
+            made = WorkersAdapter(self._link)
+            core.namespaces.use(made)
+            server.cluster_stats = made.stats
+        server.extend(self)
+
+    def run(self) -> int:
+        """Serve until the end; returns the exit status of the process."""
+        self.prepare()
+        server = self._server
+        if server.host.needs_asyncio:
+            from rawsio.net.aio import AsyncioLoop, run_coroutine
+
+            async def serve() -> None:
+                self._net.start(AsyncioLoop())
+                await self._net.run_on_asyncio(self._core.close)
+
+            run_coroutine(serve())
+        else:
+            server.host.begin_turns("an `async def` before the server runs")
+            self._net.run(server.close)
+        return 0
+
+    # The extension
+
+    def start(self, runtime: Any) -> None:
+        """Begin to talk to the parent and to the other workers."""
+        loop = runtime.loop
+        self._link.start(loop)
+        self._channel = DescriptorChannel(loop, self._control, self._told, self._orphaned)
+        loop.call_soon(self._say, Ready())
+
+    def stop(self, _deadline: float) -> None:
+        """Nothing ends before the process does: connections come in for as long as polls may."""
+
+    def _say(self, message: Any, sock: socket.socket | None = None) -> None:
+        if self._channel is not None:
+            self._channel.send(encode(message), sock)
+        elif sock is not None:
+            sock.close()
+
+    def _orphaned(self) -> None:
+        self._core.runtime.log("workers", ERROR, "the parent is gone: this worker ends")
+        self._server.close()
+
+    def _told(self, data: bytes, sock: socket.socket | None) -> None:
+        message = decode(data)
+        if isinstance(message, Stop):
+            self._retiring = message.retire
+            self._core.close(message.seconds)
+        elif sock is None:
+            text = "a connection did not arrive: too many files are open"
+            self._core.runtime.log("workers", WARNING, text)
+        elif isinstance(message, Peer):
+            self._link.join(message.number, sock)
+        else:
+            self._serve(message, sock)
+
+    # Connections
+
+    def _serve(self, message: Passed, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if self._core.closing and not self._core.registry.sessions:
+            # Its session is over, as all are here: somebody who stays says so.
+            self._say(Passed(ANYBODY, message.place, settled=True), sock)
+            return
+        limits = self._core.limits
+        try:
+            address = (message.address,) if message.place < 0 else sock.getpeername()
+        except OSError:  # it has gone
+            sock.close()
+            return
+        if self._net.connections >= limits.connections:
+            sock.close()
+            text = f"{address[:1]}: a connection is refused: limits.connections are open"
+            self._core.runtime.log("net", WARNING, text)
+            return
+        tls = None if message.place < 0 else self._contexts[message.place]
+        secure = message.secure if message.place < 0 else tls is not None
+        stack = self._net.accept(sock, address, tls, secure=secure)
+        if message.settled or message.first:
+            stack.settle(message.first)
+
+    def takes(self, number: int) -> bool:
+        """Tell whether a request is served here, by whose it is."""
+        return number == self.number or (number == ANYBODY and not self._retiring)
+
+    def hand_over(self, stack: WorkerStack, number: int, first: bytes) -> None:
+        """Give a connection to another worker, with what was read of it."""
+        stream: Any = stack.stream
+        message = Passed(number, secure=stack.secure, address=stack.address)
+        if stack.tls is None and not stream.buffered_amount and len(first) <= MOST_BYTES:
+            message.first = first
+            self._say(message, detached(stream))
+            return
+        here, there = stream_pair()
+        self._say(message, there)
+        self._stand_between(stack, stream, here, first)
+
+    def _stand_between(
+        self, stack: WorkerStack, stream: TCPStream, sock: socket.socket, first: bytes
+    ) -> None:
+        relay = Relay(stream, self._core.runtime.loop, sock, self._core.limits)
+        lost = stream.on_closed
+
+        def closed(tag: Any, reason: str) -> None:
+            relay.gone()
+            if lost is not None:
+                lost(tag, reason)
+
+        stream.on_closed = closed
+        stream.on_drain = lambda _stack: relay.sent()
+        stream.on_high = None
+        stack.relay = relay
+        if stack.tls is None:
+            stream.layer = relay
+        else:
+            secured: Any = stream.layer
+            secured.upper = relay
+        relay.receive(first)
