@@ -2,6 +2,7 @@
 
 Each worker has a stream to each other one, so a broadcast goes to its receivers by one step, and
 the parent has no part in it.  The messages are those of Node's cluster adapter, as
+:mod:`rawsio.cluster.envelope` writes them, behind the name of their namespace; what is done with
 them is :class:`rawsio.cluster.ClusterAdapter`'s business, as it is with Redis between.
 
 Who is connected is known without asking: a worker that dies takes its end of the pair along.  One

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import partial
+from os import urandom
 
 from rawsio.layer import record
 from rawsio.limits import DEFAULT
@@ -232,6 +233,9 @@ class Parent:
         self, place: int, looking: Looking, sock: socket.socket, _address: object
     ) -> None:
         if self._places[place].tls is not None:
+            # A client makes several connections, and which of them begin sessions nobody can see:
+            # taking turns would give all sessions to one worker.
+            self._turn += urandom(1)[0]
             self._pass(Passed(ANYBODY, place), sock)
         else:
             looking.look(sock)

@@ -108,6 +108,8 @@ class Worker:
         message = decode(data)
         if isinstance(message, Stop):
             self._retiring = message.retire
+            if message.retire:
+                self._pass_on_idle()
             self._core.close(message.seconds)
         elif sock is None:
             text = "a connection did not arrive: too many files are open"
@@ -141,6 +143,12 @@ class Worker:
         stack = self._net.accept(sock, address, tls, secure=secure)
         if message.settled or message.first:
             stack.settle(message.first)
+
+    def _pass_on_idle(self) -> None:
+        """Give connections that wait for their next request to those who stay."""
+        for stream in list(self._net.driver.streams):
+            if stream.tag.idle:
+                stream.tag.close()
 
     def takes(self, number: int) -> bool:
         """Tell whether a request is served here, by whose it is."""

@@ -1,0 +1,109 @@
+"""A server of several workers, for tests: ``python -m tests.workers.server OPTIONS`` (JSON).
+
+It writes one line with its address once it serves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import sys
+from typing import Any
+
+from rawsio import Server, Socket
+from rawsio.workers import Place, run_workers
+
+
+def make(*, coroutines: bool = False, recovery: bool = False, **_more: Any) -> Server:
+    """Return the server of one worker."""
+    io = Server(connection_state_recovery=recovery, ping_interval=1.0)
+
+    @io.on("who")
+    def who(_socket: Socket) -> int:
+        return os.getpid()
+
+    @io.on("join")
+    def join(socket: Socket, room: str) -> None:
+        socket.join(room)
+
+    @io.on("tell")
+    def tell(_socket: Socket, rooms: list[str], excepted: list[str], *args: Any) -> None:
+        operator = io.to(*rooms) if rooms else io
+        (operator.except_(*excepted) if excepted else operator).emit("told", *args)
+
+    @io.on("ask", ack=True)
+    def ask(_socket: Socket, answer: Any) -> None:
+        reply = io.timeout(3.0).emit_with_ack("question")
+        reply.add_done_callback(lambda reply: answer(sorted(reply.result())))
+
+    @io.on("fetch", ack=True)
+    def fetch(_socket: Socket, answer: Any) -> None:
+        reply = io.fetch_sockets()
+        reply.add_done_callback(
+            lambda reply: answer(sorted([s.id, sorted(s.rooms)] for s in reply.result()))
+        )
+
+    @io.on("servers", ack=True)
+    def servers(_socket: Socket, answer: Any) -> None:
+        reply = io.server_side_emit("pid")
+        reply.add_done_callback(lambda reply: answer(sorted([os.getpid(), *reply.result()])))
+
+    @io.on_server("pid")
+    def pid() -> int:
+        return os.getpid()
+
+    @io.on("move")
+    def move(_socket: Socket, sid: str, room: str) -> None:
+        io.in_(sid).sockets_join(room)
+
+    @io.on("kick")
+    def kick(_socket: Socket, sid: str) -> None:
+        io.in_(sid).disconnect_sockets()
+
+    @io.on("stop")
+    def stop(_socket: Socket) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    @io.on("stats")
+    def stats(_socket: Socket) -> Any:
+        return io.stats()["cluster"]
+
+    @io.on("disconnect")
+    def disconnect(_socket: Socket, reason: str) -> None:
+        print(f"disconnect {os.getpid()} {reason}", flush=True)
+
+    if coroutines:
+
+        @io.on("later")
+        async def later(_socket: Socket) -> int:
+            return os.getpid()
+
+    return io
+
+
+def main() -> None:
+    """Serve until a signal."""
+    options = json.loads(sys.argv[1])
+    tls = None
+    if "tls" in options:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*options["tls"])
+    io = make(**options)
+    host, port = io.listen(tls=tls)
+    places = [Place(*given) for given in io.net.give_away()]
+    scheme = "https" if tls else "http"
+
+    def ready() -> None:
+        print(f"{scheme}://{host}:{port}", flush=True)
+
+    try:
+        run_workers(lambda: io, places, options.get("workers", 2), ready=ready)
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"refused: {error}")
+    print("ended", flush=True)
+
+
+if __name__ == "__main__":
+    main()

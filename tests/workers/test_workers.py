@@ -1,0 +1,309 @@
+"""Several processes behind one address, as clients see them: real ones, over real sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawsio import ConnectionClosed
+
+from .kit import ROOT, Raw, Workers, wait_until
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "pidfd_open"), reason="workers are passed descriptors, and Linux does that"
+)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers() as made:
+        yield made
+
+
+def heard(socket: Any, name: str = "told") -> list[Any]:
+    """Return a list that the events of a client come into."""
+    events: list[Any] = []
+    socket.on(name, lambda *args: events.append(list(args)))
+    return events
+
+
+@pytest.mark.parametrize(
+    "transports",
+    [("polling",), ("websocket",), ("polling", "websocket")],
+    ids=["polling", "websocket", "upgrade"],
+)
+def test_every_request_of_a_session_finds_its_worker(
+    workers: Workers, transports: tuple[str, ...]
+) -> None:
+    sockets = [workers.connect(*transports) for _ in range(6)]
+    for socket_ in sockets:
+        assert len({workers.ask(socket_, "who") for _ in range(8)}) == 1
+    assert len({workers.ask(socket_, "who") for socket_ in sockets}) == 2
+    for socket_ in sockets:
+        socket_.disconnect()
+
+
+def test_what_is_said_in_one_worker_reaches_the_rooms_of_all(workers: Workers) -> None:
+    one, other = workers.spread().values()
+    third = workers.connect("websocket")
+    lists = [heard(socket_) for socket_ in (one, other, third)]
+    workers.ask(one, "join", "red")
+    workers.ask(other, "join", "red")
+    workers.ask(other, "join", "blue")
+    workers.ask(one, "tell", ["red"], [], "a", b"\x00\xff", {"n": [1, b"x"]})
+    workers.ask(one, "tell", ["red"], ["blue"], "b")
+    workers.ask(other, "tell", [], ["red"], "c")
+    workers.ask(one, "tell", [], [], "d")
+    for events in lists:
+        wait_until(lambda events=events: events and events[-1] == ["d"])
+    a = ["a", b"\x00\xff", {"n": [1, b"x"]}]
+    assert lists == [[a, ["b"], ["d"]], [a, ["d"]], [["c"], ["d"]]]
+    for socket_ in (one, other, third):
+        socket_.disconnect()
+
+
+def test_questions_to_clients_and_servers_are_answered_by_all_workers(workers: Workers) -> None:
+    spread = workers.spread()
+    one, other = spread.values()
+    for number, socket_ in enumerate((one, other)):
+        socket_.on("question", lambda number=number: f"client {number}")
+    assert workers.ask(one, "ask") == ["client 0", "client 1"]
+    assert workers.ask(other, "servers") == sorted(spread)
+    workers.ask(one, "move", other.id, "moved")
+    found = wait_until(lambda: ["moved" in str(f := workers.ask(one, "fetch")) and f][0])
+    assert found == sorted([[one.id, [one.id]], [other.id, sorted([other.id, "moved"])]])
+    workers.ask(one, "kick", other.id)
+    wait_until(lambda: not other.connected, "the end of the other client")
+    stats = workers.ask(one, "stats")
+    assert (stats["servers"], stats["dropped"], stats["degraded"]) == (2, 0, False)
+    one.disconnect()
+
+
+def pids_of(raw: Raw, *sids: str) -> list[int]:
+    """Return the processes that answer these sessions over one connection."""
+    found = []
+    for number, sid in enumerate(sids):
+        assert raw.request(f"&sid={sid}", b'420["who"]') == (200, b"ok"), number
+        text = b""
+        while b"43" not in text:
+            status, text = raw.request(f"&sid={sid}")
+            assert status == 200
+        found.append(int(text.partition(b"[")[2].partition(b"]")[0]))
+    return found
+
+
+def test_a_kept_connection_carries_the_sessions_of_all_workers(workers: Workers) -> None:
+    raws = [workers.raw() for _ in range(4)]
+    sids = [raw.open() for raw in raws]
+    for sid in sids:
+        assert raws[0].request(f"&sid={sid}", b"40") == (200, b"ok")
+    ours = pids_of(raws[0], *sids, *sids)
+    assert ours[:4] == ours[4:]
+    assert len(set(ours)) == 2
+    long = b'420["who","' + b"x" * 150_000 + b'"]'
+    for raw in raws:  # more than goes along with a connection in one message
+        for sid in sids:
+            assert raw.request(f"&sid={sid}", long) == (200, b"ok")
+    assert pids_of(raws[1], *sids) == ours[:4]
+
+
+def test_an_id_that_names_no_worker_is_unknown_at_once(workers: Workers) -> None:
+    raw = workers.raw()
+    for sid in ("AAAxxxxxxxxxxxxxxxxxxxxx", "ZZZxxxxxxxxxxxxxxxxxxxxx", "_", "%00", "x" * 300):
+        status, content = raw.request(f"&sid={sid}")
+        assert (status, b'"code":1' in content) == (400, True)
+
+
+def test_silent_and_slow_connections_hold_up_nobody(workers: Workers) -> None:
+    silent = [socket.create_connection(("127.0.0.1", workers.port)) for _ in range(20)]
+    sid = workers.raw().open()
+    slow = socket.create_connection(("127.0.0.1", workers.port))
+    request = f"GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n"
+    for byte in request.encode():
+        slow.sendall(bytes([byte]))
+    assert slow.recv(15) == b"HTTP/1.1 200 OK"
+    wait_until(lambda: workers.raw().open())
+    silent[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert silent[0].recv(12) == b"HTTP/1.1 404"
+    for sock in (*silent, slow):
+        sock.close()
+
+
+def test_what_is_no_http_is_answered_as_by_one_process(workers: Workers) -> None:
+    with socket.create_connection(("127.0.0.1", workers.port)) as sock:
+        sock.sendall(b"\x00\x01\x02\r\n\r\n")
+        assert sock.recv(12) == b"HTTP/1.1 400"
+
+
+# Ends and restarts
+
+
+def process_of(socket: Any) -> int | None:
+    """Return the process that serves a client; ``None`` while it is not connected."""
+    if not socket.connected:
+        return None
+    try:
+        return int(socket.emit_with_ack("who").result(timeout=20))
+    except ConnectionClosed:
+        return None
+
+
+def test_a_worker_that_is_killed_is_started_again_and_its_sessions_are_unknown_at_once() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket", reconnection_delay=0.05, reconnection_delay_max=0.1)
+        (killed, lost), (kept, stays) = spread.items()
+        raw, other = workers.raw(), workers.raw()
+        sids = {raw.open(), other.open()}
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: process_of(lost) not in (None, killed))
+        pids = wait_until(lambda: [len(p := workers.ask(stays, "servers")) == 2 and p][0])
+        assert killed not in pids
+        answers = sorted(workers.raw().request(f"&sid={sid}", b"40")[0] for sid in sids)
+        assert answers == [200, 400]
+        assert workers.ask(stays, "who") == kept
+        output, errors = workers.end()
+    assert "another one is started in 0 s" in errors
+    assert output.endswith("ended\n")
+
+
+def test_a_restart_refuses_nobody_and_tells_everybody() -> None:
+    with Workers() as workers:
+        first = set(workers.spread("websocket"))
+        polls = workers.connect("polling", reconnection_delay=0.05)
+        kept = workers.raw()
+        kept.open()
+        reasons = heard(polls, "disconnect")
+        workers.signal(signal.SIGHUP)
+        seen: set[int] = set()
+
+        def replaced() -> bool:
+            raw = workers.raw()
+            sid = raw.open()
+            if raw.request(f"&sid={sid}", b"40")[0] == 200:
+                seen.update(pids_of(raw, sid)[:1])
+            return len(seen - first) == 2
+
+        wait_until(replaced, "two new workers")
+        wait_until(lambda: process_of(polls) not in (None, *first))
+        assert reasons
+        kept.open()  # a connection that was idle is not closed: another worker has it now
+        wait_until(lambda: len(workers.ask(polls, "servers")) == 2)
+        output, errors = workers.end()
+    assert "error" not in errors
+    for pid in first:
+        assert f"disconnect {pid} server shutting down" in output
+
+
+@pytest.mark.parametrize("coroutines", [False, True], ids=["own loop", "asyncio"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_parent_ends_all_in_order(number: int, coroutines: bool) -> None:
+    with Workers(coroutines=coroutines) as workers:
+        spread = workers.spread("websocket", reconnection=False)
+        if coroutines:
+            (pid, one), _other = spread.items()
+            assert workers.ask(one, "later") == pid
+        workers.signal(number)
+        output, errors = workers.process.communicate(timeout=20)
+    assert workers.process.returncode == 0, errors
+    for pid in spread:
+        assert f"disconnect {pid} server shutting down" in output
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert output.endswith("ended\n")
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket", reconnection=False)
+        workers.process.kill()
+        output, _errors = workers.process.communicate(timeout=20)
+    for pid in spread:
+        assert f"disconnect {pid} server shutting down" in output
+
+
+def test_a_worker_that_hangs_is_named_and_the_others_go_on() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket")
+        (stopped, one), (_pid, other) = spread.items()
+        events = heard(other)
+        one.emit("stop")
+        wait_until(lambda: "T" in Path(f"/proc/{stopped}/stat").read_text().split()[2])
+        workers.ask(other, "tell", [], [], "here")
+        wait_until(lambda: events == [["here"]])
+        assert len(workers.ask(other, "fetch")) == 1
+        os.kill(stopped, signal.SIGCONT)
+        wait_until(lambda: len(workers.ask(other, "fetch")) == 2)
+        _output, errors = workers.end()
+    assert "did not answer a request: worker-" in errors
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"recovery": True}, "adapter=StreamsAdapter"),
+        ({"workers": 0}, "from 1 to 1024 is expected, not 0"),
+    ],
+)
+def test_what_cannot_be_is_said(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(AssertionError, match=words), Workers(**options):
+        pass
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return cert, key
+
+
+def test_with_tls_requests_of_others_are_carried_to_their_workers(
+    certificate: tuple[str, str],
+) -> None:
+    context = ssl.create_default_context(cafile=certificate[0])
+    with Workers(tls=certificate) as workers:
+        for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
+            sockets = [workers.connect(*transports, tls=context) for _ in range(4)]
+            for socket_ in sockets:
+                assert len({workers.ask(socket_, "who") for _ in range(6)}) == 1
+                events = heard(socket_)
+                big = os.urandom(500_000)
+                workers.ask(socket_, "tell", [socket_.id], [], big)
+                wait_until(lambda events=events, big=big: events == [[big]])
+            assert len({workers.ask(socket_, "who") for socket_ in sockets}) == 2
+            for socket_ in sockets:
+                socket_.disconnect()
+        workers.connect("polling", tls=context, reconnection=False)
+        output, errors = workers.end()
+    assert output.endswith("ended\n"), errors
+
+
+def test_the_example_of_the_readme_serves_by_a_command(tmp_path: Path) -> None:
+    (tmp_path / "chat.py").write_text(
+        "import os\nfrom rawsio import Server\nio = Server()\nio.on('who')(lambda s: os.getpid())\n"
+    )
+    command = [sys.executable, "-m", "rawsio", "serve", "chat:io", "--workers", "2", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as serving:
+        assert serving.stdout is not None
+        line = serving.stdout.readline()
+        assert line.startswith("rawsio chat:io, 2 workers: http://127.0.0.1:")
+        raw = Raw(int(line.split()[4].rpartition(":")[2]))
+        raw.open()
+        raw.close()
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(30) == 0
