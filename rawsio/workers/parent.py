@@ -127,9 +127,8 @@ class Parent:
         """Serve until a signal; raises ``RuntimeError`` if a worker cannot start."""
         with Signals(self._loop, self._signalled, also=("SIGHUP",)):
             while not (self._stopping and not self.workers):
-                due, self._due = self._due, []
-                for slot in due:
-                    self._start(slot)
+                while self._due:
+                    self._start(self._due.pop(0))
                 self._loop.step()
         self._release()
         if self._failed:
