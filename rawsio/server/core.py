@@ -162,6 +162,9 @@ class ServerCore:
         self._host: CoreHost = _NoHost()
         self.make_stack: Callable[..., ServerStack] = ServerStack
         """Makes the layers of a connection; set before the server runs."""
+        self.cluster_stats: Callable[[], dict[str, Any]] | None
+        self.cluster_stats = getattr(config.hooks.adapter, "stats", None)
+        """Gives numbers for people, where there is a cluster."""
         self._extensions_run = False
         for hook in config.engine.judges():
             runtime.expect(hook)

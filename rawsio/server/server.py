@@ -109,8 +109,6 @@ class Server(Listening, Operators):
         self.host = self.core.runtime
         self.engine = self.core.registry
         self.namespaces = self.core.namespaces
-        self.cluster_stats: Callable[[], dict[str, Any]] | None = getattr(adapter, "stats", None)
-        """Gives ``stats()["cluster"]``, where there is a cluster."""
         self._leaving = False
         self._queues: Queues | None = None
 
@@ -393,8 +391,8 @@ class Server(Listening, Operators):
         (``most``): see :mod:`rawsio.server.budget`.  With an adapter on Redis ``cluster`` is what
         it says of itself, ``degraded`` among it.
         """
-        named = self.namespaces.named.values()
-        cluster = {} if self.cluster_stats is None else {"cluster": self.cluster_stats()}
+        core, named = self.core, self.namespaces.named.values()
+        cluster = {} if core.cluster_stats is None else {"cluster": core.cluster_stats()}
         return {
             "connections": self.net.connections,
             "sessions": len(self.engine.sessions),

@@ -97,7 +97,7 @@ class FrameConnection:
         self.closing = Closing.NOW
         most = self.limits.worker_message
         message = f"a message of {length} bytes, where {most} are allowed"
-        return Failed("workers", "workers-frame-length", 0, message)
+        return Failed("cluster", "cluster-frame-length", 0, message)
 
     def receive_eof(self) -> list[Frame | Closed | Failed]:
         """The other worker sends no more."""

@@ -62,7 +62,7 @@ class Worker:
         if adapter is None:
             made = WorkersAdapter(self._link)
             core.namespaces.use(made)
-            server.cluster_stats = made.stats
+            core.cluster_stats = made.stats
         server.extend(self)
 
     def run(self) -> int:

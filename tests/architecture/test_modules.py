@@ -30,6 +30,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cluster.stream_form": "cluster/test_streams_adapter.py",
     "cluster.streams_bus": "cluster/test_streams_adapter.py",
     "cluster.stream_reader": "cluster/test_streams_adapter.py",
+    # The two ends of processes, which are tested as processes.
+    "workers.parent": "workers/test_workers.py",
+    "workers.worker": "workers/test_workers.py",
     "queue.messages": "queue/test_queue.py",
     "queue.operations": "queue/test_queue.py",
     "queue.checks": "queue/test_queue.py",
