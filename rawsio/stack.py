@@ -276,8 +276,9 @@ class ServerStack:
     @property
     def idle(self) -> bool:
         """Whether the next bytes begin a request, and nothing waits."""
-        http = self._http
-        return self._websocket is None and http is not None and not self.early and http.idle
+        if self._websocket is not None or self.early or self._rest is not None:
+            return False
+        return self._http is None or self._http.idle
 
     @property
     def certificate(self) -> dict[str, Any] | None:

@@ -48,6 +48,11 @@ class Relay:
         self._pipe = Pipe(loop, sock, self)
         self._pipe.resume()
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait here."""
+        return self._pipe.unsent + sum(map(len, self._outbox))
+
     # Towards the worker
 
     def receive(self, data: bytes) -> list[Any]:

@@ -41,12 +41,13 @@ __all__ = ["WorkerStack"]
 class WorkerStack(ServerStack):
     """The layers of one connection; ``owners`` decides who serves each request."""
 
-    __slots__ = ("_first", "_owners", "_settled", "relay")
+    __slots__ = ("_first", "_owners", "_read", "_settled", "relay")
 
     def __init__(self, limits: Limits, owners: Owners, **options: Any) -> None:
         super().__init__(limits, **options)
         self._owners = owners
-        self._first = b""
+        # What was read here and does not tell yet whose it is; what somebody else has read.
+        self._first = self._read = b""
         self._settled = False
         self.relay: Ending | None = None
         """What stands between the client and its worker, if that is another one."""
@@ -54,24 +55,36 @@ class WorkerStack(ServerStack):
     def settle(self, first: bytes) -> None:
         """Serve the first request here, whosever it is; ``first`` was read of it already."""
         if first:
-            self._rest = first
+            self._read = first
         else:
             self._settled = True
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` wants to be called."""
+        return 0.0 if self._read else super().deadline
+
+    def tick(self, now: float) -> list[Any]:
+        """Tell the time."""
+        if not self._read:
+            return super().tick(now)
+        first, self._read = self._read, b""
+        return super().tick(now) + super().receive(first)
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
         if self._first:
             data, self._first = self._first + data, b""
         elif not self.idle:
-            return self._layer.receive(data)
+            return super().receive(data)
         if self._settled:
             self._settled = False
-            return self._layer.receive(data)
+            return super().receive(data)
         number = owner_of(data)
         if number is None:
             self._first = data
         elif self._owners.takes(number):
-            return self._layer.receive(data)
+            return super().receive(data)
         else:
             self._owners.hand_over(self, number, data)
         return []
@@ -79,7 +92,7 @@ class WorkerStack(ServerStack):
     def receive_eof(self) -> list[Any]:
         """The peer sends no more."""
         first, self._first = self._first, b""
-        events = self._layer.receive(first) if first else []
+        events = super().receive(first) if first else []
         return events + super().receive_eof()
 
     @property

@@ -66,6 +66,7 @@ def test_bytes_go_both_ways(bench: Bench) -> None:
 
 def test_who_takes_nothing_holds_back_the_other(bench: Bench) -> None:
     bench.relay.receive(bytes(4_000_000))
+    assert bench.relay.held > 3_000_000
     assert bench.stream.said == ["pause"]
     taken = 0
 
