@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 from rawsio.layer import Closed, Closing
 from rawsio.limits import DEFAULT, Limits
@@ -13,7 +15,28 @@ from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 
-__all__ = ["Clock", "CountingSelector", "Owner", "Parrot", "WatchedSocket", "joined", "turn_until"]
+__all__ = [
+    "Clock",
+    "CountingSelector",
+    "Owner",
+    "Parrot",
+    "WatchedSocket",
+    "closed_after",
+    "joined",
+    "turn_until",
+]
+
+
+def closed_after(make: Callable[[], Any]) -> Any:
+    """Return a fixture that makes something for each test, and closes it afterwards."""
+
+    @pytest.fixture
+    def fixture() -> Iterator[Any]:
+        made = make()
+        yield made
+        made.close()
+
+    return fixture
 
 
 class Clock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from rawsio.net.descriptors import (
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
-from tests.net.kit import Parrot, turn_until
+from tests.net.kit import Parrot, closed_after, turn_until
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SOCK_SEQPACKET") or not hasattr(socket, "send_fds"),
@@ -52,11 +51,7 @@ class Bench:
         self.loop.close()
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.close()
+bench = closed_after(Bench)
 
 
 def test_a_connection_arrives_with_what_nobody_has_read_of_it(bench: Bench) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rawsio.net.looking import Looking
 from rawsio.net.loop import Loop
-from tests.net.kit import Clock, turn_until
+from tests.net.kit import Clock, closed_after, turn_until
 
 
 class Bench:
@@ -41,11 +40,7 @@ class Bench:
         self.loop.close()
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.close()
+bench = closed_after(Bench)
 
 
 def test_what_is_there_is_seen_at_once_and_stays_there(bench: Bench) -> None:

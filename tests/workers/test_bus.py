@@ -15,7 +15,7 @@ from rawsio.limits import Limits
 from rawsio.net.descriptors import stream_pair
 from rawsio.net.loop import Loop
 from rawsio.workers.bus import WorkersBus, WorkersLink, name_of
-from tests.net.kit import turn_until
+from tests.net.kit import closed_after, turn_until
 
 LIMITS = Limits(worker_queue=100_000, worker_message=10_000_000)
 
@@ -61,11 +61,7 @@ def join(one: Member, other: Member) -> None:
     other.link.join(int(one.link.name[7:]), there)
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
-    yield made
-    made.close()
+loop = closed_after(Loop)
 
 
 @pytest.fixture

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from rawsio.layer import Closing
 from rawsio.limits import Limits
 from rawsio.net.loop import Loop
 from rawsio.workers.relay import Relay
-from tests.net.kit import turn_until
+from tests.net.kit import closed_after, turn_until
 
 LIMITS = Limits(low_water=1000)
 
@@ -48,11 +45,7 @@ class Bench:
         self.loop.close()
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.close()
+bench = closed_after(Bench)
 
 
 def test_bytes_go_both_ways(bench: Bench) -> None:
