@@ -274,13 +274,6 @@ class ServerStack:
         return self._websocket is not None
 
     @property
-    def idle(self) -> bool:
-        """Whether the next bytes begin a request, and nothing waits."""
-        if self._websocket is not None or self.early or self._rest is not None:
-            return False
-        return self._http is None or self._http.idle
-
-    @property
     def certificate(self) -> dict[str, Any] | None:
         """The certificate that the peer has shown (mutual TLS); ``None`` without one."""
         return None if self.tls is None else self.tls.peer_certificate()

@@ -357,8 +357,6 @@ class ServerSockets:
     def abort(self) -> None:
         """Cut off the connections that are left."""
         for stream in list(self.driver.streams):
-            if stream.tag.idle:  # a worker passes it on
-                stream.tag.close(_CLOSED_BY_SERVER)
             stream.abort("server shutting down")
 
     def finished(self) -> None:

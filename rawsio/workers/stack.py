@@ -52,6 +52,13 @@ class WorkerStack(ServerStack):
         self.relay: Ending | None = None
         """What stands between the client and its worker, if that is another one."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether the next bytes begin a request, and nothing waits."""
+        if self._websocket is not None or self.early or self._read:
+            return False
+        return self._http is None or self._http.idle
+
     def settle(self, first: bytes) -> None:
         """Serve the first request here, whosever it is; ``first`` was read of it already."""
         if first:

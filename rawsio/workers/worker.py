@@ -110,6 +110,8 @@ class Worker:
             self._retiring = message.retire
             if message.retire:
                 self._pass_on_idle()
+                # Whatever is idle when the others are cut off.
+                self._core.runtime.call_later(message.seconds, self._pass_on_idle)
             self._core.close(message.seconds)
         elif sock is None:
             text = "a connection did not arrive: too many files are open"

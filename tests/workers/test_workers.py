@@ -275,15 +275,14 @@ def test_with_tls_requests_of_others_are_carried_to_their_workers(
     context = ssl.create_default_context(cafile=certificate[0])
     with Workers(tls=certificate) as workers:
         for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
-            sockets = [workers.connect(*transports, tls=context) for _ in range(4)]
-            for socket_ in sockets:
-                assert len({workers.ask(socket_, "who") for _ in range(6)}) == 1
+            spread = workers.spread(*transports, tls=context)
+            for pid, socket_ in spread.items():
+                assert {workers.ask(socket_, "who") for _ in range(6)} == {pid}
                 events = heard(socket_)
                 big = os.urandom(500_000)
                 workers.ask(socket_, "tell", [socket_.id], [], big)
                 wait_until(lambda events=events, big=big: events == [[big]])
-            assert len({workers.ask(socket_, "who") for socket_ in sockets}) == 2
-            for socket_ in sockets:
+            for socket_ in spread.values():
                 socket_.disconnect()
         workers.connect("polling", tls=context, reconnection=False)
         output, errors = workers.end()
