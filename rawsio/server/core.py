@@ -125,6 +125,11 @@ class ServerCore:
     (<Stage.SERVING: 'serving'>, 0, False)
     """
 
+    make_stack: Callable[..., ServerStack] = ServerStack
+    """Makes the layers of a connection; a host may set another one before the server runs."""
+    cluster_stats: Callable[[], dict[str, Any]] | None = None
+    """Gives numbers for people, where there is a cluster."""
+
     def __init__(self, runtime: Runtime, config: Config) -> None:
         self.runtime = runtime
         self.config = config
@@ -160,11 +165,6 @@ class ServerCore:
             runtime, self.namespaces, self.pressure, config.hooks.parser, self.trace
         )
         self._host: CoreHost = _NoHost()
-        self.make_stack: Callable[..., ServerStack] = ServerStack
-        """Makes the layers of a connection; set before the server runs."""
-        self.cluster_stats: Callable[[], dict[str, Any]] | None
-        self.cluster_stats = getattr(config.hooks.adapter, "stats", None)
-        """Gives numbers for people, where there is a cluster."""
         self._extensions_run = False
         for hook in config.engine.judges():
             runtime.expect(hook)
@@ -175,6 +175,7 @@ class ServerCore:
 
     def _make_namespaces(self, config: Config) -> Namespaces:
         make_adapter, recovery = config.hooks.adapter, self.recovery
+        self.cluster_stats = getattr(make_adapter, "stats", None)
         if make_adapter is None and recovery is not None:
             make_adapter = recovery.adapter
         return Namespaces(
