@@ -13,6 +13,7 @@ from __future__ import annotations
 from rawsio.layer import record
 from rawsio.log import ERROR
 from rawsio.redis import RedisError
+from rawsio.redis.resp import text_bytes
 from rawsio.redis.slots import moved_to, slot_of
 
 from .link import RedisLink
@@ -162,7 +163,7 @@ class ShardedLink:
 
     def publish(self, channel: str, payload: bytes) -> None:
         """Publish; without a connection it waits, and the oldest that waits may be dropped."""
-        name = channel.encode("utf-8", "surrogateescape")
+        name = text_bytes(channel)
         self._publish(self._of(name), name, payload, _HOPS)
 
     def _publish(self, link: RedisLink, name: bytes, payload: bytes, hops: int) -> None:
@@ -180,17 +181,17 @@ class ShardedLink:
 
     def count(self, channel: str, counted: Callable[[int | None], None]) -> None:
         """Call ``counted`` with the number of subscribers, ``None`` if Redis cannot be asked."""
-        self._of(channel.encode("utf-8", "surrogateescape")).count(channel, counted, "SHARD")
+        self._of(text_bytes(channel)).count(channel, counted, "SHARD")
 
     def hear(self, channel: str, heard: Heard) -> None:
         """Call ``heard(channel, payload)`` for what is published there."""
-        name = channel.encode("utf-8", "surrogateescape")
+        name = text_bytes(channel)
         made = self._channels[name] = _Channel(heard, self._of(name))
         made.link.hear(name, heard, "ssubscribe")
 
     def unhear(self, channel: str) -> None:
         """Hear no more of a channel."""
-        name = channel.encode("utf-8", "surrogateescape")
+        name = text_bytes(channel)
         known = self._channels.pop(name, None)
         if known is not None:
             known.link.unhear(name, "ssubscribe")

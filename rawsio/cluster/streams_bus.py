@@ -7,6 +7,7 @@ by pub/sub (:mod:`rawsio.cluster.streams_adapter` has the names).
 from __future__ import annotations
 
 from rawsio.layer import record
+from rawsio.redis.resp import text_bytes
 
 from .bus import RedisBus
 from .link import RedisLink
@@ -158,7 +159,7 @@ class StreamsBus(RedisBus):
         fields = self.form.entry(message)
         trim = ("MAXLEN", "~", self.options.max_len, "*")
         self.redis.append(self.stream, *trim, *fields, done=done)
-        return fields[-1].encode("utf-8", "surrogateescape")
+        return text_bytes(fields[-1])
 
     def append_gap(self, done: Callable[[Answer], None]) -> None:
         """Append an entry that says that what was published before it may be missing."""

@@ -45,6 +45,7 @@ __all__ = [
     "encode_command",
     "encode_push",
     "encode_value",
+    "text_bytes",
 ]
 
 _LENGTH = re.compile(rb"[0-9]{1,10}")
@@ -359,11 +360,25 @@ def command(name: str, *arguments: str | bytes | float) -> list[bytes]:
     return [_argument(value) for value in (name, *arguments)]
 
 
+def text_bytes(text: str) -> bytes:
+    r"""Return text in UTF-8; half a surrogate pair is U+FFFD, as JavaScript has it.
+
+    What stands for single bytes (``surrogateescape``) is these bytes.
+
+    >>> text_bytes("a\udcff"), text_bytes("a\ud83d") == "a\ufffd".encode()
+    (b'a\xff', True)
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
 def _argument(value: str | bytes | float) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        return text_bytes(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return repr(value).encode("ascii")
     raise TypeError(

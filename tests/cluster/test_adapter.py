@@ -53,6 +53,31 @@ def test_an_event_reaches_the_clients_of_both_servers_once(cluster: Cluster) -> 
     assert seen(cluster, a, b) == [[["news", b"\x00", {"a": [1]}]]] * 2
 
 
+def test_a_room_that_a_client_named_by_half_a_character_is_one_like_others(
+    cluster: Cluster,
+) -> None:
+    first, second = cluster.nodes
+    for node in cluster.nodes:
+        node.io.on("enter", lambda socket, room: socket.join(room, "good"))
+        node.io.on("tell", lambda socket, room: socket.to(room).emit("told"))
+        node.io.on("leave", lambda socket, room: socket.leave(room))
+    a, b, c = first.connect(), first.connect(), second.connect()
+    for socket in (a, b, c):
+        socket.emit("enter", "half \ud83d")
+    cluster.kit.run()
+    a.emit("tell", "half \ud83d")
+    assert seen(cluster, b)[0] == [["told"]]
+    first.io.to("good").emit("all", "half \ud83d")
+    second.io.server_side_emit("half \ud83d", "half \ud83d")
+    for socket in (a, b, c):
+        assert seen(cluster, socket)[0][-1][0] == "all"
+        socket.emit("leave", "half \ud83d")
+    cluster.kit.run()
+    assert [len(socket.rooms) for node in cluster.nodes for socket in node.io.sockets.values()] == [
+        *(2, 2, 2),
+    ]
+
+
 def test_rooms_and_exceptions_hold_on_both_servers(cluster: Cluster) -> None:
     first, second = cluster.nodes
     a, b, c = first.connect(), second.connect(), second.connect()
