@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupted; a command may define more.
     """
     if arguments is None:
+        # What a terminal or a file has no letters for is written as escapes, not as a traceback.
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         sys.exit(_run(sys.argv[1:]))
     return _run(arguments)
 

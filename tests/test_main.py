@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -61,6 +62,27 @@ def test_what_stops_a_command_is_one_line_and_a_status(
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert main(["serve"]) == status
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("coding", ["ascii", "cp1252", "utf-8"])
+def test_what_a_terminal_has_no_letters_for_is_escaped(coding: str) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "rawsio",
+            "explain",
+            '42["\u00e9\u2192\U0001f600"]',
+            "--as",
+            "packet",
+        ],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": coding},
+    )
+    assert b"EVENT" in done.stdout
+    assert done.stdout.decode(coding)
 
 
 def test_only_the_module_of_the_command_is_loaded() -> None:
