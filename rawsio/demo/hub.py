@@ -181,7 +181,7 @@ class _Connection:
 
     def data(self, sender: Role, data: bytes) -> None:
         """Bytes have passed."""
-        for item in self._conversation.feed(sender, data):
+        for item in self._conversation.each(sender, data):
             self._take(item)
 
     def end(self, sender: Role) -> None:

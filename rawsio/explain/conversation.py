@@ -28,7 +28,7 @@ from .websocket import Frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
@@ -164,6 +164,10 @@ class Conversation:
 
     def feed(self, sender: Role, data: bytes) -> list[Item]:
         """Return the messages that the next bytes of one direction complete."""
+        return list(self.each(sender, data))
+
+    def each(self, sender: Role, data: bytes) -> Iterable[Item]:
+        """Give them one by one, so that nobody has to keep them: take all of them."""
         start = self._size[sender]
         self._size[sender] += len(data)
         if sender in self._lost:
@@ -390,12 +394,10 @@ class Conversation:
 
     # WebSocket
 
-    def _feed_frames(self, sender: Role, data: bytes) -> list[Item]:
+    def _feed_frames(self, sender: Role, data: bytes) -> Iterable[Item]:
         base = self._base[sender]
-        return [
-            self._of_frame(sender, field, base + field.start)
-            for field in self._frames[sender].feed(data)
-        ]
+        frames = self._frames[sender].each(data)
+        return (self._of_frame(sender, field, base + field.start) for field in frames)
 
     def _of_frame(self, sender: Role, field: Field, offset: int) -> Item:
         if sender in self._blind and (field.data or b"\0")[0] & 0x70 == 0x40:

@@ -2,7 +2,8 @@ r"""JSON as a tree: every value with its place, read in one pass without recursi
 
 The verdict on a text is the layer's (:func:`rawsio.socketio.values.decode_value`); here its tokens
 are only located, up to the first that cannot stand where it does.  Most fields and the deepest
-level are bounded (:data:`MOST`, :data:`DEEPEST`): what is beyond is counted, not shown.
+level are bounded (:data:`MOST`, :data:`DEEPEST`): what is beyond is counted, not shown, as far as
+:data:`COUNTED`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ __all__ = ["explain_json", "json_fields"]
 
 MOST = 2000
 """Most values that one tree shows."""
+COUNTED = 25_000
+"""Most values that are looked at: a megabyte of them would hold up a recording for seconds."""
 DEEPEST = 100
 """Deepest level that a tree shows."""
 
@@ -74,10 +77,19 @@ class _Walk:
             if token is None or not self._take(token):
                 break
             self.at = token.end()
+            if self.made >= COUNTED and self.open:
+                return self._break_off()
         for field, _ in self.open:
             field.end = self.at
             field.meaning = "not closed"
         return self.top, self.at
+
+    def _break_off(self) -> tuple[list[Field], int]:
+        """Look no further: what is open goes on to the end, as far as is known."""
+        for (field, _), many in zip(self.open, self.counts, strict=True):
+            field.end, field.meaning = len(self.data), "the rest is not counted"
+            field.value = f"{many} members and more"
+        return self.top, len(self.data)
 
     def _take(self, token: Match[bytes]) -> bool:
         """Take a token; ``False`` if it cannot stand here."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from rawsio.layer import record
 
 from .fields import Field, shown
-from .json_tree import DEEPEST, MOST
+from .json_tree import COUNTED, DEEPEST, MOST
 
 __all__ = ["msgpack_field"]
 
@@ -89,6 +89,10 @@ class _Walk:
                 continue
             self._add(field, head)
             if not self.open:
+                return top
+            if self.made >= COUNTED:
+                for container, _ in self.open:
+                    container.end, container.meaning = len(self.data), "cut short"
                 return top
 
     def _is_key(self) -> bool:

@@ -20,6 +20,8 @@ from .fields import Field, blame, moved, rest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collections.abc import Callable
     from typing import Any
 
@@ -125,23 +127,25 @@ class Frames:
 
     def feed(self, data: bytes) -> list[Field]:
         """Return the frames that ``data`` completes; a mistake completes its frame."""
+        return list(self.each(data))
+
+    def each(self, data: bytes) -> Iterator[Field]:
+        """Give the frames one by one: a few bytes may be many megabytes, inflated."""
         if self._over:
             self._skipped += len(data)
-            return []
+            return
         self._data += data
-        found: list[Field] = []
         at = 0
         while not self._over and len(self._data) - at >= self._need:
             made = self._frame(at)
             if made is None:
                 continue
-            found.append(made)
             at = made.end - self._start
             self._judged, self._need = at, 2
+            yield made
         del self._data[:at]
         self._judged -= at
         self._start += at
-        return found
 
     @property
     def due(self) -> int:

@@ -169,16 +169,17 @@ class Tap:
         """Bytes have passed."""
         now = self._recorder.clock()
         self._sizes[sender] += len(data)
-        if self._conversation is None:
-            items: list[Item] = []
-        elif self._sizes[sender] > CONVERSATION_BYTES:
-            self._conversation, items = None, []
-        else:
-            items = self._conversation.feed(sender, data)
-        if self._packets is not None and self._recorder.secrets:
-            comment = "; ".join(_comment(item) for item in items)
-            self._packets.data(sender, data, now, comment)
-        self._tell(items, now)
+        if self._sizes[sender] > CONVERSATION_BYTES:
+            self._conversation = None
+        items = () if self._conversation is None else self._conversation.each(sender, data)
+        whole = self._packets if self._recorder.secrets else None
+        comments: list[str] = []
+        for item in items:
+            if whole is not None:
+                comments.append(_comment(item))
+            self._tell([item], now)
+        if whole is not None:
+            whole.data(sender, data, now, "; ".join(comments))
 
     def end(self, sender: Role) -> None:
         """One side sends no more."""

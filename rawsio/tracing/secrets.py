@@ -14,6 +14,7 @@ from __future__ import annotations
 from binascii import Error, a2b_base64, b2a_base64
 
 from rawsio.explain.fields import Field, walk
+from rawsio.explain.json_tree import MOST
 from rawsio.explain.msgpack import msgpack_field
 from rawsio.explain.socketio import looks_packed
 from rawsio.layer import Role
@@ -76,9 +77,14 @@ def _hide_packed(content: bytes) -> bytes:
     """Return a packet in MessagePack; of a CONNECT, the values in its data are hidden."""
     tree = msgpack_field(content)
     parts = {field.name: field for field in tree.fields}
-    if "data" not in parts or "type" not in parts or parts["type"].value != "0":
-        return content
+    kind = parts["type"].value if "type" in parts else "0"
     made = bytearray(content)
+    if kind == "0" and sum(1 for _ in walk(tree)) > MOST - 10:
+        # What the tree does not show cannot be told apart: all behind the first key is hidden.
+        at = min(field.start for field in tree.fields)
+        return content[:at] + bytes(len(content) - at)
+    if "data" not in parts or "type" not in parts or kind != "0":
+        return content
     for field in walk(parts["data"]):
         kind = field.meaning
         if field.fields or "map" in kind or "array" in kind or kind in _WORDS:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.explain import Field, explain_json
-from rawsio.explain.json_tree import DEEPEST, MOST
+from rawsio.explain.fields import walk
+from rawsio.explain.json_tree import COUNTED, DEEPEST, MOST
 
 from .agreement import well_formed
 from .strategies import json_texts
@@ -72,3 +73,13 @@ def test_of_very_many_values_some_are_shown_and_all_are_counted() -> None:
     tree = explain_json("[" + ",".join(["1"] * 20_000) + "]")
     assert tree.fields[0].value == "20000 members"
     assert len(tree.fields[0].fields) == MOST - 1
+
+
+@pytest.mark.parametrize("item", ["1", "[]", '{"a":[1]}'])
+def test_beyond_a_bound_nothing_is_looked_at(item: str) -> None:
+    text = "[[" + ",".join([item] * COUNTED) + "],2]"
+    tree = explain_json(text)
+    (top,) = tree.fields
+    assert (top.end, top.meaning) == (len(text), "the rest is not counted")
+    assert top.fields[0].value.endswith(" members and more")
+    assert sum(1 for _ in walk(tree)) <= MOST + 2

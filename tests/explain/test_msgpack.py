@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.explain.fields import walk
+from rawsio.explain.json_tree import COUNTED, MOST
 from rawsio.explain.msgpack import msgpack_field
 from rawsio.explain.socketio import explain_msgpack
 from rawsio.socketio.msgpack import pack
@@ -76,3 +77,10 @@ def test_a_packet_has_the_places_of_its_parts() -> None:
 def test_a_deep_nest_costs_no_recursion() -> None:
     tree = msgpack_field(b"\x91" * 200_000 + b"\xc0")
     assert tree.end == 200_001
+
+
+def test_beyond_a_bound_nothing_is_looked_at() -> None:
+    data = pack([[0] * COUNTED, 2])
+    tree = msgpack_field(data)
+    assert (tree.value, tree.end, tree.meaning) == ("2 members", len(data), "cut short")
+    assert sum(1 for _ in walk(tree)) <= MOST + 2

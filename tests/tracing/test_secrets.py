@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from rawsio.explain.conversation import Conversation
 from rawsio.layer import Role
+from rawsio.socketio.msgpack import pack
 from rawsio.tracing.secrets import hidden, hidden_content
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import decode_frame, encode_frame
 
 C, S = Role.CLIENT, Role.SERVER
+MANY = pack({"type": 0, "nsp": "/", "data": [*range(3000), "secret"]})
+MANY_FIRST = pack({"data": [*range(30_000), "secret"], "type": 0, "nsp": "/"})
 ASK = (
     b"GET /socket.io/?EIO=4&transport=websocket&sid=kS9 HTTP/1.1\r\nHost: a\r\nCookie: id=1\r\n"
     b"Authorization: Bearer xyz\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -25,6 +28,15 @@ DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 def written(*said: tuple[Role, bytes]) -> list[bytes]:
     conversation = Conversation()
     return [hidden(i) for who, data in said for i in conversation.feed(who, data)]
+
+
+@pytest.mark.parametrize("content", [MANY, MANY_FIRST])
+def test_what_is_too_long_to_be_told_apart_is_hidden_whole(content: bytes) -> None:
+    hid = hidden_content(content)
+    assert len(hid) == len(content)
+    assert b"secret" not in hid
+    event = content.replace(b"\xa4type\x00", b"\xa4type\x02")
+    assert content is MANY_FIRST or b"secret" in hidden_content(event)
 
 
 def test_credentials_and_the_id_in_a_head_become_asterisks() -> None:
