@@ -20,9 +20,7 @@ from .fields import Field, blame, moved, rest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.limits import Limits
