@@ -132,6 +132,10 @@ class Limits:
     """Most bytes of them."""
     recovery_sessions: int = 10_000
     """Most sessions of clients that were cut off, for each namespace."""
+    recovery_data: int = 65_536
+    """Most bytes of a socket's ``data``, as JSON, that are written to a recovery's file."""
+    recovery_wait: float = 1.0
+    """How long packets wait for a recovery's file before they are sent all the same."""
     queued_events: int = 1000
     """Most events of one connection that wait for their handler; reading pauses above it."""
     queued_bytes: int = 16_000_000

@@ -110,6 +110,9 @@ class Layered:
         """Send the answer to a CONNECT."""
         self.send(Connect(namespace, data))
 
+    def settle(self) -> None:
+        """Nothing waits here."""
+
 
 class Direct(Layered):
     """The route of a session that nobody watches; see the module.

@@ -27,8 +27,9 @@ soak           full only: leaks, slow readers, memory, idle turns, ten minutes o
 explore        full only: every order of deliveries, breaks, timers and calls in small worlds
                (``tests/explore``), deeper than the suite goes
 simulation     full only: clusters with faults, from 10,000 seeds (``tests/simulation``)
-queue          full only: the durable queue, killed 100 times, without power, on a full disk
-               (``tests/soak``), and its speed beside plain sqlite3 (``tests/bench/queue.py``)
+queue          full only: the durable queue, killed 100 times, without power, on a full disk, and
+               a server with 200 recoverable clients, killed 20 times (``tests/soak``); the speed
+               of the queue beside plain sqlite3 (``tests/bench/queue.py``)
 trace          full only: 10,000 conversations through the proxy, the official clients and server
                with it between them, captures beside tshark (``tests/interop/captures.py``), its
                speed (``tests/bench/proxy.py``)
@@ -335,7 +336,7 @@ def check(ctx: Context) -> None:
 
 def queue(ctx: Context) -> None:
     """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
-    for name in ("queue_kill", "queue_power", "queue_full"):
+    for name in ("queue_kill", "queue_power", "queue_full", "recovery"):
         ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
     ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
 
@@ -375,7 +376,7 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "soak": (soak, 1320),
     "explore": (explore, 720),
     "simulation": (simulation, 900),
-    "queue": (queue, 420),
+    "queue": (queue, 600),
     "check": (check, 2400),
     "trace": (trace, 900),
     "mutation": (mutation, 1320),

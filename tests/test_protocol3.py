@@ -175,7 +175,7 @@ def test_nothing_is_kept_for_a_v2_client_that_is_gone(world: World) -> None:
     old.end.wire.close()
     kit.run()
     adapter: Any = kit.io.namespaces.main.adapter
-    assert (adapter._lost, adapter._live, kit.io.stats()["sockets"]) == ({}, {}, 0)
+    assert (adapter.log.lost, adapter._live, kit.io.stats()["sockets"]) == ({}, {}, 0)
 
 
 def test_a_parser_of_ones_own_is_that_of_v2_clients_too(world: World) -> None:

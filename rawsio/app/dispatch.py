@@ -162,7 +162,9 @@ class _EventRun(HandlerChain):
     def finished(self) -> None:
         if self._held:
             self._peer.work_ends(self._held)
-        packet_id = self._event.id
+        hooks, packet_id = self._socket._hooks, self._event.id
+        if hooks is not None and hooks.handled is not None:
+            hooks.handled(self._socket)
         if packet_id is None or not self._ran:
             return
         if self._ack is not None:

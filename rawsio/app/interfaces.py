@@ -275,6 +275,9 @@ if TYPE_CHECKING:
         def welcome(self, namespace: str, data: dict[str, Any], /) -> None:
             """Send the answer to a CONNECT."""
 
+        def settle(self) -> None:
+            """Send what waits for something: the session is about to end."""
+
     class NamespaceLike(Protocol):
         """What adapters, operators and sockets need of a namespace."""
 

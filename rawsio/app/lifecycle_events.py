@@ -95,6 +95,11 @@ class _LibraryRun(HandlerChain):
             log_failure(self.host, what, name, where, error, socket=who, meaning=meaning)
         return True
 
+    def finished(self) -> None:
+        hooks = self._socket._hooks
+        if hooks is not None and hooks.handled is not None:
+            hooks.handled(self._socket)
+
     def proceeded(self) -> None:
         if self._peer is not None:
             self._peer.proceed()

@@ -135,9 +135,12 @@ class Listening:
 
 
 class Hooks:
-    """What few sockets have: middleware for events, and listeners to all of them."""
+    """What few sockets have: middleware for events, and listeners to all of them.
 
-    __slots__ = ("middleware", "incoming", "outgoing")
+    ``handled(socket)`` is ours, called when the handlers of an event have ended.
+    """
+
+    __slots__ = ("middleware", "incoming", "outgoing", "handled")
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class Hooks:
         self.middleware = middleware
         self.incoming = incoming
         self.outgoing = outgoing
+        self.handled: Callable[[Any], None] | None = None
 
 
 class SocketListening(Listening):

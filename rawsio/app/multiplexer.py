@@ -87,6 +87,9 @@ class _Ended:
     def welcome(self, namespace: str, data: dict[str, Any]) -> None:
         """Drop the answer to a CONNECT."""
 
+    def settle(self) -> None:
+        """Nothing waits."""
+
 
 _ENDED = _Ended()
 
@@ -421,6 +424,7 @@ class Multiplexer(HandlerQueue):
         if self._over:
             return
         self._over = True
+        self.route.settle()
         self.route = _ENDED
         self.sink.told("close", reason)
         self._asked = None

@@ -6,9 +6,9 @@ session (id, rooms, data) is kept, too.  A client that comes back with the sessi
 (``pid``) and the last offset that it saw gets the same id and rooms, and what it missed.  The wire
 format is the reference server's, so its clients recover here.
 
-An offset is a number: it is the packet's position in the log, written in base 36 behind a prefix
-that this process chose, so finding it takes one subtraction, and an offset of another server or
-process is recognised as foreign.
+All of it is in a :class:`~rawsio.app.recovery_log.RecoveryLog`, in memory.  With a ``path`` the log
+is written into a SQLite file as well (:mod:`rawsio.queue.recovery_file`), and clients come back
+after the server itself has been started again.
 
 What differs from the reference, on purpose:
 
@@ -27,41 +27,24 @@ What differs from the reference, on purpose:
 from __future__ import annotations
 
 from binascii import b2a_hex
-from bisect import bisect_right
-from collections import deque
-from itertools import islice
-from operator import itemgetter
 
 from rawsio.layer import record
 from rawsio.socketio.packets import Event
 
 from .adapter import Adapter, Targets
+from .recovery_log import Positions, RecoveryLog, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from os import PathLike
     from typing import Any
 
+    from .gate import Gate
     from .interfaces import NamespaceLike, Prepared, RuntimeLike
     from .socket import Socket
 
-__all__ = ["ConnectionStateRecovery", "Recovery", "RecoveringAdapter", "Session"]
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_LONGEST_OFFSET = 32
-_STILL = 1 << 62
-"""The end of a stay that has not ended."""
-_NO_STAYS: list[list[int]] = []
-_BEGIN, _END = itemgetter(0), itemgetter(1)
-
-
-def _lies_in(position: int, stays: list[list[int]]) -> bool:
-    """Tell whether a position lies in one of the stays, which follow one another.
-
-    A client that joins and leaves without end has thousands of them: they are not all looked at.
-    """
-    before = bisect_right(stays, position, key=_BEGIN)
-    return before > 0 and position < stays[before - 1][1]
+__all__ = ["ConnectionStateRecovery", "Recovery", "RecoveringAdapter"]
 
 
 @record
@@ -69,51 +52,32 @@ class Recovery:
     """The options of ``connection_state_recovery``.
 
     A lost session is kept ``max_disconnection_duration`` seconds.  With ``skip_middlewares`` the
-    middleware of the namespace is not asked again.
+    middleware of the namespace is not asked again.  ``path`` is a SQLite file, which may be the
+    application's own, and that of its queues.
     """
 
     max_disconnection_duration: float = 120.0
     """Seconds that a lost session is kept."""
     skip_middlewares: bool = True
     """Whether the middleware of the namespace is not asked again."""
-
-
-@record
-class Session:
-    """What is kept of a socket that lost its connection.
-
-    ``begin`` is the position in the log where it entered, ``resume`` that of the next packet that
-    the client has not seen.  ``stays`` tells for each room from which position to which it was in.
-    """
-
-    sid: str
-    secret: str
-    begin: int
-    resume: int
-    data: Any = None
-    since: float = 0.0
-    rooms: tuple[str, ...] = ()
-    stays: Any = None
-
-
-@record
-class _Kept:
-    prepared: Any
-    targets: Targets
-    time: float
-    size: int
-
-
-def _size(session: Session) -> int:
-    """Return about how much memory a lost session takes, without its data."""
-    return 1024 + sum(len(room) + 128 for room in session.rooms)
+    path: str | PathLike[str] | None = None
+    """The file that sessions and packets are kept in, so that clients come back after the server
+    has ended, however it did; without one they are in memory."""
+    synchronous: str = "NORMAL"
+    """``"NORMAL"``: what clients have seen survives the end of the process, and the last moments
+    may be gone after a loss of power; ``"FULL"``: it survives that, too, and each event waits for
+    the disk."""
 
 
 class ConnectionStateRecovery:
     """The extension of a server that recovers: it makes the adapters, and counts what they keep.
 
-    ``bytes`` is how much all of them keep together.
+    ``bytes`` is how much all of them keep together; ``gate`` is where packets wait until they are
+    stored, and ``stores`` are the files, if there are any.
     """
+
+    stores: Any = None
+    gate: Gate | None = None
 
     def __init__(self, options: Recovery) -> None:
         self.options = options
@@ -126,18 +90,31 @@ class ConnectionStateRecovery:
         self._adapters.append(made)
         return made
 
+    def log(self, host: RuntimeLike) -> RecoveryLog:
+        """Return a new log in memory."""
+        positions = Positions(b2a_hex(host.random_bytes(4)).decode("ascii") + ".")
+        duration = self.options.max_disconnection_duration
+
+        def clock() -> float:
+            return host.time()  # another function once a host has begun
+
+        return RecoveryLog(clock, host.limits, duration, self, positions)
+
     def forget(self, adapter: RecoveringAdapter) -> None:
         """Take note that an adapter has ended."""
         if adapter in self._adapters:
             self._adapters.remove(adapter)
 
-    def start(self, _runtime: RuntimeLike) -> None:
+    def start(self, _runtime: Any) -> None:
         """Nothing begins: what is kept is looked through whenever something is added."""
 
-    def stop(self, _deadline: float) -> None:
+    def stop(self, _deadline: float) -> Any:
         """Keep nothing any more: nobody can come back."""
         for adapter in self._adapters.copy():
             adapter.close()
+
+    def abandon(self) -> None:
+        """The loop has ended, or is about to."""
 
 
 class RecoveringAdapter(Adapter):
@@ -147,213 +124,121 @@ class RecoveringAdapter(Adapter):
 
     def __init__(self, namespace: NamespaceLike, recovery: ConnectionStateRecovery) -> None:
         super().__init__(namespace)
-        host = namespace.host
         self._recovery = recovery
-        self._duration = recovery.options.max_disconnection_duration
-        self._prefix = b2a_hex(host.random_bytes(4)).decode("ascii") + "."
-        self._log: deque[_Kept] = deque()
-        self._first = 0
-        self._bytes = 0
+        self.log = recovery.log(namespace.host)
         self._live: dict[str, Any] = {}
-        self._lost: dict[str, Session] = {}
-        # For each socket and room: from which position in the log to which it was in.
-        self._stays: dict[str, dict[str, list[list[int]]]] = {}
+
+    def begin(self, log: RecoveryLog) -> None:
+        """Go on with this log: nobody has been here yet, but something may have been emitted."""
+        before, self.log = self.log, log
+        for kept in before.packets:
+            event = kept.prepared.event
+            host = self.namespace.host
+            again = host.prepare(Event(event.namespace, event.args[:-1]))
+            self.stamp(again, kept.targets)
+        before.clear()
 
     # Membership, with its history
 
     def add_all(self, sid: str, rooms: Iterable[str]) -> None:
         """Put a socket into rooms."""
         rooms = tuple(room for room in rooms if room != sid)
-        stays = self._stays.setdefault(sid, {})
-        for room in rooms:
-            past = stays.setdefault(room, [])
-            if not past or past[-1][1] != _STILL:
-                past.append([self.end, _STILL])
+        self.log.join(sid, rooms)
         super().add_all(sid, rooms)
 
     def remove(self, sid: str, room: str) -> None:
         """Take a socket out of a room."""
         if room in self.sids.get(sid, ()):
-            past = self._stays[sid][room]
-            past[-1][1] = self.end
-            # What no packet in the log lies in tells nothing: the oldest, and perhaps the last.
-            if past[-1][0] == self.end:
-                past.pop()
-            del past[: bisect_right(past, self._first, key=_END)]
-            if not past:
-                del self._stays[sid][room]
+            self.log.leave(sid, room)
         super().remove(sid, room)
 
     def remove_all(self, sid: str, *, was_connected: bool = False) -> None:
         """Take a socket out of every room."""
-        self._stays.pop(sid, None)
+        self.log.stays.pop(sid, None)
         super().remove_all(sid, was_connected=was_connected)
 
     # The log
-
-    @property
-    def end(self) -> int:
-        """The position of the packet that will be kept next."""
-        return self._first + len(self._log)
 
     def stamp(self, prepared: Prepared, targets: Targets) -> Prepared | None:
         """Append the offset to a packet, and keep it unless it is volatile."""
         event = prepared.event
         if event.id is not None:
             return prepared
-        host = self.namespace.host
-        offset = self.offset(self.end - 1 if targets.volatile else self.end)
-        marked = Event(event.namespace, [*event.args, offset])
-        prepared = host.prepare(marked, compress=targets.compress)
+        log = self.log
+        position = log.end - 1 if targets.volatile else log.positions.take()
+        marked = Event(event.namespace, [*event.args, log.positions.offset(position)])
+        prepared = self.namespace.host.prepare(marked, compress=targets.compress)
         if not targets.volatile:
-            size = sum(map(len, prepared.messages))
-            self._log.append(_Kept(prepared, targets, host.time(), size))
-            self._bytes += size
-            self._recovery.bytes += size
-            self._prune()
+            log.add(position, prepared, targets)
         return prepared
-
-    def _prune(self) -> None:
-        limits = self.namespace.host.limits
-        log = self._log
-        oldest = self.namespace.host.time() - self._duration
-        while log and (
-            len(log) > limits.recovery_packets
-            or self._bytes > limits.recovery_bytes
-            or log[0].time < oldest
-        ):
-            self._forget_oldest()
-        lost = self._lost
-        while lost:
-            secret, session = next(iter(lost.items()))
-            if len(lost) <= limits.recovery_sessions and session.since >= oldest:
-                break
-            self._forget_lost(secret)
-
-    def _forget_lost(self, secret: str) -> Session | None:
-        session = self._lost.pop(secret, None)
-        if session is not None:
-            self._recovery.bytes -= _size(session)
-        return session
-
-    def _forget_oldest(self) -> None:
-        size = self._log.popleft().size
-        self._bytes -= size
-        self._recovery.bytes -= size
-        self._first += 1
 
     def shrink(self) -> None:
         """Forget the older half of packets and sessions: the server has too little memory."""
-        for _ in range((len(self._log) + 1) // 2):
-            self._forget_oldest()
-        for secret in list(self._lost)[: (len(self._lost) + 1) // 2]:
-            self._forget_lost(secret)
+        self.log.shrink()
 
     def close(self) -> None:
         """Forget everything."""
-        while self._log or self._lost:
-            self.shrink()
+        self.log.clear()
         self._recovery.forget(self)
         super().close()
-
-    def offset(self, position: int) -> str:
-        """Return the offset of a packet as clients see it."""
-        text = ""
-        number = position + 1
-        while number:
-            number, digit = divmod(number, 36)
-            text = _DIGITS[digit] + text
-        return self._prefix + (text or "0")
-
-    def position(self, offset: str) -> int | None:
-        """Return the position behind the packet with this offset; ``None`` if it is not ours."""
-        digits = offset[len(self._prefix) :]
-        if not offset.startswith(self._prefix) or not 0 < len(digits) <= _LONGEST_OFFSET:
-            return None
-        if any(digit not in _DIGITS for digit in digits):
-            return None
-        return int(digits, 36)
 
     # Sessions
 
     def begin_session(self, socket: Socket) -> dict[str, str]:
         """Return the secret by which this socket can be recovered, and where it begins."""
-        session = socket._session
+        session, log = socket._session, self.log
         if session is None:
-            host = self.namespace.host
-            secret = b2a_hex(host.random_bytes(16)).decode("ascii")
-            session = Session(socket.id, secret, self.end, self.end)
+            secret = b2a_hex(self.namespace.host.random_bytes(16)).decode("ascii")
+            session = Session(socket.id, secret, log.end, log.end)
             socket._session = session
+        log.begin(session)
+        if log.journal.durable:
+            socket._own_hooks().handled = self._handled
+            self._handled(socket)
         self._live[session.secret] = socket
-        return {"pid": session.secret, "offset": self.offset(self.end - 1)}
+        return {"pid": session.secret, "offset": log.positions.offset(log.end - 1)}
+
+    def _handled(self, socket: Socket) -> None:
+        """A function of the application has ended, which may have changed the socket's data."""
+        session = socket._session
+        if session is not None and self.log.is_here(session):
+            session.data = socket._data
+            self.log.journal.changed(session, socket._data)
 
     def persist_session(self, socket: Socket) -> None:
         """Keep what is needed to restore a socket that lost its connection."""
         session = socket._session
-        if session is None:
-            return
-        session.rooms = tuple(self.sids.get(socket.id, ()))
-        session.stays = self._stays.pop(socket.id, {})
-        session.data = socket.data
-        session.since = self.namespace.host.time()
-        self._forget_lost(session.secret)
-        self._lost[session.secret] = session
-        self._recovery.bytes += _size(session)
-        self._prune()
+        if session is not None:
+            self.log.lose(session, tuple(self.sids.get(socket.id, ())), socket._data)
 
     def keep_session(self, session: Session) -> None:
         """Keep a session that was restored for a client that is gone again."""
-        self._stays.pop(session.sid, None)
-        self._lost[session.secret] = session
-        self._recovery.bytes += _size(session)
-        self._prune()
+        self.log.keep(session)
 
     def forget_session(self, socket: Socket) -> None:
         """Take note that a socket has left its rooms."""
         session = socket._session
-        if session is not None and self._live.get(session.secret) is socket:
-            del self._live[session.secret]
+        if session is not None:
+            if self._live.get(session.secret) is socket:
+                del self._live[session.secret]
+            self.log.end_session(session)
 
     def restore_session(
         self, secret: str, offset: str | None, found: Callable[[Session | None], None]
     ) -> None:
         """Call ``found`` with the lost session of this secret, once, if all it missed is here."""
-        found(self._restored(secret, offset))
-
-    def _restored(self, secret: str, offset: str | None) -> Session | None:
         alive = self._live.get(secret)
         # One that has left is still here until its handlers have had their turn.  Its connection
         # may live on, and even be the one that asks.
         if alive is not None and alive.connected:
             alive._drop("transport close")
-        self._prune()
-        session = self._forget_lost(secret)
-        if session is None:
-            return None
-        position = session.begin if offset is None else self.position(offset)
-        if position is None or position > self.end:
-            return None
-        session.resume = max(position, session.begin)
-        if session.resume < self._first:
-            return None
-        self._stays[session.sid] = session.stays
-        return session
+        found(self.log.restore(secret, offset))
 
     def missed(self, socket: Socket) -> list[Prepared]:
         """Return the packets that a restored socket has missed, oldest first."""
         session = socket._session
-        if session.resume < self._first:  # forgotten while middleware was asked
+        if session.resume < self.log.first:  # forgotten while middleware was asked
             socket._begin_anew()
+            self.log.end_session(session)
             return []
-        stays = self._stays.get(session.sid, {})
-        found = []
-        unseen = islice(self._log, session.resume - self._first, None)
-        for position, kept in enumerate(unseen, session.resume):
-            here = {session.sid}
-            for room in (*kept.targets.rooms, *kept.targets.excluded):
-                if _lies_in(position, stays.get(room, _NO_STAYS)):
-                    here.add(room)
-            rooms = kept.targets.rooms
-            if not (rooms and here.isdisjoint(rooms)) and here.isdisjoint(kept.targets.excluded):
-                found.append(kept.prepared)
-        return found
+        return self.log.missed(session)

@@ -60,6 +60,13 @@ _RESERVE = (_PAGES + 64) * 4096
 """Bytes kept for a full disk: so that the file can take all that is in the log."""
 TICK = 1000
 """Milliseconds between two notes of the time."""
+_LEVELS = ("OFF", "NORMAL", "FULL")
+"""What ``synchronous`` may be, the strictest last."""
+
+
+def _check_level(synchronous: str) -> None:
+    if synchronous not in _LEVELS:
+        raise ValueError(f"synchronous: FULL, NORMAL or OFF is expected, not {synchronous!r}")
 
 
 def translate(error: Exception, path: str) -> StoreError:
@@ -91,8 +98,7 @@ class Database:
     def __init__(self, path: str, synchronous: str = "FULL") -> None:
         from rawsio.net.files import FileLock, Reserve, is_folder
 
-        if synchronous not in ("FULL", "NORMAL", "OFF"):
-            raise ValueError(f"synchronous: FULL, NORMAL or OFF is expected, not {synchronous!r}")
+        _check_level(synchronous)
         self.path = path
         if is_folder(path):
             raise StoreError(f"{path} is a folder: the path of a file is expected")
@@ -102,6 +108,7 @@ class Database:
             raise StoreError(f"{path} is in use: {error}") from None
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from None
+        self._level = synchronous
         self._reserve = Reserve(path + "-reserve", _RESERVE)
         self.next_id = self._reserved = 1
         self.clock = self.run = 0
@@ -163,6 +170,13 @@ class Database:
         values = {"version": VERSION, "ids": self.next_id, "clock": self.clock, "run": self.run}
         connection.executemany("INSERT OR REPLACE INTO rawsio_meta VALUES (?, ?)", values.items())
         connection.execute("COMMIT")
+
+    def demand(self, synchronous: str) -> None:
+        """Be at least as strict as this from now on; between two transactions."""
+        _check_level(synchronous)
+        if _LEVELS.index(synchronous) > _LEVELS.index(self._level):
+            self._level = synchronous
+            self.connection.execute(f"PRAGMA synchronous={synchronous}")
 
     def begin(self) -> None:
         """Begin a transaction."""

@@ -1,6 +1,7 @@
 """Turns: everything that one turn of the loop asks of a store is one transaction.
 
-A :class:`Keeper` stands between the queues of a file and the thread that works on it.  What is
+A :class:`Keeper` stands between the queues of a file (and *guests*, which keep other things in it)
+and the thread that works on it.  What is
 asked for while a transaction runs waits for the next one; two are never in flight.  The loop never
 waits for the disk.
 
@@ -16,7 +17,7 @@ from collections import deque
 
 from rawsio.log import ERROR
 
-from .operations import StoreError, Write
+from .operations import StoreError
 from .queue import Queue
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rawsio.runtime import Runtime
 
     from .messages import QueueOptions
-    from .operations import Counts, Store
+    from .operations import Counts, Store, Write
 
     class Client(Protocol):
         """Who uses a queue."""
@@ -37,6 +38,21 @@ if TYPE_CHECKING:
 
         def take(self, events: list[Any], /) -> None:
             """Take what the queue gave."""
+
+    class Guest(Protocol):
+        """Who keeps something else in the file."""
+
+        @property
+        def waiting(self) -> bool:
+            """Whether there is something to be written, or that is being written."""
+            ...
+
+        def operations(self) -> list[Write]:
+            """Return what the next transaction is to write."""
+            ...
+
+        def written(self, error: StoreError | None, /) -> None:
+            """Hear of its end, if it wrote anything; of what failed, nothing is in the file."""
 
 
 __all__ = ["Keeper"]
@@ -62,8 +78,8 @@ class Keeper:
         self.store = store
         self.worker = worker
         self.clients: list[Client] = []
+        self.guests: list[Guest] = []
         self.commits: deque[float] = deque(maxlen=_SAMPLES)
-        self._writes: list[Write] = []
         self._busy = False
         self._armed = False
         self._over = False
@@ -74,7 +90,7 @@ class Keeper:
         self._expected = 0
         self._clock: Any = None
         self._offset = self._last = 0.0
-        self._emptied: Callable[[], None] | None = None
+        self._emptied: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """Return seconds since 1970 that never jump: the clock of the loop, set once.
@@ -108,11 +124,6 @@ class Keeper:
             self._armed = True
             self.host.call_soon(self._flush)
 
-    def write(self, write: Write) -> None:
-        """Write rows with the next transaction."""
-        self._writes.append(write)
-        self.touch()
-
     def _flush(self) -> None:
         self._armed = False
         if self._busy or self._over:
@@ -130,14 +141,21 @@ class Keeper:
             if mine:
                 operations += mine
                 asked.append((client, len(mine)))
-        writes, self._writes = self._writes, []
-        if operations or writes:
+        writing: list[Guest] = []
+        for guest in self.guests:
+            writes = guest.operations()
+            if writes:
+                operations += writes
+                writing.append(guest)
+        if operations:
             self._busy = True
-            self._submit(operations + writes, asked)
+            self._submit(operations, asked, writing)
         else:
             self._wait(now)
 
-    def _submit(self, operations: list[Any], asked: list[tuple[Client, int]]) -> None:
+    def _submit(
+        self, operations: list[Any], asked: list[tuple[Client, int]], writing: list[Guest]
+    ) -> None:
         names = [client.queue.name for client, _ in asked]
         time = self.host.time
 
@@ -147,7 +165,7 @@ class Keeper:
             return results, [self.store.counts(name) for name in names], time() - began
 
         def done(result: Any, error: BaseException | None) -> None:
-            self._done(asked, operations, result, error)
+            self._done(asked, writing, len(operations), result, error)
 
         if self.worker is not None:
             self.worker.submit(work, done, self.host.call_soon_threadsafe)
@@ -160,31 +178,39 @@ class Keeper:
             done(result, None)
 
     def _done(
-        self, asked: list[tuple[Client, int]], operations: list[Any], result: Any, error: Any
+        self,
+        asked: list[tuple[Client, int]],
+        writing: list[Guest],
+        operations: int,
+        result: Any,
+        error: Any,
     ) -> None:
         self._busy = False
         if error is not None:
-            self._failed(asked, operations, error)
+            self._failed(asked, writing, error)
         else:
             self._broken = ""
             results, counts, seconds = result
             self.commits.append(seconds)
             # Before anybody is answered: who asks again at once is no second one.
-            crowd = len(operations) + self._count_waiting() - sum(many for _, many in asked)
+            crowd = operations + self._count_waiting() - sum(many for _, many in asked)
             at = 0
             for (client, length), count in zip(asked, counts, strict=True):
                 client.take(client.queue.receive(results[at : at + length], count))
                 at += length
-            if seconds > _SLOW and len(operations) >= _CROWD:
+            for guest in writing:
+                guest.written(None)
+            if seconds > _SLOW and operations >= _CROWD:
                 self._expected = crowd * 9 // 10
                 self._patience = self.now() + min(_GATHER, seconds / 4)
-        if self._emptied is not None and not self._pending():
-            emptied, self._emptied = self._emptied, None
-            emptied()
+        if self._emptied and not self._pending():
+            told, self._emptied = self._emptied, []
+            for emptied in told:
+                emptied()
         self.touch()
 
     def _failed(
-        self, asked: list[tuple[Client, int]], operations: list[Any], error: BaseException
+        self, asked: list[tuple[Client, int]], writing: list[Guest], error: BaseException
     ) -> None:
         if not isinstance(error, StoreError):
             self.host.log("queue", ERROR, "a store failed", error)
@@ -192,9 +218,10 @@ class Keeper:
         if str(error) != self._broken:  # once, not in each of its turns
             self._broken = str(error)
             self.host.log("queue", ERROR, self._broken)
-        self._writes = [op for op in operations if op.__class__ is Write] + self._writes
         for client, _ in asked:
             client.take(client.queue.receive_failure(error))
+        for guest in writing:
+            guest.written(error)
 
     def _wait(self, now: float) -> None:
         deadlines = [client.queue.deadline for client in self.clients]
@@ -223,12 +250,13 @@ class Keeper:
     # The end
 
     def _pending(self) -> bool:
-        return self._busy or bool(self._writes) or any(c.queue.waiting for c in self.clients)
+        waiting = any(c.queue.waiting for c in self.clients)
+        return self._busy or waiting or any(guest.waiting for guest in self.guests)
 
     def drain(self, emptied: Callable[[], None]) -> None:
         """Call ``emptied()`` when nothing waits for the store."""
         if self._pending():
-            self._emptied = emptied
+            self._emptied.append(emptied)
             self.touch()
         else:
             emptied()

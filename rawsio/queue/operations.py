@@ -185,10 +185,14 @@ class Peek:
 
 @record
 class Write:
-    """Rows for a statement of SQL: what else a file is for, committed with the queues' work."""
+    """Rows for a statement of SQL: what else a file is for, committed with the queues' work.
+
+    ``size`` is how many bytes it adds to the file, about: refused if there is no room for them.
+    """
 
     sql: str
     rows: list[tuple[Any, ...]]
+    size: int = 0
 
 
 @record

@@ -13,9 +13,8 @@ from rawsio.app.handlers import check_plain
 from rawsio.app.reply import Promise
 
 from .jobs import Jobs
-from .keeper import Keeper
-from .memory import MemoryStore
 from .messages import QueueOptions
+from .stores import Stores
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,17 +24,19 @@ if TYPE_CHECKING:
     from rawsio.app.namespace import Namespace
     from rawsio.runtime import Runtime
 
+    from .keeper import Keeper
     from .wire import QueueNamespace
 
 __all__ = ["Queues"]
 
 
 class Queues:
-    """All queues of a server."""
+    """All queues of a server; ``stores`` are shared with others who keep things in files."""
 
-    def __init__(self, host: Runtime) -> None:
+    def __init__(self, host: Runtime, stores: Stores | None = None) -> None:
         self._host = host
-        self._keepers: dict[str | None, Keeper] = {}
+        self._stores = Stores() if stores is None else stores
+        self._keepers: list[Keeper] = []
         self._jobs: dict[str, Jobs] = {}
         self._spaces: dict[str, QueueNamespace] = {}
         self._ended: Promise[None] | None = None
@@ -63,7 +64,7 @@ class Queues:
             check_plain(allow, "allow")
         made = QueueOptions(**options)
         made.checked(self._host.limits)
-        keeper = self.keeper(path, synchronous)
+        keeper = self._take(path, synchronous)
         jobs = self._jobs[name] = Jobs(keeper, keeper.open(name, made))
         keeper.clients.append(jobs)
         keeper.touch()
@@ -71,27 +72,20 @@ class Queues:
             self._space(namespace).add(jobs, allow)
         return jobs
 
+    def _take(self, path: Any, synchronous: str) -> Keeper:
+        keeper = self._stores.take(self._host, path, synchronous)
+        if keeper in self._keepers:  # all queues together are one user of it
+            self._stores.give_back(keeper, _nothing)
+        else:
+            self._keepers.append(keeper)
+        return keeper
+
     def _space(self, namespace: Namespace) -> QueueNamespace:
         from .wire import QueueNamespace
 
         if namespace.name not in self._spaces:
             self._spaces[namespace.name] = QueueNamespace(namespace)
         return self._spaces[namespace.name]
-
-    def keeper(self, path: Any, synchronous: str = "FULL") -> Keeper:
-        """Return who keeps a file (``None``: the memory), opened if it is new."""
-        if path is None:
-            return self._keepers.setdefault(None, Keeper(self._host, MemoryStore()))
-        from rawsio.net.files import real_path
-        from rawsio.net.worker import Worker
-
-        from .sqlite import SQLiteStore
-
-        name = real_path(path)
-        if name not in self._keepers:
-            store = SQLiteStore(name, synchronous=synchronous)
-            self._keepers[name] = Keeper(self._host, store, Worker("rawsio-queue"))
-        return self._keepers[name]
 
     # The end
 
@@ -131,15 +125,20 @@ class Queues:
             if not left[0] and self._ended is not None:
                 self._ended.resolve(None)
 
-        for keeper in self._keepers.values():
-            keeper.drain(partial(keeper.close, closed))
+        for keeper in self._keepers.copy():
+            keeper.drain(partial(self._give_back, keeper, closed))
         # A disk that does not answer is no reason to stay.
         self._host.call_later(_PATIENCE, self.abandon)
 
+    def _give_back(self, keeper: Keeper, done: Callable[[], None]) -> None:
+        if keeper in self._keepers:  # not abandoned meanwhile
+            self._keepers.remove(keeper)
+            self._stores.give_back(keeper, done)
+
     def abandon(self) -> None:
         """Close the files without waiting: the loop is about to end, or has."""
-        for keeper in self._keepers.values():
-            keeper.close(_nothing)
+        for keeper in self._keepers.copy():
+            self._give_back(keeper, _nothing)
         if self._ended is not None:
             self._ended.resolve(None)
 

@@ -80,6 +80,14 @@ class SQLiteStore:
         self._saved: dict[str, Counts] = {}
         self._ids: dict[str, int] = {}
 
+    def demand(self, synchronous: str) -> None:
+        """Be at least as strict as this from now on; between two transactions."""
+        self.database.demand(synchronous)
+
+    def set_up(self, work: Callable[[Any], Any]) -> Any:
+        """Return ``work(connection)``, done in a transaction, before there is a writer's thread."""
+        return self._transact(lambda: work(self.connection))
+
     # The contract
 
     def open(self, queue: str, max_deliveries: int, now: int) -> tuple[Counts, int]:
@@ -166,6 +174,7 @@ class SQLiteStore:
     def apply(self, operations: list[Any]) -> list[Any]:
         """Do all operations in one transaction."""
         sizes = [len(op.body) for op in operations if op.__class__ is Insert]
+        sizes += [op.size for op in operations if op.__class__ is Write and op.size]
         if sizes and not self.database.has_room(sum(sizes)):
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
         try:

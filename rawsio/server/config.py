@@ -160,7 +160,9 @@ def configure(hooks: ServerHooks, limits: Limits | None, options: Mapping[str, A
     hooks.check()
     bounds = _bounds(limits, own, engine, options)
     deflate = compression(own.per_message_deflate)
-    return Config(bounds, own, engine, hooks, deflate, _recovery(own.connection_state_recovery))
+    own_adapter = hooks.adapter is not None
+    recovery = _recovery(own.connection_state_recovery, own_adapter=own_adapter)
+    return Config(bounds, own, engine, hooks, deflate, recovery)
 
 
 def make_runtime(config: Config) -> Runtime:
@@ -240,7 +242,7 @@ def _sorted(options: Mapping[str, Any]) -> tuple[ServerOptions, EngineOptions]:
     )
 
 
-def _recovery(option: object) -> ConnectionStateRecovery | None:
+def _recovery(option: object, *, own_adapter: bool) -> ConnectionStateRecovery | None:
     if option is None or option is False:
         return None
     from rawsio.app.recovery import ConnectionStateRecovery, Recovery
@@ -249,7 +251,20 @@ def _recovery(option: object) -> ConnectionStateRecovery | None:
         raise TypeError(f"connection_state_recovery is True or a Recovery(...), not {option!r}")
     recovery = Recovery() if option is True else option
     check_fields(recovery)
-    return ConnectionStateRecovery(recovery)
+    if recovery.path is None:
+        return ConnectionStateRecovery(recovery)
+    if not isinstance(recovery.path, str) and not hasattr(recovery.path, "__fspath__"):
+        raise TypeError(f"Recovery(path=...) is the path of a file, not {recovery.path!r}")
+    if recovery.synchronous not in ("FULL", "NORMAL"):
+        raise ValueError(f"synchronous is FULL or NORMAL, not {recovery.synchronous!r}")
+    if own_adapter:
+        raise ValueError(
+            "Recovery(path=...) keeps what the server's own adapter sends: with adapter= leave it"
+            " out, as the adapter keeps sessions itself, or does not"
+        )
+    from rawsio.queue.recovery import DurableRecovery
+
+    return DurableRecovery(recovery)
 
 
 def answering_of(config: Config, runtime: Runtime) -> Answering | None:

@@ -156,9 +156,11 @@ class ServerCore:
         self.recovery = config.recovery
         self.namespaces = self._make_namespaces(config)
         tell_of_errors(config.engine, self.namespaces.main)
-        self.pressure = BackPressure(runtime, config.own.backpressure)
+        gate = None if self.recovery is None else self.recovery.gate
+        self.pressure = BackPressure(runtime, config.own.backpressure, gate)
         kept = () if self.recovery is None else (self.recovery,)
-        own = (Watchdog(limits), *kept, self.namespaces)
+        # What recovery keeps in a file is there before the adapters forget it.
+        own = (Watchdog(limits), self.namespaces, *kept)
         self.extensions = Extensions(runtime, [*own, *config.hooks.extensions])
         self.trace = _guarded(config.hooks.trace, runtime)
         self._sessions = Sessions(

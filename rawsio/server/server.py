@@ -172,7 +172,8 @@ class Server(Listening, Operators):
         if self._queues is None:
             from rawsio.queue.queues import Queues
 
-            self._queues = Queues(self.host)
+            kept = self.core.recovery
+            self._queues = Queues(self.host, None if kept is None else kept.stores)
             self.core.extensions.add(self._queues)
         space = None if namespace is None else self.of(namespace)
         return self._queues.make(name, path, synchronous, options, space, allow)
@@ -370,6 +371,8 @@ class Server(Listening, Operators):
     def _abandon(self) -> None:
         if self._queues is not None:
             self._queues.abandon()
+        if self.core.recovery is not None:
+            self.core.recovery.abandon()
 
     def close(self, timeout: float = 1.0) -> None:
         """Stop serving: no new connections, every socket ends with ``server shutting down``.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
+    from rawsio.app.gate import Gate
     from rawsio.app.interfaces import Route
     from rawsio.app.multiplexer import Multiplexer
     from rawsio.engineio.server.links import PacketSender
@@ -62,17 +63,19 @@ class BackPressure:
     """The policy of one server for clients that take less than they are sent.
 
     ``most`` bytes may wait for one client, ``high`` is where the policy takes hold, and ``pauses``
-    tells whether it stops reading there.
+    tells whether it stops reading there.  ``gate`` is what packets wait at before they go out, if
+    there is anything to wait for.
     """
 
-    __slots__ = ("host", "policy", "high", "most", "room", "pauses")
+    __slots__ = ("host", "policy", "high", "most", "room", "pauses", "gate")
 
-    def __init__(self, host: Runtime, policy: str) -> None:
+    def __init__(self, host: Runtime, policy: str, gate: Gate | None = None) -> None:
         if policy not in _POLICIES:
             raise ValueError(f"backpressure is one of {', '.join(_POLICIES)}, not {policy!r}")
         limits = host.limits
         self.host = host
         self.policy = policy
+        self.gate = gate
         self.pauses = policy != "drop-volatile"
         self.high = limits.high_water
         self.most = limits.high_water if policy == "disconnect" else limits.queue
@@ -115,6 +118,10 @@ class Conn:
 
     def route(self, multiplexer: Multiplexer) -> Route:
         """Choose the way that the packets of the session go from now on."""
+        gate, route = self._pressure.gate, self._choose_route(multiplexer)
+        return route if gate is None else gate.route(multiplexer, route)
+
+    def _choose_route(self, multiplexer: Multiplexer) -> Route:
         session, transport = self.session, self.session.transport
         outlet: PacketSender | None = None
         if not self._watched and session.revision == 4 and multiplexer.standard:

@@ -186,6 +186,11 @@ class SocketIOConnection:
             return False
         return self._states.get(namespace) is _JOINED
 
+    def takes_event(self, namespace: str) -> bool:
+        """Tell whether an event may be sent to a namespace now."""
+        state = self._states.get(namespace, State.ABSENT)
+        return self.closing is Closing.OPEN and Event in SENT[self.role][state]
+
     @property
     def reading(self) -> bool:
         """Whether more input is of use: not while a long message is being read."""

@@ -2,14 +2,19 @@
 
 ``World`` is a host with a virtual clock and handlers that run at once (or when a test says so);
 ``Client`` is the client side of one session: a real ``SocketIOConnection``, joined by lists.
+
+With ``Recovery(path=...)`` a world has a file, which is written at the end of its turn: whenever a
+client takes what has arrived.  :meth:`World.crash` is the end of its process.
 """
 
 from __future__ import annotations
 
 import heapq
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rawsio.app.handshake import HandshakeRequest
@@ -21,6 +26,10 @@ from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Role
 from rawsio.limits import Limits
+from rawsio.queue.keeper import Keeper
+from rawsio.queue.recovery import DurableRecovery
+from rawsio.queue.sqlite import SQLiteStore
+from rawsio.queue.stores import Stores
 from rawsio.routes import Layered
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
@@ -30,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawsio.app.interfaces import Told
 
-__all__ = ["Client", "World", "drive"]
+__all__ = ["Client", "World", "drive", "quick_folder"]
 
 FIRST = Request("GET", "/socket.io/?EIO=4&transport=websocket", Headers([("Host", "here")]))
 
@@ -55,6 +64,20 @@ def drive(coroutine: Any) -> Any:
     raise AssertionError("the coroutine waits for something")
 
 
+def quick_folder() -> str:
+    """Return a new folder where a commit costs no disk, if there is such a place."""
+    return tempfile.mkdtemp(prefix="rawsio-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+
+
+class StoresWithoutThreads(Stores):
+    """Files that are written at the end of a turn, before the next one."""
+
+    def _make(self, host: Any, name: str | None, synchronous: str) -> Keeper:
+        assert name is not None
+        store = self._files[name] = SQLiteStore(name, synchronous=synchronous)
+        return Keeper(host, store)
+
+
 class World:
     """A host: ``policy`` is ``"inline"``, or ``"deferred"``: handlers wait in ``started``."""
 
@@ -64,6 +87,8 @@ class World:
         policy: str = "inline",
         recovery: Recovery | None = None,
         limits: Limits | None = None,
+        now: float = 1000.0,
+        begin: bool = True,
         **options: Any,
     ) -> None:
         self.limits = limits or Limits()
@@ -72,18 +97,31 @@ class World:
         Watchdog(self.limits).start(self)
         self.error_handlers: tuple[Told, ...] = ()
         self.random_bytes = os.urandom
-        self.now = 1000.0
+        self.now = now
         self.owned = True
         self.lines: list[tuple[str, int, str]] = []
         self.errors: list[BaseException] = []
         self.prepared: list[Any] = []
         self.started: deque[tuple[Callable[..., Any], tuple[Any, ...], Any]] = deque()
         self.calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self.soon: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._timers: list[Timer] = []
+        self.keeping: Any = None
         if recovery is not None and "make_adapter" not in options:
-            options["make_adapter"] = ConnectionStateRecovery(recovery).adapter
+            self.keeping = ConnectionStateRecovery(recovery)
+            if recovery.path is not None:
+                self.keeping = DurableRecovery(recovery)
+                self.keeping.stores = StoresWithoutThreads()
+            options["make_adapter"] = self.keeping.adapter
         self.namespaces = Namespaces(self, **options)
         self.io = self.namespaces.main
+        if begin:
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin, as a server that runs."""
+        if self.keeping is not None:
+            self.keeping.start(self)
 
     # The host
 
@@ -109,6 +147,11 @@ class World:
         timer = Timer(self.now + delay, fn, args)
         heapq.heappush(self._timers, timer)
         return timer
+
+    def call_soon(self, fn: Callable[..., Any], *args: Any) -> None:
+        self.soon.append((fn, args))
+
+    call_soon_threadsafe = call_soon
 
     def on_loop(self) -> bool:
         return self.owned
@@ -160,6 +203,23 @@ class World:
             fn, args = self.calls.popleft()
             fn(*args)
         self.owned = owned
+
+    def turn(self) -> None:
+        """End the turn: what was to be done soon is done, files are written."""
+        while self.soon:
+            fn, args = self.soon.popleft()
+            fn(*args)
+
+    def store(self) -> Any:
+        """Return the store of the file of recovery."""
+        return self.keeping.stores.store(self.recovery.path if self.recovery else None)
+
+    def crash(self) -> None:
+        """End as a process that is killed: what is committed is there, and nobody hears of it."""
+        database = self.store().database
+        database.connection.close()
+        database._lock.release()
+        self.turn = lambda: None  # type: ignore[method-assign]
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and run the timers that are due."""
@@ -215,7 +275,9 @@ class Client:
     # The sink
 
     def route(self, multiplexer: Multiplexer) -> Any:
-        return Layered(multiplexer, self)
+        route = Layered(multiplexer, self)
+        gate = None if self.world.keeping is None else self.world.keeping.gate
+        return route if gate is None else gate.route(multiplexer, route)
 
     def send_units(self, units: list[Any]) -> None:
         for unit in units:
@@ -268,7 +330,8 @@ class Client:
         self.peer.ended(reason)
 
     def take(self) -> list[Any]:
-        """Return what has arrived since the last time."""
+        """Return what has arrived since the last time, at the end of the turn."""
+        self.world.turn()
         taken, self.inbox = self.inbox, []
         return taken
 

@@ -24,6 +24,7 @@ DOCUMENTS = (
     "resp",
     "cluster",
     "queue",
+    "durable-recovery",
 )
 ID = re.compile(rf"(?:{'|'.join(map(re.escape, DOCUMENTS))})-[a-zA-Z0-9.]+(?:-[a-z0-9]+)+")
 _ERRORS = {

@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE
     | MODEL
-    | {"stack", "runtime", "extension", "browser", "net", "trace", "server.http_apps"}
+    | {"stack", "runtime", "extension", "browser", "net", "queue", "trace", "server.http_apps"}
     | {"server.answering", "server.app_kinds"},
     "server.core": BASE
     | MODEL

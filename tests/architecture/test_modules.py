@@ -33,6 +33,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     # The two ends of processes, which are tested as processes.
     "workers.parent": "workers/test_workers.py",
     "workers.worker": "workers/test_workers.py",
+    "app.recovery_log": "app/test_recovery.py",
+    "queue.recovery_journal": "queue/test_recovery_file.py",
     "queue.messages": "queue/test_queue.py",
     "queue.operations": "queue/test_queue.py",
     "queue.checks": "queue/test_queue.py",
