@@ -158,10 +158,7 @@ class ServerCore:
         tell_of_errors(config.engine, self.namespaces.main)
         gate = None if self.recovery is None else self.recovery.gate
         self.pressure = BackPressure(runtime, config.own.backpressure, gate)
-        kept = () if self.recovery is None else (self.recovery,)
-        # What recovery keeps in a file is there before the adapters forget it.
-        own = (Watchdog(limits), self.namespaces, *kept)
-        self.extensions = Extensions(runtime, [*own, *config.hooks.extensions])
+        self.extensions = self._make_extensions(config)
         self.trace = _guarded(config.hooks.trace, runtime)
         self._sessions = Sessions(
             runtime, self.namespaces, self.pressure, config.hooks.parser, self.trace
@@ -185,6 +182,12 @@ class ServerCore:
             make_adapter,
             cleanup_empty=config.own.cleanup_empty_child_namespaces,
         )
+
+    def _make_extensions(self, config: Config) -> Extensions:
+        kept = () if self.recovery is None else (self.recovery,)
+        # They end in the other direction: recovery has kept everything before adapters forget it.
+        own = (Watchdog(self.limits), self.namespaces, *kept)
+        return Extensions(self.runtime, [*own, *config.hooks.extensions])
 
     # For the host
 

@@ -80,7 +80,7 @@ class RecoveryLosesAndRepeatsNothing(RuleBasedStateMachine):
         self.turn()
 
     def open(self, now: float) -> World:
-        world = World(recovery=Recovery(path=self.path), now=now)
+        world = World(recovery=Recovery(3000.0, path=self.path), now=now)
 
         @world.io.on("set")
         def set_data(socket: Any, number: int) -> None:
@@ -132,6 +132,7 @@ class RecoveryLosesAndRepeatsNothing(RuleBasedStateMachine):
     def volatile(self, n: int) -> None:
         if self.connected(n):
             self.browsers[n].socket.volatile.emit("e", self.sent([n]), "some text")
+            self.turn()  # it may be out already, as nothing depends on it
 
     @rule(n=st.integers(0, 2), room=st.sampled_from("ab"), into=st.booleans())
     def join_or_leave(self, n: int, room: str, into: bool) -> None:

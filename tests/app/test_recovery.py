@@ -48,8 +48,8 @@ def make_world(**options: Any) -> World:
     return _WORLDS[-1]
 
 
-def world_with(**options: Any) -> World:
-    _WORLDS.append(World(recovery=recovery(**options)))
+def world_with(limits: Limits | None = None, **options: Any) -> World:
+    _WORLDS.append(World(recovery=recovery(**options), limits=limits))
     return _WORLDS[-1]
 
 
@@ -461,8 +461,7 @@ def test_what_middleware_emits_is_neither_lost_nor_repeated() -> None:
 
 
 def test_what_is_forgotten_while_middleware_is_asked_makes_a_new_session() -> None:
-    world = world_with(skip_middlewares=False)
-    world.limits = Limits(recovery_packets=3)
+    world = world_with(limits=Limits(recovery_packets=3), skip_middlewares=False)
     nsp = world.namespaces.of("/")
     browser = Browser(world)
     nsp.in_(browser.sid).sockets_join("red")
