@@ -106,3 +106,19 @@ def test_what_was_asked_before_it_runs_is_done_then() -> None:
         client.main.connect()
         kit.run()
     assert heard == [1]
+
+
+def test_who_steps_ends_when_the_server_has_its_goodbye_and_not_before() -> None:
+    ends: list[str] = []
+    io = Server()
+    io.on("disconnect", lambda _socket, reason: ends.append(reason))
+    with TestKit(io) as kit:
+        client = kit.client()
+        client.main.connect()
+        kit.run()
+        client.close(5)
+        client.step(0)
+        assert not client.closed
+        kit.run()
+        assert client.closed
+        assert ends == ["transport close"]

@@ -306,3 +306,31 @@ def test_the_end_of_the_transport_ends_the_session_once() -> None:
 )
 def test_ends_are_named_as_the_reference_names_them(event: Closed | Failed, reason: str) -> None:
     assert reason_of(event) == reason
+
+
+HELD = 10**6
+"""Bytes of a packet that is not whole: more than ``limits.body_rate`` asks for in a time-out."""
+
+
+def test_only_what_came_since_the_ping_shows_that_a_client_lives() -> None:
+    server = open_server()
+    server.hold(HELD)
+    assert server.tick(100.0 + INTERVAL) == []
+    assert server.tick(100.0 + INTERVAL + TIMEOUT - 0.1) == []
+    assert failure(server.tick(100.0 + INTERVAL + TIMEOUT)) == "engineio-v4-heartbeat-timeout"
+    server = open_server()
+    server.tick(100.0 + INTERVAL)
+    server.hold(HELD)
+    assert server.tick(100.0 + INTERVAL + TIMEOUT) == []
+    assert failure(server.tick(100.0 + INTERVAL + 2 * TIMEOUT)) == "engineio-v4-heartbeat-timeout"
+
+
+def test_only_what_came_since_the_last_ping_shows_that_a_server_lives() -> None:
+    client = EngineIOConnection(Role.CLIENT)
+    client.receive(encode_open(OPENED))
+    client.hold(HELD)
+    assert client.tick(100.0) == []
+    assert failure(client.tick(100.0 + INTERVAL + TIMEOUT)) == "engineio-v4-heartbeat-timeout"
+    client = open_client()
+    client.hold(HELD)
+    assert client.tick(100.0 + INTERVAL + TIMEOUT) == []

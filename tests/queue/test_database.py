@@ -209,3 +209,15 @@ def test_a_transaction_that_finds_no_room_uses_the_reserve(path: str) -> None:
     assert Path(path + "-reserve").exists()
     store.close()
     assert not Path(path + "-reserve").exists()
+
+
+def test_pages_that_nothing_is_in_are_room(path: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", bytes(900_000), 0) for _ in range(8)])
+    assert store.database.has_room(1000)
+    store.database._reserve.free = lambda: 0  # type: ignore[method-assign]  # a full disk
+    assert not store.database.has_room(1000)
+    store.connection.execute("DELETE FROM rawsio_body")
+    assert store.database.has_room(1000)
+    assert not store.database.has_room(9_000_000)
+    store.close()

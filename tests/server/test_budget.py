@@ -9,6 +9,7 @@ import pytest
 
 from rawsio import Server
 from rawsio.limits import Limits
+from rawsio.server.budget import Budget
 from rawsio.testing import TestKit
 from rawsio.websocket.connection import WebSocketConnection
 from tests.net.test_turns import websocket
@@ -328,13 +329,38 @@ def test_what_one_waits_to_poll_counts_in_full_and_no_more_when_it_was_polled() 
 
 
 @pytest.mark.rule("layers-memory-total")
-def test_who_is_busy_is_measured_a_little_later_and_once_for_all() -> None:
-    io = Server(limits=SMALL)
+def test_a_ping_that_waits_to_be_polled_counts_as_its_byte() -> None:
+    io = Server(limits=SMALL, ping_interval=5.0)
     with TestKit(io) as kit:
-        client = kit.connect()
-        kit.run()
-        due = io.next_deadline()
-        for _ in range(20):
-            client.emit("x")
-            kit.run()
-        assert io.next_deadline() == due
+        client = Polling(kit)
+        client.post(b"40")
+        client.get()
+        kit.advance(6.0)
+        assert held(io, "unpolled") == 1
+        assert client.get().endswith(b"2")
+
+
+class Clockwork:
+    """A host that keeps the timers it is asked for."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.timers = limits, 0
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_later(self, _seconds: float, _fn: Any) -> object:
+        self.timers += 1
+        return object()
+
+
+@pytest.mark.rule("layers-memory-total")
+def test_who_is_busy_is_measured_a_little_later_and_once_for_all() -> None:
+    host: Any = Clockwork(SMALL)
+    budget = Budget(host, lambda: (), lambda: None)
+    budget.flushed({})
+    assert host.timers == 0
+    for _ in range(20):
+        target: Any = object()
+        budget.flushed({target: False})
+    assert host.timers == 1

@@ -435,3 +435,9 @@ def test_a_script_is_for_every_page_if_the_server_is() -> None:
 def test_an_error_carries_its_rule_and_code() -> None:
     error = RequestError(2, "engineio-v4-handshake-method", {})
     assert (error.code, error.status, error.message) == (2, 400, "Bad handshake method")
+
+
+def test_a_page_is_known_by_its_origin_alone_where_the_answer_is_no_script() -> None:
+    b = Bench()
+    link = b.request(b.q(), headers={"Referer": "https://evil.example/", "Host": "localhost:3000"})
+    assert link.status == 200

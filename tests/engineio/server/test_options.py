@@ -161,3 +161,12 @@ def test_cors_may_be_given_by_its_origins_alone() -> None:
     assert EngineOptions().cors_policy() is None
     assert EngineOptions(cors="*").cors_policy() == Cors("*")
     assert EngineOptions(cors=Cors(["a"])).cors_policy() == Cors(["a"])
+
+
+def test_only_hooks_that_see_requests_make_them_whole() -> None:
+    nothing: Any = lambda *_args: None  # noqa: E731 - any function will do
+    assert not EngineOptions().hooked()
+    assert not EngineOptions(on_connection_error=nothing).hooked()
+    for name in ("allow_request", "generate_id", "on_headers", "on_initial_headers"):
+        assert EngineOptions(**{name: nothing}).hooked(), name
+    assert EngineOptions(middleware=[nothing]).hooked()

@@ -925,3 +925,13 @@ def test_a_client_that_neither_polls_nor_goes_over_is_waited_for_so_long_only() 
     b.pass_time(100.0)
     assert session.id not in b.server.sessions
     assert candidate.closed
+
+
+def test_the_first_request_can_be_looked_at_whether_it_was_kept_or_not() -> None:
+    b = Bench()
+    session = b.open()
+    seen, kept = session.glance(), session.request
+    assert (seen.method, seen.target) == (kept.method, kept.target)
+    assert list(seen.headers) == list(kept.headers)
+    again = session.glance()
+    assert again.target == kept.target
