@@ -86,7 +86,13 @@ class TestOnTheLoop:
         assert "slow_one blocked the loop for 0.75 s" in text
 
     def test_one_that_does_not_is_not(self, world: World) -> None:
-        world.host.start(lambda: None, (), world.done)
+        def quick_one() -> None:
+            world.now += 0.25
+
+        world.host.start(quick_one, (), world.done)
+        assert not world.logged
+        world.host.watch(None)
+        world.host.start(lambda: setattr(world, "now", world.now + 2), (), world.done)
         assert not world.logged
 
     def test_a_coroutine_function_is_refused_with_what_to_do(self, world: World) -> None:

@@ -450,3 +450,12 @@ def test_a_client_that_missed_several_pages_gets_each_event_once(
     move(cluster, a, second, between)
     assert a.recovered
     assert seen(cluster, a) == [[["one"], *(["missed", n] for n in range(10))]]
+
+
+def test_a_local_event_with_recovery_stays_on_its_server(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    a, b = first.connect(), second.connect()
+    first.io.local.emit("here")
+    assert seen(cluster, a, b) == [[["here"]], []]
+    first.io.emit("everywhere")
+    assert seen(cluster, a, b) == [[["everywhere"]]] * 2

@@ -439,6 +439,17 @@ def test_an_error_while_receiving_is_an_end(number: int) -> None:
         assert t.owner.closed == ["went wrong"]
 
 
+def test_an_error_while_discarding_is_an_end() -> None:
+    with joined() as t:
+        t.layer.closing = Closing.HALF
+        t.say(b"413")
+        t.turns(2)
+        t.sock.fail["recv"] = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        t.peer.sendall(b"x")
+        t.turns()
+        assert t.owner.closed == ["Connection reset by peer"]
+
+
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_an_error_while_sending_is_an_end(size: int) -> None:
     with joined() as t:

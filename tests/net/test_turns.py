@@ -347,6 +347,34 @@ def test_few_that_take_long_to_flush_are_cut_into_slices_as_well() -> None:
         assert crowd.order == [str(n) for n in range(20)]
 
 
+class Meter:
+    """Hears who was flushed."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def flushed(self, targets: Any) -> None:
+        self.heard += [target.name for target in targets]
+
+    def forget(self, _target: Any) -> None:
+        """Nobody ends here."""
+
+
+@pytest.mark.rule("layers-turn-flush")
+def test_the_meter_hears_of_everybody_in_slices_and_may_be_missing() -> None:
+    for meter in (None, Meter()):
+        with Crowd() as crowd:
+            crowd.driver.meter = meter  # type: ignore[assignment]  # the meter's own part of it
+            names = [str(n) for n in range(300)]
+            for name in names:
+                crowd.driver.touch(Target(crowd, name, 0.0005))
+            while len(crowd.order) < 300:
+                crowd.loop.step(0)
+            assert crowd.order == names
+        if meter is not None:
+            assert set(meter.heard) == set(names)
+
+
 @pytest.mark.rule("layers-turn-flush")
 def test_who_asks_while_a_long_flush_is_under_way_is_answered_in_the_same_turn() -> None:
     with Crowd() as crowd:

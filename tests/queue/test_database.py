@@ -221,3 +221,17 @@ def test_pages_that_nothing_is_in_are_room(path: str) -> None:
     assert store.database.has_room(1000)
     assert not store.database.has_room(9_000_000)
     store.close()
+
+
+def test_only_errors_of_the_database_become_those_of_the_store(path: str) -> None:
+    store = opened(path)
+
+    def fail() -> None:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        store._transact(fail)
+    with pytest.raises(StoreError):
+        store._transact(lambda: store.connection.execute("SELECT * FROM nothing"))
+    assert not store.connection.in_transaction
+    store.close()

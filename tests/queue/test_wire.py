@@ -396,3 +396,20 @@ def test_a_server_without_a_namespace_for_it_has_no_queue_on_the_wire() -> None:
         reply = socket.emit_with_ack("publish", "jobs", 1)
         kit.run()
         assert not reply.done()
+
+
+def test_a_consumer_of_batches_has_credit_for_one_unless_it_asks_for_more(world: World) -> None:
+    batches: list[int] = []
+    socket = world.client()
+    socket.on("messages", lambda messages, ack: batches.append(len(messages)), ack=True)
+    world.jobs.publish_many(range(30))
+    assert "consumer" in world.ask(socket, "consume", "jobs", {"batch": 25})
+    world.kit.run()
+    assert batches == [25]
+    single: list[Any] = []
+    socket = world.client()
+    world.jobs.publish_many(range(30))
+    socket.on("message", lambda message, ack: single.append(message), ack=True)
+    assert "consumer" in world.ask(socket, "consume", "jobs", {})
+    world.kit.run()
+    assert len(single) == 10

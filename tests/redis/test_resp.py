@@ -166,3 +166,16 @@ def test_what_resp_has_no_form_for_cannot_be_encoded() -> None:
         encode_value("a\r\n+injected")
     with pytest.raises(ValueError, match="a line break"):
         encode_value(ErrorReply("ERR", "a\nb"))
+
+
+@pytest.mark.parametrize(
+    ("value", "version", "wire"),
+    [
+        (True, 3, b"#t\r\n"), (False, 3, b"#f\r\n"), (True, 2, b":1\r\n"), (False, 2, b":0\r\n"),
+        (2**63 - 1, 3, b":9223372036854775807\r\n"), (2**63, 3, b"(9223372036854775808\r\n"),
+        (-(2**63) - 1, 3, b"(-9223372036854775809\r\n"), (1.5, 3, b",1.5\r\n"),
+        (1.5, 2, b"$3\r\n1.5\r\n"),
+    ],
+)  # fmt: skip
+def test_numbers_have_the_forms_of_their_version(value: Any, version: int, wire: bytes) -> None:
+    assert encode_value(value, version) == wire
