@@ -9,7 +9,8 @@ fewer than ``--least`` percent (90) were killed.
 A mutant is one change of one node of the syntax tree: a comparison turned or moved by one, a
 condition denied, ``and`` for ``or``, a number plus one, a constant that is another, a statement
 left out, a sum for a difference.  What no test can see is not drawn: docstrings, annotations,
-``__all__`` and ``__slots__``, texts of errors and log lines, ``__repr__``, the limits' defaults.
+``__all__`` and ``__slots__``, texts of errors and log lines, ``__repr__``, the limits' defaults,
+and the changes that :data:`EQUIVALENT` lists with its reasons.
 
 For each mutant the test file that mirrors the module runs first, with the examples in its
 docstrings, then the laws and machines of its package, then the rest of its package, then the joined
@@ -39,7 +40,7 @@ from pathlib import Path
 from tests.architecture.source import ROOT, Module, modules
 from tests.architecture.test_modules import TESTED_ELSEWHERE
 
-__all__ = ["Mutant", "Verdict", "apply", "mutants_of", "steps_for"]
+__all__ = ["Mutant", "Verdict", "apply", "mutants_of", "is_equivalent", "steps_for"]
 
 APART = {
     *("limits", "errors", "__main__", "commands", "demo", "check", "explain", "tracing"),
@@ -49,6 +50,26 @@ APART = {
 
 WORDS = {"all", "slots", "HOMES", "version", "TYPE_CHECKING"}
 """Names whose values are for readers and checkers, not for the program."""
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "rawsio/socketio/msgpack.py",
+        "elif 0xA0 <= prefix < 0xC0:",
+        "(161)",
+    ): "0xA0 is the empty text, which the table of simple values has given before",
+    (
+        "rawsio/client/stack.py",
+        "if self.websocket or not events:",
+        "(self.websocket)",
+    ): "a short cut: of no events comes the same, an empty list",
+    (
+        "rawsio/websocket/deflate.py",
+        "probe = stream if self._fresh or stream is None else stream.copy()",
+        "(stream is None)",
+    ): "a short cut: a stream that is not gone on with need not be copied before it is probed",
+}
+"""Mutants that no test can tell from the program: path, line, what it becomes -> why.  They are not
+drawn."""
 
 DOCTESTS = "tests/architecture/test_doctests.py"
 TOGETHER = ("tests/stack", "tests/test_fused.py", "tests/test_routes.py")
@@ -218,6 +239,12 @@ def mutants_of(module: Module) -> list[Mutant]:
     return found
 
 
+def is_equivalent(mutant: Mutant, module: Module) -> bool:
+    """Say whether :data:`EQUIVALENT` has a mutant."""
+    line = module.text.split("\n")[mutant.line - 1].strip()
+    return (mutant.path, line, mutant.is_now) in EQUIVALENT
+
+
 def apply(text: str, mutant: Mutant) -> str:
     """Return a module's text with the mutant's change.
 
@@ -335,7 +362,8 @@ def drawn(options: argparse.Namespace) -> list[Mutant]:
         pool += [
             mutant
             for mutant in mutants_of(module)
-            if changed is None or mutant.line in changed.get(mutant.path, ())
+            if (changed is None or mutant.line in changed.get(mutant.path, ()))
+            and not is_equivalent(mutant, module)
         ]
     pool = _shuffled(pool, options.seed)
     by_line = {(m.path, m.line): m for m in reversed(pool)}

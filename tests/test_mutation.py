@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from tests.architecture.source import ROOT, modules
-from tests.mutation import Mutant, _shuffled, apply, mutants_of, steps_for
+from tests.mutation import EQUIVALENT, Mutant, _shuffled, apply, mutants_of, steps_for
 
 SMALL = {"uri", "http.framing", "engineio.probe", "app.broadcast"}
 
@@ -42,3 +42,13 @@ def test_a_change_of_one_module_draws_no_other_mutants_in_the_rest() -> None:
     assert drawn != _shuffled(mutants, 2)
     more = [mutants[0], Mutant("m", "m.py", 5, 0, 1, "a", "b"), *mutants[1:]]
     assert [m for m in _shuffled(more, 1) if m.path != "m.py"] == drawn
+
+
+def test_each_mutant_that_counts_as_equivalent_is_one_of_todays_program() -> None:
+    made = {
+        (mutant.path, module.text.split("\n")[mutant.line - 1].strip(), mutant.is_now)
+        for module in modules()
+        if any(str(module.path).endswith(path) for path, _, _ in EQUIVALENT)
+        for mutant in mutants_of(module)
+    }
+    assert set(EQUIVALENT) <= made

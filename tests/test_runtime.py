@@ -90,6 +90,7 @@ class TestOnTheLoop:
             world.now += 0.25
 
         world.host.start(quick_one, (), world.done)
+        world.host.start(fail, (), world.done)
         assert not world.logged
         world.host.watch(None)
         world.host.start(lambda: setattr(world, "now", world.now + 2), (), world.done)
