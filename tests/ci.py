@@ -338,6 +338,8 @@ def queue(ctx: Context) -> None:
     """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
     for name in ("queue_kill", "queue_power", "queue_full", "recovery"):
         ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
+    power = ["--clients", "40", "--kills", "8", "--power", "FULL"]
+    ctx.run(Job("recovery, power", [_suite_python(), "-m", "tests.soak.recovery", *power]))
     ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
 
 

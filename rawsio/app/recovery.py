@@ -64,7 +64,7 @@ class Recovery:
     """The file that sessions and packets are kept in, so that clients come back after the server
     has ended, however it did; without one they are in memory."""
     synchronous: str = "NORMAL"
-    """``"NORMAL"``: what clients have seen survives the end of the process, and the last moments
+    """``"NORMAL"``: what clients have seen survives the end of the process, and the last second
     may be gone after a loss of power; ``"FULL"``: it survives that, too, and each event waits for
     the disk."""
 

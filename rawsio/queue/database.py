@@ -108,7 +108,9 @@ class Database:
             raise StoreError(f"{path} is in use: {error}") from None
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from None
-        self._level = synchronous
+        self._level = self._used = synchronous
+        self.sync = False
+        """Whether the next transactions are to be on the disk, though the level is ``NORMAL``."""
         self._reserve = Reserve(path + "-reserve", _RESERVE)
         self.next_id = self._reserved = 1
         self.clock = self.run = 0
@@ -176,12 +178,15 @@ class Database:
         _check_level(synchronous)
         if _LEVELS.index(synchronous) > _LEVELS.index(self._level):
             self._level = synchronous
-            self.connection.execute(f"PRAGMA synchronous={synchronous}")
 
     def begin(self) -> None:
         """Begin a transaction."""
         self._saved = (self.next_id, self._reserved, self.clock, self.run)
+        level = "FULL" if self.sync else self._level
         try:
+            if level != self._used:
+                self.connection.execute(f"PRAGMA synchronous={level}")
+                self._used = level
             self.connection.execute("BEGIN IMMEDIATE")
         except self.error as error:
             raise translate(error, self.path) from None

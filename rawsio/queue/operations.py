@@ -188,11 +188,13 @@ class Write:
     """Rows for a statement of SQL: what else a file is for, committed with the queues' work.
 
     ``size`` is how many bytes it adds to the file, about: refused if there is no room for them.
+    ``sync`` has the disk take this transaction and those before it, whatever ``synchronous`` says.
     """
 
     sql: str
     rows: list[tuple[Any, ...]]
     size: int = 0
+    sync: bool = False
 
 
 @record

@@ -65,6 +65,8 @@ _ROW = 100
 """About how many bytes a row takes beside its body."""
 _SHARE = 8
 """The time is noted so many times while a session is kept, if nothing else is written."""
+_SYNC = 1.0
+"""Seconds after which the disk has what was written, with ``synchronous="NORMAL"``."""
 _RETRY, _MOST_RETRY = 1.0, 60.0
 """Seconds after which a file that could not be written is tried again: at first, and at most."""
 
@@ -98,7 +100,9 @@ class RecoveryFile:
         self._number = 0
         self._writing: str | None = None
         self._spaces = self._rows = self._kept = 0
-        self._seen = 0.0
+        # The time is noted, and the disk takes all that was written, a second after a write.
+        self._sync = False
+        self._syncing: Any = None
         # Why nothing is noted, and what is done instead of writing what was noted.
         self._muted = True
         self._next: str | None = None
@@ -278,7 +282,7 @@ class RecoveryFile:
         return noted
 
     def _note_time(self, now: float) -> None:
-        self._seen = now
+        self._sync = True
         self.note(NOTE, ("recovery_seen", milliseconds(now)))
 
     def _set_beat(self) -> None:
@@ -303,9 +307,6 @@ class RecoveryFile:
 
     def operations(self) -> list[Write]:
         """Return what the next transaction is to write."""
-        now = self._keeper.now()
-        if self.waiting and not self._muted and now > self._seen + 1.0:
-            self._note_time(now)
         noted = self._take_noted()
         if self._next is not None:
             noted = [(f"DELETE FROM {table}", (), 0) for table in TABLES]
@@ -319,8 +320,20 @@ class RecoveryFile:
         writes = []
         for sql, group in groupby(noted, itemgetter(0)):
             run = list(group)
-            writes.append(Write(sql, [row for _, row, _ in run], sum(size for *_, size in run)))
+            rows, size = [row for _, row, _ in run], sum(size for *_, size in run)
+            writes.append(Write(sql, rows, size, sync=self._sync))
+        self._set_sync()
         return writes
+
+    def _set_sync(self) -> None:
+        if self._sync:
+            self._sync = False
+        elif self._syncing is None:
+            self._syncing = self.host.call_later(_SYNC, self._synced)
+
+    def _synced(self) -> None:
+        self._syncing = None
+        self._note_time(self._keeper.now())
 
     def written(self, error: StoreError | None) -> None:
         """Hear of the end of the transaction."""
@@ -395,7 +408,7 @@ class RecoveryFile:
         self._closed = self._muted = True
         self._take_noted()
         self._next = None
-        for timer in (self._timer, self._beat):
+        for timer in (self._timer, self._beat, self._syncing):
             if timer is not None:
                 timer.cancel()
         self._gate.open()

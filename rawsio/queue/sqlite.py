@@ -174,7 +174,9 @@ class SQLiteStore:
     def apply(self, operations: list[Any]) -> list[Any]:
         """Do all operations in one transaction."""
         sizes = [len(op.body) for op in operations if op.__class__ is Insert]
-        sizes += [op.size for op in operations if op.__class__ is Write and op.size]
+        writes = [op for op in operations if op.__class__ is Write]
+        sizes += [op.size for op in writes if op.size]
+        self.database.sync = any(op.sync for op in writes)
         if sizes and not self.database.has_room(sum(sizes)):
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
         try:

@@ -474,6 +474,33 @@ def test_more_than_the_log_holds_does_not_wait_for_a_disk(place: Place) -> None:
     assert len(place.rows("packet")) == 9
 
 
+def test_the_disk_has_everything_a_second_after_it_was_written(place: Place) -> None:
+    world = place.open()
+    browser = Browser(world)
+    world.pass_time(2)
+    world.turn()
+    database, levels = world.store().database, []
+    world.io.emit("e", 1)
+    world.turn()
+    levels.append(database._used)
+    world.io.emit("e", 2)
+    world.pass_time(1)
+    world.turn()
+    levels.append(database._used)
+    world.io.emit("e", 3)
+    world.turn()
+    levels.append(database._used)
+    assert levels == ["NORMAL", "FULL", "NORMAL"]
+    browser.client.cut("client namespace disconnect")
+    world.pass_time(2)
+    world.turn()
+    before = world.timers()
+    world.pass_time(100)
+    world.turn()
+    assert world.timers() <= before, "and then nothing is written any more"
+    assert not world.keeping._file.waiting
+
+
 def test_every_row_that_is_written_names_its_size(place: Place) -> None:
     world = place.open()
     browser = Browser(world)

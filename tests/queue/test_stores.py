@@ -14,7 +14,8 @@ from rawsio.queue.stores import Stores
 
 
 def level(keeper: Any) -> int:
-    """Return what SQLite says of ``synchronous``: 1 is NORMAL, 2 is FULL."""
+    """Return what SQLite says of ``synchronous`` in a transaction: 1 is NORMAL, 2 is FULL."""
+    keeper.store.apply([])
     return int(keeper.store.connection.execute("PRAGMA synchronous").fetchone()[0])
 
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from rawsio.queue import SQLiteStore
 from rawsio.queue.operations import Claim, Delete, Insert
 
+from .recovery import unsynced
+
 __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
@@ -89,9 +91,7 @@ def main(arguments: list[str]) -> int:
         return 0
     rng, wrong = random.Random(0), []
     with tempfile.TemporaryDirectory(prefix="rawsio-power-") as folder:
-        library = f"{folder}/unsynced.so"
-        command = ["cc", "-shared", "-fPIC", "-O1", "-o", library, str(HERE / "unsynced.c"), "-ldl"]
-        subprocess.run(command, check=True)
+        library = unsynced(folder)
         for level, lies in (("FULL", False), ("NORMAL", False), ("FULL", True)):
             total = lost = 0
             verdicts = set()

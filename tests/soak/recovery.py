@@ -1,14 +1,18 @@
 """Kill a server with recoverable clients, again and again, under traffic: everybody comes back.
 
-``python -m tests.soak.recovery [--clients N] [--kills K]``: half of the clients are official ones
-(Node), half are ours; a third of each polls at first.  Each is in a room, says something there
-every second, and counts in its ``data``; the server says things, too.  It is killed with SIGKILL
-after a random time, ``K`` times, and started again on the same file.  Then:
+``python -m tests.soak.recovery [--clients N] [--kills K] [--power LEVEL]``: half of the clients
+are official ones (Node), half are ours; a third of each polls at first.  Each is in a room, says
+something there every second, and counts in its ``data``; the server says things, too.  It is killed
+with SIGKILL after a random time, ``K`` times, and started again on the same file.  Then:
 
 - every client has come back each time with its session, its room and its data, and what it counted
   is not less than what the server has acknowledged;
 - all members of a room have seen the same things in the same order, none of them twice;
 - what was acknowledged to whoever said it is among that.
+
+With ``--power`` each kill is a loss of power, too: what was written and not synced is not in the
+file (``unsynced.c``, built by ``cc``).  ``FULL`` has to lose nothing; what ``NORMAL`` loses is
+printed.
 """
 
 from __future__ import annotations
@@ -39,9 +43,9 @@ PATIENCE = 60.0
 """Seconds in which everybody has to be in a room."""
 
 
-def serve(path: str, port: int) -> None:
+def serve(path: str, port: int, level: str) -> None:
     """Serve until the end of the process, however it comes."""
-    io = Server(connection_state_recovery=Recovery(path=path))
+    io = Server(connection_state_recovery=Recovery(path=path, synchronous=level))
     run, numbers = os.getpid(), itertools.count()
 
     @io.on("enter")
@@ -51,9 +55,10 @@ def serve(path: str, port: int) -> None:
 
     @io.on("say")
     def say(client: Any, what: str) -> int:
-        client.data["counted"] += 1
-        io.to(client.data["room"]).emit("said", what)
-        return int(client.data["counted"])
+        counted = client.data["counted"] = client.data.get("counted", 0) + 1
+        # A client that has lost its session is in no room.
+        io.to(client.data.get("room", client.id)).emit("said", what)
+        return int(counted)
 
     @io.on("who")
     def who(client: Any) -> tuple[str, list[str], int]:
@@ -76,6 +81,14 @@ def serve(path: str, port: int) -> None:
     io.run()
 
 
+def unsynced(folder: str) -> str:
+    """Build the library that forgets what was not synced; return its path."""
+    library = f"{folder}/unsynced.so"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", library, str(HERE / "unsynced.c"), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
 def free_port() -> int:
     """Return a port that nobody has."""
     with socket.socket() as sock:
@@ -95,8 +108,12 @@ def end(child: subprocess.Popen[str]) -> None:
 class Killed:
     """A server that is killed, and its clients."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, level: str = "NORMAL", library: str | None = None) -> None:
+        self.path = os.path.realpath(path)
+        self.level = level
+        self.env = dict(os.environ)
+        if library is not None:
+            self.env |= {"LD_PRELOAD": library, "UNSYNCED": self.path}
         self.port = free_port()
         self.server = self.start()
         self.clients: list[subprocess.Popen[str]] = []
@@ -105,7 +122,11 @@ class Killed:
         """Start the server."""
         command = [sys.executable, "-m", "tests.soak.recovery", "--serve", self.path]
         child = subprocess.Popen(
-            [*command, str(self.port)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, str(self.port), self.level],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=self.env,
         )
         assert child.stdout is not None
         if child.stdout.readline() != "serving\n":
@@ -194,17 +215,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--serve", nargs=2, metavar=("DB", "PORT"), help=argparse.SUPPRESS)
+    parser.add_argument("--power", choices=("FULL", "NORMAL"), metavar="LEVEL")
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.serve:
-        serve(given.serve[0], int(given.serve[1]))
+        serve(given.serve[0], int(given.serve[1]), given.serve[2])
         return 0
+    wrong = run(given)
+    print("\n".join(wrong[:20]) or "all came back, nothing was lost, nothing came twice")
+    return 1 if wrong and given.power != "NORMAL" else 0
+
+
+def run(given: argparse.Namespace) -> list[str]:
+    """Run clients and kill the server; return what is wrong."""
     from tests.interop.run import install
 
     official = given.clients // 2
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="rawsio-recovery-") as folder:
-        killed = Killed(f"{folder}/app.db")
+        library = unsynced(folder) if given.power else None
+        killed = Killed(f"{folder}/app.db", given.power or "NORMAL", library)
         try:
             node = ["node", str(HERE / "recovery_clients.js")]
             killed.add(node, "official", official, {"NODE_PATH": str(install())})
@@ -220,15 +250,13 @@ def main(arguments: list[str]) -> int:
             size = os.path.getsize(killed.path)
         finally:
             killed.stop()
-    wrong = judge(found, given.kills)
     seen = sum(len(one["seen"]) for one in found)
     said = sum(len(one["said"]) for one in found)
     back = sum(one["back"] for one in found)
     print(f"killed {given.kills} times in {seconds:.0f} s; the file has {size} bytes")
     print(f"{len(found)} clients came back {back} times; {said} things were said and acknowledged,")
     print(f"{seen} were seen")
-    print("\n".join(wrong[:20]) or "all came back, nothing was lost, nothing came twice")
-    return 1 if wrong else 0
+    return judge(found, given.kills)
 
 
 if __name__ == "__main__":
