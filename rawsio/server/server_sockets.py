@@ -245,11 +245,13 @@ class ServerSockets:
         exception that leaves the loop (``KeyboardInterrupt``) drops the connections as they are.
         """
         from rawsio.net.collector import Collector
+        from rawsio.net.heap import keep_freed_memory
         from rawsio.net.signals import Signals
 
         loop = self.loop
         loop.check_process(self.driver.streams)
         self._finished.append(loop.stop)
+        keep_freed_memory()
         collector = Collector(self.core.registry.sessions.__len__)
         collector.start()
         try:
