@@ -70,18 +70,16 @@ def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -
     A response without a reason phrase gets that of its status.
     Raises ``LocalProtocolError`` for a head that may not be written.
     """
-    asked, status = server._asked, response.status
+    asked = server._asked
     if (
         server._ours is not WAITING
         or server._theirs is not DONE
-        or not server._persists
+        or not asked.plain
         or server._ended
-        or asked.version != "1.1"
-        or asked.method == "HEAD"
         or response.version != "1.1"
     ):
         return False
-    headers = response.headers
+    headers, status = response.headers, response.status
     kept = headers.answered
     if kept is None or kept[0] != status or kept[1] != response.reason:
         length = _counted(response)

@@ -488,28 +488,33 @@ class TCPStream:
             except OSError as error:
                 self._lost(error)
                 return
-            if self._unsent is not None:
-                self.driver.loop.add_writer(self._fd, self._send_unsent)
-                self._postpone(self.driver.limits.write_time)
+            if self._unsent is None:  # nearly always: the kernel has taken all
+                if self._high:
+                    self._check_high()
+                return
+            self.driver.loop.add_writer(self._fd, self._send_unsent)
+            self._postpone(self.driver.limits.write_time)
         else:
             self._unsent.extend(units)
-        if self._unsent is not None or self._high:
-            self._check_high()
+        self._check_high()
 
     def _send(self, units: list[Any]) -> WriteBuffer | None:
         """Send what the kernel takes; return the rest."""
-        if len(units) > 1 and sum(map(len, units)) > JOIN:
+        if len(units) == 1:
+            data = units[0]
+        elif sum(map(len, units)) > JOIN:
             unsent = WriteBuffer(units, self.driver.pool)
             unsent.send(self.sock)
             return unsent if unsent.size else None
-        data = units[0] if len(units) == 1 else b"".join(units)
+        else:
+            data = b"".join(units)
         try:
             sent = self.sock.send(data)
         except _AGAIN:
             sent = 0
-        return (
-            None if sent == len(data) else WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
-        )
+        if sent == len(data):
+            return None
+        return WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds

@@ -19,6 +19,7 @@ from rawsio.http.messages import (
     accepted_coding,
     answer,
     compressed,
+    fields_with_length,
 )
 from rawsio.lazy import Pattern
 
@@ -165,6 +166,9 @@ class _Question:
 
 
 def _answer_of(value: Any) -> Answer:
+    if value.__class__ is str and value:  # what most functions return
+        body = value.encode()
+        return Response(200, fields_with_length(_PLAIN_TEXT, len(body)), "OK"), body
     status = 200
     fields = _NO_FIELDS
     if isinstance(value, tuple):
@@ -208,3 +212,4 @@ OURS = ("connection", "content-length", "date", "transfer-encoding")
 """Fields of an answer that are the server's business: they frame it, and say when it was made."""
 
 _PLAIN = "text/plain; charset=utf-8"
+_PLAIN_TEXT = (("Content-Type", _PLAIN),)

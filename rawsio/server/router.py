@@ -116,6 +116,9 @@ class Router:
 
     def receive(self, stack: ServerStack, events: list[Any]) -> None:
         """Take what a connection's stack gave, or a share of it: the rest is put back."""
+        if len(events) == 2 and events[0].__class__ is Request:
+            self._whole_request(stack, events[0], events[1])
+            return
         rest, handlers = iter(events), self._HANDLERS
         many = len(events) > _FEW
         end = self.clock() + self._share if many else 0.0
@@ -150,6 +153,20 @@ class Router:
             asking.task.cancel()
 
     # HTTP
+
+    def _whole_request(self, stack: ServerStack, request: Request, second: Any) -> None:
+        """Take a request and what came with it, which is its end if it has no body."""
+        try:
+            self._request(stack, request)
+        except BaseException:
+            stack.put_back([second])
+            raise
+        if stack.early:
+            stack.put_back([second])
+        elif second.__class__ is EndOfMessage:
+            self._end(stack)
+        else:
+            self._HANDLERS.get(second.__class__, _nobody)(self, stack, second)
 
     def _request(self, stack: ServerStack, request: Request) -> None:
         stack.request = request
