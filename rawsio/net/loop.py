@@ -264,14 +264,13 @@ class Loop:
         """Make turns until ``stop`` is called."""
         if self._running:
             raise RuntimeError("the loop is running already")
+        self._begin_turn()
         self._running, self._stopping = True, False
         try:
-            while True:
-                self.step()
-                if self._stopping:
-                    return
+            while not self._stopping:
+                self._turn(None)
         finally:
-            self._running = False
+            self._running = self._turning = False
 
     def stop(self) -> None:
         """Make ``run`` return after this turn; from any thread, or a signal handler.
@@ -288,6 +287,16 @@ class Loop:
 
         The calling thread becomes the owner.  Raises ``RuntimeError`` inside a turn of this loop.
         """
+        self._begin_turn()
+        try:
+            self._turn(timeout)
+        finally:
+            self._turning = False
+        if self._ready and not self._running:
+            self._wakeup.wake()
+
+    def _begin_turn(self) -> None:
+        """Make the calling thread the owner, if it may be."""
         if self._turning:
             raise RuntimeError(
                 "step() was called inside a turn of the same loop: what runs on its thread cannot"
@@ -296,12 +305,6 @@ class Loop:
         self._check_open()
         self._turning = True
         self.owner = get_ident()
-        try:
-            self._turn(timeout)
-        finally:
-            self._turning = False
-        if self._ready and not self._running:
-            self._wakeup.wake()
 
     def _turn(self, timeout: float | None) -> None:
         timers, queue, channels, fresh = self._timers, self._ready, self._channels, self._fresh
@@ -340,9 +343,11 @@ class Loop:
     def _patience(self, timeout: float | None) -> float:
         if timeout is None or timeout > _LONGEST_WAIT:
             timeout = _LONGEST_WAIT
-        if self._timers.next is not NEVER:
-            until = self._timers.next - self.time()
-            timeout = until if until < timeout else timeout
+        first = self._timers.next
+        if first is not NEVER:
+            until = first - self.time()
+            if until < timeout:
+                timeout = until
         return timeout if timeout > 0.0 else 0.0
 
     def _run(self, callback: Callable[[], object]) -> None:

@@ -95,7 +95,8 @@ def test_where_children_do_not_inherit_it_each_is_told_not_to_delay(bench: Bench
     listener.close()
 
 
-def test_a_crowd_is_accepted_in_portions(bench: Bench) -> None:
+def test_a_crowd_is_accepted_in_portions() -> None:
+    bench = Bench(limits=Limits().but(turn_time=60.0))  # no portion ends by the time it takes
     listener = bench.listen(listen_tcp(backlog=200))
     for _ in range(100):
         bench.connect(listener.address)
@@ -103,6 +104,7 @@ def test_a_crowd_is_accepted_in_portions(bench: Bench) -> None:
     assert len(bench.accepted) == 64
     turn_until(bench.loop, lambda: len(bench.accepted) == 100)
     listener.close()
+    bench.close()
 
 
 @pytest.mark.rule("layers-listener-exhausted")
