@@ -90,8 +90,8 @@ class RequestContext:
     """What an exchange remembers of its request.
 
     ``framing`` is where the request's body ends, ``persists`` whether the client wants to go on,
-    ``expects`` whether it waits for a 100 before it sends the body, ``plain`` whether its answer has
-    a body and needs no field for the connection.
+    ``expects`` whether it waits for a 100 before it sends the body, ``plain`` whether its answer
+    has a body and needs no field for the connection.
     """
 
     __slots__ = (

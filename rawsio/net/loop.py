@@ -346,8 +346,7 @@ class Loop:
         first = self._timers.next
         if first is not NEVER:
             until = first - self.time()
-            if until < timeout:
-                timeout = until
+            timeout = until if until < timeout else timeout
         return timeout if timeout > 0.0 else 0.0
 
     def _run(self, callback: Callable[[], object]) -> None:
