@@ -465,10 +465,12 @@ class TCPStream:
             units += layer.data_to_send()
             deadline = layer.deadline
             self.driver.dirty.pop(self, None)  # by its own answers, which are here already
-        if units and self.state is not _CLOSED:
+            if self.state is _CLOSED:
+                return
+        if units:
             self._write(units)
-        if self.state is _CLOSED:
-            return
+            if self.state is _CLOSED:
+                return
         if deadline == 0.0:
             if not self._hold & _STOPS:
                 self._wait()
@@ -482,39 +484,33 @@ class TCPStream:
                 self.abort(self._reason)
 
     def _write(self, units: list[Any]) -> None:
-        if self._unsent is None:
-            try:
-                self._unsent = self._send(units)
-            except OSError as error:
-                self._lost(error)
-                return
-            if self._unsent is None:  # nearly always: the kernel has taken all
-                if self._high:
-                    self._check_high()
-                return
-            self.driver.loop.add_writer(self._fd, self._send_unsent)
-            self._postpone(self.driver.limits.write_time)
-        else:
+        if self._unsent is not None:
             self._unsent.extend(units)
-        self._check_high()
-
-    def _send(self, units: list[Any]) -> WriteBuffer | None:
-        """Send what the kernel takes; return the rest."""
-        if len(units) == 1:
-            data = units[0]
-        elif sum(map(len, units)) > JOIN:
-            unsent = WriteBuffer(units, self.driver.pool)
-            unsent.send(self.sock)
-            return unsent if unsent.size else None
-        else:
-            data = b"".join(units)
+            self._check_high()
+            return
         try:
-            sent = self.sock.send(data)
+            unsent = None
+            if len(units) == 1:
+                data = units[0]
+            elif sum(map(len, units)) <= JOIN:
+                data = b"".join(units)
+            else:
+                data, unsent = b"", WriteBuffer(units, self.driver.pool)
+            sent = self.sock.send(data) if unsent is None else unsent.send(self.sock)
         except _AGAIN:
             sent = 0
-        if sent == len(data):
-            return None
-        return WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
+        except OSError as error:
+            self._lost(error)
+            return
+        if unsent is None and sent != len(data):
+            unsent = WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
+        if unsent is not None and unsent.size:
+            self._unsent = unsent
+            self.driver.loop.add_writer(self._fd, self._send_unsent)
+            self._postpone(self.driver.limits.write_time)
+            self._check_high()
+        elif self._high:
+            self._check_high()
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds
