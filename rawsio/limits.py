@@ -167,6 +167,8 @@ class Limits:
     """Longest ``key`` or ``group`` of a message, in characters."""
     queue_error: int = 1000
     """Longest text of an error that is kept with a message; the rest is cut off."""
+    queue_silence: float = 10.0
+    """Seconds after which a server that does not speak to Redis loses what its consumers hold."""
 
     held_up_time: float = 5.0
     """A handler that has not ended after this, while further events of its connection wait for it,

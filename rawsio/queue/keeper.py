@@ -70,7 +70,8 @@ _SAMPLES = 512
 class Keeper:
     """The queues of one store, on the loop of ``host``.
 
-    ``worker`` is the thread that uses the store, or ``None``.
+    ``worker`` is the thread that uses the store, or ``None``.  A store with ``begin(operations,
+    done)`` answers later, on the loop, by ``done((results, counts, seconds), error)``.
     """
 
     def __init__(self, host: Runtime, store: Store, worker: Worker | None = None) -> None:
@@ -167,6 +168,10 @@ class Keeper:
         def done(result: Any, error: BaseException | None) -> None:
             self._done(asked, writing, len(operations), result, error)
 
+        begin = getattr(self.store, "begin", None)
+        if begin is not None:
+            begin(operations, done)
+            return
         if self.worker is not None:
             self.worker.submit(work, done, self.host.call_soon_threadsafe)
             return

@@ -39,6 +39,7 @@ __all__ = [
     "Claim",
     "Counts",
     "Delete",
+    "INTERRUPTED",
     "Drop",
     "Insert",
     "Peek",
@@ -55,6 +56,10 @@ __all__ = [
 READY, DELAYED, BLOCKED, LEASED, DEAD = range(5)
 STATES = ("ready", "delayed", "blocked", "leased", "dead")
 """The names of the states, by their numbers."""
+
+
+INTERRUPTED = "the process ended while this message was being processed"
+"""The error of a message whose delivery nobody could end."""
 
 
 class StoreError(RawsioError):

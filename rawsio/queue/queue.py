@@ -81,7 +81,8 @@ _COUNTED = (
 class Queue:
     """One queue; see the module's essay.
 
-    ``counts`` and ``run`` are what ``store.open`` gave.  ``random()`` gives numbers from 0 to 1.
+    ``counts`` and ``run`` are what ``store.open`` gave; with a ``run`` of 0 nothing is claimed until
+    :meth:`opened` brings another.  ``random()`` gives numbers from 0 to 1.
     Times are seconds since 1970 that never go back.
 
     >>> from rawsio.queue.memory import MemoryStore
@@ -123,6 +124,7 @@ class Queue:
         self._lapse = NEVER
         # Something may have become ready since the last claim.
         self._stirred = True
+        self._looking = False
         self._busy = False
         self._stalled = 0.0
         self._allowance = Allowance(self.options.rate)
@@ -378,8 +380,8 @@ class Queue:
         drop = self._intake.drop_for(self._sent)
         if drop is not None:
             self._sent.insert(0, (drop, None))
-        if ready and self._is_due():
-            self._stirred = True
+        if ready and (self._looking or self._is_due()):
+            self._looking, self._stirred = False, True
             self._sent.append((Sweep(self.name, int(self.now * 1000)), None))
         wanted = self._wanted() if ready else 0
         if wanted:
@@ -395,11 +397,21 @@ class Queue:
 
     def _wanted(self) -> int:
         """Return how many messages consumers could take now."""
-        if not (self.counts.ready or self._stirred) or self.closing:
+        if not (self.counts.ready or self._stirred) or self.closing or not self._number:
             return 0
         self._stirred = False
         allowed = self._allowance.at(self.now)
         return min(self._consumers.room, allowed, self.limits.queue_batch)
+
+    def opened(self, counts: Counts, run: int) -> None:
+        """A store that is far away has answered for the first time."""
+        self._take_counts(counts)
+        self._number = run << 32
+        self._stirred = True
+
+    def look(self) -> None:
+        """Ask the store how it stands, and for messages: others use it, too."""
+        self._looking = self._stirred = True
 
     def receive(self, results: list[Any], counts: Counts) -> list[Any]:
         """Take the results of the operations, in their order; return events."""
@@ -439,8 +451,20 @@ class Queue:
         elif operation.__class__ is Bury and result:
             self.totals["buried"] += 1
             events.append(Buried(operation.id, operation.error))
+        elif result is False:
+            self._ended_elsewhere(operation, ticket, events)
+            return
         if ticket is not None:
             events.append(Settled(ticket, result))
+
+    def _ended_elsewhere(self, operation: Any, ticket: Any, events: list[Any]) -> None:
+        """The store gave the message to somebody else: it took this process for dead."""
+        if operation.__class__ is Delete:
+            self.totals["acked"] -= 1
+            self.totals["lapsed"] += 1
+        if ticket is not None:
+            text = f"the lease of message {operation.id} has ended: another server has it"
+            events.append(Rejected(ticket, QueueError("stale", text)))
 
     def _claimed(self, claim: Claim, _ticket: Any, rows: list[Row], events: list[Any]) -> None:
         if rows:
@@ -485,12 +509,28 @@ class Queue:
     def receive_failure(self, error: StoreError) -> list[Any]:
         """The store did nothing of the batch: refuse what is new, try again what must be done."""
         sent, self._sent = self._sent, []
+        events, again, inserts = self._refuse(sent, error)
+        self._stirred = True
+        self._outbox = again + self._outbox
+        if not (error.full and inserts):
+            self._stalled = self.now + _STALL
+        return events
+
+    def refuse_waiting(self, error: StoreError) -> list[Any]:
+        """The store cannot be reached: refuse what waits for it, but keep what must be done."""
+        events, self._outbox, _ = self._refuse(self._outbox, error)
+        return events
+
+    def _refuse(
+        self, asked: list[tuple[Any, Any]], error: StoreError
+    ) -> tuple[list[Any], list[tuple[Any, Any]], int]:
+        """Return events, the operations that are tried again, and how many were inserts."""
         code = "full" if error.full else "unavailable"
         again = []
         events = self._events
         self._events = []
         inserts = 0
-        for operation, ticket in sent:
+        for operation, ticket in asked:
             kind = operation.__class__
             if kind in (Delete, Release, Bury):
                 again.append((operation, ticket))
@@ -500,11 +540,7 @@ class Queue:
                 self.totals["refused"] += 1
             if kind not in (Delete, Release, Bury) and ticket is not None:
                 events.append(Rejected(ticket, QueueError(code, str(error))))
-        self._stirred = True
-        self._outbox = again + self._outbox
-        if not (error.full and inserts):
-            self._stalled = self.now + _STALL
-        return events
+        return events, again, inserts
 
     # Time
 

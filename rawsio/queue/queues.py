@@ -50,8 +50,11 @@ class Queues:
         options: Mapping[str, Any],
         namespace: Namespace | None = None,
         allow: Callable[[Any, str, str], object] | None = None,
+        store: str | None = None,
     ) -> Jobs:
         """Make a queue; ``TypeError`` for an unknown option, ``ValueError`` for a known name."""
+        if path is not None and store is not None:
+            raise ValueError("path is a SQLite file, store another place: only one can be given")
         if not isinstance(name, str) or not 0 < len(name) <= self._host.limits.queue_key:
             raise ValueError(f"the name of a queue is a text, not {name!r}")
         if name in self._jobs:
@@ -64,10 +67,7 @@ class Queues:
             check_plain(allow, "allow")
         made = QueueOptions(**options)
         made.checked(self._host.limits)
-        keeper = self._take(path, synchronous)
-        jobs = self._jobs[name] = Jobs(keeper, keeper.open(name, made))
-        keeper.clients.append(jobs)
-        keeper.touch()
+        jobs = self._jobs[name] = self._made(name, path, synchronous, made, store)
         if namespace is not None:
             self._space(namespace).add(jobs, allow)
         return jobs
@@ -79,6 +79,26 @@ class Queues:
         else:
             self._keepers.append(keeper)
         return keeper
+
+    def _made(
+        self, name: str, path: Any, synchronous: str, options: QueueOptions, store: str | None
+    ) -> Jobs:
+        if store is None:
+            keeper = self._take(path, synchronous)
+            jobs = Jobs(keeper, keeper.open(name, options))
+        else:
+            from .far import FarStore
+            from .keeper import Keeper
+
+            far = FarStore(self._host, store)
+            # Each queue has its own turns: they need not be done together.
+            keeper = self._stores.adopt(Keeper(self._host, far))
+            self._keepers.append(keeper)
+            jobs = Jobs(keeper, keeper.open(name, options))
+            far.serve(keeper, jobs)
+        keeper.clients.append(jobs)
+        keeper.touch()
+        return jobs
 
     def _space(self, namespace: Namespace) -> QueueNamespace:
         from .wire import QueueNamespace

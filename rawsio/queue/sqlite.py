@@ -15,6 +15,7 @@ from .operations import (
     BLOCKED,
     DEAD,
     DELAYED,
+    INTERRUPTED,
     LEASED,
     READY,
     STATES,
@@ -58,7 +59,6 @@ interpreter to other threads in each; 64 rows are fewer than 999 variables, whic
 old versions of SQLite allow."""
 _DELETES = (256, 32, 4, 1)
 """How many messages a statement deletes."""
-_INTERRUPTED = "the process ended while this message was being processed"
 
 
 class _NotLeasedError(Exception):
@@ -108,11 +108,11 @@ class SQLiteStore:
         execute(
             "UPDATE rawsio_message SET state = 4, error = ?"
             " WHERE queue = ? AND state = 3 AND deliveries >= ?",
-            (_INTERRUPTED, number, max_deliveries),
+            (INTERRUPTED, number, max_deliveries),
         )
         execute(
             "UPDATE rawsio_message SET state = 0, error = ? WHERE queue = ? AND state = 3",
-            (_INTERRUPTED, number),
+            (INTERRUPTED, number),
         )
         self._count(queue)
         for _id, group in dead:

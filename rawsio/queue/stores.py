@@ -43,6 +43,11 @@ class Stores:
         self._users[keeper] = self._users.get(keeper, 0) + 1
         return keeper
 
+    def adopt(self, keeper: Keeper) -> Keeper:
+        """Take a keeper that has no file and is shared with nobody; it is given back, too."""
+        self._users[keeper] = 1
+        return keeper
+
     def store(self, path: Any) -> SQLiteStore:
         """Return the store of a file that somebody has taken."""
         name, _keeper = self._find(path)

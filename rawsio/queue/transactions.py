@@ -73,7 +73,7 @@ class Transaction:
         keeper = jobs.keeper
         if keeper.worker is None:
             raise RuntimeError(
-                f"the queue {jobs.name} is in memory: a transaction needs one with a path"
+                f"the queue {jobs.name} is in no file: a transaction needs one with a path"
             )
         self._jobs = jobs
         self._message = message

@@ -204,9 +204,9 @@ class QueueNamespace:
         most = self._host.limits.queue_many
         if len(given) > most:
             raise QueueError("bad_request", f"at most {most} tokens at a time")
-        stale: list[Any] = []
 
         def done(answers: list[Any]) -> None:
+            stale = [t for t, answer in zip(given, answers, strict=True) if answer is not True]
             ticket.resolve({"done": len(answers) - len(stale), "stale": stale})
 
         gathering = _Gathering(len(given), done)
@@ -214,9 +214,8 @@ class QueueNamespace:
             part = gathering.part(position)
             try:
                 self._held(socket, partial(_acknowledge, token, part))
-            except QueueError:
-                stale.append(token)
-                part.resolve(None)
+            except QueueError as error:
+                part.fail(error)
         if not given:
             done([])
 

@@ -153,6 +153,7 @@ class Server(Listening, Operators):
         name: str,
         *,
         path: str | PathLike[str] | None = None,
+        store: str | None = None,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         namespace: str | None = None,
         allow: Callable[[Socket, str, str], object] | None = None,
@@ -162,7 +163,9 @@ class Server(Listening, Operators):
 
         ``path`` is a SQLite file, which may be your own; without it messages are in memory, and end
         with the process.  ``synchronous="NORMAL"`` is faster, and may lose the last commits when
-        power fails.  With ``namespace`` clients may use it there (:mod:`rawsio.queue.wire`):
+        power fails.  With ``store="redis://host:6379"`` the queue is in Redis 7, and all servers
+        that name it share it; ``rfc_notes/queue.md`` says what is promised there.  With
+        ``namespace`` clients may use it there (:mod:`rawsio.queue.wire`):
         ``allow(socket, operation, queue)`` decides who may do what; without it everybody may
         publish and consume, and nobody manage.  ``options`` are the fields of
         :class:`~rawsio.queue.QueueOptions`.  Raises :class:`~rawsio.queue.StoreError` for a file
@@ -176,7 +179,7 @@ class Server(Listening, Operators):
             self._queues = Queues(self.host, None if kept is None else kept.stores)
             self.core.extensions.add(self._queues)
         space = None if namespace is None else self.of(namespace)
-        return self._queues.make(name, path, synchronous, options, space, allow)
+        return self._queues.make(name, path, synchronous, options, space, allow, store)
 
     def extend(self, extension: Extension) -> None:
         """Start an extension with the server, or now if it runs; it is stopped with it.
