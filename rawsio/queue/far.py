@@ -40,7 +40,11 @@ __all__ = ["FarStore"]
 _BEAT = 1.0
 """Seconds between two looks at a queue that has nothing to do."""
 _PATIENCE = 1.0
-"""Seconds without a connection after which publishes are refused."""
+"""Seconds without an answer after which publishes are refused."""
+_AGAIN = 0.1
+"""Seconds after which a server that cannot answer now is asked again."""
+_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY")
+"""Errors that say nothing of the turn: it was not done this time, but perhaps the time before."""
 
 
 class FarStore:
@@ -129,11 +133,8 @@ class FarStore:
 
     def _changed(self, state: RedisState, _reason: str) -> None:
         if state is RedisState.READY:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
             self._go_on()
-        elif self._late is None and not self._closed:
+        else:
             self._be_late()
 
     @property
@@ -141,16 +142,22 @@ class FarStore:
         return self._redis is not None and self._redis.state is RedisState.READY
 
     def _be_late(self) -> None:
-        self._late = self._host.call_later(_PATIENCE, self._refuse)
+        if self._late is None and not self._closed:
+            self._late = self._host.call_later(_PATIENCE, self._refuse)
 
     def _refuse(self) -> None:
-        """There is no connection: say so to those whom nothing can be done for."""
+        """There is no answer: say so to those whom nothing can be done for."""
+        self._late = None
         self._be_late()
-        error = StoreError(f"no connection to Redis at {self.address.shown}")
+        error = StoreError(f"no answer from Redis at {self.address.shown}")
         if self._flight is not None and not self._sent:
             self._finish(None, error)
         if self._user is not None:
             self._user.take(self._user.queue.refuse_waiting(error))
+
+    def _try_again(self) -> None:
+        if self._ready:
+            self._go_on()
 
     def _go_on(self) -> None:
         if not self._opened:
@@ -165,16 +172,25 @@ class FarStore:
     def _send(self, request: list[bytes], take: Callable[[Answer], object]) -> None:
         if self._redis is None:
             return
-
-        def answered(answer: Answer) -> None:
-            error = answer.error
-            if isinstance(error, RedisError) and error.code == "NOSCRIPT":
-                self._send(RedisStore.in_full(request), take)
-            elif not isinstance(error, ConnectionClosed):  # else with the next connection
-                take(answer)
-
         name, *args = request
-        self._redis.execute(name.decode(), *args).add_done_callback(answered)
+        answer = self._redis.execute(name.decode(), *args)
+        answer.add_done_callback(partial(self._answered, request, take))
+
+    def _answered(
+        self, request: list[bytes], take: Callable[[Answer], object], answer: Answer
+    ) -> None:
+        error = answer.error
+        code = error.code if isinstance(error, RedisError) else ""
+        if code == "NOSCRIPT":
+            self._send(RedisStore.in_full(request), take)
+        elif code in _NOT_NOW:
+            self._be_late()
+            self._host.call_later(_AGAIN, self._try_again)
+        elif not isinstance(error, ConnectionClosed):  # else it is sent with the next connection
+            if self._late is not None:
+                self._late.cancel()
+                self._late = None
+            take(answer)
 
     # Turns
 
@@ -193,10 +209,6 @@ class FarStore:
         self._plan()
         self._touch()
         self._go_on()
-
-    def _try_again(self) -> None:
-        if self._ready and not self._opened:
-            self._go_on()
 
     def _read(self, operations: list[Any], answer: Answer) -> tuple[list[Any], Counts]:
         error = answer.error

@@ -81,9 +81,9 @@ _COUNTED = (
 class Queue:
     """One queue; see the module's essay.
 
-    ``counts`` and ``run`` are what ``store.open`` gave; with a ``run`` of 0 nothing is claimed until
-    :meth:`opened` brings another.  ``random()`` gives numbers from 0 to 1.
-    Times are seconds since 1970 that never go back.
+    ``counts`` and ``run`` are what ``store.open`` gave; with a ``run`` of 0 nothing is claimed
+    until :meth:`opened` brings another.  ``random()`` gives numbers from 0 to 1.  Times are seconds
+    since 1970 that never go back.
 
     >>> from rawsio.queue.memory import MemoryStore
     >>> store = MemoryStore()
