@@ -26,8 +26,9 @@ module          what it holds
 ``messages``    what a queue tells and is told: options, deliveries, events, errors
 ``bodies``      bodies as bytes, and as the JSON that travels
 ``operations``  what a queue asks of its store, and the contract of a store
-``queue``       :class:`~rawsio.queue.queue.Queue`: the rules, without clock and file
-``memory``      a store in memory; ``sqlite`` one in a file
+``queue``       :class:`~rawsio.queue.queue.Queue`: the rules, without clock and file; ``intake``
+                and ``consumers`` are its two sides
+``memory``      a store in memory; ``sqlite`` one in a file; ``far`` one in Redis
 ``keeper``      turns: one transaction for all that one turn of the loop collected
 ``jobs``        ``io.queue(...)``: publishers, handlers, transactions
 ``wire``        a queue in a Socket.IO namespace, for clients in any language

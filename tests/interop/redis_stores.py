@@ -7,7 +7,6 @@ import itertools
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +137,3 @@ class BlockingStore:
         again = BlockingStore(store.port, store.mark, silence=0)
         time.sleep(0.002)
         return again
-
-    @staticmethod
-    def maker(port: int) -> Callable[[], BlockingStore]:
-        return lambda: BlockingStore(port)
