@@ -96,7 +96,7 @@ class FarStore:
         self._host.call_soon(self._start)
 
     def apply(self, _operations: list[Any]) -> list[Any]:
-        """Nothing is done while somebody waits: see :meth:`begin`."""
+        """Nothing is done while somebody waits: see :meth:`ask`."""
         raise StoreError(f"the queue is in Redis at {self.address.shown}: it cannot be waited for")
 
     def counts(self, _queue: str) -> Counts:
@@ -218,7 +218,7 @@ class FarStore:
             raise StoreError(f"Redis at {self.address.shown}: {error}")
         return self._form.take(operations, answer.result())
 
-    def begin(self, operations: list[Any], done: Done) -> None:
+    def ask(self, operations: list[Any], done: Done) -> None:
         """Let Redis do these; ``done((results, counts, seconds), error)`` follows, once."""
         self._flight = (operations, done, self._request(operations), self._host.time())
         self._sent = False

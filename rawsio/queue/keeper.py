@@ -70,7 +70,7 @@ _SAMPLES = 512
 class Keeper:
     """The queues of one store, on the loop of ``host``.
 
-    ``worker`` is the thread that uses the store, or ``None``.  A store with ``begin(operations,
+    ``worker`` is the thread that uses the store, or ``None``.  A store with ``ask(operations,
     done)`` answers later, on the loop, by ``done((results, counts, seconds), error)``.
     """
 
@@ -168,9 +168,9 @@ class Keeper:
         def done(result: Any, error: BaseException | None) -> None:
             self._done(asked, writing, len(operations), result, error)
 
-        begin = getattr(self.store, "begin", None)
-        if begin is not None:
-            begin(operations, done)
+        ask = getattr(self.store, "ask", None)
+        if ask is not None:
+            ask(operations, done)
             return
         if self.worker is not None:
             self.worker.submit(work, done, self.host.call_soon_threadsafe)

@@ -33,8 +33,6 @@ number, and gets the results that are kept in ``:last``; nothing is done twice.
 
 from __future__ import annotations
 
-from hashlib import sha1
-
 __all__ = ["PLAIN", "SAVING", "digest"]
 
 _BODY = r"""
@@ -502,4 +500,6 @@ def digest(script: str) -> str:
     >>> digest("return 1")
     'e0e1f9fabfc9d4800c877a703b823ac0578ff8db'
     """
+    from hashlib import sha1
+
     return sha1(script.encode(), usedforsecurity=False).hexdigest()

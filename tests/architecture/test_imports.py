@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "server.answering": BASE | {"http", "stack", "server.http_apps", "server.streaming"},
     "cluster": BASE | {"app", "socketio", "redis"},
     "emitter": BASE | {"app", "cluster", "net", "redis", "runtime"},
-    "queue": BASE | {"app", "socketio", "net", "runtime", "stack"},
+    "queue": BASE | {"app", "socketio", "net", "redis", "runtime", "stack"},
     "workers": BASE | {"app", "cluster", "net", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},

@@ -122,6 +122,7 @@ class Worker:
         self.child.wait()
 
 
+@pytest.mark.rule("queue-redis-shared")
 def test_two_servers_share_a_queue_and_nobody_gets_anothers() -> None:
     with redis() as server:
         first, second = Running(server.url), Running(server.url)
@@ -211,6 +212,7 @@ class Load:
         self.worker.kill()
 
 
+@pytest.mark.rule("queue-redis-once")
 @pytest.mark.parametrize("what", ["server", "redis", "both"])
 def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(what: str) -> None:
     with redis(lasting=True) as server, tempfile.TemporaryDirectory() as folder:
