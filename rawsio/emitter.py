@@ -13,13 +13,14 @@ from __future__ import annotations
 from rawsio.app.adapter import EVERYONE, Adapter
 from rawsio.app.broadcast import Broadcast as Words
 from rawsio.app.broadcast import Operators
+from rawsio.app.handlers import check_plain
 from rawsio.app.namespace import check_server_event
 from rawsio.cluster.classic import ClassicFormat
 from rawsio.cluster.messages import Broadcast, Disconnect, Join, Leave, ServerEvent
 from rawsio.cluster.stream_form import StreamForm, own_stream
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.layer import check_fields, record
-from rawsio.limits import DEFAULT
+from rawsio.limits import DEFAULT, Limits
 from rawsio.log import WARNING
 from rawsio.net.loop import Loop
 from rawsio.net.thread import LoopThread, Waiting, call
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from rawsio.app.adapter import Targets
     from rawsio.app.interfaces import NamespaceLike, Prepared
     from rawsio.app.reply import Gathering, Promise
-    from rawsio.limits import Limits
     from rawsio.redis import Answer
 
     Form = Callable[[Any], list[Any]]
@@ -193,8 +193,13 @@ class Emitter(EmitterNamespace):
             kinds = " or ".join(map(repr, _KINDS))
             raise ValueError(f"adapter: {kinds} is expected, not {self.options.adapter!r}")
         self._address = parse_url(url)
-        self._options = RedisOptions(policy="drop_oldest") if redis is None else redis
-        self._options.check()
+        self._options = RedisOptions.of(redis, policy="drop_oldest")
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits: Limits(...) are expected, not {limits!r}")
+        if loop is not None and not hasattr(loop, "call_soon_threadsafe"):
+            raise TypeError(f"loop: a rawsio.net.loop.Loop is expected, not {loop!r}")
+        if connect is not None:
+            check_plain(connect, "connect")
         self._connect = {} if connect is None else {"connect": connect}
         self._loop = Loop() if loop is None else loop
         self._thread = LoopThread(self._loop) if loop is None else None

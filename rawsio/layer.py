@@ -190,7 +190,8 @@ def is_async(fn: Any) -> bool:
 def check_fields(made: Any, *free: str) -> None:
     """Check the fields of a record of options against their defaults, except those in ``free``.
 
-    Where the default is a bool or a number the value has to be one, and a number not below zero.
+    Where the default is a bool, a text or a number the value has to be one, and a number not below
+    zero.
 
     >>> @record
     ... class Options:
@@ -204,7 +205,11 @@ def check_fields(made: Any, *free: str) -> None:
     plain = type(made)()
     for name in made.__match_args__:
         value, default = getattr(made, name), getattr(plain, name)
-        if name in free or default.__class__ not in (bool, int, float):
+        if name in free or default.__class__ not in (bool, int, float, str):
+            continue
+        if default.__class__ is str:
+            if not isinstance(value, str):
+                raise TypeError(f"{name}: a text is expected, not {value!r}")
             continue
         if default.__class__ is bool:
             if value.__class__ is not bool:

@@ -6,17 +6,34 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rawsio
+import rawsio.explain
 from rawsio import Client, Server
+from rawsio.check import NothingThere, run
 from rawsio.client.options import ClientOptions
+from rawsio.cluster import (
+    ClassicOptions,
+    PythonBridge,
+    RedisAdapter,
+    ShardedAdapter,
+    ShardedOptions,
+    StreamsAdapter,
+    StreamsOptions,
+)
+from rawsio.emitter import EmitterOptions
 from rawsio.engineio.server.options import EngineOptions
+from rawsio.queue import QueueOptions, SQLiteStore
+from rawsio.redis import RedisClient, RedisOptions, command
 from rawsio.server.config import ServerOptions
 from rawsio.testing import TestKit
+from rawsio.tracing import Recorder
 
 JUNK: list[Any] = [
     *(None, 5, -1, 1.5, "x", b"x", True, [1], {}, object(), len, float("nan"), "", Server),
@@ -47,6 +64,8 @@ OURS = {
         "take hear join failed ended give_up leave emit_event emit_question abandon put_back"
         " dismiss_takers"
     ),
+    "Jobs": "request enqueue consume cancel take pause ended",
+    "RemoteQueue": "ask",
 }
 """Methods that other parts of the library call, or that are tried elsewhere."""
 
@@ -64,6 +83,8 @@ def objects() -> Iterator[dict[str, Any]]:
             "Broadcast": kit.io.to("room"),
             "Client": client.client,
             "client.Socket": client,
+            "Jobs": kit.io.queue("jobs"),
+            "RemoteQueue": client.queue("jobs"),
         }
 
 
@@ -136,6 +157,52 @@ def test_an_option_of_a_server_is_refused_in_words(name: str) -> None:
             continue  # a function that makes something, and raises what Python says of its call
         said = inside(lambda: _closed(Server(**{name: junk})))  # noqa: B023
         assert said is None, junk
+
+
+def _cleared(made: Any) -> None:
+    if hasattr(made, "close"):
+        made.close()
+
+
+def _judged(**options: Any) -> None:
+    QueueOptions(**options).checked()
+
+
+def _checked(url: Any = "http://127.0.0.1:1", cases: Any = (), **options: Any) -> None:
+    with suppress(NothingThere):
+        run(url, cases, **options)
+
+
+ON_REDIS = ("url", "redis", "on_degraded", "connect")
+BEYOND: list[tuple[Any, tuple[str, ...]]] = [
+    (RedisAdapter, (*ON_REDIS, *ClassicOptions.__match_args__)),
+    (ShardedAdapter, (*ON_REDIS, *ShardedOptions.__match_args__)),
+    (StreamsAdapter, (*ON_REDIS, *StreamsOptions.__match_args__)),
+    (PythonBridge, (*ON_REDIS, "channel", "adapter", "relay")),
+    (rawsio.Emitter, ("url", "redis", "limits", "loop", "connect", *EmitterOptions.__match_args__)),
+    (partial(RedisClient, None), ("url", "options")),
+    (RedisOptions.of, ("given",)),
+    (partial(command, "GET"), ("",)),
+    (_judged, QueueOptions.__match_args__),
+    (SQLiteStore, ("path", "synchronous")),
+    (_checked, ("url", "cases", "timeout", "path", "echo", "engine")),
+    (Recorder, ("",)),
+    (partial(Recorder, print), ("clock", "say", "most")),
+    *((getattr(rawsio.explain, name), ("",)) for name in rawsio.explain.__all__ if name != "Field"),
+]
+"""What is made or called beside servers and clients, and the names of what it is given."""
+
+
+@pytest.mark.parametrize(("fn", "names"), BEYOND, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_given_to_other_packages_is_refused_in_words(
+    fn: Any, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        for junk in JUNK:
+            given = {name: junk} if name else {}
+            said = inside(lambda: _cleared(fn(**given) if given else fn(junk)))  # noqa: B023
+            assert said is None, (name, junk)
 
 
 @pytest.mark.parametrize("fn", [rawsio.files, Client, rawsio.Refused], ids=lambda fn: fn.__name__)
@@ -237,6 +304,25 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
     ("a path upwards", lambda: rawsio.files({"/a/../b": "."}), "unlike '/a/../b'"),
     ("a number for limits", lambda: rawsio.MsgpackParser(5), "Limits(...)"),  # type: ignore[arg-type]
     ("a namespace that is no name", _joins_by_number, "as '/admin'"),
+    (
+        "a handler of a queue that is none",
+        _of_server(lambda io: io.queue("jobs").handler(5)),  # type: ignore[call-overload]
+        "a handler of a queue is a function, not 5",
+    ),
+    (
+        "half a call",
+        _of_server(lambda io: io.queue("jobs").handler(print, concurrency=1.5)),  # type: ignore[call-overload]
+        "concurrency: a whole number",
+    ),
+    (
+        "one body in place of many",
+        _of_server(lambda io: io.queue("jobs").publish_many("letters")),
+        "a list of bodies",
+    ),
+    ("a Redis server by number", lambda: RedisAdapter(6379), "is a str, not 6379"),  # type: ignore[arg-type]
+    ("options of Redis in a dict", lambda: RedisAdapter(redis={"version": 2}), "RedisOptions("),  # type: ignore[arg-type]
+    ("one case in place of many", lambda: run("http://127.0.0.1:1", "ws.*"), "a list of ids"),
+    ("a number explained", lambda: rawsio.explain.explain_http(5), "not 5"),  # type: ignore[arg-type]
 ]
 
 

@@ -5,7 +5,7 @@ This is what ``python3 -m rawsio check URL`` and :func:`run` do; the command add
 
 from __future__ import annotations
 
-from rawsio.layer import record
+from rawsio.layer import check_number, record
 
 from .catalogue import Selection, server_cases
 from .outcome import report as make_report
@@ -148,6 +148,12 @@ def run(  # noqa: PLR0913 - keywords, as the command has options
     none or a host that is not this machine (unless it is your ``own_host``), and
     :class:`NothingThere` if nothing can be judged.
     """
+    if not isinstance(cases, (list, tuple)) or not all(isinstance(case, str) for case in cases):
+        raise TypeError(f"cases: a list of ids is expected, as ['ws.close.*'], not {cases!r}")
+    for name, text in (("path", path), ("echo", echo), ("engine", engine)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}: a text is expected, not {text!r}")
+    check_number("timeout", timeout)
     options = Options(seed=seed, fast=fast, slow=slow, patience=timeout)
     check = ServerCheck(url, Selection(cases=cases), options, path, echo, engine, own_host)
     return check_server(check)[0]

@@ -25,6 +25,8 @@ def parse_url(url: str) -> tuple[str, str, int, str]:
     """
     from urllib.parse import urlsplit
 
+    if not isinstance(url, str):
+        raise TypeError(f"a URL is a str, not {url!r}")
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"a URL that begins with http, https, ws or wss is expected, not {url!r}")

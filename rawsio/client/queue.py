@@ -22,10 +22,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.app.handlers import shape
+from rawsio.app.handlers import check_function, shape
 from rawsio.app.reply import Promise, Reply
 from rawsio.errors import ConnectionClosed, escaped, in_words
 from rawsio.log import ERROR, WARNING
+from rawsio.queue.bodies import each_body
 from rawsio.queue.messages import Dead, Published, QueueError
 
 TYPE_CHECKING = False
@@ -104,7 +105,7 @@ class RemoteQueue:
 
         Its items are ``Published``, or the ``QueueError`` of those that were refused.
         """
-        items = [[body, options] for body in bodies]
+        items = [[body, options] for body in each_body(bodies)]
         return self.ask("publish_many", self.name, items, shape=_each)
 
     def stats(self) -> Reply[dict[str, float]]:
@@ -178,6 +179,7 @@ class RemoteQueue:
                 lease=lease,
                 concurrent=concurrent,
             )
+        check_function(fn, "a handler of a queue")
         options: dict[str, Any] = {"credit": credit, "batch": batch, "linger": linger}
         if lease is not None:
             options["lease"] = lease

@@ -6,6 +6,7 @@ can be made at import, or before a fork.
 
 from __future__ import annotations
 
+from rawsio.app.handlers import check_plain
 from rawsio.app.lifecycle_events import raise_namespace_event
 from rawsio.layer import check_fields
 from rawsio.redis import RedisOptions, parse_url
@@ -60,8 +61,10 @@ class AdapterFactory:
     ) -> None:
         self.options = self.options_type(**options)
         check_fields(self.options)
-        self.redis = RedisOptions(policy="drop_oldest") if redis is None else redis
-        self.redis.check()
+        self.redis = RedisOptions.of(redis, policy="drop_oldest")
+        for name, hook in (("on_degraded", on_degraded), ("connect", connect)):
+            if hook is not None:
+                check_plain(hook, name)
         self._on_degraded = on_degraded
         self._connect = connect
         self._buses: list[RedisBus] = []

@@ -27,6 +27,7 @@ from binascii import a2b_base64, b2a_base64
 from functools import partial
 
 from rawsio.app.adapter import Targets
+from rawsio.app.handlers import check_plain
 from rawsio.app.reply import as_values
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
 from rawsio.limits import DEFAULT
@@ -37,6 +38,7 @@ from rawsio.socketio.values import encode_plain
 
 from . import fields as read
 from .adapter import ClusterAdapter
+from .factory import AdapterFactory
 from .fields import ClusterError
 from .link import RedisLink
 from .messages import Broadcast, Disconnect, Join, Leave
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import NamespaceLike
 
-    from .factory import AdapterFactory
 
 __all__ = ["PythonBridge", "decode_data", "encode_data"]
 
@@ -164,8 +165,16 @@ class PythonBridge:
         self.channel = channel
         self._inner = adapter
         self._relay = relay
-        options = RedisOptions(policy="drop_oldest") if redis is None else redis
-        options.check()
+        options = RedisOptions.of(redis, policy="drop_oldest")
+        if not isinstance(channel, str):
+            raise TypeError(f"channel: a text is expected, not {channel!r}")
+        if relay not in (True, False):
+            raise TypeError(f"relay: True or False is expected, not {relay!r}")
+        if adapter is not None and not isinstance(adapter, AdapterFactory):
+            raise TypeError(f"adapter: one as RedisAdapter() is expected, not {adapter!r}")
+        for name, hook in (("on_degraded", on_degraded), ("connect", connect)):
+            if hook is not None:
+                check_plain(hook, name)
         told: Callable[[bool, str], object] | None = None
         if on_degraded is not None:
             tell = on_degraded

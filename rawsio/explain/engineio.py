@@ -14,7 +14,7 @@ from rawsio.errors import EngineIOError
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
 
-from .fields import Field, blame, moved, shown
+from .fields import Field, blame, moved, shown, wire_bytes
 from .json_tree import explain_json
 from .socketio import Packets
 
@@ -53,7 +53,8 @@ def explain_engineio(
     >>> explain_engineio('42["hi"]').value, explain_engineio("9").fields[0].wrong
     ('message: EVENT "hi" in /', "there is no packet '9'")
     """
-    return Session(sender, revision=revision, limits=limits, alone=True).explain(packet)
+    given = packet if isinstance(packet, str) else wire_bytes(packet, text=True)
+    return Session(sender, revision=revision, limits=limits, alone=True).explain(given)
 
 
 def explain_payload(
@@ -72,7 +73,8 @@ def explain_payload(
     >>> [packet.value for packet in tree.fields if packet.name != "separator"]
     ['ping: are you there?', 'message: EVENT "hi" in /']
     """
-    return Session(sender, revision=revision, limits=limits).payload(body, binary=binary)
+    session = Session(sender, revision=revision, limits=limits)
+    return session.payload(wire_bytes(body), binary=binary)
 
 
 class Session:

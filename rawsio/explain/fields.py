@@ -14,10 +14,22 @@ from rawsio.layer import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from rawsio.errors import RemoteProtocolError
 
-__all__ = ["Field", "walk", "mistake", "moved", "root", "rest", "blame", "shown"]
+__all__ = [
+    "Field",
+    "blame",
+    "check_tree",
+    "mistake",
+    "moved",
+    "rest",
+    "root",
+    "shown",
+    "walk",
+    "wire_bytes",
+]
 
 SHOWN = 60
 """Most characters of the wire in a value."""
@@ -45,6 +57,26 @@ class Field:
     fields: list[Field] = []
     data: bytes | None = None
     wrong: str = ""
+
+
+def wire_bytes(data: Any, *, text: bool = False) -> bytes:
+    """Return what is to be explained as bytes; where it may be ``text``, in UTF-8.
+
+    >>> wire_bytes(5)
+    Traceback (most recent call last):
+    TypeError: bytes are explained, not 5
+    """
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if text and isinstance(data, str):
+        return data.encode("utf-8", "surrogatepass")
+    raise TypeError(f"bytes{' or text' * text} are explained, not {data!r}")
+
+
+def check_tree(field: Any) -> None:
+    """Refuse what is no tree, as :func:`rawsio.explain.explain_http` and its kin return it."""
+    if not isinstance(field, Field):
+        raise TypeError(f"a Field is expected, as explain_http() returns it, not {field!r}")
 
 
 def shown(wire: bytes | str) -> str:
@@ -87,6 +119,7 @@ def walk(field: Field) -> Iterator[Field]:
 
 def mistake(field: Field) -> Field | None:
     """Return the first field of a tree that a layer refused, or ``None``."""
+    check_tree(field)
     return next((found for found in walk(field) if found.wrong), None)
 
 

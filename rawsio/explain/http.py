@@ -20,7 +20,7 @@ from rawsio.layer import Closing, Failed, Role
 from rawsio.lazy import Pattern
 from rawsio.limits import DEFAULT
 
-from .fields import Field, blame, moved, rest, shown
+from .fields import Field, blame, moved, rest, shown, wire_bytes
 from .heads import accuse, field_line, start_line
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def explain_http(
     '9112-3-request-line'
     """
     messages = Messages(sender, limits, method)
-    fields = messages.feed(bytes(data))
+    fields = messages.feed(wire_bytes(data))
     fields += messages.end(ended=ended)
     return Field(0, len(data), "HTTP/1.1", f"sent by the {sender.value}", "", "", fields, data)
 

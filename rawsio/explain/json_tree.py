@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from rawsio.lazy import Pattern
 
-from .fields import Field, shown
+from .fields import Field, shown, wire_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def explain_json(text: str | bytes) -> Field:
     >>> [(f.name, f.value, f.start, f.end) for f in tree.fields[0].fields]
     [('"a"', '2 members', 6, 15)]
     """
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    data = wire_bytes(text, text=True)
     fields, end = json_fields(data, 0)
     what = f"{fields[0].name}, {fields[0].value or 'not closed'}" if fields else "nothing"
     if len(data) > end:

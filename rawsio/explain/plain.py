@@ -6,6 +6,8 @@ A field is an object with ``start``, ``end`` and ``name``; ``value``, ``meaning`
 
 from __future__ import annotations
 
+from .fields import check_tree
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -24,6 +26,7 @@ def as_json(field: Field) -> dict[str, Any]:
     >>> tree["name"], tree["data"], tree["fields"][0]["value"]
     ('WebSocket', '8900', 'ping, 0 bytes')
     """
+    check_tree(field)
     made = _one(field)
     waiting = [(field, made)]
     while waiting:

@@ -21,7 +21,7 @@ from rawsio.socketio.packets import (
     decode_packet,
 )
 
-from .fields import Field, blame, rest, shown
+from .fields import Field, blame, rest, shown, wire_bytes
 from .json_tree import json_fields
 from .msgpack import msgpack_field
 
@@ -76,7 +76,7 @@ def explain_socketio(
     'EVENT "hi" in /chat, ack 12'
     """
     packets = Packets(limits)
-    tree = packets.explain(message)
+    tree = packets.explain(message if isinstance(message, str) else wire_bytes(message, text=True))
     for attachment in attachments:
         below = packets.explain(attachment)
         below.start = below.end = tree.end
@@ -248,7 +248,7 @@ def explain_msgpack(data: bytes, *, limits: Limits = DEFAULT) -> Field:
     >>> explain_msgpack(b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa2hi").value
     'EVENT "hi" in /'
     """
-    data = bytes(data)
+    data = wire_bytes(data)
     value = msgpack_field(data)
     fields = value.fields if "map" in value.name else [value]
     fields += rest(value.end, len(data), "behind the value")

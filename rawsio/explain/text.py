@@ -13,6 +13,8 @@ and its name is followed by ``of N bytes``.
 
 from __future__ import annotations
 
+from .fields import check_tree
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,7 @@ def as_text(field: Field, *, width: int = 100, colour: bool = False) -> str:
          0  5b 31 5d                   array: 1 member
          1  31                           0: 1  number
     """
+    check_tree(field)
     width = max(width, _LEAST)
     lines = []
     for depth, data, found in _lines(field):

@@ -16,7 +16,7 @@ from rawsio.websocket.frames import CLOSE, CONTINUATION, close_code_is_valid
 from rawsio.websocket.masking import mask
 from rawsio.websocket.reader import Reader
 
-from .fields import Field, blame, moved, rest, shown
+from .fields import Field, blame, moved, rest, shown, wire_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def explain_websocket(
     ('text, 5 bytes', 'Hello')
     """
     frames = Frames(sender, deflate, inside, limits)
-    fields = frames.feed(bytes(data)) + frames.end()
+    fields = frames.feed(wire_bytes(data)) + frames.end()
     return Field(0, len(data), "WebSocket", f"sent by the {sender.value}", "", "", fields, data)
 
 

@@ -13,12 +13,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FileLock", "Reserve", "is_folder", "real_path"]
+__all__ = ["FileLock", "Reserve", "is_folder", "plain_path", "real_path"]
 
 
 def real_path(path: str) -> str:
     """Return the one name of a file, links resolved."""
     return os.path.realpath(os.fspath(path))
+
+
+def plain_path(path: object) -> str:
+    """Return a path as text; ``TypeError`` for what is none."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"the path of a file is a str or a Path, not {path!r}")
+    return str(os.fspath(path))
 
 
 def is_folder(path: str) -> bool:

@@ -30,13 +30,14 @@ from .operations import STATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from rawsio.limits import Limits
 
     from .operations import Row
 
-__all__ = ["decode_body", "encode_body", "pack_body", "parts_of", "shown"]
+__all__ = ["decode_body", "each_body", "encode_body", "pack_body", "parts_of", "shown"]
 
 
 def encode_body(value: Any, limits: Limits = DEFAULT) -> bytes:
@@ -59,6 +60,20 @@ def encode_body(value: Any, limits: Limits = DEFAULT) -> bytes:
     check_depth(text, limits)
     check_attachments((text, *attachments), limits)
     return pack_body(text.encode(), attachments)
+
+
+def each_body(bodies: Any) -> Iterable[Any]:
+    """Return several bodies; ``TypeError`` for one that only looks like several.
+
+    >>> each_body("letters")
+    Traceback (most recent call last):
+    TypeError: publish_many: a list of bodies is expected, not 'letters'
+    """
+    several = hasattr(type(bodies), "__iter__")
+    if not several or isinstance(bodies, (str, bytes, dict)):
+        raise TypeError(f"publish_many: a list of bodies is expected, not {bodies!r}")
+    given: Iterable[Any] = bodies
+    return given
 
 
 def pack_body(text: bytes, attachments: tuple[bytes, ...]) -> bytes:

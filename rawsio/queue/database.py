@@ -96,10 +96,10 @@ class Database:
     """
 
     def __init__(self, path: str, synchronous: str = "FULL") -> None:
-        from rawsio.net.files import FileLock, Reserve, is_folder
+        from rawsio.net.files import FileLock, Reserve, is_folder, plain_path
 
         _check_level(synchronous)
-        self.path = path
+        self.path = path = plain_path(path)
         if is_folder(path):
             raise StoreError(f"{path} is a folder: the path of a file is expected")
         try:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from rawsio.app.handlers import check_function
 from rawsio.app.reply import Promise, Reply
+from rawsio.layer import check_number
 from rawsio.log import INFO
 
-from .bodies import encode_body, shown
+from .bodies import each_body, encode_body, shown
 from .handling import Handling, Message
 from .messages import Buried, Deliver, Drained, QueueError, QueueOptions, Rejected, Settled
 
@@ -126,7 +128,7 @@ class Jobs:
         self, bodies: Iterable[Any], **options: Unpack[PublishKeywords]
     ) -> list[Reply[Published]]:
         """Publish each body; see :meth:`publish`.  They go into one transaction, if they fit."""
-        encoded = [encode_body(body, self._host.limits) for body in bodies]
+        encoded = [encode_body(body, self._host.limits) for body in each_body(bodies)]
         given: Any = options
         return [self._publish(body, given) for body in encoded]
 
@@ -187,6 +189,8 @@ class Jobs:
                 prefetch=prefetch,
                 lease=lease,
             )
+        check_function(fn, "a handler of a queue")
+        check_number("concurrency", concurrency, whole=True)
         self._host.expect(fn)
         credit = concurrency * batch if prefetch is None else prefetch
         made = Handling(self, fn, concurrency, many=batch > 1)

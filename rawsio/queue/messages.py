@@ -7,7 +7,7 @@ request is committed, or in :class:`Rejected` when the store could not do it.
 from __future__ import annotations
 
 from rawsio.errors import RawsioError
-from rawsio.layer import check_fields, record
+from rawsio.layer import check_fields, check_number, record
 from rawsio.limits import DEFAULT
 
 TYPE_CHECKING = False
@@ -139,9 +139,15 @@ class QueueOptions:
             raise ValueError(f"policy: 'refuse' or 'drop_oldest' is expected, not {self.policy!r}")
         if self.max_deliveries < 1 or self.lease <= 0:
             raise ValueError("lease and max_deliveries: numbers above zero are expected")
-        base, cap = self.backoff
-        if not 0 <= base <= cap:
-            raise ValueError(f"backoff: (base, cap) in seconds is expected, not {self.backoff!r}")
+        pair = self.backoff
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"backoff: (base, cap) in seconds is expected, not {pair!r}")
+        for seconds in pair:
+            check_number("backoff", seconds)
+        if not pair[0] <= pair[1]:
+            raise ValueError(
+                f"backoff: (base, cap), the longer wait last, is expected, not {pair!r}"
+            )
         kept: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
         made = QueueOptions(**kept)
         made.max_message, made.max_messages, made.max_bytes = self.bounds(limits)

@@ -62,7 +62,7 @@ database=1)
     from urllib.parse import parse_qsl, unquote, urlsplit
 
     if not isinstance(url, str):
-        raise TypeError(f"the URL of a Redis server is a str, not {type(url).__name__}")
+        raise TypeError(f"the URL of a Redis server is a str, not {url!r}")
     parts = urlsplit(url)
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))

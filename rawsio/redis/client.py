@@ -28,7 +28,7 @@ from functools import partial
 
 from rawsio import log
 from rawsio.errors import ConnectionClosed, LocalProtocolError
-from rawsio.layer import Closed, Closing, Role, record
+from rawsio.layer import Closed, Closing, Role, check_fields, record
 from rawsio.limits import DEFAULT
 from rawsio.net.connecting import connect_tcp, default_tls
 from rawsio.net.driver import Driver
@@ -84,8 +84,25 @@ class RedisOptions:
     name: str = "rawsio"
     """What ``CLIENT LIST`` shows."""
 
+    @classmethod
+    def of(cls, given: RedisOptions | None, **instead: Any) -> RedisOptions:
+        """Return the options that were given, checked; those of ``instead`` for ``None``.
+
+        >>> RedisOptions.of({"version": 2})
+        Traceback (most recent call last):
+        TypeError: redis: RedisOptions(...) is expected, not {'version': 2}
+        """
+        if given is not None and not isinstance(given, cls):
+            raise TypeError(f"redis: RedisOptions(...) is expected, not {given!r}")
+        options = cls(**instead) if given is None else given
+        options.check()
+        return options
+
     def check(self) -> None:
-        """Raise ``ValueError`` for a choice that there is not."""
+        """Raise ``ValueError`` for a choice that there is not, ``TypeError`` for other nonsense."""
+        check_fields(self)
+        if self.tls is not None and not hasattr(self.tls, "wrap_bio"):
+            raise TypeError(f"tls: an ssl.SSLContext is expected, not {self.tls!r}")
         if self.policy not in _POLICIES:
             choices = " or ".join(map(repr, _POLICIES))
             raise ValueError(f"policy: {choices} is expected, not {self.policy!r}")
@@ -118,8 +135,7 @@ class RedisClient:
         connect: Callable[..., Any] = connect_tcp,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.options = RedisOptions() if options is None else options
-        self.options.check()
+        self.options = RedisOptions.of(options)
         self.address = url if isinstance(url, RedisAddress) else parse_url(url)
         self.limits = limits
         self.state = RedisState.IDLE

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from rawsio import log
 from rawsio.explain.conversation import Conversation, Item, Sessions
-from rawsio.layer import Role
+from rawsio.layer import Role, check_number
 from rawsio.net.clock import wall
 from rawsio.net.output import MOST, Output
 
@@ -63,6 +63,10 @@ class Recorder:
         say: Callable[[str], object] | None = None,
         most: int = MOST,
     ) -> None:
+        check_number("most", most)
+        for name, hook in (("clock", clock), ("say", say)):
+            if hook is not None and not callable(hook):
+                raise TypeError(f"{name}: a function is expected, not {hook!r}")
         self.clock = clock
         self.secrets = secrets
         self.connections = 0
