@@ -33,7 +33,14 @@ if TYPE_CHECKING:
         connect: Callable[..., Any] | None
 
 
-__all__ = ["AdapterFactory"]
+__all__ = ["AdapterFactory", "check_hooks"]
+
+
+def check_hooks(**hooks: Any) -> None:
+    """Refuse what is no function, and ``async def``: nobody waits for these; ``None`` is fine."""
+    for name, hook in hooks.items():
+        if hook is not None:
+            check_plain(hook, name)
 
 
 class AdapterFactory:
@@ -62,9 +69,7 @@ class AdapterFactory:
         self.options = self.options_type(**options)
         check_fields(self.options)
         self.redis = RedisOptions.of(redis, policy="drop_oldest")
-        for name, hook in (("on_degraded", on_degraded), ("connect", connect)):
-            if hook is not None:
-                check_plain(hook, name)
+        check_hooks(on_degraded=on_degraded, connect=connect)
         self._on_degraded = on_degraded
         self._connect = connect
         self._buses: list[RedisBus] = []

@@ -27,7 +27,6 @@ from binascii import a2b_base64, b2a_base64
 from functools import partial
 
 from rawsio.app.adapter import Targets
-from rawsio.app.handlers import check_plain
 from rawsio.app.reply import as_values
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
 from rawsio.limits import DEFAULT
@@ -38,7 +37,7 @@ from rawsio.socketio.values import encode_plain
 
 from . import fields as read
 from .adapter import ClusterAdapter
-from .factory import AdapterFactory
+from .factory import AdapterFactory, check_hooks
 from .fields import ClusterError
 from .link import RedisLink
 from .messages import Broadcast, Disconnect, Join, Leave
@@ -172,9 +171,7 @@ class PythonBridge:
             raise TypeError(f"relay: True or False is expected, not {relay!r}")
         if adapter is not None and not isinstance(adapter, AdapterFactory):
             raise TypeError(f"adapter: one as RedisAdapter() is expected, not {adapter!r}")
-        for name, hook in (("on_degraded", on_degraded), ("connect", connect)):
-            if hook is not None:
-                check_plain(hook, name)
+        check_hooks(on_degraded=on_degraded, connect=connect)
         told: Callable[[bool, str], object] | None = None
         if on_degraded is not None:
             tell = on_degraded
