@@ -139,6 +139,15 @@ class _Alone:
         return []
 
 
+def _check(channel: Any, relay: Any, adapter: Any) -> None:
+    if not isinstance(channel, str):
+        raise TypeError(f"channel: a text is expected, not {channel!r}")
+    if relay not in (True, False):
+        raise TypeError(f"relay: True or False is expected, not {relay!r}")
+    if adapter is not None and not isinstance(adapter, AdapterFactory):
+        raise TypeError(f"adapter: one as RedisAdapter() is expected, not {adapter!r}")
+
+
 class PythonBridge:
     """The adapter of a server in one cluster with servers of python-socketio.
 
@@ -165,12 +174,7 @@ class PythonBridge:
         self._inner = adapter
         self._relay = relay
         options = RedisOptions.of(redis, policy="drop_oldest")
-        if not isinstance(channel, str):
-            raise TypeError(f"channel: a text is expected, not {channel!r}")
-        if relay not in (True, False):
-            raise TypeError(f"relay: True or False is expected, not {relay!r}")
-        if adapter is not None and not isinstance(adapter, AdapterFactory):
-            raise TypeError(f"adapter: one as RedisAdapter() is expected, not {adapter!r}")
+        _check(channel, relay, adapter)
         check_hooks(on_degraded=on_degraded, connect=connect)
         told: Callable[[bool, str], object] | None = None
         if on_degraded is not None:
