@@ -381,7 +381,8 @@ def _argument(value: str | bytes | float) -> bytes:
         return text_bytes(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return repr(value).encode("ascii")
-    raise TypeError(f"an argument of a command is str, bytes, int or float, not {value!r}")
+    kind = "None" if value is None else type(value).__name__
+    raise TypeError(f"an argument of a command is str, bytes, int or float, not {kind}")
 
 
 def encode_command(args: Iterable[bytes]) -> bytes:
