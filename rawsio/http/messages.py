@@ -83,10 +83,11 @@ NOBODY = RemoteAddress()
 class _Carrier:
     """What a request carries beside its head: ``data``, made when it is first asked for."""
 
-    __slots__ = ("_data", "_peer")
+    __slots__ = ("_data", "_peer", "_found")
 
     _data: dict[str, Any]
     _peer: RemoteAddress
+    _found: dict[Any, Any]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -96,6 +97,18 @@ class _Carrier:
         except AttributeError:
             self._data = {}
             return self._data
+
+    @property
+    def found(self) -> dict[Any, Any]:
+        """What the layers above have made of the head, by the kind of thing.
+
+        Requests that repeat a head share it, so it holds only what follows from the head's bytes.
+        """
+        try:
+            return self._found
+        except AttributeError:
+            self._found = {}
+            return self._found
 
     @property
     def peer(self) -> RemoteAddress:

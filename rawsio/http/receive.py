@@ -35,13 +35,15 @@ from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, TRANSITIONS, WAITING, St
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from rawsio.limits import Limits
 
     from .bodies import Chunked, Counted
 
-    # The bytes of a head with its empty line, its target, what it says of its exchange.
-    Known = tuple[bytes, str, RequestContext]
+    # The bytes of a head with its empty line, its target, what it says of its exchange, and what
+    # others made of it.
+    Known = tuple[bytes, str, RequestContext, dict[Any, Any]]
     Event = Request | Response | Body | EndOfMessage | Closed | Failed
 
 __all__ = ["Receiver"]
@@ -180,7 +182,8 @@ class Receiver:
             self._complete(EndOfMessage(), events)
         head = self._heads.whole
         if head is not None and framing >= 0 and asked.persists and not asked.offered:
-            self.known = ((head, request.target, asked), *self.known[:1])
+            found = request._found = {}
+            self.known = ((head, request.target, asked, found), *self.known[:1])
 
     def _take_response(self, response: Response, events: list[Event]) -> None:
         status, method = response.status, self._asked.method

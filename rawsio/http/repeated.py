@@ -47,7 +47,7 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
             break
     else:
         return None
-    head, target, asked = known
+    head, target, asked, found = known
     length = len(head)
     size = len(data) - length
     if size != asked.framing:  # a part of the body, or more than this request
@@ -61,6 +61,7 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
     server._received = size
     server._heads.forget_blank_lines()
     request = Request(asked.method, target, asked.headers, asked.version)
+    request._found = found
     return [request, Body(data[length:]), _END] if size else [request, _END]
 
 

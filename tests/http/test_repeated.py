@@ -287,3 +287,20 @@ def test_nothing_is_answered_in_one_go_while_an_answer_has_begun() -> None:
     assert http._ours is BODY
     assert not http.answer(answer(200, b"ok"), b"ok", DATE)
     assert http._ours is not WAITING
+
+
+def test_what_was_made_of_a_head_is_shared_by_the_requests_that_repeat_it_alone() -> None:
+    http = HTTPConnection(Role.SERVER, LIMITS)
+    http.tick(0.0)
+    found = []
+    other = GET.replace(b"sid=1", b"sid=2")
+    for wire in (GET, other, GET, other, GET.replace(b"x=1", b"x=2"), GET[:9], GET[9:]):
+        for event in http.receive(wire):
+            if isinstance(event, Request):
+                event.found.setdefault(str, event.target)
+                found.append(event.found)
+                assert http.answer(answer(404), b"", DATE)
+    assert found[0] is found[2]
+    assert found[1] is found[3]
+    assert len({id(each) for each in found}) == 4
+    assert [each[str] for each in found[:2]] == ["/a?sid=1", "/a?sid=2"]

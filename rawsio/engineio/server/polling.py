@@ -111,6 +111,13 @@ def read_query(request: Request) -> Query:
 
     Of two values one would be believed by us and the other perhaps by a proxy or a log.
     """
+    query: Query | None = request.found.get(Query)
+    if query is None:
+        query = request.found[Query] = _query(request)
+    return query
+
+
+def _query(request: Request) -> Query:
     pairs = parameters(request.query_string)
     found = dict(pairs)
     if len(found) != len(pairs):
