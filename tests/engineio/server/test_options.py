@@ -27,7 +27,6 @@ def test_hooks_that_are_waited_for_may_be_coroutine_functions() -> None:
         ({"upgrade_timeout": float("nan")}, "upgrade_timeout"),
         ({"max_http_buffer_size": 0}, "max_http_buffer_size"),
         ({"path": "socket.io"}, "slash"),
-        ({"path": None}, "path: a text is expected, not None"),
         ({"cors": Cors("*", credentials=True)}, "credentials"),
         ({"cors": Cors(["https://a.example", "*"], credentials=True)}, "credentials"),
         ({"cors": Cors(True, credentials=True)}, "credentials"),
@@ -59,6 +58,7 @@ def test_what_cannot_work_is_said_at_set_up(options: dict[str, Any], complaint: 
     [
         ({"allowed_hosts": "localhost"}, "allowed_hosts"),
         ({"allowed_hosts": 5}, "allowed_hosts: a tuple of names is expected, not 5"),
+        ({"path": None}, "path: a text is expected, not None"),
         ({"transports": "websocket"}, "transports: a tuple of names is expected, not 'websocket'"),
         ({"ping_interval": "25"}, "ping_interval: a number is expected, not '25'"),
         ({"ping_timeout": None}, "ping_timeout: a number is expected, not None"),
