@@ -28,8 +28,8 @@ explore        full only: every order of deliveries, breaks, timers and calls in
                (``tests/explore``), deeper than the suite goes
 simulation     full only: clusters with faults, from 10,000 seeds (``tests/simulation``)
 queue          full only: the durable queue, killed 100 times, without power, on a full disk, and
-               a server with 200 recoverable clients, killed 20 times (``tests/soak``); the speed
-               of the queue beside plain sqlite3 (``tests/bench/queue.py``)
+               misused; a server with 200 recoverable clients, killed 20 times (``tests/soak``);
+               the speed of the queue beside plain sqlite3 (``tests/bench/queue.py``)
 trace          full only: 10,000 conversations through the proxy, the official clients and server
                with it between them, captures beside tshark (``tests/interop/captures.py``), its
                speed (``tests/bench/proxy.py``)
@@ -335,12 +335,13 @@ def check(ctx: Context) -> None:
 
 
 def queue(ctx: Context) -> None:
-    """Kill servers with a durable queue, cut their power, fill their disks, and time them."""
-    for name in ("queue_kill", "queue_power", "queue_full", "recovery"):
+    """Kill servers with a durable queue, cut their power, fill their disks, misuse them, time."""
+    for name in ("queue_kill", "queue_power", "queue_full", "queue_attack", "recovery"):
         ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
     power = ["--clients", "40", "--kills", "8", "--power", "FULL"]
     ctx.run(Job("recovery, power", [_suite_python(), "-m", "tests.soak.recovery", *power]))
-    ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue"]))
+    rows = ["callers", "chains", "websocket", "end", "echo"]
+    ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue", "--only", *rows]))
 
 
 def trace(ctx: Context) -> None:

@@ -12,8 +12,11 @@ spike      100,000 publishes at once against a handler of ``--rate`` messages a 
 echo       what others' events wait while clients publish, beside as many plain events
 
 A row is measured in rounds, plain before and behind each, and the median of the ratios counts.
-Two more columns tell what no queue could go below: as many threads that hand their rows to one
-thread of plain ``sqlite3``, and as many clients whose events are acknowledged at once.
+
+Where a disk is fast, threads and sockets cost more than rows, and no queue could come near to what
+``sqlite3`` does alone.  So two more columns tell what bounds a row: as many threads that hand their
+rows to one thread of plain ``sqlite3`` and wait; and as many clients whose events are acknowledged
+at once, with the time of plain's rows added.  A row is good if it has what is asked for of either.
 """
 
 from __future__ import annotations
@@ -366,12 +369,15 @@ def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
         rate = run(folder, many, given.seconds)
         floor = (first + plain(folder, batch, given.seconds / 2)) / 2
         most = bound(folder, many, given.seconds) if bound is not None else 0.0
+        if bound is acknowledged:
+            most = 1 / (1 / most + 1 / floor)
         found.append((rate / floor, rate, floor, most))
         for file in Path(folder).iterdir():
             file.unlink()
     ratio, rate, floor, most = sorted(found)[len(found) // 2]
     # For the whole way 15,000 a second are enough, whatever the disk could do.
     good = ratio >= least or (name == "end" and rate >= 15_000)
+    good = good or (most > 0 and rate / most >= least)
     asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
     beside = f"{most:,.0f} | {rate / most:.2f}" if most else "- | -"
     line = f"{name} {many or ''} | {rate:,.0f} | {batch} | {floor:,.0f} | {ratio:.2f}"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from rawsio import Server
+from rawsio.queue.keeper import Keeper
+from rawsio.queue.memory import MemoryStore
 from rawsio.queue.operations import StoreError
 from rawsio.queue.sqlite import SQLiteStore
 from rawsio.queue.stores import Stores
@@ -56,3 +58,13 @@ def test_without_a_path_there_is_one_store_in_memory() -> None:
     keeper = stores.take(host, None)
     assert stores.take(host, None) is keeper
     assert keeper.worker is None
+
+
+def test_a_keeper_that_was_adopted_is_closed_when_it_is_given_back() -> None:
+    stores, host = Stores(), Server().host
+    store = MemoryStore()
+    keeper = stores.adopt(Keeper(host, store))
+    assert stores.take(host, None) is not keeper
+    done: list[str] = []
+    stores.give_back(keeper, lambda: done.append("closed"))
+    assert done == ["closed"]
