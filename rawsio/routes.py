@@ -87,7 +87,7 @@ class Layered:
             units = self._protocol.transmit(prepared)
         except LocalProtocolError as error:
             multiplexer = self._multiplexer
-            message = f"{multiplexer.opening.address}: a packet was dropped: {error}"
+            message = f"{multiplexer.sink.address}: a packet was dropped: {error}"
             multiplexer.host.log("socketio", ERROR, message)
             return
         port, session = self._port, self._session

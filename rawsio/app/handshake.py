@@ -1,9 +1,8 @@
 """How a client introduced itself: the first request of its session, and its CONNECT.
 
-Every socket of a connection shares one :class:`HandshakeRequest`.  It reads the session's first
-request when somebody looks at it; until then the head is kept as the bytes that came.
-``socket.handshake`` is a :class:`Handshake` made of it on demand: most programs look at one header,
-once, and ten thousand idle connections should not hold ten thousand dictionaries.
+``socket.handshake`` is a :class:`Handshake`, made on demand of what the session knows of its first
+request, whose head is kept as the bytes that came: most programs look at one header, once, and ten
+thousand idle connections should not hold ten thousand dictionaries.
 
 Names and meanings are the reference server's, as attributes in place of keys.  Nothing is judged
 here: the HTTP layer validated the bytes, and what they claim is the client's word.
@@ -15,12 +14,10 @@ from rawsio.uri import parse_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any, Protocol
 
     from rawsio.http.messages import Request
-
-    from .interfaces import Connection
 
     class First(Protocol):
         """The first request of a session (:class:`rawsio.http.Request` is one)."""
@@ -35,30 +32,40 @@ if TYPE_CHECKING:
             """The header fields, in their order."""
             ...
 
+    class Begun(Protocol):
+        """A session, as far as its beginning goes (``rawsio.server.session_port.Conn``)."""
 
-__all__ = ["HandshakeRequest", "Handshake"]
+        def glance(self) -> First:
+            """Return its first request, for who looks at it once."""
+            ...
+
+        @property
+        def request(self) -> Request:
+            """The same, to be kept."""
+            ...
+
+        @property
+        def address(self) -> str:
+            """Where it came from."""
+            ...
+
+        @property
+        def secure(self) -> bool:
+            """Whether by TLS."""
+            ...
+
+        @property
+        def certificate(self) -> dict[str, Any] | None:
+            """The certificate that the client has shown, or ``None``."""
+            ...
+
+        @property
+        def issued(self) -> float:
+            """When, in seconds since 1970."""
+            ...
 
 
-class HandshakeRequest:
-    """How a session began: ``first()`` gives its first request.
-
-    ``issued`` is the time of day in seconds since 1970.
-    """
-
-    __slots__ = ("first", "address", "secure", "issued")
-
-    def __init__(
-        self,
-        first: Callable[[], First],
-        *,
-        address: str = "",
-        secure: bool = False,
-        issued: float = 0.0,
-    ) -> None:
-        self.first = first
-        self.address = address
-        self.secure = secure
-        self.issued = issued
+__all__ = ["Handshake"]
 
 
 class Handshake:
@@ -78,30 +85,22 @@ class Handshake:
     issued      when, in seconds since 1970;  ``time`` the same as text
     =========== =================================================================
 
+    >>> from types import SimpleNamespace
     >>> from rawsio.http import Headers, Request
     >>> fields = Headers([("Host", "x"), ("Origin", "http://y")])
     >>> first = Request("GET", "/socket.io/?EIO=4&name=J%C3%B6rg", fields)
-    >>> h = Handshake(HandshakeRequest(lambda: first), {"token": 1})
+    >>> h = Handshake(SimpleNamespace(glance=lambda: first), {"token": 1})
     >>> h.headers["host"], h.query["name"], h.xdomain, h.auth
     ('x', 'Jörg', True, {'token': 1})
     """
 
-    __slots__ = ("auth", "_opening", "_sink", "_headers", "_query")
+    __slots__ = ("auth", "_conn", "_headers", "_query")
 
-    def __init__(
-        self, opening: HandshakeRequest, auth: Any = None, sink: Connection | None = None
-    ) -> None:
+    def __init__(self, conn: Begun, auth: Any = None) -> None:
         self.auth: Any = {} if auth is None else auth
-        self._opening = opening
-        self._sink = sink
+        self._conn = conn
         self._headers: dict[str, str] | None = None
         self._query: dict[str, str] | None = None
-
-    @property
-    def _conn(self) -> Connection:
-        if self._sink is None:
-            raise RuntimeError("this handshake was made without a connection")
-        return self._sink
 
     @property
     def request(self) -> Request:
@@ -117,7 +116,7 @@ class Handshake:
     def headers(self) -> dict[str, str]:
         """The header fields of the first request; names in lower case."""
         if self._headers is None:
-            self._headers = _joined(self._opening.first().headers)
+            self._headers = _joined(self._conn.glance().headers)
         return self._headers
 
     @property
@@ -130,17 +129,17 @@ class Handshake:
     @property
     def url(self) -> str:
         """The target of the first request."""
-        return self._opening.first().target
+        return self._conn.glance().target
 
     @property
     def address(self) -> str:
         """The address of the other end of the TCP connection."""
-        return self._opening.address
+        return self._conn.address
 
     @property
     def secure(self) -> bool:
         """Whether the connection is encrypted."""
-        return self._opening.secure
+        return self._conn.secure
 
     @property
     def xdomain(self) -> bool:
@@ -150,14 +149,14 @@ class Handshake:
     @property
     def issued(self) -> float:
         """When the session was opened, in seconds since 1970."""
-        return self._opening.issued
+        return self._conn.issued
 
     @property
     def time(self) -> str:
         """The same as text, in ISO 8601, UTC."""
         from datetime import datetime, timezone
 
-        return datetime.fromtimestamp(self._opening.issued, timezone.utc).isoformat()
+        return datetime.fromtimestamp(self._conn.issued, timezone.utc).isoformat()
 
     def __repr__(self) -> str:
         return f"<Handshake {self.address} {self.url!r}>"

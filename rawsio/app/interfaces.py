@@ -183,8 +183,22 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def secure(self) -> bool:
+            """Whether that was by TLS."""
+            ...
+
+        @property
+        def issued(self) -> float:
+            """When that was, in seconds since 1970."""
+            ...
+
+        @property
         def request(self) -> Request:
             """The first request of the session."""
+            ...
+
+        def glance(self) -> Request:
+            """Return the same for who looks at it once."""
             ...
 
         @property

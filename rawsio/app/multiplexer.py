@@ -4,7 +4,7 @@ A :class:`Multiplexer` owns the session's Socket.IO connection (``protocol``), t
 namespaces that the client joined, and the queue in which its handlers run.  The server makes one
 when a session opens, feeds it, and tells it when the session has ended::
 
-    peer = Multiplexer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits), opening)
+    peer = Multiplexer(host, namespaces, sink, SocketIOConnection(Role.SERVER, limits))
     peer.receive(message)                 # for every Engine.IO message
     peer.ended("ping timeout")            # once, when the session is over, with the reason
     peer.drained()                        # what waited to be sent has been taken
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from rawsio.trace import Traced
 
     from .handlers import Handler
-    from .handshake import HandshakeRequest
     from .interfaces import Handle, Prepared, Route, RuntimeLike, SessionPort
     from .namespace import Namespace
     from .namespaces import Namespaces
@@ -104,7 +103,7 @@ class Multiplexer(HandlerQueue):
     """
 
     __slots__ = (
-        *("namespaces", "protocol", "opening", "base_id", "standard", "sockets", "route"),
+        *("namespaces", "protocol", "base_id", "standard", "sockets", "route"),
         *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window", "_weights"),
     )
 
@@ -114,7 +113,6 @@ class Multiplexer(HandlerQueue):
         namespaces: Namespaces,
         sink: SessionPort,
         protocol: SocketIOConnection | Traced,
-        opening: HandshakeRequest,
         *,
         base_id: str | None = None,
         standard: bool = True,
@@ -122,7 +120,6 @@ class Multiplexer(HandlerQueue):
         super().__init__(host, sink)
         self.namespaces = namespaces
         self.protocol = protocol
-        self.opening = opening
         self.base_id = base_id
         self.standard = standard
         self.sockets: dict[str, Socket] = {}
@@ -264,7 +261,7 @@ class Multiplexer(HandlerQueue):
             self.sink.send(answer)
 
     def _failed(self, event: Failed) -> None:
-        address = self.opening.address
+        address = self.sink.address
         self.host.log("socketio", WARNING, f"{address}: {event.message} [{event.rule}]")
         error = ValueError(event.message)
         for socket in list(self.sockets.values()):
@@ -369,7 +366,7 @@ class Multiplexer(HandlerQueue):
         return self.connect_data + self.incoming + self.queued_bytes
 
     def _admit(self, namespace: Namespace, auth: Any, session: Any) -> None:
-        socket = namespace._admit(self, self.opening, auth, session)
+        socket = namespace._admit(self, auth, session)
         self.sockets[namespace.name] = socket
         if self._over:  # by a handler of the connection that it took over
             socket._end("forced close", None)
@@ -498,7 +495,7 @@ class Multiplexer(HandlerQueue):
         if now - self._window < _RATE_WINDOW:
             most = self.host.limits.events_per_second
             message = f"more than {most} packets a second [socketio-v5-limit-rate]"
-            self.host.log("socketio", WARNING, f"{self.opening.address}: {message}")
+            self.host.log("socketio", WARNING, f"{self.sink.address}: {message}")
             self.drop("forced close", message)
             return True
         self._window = now

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypeVar, overload
 
-    from .handshake import HandshakeRequest
     from .interfaces import MultiplexerLike, NamespaceLike, RuntimeLike
     from .reply import Collected
 
@@ -260,27 +259,23 @@ class Namespace(Listening, Operators):
             self.adapter.keep_session(session)
         self._vacated()
 
-    def _admit(
-        self, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any, session: Any = None
-    ) -> Socket:
+    def _admit(self, peer: MultiplexerLike, auth: Any, session: Any = None) -> Socket:
         """Make the socket of a client that asks to enter; it is not inside yet."""
         if peer.base_id is not None:
             sid = peer.base_id if self.name == "/" else f"{self.name}#{peer.base_id}"
-            return self._new_socket(sid, peer, opening, auth)
+            return self._new_socket(sid, peer, auth)
         if session is None:
-            return self._new_socket(new_id(self.host.random_bytes), peer, opening, auth)
-        socket = self._new_socket(session.sid, peer, opening, auth)
+            return self._new_socket(new_id(self.host.random_bytes), peer, auth)
+        socket = self._new_socket(session.sid, peer, auth)
         socket.recovered = True
         socket._session = session
         socket.data = session.data
         self.adapter.add_all(session.sid, session.rooms)
         return socket
 
-    def _new_socket(
-        self, sid: str, peer: MultiplexerLike, opening: HandshakeRequest, auth: Any
-    ) -> Socket:
+    def _new_socket(self, sid: str, peer: MultiplexerLike, auth: Any) -> Socket:
         self._opening += 1
-        return Socket(sid, self, peer, opening, auth)
+        return Socket(sid, self, peer, auth)
 
     def _enter(self, socket: Socket) -> dict[str, Any]:
         """Put an accepted socket in its place; return the data that answers its CONNECT."""

@@ -31,7 +31,6 @@ from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
 from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, SocketFlags, room_names
 from .handlers import Handlers
-from .handshake import Handshake
 from .listeners import SocketListening
 from .reply import Promise, Reply
 from .states import SocketState
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
     from rawsio.http.messages import Request
 
-    from .handshake import HandshakeRequest
+    from .handshake import Handshake
     from .interfaces import Connection, MultiplexerLike, Prepared, RuntimeLike
     from .listeners import HandlerSocket
     from .namespace import Namespace
@@ -77,7 +76,6 @@ class Socket(SocketListening):
         "_session",
         "_handlers",
         "_peer",
-        "_opening",
         "_auth",
         "_handshake",
         "_data",
@@ -89,7 +87,6 @@ class Socket(SocketListening):
         sid: str,
         namespace: Namespace,
         peer: MultiplexerLike,
-        opening: HandshakeRequest,
         auth: Any,
     ) -> None:
         super().__init__()
@@ -100,7 +97,6 @@ class Socket(SocketListening):
         self._session: Any = None
         self._handlers: Handlers | None = None
         self._peer = peer
-        self._opening = opening
         self._auth = auth
         self._handshake: Handshake | None = None
         self._data: Any = None
@@ -122,7 +118,9 @@ class Socket(SocketListening):
     def handshake(self) -> Handshake:
         """How the client introduced itself."""
         if self._handshake is None:
-            self._handshake = Handshake(self._opening, self._auth, self._peer.sink)
+            from .handshake import Handshake
+
+            self._handshake = Handshake(self._peer.sink, self._auth)
         return self._handshake
 
     @property

@@ -15,7 +15,6 @@ A mask has the bits of epoll: 1 for readable, 4 for writable, others for errors,
 from __future__ import annotations
 
 import select
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 TYPE_CHECKING = False
@@ -90,8 +89,10 @@ class Epoll:
 
     def unregister(self, fd: int, /) -> None:
         """Watch it no more; the kernel has forgotten what was closed."""
-        with suppress(OSError):
+        try:
             self._epoll.unregister(fd)
+        except OSError:
+            return
 
 
 class Selected:

@@ -18,8 +18,6 @@ from rawsio.runtime import Runtime
 from rawsio.stack import prepare, preparer
 from rawsio.websocket.handshake import compression
 
-from .http_apps import File
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from rawsio.websocket.deflate import DeflateOptions
 
     from .answering import Answering
+    from .http_apps import File
 
     Policy = Literal["pause", "drop-volatile", "disconnect"]
 
@@ -316,6 +315,8 @@ def files_of(config: Config) -> Callable[[Request], tuple[Response, bytes] | Non
 def client_files(folder: str) -> dict[str, File]:
     """Return the browser client, as it is served: path -> file."""
     from rawsio.browser import CLIENT_NAMES, client
+
+    from .http_apps import File
 
     kind = "application/javascript; charset=utf-8"
     return {folder + name: File(client(name), kind) for name in CLIENT_NAMES}

@@ -104,10 +104,12 @@ class Conn:
     OVERHEAD: int = 16
     """More than the header of a frame is long."""
 
-    __slots__ = ("session", "room", "_pressure", "_queue", "_watched", "_events")
+    __slots__ = ("session", "room", "issued", "_pressure", "_queue", "_watched", "_events")
 
     def __init__(self, session: Session, pressure: BackPressure, *, watched: bool = False) -> None:
         self.session = session
+        self.issued = pressure.host.wall()
+        """When the session was opened, in seconds since 1970."""
         # How many characters may be sent before what waits is measured again; below one while
         # the queue is not open.
         self.room = pressure.room
@@ -172,9 +174,18 @@ class Conn:
         return info
 
     @property
+    def secure(self) -> bool:
+        """Whether the client's first request came by TLS."""
+        return self.session.secure
+
+    @property
     def request(self) -> Request:
         """The first request of the session."""
         return self.session.request
+
+    def glance(self) -> Request:
+        """Return the first request for who looks at it once: ``request`` keeps it as an object."""
+        return self.session.glance()
 
     @property
     def buffered_amount(self) -> int:

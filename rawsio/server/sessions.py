@@ -6,7 +6,6 @@ port between the two (``socket.conn``), and the multiplexer, which has the socke
 
 from __future__ import annotations
 
-from rawsio.app.handshake import HandshakeRequest
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.layer import Role
 from rawsio.socketio.connection import SocketIOConnection
@@ -68,12 +67,6 @@ class Sessions:
             self._namespaces,
             Conn(session, self._pressure, watched=self._trace is not None),
             protocol,
-            HandshakeRequest(
-                session.glance,
-                address=session.address,
-                secure=session.secure,
-                issued=host.wall(),
-            ),
             base_id=session.id if old else None,
             standard=parser is None,
         )

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from rawsio.app.handshake import Handshake, HandshakeRequest
+from types import SimpleNamespace
+from typing import Any
+
+from rawsio.app.handshake import Handshake
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 
 from .world import World
 
 
+def handshake(first: Request, auth: Any = None) -> Handshake:
+    """Return what a client said whose first request was this."""
+    conn = {"address": "192.0.2.1", "secure": True, "issued": 0.0, "request": first}
+    return Handshake(SimpleNamespace(glance=lambda: first, **conn, certificate=None), auth)
+
+
 def test_every_name_of_the_reference_is_there() -> None:
     head = b"Host: here\r\nCookie: a=1\r\nORIGIN:  http://there \r\nX-A: 1\r\nx-a: 2\r\n"
     target = "/socket.io/?EIO=4&name=J%C3%B6rg+X&a=1&a=2&flag&=v"
-    opening = HandshakeRequest(
-        lambda: Request("GET", target, Headers.from_block(head)),
-        address="192.0.2.1",
-        secure=True,
-        issued=0.0,
-    )
-    shown = Handshake(opening, {"token": 1})
+    shown = handshake(Request("GET", target, Headers.from_block(head)), {"token": 1})
     assert shown.headers == {
         "host": "here",
         "cookie": "a=1",
@@ -39,13 +42,12 @@ def test_every_name_of_the_reference_is_there() -> None:
 
 
 def test_a_client_may_say_nothing() -> None:
-    shown = Handshake(HandshakeRequest(lambda: Request("GET", "/", Headers())))
+    shown = handshake(Request("GET", "/", Headers()))
     assert (shown.headers, shown.query, shown.auth, shown.xdomain) == ({}, {}, {}, False)
 
 
 def test_bytes_that_are_no_text_do_no_harm() -> None:
-    first = Request("GET", "/", Headers.from_block(b"X: \xff\x80\r\n"))
-    shown = Handshake(HandshakeRequest(lambda: first))
+    shown = handshake(Request("GET", "/", Headers.from_block(b"X: \xff\x80\r\n")))
     assert shown.headers == {"x": "\xff\x80"}
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rawsio.app.handshake import HandshakeRequest
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.namespaces import Namespaces
 from rawsio.app.recovery import ConnectionStateRecovery, Recovery
@@ -247,6 +246,12 @@ class Client:
     """One session: the sink of its peer, and the client at the other end of it."""
 
     OVERHEAD = room = 0
+    address = "192.0.2.1"
+    secure = False
+    issued = 0.0
+
+    def glance(self) -> Request:
+        return FIRST
 
     def __init__(
         self,
@@ -268,7 +273,6 @@ class Client:
             world.namespaces,
             self,
             protocol or SocketIOConnection(Role.SERVER, world.limits),
-            HandshakeRequest(lambda: FIRST, address="192.0.2.1"),
             base_id=base_id,
         )
 

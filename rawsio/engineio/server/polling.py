@@ -22,8 +22,6 @@ target.
 from __future__ import annotations
 
 from rawsio.engineio.packets import encode_payload
-from rawsio.engineio.payloads_v3 import encode_jsonp
-from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response, compressed, fields_with_length
@@ -182,9 +180,13 @@ def payload_answer(
     if revision == 4:
         body = encode_payload(packets)
     else:
+        from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
+
         body, binary = encode_payload_v3(packets, base64=base64 or jsonp is not None)
         kind = BINARY if binary else TEXT
     if jsonp is not None:
+        from rawsio.engineio.payloads_v3 import encode_jsonp
+
         body = encode_jsonp(body, jsonp)
     pairs = [kind, NO_STORE, *fields]
     coding, size = compression or ("", len(body) + 1)

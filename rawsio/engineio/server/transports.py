@@ -9,7 +9,6 @@ it; a post (POST) brings packets.  At most one of each may be in work.
 from __future__ import annotations
 
 from rawsio.engineio.packets import CLOSE, NOOP, decode_payload
-from rawsio.engineio.payloads_v3 import decode_binary, decode_jsonp, decode_text
 from rawsio.engineio.states import State
 from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.http.messages import accepted_coding
@@ -169,6 +168,8 @@ class Polling(Transport):
         most = self.session.limits.payload_packets
         if self.session.revision == 4:
             return list(decode_payload(body, most))
+        from rawsio.engineio.payloads_v3 import decode_binary, decode_jsonp, decode_text
+
         if self._jsonp is not None:
             return decode_text(decode_jsonp(form_field(body, "d", most)), most)
         if self._binary:
