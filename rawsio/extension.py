@@ -89,8 +89,15 @@ class Extensions:
 
         self._start(extension, started)
 
-    def start(self, done: Callable[[BaseException | None], None]) -> None:
-        """Start all, in order, and call ``done(error)``; the first error keeps the rest from it."""
+    def start(
+        self, done: Callable[[BaseException | None], None], first: Iterable[Extension] = ()
+    ) -> None:
+        """Start ``first`` and then all others, in order, and call ``done(error)``.
+
+        The first error keeps the rest from it.
+        """
+        if self._waiting is not None:
+            self._waiting[:0] = first
         waiting = self._waiting
         if not waiting:
             self._waiting = None

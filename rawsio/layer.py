@@ -137,6 +137,11 @@ else:
 
         def __init__(self, *args, **kwargs):
             # Until the first object is made, so that records nobody uses cost nothing at the start.
+            if len(defaults) == len(names) > _FEW and not args and kwargs.keys() <= defaults.keys():
+                # Options and limits: few are made, and to compile so long a text takes a while.
+                for name in names:
+                    setattr(self, name, kwargs.get(name, defaults[name]))
+                return
             made.__init__ = _init(made.__qualname__, names, defaults)
             made.__init__(self, *args, **kwargs)
 
@@ -145,6 +150,8 @@ else:
         made = type(cls)(cls.__name__, cls.__bases__, namespace)
         made.__qualname__ = cls.__qualname__
         return made
+
+    _FEW = 12
 
     def _init(owner, names, defaults):
         # Compiled text: a loop over the names would make every event several times as dear.

@@ -18,7 +18,6 @@ from rawsio.app.handlers import shape
 from rawsio.errors import leaves_the_loop
 from rawsio.log import DEBUG, Log
 from rawsio.net.clock import wall
-from rawsio.net.pending import PendingLoop
 from rawsio.stack import prepare
 
 TYPE_CHECKING = False
@@ -117,6 +116,10 @@ class Runtime:
         self._dialer: Dialer | None = None
         # asyncio keeps only weak references to tasks.
         self._tasks: set[Any] = set()
+        self.attached = False
+        """Whether a host has given it a loop."""
+        from rawsio.net.pending import PendingLoop
+
         self._take(PendingLoop())
 
     def _take(self, loop: Any) -> None:
@@ -134,6 +137,7 @@ class Runtime:
         """
         before, then, borrowed = self.loop, self.time(), self._network is not None
         self._take(loop)
+        self.attached = True
         self._network = world
         whole: Any = world
         if hasattr(whole, "create_task"):  # more than a network
@@ -145,11 +149,6 @@ class Runtime:
         hand_over = getattr(before, "hand_over", None)
         if hand_over is not None and not borrowed:
             hand_over(loop)
-
-    @property
-    def attached(self) -> bool:
-        """Whether a host has given it a loop."""
-        return not isinstance(self.loop, PendingLoop)
 
     def now(self) -> float:
         """Return the time of the loop: for who keeps the function, as the loop may change."""

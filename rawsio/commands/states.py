@@ -39,7 +39,7 @@ def _engineio() -> Iterator[Step]:
 
 
 def _probe() -> Iterator[Step]:
-    from rawsio.engineio.states import PROBE
+    from rawsio.engineio.probe import PROBE
 
     return _sent(PROBE)
 

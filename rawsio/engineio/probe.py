@@ -17,18 +17,48 @@ in :mod:`rawsio.engineio.server.session` and :mod:`rawsio.engineio.client.sessio
 
 from __future__ import annotations
 
+from enum import Enum
+
 from rawsio.errors import EngineIOError, LocalProtocolError, RemoteProtocolError, escaped
 from rawsio.layer import Closed, Closing, Role
 from rawsio.limits import DEFAULT
 
 from .packets import UPGRADE, Probed, Upgraded
-from .states import PROBE, ProbeState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["PROBE_PING", "PROBE_PONG", "Probe"]
+__all__ = ["PROBE", "PROBE_PING", "PROBE_PONG", "Probe", "ProbeState"]
+
+
+class ProbeState(Enum):
+    """How far the probe of a candidate transport is."""
+
+    PROBING = "probing"
+    """``2probe`` is on its way, or has not come."""
+    PROBED = "probed"
+    """``3probe`` was sent or has come."""
+    UPGRADED = "upgraded"
+    """``5`` was sent or has come: the session has the transport now."""
+    CLOSED = "closed"
+
+
+PROBE: dict[Role, dict[ProbeState, dict[type[Any], ProbeState]]] = {
+    Role.SERVER: {
+        ProbeState.PROBING: {Closed: ProbeState.CLOSED},
+        ProbeState.PROBED: {Closed: ProbeState.CLOSED},
+        ProbeState.UPGRADED: {},
+        ProbeState.CLOSED: {},
+    },
+    Role.CLIENT: {
+        ProbeState.PROBING: {Closed: ProbeState.CLOSED},
+        ProbeState.PROBED: {Upgraded: ProbeState.UPGRADED, Closed: ProbeState.CLOSED},
+        ProbeState.UPGRADED: {},
+        ProbeState.CLOSED: {},
+    },
+}
+"""What may be sent when: ``PROBE[role][state]`` maps the class of an event to the next state."""
 
 PROBE_PING = "2probe"
 PROBE_PONG = "3probe"

@@ -1,8 +1,9 @@
 """What may be sent when: the tables of the Engine.IO layers.
 
-``CONNECTION[role][state]`` and ``PROBE[role][state]`` map the class of an event that this role
-sends to the state that follows.  What is not in the table is illegal.  ``STAGES`` says how a
-session on a server may go from transport to transport.
+``CONNECTION[role][state]`` maps the class of an event that this role sends to the state that
+follows.  What is not in the table is illegal.  ``STAGES`` says how a session on a server may go
+from transport to transport.  The probe of a transport, which few connections need, has a table of
+its own (:mod:`rawsio.engineio.probe`).
 
 The code, an exhaustive test and a person can read a table; parsing stays in straight code.
 Heartbeats are no events, and have a small machine of their own (:class:`Beat`).
@@ -14,13 +15,13 @@ from enum import Enum
 
 from rawsio.layer import Closed, Role
 
-from .packets import Message, Opened, Upgraded
+from .packets import Message, Opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["State", "Beat", "ProbeState", "Stage", "Carrier", "CONNECTION", "PROBE", "STAGES"]
+__all__ = ["State", "Beat", "Stage", "CONNECTION", "STAGES"]
 
 
 class State(Enum):
@@ -47,18 +48,6 @@ class Beat(Enum):
     """The wait was extended; it will not be again for this ping."""
 
 
-class ProbeState(Enum):
-    """How far the probe of a candidate transport is."""
-
-    PROBING = "probing"
-    """``2probe`` is on its way, or has not come."""
-    PROBED = "probed"
-    """``3probe`` was sent or has come."""
-    UPGRADED = "upgraded"
-    """``5`` was sent or has come: the session has the transport now."""
-    CLOSED = "closed"
-
-
 class Stage(Enum):
     """How a session on a server is carried."""
 
@@ -73,15 +62,6 @@ class Stage(Enum):
     OVER = "over"
 
 
-class Carrier(Enum):
-    """What carries a session, as the client sees it."""
-
-    POLLING = "polling"
-    WEBSOCKET = "websocket"
-    NONE = "none"
-    """It is over."""
-
-
 CONNECTION: dict[Role, dict[State, dict[type[Any], State]]] = {
     Role.SERVER: {
         State.OPENING: {Opened: State.OPEN, Closed: State.CLOSED},
@@ -92,21 +72,6 @@ CONNECTION: dict[Role, dict[State, dict[type[Any], State]]] = {
         State.OPENING: {Closed: State.CLOSED},
         State.OPEN: {Message: State.OPEN, Closed: State.CLOSED},
         State.CLOSED: {},
-    },
-}
-
-PROBE: dict[Role, dict[ProbeState, dict[type[Any], ProbeState]]] = {
-    Role.SERVER: {
-        ProbeState.PROBING: {Closed: ProbeState.CLOSED},
-        ProbeState.PROBED: {Closed: ProbeState.CLOSED},
-        ProbeState.UPGRADED: {},
-        ProbeState.CLOSED: {},
-    },
-    Role.CLIENT: {
-        ProbeState.PROBING: {Closed: ProbeState.CLOSED},
-        ProbeState.PROBED: {Upgraded: ProbeState.UPGRADED, Closed: ProbeState.CLOSED},
-        ProbeState.UPGRADED: {},
-        ProbeState.CLOSED: {},
     },
 }
 

@@ -205,7 +205,11 @@ def _check_address(host: Any, port: Any) -> None:
 def _listen_tcp(host: str, port: int, backlog: int) -> socket.socket:
     both = host in ("", "::") and socket.has_dualstack_ipv6()
     name = "::" if both else host or "0.0.0.0"
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # To load the codec of international names takes longer than all the rest: it is left out for
+    # names in which it would find nothing to do, and nothing wrong.
+    plain = name.isascii() and len(name) < 64 and ".." not in name
+    asked = name.encode() if plain else name
+    found = socket.getaddrinfo(asked, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     errors: list[OSError] = []
     for family, kind, protocol, _, address in found:
         try:

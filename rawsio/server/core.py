@@ -25,7 +25,6 @@ from __future__ import annotations
 from enum import Enum
 
 from rawsio.app.namespaces import Namespaces
-from rawsio.app.watchdog import Watchdog
 from rawsio.engineio.server.registry import SessionRegistry
 from rawsio.errors import ConnectionClosed
 from rawsio.extension import Extensions
@@ -35,8 +34,7 @@ from rawsio.stack import ServerStack
 
 from .config import answering_of, files_of, tell_of_errors
 from .router import Router
-from .session_port import BackPressure
-from .sessions import Sessions
+from .session_port import BackPressure, Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from rawsio.engineio.server.session import Session
+    from rawsio.extension import Extension
     from rawsio.runtime import Runtime
 
     from .config import Config
@@ -156,9 +155,9 @@ class ServerCore:
         self.recovery = config.recovery
         self.namespaces = self._make_namespaces(config)
         tell_of_errors(config.engine, self.namespaces.main)
-        gate = None if self.recovery is None else self.recovery.gate
+gate = None if self.recovery is None else self.recovery.gate
         self.pressure = BackPressure(runtime, config.own.backpressure, gate)
-        self.extensions = self._make_extensions(config)
+        self.extensions = Extensions(runtime, config.hooks.extensions)
         self.trace = _guarded(config.hooks.trace, runtime)
         self._sessions = Sessions(
             runtime, self.namespaces, self.pressure, config.hooks.parser, self.trace
@@ -182,12 +181,6 @@ class ServerCore:
             make_adapter,
             cleanup_empty=config.own.cleanup_empty_child_namespaces,
         )
-
-    def _make_extensions(self, config: Config) -> Extensions:
-        kept = () if self.recovery is None else (self.recovery,)
-        # They end in the other direction: recovery has kept everything before adapters forget it.
-        own = (Watchdog(self.limits), self.namespaces, *kept)
-        return Extensions(self.runtime, [*own, *config.hooks.extensions])
 
     # For the host
 
@@ -230,10 +223,17 @@ class ServerCore:
                 self.runtime.log("server", ERROR, "the server closes: it cannot begin", error)
                 self.close(0.0)
 
-        self.extensions.start(started)
+        self.extensions.start(started, self._own_extensions())
         at_once = False
         if failed:
             raise failed[0]
+
+    def _own_extensions(self) -> list[Extension]:
+        from rawsio.app.watchdog import Watchdog
+
+        kept = [] if self.recovery is None else [self.recovery]
+        # They end in the other direction: recovery has kept everything before adapters forget it.
+        return [Watchdog(self.limits), self.namespaces, *kept]
 
     def new_stack(self, address: str, *, secure: bool = False) -> ServerStack:
         """Return the layers of a new connection, for hosts that have its bytes."""

@@ -25,16 +25,22 @@ what is sent to it until then is dropped.  So an emit of more than ``queue`` byt
 in one turn, in several packets, loses that client: look at ``buffered_amount``, and go on at
 ``drain``.
 
-It also chooses the route of the session (:mod:`rawsio.routes`).
+It also chooses the route of the session (:mod:`rawsio.routes`).  :class:`Sessions` makes what
+stands above a session that opens: the port, the Socket.IO layer, and the multiplexer, which has
+the sockets.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
+from rawsio.app.multiplexer import Multiplexer
 from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
+from rawsio.layer import Role
 from rawsio.routes import Direct, Layered
+from rawsio.socketio.connection import SocketIOConnection
+from rawsio.socketio.packets import Connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,18 +49,20 @@ if TYPE_CHECKING:
 
     from rawsio.app.gate import Gate
     from rawsio.app.interfaces import Route
-    from rawsio.app.multiplexer import Multiplexer
+    from rawsio.app.namespaces import Namespaces
     from rawsio.engineio.server.links import PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request
     from rawsio.net.tcp_info import TCPInfo
     from rawsio.runtime import Runtime
+    from rawsio.socketio.connection import Parser
+    from rawsio.trace import Guarded, Traced
 
     from .session_events import SessionEvents
 
     FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
-__all__ = ["BackPressure", "Conn"]
+__all__ = ["BackPressure", "Conn", "Sessions"]
 
 _POLICIES = ("pause", "drop-volatile", "disconnect")
 
@@ -291,3 +299,51 @@ class Conn:
 
     def __repr__(self) -> str:
         return f"<Conn {self.transport} from {self.address}>"
+
+
+class Sessions:
+    """Makes what is above sessions; ``parser`` and ``trace`` are the server's."""
+
+    __slots__ = ("_host", "_namespaces", "_pressure", "_parser", "_trace")
+
+    def __init__(
+        self,
+        host: Runtime,
+        namespaces: Namespaces,
+        pressure: BackPressure,
+        parser: Any = None,
+        trace: Guarded | None = None,
+    ) -> None:
+        self._host = host
+        self._namespaces = namespaces
+        self._pressure = pressure
+        self._parser: Parser | None = parser
+        self._trace = trace
+
+    def open(self, session: Session) -> None:
+        """Give a session that has just begun its user."""
+        parser, old, host = self._parser, session.revision == 3, self._host
+        if old and parser is None:
+            from rawsio.socketio.protocol_v4 import ProtocolV4Parser
+
+            parser = ProtocolV4Parser()
+        layer = SocketIOConnection(Role.SERVER, host.limits, parser=parser)
+        protocol: SocketIOConnection | Traced = layer
+        if self._trace is not None:
+            from rawsio.trace import Traced
+
+            report = self._trace.session(session.id)
+            protocol = Traced(layer, "socketio", report)
+            session.watch(report)
+        multiplexer = Multiplexer(
+            host,
+            self._namespaces,
+            Conn(session, self._pressure, watched=self._trace is not None),
+            protocol,
+            base_id=session.id if old else None,
+            standard=parser is None,
+        )
+        session.bind(multiplexer)
+        if old and parser is not None:
+            # A client of Socket.IO v2 is in the main namespace without asking.
+            multiplexer.receive(parser.encode(Connect("/"))[0])

@@ -32,7 +32,7 @@ CLASSES = {
     "Polling": "engineio.server.transports",
     "WebSocket": "engineio.server.transports",
     "Candidate": "engineio.server.candidate",
-    "Sessions": "server.sessions",
+    "Sessions": "server.session_port",
     "Conn": "server.session_port",
     "Multiplexer": "app.multiplexer",
     "HandlerQueue": "app.handler_queue",

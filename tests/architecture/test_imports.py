@@ -55,9 +55,9 @@ MAY_IMPORT = {
     "server.router": BASE | MODEL | {"stack", "server.answering", "server.handshakes"},
     "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
     "server.session_port": BASE
-    | {"http", "app", "engineio", "engineio.server", "routes", "runtime", "net"}
+    | MODEL
+    | {"http", "app", "engineio", "engineio.server", "routes", "runtime", "net", "trace"}
     | {"server.session_events"},
-    "server.sessions": BASE | MODEL | {"trace", "runtime", "server.session_port"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE
     | MODEL
@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "server.core": BASE
     | MODEL
     | {"stack", "runtime", "extension", "net", "trace", "server.answering"}
-    | {"server.config", "server.session_port", "server.sessions", "server.router"},
+    | {"server.config", "server.session_port", "server.router"},
     "server.server_sockets": BASE
     | {"tls", "stack", "runtime", "net", "engineio.server"}
     | {"server.core", "server.budget"},

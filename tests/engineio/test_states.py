@@ -9,12 +9,10 @@ import pytest
 
 from rawsio.engineio.connection import EngineIOConnection
 from rawsio.engineio.packets import Message, Opened, Probed, Upgraded, encode_open
-from rawsio.engineio.probe import Probe
+from rawsio.engineio.probe import PROBE, Probe, ProbeState
 from rawsio.engineio.states import (
     CONNECTION,
-    PROBE,
     STAGES,
-    ProbeState,
     Stage,
     State,
 )

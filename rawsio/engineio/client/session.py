@@ -25,6 +25,7 @@ Reconnecting begins a new session and is up to the layers above.  Protocol 3 is 
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum
 
 from rawsio.engineio.connection import EngineIOConnection
 from rawsio.engineio.packets import (
@@ -35,8 +36,8 @@ from rawsio.engineio.packets import (
     decode_payload,
     encode_payload,
 )
-from rawsio.engineio.probe import Probe
-from rawsio.engineio.states import Carrier, ProbeState, State
+from rawsio.engineio.probe import Probe, ProbeState
+from rawsio.engineio.states import State
 from rawsio.errors import EngineIOError, escaped
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.lazy import Pattern
@@ -51,13 +52,22 @@ if TYPE_CHECKING:
     from rawsio.http.messages import Response
     from rawsio.limits import Limits
 
-__all__ = ["Exchange", "EngineIOClient", "explain_answer"]
+__all__ = ["Carrier", "Exchange", "EngineIOClient", "explain_answer"]
 
 _RESERVED = Pattern("[^A-Za-z0-9._~-]")
 
 
 def _escaped(match: Match[str]) -> str:
     return f"%{ord(match[0]):02X}"
+
+
+class Carrier(Enum):
+    """What carries a session, as the client sees it."""
+
+    POLLING = "polling"
+    WEBSOCKET = "websocket"
+    NONE = "none"
+    """It is over."""
 
 
 @record

@@ -8,8 +8,7 @@ link meanwhile: it feeds the probe, and asks the transport of the session every
 from __future__ import annotations
 
 from rawsio.engineio.packets import Probed
-from rawsio.engineio.probe import Probe
-from rawsio.engineio.states import ProbeState
+from rawsio.engineio.probe import Probe, ProbeState
 from rawsio.layer import Role
 
 from .links import NOBODY

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rawsio.engineio.probe import ProbeState
 from rawsio.engineio.server.candidate import NOOP_INTERVAL, Candidate
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.states import ProbeState, Stage
+from rawsio.engineio.states import Stage
 
 from .links import Bench, RecordingLink
 
