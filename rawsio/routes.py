@@ -24,7 +24,14 @@ from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.lazy import Pattern
 from rawsio.log import ERROR
 from rawsio.socketio.packets import Ack, Connect, Event, event_args
-from rawsio.socketio.values import HasBinary, Unsendable, decode_value, encode_plain, nesting
+from rawsio.socketio.values import (
+    HasBinary,
+    Unsendable,
+    check_attachments,
+    decode_value,
+    encode_plain,
+    nesting,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -264,8 +271,13 @@ class Direct(Layered):
         event, text = prepared.event, prepared.messages[0]
         if not isinstance(event, (Event, Ack)) or not isinstance(text, str):
             return False
-        if len(prepared.messages) > 1 or prepared.parser is not None or self._too_deep(text):
+        if prepared.parser is not None or self._too_deep(text):
             return False
+        if len(prepared.messages) > 1:
+            try:
+                check_attachments(prepared.messages, self._limits)
+            except Unsendable:
+                return False
         if event.id is not None and event.id > self._limits.packet_id:
             return False
         prepared.checked = self._limits

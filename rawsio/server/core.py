@@ -155,7 +155,7 @@ class ServerCore:
         self.recovery = config.recovery
         self.namespaces = self._make_namespaces(config)
         tell_of_errors(config.engine, self.namespaces.main)
-gate = None if self.recovery is None else self.recovery.gate
+        gate = None if self.recovery is None else self.recovery.gate
         self.pressure = BackPressure(runtime, config.own.backpressure, gate)
         self.extensions = Extensions(runtime, config.hooks.extensions)
         self.trace = _guarded(config.hooks.trace, runtime)

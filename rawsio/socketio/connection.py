@@ -281,7 +281,7 @@ class SocketIOConnection:
 
     def _expect(self, partial: Partial) -> list[AnyEvent | Closed | Failed]:
         # An event or acknowledgement changes no state: this judges, before anything is held.
-        self._accept(partial.packet)
+        self._took(partial.packet)
         # They are read again when the attachments are there: twenty times their text is not kept.
         partial.packet.args = []
         partial.deadline = self._now + self._limits.attachment_time
@@ -297,7 +297,7 @@ class SocketIOConnection:
         self._partial = None
         if partial.is_long(self._limits):
             return self._step(partial.whole_in_steps(self._limits))
-        return self._accept(partial.whole(self._limits))
+        return self._took(partial.whole(self._limits))
 
     def _accept(self, packet: AnyEvent) -> list[AnyEvent | Closed | Failed]:
         namespace, kind = packet.namespace, packet.__class__

@@ -44,7 +44,7 @@ from .frames import (
     encode_frame,
     text_frame,
 )
-from .reader import Reader
+from .reader import Reader, take_texts
 from .states import RECEIVING, SENDING, State
 
 TYPE_CHECKING = False
@@ -116,6 +116,7 @@ class WebSocketConnection:
         "_fragment",
         "_plain",
         "_reader",
+        "_spares",
         "_agreement",
         "_compressor",
         "_state",
@@ -150,10 +151,14 @@ class WebSocketConnection:
         self._fragment = fragment
         self._agreement = deflate
         self._compressor = deflate.compressor(role) if deflate else None
-        inflater = deflate.inflater(role) if deflate else None
         # Frames that are the same for every receiver: no mask, no compressor, no fragments.
         self._plain = role is Role.SERVER and deflate is None and not fragment
-        self._reader = Reader(limits, role is Role.SERVER, inflater)
+        # What keeps frames that are not whole, and the inflater; a server has it while it needs it.
+        self._reader: Reader | None = None
+        self._spares = role is Role.SERVER and deflate is None
+        if not self._spares:
+            inflater = deflate.inflater(role) if deflate else None
+            self._reader = Reader(limits, role is Role.SERVER, inflater)
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
         self._outbox: list[bytes | _Uncompressed] = []
@@ -186,17 +191,18 @@ class WebSocketConnection:
     @property
     def buffered(self) -> int:
         """How many received bytes are held."""
-        return self._reader.buffered
+        return 0 if self._reader is None else self._reader.buffered
 
     @property
     def held(self) -> int:
         """How many bytes are kept: received ones, and for compression."""
-        return self._reader.buffered + self.contexts
+        return self.buffered + self.contexts
 
     @property
     def contexts(self) -> int:
         """About how much memory is kept between messages for compression."""
-        return self._reader.held + (0 if self._compressor is None else self._compressor.held)
+        inflating = 0 if self._reader is None else self._reader.held
+        return inflating + (0 if self._compressor is None else self._compressor.held)
 
     def relax(self) -> None:
         """Keep as little as possible between messages; what was agreed on holds."""
@@ -218,11 +224,21 @@ class WebSocketConnection:
         if self._held is not None or self._kept or self._state is State.ENDED:
             return self._keep(data) if self._kept else self._release()
         events: list[Any] = []
+        reader, at, weight = self._reader, 0, 0
         try:
-            self._reader.read(data, events)
+            if reader is None:
+                limits = self._limits
+                at, weight = take_texts(data, 0, events, limits.turn_frames, limits, 0)
+                if at < len(data):
+                    reader = self._reader = Reader(limits, True, None)
+            if reader is not None:
+                reader.read(data, events, at, weight)
+                if reader.kept:
+                    self._settle()
+                elif self._spares and reader.idle:
+                    self._reader = None
         except WebSocketError as error:
             self._held = error.as_event()
-        if self._reader.kept:
             self._settle()
         if len(events) != 1 or events[0].__class__ is not Message or self._held is not None:
             self._look_at(events)
@@ -242,8 +258,9 @@ class WebSocketConnection:
         """Put input behind what waits, but only so much of it, should nobody heed ``reading``."""
         if self._eof:
             return []
-        self._reader.kept.append(data)
-        if self._reader.buffered <= self._limits.message + self._limits.read_ahead:
+        if self._reader is not None:
+            self._reader.kept.append(data)
+        if self.buffered <= self._limits.message + self._limits.read_ahead:
             return []
         message = f"more than {self._limits.read_ahead} bytes wait for their turn"
         self._held = WebSocketError(message, "layers-turn-read-ahead", 1008).as_event()
@@ -252,9 +269,12 @@ class WebSocketConnection:
 
     def _settle(self) -> None:
         """See whether input waits; behind a mistake none does."""
+        reader = self._reader
+        if reader is None:
+            return
         if self._held is not None:
-            self._reader.drop()
-        self._kept = bool(self._reader.kept)
+            reader.drop()
+        self._kept = bool(reader.kept)
 
     def _end_of_input(self) -> list[Any]:
         events = self._release()
@@ -360,7 +380,8 @@ class WebSocketConnection:
             return self._expire()
         events: list[Any] = []
         try:
-            self._reader.go_on(events)
+            if self._reader is not None:
+                self._reader.go_on(events)
         except WebSocketError as error:
             self._held = error.as_event()
         self._settle()

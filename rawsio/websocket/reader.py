@@ -10,8 +10,9 @@ is still coming, the message whose last fragment is still coming.  Four ideas:
   cut.
 - **Inflated at its end.**  A compressed message is kept as it came until its last frame is whole:
   a kilobyte may become a megabyte, which nobody shall have to hold for a message without end.
-- **A fast path for what nearly all frames are**: short, whole in one read, a message by
-  themselves.
+- **A short way for what nearly all frames are**: texts that are short, whole in one read, and
+  messages by themselves.  :func:`take_texts` needs nothing kept for them, so a connection has a
+  reader only while there is something to keep.
 - **A share for each call.**  64 KB of input may hold ten thousand frames, or 64 MB once they are
   inflated.  One call takes ``limits.turn_frames`` frames at most, and ends with the frame that
   makes the data ``limits.turn_bytes`` or more.  The rest of the input stays as it is, uncut, and
@@ -47,10 +48,40 @@ if TYPE_CHECKING:
 
     from .deflate import Inflater
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "take_texts"]
 
 _WHOLE_TEXT = FIN | TEXT
 _NO_KEY = b"\0\0\0\0"
+
+
+def take_texts(
+    data: bytes, at: int, events: list[Any], most: int, limits: Limits, weight: int
+) -> tuple[int, int]:
+    """Append the masked texts that stand in ``data`` from ``at`` on, whole and short.
+
+    Returns where the first frame begins that is none, and ``weight`` (how many bytes of data this
+    share has given) with theirs.  There are ``most`` events at most.  Raises ``WebSocketError`` for
+    a text that is no UTF-8.
+    """
+    end, longest, share = len(data), limits.message, limits.turn_bytes
+    while end - at > 5 and data[at] == _WHOLE_TEXT and len(events) < most:
+        # decode_header, mask and the limits, in one go.
+        size, body = data[at + 1] ^ 0x80, at + 6
+        if size <= SHORT and size <= longest and body + size <= end:
+            text = unmask_short(data, at + 2, size)
+        elif size == 126 and end - at > 8:
+            size, body = data[at + 2] << 8 | data[at + 3], at + 8
+            if size <= SHORT or size > longest or body + size > end:
+                break
+            weight += size
+            if weight >= share:  # what makes it full goes the longer way, which ends it
+                return at, weight - size
+            text = mask(data[body : body + size], data[at + 4 : body])
+        else:
+            break
+        events.append(Message(decode_utf8(text)))
+        at = body + size
+    return at, weight
 
 
 class Reader:
@@ -60,7 +91,6 @@ class Reader:
     """
 
     __slots__ = (
-        "_limit",
         "_limits",
         "_masked",
         "_inflater",
@@ -73,14 +103,12 @@ class Reader:
         "_message",
         "_tail",
         "_deflated",
-        "_turn",
         "_weight",
         "kept",
         "_at",
     )
 
     def __init__(self, limits: Limits, masked: bool, inflater: Inflater | None) -> None:  # noqa: FBT001
-        self._limit = limits.message
         self._limits = limits
         self._masked = masked
         self._inflater = inflater
@@ -98,8 +126,7 @@ class Reader:
         self._tail = b""
         # The payload so far of a compressed frame; None unless the message is compressed.
         self._deflated: bytearray | None = None
-        # The share of a call: how many frames, and how many bytes of data it has given so far.
-        self._turn = range(limits.turn_frames)
+        # How many bytes of data this share has given so far.
         self._weight = 0
         # Input that waits for the next share, and where in the first piece that begins.
         self.kept: list[bytes] = []
@@ -109,6 +136,11 @@ class Reader:
     def held(self) -> int:
         """How many bytes are kept between messages to inflate the next one."""
         return 0 if self._inflater is None else self._inflater.held
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is kept."""
+        return not (self._pending or self._left or self._opcode or self.kept)
 
     @property
     def buffered(self) -> int:
@@ -126,31 +158,28 @@ class Reader:
         self.kept.clear()
         self._at = 0
 
-    def read(self, data: bytes, events: list[Any], at: int = 0) -> None:
+    def read(self, data: bytes, events: list[Any], at: int = 0, weight: int = 0) -> None:
         """Append the events of a share of ``data``; what is left of it is in ``kept``.
 
-        A ``Closed`` is the last event, and what follows is dropped.  Raises ``WebSocketError`` at
-        the first mistake; the events before it are in ``events``.
+        ``events`` and ``weight`` may have the beginning of the share, as :func:`take_texts` gives
+        it.  A ``Closed`` is the last event, and what follows is dropped.  Raises ``WebSocketError``
+        at the first mistake; the events before it are in ``events``.
         """
         if self._pending:
             data, self._pending = self._pending + data, b""
-        end, most = len(data), self._limits.turn_bytes
-        self._weight = 0
+        limits, end, most = self._limits, len(data), self._limits.turn_bytes
+        left, self._weight = limits.turn_frames - len(events), weight
         at = self._payload(data, at, events) if self._left else at
-        for _ in self._turn if self._weight < most else ():
+        while left > 0 and self._weight < most:
+            if at < end and data[at] == _WHOLE_TEXT and self._masked and not self._opcode:
+                known = len(events)
+                at, self._weight = take_texts(data, at, events, known + left, limits, self._weight)
+                left -= len(events) - known
             if at >= end:
                 return
-            if data[at] == _WHOLE_TEXT and self._masked and not self._opcode and end - at > 5:
-                # The fast path: decode_header, mask and the limit for a short text, in one go.
-                size = data[at + 1] ^ 0x80
-                after = at + 6 + size
-                if size <= SHORT and after <= end and size <= self._limit:
-                    events.append(Message(decode_utf8(unmask_short(data, at + 2, size))))
-                    at = after
-                    continue
-                if size == 126 and end - at > 8 and self._longer_text(data, at, end, events):
-                    at += 8 + (data[at + 2] << 8 | data[at + 3])
-                    continue
+            if not left:
+                break
+            left -= 1
             header = decode_header(data, at, self._masked)
             if header is None:
                 self._pending = data[at:]
@@ -165,24 +194,9 @@ class Reader:
                 return
             else:
                 at = self._control(first & 0x0F, data, body, body + size, events)
-            if self._weight >= most:
-                break
         if at < end:
             self.kept.insert(0, data)
             self._at = at
-
-    def _longer_text(self, data: bytes, at: int, end: int, events: list[Any]) -> bool:
-        """Take the fast path for a length of two bytes; ``False`` if it is not for this frame."""
-        size, body = data[at + 2] << 8 | data[at + 3], at + 8
-        if size <= SHORT or size > self._limit or body + size > end:
-            return False
-        # The frame that makes the share full goes the longer way, which ends it.
-        self._weight += size
-        if self._weight >= self._limits.turn_bytes:
-            self._weight -= size
-            return False
-        events.append(Message(decode_utf8(mask(data[body : body + size], data[at + 4 : body]))))
-        return True
 
     # Control frames (section 5.5): whole, short, and between the fragments of a message
 
@@ -230,9 +244,9 @@ class Reader:
         self._first = first
         self._left = size
         if self._deflated is None:
-            if size + len(self._message or b"") > self._limit:
+            if size + len(self._message or b"") > self._limits.message:
                 raise self._too_long()
-        elif size + len(self._deflated) > self._limit + (self._limit >> 4) + 64 * self._fragments:
+        elif size + len(self._deflated) > self._limits.message * 17 // 16 + 64 * self._fragments:
             # Data that cannot be compressed grows a little, by the headers of its blocks.
             raise self._too_long()
 
@@ -274,7 +288,7 @@ class Reader:
             before = self._inflater.work
             for piece in self._inflater.inflate(self._deflated):
                 self._weight += len(piece)
-                if len(piece) + len(self._message or b"") > self._limit:
+                if len(piece) + len(self._message or b"") > self._limits.message:
                     raise self._too_long()
                 self._append(piece)
             self._weight += self._inflater.work - before
@@ -292,5 +306,5 @@ class Reader:
 
     def _too_long(self) -> WebSocketError:
         return WebSocketError(
-            f"a message has more than {self._limit} bytes", "6455-10.4-message", 1009
+            f"a message has more than {self._limits.message} bytes", "6455-10.4-message", 1009
         )

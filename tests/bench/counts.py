@@ -39,7 +39,9 @@ __all__ = ["ROWS", "Counts", "agree", "counts_of", "hops", "idle", "main"]
 
 PACKAGE = str(Path(rawsio.__file__).parent)
 KERNEL = f"{PACKAGE}/net/memory.py"
-NOT_THE_SERVER = (f"{PACKAGE}/testing.py", KERNEL)
+NOT_THE_SERVER = (f"{PACKAGE}/testing.py", KERNEL, f"{PACKAGE}/net/poll.py")
+"""What stands for the clients and the kernel: of ``net.poll`` a server on Linux enters nothing that
+it enters here."""
 
 SYSTEM = frozenset({"recv", "send", "sendmsg", "select", "register", "modify", "unregister"})
 """Functions of the memory that stand for system calls."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
             ...
 
         def put_prepared(self, prepared: Any, /) -> bool:
-            """Send the one text packet of what was encoded once for many."""
+            """Send what was encoded once for many."""
             ...
 
     class Outlet(Protocol):

@@ -306,8 +306,9 @@ class Session:
 
     def receive(self, packet: str | bytes) -> bool:
         """Take one packet of the client; ``False`` if it was a mistake, which ends the session."""
-        connection = self.connection
-        due, waiting = connection.deadline, connection.pending
+        connection, before = self.connection, None
+        if packet.__class__ is str and packet[:1] != "4":  # no message: it may be answered
+            before = connection.deadline, connection.pending > 0
         events = connection.receive(packet)
         if events:
             event = events[0]
@@ -320,7 +321,7 @@ class Session:
             long = packet.__class__ is not str or len(packet) >= self.limits.turn_bytes
             if long and not self._user.reading:
                 self.transport.wait_for_reader()
-        elif connection.deadline != due or (connection.pending and not waiting):
+        elif before is not None and (connection.deadline, connection.pending > 0) != before:
             self.settle()
         return True
 
