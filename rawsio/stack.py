@@ -36,7 +36,7 @@ from rawsio.websocket.frames import BINARY, encode_frame, text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
     from rawsio.engineio.server.links import LinkUser, Outlet
@@ -256,7 +256,7 @@ class ServerStack:
         # What followed an upgrade, events that were put back, and whether the end of input waits
         # behind them: for the next ticks.
         self._rest: bytes | None = None
-        self.early: list[Any] = []
+        self.early: Sequence[Any] = ()
         self._eof = False
         # While nothing has come: who knows what may come, and until when that is waited for.
         self._known = known
@@ -363,7 +363,7 @@ class ServerStack:
 
         What else has come waits behind them, and so does the end of input.
         """
-        self.early += events
+        self.early = [*self.early, *events]
         stream = self.stream
         if stream is not None:
             if stream.layer is self._websocket:
@@ -403,7 +403,7 @@ class ServerStack:
     def tick(self, now: float) -> list[Any]:
         """Tell the time; gives what waited for it, first of all what was put back."""
         if self.early:
-            events, self.early = self.early, []
+            events, self.early = list(self.early), ()
             return events
         layer = self._layer
         if layer is None:
@@ -509,7 +509,8 @@ class ServerStack:
         self._become(None)
 
     def _become(self, agreed: Agreement | None) -> None:
-        self.request = self.body = self._known = None
+        self.request = self.body = self._known = self._date = None
+        self._now = self._idle_by = 0.0
         stream, trace = self.stream, self.trace
         websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=agreed, below=stream)
         self._websocket = websocket if trace is None else _traced(websocket, trace)

@@ -78,6 +78,10 @@ class ServerSockets:
         self._given: list[tuple[Any, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self._serving = False
+        # Bound once: each connection would have objects of its own for them.
+        self._receive = core.router.receive
+        self._drained = core.drained
+        self._lost = self._tell_core
 
     # Beginning
 
@@ -159,14 +163,14 @@ class ServerSockets:
 
             stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
             layer = Secured(stack.tls, stack)
-        stream = TCPStream(self.driver, sock, layer, core.router.receive, self._lost, stack)
+        stream = TCPStream(self.driver, sock, layer, self._receive, self._lost, stack)
         stack.connect(stream)
-        stream.on_drain = core.drained
+        stream.on_drain = self._drained
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)
         return stack
 
-    def _lost(self, stack: ServerStack, _reason: str) -> None:
+    def _tell_core(self, stack: ServerStack, _reason: str) -> None:
         self.core.lost(stack)
 
     @staticmethod

@@ -259,7 +259,7 @@ class WebSocketConnection:
         if self._eof:
             return []
         if self._reader is not None:
-            self._reader.kept.append(data)
+            self._reader.keep(data)
         if self.buffered <= self._limits.message + self._limits.read_ahead:
             return []
         message = f"more than {self._limits.read_ahead} bytes wait for their turn"

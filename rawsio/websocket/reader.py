@@ -129,7 +129,7 @@ class Reader:
         # How many bytes of data this share has given so far.
         self._weight = 0
         # Input that waits for the next share, and where in the first piece that begins.
-        self.kept: list[bytes] = []
+        self.kept: list[bytes] | None = None
         self._at = 0
 
     @property
@@ -145,17 +145,24 @@ class Reader:
     @property
     def buffered(self) -> int:
         """How many bytes are held."""
-        kept = sum(map(len, self.kept)) - self._at
+        kept = sum(map(len, self.kept or ())) - self._at
         return len(self._pending) + len(self._message or b"") + len(self._deflated or b"") + kept
 
     def go_on(self, events: list[Any]) -> None:
         """Take the next share of the input in ``kept``, as :meth:`read` does."""
-        at, self._at = self._at, 0
-        self.read(self.kept.pop(0), events, at)
+        if self.kept:
+            at, self._at = self._at, 0
+            self.read(self.kept.pop(0), events, at)
+
+    def keep(self, data: bytes) -> None:
+        """Put input behind what waits for the next share."""
+        if self.kept is None:
+            self.kept = []
+        self.kept.append(data)
 
     def drop(self) -> None:
         """Forget the input in ``kept``."""
-        self.kept.clear()
+        self.kept = None
         self._at = 0
 
     def read(self, data: bytes, events: list[Any], at: int = 0, weight: int = 0) -> None:
@@ -195,6 +202,8 @@ class Reader:
             else:
                 at = self._control(first & 0x0F, data, body, body + size, events)
         if at < end:
+            if self.kept is None:
+                self.kept = []
             self.kept.insert(0, data)
             self._at = at
 
