@@ -365,10 +365,9 @@ class ServerStack:
         """
         self.early = [*self.early, *events]
         stream = self.stream
-        if stream is not None:
-            if stream.layer is self._websocket:
-                stream.layer = self
-            stream.touch()
+        if stream is not None and stream.layer is self._websocket:
+            stream.layer = self
+        self._touch()
 
     def _step_aside(self) -> None:
         """Let the stream drive the WebSocket itself, unless something is kept here.

@@ -154,11 +154,8 @@ class WebSocketConnection:
         # Frames that are the same for every receiver: no mask, no compressor, no fragments.
         self._plain = role is Role.SERVER and deflate is None and not fragment
         # What keeps frames that are not whole, and the inflater; a server has it while it needs it.
-        self._reader: Reader | None = None
         self._spares = role is Role.SERVER and deflate is None
-        if not self._spares:
-            inflater = deflate.inflater(role) if deflate else None
-            self._reader = Reader(limits, role is Role.SERVER, inflater)
+        self._reader = None if self._spares else self._new_reader()
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
         self._outbox: list[bytes | _Uncompressed] = []
@@ -175,6 +172,11 @@ class WebSocketConnection:
         self.closing = Closing.OPEN
         """What the driver should do with the connection below."""
         self.below = below
+
+    def _new_reader(self) -> Reader:
+        agreed, role = self._agreement, self._role
+        inflater = agreed.inflater(role) if agreed else None
+        return Reader(self._limits, role is Role.SERVER, inflater)
 
     # The contract
 
@@ -230,7 +232,7 @@ class WebSocketConnection:
                 limits = self._limits
                 at, weight = take_texts(data, 0, events, limits.turn_frames, limits, 0)
                 if at < len(data):
-                    reader = self._reader = Reader(limits, True, None)
+                    reader = self._reader = self._new_reader()
             if reader is not None:
                 reader.read(data, events, at, weight)
                 if reader.kept:
