@@ -143,6 +143,9 @@ class HTTPConnection(Receiver):
     def tick(self, now: float) -> list[Event]:
         """Tell the time; return what was waiting for it."""
         self._now = now
+        since = self._since
+        if since is not None and now < since + self._patience and not self._due:
+            return []  # no wait is so short
         events = self._pump() if self._due else []
         wait = self._wait()
         if wait is None:

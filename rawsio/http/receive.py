@@ -78,6 +78,7 @@ class Receiver:
         "_due",
         "_now",
         "_since",
+        "_patience",
         "_received",
         "_interim",
     )
@@ -110,6 +111,7 @@ class Receiver:
         self._due = False  # events may be waiting for the next tick
         self._now: float | None = None
         self._since: float | None = None  # when the present wait began
+        self._patience = min(limits.head_time, limits.body_time, limits.idle_time)
         self._received = 0
         self._interim = 0  # responses before the final one
 

@@ -157,7 +157,7 @@ def outcome(
     if make is None:
         _explained(wire, whole, limits, eof=eof)
         if not eof and len(wire) < 1000:
-            _said_again(wire, limits, max(1, len(wire) // 60))
+            _said_again(wire, limits, max(1, len(wire) // 20))
     return whole
 
 
