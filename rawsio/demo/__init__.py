@@ -4,6 +4,7 @@
 module     what it holds
 =========  ==========================================================================
 ``chat``   the chat itself, an example of the public interface
+``board``  a queue, and what its page (``/queue``) shows of it
 ``hub``    the live view of the layers: what passes, for the session that it is of
 =========  ==========================================================================
 

@@ -91,6 +91,9 @@ FILES = {
     "/": ("text/html; charset=utf-8", "index.html"),
     "/chat.css": (STYLE, "chat.css"),
     "/chat.js": (SCRIPT, "chat.js"),
+    "/queue": ("text/html; charset=utf-8", "queue.html"),
+    "/queue.css": (STYLE, "queue.css"),
+    "/queue.js": (SCRIPT, "queue.js"),
 }
 """The pages: path -> (content type, name of the file in this package)."""
 
@@ -329,6 +332,7 @@ def make_server(**options: Unpack[ServerKeywords]) -> Server:
     """
     from rawsio import Server
 
+    from . import board
     from .hub import NAMESPACE, TraceHub
 
     hub = TraceHub(time.time)
@@ -337,6 +341,7 @@ def make_server(**options: Unpack[ServerKeywords]) -> Server:
     io = Server(app=pages(), trace=hub, **options)
     hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
     install(io)
+    board.install(io)
     trace = io.of(NAMESPACE)
     trace.on("connection", hub.subscribe)
     trace.on("disconnect", hub.unsubscribe)

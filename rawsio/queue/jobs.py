@@ -272,6 +272,22 @@ class Jobs:
         median, worst = self.keeper.commit_times()
         return {**self.queue.stats(), "commit_ms_p50": median, "commit_ms_p99": worst}
 
+    def consumers(self) -> list[dict[str, Any]]:
+        """Return who consumes: ``name``, ``credit``, how many messages it holds (``held``), and
+        its ``failures`` in a row.
+
+        A client's name is its socket's id and a number; that of a handler is ``handler`` and one.
+        """
+        return [
+            {
+                "name": " ".join(map(str, consumer.name)),
+                "credit": consumer.credit,
+                "held": len(consumer.leases),
+                "failures": consumer.failures,
+            }
+            for consumer in self.queue.consumers()
+        ]
+
     @property
     def options(self) -> QueueOptions:
         """The options, with the bounds filled in."""

@@ -200,6 +200,10 @@ class Queue:
             raise QueueError("bad_request", f"no consumer {str(name)[:40]!r}")
         return found
 
+    def consumers(self) -> list[Consumer]:
+        """Return the consumers, in the order in which they came."""
+        return list(self._consumers.named.values())
+
     def cancel(self, name: Any, *, keep: bool = False) -> int:
         """Remove a consumer; give back what it holds, and return how many that are.
 
