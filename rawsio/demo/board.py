@@ -1,4 +1,4 @@
-"""The queue of the demo: a page that shows what is in it, who works on it, and how it takes a spike.
+"""The queue of the demo: what is in it, who works on it, and how it takes a spike, on a page.
 
 ``install(io)`` makes the queue ``demo``, in memory.  Who works on it are clients on the namespace
 ``/work``: those that the page starts, and any Socket.IO client besides.  At most :data:`RATE`
@@ -40,10 +40,12 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Board", "install"]
 
-RATE = 400.0
+RATE = 200.0
 """Most messages that are delivered in a second."""
 SPIKE = 10_000
 """Messages of a spike."""
+PART = 500
+"""Messages of it that are published in one turn: others have theirs in between."""
 MOST = 50_000
 """Most messages in the queue; a publish above is refused."""
 SAMPLES = 240
@@ -154,12 +156,24 @@ class Board:
     def publish(self, _socket: Any, kind: Any = None, *rest: Any) -> None:
         """Publish."""
         ack = _ack(kind, rest)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             ack({"error": f"there are {', '.join(KINDS)}"})
             return
-        count, body, options = KINDS[kind]
-        replies = self.queue.publish_many([body] * count, **options)
-        replies[-1].add_done_callback(lambda _last: ack(_outcome(replies)))
+        self._publish(*KINDS[kind], ack, [])
+
+    def _publish(
+        self,
+        count: int,
+        body: dict[str, Any],
+        options: dict[str, Any],
+        ack: Callable[[Any], None],
+        replies: list[Any],
+    ) -> None:
+        replies += self.queue.publish_many([body] * min(count, PART), **options)
+        if count > PART:
+            self.io.call_later(0.0, self._publish, count - PART, body, options, ack, replies)
+        else:
+            replies[-1].add_done_callback(lambda _last: ack(_outcome(replies)))
 
     def peek(self, _socket: Any, state: Any = None, *rest: Any) -> None:
         """Show messages of a state, oldest first."""
@@ -208,6 +222,7 @@ def _ack(first: Any, rest: tuple[Any, ...]) -> Callable[[Any], None]:
 
 
 def _outcome(replies: list[Any]) -> dict[str, Any]:
+    # They are answered in their order: with the last one all are.
     refused = [reply for reply in replies if reply.exception() is not None]
     if refused:
         return {"error": f"{len(refused)} were refused: {refused[0].exception()}"}

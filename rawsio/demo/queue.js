@@ -44,10 +44,10 @@
     return node;
   }
 
-  /** The next number of the form 1, 2 or 5 with zeros: where an axis ends. */
+  /** A round number that is not below: where an axis ends. */
   function ceiling(value) {
     const unit = 10 ** Math.floor(Math.log10(Math.max(1, value)));
-    return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= value);
+    return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((n) => n * unit).find((n) => n >= value);
   }
 
   function frame(node, most) {
@@ -116,7 +116,7 @@
     const items = consumers.map(({ name, credit, held, failures }) => {
       const [id] = name.split(" ");
       const worker = workers.get(id);
-      const label = element("span.name", { title: name }, worker ? element("b", {}, "this page ") : "", id.slice(0, 8));
+      const label = element("span.name", { title: name }, worker ? element("b", {}, "yours ") : "", id.slice(0, 8));
       const meter = element("meter", { max: credit, value: held, title: `${held} of ${credit}` });
       meter.setAttribute("aria-label", `holds ${held} of ${credit}`);
       const text = `${number(held)} of ${number(credit)}`;
@@ -177,9 +177,9 @@
       const items = found.map((message) => {
         const button = element("button", { type: "button" });
         button.append(
-          element("span.id", {}, `#${message.id}`),
+          element("span.which", {}, `#${message.id}`),
           element("span.why", {}, `${message.deliveries} ${message.deliveries === 1 ? "delivery" : "deliveries"}`),
-          element("span.why", {}, message.error || (message.due ? `at ${clock(message.due)}` : "")),
+          element("span.why", {}, message.state === "delayed" ? `due ${clock(message.due)}` : message.error || ""),
         );
         button.dataset.state = message.state;
         if (message.id === chosen) button.setAttribute("aria-current", "true");
@@ -213,11 +213,11 @@
       fact("published", clock(message.published));
       fact("body", element("code", {}, JSON.stringify(message.body)));
       if (message.priority) fact("priority", String(message.priority));
-      if (message.due) fact("due", clock(message.due));
+      if (message.state === "delayed") fact("due", clock(message.due));
       if (message.error) fact("last error", message.error);
     }
     const items = deliveries.map(({ time, consumer, number: count }, i) => {
-      const mine = workers.has(consumer) ? "this page " : "";
+      const mine = workers.has(consumer) ? "yours, " : "";
       const over = i < deliveries.length - 1 || (message && message.state !== "leased");
       const end = over ? "given back" : message ? "at work" : "done";
       return element("li", {}, `delivery ${count}, ${clock(time)}, to ${mine}`, element("code", {}, consumer.slice(0, 8)), `: ${end}`);

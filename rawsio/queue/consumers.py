@@ -171,8 +171,9 @@ class Allowance:
             return 2**31
         self._tokens = min(max(1.0, rate / 10), self._tokens + (now - self._time) * rate)
         self._time = now
-        # What is short of a whole by a rounding error is whole.
-        return int(self._tokens + 1e-6)
+        # What is short of a whole by less than a microsecond is whole: times since 1970 are no
+        # more exact, and the time of the next would be now.
+        return int(self._tokens + rate * 1e-6)
 
     def spend(self, count: int) -> None:
         """Count deliveries."""

@@ -137,7 +137,7 @@ knows of its connection.  Modules know each other that way for type checkers alo
 FREE = {"", "__main__", "testing", "commands", "check", "_pyinstaller"}
 """Modules that may import all of rawsio: they stand above everything."""
 
-DEMO = {"demo", "demo.chat", "demo.hub"}
+DEMO = {"demo", "demo.board", "demo.chat", "demo.hub"}
 """The demo is an application of the public interface, like those that users write."""
 
 ONLY_IN_NET = {

@@ -3,12 +3,13 @@
 Each suite is a ``SUITE.test.js`` in this folder: ``official_client`` and ``protocol`` (the cases
 of the official protocol suites) judge the server, ``features`` shows each of its features to three
 official clients, ``browser_client`` judges our browser client, ``queue`` is about durable queues,
-``demo`` uses the demo page in Chromium, ``trace`` the page of ``rawsio trace``, and ``har`` has it
-answer requests from a recording.  Five are programs in Python: ``python_client`` tries our client
-against the official server, ``redis_client`` our client of Redis against ``redis-server``,
-``redis_queue`` queues in it,
-``cluster`` our servers beside official ones on one Redis, ``cluster_peers`` who else is in a
-cluster: emitters, python-socketio, clients that change servers, a Redis Cluster.
+``demo`` and ``demo_queue`` use the demo's pages in Chromium, ``trace`` the page of ``rawsio
+trace``, and ``har`` has it answer requests from a recording.  Five are programs in Python:
+``python_client`` tries our client against the official server, ``redis_client`` our client of
+Redis against ``redis-server``, ``redis_queue`` queues in it, ``cluster`` our servers beside
+official ones on one Redis,
+``cluster_peers`` who else is in a cluster: emitters, python-socketio, clients that change servers,
+a Redis Cluster.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 
@@ -41,7 +42,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOLDER = ROOT / ".interop"
 SUITES = (
-    *("official_client", "features", "protocol", "browser_client", "demo", "trace", "har"),
+    *("official_client", "features", "protocol", "browser_client", "demo", "demo_queue"),
+    *("trace", "har"),
     *("python_client", "redis_client", "redis_queue", "cluster", "cluster_peers", "queue"),
 )
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")

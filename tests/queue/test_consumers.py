@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rawsio.queue.consumers import NEVER, Allowance, Consumer, Consumers
 
 
@@ -74,3 +76,14 @@ def test_an_allowance_is_spent_and_comes_back() -> None:
     assert round(bucket.next, 3) == 5.01
     assert bucket.at(bucket.next) == 1
     assert Allowance(None).at(0.0) > 10**6
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 200.0, 333.0, 1e6])
+def test_when_the_next_delivery_is_allowed_there_is_one(rate: float) -> None:
+    now, bucket = 1.8e9, Allowance(rate)
+    bucket.at(now)
+    for _ in range(1000):
+        now = max(now, bucket.next)
+        allowed = bucket.at(now)
+        assert allowed, "or whoever waits for it waits without end"
+        bucket.spend(allowed)
