@@ -21,6 +21,8 @@ __all__ = ["NothingThere", "alive", "probe"]
 
 _PATHS = ("/", "/socket.io/socket.io.js")
 _ENGINE = "?EIO=4&transport=websocket"
+_LONGEST = 4 * 1024 * 1024
+"""Bytes of an answer after which it counts as one without an end."""
 
 
 class NothingThere(Exception):
@@ -40,12 +42,13 @@ def _ask(talk: Talk, data: bytes, method: str = "GET") -> Answer | None:
 def probe(world: World, target: Target, *, path: str = "", seed: int = 0) -> Target:
     """Fill in what is found at a target; raises :class:`NothingThere`."""
     talk = Talk(world, target, f"{seed}:probe", patience=5.0)
+    talk.most_heard = _LONGEST
     try:
         _probe_http(talk, path or ("" if target.scheme.startswith("ws") else target.given))
         _find_engine(talk)
         _find_websocket(talk)
     except Stuck as error:
-        raise NothingThere(str(error)) from None
+        raise NothingThere(f"it is too slow or says too much to be probed: {error}") from None
     except OSError as error:
         raise NothingThere(f"cannot connect to {target.authority}: {error}") from None
     finally:

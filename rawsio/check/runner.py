@@ -23,7 +23,7 @@ from .case import (
     Finding,
     NotOffered,
 )
-from .talk import Stuck, Talk
+from .talk import FEW_HEARD, MOST_HEARD, Stuck, Talk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class Runner:
         self.canary = canary
         self.caller = caller
         self.stopped = False
+        self.interrupted = False
+        """Whether what runs is to be broken off, not only what waits."""
         self.lost = 0
 
     def skipped(self, case: Case) -> bool:
@@ -152,7 +154,9 @@ class Runner:
             if self.options.rate:
                 self.world.pause(self.options.jobs / self.options.rate)
             if not self.stopped:
-                keep(self.one(case))
+                result = self.one(case)
+                if not self.interrupted:  # else it was broken off
+                    keep(result)
 
         with ThreadPoolExecutor(self.options.jobs) as pool:
             waiting = [pool.submit(one, case) for case in cases]
@@ -160,7 +164,7 @@ class Runner:
                 for future in waiting:
                     future.result()
             except BaseException:
-                self.stopped = True
+                self.stopped = self.interrupted = True
                 raise
 
     def one(self, case: Case) -> Result:
@@ -223,6 +227,8 @@ class Runner:
             most=max(MOST_TIME.get(mark, 0.0) for mark in ("", *case.marks)),
             caller=self.caller(case) if self.caller is not None else None,
         )
+        talk.most_heard = MOST_HEARD if "limit" in case.marks else FEW_HEARD
+        talk.over = lambda: self.interrupted
         finding = guarded(case, talk)
         talk.facts["close"] = talk.end()
         if talk.caller is not None:

@@ -79,12 +79,14 @@ if TYPE_CHECKING:
             """End the client."""
 
 
-__all__ = ["Crossing", "Line", "Stuck", "Talk"]
+__all__ = ["FEW_HEARD", "MOST_HEARD", "Crossing", "Line", "Stuck", "Talk"]
 
 MOST_KEPT = 256 * 1024
 """Bytes of one case that are kept for reports, in both directions together."""
 MOST_HEARD = 64 * 1024 * 1024
-"""Bytes that one line takes from the peer before the case ends."""
+"""Bytes that one line takes from the peer before a case ends that loads it."""
+FEW_HEARD = 8 * 1024 * 1024
+"""The same for all other cases, which run side by side."""
 SEGMENT = 0.0006
 """Seconds given to the peer to read a segment before the next one is sent."""
 
@@ -172,8 +174,8 @@ class Line:
         self.talk.note("<", data, self.number)
         self.heard += data
         self.total += len(data)
-        if self.total > MOST_HEARD:
-            raise Stuck(f"the peer sent more than {MOST_HEARD >> 20} MiB")
+        if self.total > self.talk.most_heard:
+            raise Stuck(f"the peer sent more than {self.talk.most_heard >> 20} MiB")
         return data
 
     def receive(self, seconds: float | None = None) -> bytes | None:
@@ -210,7 +212,8 @@ class Talk:
     """What a judge has at hand: the target, lines to it, the clock, random bytes.
 
     ``cut`` says how :meth:`Line.send` cuts: ``None`` not at all, ``0`` one byte a segment, ``n``
-    behind byte n.  ``most`` is how many seconds the whole case may take.
+    behind byte n.  ``most`` is how many seconds the whole case may take, ``most_heard`` how many
+    bytes one line may bring.  Once ``over()`` is true, the case is broken off.
     """
 
     def __init__(
@@ -230,6 +233,8 @@ class Talk:
         self.cut = cut
         self.patience = patience
         self.most = most
+        self.most_heard = FEW_HEARD
+        self.over: Callable[[], bool] = bool
         self.caller = caller
         self.lines: list[Line] = []
         self.crossings: list[Crossing] = []
@@ -242,7 +247,9 @@ class Talk:
         return self.world.time()
 
     def check_time(self) -> None:
-        """Raise :class:`Stuck` when the case has taken longer than any case may."""
+        """Raise :class:`Stuck` when the case has taken longer than any case may, or is over."""
+        if self.over():
+            raise Stuck("the run was interrupted")
         if self.time() - self.began > self.most:
             raise Stuck(f"the case was not decided within {self.most:.0f} s")
 

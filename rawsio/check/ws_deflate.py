@@ -12,6 +12,7 @@ from functools import cache
 from rawsio.errors import RemoteProtocolError
 
 from .case import Case, Finding, NotOffered, failed, fine, lax, rows
+from .talk import MOST_HEARD
 from .ws_deflated import FINISH, NAME, SYNC, Deflated, compressor, shake
 from .ws_judges import STILL, WS_JUDGES, judge_end
 from .ws_wire import (
@@ -371,6 +372,7 @@ def _compressed_zeros() -> bytes:
 
 def _inflated_limit(wire: Deflated) -> Finding:
     size = 1 << 16
+    wire.channel.talk.most_heard = 4 * MOST_HEARD  # peers may send all of it back
     while size <= 1 << 26:
         wire.send_raw(_deflate(bytes(size)))
         if not wire.receive():

@@ -167,6 +167,12 @@ def handshake(
     return "\r\n".join([*head, *lines, "", ""]).encode("latin-1"), nonce
 
 
+_LONGEST_HEAD = 14
+"""Bytes before the payload of a frame, at most."""
+_MOST_NOTED = 100_000
+"""Frames of a run that are looked at together in the end."""
+
+
 class Channel:
     """An open WebSocket: what was agreed, and the frames that came, in order."""
 
@@ -182,26 +188,30 @@ class Channel:
     def next(self, seconds: float | None = None) -> Seen | None:
         """Return the next frame; ``None`` at the end or after so much silence."""
         while True:
-            found = read_frame(bytes(self.wire.heard), self.at) if self._some() else None
+            end = self._end()
+            # Only the frame is copied: there may be many, and much behind them.
+            found = read_frame(bytes(self.wire.heard[self.at : end]), 0) if end else None
             if found is not None:
-                frame, self.at = found
+                frame, size = found
+                self.at += size
                 self.frames.append(frame)
-                self.talk.target.frames.append((frame.opcode, frame.masked))
+                if len(self.talk.target.frames) < _MOST_NOTED:
+                    self.talk.target.frames.append((frame.opcode, frame.masked))
                 if self.manner in ("engine", "socket") and frame.payload == b"2":
                     self.wire.send(encode(F(TEXT, b"3")))  # a heartbeat of Engine.IO
                 return frame
             if not self.wire.receive(seconds):
                 return None
 
-    def _some(self) -> bool:
-        """Whether the next frame can be whole: the length is read before the bytes are copied."""
+    def _end(self) -> int:
+        """Return a place behind the next frame, 0 while it cannot be whole yet."""
         heard, at = self.wire.heard, self.at
         if len(heard) < at + 2:
-            return False
+            return 0
         size = heard[at + 1] & 0x7F
         if size > 125:
             size = int.from_bytes(heard[at + 2 : at + (4 if size == 126 else 10)], "big")
-        return len(heard) >= at + 2 + size
+        return at + size + _LONGEST_HEAD if len(heard) >= at + 2 + size else 0
 
     def closed(self, heard: bytes) -> bool:
         """Whether a close frame stands in what was heard but not read yet; for ``Line.send``."""

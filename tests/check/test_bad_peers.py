@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from rawsio.check.case import Case, Finding, fine
 from rawsio.check.catalogue import server_cases
+from rawsio.check.http_answers import read_answers
 from rawsio.check.probe import NothingThere, probe
 from rawsio.check.runner import MOST_TIME, Options, Runner
-from rawsio.check.talk import MOST_KEPT
+from rawsio.check.talk import MOST_KEPT, Talk
 from rawsio.check.target import Target
+from rawsio.check.ws_wire import read_frame
 from rawsio.testing import TestKit
 
 from .world import MemoryTransport, MemoryWorld, contract
@@ -161,3 +167,130 @@ def test_a_peer_may_close_behind_any_byte(first: int) -> None:
     for count in range(first, first + 40, 5):
         results = _judge(_closing_behind(count), lambda number: number % 211 == 7)
         assert [r for r in results if "mistake of the tester" in r.note] == []
+
+
+class _Talks(_Bad):
+    """Answers with content that has no end, in small pieces."""
+
+    said = 0
+
+    def receive(self) -> bytes | None:
+        data = b"x" * 1000 if self.heard else b"HTTP/1.1 200 OK\r\n\r\n"
+        self.heard = data
+        _Talks.said += len(data)
+        return data
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return True
+
+
+def test_an_answer_without_an_end_is_named_by_the_probes_and_cheap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def counted(data: bytes, *more: Any) -> Any:
+        read.append(len(data))
+        return read_answers(data, *more)
+
+    monkeypatch.setattr("rawsio.check.http_wire.read_answers", counted)
+    _Talks.said = 0
+    with (
+        TestKit(contract(), url="http://127.0.0.1") as kit,
+        pytest.raises(NothingThere, match=r"too slow or says too much .* more than 4 MiB"),
+    ):
+        probe(_World(kit, _Talks), Target("http://127.0.0.1"))
+    assert _Talks.said < 5_000_000
+    assert sum(read) < 20 * _Talks.said
+
+
+def test_an_answer_that_is_not_whole_in_time_is_named_by_the_probes() -> None:
+    with (
+        TestKit(contract(), url="http://127.0.0.1") as kit,
+        pytest.raises(NothingThere, match=r"too slow .* within 60 s"),
+    ):
+        probe(_World(kit, _Drips), Target("http://127.0.0.1"))
+
+
+class _FloodsFrames(_Bad):
+    """Opens a WebSocket, and sends frames without an end."""
+
+    said = 0
+    opened = False
+
+    def receive(self) -> bytes | None:
+        data = b"\x82\x7e\x01\x00" + b"z" * 256 if self.opened else self.inner.receive()
+        self.opened = self.opened or b" 101 " in (data or b"")
+        _FloodsFrames.said += len(data or b"")
+        return data
+
+    def wait(self, seconds: float, *, write: bool = False) -> bool:
+        return self.opened or self.inner.wait(seconds, write=write)
+
+
+def test_frames_without_an_end_cost_as_much_as_they_are_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def counted(data: bytes, at: int) -> Any:
+        read.append(len(data))
+        return read_frame(data, at)
+
+    monkeypatch.setattr("rawsio.check.ws_wire.read_frame", counted)
+    _FloodsFrames.said = 0
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(MemoryWorld(kit), Target("http://127.0.0.1"))
+        (case,) = [case for case in server_cases() if case.id == "ws.rsv.rsv1-text"]
+        settings = Options(jobs=1, fast=True, patience=0.5)
+        (result,) = Runner(target, _World(kit, _FloodsFrames), settings).run([case])
+    assert result.verdict == "FAILED"
+    assert "more than 8 MiB" in result.got + result.note
+    assert sum(read) < 2 * _FloodsFrames.said + 1000
+
+
+class _Ticks:
+    """A transport on which a byte comes whenever it is asked, for ever."""
+
+    def send(self, data: bytes) -> int:
+        return len(data)
+
+    def receive(self) -> bytes:
+        return b"x"
+
+    def wait(self, _seconds: float, *, write: bool = False) -> bool:
+        return True
+
+    def finish(self) -> None:
+        """It goes on."""
+
+    def close(self, *, reset: bool = False) -> None:
+        """It is closed."""
+
+
+class _Ticking:
+    """A world in which every peer ticks, in real time."""
+
+    time = staticmethod(time.monotonic)
+
+    def dial(self, _where: str = "") -> Any:
+        return _Ticks()
+
+    def pause(self, _seconds: float) -> None:
+        """Nobody waits here."""
+
+
+def test_an_interrupt_breaks_off_the_cases_that_run_and_keeps_what_is_known() -> None:
+    def told(_result: Any) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    world: Any = _Ticking()
+
+    def endless(talk: Talk, _case: Case) -> Finding:
+        return fine() if talk.dial().until_end() else fine("silence")
+
+    one, two = (Case(f"a.{name}", "rule", "MUST", "", "", b"", endless) for name in ("1", "2"))
+    quick = Case("a.quick", "rule", "MUST", "", "", b"", lambda _talk, _case: fine("done"))
+    runner = Runner(Target("http://127.0.0.1"), world, Options(jobs=3), canary=None)
+    assert [result.id for result in runner.run([one, quick, two], told)] == ["a.quick"]
+    assert runner.interrupted
