@@ -159,9 +159,8 @@ class Runner:
                     keep(result)
 
         with ThreadPoolExecutor(self.options.jobs) as pool:
-            waiting = [pool.submit(one, case) for case in cases]
             try:
-                for future in waiting:
+                for future in [pool.submit(one, case) for case in cases]:
                     future.result()
             except BaseException:
                 self.stopped = self.interrupted = True
