@@ -10,6 +10,7 @@ from functools import partial
 
 from rawsio.log import ERROR, WARNING
 from rawsio.net.descriptors import DescriptorChannel, detached, stream_pair
+from rawsio.net.tcp import State
 
 from .bus import WorkersAdapter, WorkersLink
 from .control import MOST_BYTES, Passed, Peer, Ready, Stop, decode, encode
@@ -159,6 +160,9 @@ class Worker:
     def hand_over(self, stack: WorkerStack, number: int, first: bytes) -> None:
         """Give a connection to another worker, with what was read of it."""
         stream: Any = stack.stream
+        stream.flush()  # the answer to the request before may wait for the end of the turn
+        if stream.state is State.CLOSED:
+            return
         message = Passed(number, secure=stack.secure, address=stack.address)
         if stack.tls is None and not stream.buffered_amount and len(first) <= MOST_BYTES:
             message.first = first

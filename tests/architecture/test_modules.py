@@ -32,7 +32,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cluster.stream_reader": "cluster/test_streams_adapter.py",
     # The two ends of processes, which are tested as processes.
     "workers.parent": "workers/test_workers.py",
-    "workers.worker": "workers/test_workers.py",
     "app.recovery_log": "app/test_recovery.py",
     "queue.recovery_journal": "queue/test_recovery_file.py",
     "queue.messages": "queue/test_queue.py",

@@ -1,0 +1,128 @@
+"""One worker in this process, its parent played by the test."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rawsio import Server
+from rawsio.net.descriptors import DescriptorChannel, channel_pair
+from rawsio.workers.control import Passed, Ready, Stop, decode, encode
+from rawsio.workers.owner import prefix_of
+from rawsio.workers.worker import Worker
+from tests.net.kit import turn_until
+
+REQUEST = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Bench:
+    """Worker 5 of a parent that is this test."""
+
+    def __init__(self) -> None:
+        self.on_request: Callable[[], object] = bool
+        self.io = Server(allow_request=lambda _request: bool(self.on_request()) or None)
+        here, self.control = channel_pair()
+        self.worker = Worker(self.io, 5, self.control, [None])
+        self.worker.prepare()
+        self.io.net.start()
+        self.loop = self.io.net.loop
+        self.said: list[tuple[Any, socket.socket | None]] = []
+        self.parent = DescriptorChannel(
+            self.loop, here, lambda data, sock: self.said.append((decode(data), sock)), bool
+        )
+        self.clients: list[socket.socket] = []
+        turn_until(self.loop, lambda: self.said)
+
+    def connection(self, message: Passed | None = None) -> socket.socket:
+        """Give the worker a connection, and return the client's end."""
+        client, server = socket.socketpair()
+        client.settimeout(5)
+        self.clients.append(client)
+        self.parent.send(encode(Passed(-1, 0) if message is None else message), server)
+        turn_until(self.loop, lambda: self.io.net.connections >= len(self.clients))
+        return client
+
+    def answer(self, client: socket.socket) -> bytes:
+        """Return what comes next."""
+        client.setblocking(False)
+        found: list[bytes] = []
+
+        def heard() -> bool:
+            try:
+                found.append(client.recv(65536))
+            except BlockingIOError:
+                return False
+            return True
+
+        turn_until(self.loop, heard)
+        return found[0]
+
+    def close(self) -> None:
+        self.io.close(0.0)
+        while not self.io.closed:
+            self.io.step(0.01)
+        for sock in (*self.clients, *(sock for _message, sock in self.said)):
+            if sock is not None:
+                sock.close()
+        self.parent.sock.close()
+        self.control.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def test_a_worker_says_that_it_serves_and_its_ids_bear_its_number(bench: Bench) -> None:
+    assert bench.said == [(Ready(), None)]
+    client = bench.connection()
+    client.send(REQUEST)
+    answer = bench.answer(client)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"sid":"' + prefix_of(5).encode() in answer
+
+
+def test_a_request_of_another_goes_to_the_parent_with_its_connection(bench: Bench) -> None:
+    client = bench.connection(Passed(-1, -1, address="192.0.2.1", secure=True))
+    wire = b"GET /socket.io/?EIO=4&sid=AAGxyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    client.send(wire)
+    turn_until(bench.loop, lambda: len(bench.said) == 2)
+    message, sock = bench.said[1]
+    assert message == Passed(6, -1, secure=True, address="192.0.2.1", first=wire)
+    assert sock is not None
+    sock.send(b"from somebody else")
+    assert client.recv(100) == b"from somebody else"
+    assert bench.io.net.connections == 0
+
+
+def test_what_the_parent_settled_is_answered_here(bench: Bench) -> None:
+    client = bench.connection(Passed(6, 0, settled=True))
+    client.send(b"GET /socket.io/?EIO=4&transport=polling&sid=AAGxyz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b'"code":1' in bench.answer(client)
+
+
+def test_an_answer_that_is_not_sent_yet_goes_out_before_its_connection_goes_away(
+    bench: Bench,
+) -> None:
+    client = bench.connection()
+    stop = encode(Stop(1.0, retire=True))
+    # Later in the turn of the request, and before its end.
+    bench.on_request = lambda: bench.loop.call_soon(bench.worker._told, stop, None)
+    client.send(REQUEST)
+    turn_until(bench.loop, lambda: len(bench.said) == 2)
+    assert bench.said[1][0].number == -1
+    assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_for_a_worker_without_sessions_that_ends_goes_back(bench: Bench) -> None:
+    bench.parent.send(encode(Stop(0.5)))
+    client, server = socket.socketpair()
+    bench.clients.append(client)
+    bench.parent.send(encode(Passed(5, 0)), server)
+    turn_until(bench.loop, lambda: len(bench.said) == 2)
+    assert bench.said[1][0] == Passed(-1, 0, settled=True)
