@@ -5,6 +5,8 @@
 :class:`Peer`     another worker, and the socket that leads there
 :class:`Ready`    a worker serves
 :class:`Stop`     a worker is to end, within so many seconds
+:class:`Leaving`  a worker has no sessions any more, and wants no connections
+:class:`Go`       it gets none from now on: it may end
 ==============  ======================================================================
 """
 
@@ -19,7 +21,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["MOST_BYTES", "Passed", "Peer", "Ready", "Stop", "decode", "encode"]
+__all__ = [
+    "MOST_BYTES",
+    "Go",
+    "Leaving",
+    "Passed",
+    "Peer",
+    "Ready",
+    "Stop",
+    "decode",
+    "encode",
+]
 
 _HEAD = Struct("!ciihBB")
 MOST_BYTES = 60_000
@@ -64,6 +76,20 @@ class Stop:
     retire: bool = False
 
 
+@record
+class Leaving:
+    """A worker ends, and has no sessions any more."""
+
+
+@record
+class Go:
+    """Nothing follows: a worker that ends now leaves no connection in the channel."""
+
+
+_BARE: dict[bytes, type] = {b"R": Ready, b"L": Leaving, b"G": Go}
+_KINDS = {made: kind for kind, made in _BARE.items()}
+
+
 def encode(message: Any) -> bytes:
     """Return a message as bytes.
 
@@ -79,7 +105,7 @@ def encode(message: Any) -> bytes:
         return _HEAD.pack(b"P", message.number, 0, 0, 0, 0)
     if isinstance(message, Stop):
         return _HEAD.pack(b"S", 0, int(message.seconds * 1000), 0, message.retire, 0)
-    return _HEAD.pack(b"R", 0, 0, 0, 0, 0)
+    return _HEAD.pack(_KINDS[type(message)], 0, 0, 0, 0, 0)
 
 
 def decode(data: bytes) -> Any:
@@ -96,6 +122,6 @@ def decode(data: bytes) -> Any:
         return Peer(number)
     if kind == b"S":
         return Stop(milliseconds / 1000, bool(flags))
-    if kind == b"R":
-        return Ready()
+    if kind in _BARE:
+        return _BARE[kind]()
     raise ValueError(f"no message begins with {kind!r}")

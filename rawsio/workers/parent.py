@@ -2,10 +2,10 @@
 
 A worker goes through these states; only the parent knows them::
 
-    STARTING --it says that it serves--> READY --another has taken its place--> RETIRING --> ended
-        |                                  |
+    STARTING --it serves--> READY --another has taken its place--> RETIRING --> LEFT --> ended
+        |                    |                                 no session is left
+        |                    +-- ended: another one is started at once
         +-- ended: the parent gives up, or tries again later
-                                           +-- ended: another one is started at once
 
 *Restart.*  SIGHUP replaces the workers one by one: a new one is started, and once it serves, new
 connections go there, and the old one is told to end.  Its clients are told so and connect anew; it
@@ -36,7 +36,7 @@ from rawsio.net.loop import Loop
 from rawsio.net.processes import Child, check_forking, fork
 from rawsio.net.signals import Signals
 
-from .control import Passed, Peer, Ready, Stop, decode, encode
+from .control import Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
 from .owner import ANYBODY, LONGEST_LINE, WORKERS, owner_of
 
 TYPE_CHECKING = False
@@ -71,6 +71,7 @@ class _State(Enum):
     STARTING = "starting"
     READY = "ready"
     RETIRING = "retiring"
+    LEFT = "left"
 
 
 class _Worker:
@@ -192,6 +193,11 @@ class Parent:
         message = decode(data)
         if isinstance(message, Ready):
             self._begun(worker)
+        elif isinstance(message, Leaving):
+            if worker.state is _State.READY:  # closed by the application, or a signal of its own
+                self._due.append(worker.slot)
+            worker.state = _State.LEFT
+            worker.channel.send(encode(Go()))
         elif isinstance(message, Passed) and sock is not None:
             self._pass(message, sock, worker)
 
@@ -199,15 +205,20 @@ class Parent:
         worker.state = _State.READY
         for old in list(self.workers.values()):
             if old.slot == worker.slot and old is not worker and old.state is _State.READY:
-                old.state = _State.RETIRING
-                old.channel.send(encode(Stop(self._limits.worker_retire_time, retire=True)))
-                seconds = self._limits.worker_retire_time + self._limits.worker_stop_time
-                self._loop.call_later(seconds, old.child.kill)
+                self._retire(old)
+        if not any(old.slot == worker.slot for old in self.workers.values() if old is not worker):
+            self._replaced(worker.slot)
         waiting, self._waiting = self._waiting, []
         for message, sock in waiting:
             self._pass(message, sock)
         if not self._listeners and sum(map(_is_ready, self.workers.values())) == self._count:
             self._accept()
+
+    def _retire(self, worker: _Worker) -> None:
+        worker.state = _State.RETIRING
+        worker.channel.send(encode(Stop(self._limits.worker_retire_time, retire=True)))
+        seconds = self._limits.worker_retire_time + self._limits.worker_stop_time
+        self._loop.call_later(seconds, worker.child.kill)
 
     def _accept(self) -> None:
         for number, place in enumerate(self._places):
@@ -246,10 +257,10 @@ class Parent:
 
     def _pass(self, message: Passed, sock: socket.socket, sender: _Worker | None = None) -> None:
         worker = self.workers.get(message.number)
-        if worker is None or worker is sender or worker.state is _State.STARTING:
+        if worker is None or worker is sender or worker.state in (_State.STARTING, _State.LEFT):
             # Nobody has that session: whoever is asked says so.
             message.settled = message.settled or message.number != ANYBODY
-            worker = self._anybody()
+            worker = self._anybody(sender)
         if worker is None and len(self._waiting) < self._limits.worker_looks:
             self._waiting.append((message, sock))
         elif worker is None or worker.channel.waiting > self._limits.worker_looks:
@@ -258,9 +269,9 @@ class Parent:
         else:
             worker.channel.send(encode(message), sock)
 
-    def _anybody(self) -> _Worker | None:
+    def _anybody(self, sender: _Worker | None) -> _Worker | None:
         """Return whose turn it is; one that hangs, so that messages wait for it, is passed over."""
-        ready = [worker for worker in self.workers.values() if _is_ready(worker)]
+        ready = [w for w in self.workers.values() if _is_ready(w) and w is not sender]
         free = [worker for worker in ready if not worker.channel.waiting] or ready
         self._turn += 1
         return free[self._turn % len(free)] if free else None
@@ -273,10 +284,9 @@ class Parent:
         if self._stopping:
             return
         name = f"worker {worker.number} (process {worker.child.pid})"
-        if worker.state is _State.RETIRING:
+        if worker.state in (_State.RETIRING, _State.LEFT):
             self._log("workers", INFO, f"{name} has ended, another one serves")
-            self._replacing = None
-            self._roll()
+            self._replaced(worker.slot)
         elif not self._listeners:
             self._log("workers", ERROR, f"{name} ended before it served: {worker.child.status}")
             self._failed = True
@@ -298,6 +308,11 @@ class Parent:
         if slot == self._replacing:
             self._replacing = None
         self._loop.call_later(pause, self._due.append, slot)
+
+    def _replaced(self, slot: int) -> None:
+        if slot == self._replacing:
+            self._replacing = None
+            self._roll()
 
     def restart(self) -> None:
         """Replace the workers, one by one."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.reply import Promise
 from rawsio.log import ERROR, WARNING
 from rawsio.net.descriptors import DescriptorChannel, detached, stream_pair
 from rawsio.net.tcp import State
 
 from .bus import WorkersAdapter, WorkersLink
-from .control import MOST_BYTES, Passed, Peer, Ready, Stop, decode, encode
+from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
 from .owner import ANYBODY, prefix_of
 from .relay import Relay
 from .stack import WorkerStack
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from rawsio.net.tcp import TCPStream
 
 __all__ = ["Worker"]
+
+_OFTEN = 0.02
+"""Seconds between two looks whether a session is left."""
 
 
 class Worker:
@@ -45,7 +49,9 @@ class Worker:
         self._contexts = contexts
         self._link = WorkersLink(number, server.limits)
         self._channel: DescriptorChannel | None = None
-        self._retiring = False
+        # Others go on: they get what is new.  Nobody does.  We have told the parent that we end.
+        self._retiring = self._all_end = self._leaving = False
+        self._left: Promise | None = None
 
     def prepare(self) -> None:
         """Make the server one of several; raises ``ValueError`` for what it cannot share."""
@@ -92,8 +98,22 @@ class Worker:
         self._channel = DescriptorChannel(loop, self._control, self._told, self._orphaned)
         loop.call_soon(self._say, Ready())
 
-    def stop(self, _deadline: float) -> None:
-        """Nothing ends before the process does: connections come in for as long as polls may."""
+    def stop(self, deadline: float) -> Promise | None:
+        """End once no session is left, and the parent passes nothing on any more."""
+        if self._channel is None or self._all_end:
+            return None
+        self._retiring = True
+        self._left = Promise(self._core.runtime)
+        self._leave(deadline)
+        return self._left
+
+    def _leave(self, deadline: float) -> None:
+        runtime = self._core.runtime
+        if self._core.registry.sessions and runtime.time() < deadline:
+            runtime.call_later(_OFTEN, self._leave, deadline)
+        else:
+            self._leaving = True
+            self._say(Leaving())
 
     def _say(self, message: Any, sock: socket.socket | None = None) -> None:
         if self._channel is not None:
@@ -107,8 +127,11 @@ class Worker:
 
     def _told(self, data: bytes, sock: socket.socket | None) -> None:
         message = decode(data)
-        if isinstance(message, Stop):
-            self._retiring = message.retire
+        if isinstance(message, Go):
+            if self._left is not None:
+                self._left.resolve(None)
+        elif isinstance(message, Stop):
+            self._retiring, self._all_end = message.retire, not message.retire
             if message.retire:
                 self._pass_on_idle()
                 # Whatever is idle when the others are cut off.
@@ -126,7 +149,7 @@ class Worker:
 
     def _serve(self, message: Passed, sock: socket.socket) -> None:
         sock.setblocking(False)
-        if self._core.closing and not self._core.registry.sessions:
+        if self._leaving:
             # Its session is over, as all are here: somebody who stays says so.
             self._say(Passed(ANYBODY, message.place, settled=True), sock)
             return

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawsio.net.descriptors import LONGEST
-from rawsio.workers.control import MOST_BYTES, Passed, Peer, Ready, Stop, decode, encode
+from rawsio.workers.control import (
+    MOST_BYTES,
+    Go,
+    Leaving,
+    Passed,
+    Peer,
+    Ready,
+    Stop,
+    decode,
+    encode,
+)
 from rawsio.workers.owner import WORKERS
 
 NUMBERS = st.integers(-1, WORKERS)
@@ -25,7 +35,7 @@ MESSAGES = st.one_of(
         st.binary(max_size=100),
     ),
     st.builds(Peer, NUMBERS),
-    st.just(Ready()),
+    st.sampled_from([Ready(), Leaving(), Go()]),
     st.builds(Stop, st.integers(0, 1000).map(float), st.booleans()),
 )
 
@@ -42,7 +52,7 @@ def test_the_longest_message_fits_into_the_channel() -> None:
 @given(data=st.binary(max_size=40))
 def test_what_is_no_message_is_said(data: bytes) -> None:
     with suppress(ValueError):
-        assert type(decode(data)).__name__ in ("Passed", "Peer", "Ready", "Stop")
+        assert type(decode(data)).__name__ in ("Passed", "Peer", "Ready", "Stop", "Leaving", "Go")
 
 
 def test_an_unknown_kind_is_named() -> None:
