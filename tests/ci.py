@@ -309,7 +309,7 @@ def interop(ctx: Context) -> None:
 
 def soak(ctx: Context) -> None:
     """Load a server and hold it to bounds, one script after the other: they measure."""
-    for name in ("leak", "slow_reader", "memory", "idle", "lossless"):
+    for name in ("leak", "slow_reader", "memory", "idle", "lossless", "workers"):
         ctx.run(Job(f"soak {name}", [_suite_python(), "-m", f"tests.soak.{name}"]))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from rawsio.stack import ServerStack
 
-from .owner import owner_of
+from .owner import ANYBODY, owner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,11 @@ class WorkerStack(ServerStack):
         """Close the connection; one that waits for its next request goes to another worker."""
         if self.relay is not None:
             self.relay.end()
-        elif self.stream is not None and self.idle and not self._owners.takes(-1):
-            self._owners.hand_over(self, -1, self._first)
+        elif self.upgraded or self._owners.takes(ANYBODY):
+            super().close(code, reason)
+        elif self.idle:
+            self._owners.hand_over(self, ANYBODY, self._first)
+        elif self.request is not None:
+            self.last = True  # it ends with the answer
         else:
             super().close(code, reason)

@@ -30,6 +30,8 @@ __all__ = ["Worker"]
 
 _OFTEN = 0.02
 """Seconds between two looks whether a session is left."""
+_LAST = 0.5
+"""Seconds of the time to end in which no session is waited for: requests that came in late."""
 
 
 class Worker:
@@ -104,16 +106,21 @@ class Worker:
             return None
         self._retiring = True
         self._left = Promise(self._core.runtime)
-        self._leave(deadline)
+        self._leave(deadline - _LAST)
         return self._left
 
     def _leave(self, deadline: float) -> None:
+        """Pass on what is idle, again and again; say that we leave when no session is left."""
         runtime = self._core.runtime
-        if self._core.registry.sessions and runtime.time() < deadline:
-            runtime.call_later(_OFTEN, self._leave, deadline)
-        else:
+        for stream in list(self._net.driver.streams):
+            if stream.tag.idle:
+                stream.tag.close()
+        over = not self._core.registry.sessions or runtime.time() >= deadline
+        if over and not self._leaving:
             self._leaving = True
             self._say(Leaving())
+        if not self._core.closed:
+            runtime.call_later(_OFTEN, self._leave, deadline)
 
     def _say(self, message: Any, sock: socket.socket | None = None) -> None:
         if self._channel is not None:
@@ -132,10 +139,6 @@ class Worker:
                 self._left.resolve(None)
         elif isinstance(message, Stop):
             self._retiring, self._all_end = message.retire, not message.retire
-            if message.retire:
-                self._pass_on_idle()
-                # Whatever is idle when the others are cut off.
-                self._core.runtime.call_later(message.seconds, self._pass_on_idle)
             self._core.close(message.seconds)
         elif sock is None:
             text = "a connection did not arrive: too many files are open"
@@ -170,12 +173,6 @@ class Worker:
         if message.settled or message.first:
             stack.settle(message.first)
 
-    def _pass_on_idle(self) -> None:
-        """Give connections that wait for their next request to those who stay."""
-        for stream in list(self._net.driver.streams):
-            if stream.tag.idle:
-                stream.tag.close()
-
     def takes(self, number: int) -> bool:
         """Tell whether a request is served here, by whose it is."""
         return number == self.number or (number == ANYBODY and not self._retiring)
@@ -184,7 +181,7 @@ class Worker:
         """Give a connection to another worker, with what was read of it."""
         stream: Any = stack.stream
         stream.flush()  # the answer to the request before may wait for the end of the turn
-        if stream.state is State.CLOSED:
+        if stream.state is not State.OPEN:
             return
         message = Passed(number, secure=stack.secure, address=stack.address)
         if stack.tls is None and not stream.buffered_amount and len(first) <= MOST_BYTES:

@@ -123,7 +123,7 @@ async def _load(workers: Workers, count: int, every: float) -> Report:
 
 def run(count: int, *, every: float = 2.0) -> Report:
     """Have so many clients connect, with a restart of all workers every so many seconds."""
-    with Workers() as workers:
+    with Workers(quiet=True) as workers:
         return asyncio.run(_load(workers, count, every))
 
 

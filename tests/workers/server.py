@@ -16,8 +16,10 @@ from rawsio import Server, Socket
 from rawsio.workers import Place, run_workers
 
 
-def make(*, coroutines: bool = False, recovery: bool = False, **_more: Any) -> Server:
-    """Return the server of one worker."""
+def make(
+    *, coroutines: bool = False, recovery: bool = False, quiet: bool = False, **_more: Any
+) -> Server:
+    """Return the server of one worker; a ``quiet`` one writes nothing of who disconnects."""
     io = Server(connection_state_recovery=recovery, ping_interval=1.0)
 
     @io.on("who")
@@ -72,7 +74,8 @@ def make(*, coroutines: bool = False, recovery: bool = False, **_more: Any) -> S
 
     @io.on("disconnect")
     def disconnect(_socket: Socket, reason: str) -> None:
-        print(f"disconnect {os.getpid()} {reason}", flush=True)
+        if not quiet:
+            print(f"disconnect {os.getpid()} {reason}", flush=True)
 
     if coroutines:
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed
+from tests.soak.workers import run as soak
 
 from .kit import ROOT, Raw, Workers, wait_until
 
@@ -201,6 +202,13 @@ def test_a_restart_refuses_nobody_and_tells_everybody() -> None:
     assert "error" not in errors
     for pid in first:
         assert f"disconnect {pid} server shutting down" in output
+
+
+def test_nobody_who_connects_during_restarts_is_refused() -> None:
+    report = soak(300, every=0.3)
+    assert report.errors == []
+    assert report.served + report.told == 300
+    assert report.served > 200
 
 
 @pytest.mark.parametrize("coroutines", [False, True], ids=["own loop", "asyncio"])
