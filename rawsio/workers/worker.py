@@ -129,7 +129,11 @@ class Worker:
             sock.close()
 
     def _orphaned(self) -> None:
-        self._core.runtime.log("workers", ERROR, "the parent is gone: this worker ends")
+        if not self._core.closing:
+            self._core.runtime.log("workers", ERROR, "the parent is gone: this worker ends")
+        self._all_end = True
+        if self._left is not None:
+            self._left.resolve(None)
         self._server.close()
 
     def _told(self, data: bytes, sock: socket.socket | None) -> None:

@@ -12,7 +12,7 @@ import ssl
 import sys
 from typing import Any
 
-from rawsio import Server, Socket
+from rawsio import Limits, Server, Socket
 from rawsio.workers import Place, run_workers
 
 
@@ -102,7 +102,8 @@ def main() -> None:
         print(f"{scheme}://{host}:{port}", flush=True)
 
     try:
-        run_workers(lambda: io, places, options.get("workers", 2), ready=ready)
+        limits = Limits(worker_retire_time=1.0)
+        run_workers(lambda: io, places, options.get("workers", 2), limits, ready=ready)
     except (RuntimeError, ValueError) as error:
         sys.exit(f"refused: {error}")
     print("ended", flush=True)

@@ -10,7 +10,7 @@ import pytest
 
 from rawsio import Server
 from rawsio.net.descriptors import DescriptorChannel, channel_pair
-from rawsio.workers.control import Passed, Ready, Stop, decode, encode
+from rawsio.workers.control import Go, Leaving, Passed, Ready, Stop, decode, encode
 from rawsio.workers.owner import prefix_of
 from rawsio.workers.worker import Worker
 from tests.net.kit import turn_until
@@ -30,11 +30,16 @@ class Bench:
         self.io.net.start()
         self.loop = self.io.net.loop
         self.said: list[tuple[Any, socket.socket | None]] = []
-        self.parent = DescriptorChannel(
-            self.loop, here, lambda data, sock: self.said.append((decode(data), sock)), bool
-        )
+        self.parent = DescriptorChannel(self.loop, here, self._heard, bool)
         self.clients: list[socket.socket] = []
         turn_until(self.loop, lambda: self.said)
+
+    def _heard(self, data: bytes, sock: socket.socket | None) -> None:
+        message = decode(data)
+        if isinstance(message, Leaving):
+            self.parent.send(encode(Go()))
+        else:
+            self.said.append((message, sock))
 
     def connection(self, message: Passed | None = None) -> socket.socket:
         """Give the worker a connection, and return the client's end."""
@@ -120,7 +125,7 @@ def test_an_answer_that_is_not_sent_yet_goes_out_before_its_connection_goes_away
 
 
 def test_a_connection_for_a_worker_without_sessions_that_ends_goes_back(bench: Bench) -> None:
-    bench.parent.send(encode(Stop(0.5)))
+    bench.parent.send(encode(Stop(1.0, retire=True)))
     client, server = socket.socketpair()
     bench.clients.append(client)
     bench.parent.send(encode(Passed(5, 0)), server)
