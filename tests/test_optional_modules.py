@@ -80,8 +80,20 @@ assert b" 200 " in page(b"/page.html")[:15]
 io.close()
 turns(lambda: io.closed)
 from rawsio.testing import TestKit
-with TestKit(Server()) as kit:
-    assert kit.connect().connected
+from rawsio import Recovery
+from rawsio.explain import as_text, explain_engineio
+io, seen = Server(connection_state_recovery=Recovery()), []
+jobs = io.queue("jobs", namespace="/jobs")
+jobs.handler(lambda message: seen.append(message.body))
+with TestKit(io) as kit:
+    client = kit.connect()
+    kit.connect("/jobs").emit("publish", "jobs", {"a": b"1"})
+    io.emit("told", 1)
+    kit.run()
+    kit.cut(client)
+    kit.advance(10)
+    assert (client.connected, client.recovered, seen) == (True, True, [{"a": b"1"}])
+assert "EVENT" in as_text(explain_engineio('42["a"]'))
 for name in [name for name, module in sys.modules.items() if module is None]:
     del sys.modules[name]  # the interpreter looks for threading at its end
 """
