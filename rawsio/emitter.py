@@ -16,6 +16,7 @@ from rawsio.app.broadcast import Operators
 from rawsio.app.handlers import check_plain
 from rawsio.app.namespace import check_server_event
 from rawsio.cluster.classic import ClassicFormat
+from rawsio.cluster.factory import made_of
 from rawsio.cluster.messages import Broadcast, Disconnect, Join, Leave, ServerEvent
 from rawsio.cluster.stream_form import StreamForm, own_stream
 from rawsio.errors import ConnectionClosed, LocalProtocolError
@@ -187,7 +188,7 @@ class Emitter(EmitterNamespace):
         connect: Callable[..., Any] | None = None,
         **options: Any,
     ) -> None:
-        self.options = EmitterOptions(**options)
+        self.options = made_of("Emitter", EmitterOptions, options)
         check_fields(self.options)
         if self.options.adapter not in _KINDS:
             kinds = " or ".join(map(repr, _KINDS))

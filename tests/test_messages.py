@@ -25,6 +25,7 @@ from rawsio.layer import Role
 from rawsio.net.loop import Loop
 from rawsio.testing import TestKit
 from rawsio.tls import TLSConnection
+from tests.other_messages import of_adapters, of_queues, of_tools
 from tests.raw import RawWebSocket, request
 
 PAGE = Path(__file__).parent.parent / "rfc_notes" / "messages.md"
@@ -528,6 +529,9 @@ SECTIONS: dict[str, Callable[[], list[Entry]]] = {
     "A client cannot connect": cannot_connect,
     "Handlers, middleware, hooks": handlers,
     "What peers do (what they are told, and the log)": of_peers,
+    "Queues": of_queues,
+    "Adapters and emitters": of_adapters,
+    "Recorders, the tester, explanations": of_tools,
     "What is over, or has not begun": closed,
     "The command line": commands,
 }

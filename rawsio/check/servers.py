@@ -72,7 +72,7 @@ def find(check: ServerCheck) -> tuple[Target, SocketWorld]:
     if foreign and not check.own_host:
         raise NotOurs(
             f"{foreign[0]} is not this machine: the cases attack what they test; say "
-            "--i-own-this-host if it is yours"
+            "--i-own-this-host (own_host=True in a program) if it is yours"
         )
     if foreign:
         check.options.load = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rawsio.app.handlers import check_plain
 from rawsio.app.lifecycle_events import raise_namespace_event
+from rawsio.errors import meant
 from rawsio.layer import check_fields
 from rawsio.redis import RedisOptions, parse_url
 
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
         connect: Callable[..., Any] | None
 
 
-__all__ = ["AdapterFactory", "check_hooks"]
+__all__ = ["AdapterFactory", "check_hooks", "made_of"]
+
+
+def made_of(name: str, kind: Any, options: dict[str, Any]) -> Any:
+    """Return the record of these options; ``TypeError`` for one that ``name`` does not have."""
+    known = kind.__match_args__
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{name}() has no option {option!r}{meant(option, known)}")
+    return kind(**options)
 
 
 def check_hooks(**hooks: Any) -> None:
@@ -66,7 +76,7 @@ class AdapterFactory:
         connect: Callable[..., Any] | None = None,
         **options: Any,
     ) -> None:
-        self.options = self.options_type(**options)
+        self.options = made_of(type(self).__name__, self.options_type, options)
         check_fields(self.options)
         self.redis = RedisOptions.of(redis, policy="drop_oldest")
         check_hooks(on_degraded=on_degraded, connect=connect)

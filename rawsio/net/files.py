@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["FileLock", "Reserve", "is_folder", "plain_path", "real_path"]
 
 
-def real_path(path: str) -> str:
+def real_path(path: object) -> str:
     """Return the one name of a file, links resolved."""
-    return os.path.realpath(os.fspath(path))
+    return os.path.realpath(plain_path(path))
 
 
 def plain_path(path: object) -> str:

@@ -77,7 +77,7 @@ class Intake:
         """
         size = len(body)
         if size > self._longest:
-            text = f"a body of {size} bytes, {self._longest} are allowed"
+            text = f"a body of {size} bytes, {self._longest} are allowed (max_message)"
             raise QueueError("too_large", text)
         made = Insert(self.name, body, published)
         if expires is None:
@@ -101,7 +101,8 @@ class Intake:
         else:
             counts = self._counts
             text = f"{counts.total} messages, {counts.bytes} bytes, {self.incoming} to come"
-            self._refuse(f"the queue {self.name} is full: {text}")
+            cure = "publish more slowly, or let the queue be longer (max_messages, max_bytes)"
+            self._refuse(f"the queue {self.name} is full: {text}; {cure}")
         self._bytes = coming
 
     def _describe(self, made: Insert, key: Any, priority: Any, group: Any, expires: Any) -> None:

@@ -12,6 +12,7 @@ from collections import deque
 
 from rawsio.app.handlers import check_function
 from rawsio.app.reply import Promise, Reply
+from rawsio.errors import meant
 from rawsio.layer import check_number
 from rawsio.log import INFO
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Jobs"]
 
+_OF_MESSAGES = ("key", "delay", "priority", "group", "expires")
 _WINDOW = 1000
 """How many publishes of other threads may wait for their commit before a thread is held up."""
 
@@ -128,6 +130,9 @@ class Jobs:
         self, bodies: Iterable[Any], **options: Unpack[PublishKeywords]
     ) -> list[Reply[Published]]:
         """Publish each body; see :meth:`publish`.  They go into one transaction, if they fit."""
+        for name in options:
+            if name not in _OF_MESSAGES:
+                raise TypeError(f"a message has no option {name!r}{meant(name, _OF_MESSAGES)}")
         encoded = [encode_body(body, self._host.limits) for body in each_body(bodies)]
         given: Any = options
         return [self._publish(body, given) for body in encoded]

@@ -11,6 +11,7 @@ from functools import partial
 
 from rawsio.app.handlers import check_plain
 from rawsio.app.reply import Promise
+from rawsio.errors import meant
 
 from .jobs import Jobs
 from .messages import QueueOptions
@@ -62,7 +63,7 @@ class Queues:
         known = QueueOptions.__match_args__
         for option in options:
             if option not in known:
-                raise TypeError(f"a queue has no option {option!r}; there are {', '.join(known)}")
+                raise TypeError(f"a queue has no option {option!r}{meant(option, known)}")
         if allow is not None:
             check_plain(allow, "allow")
         made = QueueOptions(**options)
@@ -138,7 +139,7 @@ class Queues:
         self._timer = None
         for jobs in self._jobs.values():
             jobs.queue.close()
-        left = [len(self._keepers)]
+        left = [1 + len(self._keepers)]
 
         def closed() -> None:
             left[0] -= 1
@@ -147,6 +148,7 @@ class Queues:
 
         for keeper in self._keepers.copy():
             keeper.drain(partial(self._give_back, keeper, closed))
+        closed()  # there may be none: no queue could be made
         # A disk that does not answer is no reason to stay.
         self._host.call_later(_PATIENCE, self.abandon)
 

@@ -115,7 +115,8 @@ class QueueNamespace:
             report_failure(self._host, f"allow() of the queue {name}", error, socket=socket)
             allowed = False
         if not allowed:
-            raise QueueError("forbidden", f"you may not {operation} here")
+            text = f"you may not {operation} here: the queue's option allow says who may"
+            raise QueueError("forbidden", text)
         return jobs
 
     def _publish(

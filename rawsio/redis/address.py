@@ -75,8 +75,11 @@ database=1)
         path = unquote(parts.path)
         return RedisAddress("", 0, path, False, username, password, database)
     if parts.scheme not in ("redis", "rediss"):
+        # Of what may have a password in it only the beginning is shown.
+        plain = url and not {"@", "/"} & {*url}
+        cure = f" (write redis://{url})" if plain else ""
         raise ValueError(
-            f"redis://, rediss:// or unix:// is expected, not {parts.scheme or 'no scheme'!r}"
+            f"redis://, rediss:// or unix:// is expected, not {parts.scheme or 'no scheme'!r}{cure}"
         )
     try:
         port = 6379 if parts.port is None else parts.port

@@ -124,6 +124,9 @@ class ServerHooks:
                 fits = False
             if value is not None and not fits:
                 raise TypeError(f"{plug}: {_WORDS[plug]} is expected, not {value!r}")
+        kind: Any = self.adapter
+        if isinstance(kind, type) and any("__call__" in vars(base) for base in kind.__mro__[:-1]):
+            raise TypeError(f"adapter: {kind.__name__} makes adapters: write {kind.__name__}(...)")
         check_extensions(self.extensions)
 
 

@@ -14,6 +14,7 @@ from rawsio import log
 from rawsio.explain.conversation import Conversation, Item, Sessions
 from rawsio.layer import Role, check_number
 from rawsio.net.clock import wall
+from rawsio.net.files import plain_path
 from rawsio.net.output import MOST, Output
 
 from . import pcapng
@@ -26,6 +27,7 @@ from .secrets import hidden
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
     from typing import Any
 
     Address = tuple[str, int]
@@ -57,7 +59,7 @@ class Recorder:
 
     def __init__(
         self,
-        *where: str | Hearer,
+        *where: str | PathLike[str] | Hearer,
         clock: Callable[[], float] = wall,
         secrets: bool = False,
         say: Callable[[str], object] | None = None,
@@ -79,8 +81,11 @@ class Recorder:
         self._lines: Output | None = None
         self._sessions = Sessions()
         self._open: dict[Tap, None] = {}
-        for place in where:
+        for given in where:
+            place = plain_path(given) if hasattr(given, "__fspath__") else given
             if not isinstance(place, str):
+                if not callable(place):
+                    raise TypeError(f"a recording goes to a path or a function, not {place!r}")
                 self._hearers.append(place)
             elif place.endswith(".har"):
                 self.har = Har(place, self._say, most=most)

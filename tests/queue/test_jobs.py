@@ -84,6 +84,16 @@ def test_a_handler_that_fails_gets_the_message_again_after_a_wait(
         assert (row["error"], row["body"], row["state"]) == ("ValueError('broken')", 1, "dead")
 
 
+@pytest.mark.parametrize("wrong", [{"backoff": 5}, {"path": 5}, {"path": "/"}, {"nonsense": 1}])
+def test_a_server_whose_queue_could_not_be_made_closes_at_once(wrong: Any) -> None:
+    io = Server()
+    with pytest.raises((TypeError, StoreError)):
+        io.queue("jobs", **wrong)
+    io.close()
+    io.step(0)
+    assert io.closed
+
+
 class Unspeakable(Dead):
     def __str__(self) -> str:
         raise ValueError
