@@ -65,10 +65,7 @@ class Recorder:
         say: Callable[[str], object] | None = None,
         most: int = MOST,
     ) -> None:
-        check_number("most", most)
-        for name, hook in (("clock", clock), ("say", say)):
-            if hook is not None and not callable(hook):
-                raise TypeError(f"{name}: a function is expected, not {hook!r}")
+        _check(most, clock=clock, say=say)
         self.clock = clock
         self.secrets = secrets
         self.connections = 0
@@ -239,6 +236,13 @@ class Tap:
             if self._exchanges is not None:
                 self._exchanges.item(shown)
             self._recorder.heard(self.number, shown)
+
+
+def _check(most: Any, **hooks: Any) -> None:
+    check_number("most", most)
+    for name, hook in hooks.items():
+        if hook is not None and not callable(hook):
+            raise TypeError(f"{name}: a function is expected, not {hook!r}")
 
 
 def _comment(item: Item) -> str:
