@@ -1,4 +1,4 @@
-"""Queues in a real Redis: ``python -m tests.interop.redis_queue [--examples N]``.
+"""Queues in a real Redis: ``python -m tests.interop.redis_queue [--examples N] [--kills N]``.
 
 The contract of all stores and the machine of ``tests/queue`` on ``redis-server``, and servers of
 ours that share a queue while one of them, or Redis, is killed.
@@ -25,6 +25,7 @@ from hypothesis import settings
 
 from rawsio import Limits, Server
 from rawsio.queue import QueueError
+from rawsio.queue.operations import Claim, Delete, Insert
 from tests.queue.contract import Bench, machine_for, store_tests
 
 from .redis_stores import SECONDS, BlockingStore, QueueRedis, Talk
@@ -32,6 +33,7 @@ from .redis_stores import SECONDS, BlockingStore, QueueRedis, Talk
 __all__ = ["main"]
 
 SILENCE = 1.5
+KILLS = int(os.environ.get("RAWSIO_KILLS", "4"))
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -66,10 +68,9 @@ def until(found: Callable[[], object], what: str = "it never came") -> None:
 class Running:
     """A server of ours in a thread, with the shared queue."""
 
-    def __init__(self, url: str, name: str = "jobs", **options: Any) -> None:
-        limits = Limits(queue_silence=SILENCE)
-        self.io = Server(limits=limits)
-        self.jobs = self.io.queue(name, store=url, **options)
+    def __init__(self, url: str, silence: float = SILENCE) -> None:
+        self.io = Server(limits=Limits(queue_silence=silence))
+        self.jobs = self.io.queue("jobs", store=url)
         self.io.listen()
         running = threading.Event()
         self.io.host.call_soon(running.set)
@@ -93,6 +94,21 @@ def redis(*, lasting: bool = False) -> Iterator[QueueRedis]:
             yield made
         finally:
             made.kill()
+
+
+def test_a_server_that_is_closed_gives_back_at_once_what_it_holds() -> None:
+    with redis() as server:
+        leaving, staying = Running(server.url, 3600), Running(server.url, 3600)
+        held: list[Any] = []
+        got: list[int] = []
+        leaving.io.host.call(lambda: leaving.jobs.consume("me", held.extend, credit=10))
+        for reply in leaving.jobs.publish_many(range(5)):
+            reply.result(SECONDS)
+        until(lambda: len(held) == 5)
+        staying.handle(lambda m: got.append(m.body))
+        leaving.end()
+        until(lambda: sorted(got) == list(range(5)))
+        staying.end()
 
 
 WORKER = """
@@ -142,18 +158,14 @@ def test_two_servers_share_a_queue_and_nobody_gets_anothers() -> None:
 
 def test_what_a_silent_server_held_is_given_to_another_and_its_acknowledgement_is_stale() -> None:
     with redis() as server:
-        held, got = BlockingStore(server.port, "", 10_000), []
+        held, got = BlockingStore(server.port), []
         held.mark = ""
         held.open("jobs", 5, 0)
-        from rawsio.queue.operations import Claim, Delete, Insert
-
         ((number, _),) = held.apply([Insert("jobs", b"7", 0)])
         held.apply([Claim("jobs", 1, 99)])
-        began = time.monotonic()
         running = Running(server.url)
         running.handle(lambda m: got.append((m.body, m.deliveries)))
         until(lambda: got)
-        assert time.monotonic() - began < SILENCE + 3
         assert got == [(7, 2)]
         assert held.apply([Delete("jobs", number, 99, 1)]) == [False]
         held.close()
@@ -218,7 +230,7 @@ def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(what: str) -> N
     with redis(lasting=True) as server, tempfile.TemporaryDirectory() as folder:
         load = Load(server, Path(folder) / "done")
         try:
-            for _ in range(4):
+            for _ in range(KILLS):
                 load.strike(what)
             load.stop()
             until(lambda: not load.lost(), "acknowledged and never processed")
@@ -275,10 +287,12 @@ def main(arguments: list[str]) -> int:
     """Run the tests of this module; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.interop.redis_queue")
     parser.add_argument("--examples", type=int, help="of the machine")
+    parser.add_argument("--kills", type=int, help="of a server, of Redis, and of both")
     parser.add_argument("-k", default="", help="as pytest's")
     given = parser.parse_args(arguments)
-    if given.examples:
-        os.environ["RAWSIO_EXAMPLES"] = str(given.examples)
+    for name, number in (("RAWSIO_EXAMPLES", given.examples), ("RAWSIO_KILLS", given.kills)):
+        if number:
+            os.environ[name] = str(number)
     options = ["-q", "-s", "-p", "no:cacheprovider", "-k", given.k]
     # It has been imported with this module, and its assertions need no pictures.
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
