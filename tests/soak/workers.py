@@ -18,7 +18,7 @@ from typing import Any
 from rawsio.layer import record
 from tests.workers.kit import Workers
 
-__all__ = ["Report", "run"]
+__all__ = ["Client", "Report", "run"]
 
 AT_A_TIME = 64
 PATH = "/socket.io/?EIO=4&transport=polling"
@@ -45,7 +45,7 @@ class Report:
         )
 
 
-class _Client:
+class Client:
     """One client, on one connection."""
 
     def __init__(self, port: int) -> None:
@@ -104,7 +104,7 @@ async def _load(workers: Workers, count: int, every: float) -> Report:
         while left > 0:
             left -= 1
             try:
-                pid = await asyncio.wait_for(_Client(workers.port).live(), 30.0)
+                pid = await asyncio.wait_for(Client(workers.port).live(), 30.0)
             except Exception as error:  # noqa: BLE001 - each is one of the errors that are counted
                 errors.append(f"{type(error).__name__}: {error}")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed
+from tests.soak.workers import Client
 from tests.soak.workers import run as soak
 
 from .kit import ROOT, Raw, Workers, wait_until
@@ -187,11 +189,8 @@ def test_a_restart_refuses_nobody_and_tells_everybody() -> None:
         seen: set[int] = set()
 
         def replaced() -> bool:
-            raw = workers.raw()
-            sid = raw.open()
-            if raw.request(f"&sid={sid}", b"40")[0] == 200:
-                seen.update(pids_of(raw, sid)[:1])
-            return len(seen - first) == 2
+            seen.add(asyncio.run(Client(workers.port).live()))
+            return len(seen - first - {0}) == 2
 
         wait_until(replaced, "two new workers")
         wait_until(lambda: process_of(polls) not in (None, *first))
