@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rawsio import Refused, Server
+from rawsio.workers import Place, run_workers
 
 from .engine_server import EngineEcho
 from .feature_server import EDITIONS
@@ -176,10 +177,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.interop.interop_server")
     parser.add_argument("--mode", choices=sorted(MODES), default="client")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="serve by so many processes")
     given = parser.parse_args()
     server = MODES[given.mode]()
-    print("PORT", server.listen("127.0.0.1", given.port)[1], flush=True)
-    server.run()
+    port = server.listen("127.0.0.1", given.port)[1]
+    if given.workers is None:
+        print("PORT", port, flush=True)
+        server.run()
+    else:
+        places = [Place(*place) for place in server.net.give_away()]
+        run_workers(
+            lambda: server, places, given.workers, ready=lambda: print("PORT", port, flush=True)
+        )
 
 
 if __name__ == "__main__":

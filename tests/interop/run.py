@@ -10,6 +10,7 @@ Redis against ``redis-server``, ``redis_queue`` queues in it, ``cluster`` our se
 official ones on one Redis,
 ``cluster_peers`` who else is in a cluster: emitters, python-socketio, clients that change servers,
 a Redis Cluster.
+``workers`` is ``official_client`` against two workers of one server.
 Their npm packages go into ``.interop/npm``, in the versions of ``package.json``; ``NODE_MODULES``
 names a folder that has them already.
 
@@ -45,7 +46,10 @@ SUITES = (
     *("official_client", "features", "protocol", "browser_client", "demo", "demo_queue"),
     *("trace", "har"),
     *("python_client", "redis_client", "redis_queue", "cluster", "cluster_peers", "queue"),
+    "workers",
 )
+WITH_OPTIONS = {"workers": ("official_client", ("--workers", "2"))}
+"""Suites that are another one's tests, of our server with these options."""
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
@@ -107,8 +111,10 @@ def install() -> Path:
     return folder / "node_modules"
 
 
-def _environment(modules: Path, *, reference: bool, traced: str | None = None) -> dict[str, str]:
-    ours = [sys.executable, "-m", "tests.interop.interop_server"]
+def _environment(
+    modules: Path, *, reference: bool, traced: str | None = None, options: tuple[str, ...] = ()
+) -> dict[str, str]:
+    ours = [sys.executable, "-m", "tests.interop.interop_server", *options]
     theirs = ["node", str(HERE / "official_server.js")]
     server = theirs if reference else ours
     if traced is not None:
@@ -160,13 +166,15 @@ def run_suite(
     suite: str, modules: Path, *, reference: bool = False, traced: str | None = None
 ) -> Result:
     """Run one suite and count what came of it."""
-    env = _environment(modules, reference=reference or suite in AGAINST_REFERENCE, traced=traced)
+    tests, options = WITH_OPTIONS.get(suite, (suite, ()))
+    reference = reference or suite in AGAINST_REFERENCE
+    env = _environment(modules, reference=reference, traced=traced, options=options)
     report = FOLDER / f"{suite}.tap"
     started = time.monotonic()
     report.write_text("", "utf-8")
-    if (HERE / f"{suite}.py").exists():
+    if (HERE / f"{tests}.py").exists():
         with report.open("wb") as tap:
-            code = _child([sys.executable, "-m", f"tests.interop.{suite}"], env, tap.fileno())
+            code = _child([sys.executable, "-m", f"tests.interop.{tests}"], env, tap.fileno())
         print(report.read_text("utf-8"), flush=True)
     else:
         reporters = [
@@ -175,7 +183,7 @@ def run_suite(
             "--test-reporter=tap",
             f"--test-reporter-destination={report}",
         ]
-        code = _child(["node", "--test", *reporters, str(HERE / f"{suite}.test.js")], env)
+        code = _child(["node", "--test", *reporters, str(HERE / f"{tests}.test.js")], env)
     passed, failed, skipped = read_tap(report.read_text("utf-8"))
     return Result(suite, passed, failed, skipped, time.monotonic() - started, code)
 
