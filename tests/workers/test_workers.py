@@ -66,10 +66,10 @@ def test_what_is_said_in_one_worker_reaches_the_rooms_of_all(workers: Workers) -
     workers.ask(one, "tell", ["red"], ["blue"], "b")
     workers.ask(other, "tell", [], ["red"], "c")
     workers.ask(one, "tell", [], [], "d")
-    for events in lists:
-        wait_until(lambda events=events: events and events[-1] == ["d"])
+    wait_until(lambda: sum(map(len, lists)) >= 7)
     a = ["a", b"\x00\xff", {"n": [1, b"x"]}]
-    assert lists == [[a, ["b"], ["d"]], [a, ["d"]], [["c"], ["d"]]]
+    assert lists[:2] == [[a, ["b"], ["d"]], [a, ["d"]]]
+    assert sorted(lists[2]) == [["c"], ["d"]]  # of two workers, in any order
     for socket_ in (one, other, third):
         socket_.disconnect()
 
