@@ -16,6 +16,12 @@ Both methods may return something that is waited for: a coroutine (``async def``
 the server), or whatever has ``add_done_callback``, as a future or a :class:`rawsio.Reply`.
 Extensions are started one after the other, in the order in which they were given, before the first
 client is served; they are stopped one after the other, the last one first.
+
+A loop may also end without all that: an exception leaves it, or it could not begin.  An extension
+that holds what outlives the loop (a file, a thread) has a third method, ``abandon()``, which lets
+go of it without waiting.  It is called when the loop has ended, whether ``stop`` was or not.
+
+Clients have extensions, too: they begin when the client first runs, and end when it is closed.
 """
 
 from __future__ import annotations
@@ -40,20 +46,28 @@ if TYPE_CHECKING:
         def stop(self, deadline: float, /) -> Any:
             """End, not later than ``deadline`` (of ``runtime.time()``)."""
 
+    class Holding(Extension, Protocol):
+        """One that holds what outlives the loop."""
+
+        def abandon(self) -> None:
+            """Let go of it without waiting: the loop has ended."""
+
 else:
     Extension = object
 
 __all__ = ["Extension", "Extensions", "check_extensions"]
 
 
-def check_extensions(given: Iterable[Any]) -> None:
-    """Raise ``TypeError`` for what has no ``start`` and ``stop``."""
-    for extension in given:
+def check_extensions(given: Iterable[Any]) -> list[Any]:
+    """Return them as a list; ``TypeError`` for what has no ``start`` and ``stop``."""
+    listed = list(given)
+    for extension in listed:
         bare = isinstance(extension, type)
         if bare or not (hasattr(extension, "start") and hasattr(extension, "stop")):
             raise TypeError(
                 f"an extension has start(runtime) and stop(deadline), unlike {extension!r}"
             )
+    return listed
 
 
 PATIENCE = 5.0
@@ -63,10 +77,11 @@ PATIENCE = 5.0
 class Extensions:
     """The extensions of one server, in their order."""
 
-    __slots__ = ("_runtime", "_waiting", "_running", "_stopping")
+    __slots__ = ("_runtime", "_all", "_waiting", "_running", "_stopping")
 
     def __init__(self, runtime: Runtime, given: Iterable[Extension] = ()) -> None:
         self._runtime = runtime
+        self._all: list[Extension] = list(given)
         self._waiting: list[Extension] | None = list(given)
         self._running: list[Extension] = []
         self._stopping = False
@@ -78,6 +93,7 @@ class Extensions:
     def _add(self, extension: Extension) -> None:
         if self._stopping:
             return
+        self._all.append(extension)
         if self._waiting is not None:
             self._waiting.append(extension)
             return
@@ -98,6 +114,7 @@ class Extensions:
         """
         if self._waiting is not None:
             self._waiting[:0] = first
+            self._all[:0] = first
         waiting = self._waiting
         if not waiting:
             self._waiting = None
@@ -149,6 +166,19 @@ class Extensions:
         seconds = max(0.0, deadline - self._runtime.time()) + PATIENCE
         late = self._runtime.call_later(seconds, give_up)
         self._await(partial(extension.stop, deadline), stopped)
+
+    def abandon(self) -> None:
+        """Have those that hold something let go of it: the loop has ended."""
+        held, self._all = self._all, []
+        for extension in reversed(held):
+            let_go = getattr(extension, "abandon", None)
+            if let_go is None:
+                continue
+            try:
+                let_go()
+            except Exception as error:  # noqa: BLE001 - the others have to let go, too
+                message = f"the extension {extension!r} could not be abandoned"
+                self._runtime.log("server", ERROR, message, error)
 
     def _await(self, step: Callable[[], Any], done: Callable[[BaseException | None], None]) -> None:
         runtime = self._runtime

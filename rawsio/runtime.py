@@ -37,6 +37,21 @@ if TYPE_CHECKING:
 
     Done = Callable[[Any, BaseException | None], None]
 
+    class DatagramsLike(Protocol):
+        """A UDP socket (:class:`rawsio.net.datagrams.Datagrams`)."""
+
+        @property
+        def address(self) -> tuple[str, int]:
+            """Where it is."""
+            ...
+
+        def send(self, data: bytes, peer: tuple[str, int], /) -> bool:
+            """Send a datagram; ``False`` if it is lost already."""
+            ...
+
+        def close(self) -> None:
+            """Send and receive no more."""
+
     class Network(Protocol):
         """A loop of one's own, and how connections are made on it."""
 
@@ -62,6 +77,18 @@ if TYPE_CHECKING:
 
         def random_bytes(self, size: int, /) -> bytes:
             """Return bytes for ids and masks."""
+            ...
+
+        def open_datagram(
+            self,
+            receive: Callable[[bytes, Any], object],
+            host: str,
+            port: int,
+            /,
+            *,
+            group: str | None,
+        ) -> DatagramsLike:
+            """Return what sends and receives datagrams here."""
             ...
 
         def create_task(self, coroutine: Any, /) -> Any:
@@ -174,6 +201,32 @@ class Runtime:
 
             self._dialer = Dialer()
         return self._dialer.connect(self.loop, host, port, done, failed)
+
+    def open_datagram(
+        self,
+        receive: Callable[[bytes, Any], object],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        group: str | None = None,
+    ) -> DatagramsLike:
+        """Return a UDP socket whose datagrams are given to ``receive(data, peer)``, on the loop.
+
+        ``group`` is an IPv4 multicast address to hear as well, by the interface that has the
+        address ``host``.  Whoever opens it closes it.  ``OSError`` where it cannot be had, and
+        ``RuntimeError`` before a host runs: open it in ``start`` of an extension, or ``init`` of an
+        adapter.
+        """
+        if not self.attached:
+            raise RuntimeError(
+                "no datagrams before the server or client runs: open them in start()"
+            )
+        if self._world is not None:
+            return self._world.open_datagram(receive, host, port, group=group)
+        from rawsio.net.datagrams import Datagrams, open_datagram
+
+        sock = open_datagram(host, port, group)
+        return Datagrams(self.loop, sock, receive, self.log, self.limits.turn_time)
 
     @property
     def schedule(self) -> Schedule:

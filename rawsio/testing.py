@@ -46,7 +46,7 @@ from rawsio.client.connector import turn_until_done
 from rawsio.client.options import parse_url
 from rawsio.errors import ConnectionClosed
 from rawsio.net.loop import Loop
-from rawsio.net.memory import PATIENCE, START, Switchboard
+from rawsio.net.memory import PATIENCE, START, DatagramNetwork, MemoryDatagrams, Switchboard
 from rawsio.server import Server
 
 TYPE_CHECKING = False
@@ -109,6 +109,8 @@ class TestKit:
         self._servers: list[Server] = []
         # Who listens where: (host, port) -> what accepts a connection and the address of its peer.
         self._peers: dict[tuple[str, int], Callable[[Wire, Any], object]] = {}
+        self.datagrams = DatagramNetwork(self.loop.call_soon)
+        """Where datagrams go: ``lose(data)`` may be replaced, and says which are lost."""
         self._tasks: TaskLoop | None = None
         self._closed = False
         self.serve(io)
@@ -215,6 +217,18 @@ class TestKit:
         call = _Call()
         self.loop.call_soon(self._join, call, (host, port), done, failed)
         return call
+
+    def open_datagram(
+        self,
+        receive: Callable[[bytes, Any], object],
+        host: str,
+        port: int,
+        *,
+        group: str | None = None,
+    ) -> MemoryDatagrams:
+        """Return what takes the datagrams for a port, or for a group; called by extensions."""
+        self._check_open()
+        return self.datagrams.open(receive, host, port, group)
 
     def _join(
         self,

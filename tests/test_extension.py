@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rawsio import Server
+from rawsio import Client, Server
 from rawsio.app.reply import Promise
 from rawsio.testing import TestKit
 
@@ -186,3 +186,112 @@ def test_what_cannot_begin_and_end_is_refused(wrong: Any) -> None:
         Server(extensions=[wrong])
     with pytest.raises(TypeError, match=r"start\(runtime\) and stop\(deadline\)"):
         Server().extend(wrong)
+
+
+# What outlives the loop
+
+
+class Holding(Named):
+    """One that holds something."""
+
+    def abandon(self) -> None:
+        self.life.append(f"abandon {self.name}")
+
+
+def test_an_exception_that_leaves_the_loop_has_them_let_go(life: list[str]) -> None:
+    io = Server(extensions=[Holding("a", life), Named("b", life), Holding("c", life)])
+    io.call_later(0.0, lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        io.run(port=0)
+    assert life == ["start a", "start b", "start c", "abandon c", "abandon a"]
+
+
+def test_who_has_stopped_lets_go_as_well(life: list[str]) -> None:
+    io = Server(extensions=[Holding("a", life)])
+    io.call_later(0.0, io.close)
+    io.run(port=0)
+    assert life == ["start a", "stop a", "abandon a"]
+
+
+def test_one_that_could_not_begin_keeps_nobody_from_letting_go(life: list[str]) -> None:
+    class Broken(Holding):
+        def start(self, runtime: Any) -> None:
+            raise ValueError(self.name)
+
+        def abandon(self) -> None:
+            super().abandon()
+            raise ValueError(self.name)
+
+    io = Server(extensions=[Holding("a", life), Broken("b", life), Holding("c", life)])
+    with pytest.raises(ValueError, match="b"):
+        io.run(port=0)
+    assert life == ["start a", "stop a", "abandon c", "abandon b", "abandon a"]
+
+
+# Clients
+
+
+def test_those_of_a_client_begin_and_end_with_it(life: list[str]) -> None:
+    with TestKit(Server()) as kit:
+        extensions = [Named("a", life), Slow("b", life)]
+        client = kit.client(extensions=extensions)
+        client.main.connect()
+        kit.advance(3.0)
+        assert client.connected
+        assert life == ["start a", "start b", "b began"]
+        client.close(5.0)
+        kit.run()
+        assert not client.closed
+        kit.advance(2.0)
+        assert client.closed
+        assert life[3:] == ["stop b", "b ended", "stop a"]
+
+
+def test_those_of_a_client_run_on_its_steps_and_on_asyncio(life: list[str]) -> None:
+    io = Server()
+    url = f"http://127.0.0.1:{io.listen()[1]}"
+    stepped = Client(url, extensions=[Holding("a", life)])
+    stepped.main.connect()
+    for _ in range(500):
+        io.step(0.001)
+        stepped.step(0.001)
+        if stepped.connected:
+            break
+    stepped.close()
+    while not stepped.closed:
+        stepped.step(0.001)
+        io.step(0.001)
+    assert life == ["start a", "stop a", "abandon a"]
+    life.clear()
+
+    async def on_asyncio() -> None:
+        server = Server()
+        serving = asyncio.ensure_future(server.serve(port=0))
+        await asyncio.sleep(0)
+        address = server.listen()
+        async with Client(f"http://127.0.0.1:{address[1]}", extensions=[Holding("b", life)]):
+            pass
+        server.close()
+        await serving
+
+    asyncio.run(on_asyncio())
+    assert life == ["start b", "stop b", "abandon b"]
+    io.close()
+    while not io.closed:
+        io.step(0.01)
+
+
+def test_a_client_whose_extension_cannot_begin_says_so(life: list[str]) -> None:
+    class Broken(Named):
+        def start(self, runtime: Any) -> None:
+            raise ValueError(self.name)
+
+    with TestKit(Server()) as kit:
+        client = kit.client(extensions=[Broken("a", life)])
+        with pytest.raises(ValueError, match="a"):
+            client.main.connect()
+
+
+def test_what_is_no_extension_is_refused_by_a_client() -> None:
+    with pytest.raises(TypeError, match="an extension has start"):
+        Client("http://a", extensions=[object()])  # type: ignore[list-item]

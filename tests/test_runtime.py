@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from rawsio import Limits
+from rawsio import Limits, Server
 from rawsio.app.reply import Promise
 from rawsio.app.watchdog import Watchdog
 from rawsio.log import WARNING, Log
 from rawsio.net.aio import AsyncioLoop
 from rawsio.net.loop import Loop
 from rawsio.runtime import Runtime
+from rawsio.testing import TestKit
 
 
 class World:
@@ -250,3 +251,34 @@ class TestThreads:
         world.loop.step(0)
         with pytest.raises(RuntimeError):
             Promise(world.host).result(20)
+
+
+def test_there_are_no_datagrams_before_a_host_runs() -> None:
+    with pytest.raises(RuntimeError, match=r"open them in start\(\)"):
+        Server().host.open_datagram(print)
+
+
+def test_extensions_of_servers_in_memory_send_each_other_datagrams() -> None:
+    class Peer:
+        def __init__(self) -> None:
+            self.heard: list[Any] = []
+
+        def start(self, runtime: Any) -> None:
+            self.datagrams = runtime.open_datagram(lambda *got: self.heard.append(got))
+
+        def stop(self, _deadline: float) -> None:
+            self.datagrams.close()
+
+    one, two = Peer(), Peer()
+    with TestKit(Server(extensions=[one])) as kit:
+        kit.serve(Server(extensions=[two]), "http://other")
+        assert one.datagrams.send(b"hello", two.datagrams.address)
+        kit.run()
+        assert two.heard == [(b"hello", one.datagrams.address)]
+        kit.datagrams.lose = lambda data: data == b"lost"
+        for data in (b"lost", b"found"):
+            two.datagrams.send(data, one.datagrams.address)
+        kit.run()
+        assert [data for data, _peer in one.heard] == [b"found"]
+    with pytest.raises(RuntimeError, match="closed"):
+        one.datagrams.send(b"late", two.datagrams.address)

@@ -113,9 +113,6 @@ class ConnectionStateRecovery:
         for adapter in self._adapters.copy():
             adapter.close()
 
-    def abandon(self) -> None:
-        """The loop has ended, or is about to."""
-
 
 class RecoveringAdapter(Adapter):
     """Rooms in memory, with a log of packets and the sessions that were lost."""

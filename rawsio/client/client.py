@@ -27,6 +27,7 @@ from os import urandom
 from rawsio.app.handlers import Handler
 from rawsio.app.listeners import Listening
 from rawsio.app.reply import check_seconds
+from rawsio.extension import check_extensions
 from rawsio.stack import prepare, preparer
 
 from .connector import ClientRuntime, Connector
@@ -46,7 +47,7 @@ from .socket import ClientSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
     from ssl import SSLContext
     from typing import Any, NoReturn, TypeVar
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from rawsio.app.handlers import Handlers
+    from rawsio.extension import Extension
     from rawsio.limits import Limits
     from rawsio.socketio.connection import Parser
     from rawsio.trace import ClientTrace
@@ -95,6 +97,7 @@ class Client(Listening):
         limits: Limits | None = None,
         parser: Parser | None = None,
         trace: ClientTrace | None = None,
+        extensions: Iterable[Extension] = (),
         random_bytes: Callable[[int], bytes] = urandom,
         world: Any = None,
         **options: Unpack[ClientKeywords],
@@ -116,6 +119,7 @@ class Client(Listening):
             headers=given_headers(headers),
             query=escaped_query(self.address, query),
             parser=parser,
+            extensions=check_extensions(extensions),
         )
         self.net = Connector(self.core, self.host, world, tls=tls, trace=trace)
         self.main = self._socket(self.address.namespace, auth)

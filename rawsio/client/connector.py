@@ -130,6 +130,8 @@ class Connector:
         self._closing = False
         self._paused = False
         self._finished: list[Callable[[], object]] = []
+        # ``None`` before they begin.
+        self._extensions_run: bool | None = None
         self._driver: Driver | None = None
         if world is not None:
             host.attach(world.loop, world)
@@ -150,6 +152,9 @@ class Connector:
         if self._driver is None:
             self.host.begin()
             self._driver = Driver(self.host.loop, self.host.limits, on_events=self._take)
+            if self._extensions_run is None:
+                self._extensions_run = True
+                self.core.begin()
         return self._driver
 
     # Connections
@@ -300,7 +305,11 @@ class Connector:
 
     @property
     def _done(self) -> bool:
-        return not self.streams and not self._dialing
+        return not self.streams and not self._dialing and not self._extensions_run
+
+    def _extensions_ended(self) -> None:
+        self._extensions_run = False
+        self.host.call_soon(self._check_finished)
 
     def close(self, timeout: float) -> None:
         """Say goodbye, and end: see :meth:`rawsio.client.Client.close`."""
@@ -326,6 +335,7 @@ class Connector:
             await self.host.finish_tasks(end - self.host.time())
         finally:
             self.host.cancel_tasks()
+            self.core.extensions.abandon()
 
     def _begin_end(self, timeout: float, ended: Callable[[], object] | None = None) -> None:
         if ended is not None:
@@ -334,7 +344,7 @@ class Connector:
             self._closing = True
             self.host.call_later(timeout, self._abort)
             try:
-                self.core.end()
+                self.core.end(self.host.time() + timeout, self._extensions_ended)
             finally:  # a handler may have raised SystemExit
                 for stream in self.streams:
                     stream.resume()
@@ -362,5 +372,6 @@ class Connector:
         self.closed = True
         for stream in self.streams:  # none, but after a failure of the loop
             stream.sock.close()
+        self.core.extensions.abandon()
         if self._own_loop and self.host.attached:
             self.host.loop.close()

@@ -19,7 +19,9 @@ from rawsio.app.watchdog import Watchdog
 from rawsio.engineio.client.session import EngineIOClient
 from rawsio.engineio.packets import Opened
 from rawsio.errors import ConnectionClosed, LocalProtocolError, leaves_the_loop
+from rawsio.extension import Extensions
 from rawsio.layer import Closed, Failed, Role
+from rawsio.log import ERROR
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Disconnect
 
@@ -29,10 +31,11 @@ from .session import ClientSession, reason_of_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     from rawsio.app.interfaces import Handle
+    from rawsio.extension import Extension
     from rawsio.runtime import Runtime
     from rawsio.socketio.connection import Parser
     from rawsio.stack import Prepared
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
 
         def pause(self, paused: bool, /) -> None:  # noqa: FBT001 - a state, not a flag
             """Stop reading from the server, or go on."""
+
+        def close(self, timeout: float, /) -> None:
+            """End everything: an extension could not begin."""
 
 else:
     ClientHost = object
@@ -80,6 +86,9 @@ class State(Enum):
 
 class _NoHost:
     """Stands for the host before there is one: nothing is connected."""
+
+    def close(self, timeout: float) -> None:
+        """Nothing has begun."""
 
     def dial(self, session: ClientSession) -> ClientStack:
         """Refuse: there is nobody to connect."""
@@ -110,8 +119,10 @@ class ClientCore:
         headers: Pairs | Callable[[], Fields | None] = (),
         query: Pairs = (),
         parser: Parser | None = None,
+        extensions: Iterable[Extension] = (),
     ) -> None:
         self.runtime = runtime
+        self.extensions = Extensions(runtime, extensions)
         self.options = options
         self.address = address
         self.state = State.IDLE
@@ -133,7 +144,28 @@ class ClientCore:
     def start(self, host: ClientHost) -> None:
         """Run on this host, whose loop the runtime has, or will have."""
         self._host = host
-        Watchdog(self.runtime.limits).start(self.runtime)
+
+    def begin(self) -> None:
+        """Let the extensions begin: the host has a loop.
+
+        What one of them raises comes out here, or, if it was waited for, closes the client.
+        """
+        failed: list[BaseException] = []
+        at_once = True
+
+        def started(error: BaseException | None) -> None:
+            if error is None:
+                return
+            if at_once:
+                failed.append(error)
+            else:
+                self.runtime.log("server", ERROR, "the client closes: it cannot begin", error)
+                self._host.close(0.0)
+
+        self.extensions.start(started, [Watchdog(self.runtime.limits)])
+        at_once = False
+        if failed:
+            raise failed[0]
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a flag
         """Stop reading from the server while too many of its events wait for their handlers."""
@@ -380,8 +412,11 @@ class ClientCore:
         """``"polling"`` or ``"websocket"``, as it is now; ``None`` without a connection."""
         return self._session.transport if self._session is not None else None
 
-    def end(self) -> None:
-        """Do what ``close`` asks for, on the loop's thread."""
+    def end(self, deadline: float, ended: Callable[[], None]) -> None:
+        """Do what ``close`` asks for, on the loop's thread.
+
+        The extensions end last, not later than ``deadline``; then ``ended()`` is called.
+        """
         # The end of the connection is all that is said.  A DISCONNECT would make official servers
         # overlook what was emitted just before it.
         self.state = State.CLOSED
@@ -390,6 +425,7 @@ class ClientCore:
             socket._conclude("the client is closed")
         self._stop_timer()
         self._end_session()
+        self.extensions.stop(deadline, ended)
 
 
 def _size(packet: str | bytes) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from typing import Any, Literal, TypedDict
 
+    from rawsio.extension import Extension
     from rawsio.socketio.connection import Parser
     from rawsio.trace import ClientTrace
     from rawsio.websocket.deflate import DeflateOptions
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         limits: Limits | None
         parser: Parser | None
         trace: ClientTrace | None
+        extensions: Iterable[Extension]
         random_bytes: Callable[[int], bytes]
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .driver import Driver
     from .loop_timers import Cancellable
 
-__all__ = ["BACKLOG", "Listener", "connected", "explained", "listen_tcp", "shown"]
+__all__ = ["BACKLOG", "Listener", "check_address", "connected", "explained", "listen_tcp", "shown"]
 
 _AT_A_TIME = 64
 """Most connections accepted for one event, and for no longer than ``limits.turn_time``."""
@@ -179,17 +179,18 @@ def listen_tcp(host: str = "127.0.0.1", port: int = 0, *, backlog: int = BACKLOG
     '127.0.0.1'
     >>> sock.close()
     """
-    _check_address(host, port)
+    check_address(host, port)
     try:
         return _listen_tcp(host, port, backlog)
     except OSError as error:
         name = f"[{host}]" if ":" in host else host or "all addresses"
-        raise explained(error, f"{name}:{port}", _ADVICE) from None
+        raise explained(error, f"{name}:{port}") from None
     except UnicodeError:
         raise ValueError(f"the host is a name or an address, not {host[:80]!r}") from None
 
 
-def _check_address(host: Any, port: Any) -> None:
+def check_address(host: Any, port: Any) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what is no host and port to listen at."""
     if not isinstance(host, str):
         raise TypeError(f"the host is a str, not {host!r} (listen(port=3000) names a port alone)")
     if not isinstance(port, int) or isinstance(port, bool):
@@ -233,7 +234,7 @@ def _listen_at(sock: socket.socket, address: Any, backlog: int, *, both: bool) -
     return sock
 
 
-def explained(error: OSError, where: str, advices: dict[int, str]) -> OSError:
+def explained(error: OSError, where: str, advices: dict[int, str] = _ADVICE) -> OSError:
     """Return the same failure to listen, saying where it was and, by ``errno``, what to do."""
     kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
     if error.errno is None:

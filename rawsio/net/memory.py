@@ -21,10 +21,18 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ["CAPACITY", "PATIENCE", "START", "Switchboard", "Wire"]
+__all__ = [
+    "CAPACITY",
+    "PATIENCE",
+    "START",
+    "DatagramNetwork",
+    "MemoryDatagrams",
+    "Switchboard",
+    "Wire",
+]
 
 START = 1000.0
 """What the clock shows at the beginning: not zero, which means "at once" to timers."""
@@ -289,3 +297,81 @@ class Switchboard:
                 raise RuntimeError(f"{PATIENCE:.0f} virtual seconds, and it did not happen")
             self.now += timeout
         return found
+
+
+class DatagramNetwork:
+    """Where datagrams go that are sent in memory: in the next turn, to whoever has the port.
+
+    >>> network = DatagramNetwork(lambda fn, *args: fn(*args))
+    >>> heard = []
+    >>> one = network.open(lambda *datagram: heard.append(datagram), "10.0.0.1", 0, None)
+    >>> two = network.open(print, "10.0.0.2", 5353, "224.0.0.251")
+    >>> two.send(b"hello", one.address), heard
+    (True, [(b'hello', ('10.0.0.2', 5353))])
+    >>> one.send(b"all", ("224.0.0.251", 5353))
+    b'all' ('10.0.0.1', 40000)
+    True
+    """
+
+    def __init__(self, call_soon: Callable[..., object]) -> None:
+        self._call_soon = call_soon
+        self._open: list[MemoryDatagrams] = []
+        self._next = 40_000
+        self.lose: Callable[[bytes], bool] = lambda _data: False
+
+    def open(
+        self, receive: Callable[[bytes, Any], object], host: str, port: int, group: str | None
+    ) -> MemoryDatagrams:
+        """Return a new socket; ``OSError`` if the port is in use, and not shared by a group."""
+        if not port:
+            port, self._next = self._next, self._next + 1
+        elif any(other.address == (host, port) and not group for other in self._open):
+            raise OSError(errno.EADDRINUSE, f"cannot listen on {host}:{port}/udp: it is in use")
+        made = MemoryDatagrams(self, receive, (host, port), group)
+        self._open.append(made)
+        return made
+
+    def send(self, data: bytes, source: tuple[str, int], target: tuple[str, int]) -> None:
+        """Have a datagram arrive, unless it is to be lost."""
+        for other in () if self.lose(data) else self._open:
+            if target == other.address or target == (other.group, other.address[1]):
+                self._call_soon(other.take, data, source)
+
+    def forget(self, one: MemoryDatagrams) -> None:
+        """Take note that a socket is closed."""
+        if one in self._open:
+            self._open.remove(one)
+
+
+class MemoryDatagrams:
+    """A socket of a :class:`DatagramNetwork`."""
+
+    def __init__(
+        self,
+        network: DatagramNetwork,
+        receive: Callable[[bytes, Any], object],
+        address: tuple[str, int],
+        group: str | None,
+    ) -> None:
+        self.address = address
+        self.group = group
+        self._network: DatagramNetwork | None = network
+        self._receive = receive
+
+    def send(self, data: bytes, peer: tuple[str, int]) -> bool:
+        """Send a datagram; ``RuntimeError`` after :meth:`close`."""
+        if self._network is None:
+            raise RuntimeError("these datagrams are closed")
+        self._network.send(data, self.address, peer)
+        return True
+
+    def take(self, data: bytes, source: tuple[str, int]) -> None:
+        """Receive a datagram."""
+        if self._network is not None:
+            self._receive(data, source)
+
+    def close(self) -> None:
+        """Send and receive no more; idempotent."""
+        network, self._network = self._network, None
+        if network is not None:
+            network.forget(self)

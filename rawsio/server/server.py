@@ -312,7 +312,7 @@ class Server(Listening, Operators):
         try:
             self.net.run(self.close)
         finally:
-            self._abandon()
+            self.core.extensions.abandon()
 
     def _run_workers(self, host: str, port: int | None, count: int) -> None:
         from rawsio.workers import Place, run_workers
@@ -367,15 +367,9 @@ class Server(Listening, Operators):
         try:
             await self.net.run_on_asyncio(self.core.close)
         finally:
-            self._abandon()
+            self.core.extensions.abandon()
 
     # The end
-
-    def _abandon(self) -> None:
-        if self._queues is not None:
-            self._queues.abandon()
-        if self.core.recovery is not None:
-            self.core.recovery.abandon()
 
     def close(self, timeout: float = 1.0) -> None:
         """Stop serving: no new connections, every socket ends with ``server shutting down``.

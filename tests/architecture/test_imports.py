@@ -75,7 +75,7 @@ MAY_IMPORT = {
     | {"queue", "net", "runtime", "extension", "trace", "workers"}
     | {"server.config", "server.core", "server.server_sockets"},
     "server": {"server.server"},
-    "client.options": BASE | {"http", "app", "socketio", "trace", "websocket"},
+    "client.options": BASE | {"http", "app", "socketio", "trace", "extension", "websocket"},
     "client.stack": BASE | PROTOCOLS | SESSIONS | {"trace", "stack"},
     "client.session": BASE | PROTOCOLS | SESSIONS | {"client.stack"},
     "client.membership": BASE | {"app", "socketio", "stack"},
@@ -87,15 +87,16 @@ MAY_IMPORT = {
     | {"client.queue", "client.options"},
     "client.core": BASE
     | MODEL
-    | {"runtime", "stack", "client.options", "client.session", "client.membership"}
+    | {"runtime", "extension", "stack"}
+    | {"client.options", "client.session", "client.membership"}
     | {"client.socket", "client.stack"},
     "client.connector": BASE
     | {"trace"}
     | {"tls", "websocket", "app", "socketio", "runtime", "net", "stack"}
     | {"client.core", "client.stack", "client.session"},
     "client.client": BASE
-    | {"app", "socketio", "stack", "trace", "runtime", "client.options", "client.socket"}
-    | {"client.membership"}
+    | {"app", "socketio", "stack", "trace", "runtime", "extension"}
+    | {"client.options", "client.socket", "client.membership"}
     | {"client.core", "client.connector"},
     "client": {"client.client"},
 }
