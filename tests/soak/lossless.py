@@ -177,14 +177,21 @@ class Sender:
         self.heard: Tellings = []
         self.errors: list[str] = []
         self._fresh = True
-        self.client = Client(
-            url,
-            auth={"who": who},
-            transports=ways,
+        self._url, self._ways = url, ways
+        self.client = self._made()
+
+    def _made(self) -> Client:
+        client = Client(
+            self._url,
+            auth={"who": self.who},
+            transports=self._ways,
             reconnection_delay=0.02,
             reconnection_delay_max=0.3,
             timeout=5.0,
         )
+        client.main.on("told", self._told)
+        client.main.on("connect", self._connected)
+        return client
 
     def _told(self, number: int, _filling: Any) -> None:
         self.heard.append((number, self._fresh))
@@ -195,17 +202,25 @@ class Sender:
 
     async def run(self, over: asyncio.Event, others: list[str], rng: random.Random) -> None:
         """Send until it is over, then hear what is still coming, and leave."""
-        self.client.main.on("told", self._told)
-        self.client.main.on("connect", self._connected)
+        while True:
+            try:
+                async with self.client as socket:
+                    await self._live(socket, over, others, rng)
+                    return
+            except rawsio.ConnectionClosed:  # the first attempt was cut, which is told at once
+                self.client = self._made()
+
+    async def _live(
+        self, socket: Any, over: asyncio.Event, others: list[str], rng: random.Random
+    ) -> None:
         number = 0
-        async with self.client as socket:
-            while not over.is_set():
-                number += 1
-                filling: Any = rng.choice(("", "x" * 300, b"\0\xff" * 50, {"é": [1, None]}))
-                await self._send(socket, "add", number, self.who, number, filling)
-                await self._send(socket, "tell", None, rng.choice(others), filling)
-                await asyncio.sleep(PAUSE)
-            await asyncio.sleep(8.0)
+        while not over.is_set():
+            number += 1
+            filling: Any = rng.choice(("", "x" * 300, b"\0\xff" * 50, {"é": [1, None]}))
+            await self._send(socket, "add", number, self.who, number, filling)
+            await self._send(socket, "tell", None, rng.choice(others), filling)
+            await asyncio.sleep(PAUSE)
+        await asyncio.sleep(8.0)
 
     async def _send(self, socket: Any, name: str, number: int | None, *args: Any) -> None:
         try:
