@@ -300,6 +300,7 @@ class ClientSession:
         # us from reading.
         if self.paused or not self.protocol.reading or self.buffered_amount:
             self.engine.connection.excuse()
+        self.engine.connection.hold(sum(stack.incoming for stack in self._stacks))
         events = self._carry(self.engine.tick(now))
         if self._over:
             return events

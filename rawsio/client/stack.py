@@ -252,6 +252,11 @@ class ClientStack:
         """Bytes that wait for the server to take them."""
         return self.stream.buffered_amount if self.stream is not None else 0
 
+    @property
+    def incoming(self) -> int:
+        """Bytes received of a WebSocket message, or of an answer's body, that is not whole yet."""
+        return self._layer.buffered + len(self._body)
+
     def _touch(self) -> None:
         if self.stream is not None:
             self.stream.touch()
@@ -333,6 +338,7 @@ class _Ended:
     closing = Closing.NOW
     deadline = None
     reading = True
+    buffered = 0
 
     def receive(self, _unit: bytes) -> list[Any]:
         return []

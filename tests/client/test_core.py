@@ -51,6 +51,64 @@ class Memory:
         self.core.take(session, session.receive(stack, stack.tick(1.0) + stack.receive(data)))
         return self.turn()
 
+    def use(self, kind: str) -> None:
+        """Speak by the connection that carries out such an exchange."""
+        self.stacks.sort(key=lambda pair: getattr(pair[1].exchange, "kind", "") == kind)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: tick as a driver would."""
+        session, stack = self.stacks[-1]
+        stack.tick(now)
+        deadline = session.deadline
+        if deadline is not None and deadline <= now:
+            self.core.take(session, session.tick(now))
+
+
+OPENED = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":9999}'
+
+
+@pytest.mark.rule("engineio-v4-heartbeat-upload")
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_long_message_of_the_server_over_a_slow_line_is_no_silence(transport: Any) -> None:
+    client = Client("http://example", transports=[transport], random_bytes=bytes)
+    host = Memory(client)
+    heard: list[int] = []
+    client.main.on("news", lambda text: heard.append(len(text)))
+    client.main.connect()
+    host.turn()
+    joined, news = '40{"sid":"b"}', '42["news","' + "x" * 50_000 + '"]'
+    if transport == "websocket":
+        host.give(SWITCHED)
+        host.give(frame(OPENED))
+        host.give(frame(joined))
+        data = b"\x81\x7e" + len(news).to_bytes(2, "big") + news.encode()
+    else:
+        host.give(answered(OPENED))
+        host.use("post")
+        host.give(answered("ok"))
+        host.use("poll")
+        host.give(answered(joined))
+        data = answered(news)
+    host.tick(2.0)
+    for turn, start in enumerate(range(0, len(data), 6000)):
+        host.tick(10.0 * turn + 10.0)
+        host.give(data[start : start + 6000])
+    assert heard == [50_000]
+    assert client.connected
+    host.tick(1000.0)
+    assert not client.connected
+
+
+def answered(text: str) -> bytes:
+    """Return an answer as a server sends it."""
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
+)
+
 
 def test_a_host_needs_no_sockets() -> None:
     client = Client("http://example/admin", transports=["websocket"], random_bytes=bytes)
@@ -62,12 +120,8 @@ def test_a_host_needs_no_sockets() -> None:
     assert client.state is State.OPENING
     asked = host.turn()
     assert asked.startswith(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n")
-    host.give(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
-    )
-    opened = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":9999}'
-    said = host.give(frame(opened))
+    host.give(SWITCHED)
+    said = host.give(frame(OPENED))
     assert said.endswith(b"40/admin,")
     host.give(frame('40/admin,{"sid":"b"}') + frame('42/admin,["news",1]'))
     assert heard == ["connect", 1]
