@@ -255,7 +255,9 @@ class ClientStack:
     @property
     def incoming(self) -> int:
         """Bytes received of a WebSocket message, or of an answer's body, that is not whole yet."""
-        return self._layer.buffered + len(self._body)
+        layer: Any = self._layer
+        buffered: int = layer.buffered
+        return buffered + len(self._body)
 
     def _touch(self) -> None:
         if self.stream is not None:
