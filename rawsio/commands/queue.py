@@ -2,8 +2,8 @@
 
 Without an action it lists the queues of the file.  ``list`` and ``peek`` only read, and may be
 used while a server owns the file.  ``publish``, ``redrive``, ``purge`` and ``drain`` write: they
-take the file's lock, or with ``--url`` ask the server that has it (where its ``allow`` lets them).
-``--json`` prints one JSON value a line.
+take the file's lock, or (but ``drain``) with ``--url`` ask the server that has it, where its
+``allow`` lets them.  ``--json`` prints one JSON value a line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from rawsio.client.queue import RemoteQueue
@@ -22,23 +23,32 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-_ACTIONS = ("list", "peek", "publish", "redrive", "purge", "drain")
+_ACTIONS = {
+    "list": "the queues of the file, and how many messages are in each state",
+    "peek": "messages of a queue, oldest first; they stay where they are",
+    "publish": "one message: BODY is JSON",
+    "redrive": "give the oldest dead letters new deliveries",
+    "purge": "delete what nobody holds, but dead letters; with --state only those",
+    "drain": "print the messages that are ready, and delete them",
+}
+"""Action -> what it does."""
 _STATES = ("ready", "delayed", "blocked", "leased", "dead")
 _OPTIONS = ("key", "delay", "priority", "group", "expires")
-_WAIT = 30.0
+_WAIT = 10.0
 """Seconds that a server may take to answer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file, the action, and what actions need."""
     parser.add_argument("database", metavar="DB", help="the file")
-    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="list")
+    does = "; ".join(f"{action}: {text}" for action, text in _ACTIONS.items())
+    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="list", help=does)
     parser.add_argument("queue", nargs="?", help="the name of a queue")
     parser.add_argument("body", nargs="?", help="publish: the body, as JSON")
     parser.add_argument("--json", action="store_true", help="one JSON value a line")
     parser.add_argument("--url", help="ask the server there: http://host:port/namespace")
     parser.add_argument("--state", choices=_STATES, help="peek, purge: only messages in this state")
-    parser.add_argument("--limit", type=int, default=100, help="at most so many (%(default)s)")
+    parser.add_argument("--limit", type=_limit, default=100, help="at most so many (%(default)s)")
     parser.add_argument("--after", type=int, default=0, help="peek: behind this id")
     parser.add_argument("--key", help="publish: store no second one with this key")
     parser.add_argument("--delay", type=float, help="publish: deliver after so many seconds")
@@ -47,10 +57,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expires", type=float, help="publish: delete after so many seconds")
 
 
+def _limit(text: str) -> int:
+    """Return a number of messages, or say what one is.
+
+    >>> _limit("5")
+    5
+    """
+    if not 0 < len(text) < 10 or text.strip("0123456789") or int(text) == 0:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"a number above zero is expected, not {text!r}")
+    return int(text)
+
+
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
     from rawsio.queue import QueueError, StoreError
 
+    if options.body is not None and options.action != "publish":
+        raise Stop(f"{options.action} takes no {options.body!r}: one queue at a time", 2)
     if options.action != "list" and options.queue is None:
         raise Stop(f"{options.action}: the name of a queue is missing", 2)
     try:
@@ -79,6 +104,13 @@ def _text(value: Any) -> str:
     return str(bytes(value), "latin-1")
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise Stop(f"{path} is a folder: the path of a file is expected")
+    if not path.is_file():
+        raise Stop(f"{path}: there is no such file")
+
+
 # Reading, without being in anybody's way
 
 
@@ -87,8 +119,7 @@ def _read(options: argparse.Namespace) -> None:
     from pathlib import Path
 
     path = Path(options.database)
-    if not path.is_file():
-        raise Stop(f"{options.database}: there is no such file")
+    _check_file(path)
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         if options.action == "list":
@@ -107,6 +138,10 @@ def _read(options: argparse.Namespace) -> None:
 
 def _list(connection: Any, options: argparse.Namespace) -> None:
     found = connection.execute("SELECT id, name FROM rawsio_queue ORDER BY name").fetchall()
+    if options.queue is not None:
+        found = [(_number(connection, options), options.queue)]
+    if not found:
+        raise Stop(f"{options.database}: there are no queues in this file")
     if not options.json:
         print(f"{'queue':20}" + "".join(f"{name:>10}" for name in (*_STATES, "bytes")))
     for number, name in found:
@@ -132,6 +167,8 @@ def _peek(connection: Any, options: argparse.Namespace) -> None:
         " ORDER BY id LIMIT ?",
         (number, options.after, options.limit),
     )
+    if not options.json:
+        print(f"{'id':>8}  {'state':8} {'deliveries':>10}  body, last error")
     for values in found.fetchall():
         row = Row(*values)
         if row.body is None:
@@ -152,7 +189,7 @@ def _print_message(message: dict[str, Any], options: argparse.Namespace) -> None
     error = f"  {message['error']}" if message.get("error") else ""
     body = ascii(message["body"])
     body = body if len(body) <= 60 else body[:60] + "..."
-    text = f"{message['id']:>8}  {message['state']:8} {message['deliveries']:>3}  {body}{error}"
+    text = f"{message['id']:>8}  {message['state']:8} {message['deliveries']:>10}  {body}{error}"
     _print(message, text, as_json=options.json)
 
 
@@ -166,8 +203,8 @@ def _write(options: argparse.Namespace) -> None:
     from rawsio.queue.queue import Queue
     from rawsio.queue.sqlite import SQLiteStore
 
-    if options.action != "publish" and not Path(options.database).is_file():
-        raise Stop(f"{options.database}: there is no such file")
+    if options.action != "publish":
+        _check_file(Path(options.database))
     store = SQLiteStore(options.database)
     try:
         if options.action != "publish":
@@ -257,12 +294,19 @@ def _ask(options: argparse.Namespace) -> None:
 
     try:
         socket = rawsio.connect(options.url)
+    except ValueError as error:
+        raise Stop(str(error), 2) from None
     except (ConnectionClosed, Refused, TimeoutError) as error:
         raise Stop(str(error)) from None
     with socket:
         try:
             value = _asked(socket.queue(options.queue), options).result(_WAIT)
-        except (ConnectionClosed, TimeoutError) as error:
+        except TimeoutError:
+            raise Stop(
+                f"{options.url}: nobody has answered for {_WAIT:.0f} s: the path is the namespace"
+                " of the queue, as in http://host:port/queue"
+            ) from None
+        except ConnectionClosed as error:
             raise Stop(f"{options.url}: {error}") from None
     _print_value(value, options)
 

@@ -47,8 +47,10 @@ def test_it_lists_queues_and_shows_messages(path: str, capsys: pytest.CaptureFix
     assert (dead["error"], dead["key"]) == ("no such picture", "k")
     (last,) = lines(capsys, path, "peek", "jobs", "--after", str(found[1]["id"]))
     assert last["body"] == 3
+    assert [queue["queue"] for queue in lines(capsys, path, "list", "mails")] == ["mails"]
     assert main(["queue", path]) == main(["queue", path, "peek", "jobs"]) == 0
     text = capsys.readouterr().out
+    assert "deliveries  body, last error" in text
     assert "jobs                         2" in text
     assert "no such picture" in text
 
@@ -86,12 +88,26 @@ def test_what_is_wrong_is_one_line(
         ([path, "publish", "jobs"], "body is missing"),
         ([path, "publish", "jobs", "1", "--delay", "-5"], "bad_request"),
         ([path, "peek"], "name of a queue is missing"),
+        ([path, "peek", "jobs", "mails"], "takes no 'mails': one queue at a time"),
+        ([path, "list", "none"], "no queue 'none'"),
+        ([str(tmp_path)], "is a folder"),
+        ([str(tmp_path), "purge", "jobs"], "is a folder"),
+        ([path, "purge", "jobs", "--url", "localhost"], "needs a scheme"),
         ([path, "purge", "jobs", "--url", "http://127.0.0.1:1/queue"], "cannot connect"),
     ):
         assert main(["queue", *arguments]) in (1, 2)
         error = capsys.readouterr().err
         assert words in error, arguments
         assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5", "9" * 12])
+def test_a_limit_is_a_number_above_zero(
+    path: str, limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["queue", path, "peek", "jobs", f"--limit={limit}"])
+    assert "a number above zero is expected" in capsys.readouterr().err
 
 
 def test_a_live_file_is_read_and_its_server_asked_for_the_rest(
