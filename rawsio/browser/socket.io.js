@@ -745,6 +745,18 @@ const PARSER = { Encoder, Decoder }; // what the option `parser` may replace
 
 // ---- Socket: one namespace -----------------------------------------------------------------------
 
+/**
+ * Whether a server repeats an event that is not newer than the offset seen last.  Offsets of a
+ * rawsio server are ordered: a number behind a dot, the longer one is the larger.
+ */
+function wasSeen(args, seen) {
+  const offset = args[args.length - 1];
+  if (seen === undefined || args.length < 2 || typeof offset !== "string") return false;
+  const [[run, number], [known, last]] = [offset, seen].map((text) => text.split("."));
+  if (run !== known || !number || !last) return false;
+  return number.length < last.length || (number.length === last.length && number <= last);
+}
+
 class Socket extends Emitter {
   constructor(manager, nsp, opts) {
     super();
@@ -938,11 +950,12 @@ class Socket extends Emitter {
     }
     this.id = data.sid;
     this.recovered = data.pid !== undefined && data.pid === this.pid;
+    const seen = this.recovered && this.marked ? this.offset : undefined;
     this.pid = data.pid;
     this.marked = typeof data.offset === "string"; // every event without an id ends with an offset
     if (this.marked) this.offset = data.offset;
     this.connected = true;
-    for (const args of this.receiveBuffer.splice(0)) this.dispatch(args);
+    for (const args of this.receiveBuffer.splice(0)) if (!wasSeen(args, seen)) this.dispatch(args);
     for (const packet of this.sendBuffer.splice(0)) this.sendEvent(packet);
     this.drain(true);
     this.fire("connect");

@@ -35,7 +35,24 @@ if TYPE_CHECKING:
 
     AnyFunction = Callable[..., Any]
 
-__all__ = ["Hearing"]
+__all__ = ["Hearing", "was_seen"]
+
+
+def was_seen(event: Event, seen: str) -> bool:
+    """Tell whether an event that a server repeats is not newer than the last offset seen.
+
+    Offsets of our server are ordered: a number behind a dot, the longer one is the larger.  Of
+    others nothing is known.
+
+    >>> from rawsio.socketio.packets import Event
+    >>> [was_seen(Event("/", ["e", offset]), "ab.z") for offset in ("ab.y", "ab.10", "7-1")]
+    [True, False, False]
+    """
+    offset = event.args[-1] if len(event.args) > 1 else None
+    if event.id is not None or not isinstance(offset, str):
+        return False
+    (run, dot, number), (known, _, last) = offset.rpartition("."), seen.rpartition(".")
+    return dot == "." and run == known and (len(number), number) <= (len(last), last)
 
 
 class _Taking(Promise):

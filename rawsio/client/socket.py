@@ -26,7 +26,7 @@ from rawsio.log import ERROR, WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Event
 from rawsio.socketio.values import weight
 
-from .listeners import Hearing
+from .listeners import Hearing, was_seen
 from .membership import Membership, Space, as_refused
 from .retries import Attempt, Retries
 
@@ -341,7 +341,7 @@ class ClientSocket(Hearing):
         self.id = sid
         self.recovered = secret is not None and secret == self._secret
         self._secret = secret if isinstance(secret, str) else None
-        offset = data.get("offset")
+        offset, seen = data.get("offset"), self._offset if self.recovered else None
         self._marked = isinstance(offset, str)
         if self._marked:
             self._offset = offset
@@ -349,7 +349,8 @@ class ClientSocket(Hearing):
         self.trouble = None
         self._left_in = None
         for event in self._take_early():
-            self._hear(stay, event)
+            if not (self._marked and seen is not None and was_seen(event, seen)):
+                self._hear(stay, event)
         unsent, self._unsent, self._unsent_bytes = self._unsent, deque(), 0
         for prepared in unsent:
             self._send_kept(prepared)

@@ -182,6 +182,31 @@ def test_a_recovered_session_goes_on_where_it_was() -> None:
         assert socket.receive() == ["news", 2]
 
 
+def test_what_a_server_repeats_is_dropped_by_its_offset() -> None:
+    room = Room(connection_state_recovery=True)
+    adapter: Any = room.io.namespaces.main.adapter
+    missed = adapter.missed
+
+    def repeating(socket: Any) -> Any:
+        """Send more than was missed, as servers may that promise at least once."""
+        socket._session.resume -= 2
+        return missed(socket)
+
+    adapter.missed = repeating
+    with room.kit as kit:
+        socket = kit.connect(transports=["websocket"])
+        for number in range(40):
+            room.io.emit("news", number)
+        assert [socket.receive()[1] for _ in range(40)] == list(range(40))
+        kit.cut(socket)
+        room.io.emit("news", 40)
+        kit.advance(2.0)
+        assert socket.recovered
+        assert socket.receive() == ["news", 40]
+        room.io.emit("news", 41)
+        assert socket.receive() == ["news", 41]
+
+
 def test_text_at_the_end_of_an_event_is_no_offset() -> None:
     room = Room(connection_state_recovery=True)
     with room.kit as kit:

@@ -641,5 +641,31 @@ if (process.env.REFERENCE !== "1") {
       await all;
       assert.deepEqual(heard, [[1, "text"], [2], ["text"]]);
     });
+
+    it("drops what a server repeats, by its offset", async () => {
+      const [socket, other] = [1, 2].map(() => connect({ path: "/rt", transports: ["websocket"] }));
+      await Promise.all([next(socket, "connect"), next(other, "connect")]);
+      await socket.emitWithAck("join", "repeats");
+      const heard = [];
+      socket.on("news", (number) => heard.push(number));
+      await other.emitWithAck("cast", { to: ["repeats"] }, 0);
+      await socket.emitWithAck("join", "repeats"); // what came before its answer is here
+      const early = socket.offset;
+      for (const number of [1, 2]) await other.emitWithAck("cast", { to: ["repeats"] }, number);
+      await socket.emitWithAck("join", "repeats");
+      const send = socket.packet;
+      socket.packet = (packet) => {
+        if (packet.data && packet.data.offset) packet.data.offset = early;
+        send.call(socket, packet);
+      };
+      const back = next(socket, "connect");
+      socket.io.engine.close();
+      await other.emitWithAck("cast", { to: ["repeats"] }, 3);
+      await back;
+      assert.ok(socket.recovered);
+      await other.emitWithAck("cast", { to: ["repeats"] }, 4);
+      await socket.emitWithAck("join", "repeats");
+      assert.deepEqual(heard, [0, 1, 2, 3, 4]);
+    });
   });
 }
