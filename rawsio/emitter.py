@@ -25,7 +25,7 @@ from rawsio.limits import DEFAULT, Limits
 from rawsio.log import WARNING
 from rawsio.net.loop import Loop
 from rawsio.net.thread import LoopThread, Waiting, call
-from rawsio.redis import RedisClient, RedisOptions, RedisState, parse_url
+from rawsio.redis import RedisClient, RedisOptions, RedisState
 from rawsio.runtime import Runtime
 
 TYPE_CHECKING = False
@@ -71,6 +71,15 @@ class EmitterOptions:
         stream = own_stream(namespace, self.stream_name, self.stream_count)
         start = ["XADD", stream, "MAXLEN", "~", self.max_len, "*"]
         return lambda message: [*start, *form.entry(message)]
+
+
+def _check_kind(kind: str, options: dict[str, Any]) -> None:
+    if kind not in _KINDS:
+        kinds = " or ".join(map(repr, _KINDS))
+        raise ValueError(f"adapter: {kinds} is expected, not {kind!r}")
+    for name in options:
+        if name != "adapter" and (name == "key") is not (kind == "classic"):
+            raise ValueError(f"{name} is not for the adapter {kind!r}: leave it out")
 
 
 def _nothing() -> None:
@@ -190,11 +199,9 @@ class Emitter(EmitterNamespace):
     ) -> None:
         self.options = made_of("Emitter", EmitterOptions, options)
         check_fields(self.options)
-        if self.options.adapter not in _KINDS:
-            kinds = " or ".join(map(repr, _KINDS))
-            raise ValueError(f"adapter: {kinds} is expected, not {self.options.adapter!r}")
-        self._address = parse_url(url)
+        _check_kind(self.options.adapter, options)
         self._options = RedisOptions.of(redis, policy="drop_oldest")
+        self._address = self._options.address_of(url)
         if not isinstance(limits, Limits):
             raise TypeError(f"limits: Limits(...) are expected, not {limits!r}")
         if loop is not None and not hasattr(loop, "call_soon_threadsafe"):

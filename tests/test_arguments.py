@@ -319,6 +319,27 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
         _of_server(lambda io: io.queue("jobs").publish_many("letters")),
         "a list of bodies",
     ),
+    (
+        "TLS for a Redis without",
+        lambda: RedisAdapter(redis=RedisOptions(tls=_context())),
+        "write rediss://",
+    ),
+    ("a stream for another adapter", lambda: rawsio.Emitter(max_len=5), "is not for the adapter"),
+    (
+        "a key of another adapter",
+        lambda: rawsio.Emitter(adapter="streams", key="chat"),
+        "is not for the adapter",
+    ),
+    (
+        "a disk without a file",
+        _of_server(lambda io: io.queue("a", synchronous="NORMAL")),
+        "its path",
+    ),
+    (
+        "who may, where nobody is",
+        _of_server(lambda io: io.queue("a", allow=print)),
+        "name the namespace",
+    ),
     ("a Redis server by number", lambda: RedisAdapter(6379), "is a str, not 6379"),  # type: ignore[arg-type]
     ("options of Redis in a dict", lambda: RedisAdapter(redis={"version": 2}), "RedisOptions("),  # type: ignore[arg-type]
     ("one case in place of many", lambda: run("http://127.0.0.1:1", "ws.*"), "a list of ids"),

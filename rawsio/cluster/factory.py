@@ -10,7 +10,7 @@ from rawsio.app.handlers import check_plain
 from rawsio.app.lifecycle_events import raise_namespace_event
 from rawsio.errors import meant
 from rawsio.layer import check_fields
-from rawsio.redis import RedisOptions, parse_url
+from rawsio.redis import RedisOptions
 
 from .adapter import ClusterAdapter
 from .link import RedisLink
@@ -85,7 +85,7 @@ class AdapterFactory:
         self._buses: list[RedisBus] = []
         self.listener: Listener | None = None
         self._main: Any = None
-        self.link = self.make_link(parse_url(url))
+        self.link = self.make_link(self.redis.address_of(url))
 
     def make_link(self, address: RedisAddress) -> Any:
         """Return the connections to Redis."""

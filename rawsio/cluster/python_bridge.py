@@ -31,7 +31,7 @@ from rawsio.app.reply import as_values
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
 from rawsio.limits import DEFAULT
 from rawsio.log import WARNING
-from rawsio.redis import RedisOptions, parse_url
+from rawsio.redis import RedisOptions
 from rawsio.socketio.packets import Event
 from rawsio.socketio.values import encode_plain
 
@@ -185,7 +185,7 @@ class PythonBridge:
 
             told = link_changed
 
-        self.link = RedisLink(parse_url(url), options, told, connect)
+        self.link = RedisLink(options.address_of(url), options, told, connect)
         self._adapters: dict[str, ClusterAdapter] = {}
         self._host: Any = None
         self._host_id = ""

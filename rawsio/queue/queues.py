@@ -66,6 +66,10 @@ class Queues:
                 raise TypeError(f"a queue has no option {option!r}{meant(option, known)}")
         if allow is not None:
             check_plain(allow, "allow")
+            if namespace is None:
+                raise ValueError("allow is for clients: name the namespace in which they are")
+        if path is None and synchronous != "FULL":
+            raise ValueError(f"synchronous={synchronous!r} is for a file: give its path")
         made = QueueOptions(**options)
         made.checked(self._host.limits)
         jobs = self._jobs[name] = self._made(name, path, synchronous, made, store)

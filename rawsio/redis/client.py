@@ -98,6 +98,13 @@ class RedisOptions:
         options.check()
         return options
 
+    def address_of(self, url: str | RedisAddress) -> RedisAddress:
+        """Return the address in a URL; ``ValueError`` if it is none, or ``tls`` is not for it."""
+        address = url if isinstance(url, RedisAddress) else parse_url(url)
+        if self.tls is not None and not address.secure:
+            raise ValueError(f"tls is for rediss://, which {address.shown} is not: write rediss://")
+        return address
+
     def check(self) -> None:
         """Raise ``ValueError`` for a choice that there is not, ``TypeError`` for other nonsense."""
         check_fields(self)
@@ -136,7 +143,7 @@ class RedisClient:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.options = RedisOptions.of(options)
-        self.address = url if isinstance(url, RedisAddress) else parse_url(url)
+        self.address = self.options.address_of(url)
         self.limits = limits
         self.state = RedisState.IDLE
         self.dropped = 0
