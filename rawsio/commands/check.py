@@ -6,6 +6,7 @@ Exit status: 0 nothing is wrong outside the allow list, 1 something is, 2 nothin
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rawsio.check.programs import program, programs
@@ -139,6 +140,20 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", metavar="FILE", help=f"write {name}; - is standard output")
 
 
+_LAYERS, _LEVELS = ("http", "ws", "eio", "sio"), ("MUST", "SHOULD", "MAY")
+_REPORTS = ("json", "junit", "tap", "markdown", "html")
+
+
+def _check_place(path: str | None) -> None:
+    """Refuse a report that could not be written, before anything runs."""
+    if not path or path == "-":
+        return
+    if os.path.isdir(path):
+        raise Stop(f"{path}: a file is expected, not a folder", 2)
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise Stop(f"{path}: there is no folder {os.path.dirname(path)}", 2)
+
+
 def run(options: argparse.Namespace) -> int:
     """Check, and report."""
     from rawsio.check.outcome import NotAReport
@@ -149,6 +164,8 @@ def run(options: argparse.Namespace) -> int:
             if getattr(options, kind):
                 print(program(kind, getattr(options, kind)), end="")
                 return 0
+        for name in _REPORTS:
+            _check_place(getattr(options, name))
         if options.compare:
             return _compare(options.compare)
         if options.list:
@@ -162,7 +179,7 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     except (NotAReport, NothingThere, ValueError) as error:
         raise Stop(str(error), 2) from None
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise Stop(f"{error.filename}: {error.strerror}", 2) from None
 
 
@@ -175,17 +192,31 @@ def _selection(options: argparse.Namespace) -> Selection:
         cases += [case["id"] for case in bad(read_report(options.rerun)["cases"])]
         if not cases:
             raise Stop(f"nothing failed in {options.rerun}", 0)
-    layers = [name for name in options.layer.split(",") if name]
-    levels = [name.upper() for name in options.level.split(",") if name]
+    layers = _names("--layer", options.layer, ("client",) if options.client else _LAYERS)
+    levels = _names("--level", options.level.upper(), _LEVELS)
     return Selection(cases, options.without, layers, options.rule, levels)
+
+
+def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise Stop(f"{option}: {', '.join(known)} are known, not {name}", 2)
+    return names
 
 
 def _options(options: argparse.Namespace) -> Options:
     from rawsio.check.runner import Options
 
+    if options.jobs < 1:
+        raise Stop(f"--jobs: 1 or more is expected, not {options.jobs}", 2)
+    if not options.timeout > 0:
+        raise Stop(f"--timeout: seconds above 0 are expected, not {options.timeout:g}", 2)
+    if not options.rate >= 0:
+        raise Stop(f"--rate: 0 or more is expected, not {options.rate:g}", 2)
     return Options(
         options.seed,
-        max(1, options.jobs),
+        options.jobs,
         options.fast,
         options.slow,
         patience=options.timeout,

@@ -106,13 +106,38 @@ def test_a_host_that_is_not_this_machine_needs_the_flag(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    "wrong", [["ftp://127.0.0.1/"], [], ["http://127.0.0.1:1", "--rerun", "/no/such/file"]]
+    ("wrong", "said"),
+    [
+        (["ftp://127.0.0.1/"], "a URL that begins with http, https, ws or wss is expected"),
+        ([], "a URL is expected"),
+        (["http://127.0.0.1:1", "--rerun", "/no/such/file"], "/no/such/file: No such file"),
+        (
+            ["http://127.0.0.1:1", "--json", "/no/such/x.json"],
+            "/no/such/x.json: there is no folder",
+        ),
+        (["http://127.0.0.1:1", "--tap", "/tmp"], "/tmp: a file is expected, not a folder"),
+        (
+            ["http://127.0.0.1:1", "--layer", "http,xx"],
+            "--layer: http, ws, eio, sio are known, not xx",
+        ),
+        (["http://127.0.0.1:1", "--level", "XX"], "--level: MUST, SHOULD, MAY are known, not XX"),
+        (["http://127.0.0.1:1", "--jobs", "0"], "--jobs: 1 or more is expected, not 0"),
+        (
+            ["http://127.0.0.1:1", "--timeout", "-1"],
+            "--timeout: seconds above 0 are expected, not -1",
+        ),
+        (["http://127.0.0.1:1", "--timeout", "nan"], "--timeout: seconds above 0 are expected"),
+        (["http://127.0.0.1:1", "--rate", "-2"], "--rate: 0 or more is expected, not -2"),
+        (["http://127.0.0.1:99999"], "Port out of range"),
+    ],
 )
 def test_wrong_usage_is_one_line_and_status_2(
-    wrong: list[str], capsys: pytest.CaptureFixture[str]
+    wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", *wrong]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert said in text
 
 
 def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +193,7 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
 
     def agrees(sock: socket.socket) -> None:
         made.append(1)
-        if len(made) > 40:
+        if len(made) > 200:  # some cases have ended then, whichever they are
             enough.set()
         while sock.recv(65536):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -176,7 +201,7 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with peer(agrees) as address:
         child = subprocess.Popen(
-            [sys.executable, "-m", "rawsio", "check", address, "--json", str(path), "--slow"],
+            [sys.executable, "-m", "rawsio", "check", address, "--json", str(path), "--fast"],
             cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True,
         )  # fmt: skip
@@ -185,7 +210,7 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
         shown = child.communicate(timeout=60.0)[0]
     assert child.returncode == 1
     assert "wrong" in shown
-    assert 0 < len(json.loads(path.read_text())["cases"]) < 300
+    assert 0 < len(json.loads(path.read_text())["cases"]) < 900
 
 
 def test_a_server_that_never_refuses_anything_is_found_out(
