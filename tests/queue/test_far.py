@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -203,3 +204,73 @@ def test_a_queue_has_a_file_or_a_server_and_the_url_is_checked() -> None:
 def test_a_transaction_needs_a_file(shared: Shared) -> None:
     with pytest.raises(RuntimeError, match="a path"):
         shared.join().transaction(None)  # type: ignore[arg-type]
+
+
+class Trouble:
+    """What may happen to a Redis, and how it ends."""
+
+    def __init__(self, shared: Shared, seed: int) -> None:
+        self.shared, self.random = shared, Random(seed)
+
+    def step(self) -> None:
+        """Let something happen."""
+        choices = (self.cut, self.hang, self.resume, self.refuse, self.load, self.heal, self.heal)
+        self.random.choice(choices)()
+        self.shared.kit.advance(self.random.choice([0.0, 0.0, 0.05, 0.3, 1.2]))
+
+    def cut(self) -> None:
+        """Break every connection; what had arrived is done, or is not."""
+        held, self.shared.redis.held = self.shared.redis.held, []
+        for _client, args in held:
+            if args[0] == b"EVALSHA" and self.random.random() < 0.5:
+                self.shared.redis._turn(_Deaf(), *args[2:])
+        self.shared.bench.cut()
+
+    def hang(self) -> None:
+        self.shared.redis.hanging = True
+
+    def resume(self) -> None:
+        redis = self.shared.redis
+        redis.hanging = False
+        held, redis.held = redis.held, []
+        for client, args in held:
+            if client in redis.clients:
+                redis.run(client, args)
+
+    def refuse(self) -> None:
+        self.shared.bench.refusing = True
+        self.cut()
+
+    def load(self) -> None:
+        self.shared.redis.refuse["evalsha"] = ErrorReply("LOADING", "Redis is loading")
+
+    def heal(self) -> None:
+        self.shared.redis.refuse.clear()
+        self.shared.bench.refusing = False
+        self.resume()
+
+
+@pytest.mark.rule("queue-redis-once")
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_breaks_a_publish_is_stored_once_or_refused_and_not_stored(
+    shared: Shared, seed: int
+) -> None:
+    publisher, worker = shared.join(), shared.join()
+    trouble = Trouble(shared, seed)
+    processed: set[int] = set()
+    worker.handler(lambda message: processed.add(message.body), prefetch=3)
+    replies: dict[int, Any] = {}
+    for number in range(40):
+        for more in range(trouble.random.choice([0, 1, 1, 5])):
+            replies[10 * number + more] = publisher.publish(10 * number + more)
+        trouble.step()
+    trouble.heal()
+    shared.kit.advance(10.0)
+    assert all(reply.done() for reply in replies.values())
+    accepted = [number for number, reply in replies.items() if reply.exception() is None]
+    asked = [op for turn in shared.redis.turns for op in turn]
+    stored = sorted(int(op.body) for op in asked if isinstance(op, Insert))
+    assert stored == accepted
+    assert processed == set(accepted)
+    assert worker.stats()["leased"] == worker.stats()["ready"] == 0
+    assert len(accepted) > 10, "not everything was refused"
