@@ -379,7 +379,7 @@ SECTIONS: dict[str, tuple[Callable[[Context], None], float]] = {
     "soak": (soak, 1320),
     "explore": (explore, 720),
     "simulation": (simulation, 900),
-    "queue": (queue, 600),
+    "queue": (queue, 900),
     "check": (check, 2400),
     "trace": (trace, 900),
     "mutation": (mutation, 1320),

@@ -303,7 +303,7 @@ def left_over(scene: Scene) -> str:
 def main(arguments: list[str]) -> int:
     """Run the attacks; return 1 if something was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.queue_attack")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each attack")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each attack")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--store", help="a URL of an empty Redis, instead of a file")
     given = parser.parse_args(arguments)
