@@ -8,8 +8,8 @@ times less than that the hand-tuned file takes (1.0: as fast), **N** the same fo
 
 ``--servers A,B`` does some servers, ``--python PATH`` runs ours and the hand-tuned file,
 ``--seconds S`` measures for so long each time.  ``--json FILE``, ``--markdown FILE`` and
-``--svg FILE`` write what was found; ``--from FILE`` measures nothing and shows what a JSON file
-has.  A wrong answer voids its row, and the command ends with 1; answers in other bytes that mean
+``--svg FILE`` write what was found, ``--readme`` puts table and chart into the README;
+``--from FILE`` measures nothing and shows what a JSON file has.  A wrong answer voids its row, and the command ends with 1; answers in other bytes that mean
 the same (escaped JSON) are named below the table.
 """
 
@@ -25,8 +25,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.__main__ import ROOT
+
 from .peers import LOAD_CORE, Missing, Peer, Running, generator, pinned, servers, version
-from .report import chart, table
+from .report import CHART, chart, in_readme, table
 from .rows import ROWS, Row
 
 __all__ = ["main"]
@@ -139,6 +141,7 @@ def arguments(words: list[str]) -> Any:
     parser.add_argument("--from", dest="read", type=Path, metavar="FILE")
     for form in ("json", "markdown", "svg"):
         parser.add_argument(f"--{form}", type=Path, metavar="FILE")
+    parser.add_argument("--readme", action="store_true")
     options = parser.parse_args(words)
     options.repeat = options.repeat or (3 if options.quick else 5)
     options.seconds = options.seconds or (0.7 if options.quick else 1.5)
@@ -174,6 +177,10 @@ def main(words: list[str]) -> int:
         options.markdown.write_text(text, "utf-8")
     if options.svg:
         options.svg.write_text(chart(found), "utf-8")
+    if options.readme:
+        readme = ROOT / "README.md"
+        readme.write_text(in_readme(readme.read_text("utf-8"), found), "utf-8")
+        (ROOT / CHART).write_text(chart(found), "utf-8")
     return 0 if all(one["ok"] for one in found["runs"]) else 1
 
 

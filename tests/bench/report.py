@@ -9,7 +9,10 @@ from typing import Any
 from .peers import servers
 from .rows import ROWS
 
-__all__ = ["chart", "figures", "table"]
+__all__ = ["CHART", "chart", "figures", "in_readme", "table"]
+
+CHART = "rfc_notes/performance.svg"
+BEGIN, END = "<!-- python3 -m tests.bench --readme -->", "<!-- the end of what it wrote -->"
 
 ORDER = ("rawsio", "tuned", "node", "bun", "uvicorn", "picows", "asyncio", "uvloop", "executor")
 
@@ -60,6 +63,16 @@ def table(found: dict[str, Any]) -> str:
     other = {f"{one['row']} {one['server']}" for one in found["runs"] if one.get("different")}
     lines += [f"Answers in other bytes: {', '.join(sorted(other))}."] if other else []
     return "\n".join(lines) + "\n"
+
+
+def in_readme(readme: str, found: dict[str, Any]) -> str:
+    """Return the README with this table and a chart between its two marks."""
+    before, begin, rest = readme.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no {BEGIN} with an {END} behind it")
+    picture = f"![Operations in the CPU time of one of Node's]({CHART})"
+    return f"{before}{BEGIN}\n{picture}\n\n{table(found)}{END}{after}"
 
 
 def _number(value: float | None) -> str:

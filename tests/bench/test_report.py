@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
+
 from .peers import SERVERS, servers
-from .report import ORDER, chart, figures, table
+from .report import BEGIN, END, ORDER, chart, figures, in_readme, table
 from .rows import ROWS
 
 FACTS = {"processor": "2 cores", "system": "Linux", "versions": {"rawsio": "Python 3"}}
@@ -42,6 +44,17 @@ def test_the_chart_has_a_bar_for_each_server_as_long_as_its_ratio_to_node() -> N
     bars = [e for e in page.iter() if e.tag.endswith("rect") and e.get("height") == "9"]
     ours, nodes = sorted((float(bar.get("width", 0)) for bar in bars), reverse=True)
     assert ours == 2 * nodes
+
+
+def test_the_readme_has_the_table_between_its_marks_once_however_often_it_is_written() -> None:
+    result = found(run("rawsio", 10.0), run("node", 20.0))
+    once = in_readme(f"# Title\n{BEGIN}\nold\n{END}\n## Next\n", result)
+    assert once.startswith(f"# Title\n{BEGIN}\n![")
+    assert once.endswith(f"{END}\n## Next\n")
+    assert "old" not in once
+    assert in_readme(once, result) == once
+    with pytest.raises(ValueError, match="has no"):
+        in_readme("# Title\n", result)
 
 
 def test_every_server_is_in_the_table_and_every_row_has_one_that_does_it() -> None:
