@@ -9,8 +9,9 @@ times less than that the hand-tuned file takes (1.0: as fast), **N** the same fo
 ``--servers A,B`` does some servers, ``--python PATH`` runs ours and the hand-tuned file,
 ``--seconds S`` measures for so long each time.  ``--json FILE``, ``--markdown FILE`` and
 ``--svg FILE`` write what was found, ``--readme`` puts table and chart into the README;
-``--from FILE`` measures nothing and shows what a JSON file has.  A wrong answer voids its row, and the command ends with 1; answers in other bytes that mean
-the same (escaped JSON) are named below the table.
+``--from FILE`` measures nothing and shows what a JSON file has.  A wrong answer voids its row, and
+the command ends with 1; answers in other bytes that mean the same (escaped JSON) are named below
+the table.
 """
 
 from __future__ import annotations
