@@ -553,6 +553,17 @@ def test_a_stream_that_is_gone_leaves_nothing_behind() -> None:
         assert len(t.selector.get_map()) == 1  # the wake-up socket
 
 
+def test_a_stream_that_is_cut_with_bytes_unsent_leaves_nothing_behind() -> None:
+    with joined() as t:
+        t.layer.outbox.append(bytes(10_000_000))
+        t.stream.touch()
+        t.turns()
+        assert t.stream.buffered_amount
+        t.stream.abort()
+        assert len(t.selector.get_map()) == 1  # the wake-up socket
+        t.turns()
+
+
 def test_a_stream_takes_a_blocking_socket_over() -> None:
     with joined() as t:
         ours, peer = socket.socketpair()

@@ -102,6 +102,7 @@ class TestFunctions:
             ("é", 200, "é".encode(), "text/plain; charset=utf-8"),
             (b"x", 200, b"x", "text/plain; charset=utf-8"),
             (204, 204, b"", None),
+            ("", 200, b"", None),
             ((404, "no"), 404, b"no", "text/plain; charset=utf-8"),
             ((200, "{}", [("Content-Type", "application/json")]), 200, b"{}", "application/json"),
         ],

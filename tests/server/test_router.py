@@ -9,14 +9,14 @@ import pytest
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.http.messages import answer
+from rawsio.http.messages import EndOfMessage, Request, answer
 from rawsio.layer import Closed, Failed
 from rawsio.limits import DEFAULT
 from rawsio.log import DEBUG, ERROR, WARNING, Log
 from rawsio.server.answering import Answering
 from rawsio.server.http_apps import RemoteAddress
 from rawsio.server.router import Router
-from rawsio.stack import ServerStack
+from rawsio.stack import GoOn, ServerStack
 from rawsio.websocket.frames import TEXT, encode_frame
 from tests.engineio.server.users import OPENED, Recorder, RecordingRegistry
 from tests.stack.joined import UPGRADE, Stream
@@ -409,3 +409,34 @@ def test_the_end_in_the_same_read_as_any_last_words_raises_nothing(what: str) ->
             server.gateway.registry.close()
             connection.sent()
     assert not [line for line in server.logged if line[1] >= ERROR]
+
+
+def test_an_interrupt_in_a_hook_leaves_the_end_of_the_request_for_the_next_turn() -> None:
+    def hook(_request: Any, *_more: Any) -> None:
+        raise KeyboardInterrupt
+
+    server = Server(middleware=(hook,))
+    stack = ServerStack(DEFAULT)
+    stack.connect(Stream(stack))
+    stack.tick(1.0)
+    head = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
+    events = stack.receive(head)
+    assert [type(event) for event in events] == [Request, EndOfMessage]
+    with pytest.raises(KeyboardInterrupt):
+        server.gateway.receive(stack, events)
+    assert stack.early == events[1:]
+
+
+def test_the_end_of_a_request_waits_behind_what_was_put_back_meanwhile() -> None:
+    stack = ServerStack(DEFAULT)
+
+    def hook(_request: Any, *_more: Any) -> None:
+        stack.defer()
+
+    server = Server(middleware=(hook,))
+    stack.connect(Stream(stack))
+    stack.tick(1.0)
+    head = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
+    events = stack.receive(head)
+    server.gateway.receive(stack, events)
+    assert [type(event) for event in stack.early] == [GoOn, EndOfMessage]
