@@ -163,6 +163,8 @@ def run(options: Any) -> dict[str, Any]:
                 everything["runs"] += measure(name, row, peers, options)
             except Missing as error:
                 print(f"{name}: {error}", file=sys.stderr)
+            if options.json:  # so far: the whole takes its time
+                options.json.write_text(json.dumps(everything, indent=1), "utf-8")
     return everything
 
 
@@ -172,8 +174,6 @@ def main(words: list[str]) -> int:
     found = json.loads(options.read.read_text("utf-8")) if options.read else run(options)
     text = table(found)
     print(text)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1), "utf-8")
     if options.markdown:
         options.markdown.write_text(text, "utf-8")
     if options.svg:

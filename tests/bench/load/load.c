@@ -196,11 +196,12 @@ static Stand stand(void) { return (Stand){server_seconds(), own_seconds(), clock
 
 static void report(Stand from, Stand to, double setup) {
     double seconds = (double)(to.time - from.time) / 1e9, server = to.server - from.server;
+    if (seconds <= 0) seconds = 1; /* it failed before there was anything to measure */
     double count = done_count ? (double)done_count : 1;
     int ok = !failure && (options.mode == IDLE || done_count);
     printf("{\"mode\":\"%s\",\"ok\":%s,\"seconds\":%.3f,\"count\":%llu,\"rate\":%.1f,",
            MODES[options.mode], ok ? "true" : "false", seconds, (unsigned long long)done_count,
-           (double)done_count / (seconds > 0 ? seconds : 1));
+           (double)done_count / seconds);
     printf("\"mb_s\":%.2f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,",
            (double)done_bytes / seconds / 1e6, percentile(.5) / 1e3, percentile(.99) / 1e3,
            percentile(.999) / 1e3, (double)highest / 1e3);
