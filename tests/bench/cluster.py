@@ -28,7 +28,7 @@ from tests.interop.cluster_peers import answers
 from tests.interop.redis_client import free_port
 from tests.interop.run import install
 
-__all__ = ["main"]
+__all__ = ["Receivers", "connected_client", "main", "processor_time"]
 
 CLIENTS = 100
 BURST = 20
@@ -38,7 +38,7 @@ FRAME = 2 + len(f'42["bench","{TEXT}"]')
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def _client(url: str) -> socket.socket:
+def connected_client(url: str) -> socket.socket:
     """Return a connected WebSocket in the main namespace, from bare bytes."""
     host, port = url.removeprefix("http://").split(":")
     sock = socket.create_connection((host, int(port)), 10)
@@ -57,25 +57,25 @@ def _client(url: str) -> socket.socket:
     return sock
 
 
-def _processor(pid: int) -> float:
+def processor_time(pid: int) -> float:
     """Return the seconds of processor time that a process has had."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
 class Receivers:
-    """The clients of both servers; they count bytes."""
+    """So many clients of each server; they count bytes."""
 
-    def __init__(self, urls: list[str]) -> None:
+    def __init__(self, urls: list[str], clients: int = CLIENTS) -> None:
         self.selector = selectors.DefaultSelector()
-        self.socks = [_client(url) for url in urls for _ in range(CLIENTS)]
+        self.socks = [connected_client(url) for url in urls for _ in range(clients)]
         for sock in self.socks:
             sock.setblocking(False)
             self.selector.register(sock, selectors.EVENT_READ)
 
-    def wait(self, messages: int) -> None:
-        """Wait until every client has so many messages more."""
-        left = messages * FRAME * len(self.socks)
+    def wait(self, messages: int, frame: int = FRAME) -> None:
+        """Wait until every client has so many messages more, of ``frame`` bytes each."""
+        left = messages * frame * len(self.socks)
         end = time.monotonic() + 60
         while left > 0:
             if time.monotonic() > end:
@@ -103,11 +103,11 @@ def _measure(kind: str, adapter: str, url: str) -> tuple[float, float]:
         receivers = Receivers([member.url for member in members])
         pids = [member.child.pid for member in members]
         _burst(members[0], receivers)  # warm
-        before, began = sum(map(_processor, pids)), time.monotonic()
+        before, began = sum(map(processor_time, pids)), time.monotonic()
         for _ in range(BURSTS):
             _burst(members[0], receivers)
         seconds = time.monotonic() - began
-        used = sum(map(_processor, pids)) - before
+        used = sum(map(processor_time, pids)) - before
         receivers.close()
     finally:
         for member in members:
