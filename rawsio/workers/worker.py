@@ -132,17 +132,22 @@ class Worker:
         if not self._core.closing:
             self._core.runtime.log("workers", ERROR, "the parent is gone: this worker ends")
         self._all_end = True
+        self._go()
+        self._server.close()
+
+    def _go(self) -> None:
+        """Wait for the parent no longer."""
         if self._left is not None:
             self._left.resolve(None)
-        self._server.close()
 
     def _told(self, data: bytes, sock: socket.socket | None) -> None:
         message = decode(data)
         if isinstance(message, Go):
-            if self._left is not None:
-                self._left.resolve(None)
+            self._go()
         elif isinstance(message, Stop):
             self._retiring, self._all_end = message.retire, not message.retire
+            if self._all_end:
+                self._go()
             self._core.close(message.seconds)
         elif sock is None:
             text = "a connection did not arrive: too many files are open"

@@ -63,7 +63,12 @@ class Workers:
     def __init__(self, **options: Any) -> None:
         command = [sys.executable, "-m", "tests.workers.server", json.dumps(options)]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.options = options
         self.url = ""

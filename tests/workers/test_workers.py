@@ -228,6 +228,33 @@ def test_a_signal_to_the_parent_ends_all_in_order(number: int, coroutines: bool)
     assert output.endswith("ended\n")
 
 
+def test_ctrl_c_which_reaches_all_processes_at_once_ends_all_in_order() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket", reconnection=False)
+        os.killpg(workers.process.pid, signal.SIGINT)
+        output, errors = workers.process.communicate(timeout=20)
+    assert workers.process.returncode == 0, errors
+    assert "Traceback" not in errors
+    for pid in spread:
+        assert f"disconnect {pid} server shutting down" in output
+
+
+def test_a_worker_that_gets_a_signal_alone_passes_on_what_it_can_and_is_replaced() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket", reconnection_delay=0.05)
+        (ended, one), (_pid, other) = spread.items()
+        kept = workers.raw()
+        kept.open()
+        os.kill(ended, signal.SIGTERM)
+        wait_until(lambda: process_of(one) not in (None, ended))
+        pids = wait_until(lambda: [len(p := workers.ask(other, "servers")) == 2 and p][0])
+        assert ended not in pids
+        kept.open()
+        output, errors = workers.end()
+    assert f"disconnect {ended} server shutting down" in output
+    assert "error" not in errors
+
+
 def test_workers_end_when_their_parent_is_killed() -> None:
     with Workers() as workers:
         spread = workers.spread("websocket", reconnection=False)
