@@ -85,8 +85,8 @@ def fork(main: Callable[[], int]) -> Child:
         status = main()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:  # noqa: BLE001 - the parent's code must not go on here
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - the parent's code must not go on here
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         _leave(status)
     return Child(0)

@@ -298,7 +298,8 @@ class Parent:
         status, slot = worker.child.status, worker.slot
         lived = self._loop.time() - worker.since
         if worker.state is _State.STARTING and slot == self._replacing:
-            self._log("workers", ERROR, f"{name} ended before it served: the old ones go on")
+            text = f"{name} ended with {status} before it served: the old ones go on"
+            self._log("workers", ERROR, text)
             self._replacing, self._rolling = None, []
             return
         self._failures[slot] = 0 if lived > _SOON else self._failures[slot] + 1
