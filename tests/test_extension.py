@@ -295,3 +295,12 @@ def test_a_client_whose_extension_cannot_begin_says_so(life: list[str]) -> None:
 def test_what_is_no_extension_is_refused_by_a_client() -> None:
     with pytest.raises(TypeError, match="an extension has start"):
         Client("http://a", extensions=[object()])  # type: ignore[list-item]
+
+
+def test_what_was_stopped_in_time_leaves_no_timer(life: list[str]) -> None:
+    io = Server(extensions=[Named("a", life), Named("b", life)])
+    with TestKit(io) as kit:
+        io.close(1.0)
+        kit.run()
+        assert life[-1] == "stop a"
+        assert kit.loop.next_deadline() is None

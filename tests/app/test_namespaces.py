@@ -9,6 +9,7 @@ import pytest
 
 from rawsio.errors import Refused
 from rawsio.limits import Limits
+from rawsio.log import WARNING
 from rawsio.socketio.packets import Connect, ConnectError
 
 from .world import World
@@ -145,3 +146,12 @@ def test_names_that_clients_make_up_are_bounded() -> None:
     clients[1].cut()
     assert type(world.client("/room-9").take()[0]) is Connect
     assert "/room-1" not in world.namespaces.named
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"), [("/news", False), ("/a-b_c.d", False), ("/news-.*", True)]
+)
+def test_a_name_that_looks_like_a_pattern_is_one_name_and_a_line(name: str, odd: bool) -> None:
+    world = World()
+    assert world.namespaces.of(name).name == name
+    assert [level for _channel, level, _text in world.lines] == [WARNING] * odd

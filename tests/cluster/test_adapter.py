@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from rawsio.cluster import RedisAdapter, RemoteSocket, ShardedAdapter, StreamsAdapter
+from rawsio.cluster import (
+    ClassicOptions,
+    RedisAdapter,
+    RemoteSocket,
+    ShardedAdapter,
+    ShardedOptions,
+    StreamsAdapter,
+    StreamsOptions,
+)
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
@@ -364,3 +372,11 @@ def test_a_number_of_subscribers_that_redis_does_not_tell_is_not_known() -> None
         link.count("socket.io-request#/#", told.append)
         cluster.kit.run()
         assert told == [2, None]
+
+
+def test_the_options_have_the_defaults_of_the_notes() -> None:
+    for options in (ClassicOptions(), ShardedOptions(), StreamsOptions()):
+        assert options.requests_timeout == 5.0
+        # Two announcements may be lost.
+        assert options.heartbeat_interval == 5.0
+        assert options.heartbeat_timeout == 12.0

@@ -235,3 +235,18 @@ def test_only_errors_of_the_database_become_those_of_the_store(path: str) -> Non
         store._transact(lambda: store.connection.execute("SELECT * FROM nothing"))
     assert not store.connection.in_transaction
     store.close()
+
+
+def test_a_commit_of_what_is_not_leased_or_fails_undoes_all(path: str) -> None:
+    store = opened(path)
+    delete = Delete("jobs", 1, 7, 1)
+    store.begin()
+    assert store.commit([delete]) is False
+    assert not store.connection.in_transaction
+    store.begin()
+    store.connection.execute("ALTER TABLE rawsio_message RENAME TO moved")
+    with pytest.raises(StoreError):
+        store.commit([delete])
+    assert not store.connection.in_transaction
+    assert store.counts("jobs").ready == 0
+    store.close()

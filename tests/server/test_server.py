@@ -875,3 +875,19 @@ def test_a_server_with_clients_does_not_move_to_asyncio(world: World) -> None:
     with pytest.raises(RuntimeError, match="with clients"):
         asyncio.run(main())
     assert io.stats()["sockets"] == 1
+
+
+def test_events_of_other_servers_reach_functions_and_decorated_ones() -> None:
+    io = Server()
+    heard: list[Any] = []
+
+    @io.on_server("deco")
+    def decorated(value: Any) -> None:
+        heard.append(("deco", value))
+
+    assert io.on_server("plain", heard.append) is not None
+    with TestKit(io):
+        io.of("/").receive_server_event(["deco", 1], None)
+        io.of("/").receive_server_event(["plain", 2], None)
+    assert heard == [("deco", 1), 2]
+    assert decorated is not None
