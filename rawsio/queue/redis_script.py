@@ -46,12 +46,15 @@ local KNOWN, UNTIL = key('known'), key('until')
 local RUNS, GONE, LAST = key('runs'), key('gone'), key('last')
 local NAMES = {[0] = 'ready', 'delayed', 'blocked', 'leased', 'dead'}
 local at, woke = 6, false
+local cursor, last_id
 local call = redis.call
 
 local function take() at = at + 1; return ARGV[at] end
 local function pad(id) return string.format('%016.0f', tonumber(id)) end
 local function bare(id) return string.format('%.0f', tonumber(id)) end
-local function add(name, n) if n ~= 0 then call('HINCRBY', META, name, n) end end
+-- Counts are added up here and written once.
+local delta = {}
+local function add(name, n) delta[name] = (delta[name] or 0) + n end
 local function get(id) local p = call('HGET', INFO, id); return p and cmsgpack.unpack(p) end
 local function put(id, info) call('HSET', INFO, id, cmsgpack.pack(info)) end
 local function first(key) return call('ZRANGE', key, 0, 0, 'WITHSCORES') end
@@ -221,7 +224,7 @@ local function next_ready()
   local waiting = first(READY)
   local rank = waiting[1] and tonumber(waiting[2])
   if rank and rank < 0 then return bare(waiting[1]), false end
-  local found = call('XRANGE', LOG, '(' .. call('HGET', META, 'cursor') .. '-0', '+', 'COUNT', 1)
+  local found = call('XRANGE', LOG, '(' .. cursor .. '-0', '+', 'COUNT', 1)
   local id = found[1] and string.match(found[1][1], '%d+')
   if id and (not rank or rank > 0 or tonumber(id) < tonumber(waiting[1])) then return id, true end
   return waiting[1] and bare(waiting[1]), false
@@ -234,11 +237,12 @@ local function claim_new(count, lease, rows)
     local id, fields = string.match(message[1], '%d+'), fields_of(message[2])
     local info = {3, lease, 1, '0', false, 0}
     put(id, info)
-    call('HSET', META, 'cursor', id)
+    cursor = id
     move(0, 3)
     rows[#rows + 1] = row(id, info, fields)
     size = size + #fields.b
   end
+  call('HSET', META, 'cursor', cursor)
   return size
 end
 
@@ -271,7 +275,8 @@ function DO.insert()
     end
   end
   if only == '1' then return false end
-  local id = bare(call('HINCRBY', META, 'ids', 1))
+  last_id = (last_id or tonumber(call('HGET', META, 'ids') or 0)) + 1
+  local id = bare(last_id)
   local state = due ~= '0' and 1 or 0
   local words = {'b', body, 'p', published}
   if key ~= '' then
@@ -415,6 +420,10 @@ function DO.peek()
 end
 
 local function counts()
+  for name, n in pairs(delta) do
+    if n ~= 0 then call('HINCRBY', META, name, n) end
+  end
+  if last_id then call('HSET', META, 'ids', bare(last_id)) end
   local found = call('HMGET', META, 'ready', 'delayed', 'blocked', 'leased', 'dead', 'bytes')
   for i = 1, 6 do found[i] = tonumber(found[i] or 0) end
   found[7] = first(DELAYED)[2] or false
@@ -432,6 +441,7 @@ if call('HEXISTS', META, 'cursor') == 0 then
     call('XGROUP', 'CREATE', stream, 'rawsio', 0, 'MKSTREAM')
   end
 end
+cursor = call('HGET', META, 'cursor')
 if run == '' then
   -- Never the same number twice, also when Redis has lost what it had.
   local before = tonumber(call('HGET', META, 'run') or 0)
@@ -456,6 +466,7 @@ local results = {}
 local kept = call('HGET', LAST, run)
 kept = kept and cmsgpack.unpack(kept)
 if kept and tonumber(batch) < tonumber(kept[1]) then
+  counts()
   return redis.error_reply('LATE this turn was followed by another')
 elseif kept and kept[1] == batch then
   for i, result in ipairs(kept[2]) do
