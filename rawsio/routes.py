@@ -19,7 +19,7 @@ takes over, and when somebody begins to watch.
 
 from __future__ import annotations
 
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.lazy import Pattern
 from rawsio.log import ERROR
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Direct", "Layered"]
 
-_OPEN = State.OPEN
+_OPEN = SessionState.OPEN
 
 # A message with an event of "/", or with an acknowledgement, which always has an id.
 _HEAD = Pattern(r"4(2|3(?=[0-9]))([0-9]{0,15})\[")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .layer import ByteLayer
     from .limits import Limits
 
-__all__ = ["Secured", "State", "TLSConnection", "TLSError"]
+__all__ = ["Secured", "TLSState", "TLSConnection", "TLSError"]
 
 _CHUNK = 65536
 _TRUNCATED = "layers-tls-truncated"
@@ -60,7 +60,7 @@ class TLSError(RemoteProtocolError):
     layer = "tls"
 
 
-class State(Enum):
+class TLSState(Enum):
     """How far a connection is; ``CLOSING``: our closing alert is sent, the peer's is not here."""
 
     HANDSHAKE = "handshake"
@@ -93,7 +93,7 @@ class TLSConnection:
     ) -> None:
         import ssl
 
-        self.state = State.HANDSHAKE
+        self.state = TLSState.HANDSHAKE
         self.closing = Closing.OPEN
         self.deadline: float | None = 0.0
         self._limits = limits
@@ -121,7 +121,7 @@ class TLSConnection:
 
     def peer_certificate(self) -> dict[str, Any] | None:
         """Return the certificate that the peer has shown, and that was verified, if any."""
-        if self.state is State.HANDSHAKE:
+        if self.state is TLSState.HANDSHAKE:
             return None
         found: dict[str, Any] | None = self._object.getpeercert()
         return found or None
@@ -130,27 +130,27 @@ class TLSConnection:
 
     def receive(self, unit: bytes) -> list[Any]:
         """Feed ciphertext; return the plaintext in it, in order."""
-        if self.state is State.CLOSED:
+        if self.state is TLSState.CLOSED:
             return []
-        if len(self._first) < _SHOWN and self.state is State.HANDSHAKE:
+        if len(self._first) < _SHOWN and self.state is TLSState.HANDSHAKE:
             self._first += unit[: _SHOWN - len(self._first)]
         self._incoming.write(unit)
         return self._pump([])
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more: without its closing alert, something may be missing."""
-        if self.state is State.CLOSED:
+        if self.state is TLSState.CLOSED:
             return []
-        if self.state is State.CLOSING:  # many peers do not answer our closing alert
+        if self.state is TLSState.CLOSING:  # many peers do not answer our closing alert
             self._over(Closing.NOW)
             return [Closed()]
-        during = "the handshake" if self.state is State.HANDSHAKE else "the connection"
+        during = "the handshake" if self.state is TLSState.HANDSHAKE else "the connection"
         message = f"the peer ended {during} without a closing alert"
         return [self._fail(TLSError(message, _TRUNCATED))]
 
     def send(self, event: bytes | Closed) -> None:
         """Send plaintext, or ``Closed`` to end our direction with a closing alert."""
-        if self.state not in (State.HANDSHAKE, State.OPEN):
+        if self.state not in (TLSState.HANDSHAKE, TLSState.OPEN):
             raise LocalProtocolError(f"TLS: cannot send, the connection is {self.state.value}")
         if isinstance(event, (bytes, bytearray, memoryview)):
             self._unsent.append(bytes(event))
@@ -161,7 +161,7 @@ class TLSConnection:
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox: what was sent since, in as few records as possible."""
-        if self._unsent and self.state is State.OPEN:
+        if self._unsent and self.state is TLSState.OPEN:
             self._encrypt()
         data = self._outgoing.read()
         return [data] if data else []
@@ -182,9 +182,9 @@ class TLSConnection:
     def _pump(self, events: list[Any]) -> list[Any]:
         ssl = self._ssl
         try:
-            if self.state is State.HANDSHAKE:
+            if self.state is TLSState.HANDSHAKE:
                 self._object.do_handshake()
-                self.state = State.OPEN
+                self.state = TLSState.OPEN
                 self.deadline = None
             while True:
                 data = self._object.read(_CHUNK)
@@ -196,13 +196,13 @@ class TLSConnection:
         except ssl.SSLZeroReturnError:
             pass
         except ssl.SSLError as error:
-            early = self.state is State.HANDSHAKE
+            early = self.state is TLSState.HANDSHAKE
             rule = "layers-tls-handshake" if early else "layers-tls-record"
             events.append(self._fail(TLSError(self._explain(error), rule)))
             if error.reason == "HTTP_REQUEST":
                 self._outgoing.write(_NOT_TLS)
             return events
-        if self.state is State.OPEN:
+        if self.state is TLSState.OPEN:
             self._encrypt()
             self._say_goodbye()
         self._over(Closing.NOW)
@@ -214,7 +214,7 @@ class TLSConnection:
         peer = "client" if self._role is Role.SERVER else "server"
         said = escaped(error.reason or str(error), 80)
         first = self._first
-        if self.state is State.HANDSHAKE and first and first[0] not in _RECORDS:
+        if self.state is TLSState.HANDSHAKE and first and first[0] not in _RECORDS:
             cure = "its URL begins with " + ("https://" if peer == "client" else "http://")
             return (
                 f"the {peer} does not speak TLS, it sent {escaped(first)}:"
@@ -241,12 +241,12 @@ class TLSConnection:
             plain = plain[self._object.write(plain) :]
 
     def _end(self) -> None:
-        if self.state is State.HANDSHAKE:
+        if self.state is TLSState.HANDSHAKE:
             self._over(Closing.NOW)
             return
         self._encrypt()
         self._say_goodbye()
-        self.state = State.CLOSING
+        self.state = TLSState.CLOSING
         self.closing = Closing.HALF
 
     def _say_goodbye(self) -> None:
@@ -260,7 +260,7 @@ class TLSConnection:
         return error.as_event()
 
     def _over(self, closing: Closing) -> None:
-        self.state = State.CLOSED
+        self.state = TLSState.CLOSED
         self.closing = closing
         self.deadline = None
         self._unsent.clear()
@@ -339,7 +339,7 @@ class Secured:
 
     def data_to_send(self) -> list[bytes]:
         """Drain both outboxes; when the upper layer has ended, TLS ends as well."""
-        tls, open_states = self.tls, (State.HANDSHAKE, State.OPEN)
+        tls, open_states = self.tls, (TLSState.HANDSHAKE, TLSState.OPEN)
         units = self.upper.data_to_send()
         if tls.state in open_states:
             for unit in units:

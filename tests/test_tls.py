@@ -30,7 +30,7 @@ from rawsio.net.loop import Loop
 from rawsio.net.tcp import TCPStream
 from rawsio.stack import ServerStack
 from rawsio.testing import TestKit
-from rawsio.tls import Secured, State, TLSConnection
+from rawsio.tls import Secured, TLSConnection, TLSState
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
 from tests.net.kit import Owner, Parrot, turn_until
@@ -108,7 +108,7 @@ def test_what_one_side_sends_the_other_receives_wherever_it_is_cut(
     short = 50 if cut == 1 else 1 << 30
     for role in Role:
         assert ends.plain(role) == b"".join(d[:short] for r, d in messages if r is role.peer)
-        assert ends.layers[role].state is State.OPEN
+        assert ends.layers[role].state is TLSState.OPEN
 
 
 @given(st.lists(st.binary(max_size=100), max_size=8), st.sampled_from(Role), st.booleans())

@@ -31,7 +31,7 @@ from rawsio.extension import check_extensions
 from rawsio.stack import prepare, preparer
 
 from .connector import ClientRuntime, Connector
-from .core import ClientCore, State
+from .core import ClientCore, ClientState
 from .membership import MANAGED, check_client_name
 from .options import (
     CLIENT_LIMITS,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-__all__ = ["Client", "State", "connect"]
+__all__ = ["Client", "ClientState", "connect"]
 
 
 class Client(Listening):
@@ -178,14 +178,14 @@ class Client(Listening):
         return self.core.sockets
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         """What it is doing."""
         return self.core.state
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self.core.state is State.OPEN
+        return self.core.state is ClientState.OPEN
 
     @property
     def transport(self) -> str | None:

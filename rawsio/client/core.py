@@ -65,13 +65,13 @@ if TYPE_CHECKING:
 else:
     ClientHost = object
 
-__all__ = ["CLOSED", "ClientCore", "ClientHost", "State"]
+__all__ = ["CLOSED", "ClientCore", "ClientHost", "ClientState"]
 
 CLOSED = "the client is closed: make a new one"
 """What whoever uses it still is told."""
 
 
-class State(Enum):
+class ClientState(Enum):
     """What a client is doing."""
 
     IDLE = "idle"
@@ -125,7 +125,7 @@ class ClientCore:
         self.extensions = Extensions(runtime, extensions)
         self.options = options
         self.address = address
-        self.state = State.IDLE
+        self.state = ClientState.IDLE
         self.sockets: dict[str, ClientSocket] = {}
         self.queue = HandlerQueue(runtime, self)
         self._handlers = ClientHandlers()
@@ -184,7 +184,7 @@ class ClientCore:
 
     def check_open(self) -> None:
         """Raise ``ConnectionClosed`` after ``close``."""
-        if self.state is State.CLOSED:
+        if self.state is ClientState.CLOSED:
             raise ConnectionClosed(CLOSED)
 
     def check_size(self, prepared: Prepared) -> None:
@@ -228,24 +228,24 @@ class ClientCore:
 
     def activate(self, socket: ClientSocket) -> None:
         """A socket wants to be connected."""
-        if self.state is State.OPEN:
+        if self.state is ClientState.OPEN:
             self._join(socket)
-        elif self.state is State.IDLE:
+        elif self.state is ClientState.IDLE:
             self._backoff.reset()
             self._open()
 
     def leave(self, socket: ClientSocket) -> None:
         """A socket leaves its namespace."""
-        if self.state is State.OPEN:
+        if self.state is ClientState.OPEN:
             self.send(Disconnect(socket.namespace))
         self.left(socket)
 
     def left(self, _socket: ClientSocket) -> None:
         """A socket is out of its namespace: the last one ends the connection."""
-        if self._active() or self.state is State.CLOSED:
+        if self._active() or self.state is ClientState.CLOSED:
             return
         self._stop_timer()
-        self.state = State.IDLE
+        self.state = ClientState.IDLE
         self._end_session()
 
     # Sessions
@@ -255,13 +255,13 @@ class ClientCore:
         try:
             self.headers = check_headers(given()) if callable(given) else given
         except BaseException as error:
-            self.state = State.IDLE
+            self.state = ClientState.IDLE
             for socket in self._active():
                 self._refuse(socket, error)
             if leaves_the_loop(error):
                 raise
             return
-        self.state = State.OPENING
+        self.state = ClientState.OPENING
         options = self.options
         engine = EngineIOClient(
             options.full_path(),
@@ -310,7 +310,7 @@ class ClientCore:
 
     def _opened(self, opened: Opened) -> None:
         self._stop_timer()
-        self.state = State.OPEN
+        self.state = ClientState.OPEN
         self._most = opened.max_payload
         attempts = self._backoff.attempts
         self._backoff.reset()
@@ -345,9 +345,9 @@ class ClientCore:
         if session is not self._session:
             return
         self._session = None
-        opening = self.state is State.OPENING
+        opening = self.state is ClientState.OPENING
         self._stop_timer()
-        self.state = State.IDLE
+        self.state = ClientState.IDLE
         active = self._active()
         try:
             if opening:
@@ -375,7 +375,7 @@ class ClientCore:
 
     def _reconnect(self) -> None:
         # A handler may have connected or closed meanwhile.
-        if self.state is not State.IDLE or not self._active():
+        if self.state is not ClientState.IDLE or not self._active():
             return
         most = self.options.reconnection_attempts
         if not self.options.reconnection or (most is not None and self._backoff.attempts >= most):
@@ -385,13 +385,13 @@ class ClientCore:
             if failed:
                 self._announce("reconnect_failed")
             return
-        self.state = State.WAITING
+        self.state = ClientState.WAITING
         self._timer = self.runtime.call_later(self._backoff.next(), self._attempt)
 
     def _attempt(self) -> None:
         self._timer = None
         self._announce("reconnect_attempt", self._backoff.attempts)
-        if self.state is State.WAITING:
+        if self.state is ClientState.WAITING:
             self._open()
 
     def _stop_timer(self) -> None:
@@ -419,7 +419,7 @@ class ClientCore:
         """
         # The end of the connection is all that is said.  A DISCONNECT would make official servers
         # overlook what was emitted just before it.
-        self.state = State.CLOSED
+        self.state = ClientState.CLOSED
         for socket in list(self.sockets.values()):
             socket._leave()
             socket._conclude("the client is closed")

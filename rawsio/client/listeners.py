@@ -1,8 +1,8 @@
 """The incoming half of a client's socket: handlers, listeners, and events that nobody expects yet.
 
 An event that comes before anybody listens to its name is kept, for the first handler, or for
-:meth:`Hearing.receive`.  A program connects first and registers its handlers then, and loses
-nothing; what is kept is bounded (``limits.kept_events``, the oldest go first).
+:meth:`ClientListening.receive`.  A program connects first and registers its handlers then, and
+loses nothing; what is kept is bounded (``limits.kept_events``, the oldest go first).
 
 Handlers run by the same machinery as a server's (:mod:`rawsio.app.dispatch`), in the order in which
 events came, for all namespaces of a connection together.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     AnyFunction = Callable[..., Any]
 
-__all__ = ["Hearing", "was_seen"]
+__all__ = ["ClientListening", "was_seen"]
 
 
 def was_seen(event: Event, seen: str) -> bool:
@@ -58,11 +58,11 @@ def was_seen(event: Event, seen: str) -> bool:
 class _Taking(Promise):
     """A ``receive`` that waits: its event goes back if nobody gets it."""
 
-    __slots__ = ("_entry", "_hearing")
+    __slots__ = ("_entry", "_listening")
 
-    def __init__(self, hearing: Hearing) -> None:
-        super().__init__(hearing.client.host)
-        self._hearing = hearing
+    def __init__(self, listening: ClientListening) -> None:
+        super().__init__(listening.client.host)
+        self._listening = listening
         self._entry: tuple[Membership, Event] | None = None
 
     def take(self, entry: tuple[Membership, Event]) -> None:
@@ -79,11 +79,11 @@ class _Taking(Promise):
         except BaseException:
             # The task was cancelled when the event had come already.
             if self._entry is not None:
-                self._hearing._put_back(self._entry)
+                self._listening._put_back(self._entry)
             raise
 
 
-class Hearing(SocketListening):
+class ClientListening(SocketListening):
     """Handlers by name, listeners to everything, and what is kept until there are any.
 
     Events that were kept are delivered to the first handler of their name at once, in order.

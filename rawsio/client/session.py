@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.layer import Closed, Closing, Failed
 from rawsio.websocket.events import Message as Frame
 
@@ -100,7 +100,7 @@ class ClientSession:
     @property
     def writable(self) -> bool:
         """Whether what is sent now goes out at once: volatile packets are dropped otherwise."""
-        if self.engine.state is not State.OPEN or self.buffered_amount:
+        if self.engine.state is not SessionState.OPEN or self.buffered_amount:
             return False
         if self.engine.transport == "websocket":
             return True
@@ -121,7 +121,7 @@ class ClientSession:
         self._pass_down()
         if not self._over:
             self._over = True
-            if self.engine.state is State.OPEN:
+            if self.engine.state is SessionState.OPEN:
                 self._leaving = reason
                 # A probed WebSocket holds the queue back, and the end would go out in its post.
                 self.engine.stay()
@@ -161,7 +161,7 @@ class ClientSession:
         # In a post of its own: servers put off what came in the same post as the end, and then
         # say that the connection was lost, and not that the client left.
         self._leaving = None
-        if self.engine.state is State.OPEN:
+        if self.engine.state is SessionState.OPEN:
             self.engine.send(Closed(0, reason))
             for exchange in self.engine.exchanges():
                 self._begin(exchange)
@@ -173,7 +173,7 @@ class ClientSession:
     def _pass_down(self) -> None:
         engine = self.engine
         for unit in self.protocol.data_to_send():
-            if engine.state is not State.OPEN:
+            if engine.state is not SessionState.OPEN:
                 continue  # the end of the session is on its way up
             if isinstance(unit, (str, bytes)):
                 engine.send(Message(unit))

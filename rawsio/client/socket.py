@@ -26,7 +26,7 @@ from rawsio.log import ERROR, WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Event
 from rawsio.socketio.values import weight
 
-from .listeners import Hearing, was_seen
+from .listeners import ClientListening, was_seen
 from .membership import Membership, Space, as_refused
 from .retries import Attempt, Retries
 
@@ -46,7 +46,7 @@ __all__ = ["ClientSocket"]
 _OLD = "the server speaks Socket.IO v2, which this client does not: it needs v3 or later"
 
 
-class ClientSocket(Hearing):
+class ClientSocket(ClientListening):
     """This program in one namespace; see the module's essay.
 
     ``id`` is the server's name for it while connected.  ``recovered`` says that the server

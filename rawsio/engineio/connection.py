@@ -36,7 +36,7 @@ from .packets import (
     encode_base64,
     encode_open,
 )
-from .states import CONNECTION, Beat, State
+from .states import CONNECTION, Beat, SessionState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineIOConnection", "reason_of"]
 
 # Bound here once: looking a member up in its enum costs as much as all the rest of receiving.
-_OPEN, _CLOSED = State.OPEN, State.CLOSED
+_OPEN, _CLOSED = SessionState.OPEN, SessionState.CLOSED
 _WAITING = Beat.WAITING
 
 _LATE = 0.01
@@ -132,9 +132,9 @@ code=3, message="there is no packet '9'")], [])
         self.role = role
         self.revision = revision
         self.base64 = base64
-        self.state = State.OPENING
+        self.state = SessionState.OPENING
         self.deadline: float | None = None
-        self._legal = CONNECTION[role][State.OPENING]
+        self._legal = CONNECTION[role][SessionState.OPENING]
         self._outbox: list[Any] | None = None
         self._counted = self._held = 0
         self._beat = Beat.RESTING
@@ -227,7 +227,7 @@ code=3, message="there is no packet '9'")], [])
         return self._message(data)
 
     def _open(self, data: str) -> list[Any]:
-        if self.role is Role.SERVER or self.state is not State.OPENING:
+        if self.role is Role.SERVER or self.state is not SessionState.OPENING:
             raise EngineIOError(
                 "a second open packet: the session is open already", "engineio-v4-handshake-first"
             )
@@ -432,13 +432,13 @@ code=3, message="there is no packet '9'")], [])
         return now + wait if wait > 0 else None
 
     def _start(self, opened: Opened) -> None:
-        self.state = State.OPEN
-        self._legal = CONNECTION[self.role][State.OPEN]
+        self.state = SessionState.OPEN
+        self._legal = CONNECTION[self.role][SessionState.OPEN]
         self._interval = opened.ping_interval
         self._timeout = opened.ping_timeout
         self._rewind()
 
     def _end(self) -> None:
-        self.state = State.CLOSED
-        self._legal = CONNECTION[self.role][State.CLOSED]
+        self.state = SessionState.CLOSED
+        self._legal = CONNECTION[self.role][SessionState.CLOSED]
         self.deadline = None

@@ -21,10 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["State", "Beat", "Stage", "CONNECTION", "STAGES"]
+__all__ = ["SessionState", "Beat", "Stage", "CONNECTION", "STAGES"]
 
 
-class State(Enum):
+class SessionState(Enum):
     """How far a session is, as either end sees it."""
 
     OPENING = "opening"
@@ -62,16 +62,16 @@ class Stage(Enum):
     OVER = "over"
 
 
-CONNECTION: dict[Role, dict[State, dict[type[Any], State]]] = {
+CONNECTION: dict[Role, dict[SessionState, dict[type[Any], SessionState]]] = {
     Role.SERVER: {
-        State.OPENING: {Opened: State.OPEN, Closed: State.CLOSED},
-        State.OPEN: {Message: State.OPEN, Closed: State.CLOSED},
-        State.CLOSED: {},
+        SessionState.OPENING: {Opened: SessionState.OPEN, Closed: SessionState.CLOSED},
+        SessionState.OPEN: {Message: SessionState.OPEN, Closed: SessionState.CLOSED},
+        SessionState.CLOSED: {},
     },
     Role.CLIENT: {
-        State.OPENING: {Closed: State.CLOSED},
-        State.OPEN: {Message: State.OPEN, Closed: State.CLOSED},
-        State.CLOSED: {},
+        SessionState.OPENING: {Closed: SessionState.CLOSED},
+        SessionState.OPEN: {Message: SessionState.OPEN, Closed: SessionState.CLOSED},
+        SessionState.CLOSED: {},
     },
 }
 

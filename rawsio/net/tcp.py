@@ -47,7 +47,7 @@ import socket
 from enum import Enum
 
 from rawsio import log
-from rawsio.layer import Closing
+from rawsio.layer import Closing, Generic
 
 from .driver import NO_LAYER, Driver
 from .write_buffer import JOIN, WriteBuffer
@@ -57,11 +57,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from typing_extensions import TypeVar
+
     from rawsio.layer import AnyLayer
 
     from .tcp_info import TCPInfo
 
-__all__ = ["Driver", "State", "TCPStream"]
+    TagT = TypeVar("TagT", default=Any)
+else:
+    TagT = None
+
+__all__ = ["Driver", "StreamState", "TCPStream"]
 
 _AGAIN = (BlockingIOError, InterruptedError)
 
@@ -85,7 +91,7 @@ _LONGEST_DEBT = 1.0
 _OPEN = Closing.OPEN
 
 
-class State(Enum):
+class StreamState(Enum):
     """Where a stream is on its way to the end; see the module's figure."""
 
     OPEN = "open"
@@ -95,10 +101,10 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_OPENED, _LOST, _CLOSED = State.OPEN, State.LOST, State.CLOSED
+_OPENED, _LOST, _CLOSED = StreamState.OPEN, StreamState.LOST, StreamState.CLOSED
 
 
-class TCPStream:
+class TCPStream(Generic[TagT]):
     """A connected stream socket and the layer that it drives; see the module's essay.
 
     ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(tag, events)`` gets
@@ -120,19 +126,20 @@ class TCPStream:
         driver: Driver,
         sock: socket.socket,
         layer: AnyLayer,
-        on_events: Callable[[Any, list[Any]], object],
-        on_closed: Callable[[Any, str], object] | None = None,
-        tag: object = None,
+        on_events: Callable[[TagT, list[Any]], object],
+        on_closed: Callable[[TagT, str], object] | None = None,
+        tag: TagT | None = None,
     ) -> None:
         self.driver = driver
         self.sock = sock
         self.layer = layer
         self.on_events = on_events
         self.on_closed = on_closed
-        self.on_high: Callable[[Any], object] | None = None
-        self.on_drain: Callable[[Any], object] | None = None
-        self.tag = tag
-        self.state = State.OPEN
+        self.on_high: Callable[[TagT], object] | None = None
+        self.on_drain: Callable[[TagT], object] | None = None
+        itself: Any = self
+        self.tag: TagT = itself if tag is None else tag
+        self.state = StreamState.OPEN
         self._fd = sock.fileno()
         self._hold = 0
         self._high = False
@@ -241,7 +248,7 @@ class TCPStream:
             if early:
                 events = early + events
             if events:
-                self.on_events(self if self.tag is None else self.tag, events)
+                self.on_events(self.tag, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
@@ -402,7 +409,7 @@ class TCPStream:
         try:
             events = feed(*arguments)
             if events:
-                self.on_events(self if self.tag is None else self.tag, events)
+                self.on_events(self.tag, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
 
@@ -444,7 +451,7 @@ class TCPStream:
         if self._cutoff is None or now < self._cutoff:
             self._report(self.layer.tick, now)
             self.driver.touch(self)
-        elif self.state is State.ENDED:
+        elif self.state is StreamState.ENDED:
             self.abort("closed; the peer did not")
         else:
             self._lost(TimeoutError(errno.ETIMEDOUT, "the peer takes no data"))
@@ -544,7 +551,7 @@ class TCPStream:
         self._set_hold(_WRITES, on=high)
         callback = self.on_high if high else self.on_drain
         if callback is not None:
-            callback(self if self.tag is None else self.tag)
+            callback(self.tag)
 
     # The end
 
@@ -556,12 +563,12 @@ class TCPStream:
         if over and self._unsent is None:
             self.abort("closed")
             return
-        if self.state is State.OPEN:
-            self.state = State.ENDING
+        if self.state is StreamState.OPEN:
+            self.state = StreamState.ENDING
             if not self._hold:
                 self.driver.loop.add_reader(self._fd, self._discard)
             self._set_hold(_OWNER | _LAYER, on=False)
-        if self._unsent is None and self.state is State.ENDING:
+        if self._unsent is None and self.state is StreamState.ENDING:
             self._half_close()
 
     def _half_close(self) -> None:
@@ -570,7 +577,7 @@ class TCPStream:
         except OSError as error:
             self._lost(error)
             return
-        self.state = State.ENDED
+        self.state = StreamState.ENDED
         self._postpone(self.driver.limits.discard_time)
 
     def abort(self, reason: str = "aborted") -> None:
@@ -585,8 +592,9 @@ class TCPStream:
         driver.streams.discard(self)
         if self.on_closed is not None:
             try:
-                self.on_closed(self if self.tag is None else self.tag, reason)
+                self.on_closed(self.tag, reason)
             except Exception as error:  # noqa: BLE001 - the owner's mistake, and nobody else's
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)
         # They know this stream: what a connection leaves must not be a ring.
-        self.layer, self.tag = NO_LAYER, None
+        gone: Any = None
+        self.layer, self.tag = NO_LAYER, gone

@@ -174,7 +174,7 @@ class ServerSockets:
         self.core.lost(stack)
 
     @staticmethod
-    def _read_on(stream: TCPStream, stack: ServerStack) -> None:
+    def _read_on(stream: TCPStream[ServerStack], stack: ServerStack) -> None:
         # Requests are answered, so their sender is held back by its answers in any case.
         if stack.upgraded:
             stream.ignore_high_water()
@@ -352,7 +352,7 @@ class ServerSockets:
         for stream in list(self.driver.streams):
             self._part(stream, stream.tag)
 
-    def _part(self, stream: TCPStream, stack: ServerStack) -> None:
+    def _part(self, stream: TCPStream[ServerStack], stack: ServerStack) -> None:
         application = self.core.application
         if application is not None and application.waiting(stack):
             stack.last = True  # it ends with the answer

@@ -11,7 +11,7 @@ from functools import partial
 from rawsio.app.reply import Promise
 from rawsio.log import ERROR, WARNING
 from rawsio.net.descriptors import DescriptorChannel, detached, stream_pair
-from rawsio.net.tcp import State
+from rawsio.net.tcp import StreamState
 
 from .bus import WorkersAdapter, WorkersLink
 from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
@@ -190,7 +190,7 @@ class Worker:
         """Give a connection to another worker, with what was read of it."""
         stream: Any = stack.stream
         stream.flush()  # the answer to the request before may wait for the end of the turn
-        if stream.state is not State.OPEN:
+        if stream.state is not StreamState.OPEN:
             return
         message = Passed(number, secure=stack.secure, address=stack.address)
         if stack.tls is None and not stream.buffered_amount and len(first) <= MOST_BYTES:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rawsio import Client, Server
-from rawsio.client.core import State
+from rawsio.client.core import ClientState
 from rawsio.client.stack import ClientStack
 from rawsio.testing import TestKit
 
@@ -117,7 +117,7 @@ def test_a_host_needs_no_sockets() -> None:
     client.main.on("connect", lambda: heard.append("connect"))
     client.main.on("news", heard.append)
     client.main.connect()
-    assert client.state is State.OPENING
+    assert client.state is ClientState.OPENING
     asked = host.turn()
     assert asked.startswith(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n")
     host.give(SWITCHED)
@@ -125,7 +125,11 @@ def test_a_host_needs_no_sockets() -> None:
     assert said.endswith(b"40/admin,")
     host.give(frame('40/admin,{"sid":"b"}') + frame('42/admin,["news",1]'))
     assert heard == ["connect", 1]
-    assert (client.state, client.connected, client.transport) == (State.OPEN, True, "websocket")
+    assert (client.state, client.connected, client.transport) == (
+        ClientState.OPEN,
+        True,
+        "websocket",
+    )
 
 
 def frame(text: str) -> bytes:

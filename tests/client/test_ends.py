@@ -9,7 +9,7 @@ import pytest
 
 from rawsio import ConnectionClosed, Refused, Server
 from rawsio.client import Client
-from rawsio.client.client import State
+from rawsio.client.client import ClientState
 from rawsio.limits import DEFAULT
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.socketio.packets import Event
@@ -263,7 +263,7 @@ def test_waiting_with_retry_says_at_the_end_why_it_was_in_vain() -> None:
     client = Client("http://127.0.0.1:1", retry=True, timeout=0.4, reconnection_delay=0.05)
     with pytest.raises(TimeoutError, match=r"not connected within 0\.4 s: .*refused"), client:
         pass
-    assert client.state is State.CLOSED
+    assert client.state is ClientState.CLOSED
 
 
 def test_an_event_before_the_answer_to_the_first_connect_is_delivered_after_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rawsio import Client, ConnectionClosed, Limits, LocalProtocolError, Refused, Server
-from rawsio.client.client import State
+from rawsio.client.client import ClientState
 from rawsio.client.options import Backoff, ClientOptions
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
@@ -98,7 +98,7 @@ def test_attempts_follow_the_formula_and_are_counted(room: Room) -> None:
         (12.0, error),
         (12.0, "failed"),
     ]
-    assert (client.state, socket.active) == (State.IDLE, False)
+    assert (client.state, socket.active) == (ClientState.IDLE, False)
     seen.clear()
     socket.connect()
     kit.run()
@@ -619,7 +619,7 @@ def test_sockets_may_leave_and_come_back_in_their_own_handlers(room: Room) -> No
     room.kit.cut(socket)
     room.kit.advance(10.0)
     assert socket.client.closed
-    assert socket.client.state is State.CLOSED
+    assert socket.client.state is ClientState.CLOSED
 
 
 def test_leaving_while_connecting_ends_the_attempt(room: Room) -> None:
@@ -627,7 +627,7 @@ def test_leaving_while_connecting_ends_the_attempt(room: Room) -> None:
     socket = client.main.connect()
     socket.disconnect()
     room.kit.run()
-    assert client.state is State.IDLE
+    assert client.state is ClientState.IDLE
     with pytest.raises(ConnectionClosed, match="disconnected"):
         socket.opening.result()
     assert room.io.stats()["sessions"] == 0

@@ -23,7 +23,7 @@ from rawsio.engineio.packets import Message, Upgraded, decode_base64, encode_pay
 from rawsio.engineio.payloads_v3 import decode_binary, decode_text
 from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.states import Stage, State
+from rawsio.engineio.states import SessionState, Stage
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed
 from tests.engineio.server.links import Bench, RecordingLink
@@ -79,7 +79,7 @@ class SessionMachine(RuleBasedStateMachine):
             elif packet[0] == "4":
                 self.got_down.append(int(packet[2:]))
             elif packet[0] == "1":
-                assert self.session.state is State.CLOSED
+                assert self.session.state is SessionState.CLOSED
             else:
                 assert packet in ("2", "3", "6", "3probe"), packet
 
@@ -111,7 +111,7 @@ class SessionMachine(RuleBasedStateMachine):
             try:
                 self.session.send(Message(data))
             except LocalProtocolError:
-                assert self.session.state is State.CLOSED
+                assert self.session.state is SessionState.CLOSED
                 break
             self.sent_down += 1
         self.bench.settle()
@@ -120,7 +120,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(rare=st.integers(0, 9))
     def server_closes(self, rare: int) -> None:
         if rare == 0:
-            self.closed_by_us |= self.session.state is State.OPEN
+            self.closed_by_us |= self.session.state is SessionState.OPEN
             self.session.close()
             self.bench.settle()
             self.take()
@@ -148,7 +148,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.polls)
     @rule(kinds=st.lists(st.booleans(), min_size=1, max_size=3))
     def client_posts(self, kinds: list[bool]) -> None:
-        alive = self.session.state is State.OPEN
+        alive = self.session.state is SessionState.OPEN
         packets = [self.message_up(binary=binary) for binary in kinds]
         headers = {}
         if self.eio == 4:
@@ -267,7 +267,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.got_down == list(range(len(self.got_down)))
         if self.websocket is not None or self.poll is not None:
             assert self.session.connection.pending == 0, "what could go out was held back"
-        if self.session.state is State.OPEN:
+        if self.session.state is SessionState.OPEN:
             assert len(self.got_up) == self.sent_up
             queued = self.session.connection.data_to_send()
             waiting = [p for p in queued if not isinstance(p, str) or p[0] == "4"]
@@ -281,7 +281,7 @@ class SessionMachine(RuleBasedStateMachine):
             return
         living = self.session.stage is not Stage.OVER
         assert (self.session.id in self.bench.server.sessions) is living
-        if self.session.state is State.OPEN:
+        if self.session.state is SessionState.OPEN:
             assert self.terminal is None
             assert self.session.deadline is not None
         elif not self.closed_by_us:

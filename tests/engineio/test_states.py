@@ -13,8 +13,8 @@ from rawsio.engineio.probe import PROBE, Probe, ProbeState
 from rawsio.engineio.states import (
     CONNECTION,
     STAGES,
+    SessionState,
     Stage,
-    State,
 )
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Failed, Role
@@ -23,21 +23,23 @@ OPENED = Opened("a", (), 25.0, 20.0, 1)
 EVENTS = [OPENED, Message("x"), Probed(), Upgraded(), Closed(0, "bye"), Failed("x", "x", 0, "x")]
 
 
-def _connection(role: Role, state: State) -> EngineIOConnection:
+def _connection(role: Role, state: SessionState) -> EngineIOConnection:
     connection = EngineIOConnection(role)
-    if state is State.OPEN:
+    if state is SessionState.OPEN:
         if role is Role.SERVER:
             connection.send(OPENED)
         else:
             connection.receive(encode_open(OPENED))
-    elif state is State.CLOSED:
+    elif state is SessionState.CLOSED:
         connection.receive_eof()
     assert connection.state is state
     return connection
 
 
-@pytest.mark.parametrize(("role", "state", "event"), list(product(Role, State, EVENTS)), ids=repr)
-def test_each_cell_of_the_connection_table(role: Role, state: State, event: Any) -> None:
+@pytest.mark.parametrize(
+    ("role", "state", "event"), list(product(Role, SessionState, EVENTS)), ids=repr
+)
+def test_each_cell_of_the_connection_table(role: Role, state: SessionState, event: Any) -> None:
     connection = _connection(role, state)
     after = CONNECTION[role][state].get(type(event))
     if after is None:

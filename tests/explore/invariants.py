@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from rawsio.client.client import State
+from rawsio.client.client import ClientState
 
 from .world import Party, World
 
@@ -104,7 +104,7 @@ def _check_agreement(world: World) -> None:
         there = sorted(world.io.of(name).sockets)
         if here != there:
             raise Broken(f"in {name!r} the clients have {here}, the server has {there}")
-    opened = {s.client for s in world.clients if s.client.state is State.OPEN}
+    opened = {s.client for s in world.clients if s.client.state is ClientState.OPEN}
     stats = world.io.stats()
     if stats["sessions"] != len(opened):
         raise Broken(f"{len(opened)} clients are connected, the server has {stats}")

@@ -11,7 +11,7 @@ import pytest
 
 from rawsio.layer import Closed, Closing
 from rawsio.limits import Limits
-from rawsio.net.tcp import State, TCPStream
+from rawsio.net.tcp import StreamState, TCPStream
 
 from .kit import Clock, Parrot, joined, turn_until
 
@@ -285,15 +285,17 @@ def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
         t.turns(3)  # it took something: thirty seconds from now
         clock.now += 20
         t.turns(3)
-        assert t.stream.state is State.OPEN
+        assert t.stream.state is StreamState.OPEN
         clock.now += 11
         t.loop.step(0)
         assert t.owner.closed == ["the peer takes no data"]
         assert t.owner.events == [Closed()]
 
 
-@pytest.mark.parametrize(("rate", "outcome"), [(1, State.OPEN), (100_000, State.CLOSED)])
-def test_a_peer_that_takes_next_to_nothing_is_cut_off(rate: int, outcome: State) -> None:
+@pytest.mark.parametrize(
+    ("rate", "outcome"), [(1, StreamState.OPEN), (100_000, StreamState.CLOSED)]
+)
+def test_a_peer_that_takes_next_to_nothing_is_cut_off(rate: int, outcome: StreamState) -> None:
     clock = Clock()
     with joined(Limits(write_time=30.0, write_rate=rate), clock, small=True) as t:
         t.say(b"x" * 2_000_000)
@@ -317,7 +319,7 @@ def test_who_took_everything_is_not_cut_off_later() -> None:
         t.turns()
         clock.now += 1000
         t.turns()
-        assert t.stream.state is State.OPEN
+        assert t.stream.state is StreamState.OPEN
 
 
 # Ends
@@ -331,7 +333,7 @@ def test_the_end_of_the_peer_reaches_the_layer_once_and_then_the_owner() -> None
         t.turns()
         assert t.owner.events == [b"last words", Closed()]
         assert t.owner.closed == ["closed"]
-        assert t.stream.state is State.CLOSED
+        assert t.stream.state is StreamState.CLOSED
         assert t.driver.streams == set()
 
 
@@ -377,7 +379,7 @@ def test_closing_half_ends_our_direction_and_goes_on_receiving() -> None:
         t.turns()
         assert t.peer.recv(100) == b"goodbye"
         assert t.peer.recv(100) == b""
-        assert t.stream.state is State.ENDED
+        assert t.stream.state is StreamState.ENDED
         t.peer.sendall(b"still here")
         t.turns()
         assert t.owner.events == [b"still here"]

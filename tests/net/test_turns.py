@@ -14,7 +14,7 @@ from rawsio.limits import DEFAULT, Limits
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 from rawsio.net.memory import Wire
-from rawsio.net.tcp import State, TCPStream
+from rawsio.net.tcp import StreamState, TCPStream
 from rawsio.testing import TestKit
 
 from .kit import Clock, Owner
@@ -263,7 +263,7 @@ def test_what_came_before_an_error_of_the_socket_is_worked_off() -> None:
         peer.sendall(b"x" * 5 * UNIT)
         crowd.loop.step(0)
         stream._lost(ConnectionResetError(104, "Connection reset by peer"))
-        assert stream.state is State.LOST
+        assert stream.state is StreamState.LOST
         assert owner.closed == []
         crowd.turns_until(lambda: owner.closed)
         assert owner.events == [*[b"x"] * 5, Closed()]

@@ -37,7 +37,7 @@ from rawsio.engineio.packets import (
     encode_payload,
 )
 from rawsio.engineio.probe import Probe, ProbeState
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import EngineIOError, escaped
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.lazy import Pattern
@@ -202,7 +202,7 @@ class EngineIOClient:
     # What the driver asks
 
     @property
-    def state(self) -> State:
+    def state(self) -> SessionState:
         """How far the session is."""
         return self.connection.state
 
@@ -219,7 +219,7 @@ class EngineIOClient:
     @property
     def closing(self) -> Closing:
         """``NOW`` once the session is over and nothing of it has to be sent any more."""
-        if self.state is not State.CLOSED:
+        if self.state is not SessionState.CLOSED:
             return Closing.OPEN
         unsent = bool(self._queue or self.connection.pending)
         if self.stage is Carrier.POLLING:
@@ -271,7 +271,7 @@ class EngineIOClient:
             return
         # A server that goes on asking and takes no answers is not listened to, until it does.
         crowded = len(self._queue) >= self._limits.unpolled or self._rest is not None
-        if self.state is State.OPEN and "poll" not in self._running and not crowded:
+        if self.state is SessionState.OPEN and "poll" not in self._running and not crowded:
             self._begin("poll", "GET", "polling")
         if self._queue and self._sid is not None and "post" not in self._running:
             self._begin("post", "POST", "polling", self._batch())
@@ -325,7 +325,7 @@ class EngineIOClient:
         rest = self._rest if self._rest is not None else deque()
         for _ in range(min(self._limits.turn_frames, len(rest))):
             events += self._receive(rest.popleft())
-        if not rest or self.state is State.CLOSED:
+        if not rest or self.state is SessionState.CLOSED:
             self._rest = None
         return events
 
@@ -366,7 +366,7 @@ class EngineIOClient:
         self._running.pop("websocket", None)
         polling = self.stage is Carrier.POLLING
         self._websocket = self._upgrade or not polling
-        if polling and self._upgrade and self.state is State.OPEN:
+        if polling and self._upgrade and self.state is SessionState.OPEN:
             self.probe = Probe(Role.CLIENT, timeout=self._limits.upgrade_time)
 
     def stay(self) -> None:
@@ -399,7 +399,7 @@ class EngineIOClient:
 
     def _over(self, events: list[Any]) -> list[Any]:
         # After the peer's close, or a failure, nothing is left to be said over this transport.
-        if events and self.state is State.CLOSED:
+        if events and self.state is SessionState.CLOSED:
             self.stage = Carrier.NONE
             self.probe = None
             self._websocket = False

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from rawsio.engineio.states import State
+    from rawsio.engineio.states import SessionState
     from rawsio.http.messages import Response
 
     class PacketSender(Protocol):
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
             ...
 
         @property
-        def state(self) -> State:
+        def state(self) -> SessionState:
             """How far it is."""
             ...
 

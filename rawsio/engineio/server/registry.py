@@ -18,7 +18,7 @@ from os import urandom
 
 from rawsio.engineio.connection import EngineIOConnection
 from rawsio.engineio.packets import Message, Opened, check_sid
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.layer import Role
 from rawsio.limits import DEFAULT
@@ -277,7 +277,7 @@ class SessionRegistry:
     def upgrade_headers(self, link: Link, request: Request) -> Pairs:
         """Return the header fields that the 101 for this request should have besides its own."""
         session = link.user.session
-        new = session is not None and session.state is State.OPENING
+        new = session is not None and session.state is SessionState.OPENING
         return self._replies.fields(request, session.id if session and new else None)
 
     # New sessions
@@ -336,7 +336,11 @@ class SessionRegistry:
         user = link.user
         transport = user if isinstance(user, Transport) else None
         session = None if transport is None else transport.session
-        if self._repeatable and isinstance(session, Session) and session.state is State.OPENING:
+        if (
+            self._repeatable
+            and isinstance(session, Session)
+            and session.state is SessionState.OPENING
+        ):
             return session
         return None
 
@@ -405,11 +409,11 @@ class SessionRegistry:
 
     def accepted(self, session: Session, transport: Transport) -> None:
         """Open a session whose WebSocket is there, or let it probe another transport."""
-        if session.state is State.OPENING:
+        if session.state is SessionState.OPENING:
             self._open(session)
             session.settle()
             self._owner.opened(session)
-        elif session.state is State.CLOSED:
+        elif session.state is SessionState.CLOSED:
             transport.end()
         else:
             session.probe(transport, self.options.upgrade_timeout)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from rawsio.engineio.connection import EngineIOConnection, reason_of
 from rawsio.engineio.packets import Message, check_separator
-from rawsio.engineio.states import STAGES, Stage, State
+from rawsio.engineio.states import STAGES, SessionState, Stage
 from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.http.messages import Request
 from rawsio.layer import Closed, Failed
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 # Bound once: looking a member up in its enum is slow.
-_OPEN, _CLOSED, _STEADY = State.OPEN, State.CLOSED, Stage.STEADY
+_OPEN, _CLOSED, _STEADY = SessionState.OPEN, SessionState.CLOSED, Stage.STEADY
 
 
 class _NoUser:
@@ -172,7 +172,7 @@ class Session:
         return self.connection.revision
 
     @property
-    def state(self) -> State:
+    def state(self) -> SessionState:
         """How far the session is."""
         return self.connection.state
 

@@ -9,7 +9,7 @@ it; a post (POST) brings packets.  At most one of each may be in work.
 from __future__ import annotations
 
 from rawsio.engineio.packets import CLOSE, NOOP, decode_payload
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.http.messages import accepted_coding
 
@@ -338,7 +338,7 @@ class Polling(Transport):
             self._post = None
         if self._crowded:
             self._crowded = False
-            if self.session.state is not State.CLOSED:
+            if self.session.state is not SessionState.CLOSED:
                 self.session.drained()
 
     # Time

@@ -10,7 +10,7 @@ from rawsio.engineio.client.session import EngineIOClient, Exchange
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Opened, Upgraded
 from rawsio.engineio.server.options import EngineOptions
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request, Response
@@ -235,14 +235,14 @@ def test_an_upgrade_that_is_given_up_holds_nothing_back_and_its_late_answer_is_n
     assert (client.keeps_websocket, client.data_to_send()) == (False, [])
     (post,) = client.exchanges()
     assert (post.kind, post.body) == ("post", b"4last")
-    assert (client.state, client.transport) == (State.OPEN, "polling")
+    assert (client.state, client.transport) == (SessionState.OPEN, "polling")
 
 
 def test_a_websocket_that_cannot_be_opened_leaves_the_session_polling() -> None:
     client = opened()
     client.exchanges()
     assert client.lost("websocket", "refused") == []
-    assert client.state is State.OPEN
+    assert client.state is SessionState.OPEN
 
 
 def test_no_upgrade_is_tried_where_it_is_not_offered_or_not_wanted() -> None:

@@ -12,7 +12,7 @@ from rawsio.engineio.packets import Message, Upgraded, check_sid
 from rawsio.engineio.server.links import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.registry import SessionRegistry
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -245,7 +245,7 @@ def test_requests_have_to_name_the_transport_of_the_session() -> None:
     post = b.request(b.q(polling.id, "websocket"), "POST", headers=WS)
     assert post.answer() == (400, b'{"code":2,"message":"Bad handshake method"}')
     assert link.closed == []
-    assert polling.state is websocket.state is State.OPEN
+    assert polling.state is websocket.state is SessionState.OPEN
 
 
 @pytest.mark.rule("engineio-v4-http-protocol")
@@ -262,7 +262,7 @@ def test_a_session_keeps_the_protocol_that_it_began_with(eio: str, allow: bool) 
     assert b.poll(session).answer() == (200, b"2")
     assert b.post(session, "3").answer() == (200, b"ok")
     assert b.taken() == []
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
 
 
 def test_a_handshake_that_fails_below_leaves_nothing() -> None:

@@ -11,7 +11,7 @@ from rawsio.engineio.packets import Message, Upgraded
 from rawsio.engineio.server.links import BODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.session import Session
-from rawsio.engineio.states import Stage, State
+from rawsio.engineio.states import SessionState, Stage
 from rawsio.errors import LocalProtocolError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
@@ -188,7 +188,7 @@ def test_a_connection_without_a_request_in_work_may_go() -> None:
     b.send(session, "x")
     b.lose(link)
     assert b.taken() == []
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
 
 
 @pytest.mark.rule("engineio-v4-polling-content")
@@ -239,7 +239,7 @@ def test_another_method_is_code_2_and_leaves_the_session(method: str) -> None:
     b, session = opened()
     link = b.request(b.q(session.id), method)
     assert link.answer() == (400, b'{"code":2,"message":"Bad handshake method"}')
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
 
 
 def test_text_with_the_separator_cannot_be_sent_by_polling_but_by_websocket() -> None:
@@ -313,10 +313,10 @@ def test_a_long_upload_on_a_slow_line_is_no_silence(transport: str) -> None:
     for _ in range(10):
         link.incoming += 2000
         b.pass_time(20)
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
     link.incoming += 1999
     b.pass_time(20)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 @pytest.mark.rule("engineio-v4-heartbeat-held")
@@ -332,9 +332,9 @@ def test_who_is_held_back_is_not_silent(transport: str) -> None:
     user.paused = False
     session.pause(False)
     b.pass_time(39)
-    assert session.state is State.OPEN
+    assert session.state is SessionState.OPEN
     b.pass_time(2)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 @pytest.mark.rule("engineio-v4-heartbeat-held")
@@ -345,7 +345,7 @@ def test_who_was_held_back_before_the_ping_has_no_more_time_than_others() -> Non
     session.pause(False)
     b.pass_time(25)
     b.pass_time(20)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 def test_what_came_before_the_ping_is_no_sign_of_life() -> None:
@@ -353,7 +353,7 @@ def test_what_came_before_the_ping_is_no_sign_of_life() -> None:
     session, link = b.open_websocket()
     link.incoming = 1_000_000
     b.pass_time(45)
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 def test_who_should_send_no_more_waits_for_the_answer_to_its_post() -> None:
@@ -388,7 +388,7 @@ def test_a_post_whose_answer_waits_is_still_the_only_one() -> None:
     session.transport.pause()
     first = b.post(session, "4one")
     assert b.post(session, "4two").status == 400
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
     assert first.answer() == (200, b"ok")
 
 
@@ -438,7 +438,7 @@ def test_closing_answers_the_waiting_poll_with_the_queue_and_the_next_one_with_1
     assert waiting.answer() == (200, b"4last")
     assert session.stage is Stage.LEAVING
     assert b.poll(session).answer() == (200, b"1")
-    assert (session.state, session.stage) == (State.CLOSED, Stage.OVER)
+    assert (session.state, session.stage) == (SessionState.CLOSED, Stage.OVER)
     assert b.poll(session).answer() == UNKNOWN
     session.close()
     with pytest.raises(LocalProtocolError):
@@ -864,7 +864,7 @@ def test_the_end_of_a_session_answers_the_post_that_waits(end: str) -> None:
     else:
         b.pass_time(100)
     assert len(link.responses) == 1
-    assert not b.server.sessions or session.state is State.CLOSED
+    assert not b.server.sessions or session.state is SessionState.CLOSED
 
 
 # Closing on the way from polling to a WebSocket

@@ -15,7 +15,7 @@ from rawsio.engineio.server import Transport
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.session import Session
 from rawsio.engineio.server.transports import BUILT_IN
-from rawsio.engineio.states import State
+from rawsio.engineio.states import SessionState
 from rawsio.layer import Closed, Failed
 from rawsio.limits import Limits
 from rawsio.testing import TestKit
@@ -258,7 +258,7 @@ def test_a_mistake_ends_the_session(kind: type[Client]) -> None:
     before, failed = client.bench.taken()
     assert before == Message("before")
     assert failed.rule == "engineio-v4-packet-known"
-    assert client.session.state is State.CLOSED
+    assert client.session.state is SessionState.CLOSED
     assert client.bench.recorder.over == [client.session]
 
 
@@ -295,7 +295,7 @@ def test_requests_that_name_another_transport_are_refused(kind: type[Client]) ->
         if other is not kind and other is not WebSocketClient:
             link = client.bench.request(client.bench.q(client.session.id, other.name))
             assert link.answer() == (400, b'{"code":3,"message":"Bad request"}')
-    assert client.session.state is State.OPEN
+    assert client.session.state is SessionState.OPEN
 
 
 @pytest.mark.parametrize("kind", [PollingClient, StreamClient], ids=lambda kind: kind.name)
