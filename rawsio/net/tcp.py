@@ -70,13 +70,11 @@ else:
 __all__ = ["Driver", "StreamState", "TCPStream"]
 
 _AGAIN = (BlockingIOError, InterruptedError)
-
 _LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
 _SMALLEST_RECEIVE = 2048  # and when reads take long
 
 _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
 _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
-
 _SMALL = 256
 """Bytes that are read where others took long: an event that asks for something is shorter."""
 _AT_A_TIME = 16
