@@ -178,7 +178,7 @@ class Multiplexer(HandlerQueue):
         if self._over:
             return False
         if self.busy:
-            self.arriving += made_of(message)
+            self.arriving += made_of(message, packed=not self.standard)
         elif len(message) > _SHORT:
             self._arrives(message)
         self._allowance -= 1
@@ -187,7 +187,8 @@ class Multiplexer(HandlerQueue):
     def _arrives(self, message: str | bytes) -> None:
         # Text begins a packet, unless its parser has none; bytes may belong to the one before.
         begins = message.__class__ is str or not self.standard
-        self.arriving = made_of(message) + (0 if begins else self.arriving)
+        made = made_of(message, packed=not self.standard)
+        self.arriving = made + (0 if begins else self.arriving)
 
     def dispatch(self, events: list[Any]) -> None:
         """Take what the protocol gave, if somebody else has fed it."""

@@ -375,14 +375,22 @@ def nesting(text: str, enough: int = 0) -> int:
     return depth + max(accumulate(map(_STEPS.__getitem__, brackets), initial=0))
 
 
-def made_of(message: str | bytes) -> int:
+_LISTS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+"""What begins an array or a map in MessagePack."""
+
+
+def made_of(message: str | bytes, *, packed: bool = False) -> int:
     """Return about how much memory the value of a message takes.
 
-    >>> made_of('2["a",[],[]]'), made_of(b"12")
-    (220, 2)
+    ``packed`` says that bytes are MessagePack: each that may begin an array or a map counts as 16
+    more, which is a quarter of what such a one takes, and of a picture every seventh byte is one.
+
+    >>> made_of('2["a",[],[]]'), made_of(b"12"), made_of(bytes([0x90, 0x90]), packed=True)
+    (220, 2, 34)
     """
     if not isinstance(message, str):
-        return len(message)
+        size = len(message)
+        return 17 * size - 16 * len(message.translate(None, _LISTS)) if packed else size
     return len(message) + 64 * (message.count("[") + message.count("{")) + 8 * message.count(",")
 
 

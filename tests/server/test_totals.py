@@ -10,6 +10,7 @@ import pytest
 
 from rawsio import Server
 from rawsio.limits import Limits
+from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
 from tests.raw import Polling
 
@@ -83,17 +84,18 @@ def test_who_posts_and_does_not_poll_is_worked_for_as_far_as_it_polls() -> None:
 
 
 @pytest.mark.rule("layers-memory-shed")
-def test_what_handlers_hold_that_have_not_ended_is_shed_as_well() -> None:
-    io = Server(limits=Limits(memory=5_000_000))
+@pytest.mark.parametrize("parser", [None, MsgpackParser()])
+def test_what_handlers_hold_that_have_not_ended_is_shed_as_well(parser: Any) -> None:
+    io = Server(limits=Limits(memory=5_000_000 if parser is None else 1_500_000), parser=parser)
 
     @io.on("e")
     async def wait(socket: Any, *values: Any) -> None:
         await asyncio.sleep(1000)
 
     with TestKit(io) as kit:
-        clients = [kit.connect(reconnection=False) for _ in range(6)]
+        clients = [kit.connect(reconnection=False, parser=parser) for _ in range(6)]
         for client in clients:
             client.emit("e", [[] for _ in range(20_000)])
             kit.advance(0.1)
         assert 0 < sum(client.connected for client in clients) < 6
-        assert io.stats()["memory"]["queued"] < 5_000_000
+        assert io.stats()["memory"]["queued"] < io.limits.memory
