@@ -87,7 +87,8 @@ class Side:
     def __init__(self, server: RedisServer, url: str, version: int) -> None:
         self.server = server
         self.loop = Loop()
-        options = RedisOptions(version=version, tls=server.tls)
+        tls = server.tls if url.startswith("rediss:") else None
+        options = RedisOptions(version=version, tls=tls)
         limits = DEFAULT.but(resp_ping=0.5, resp_reply_time=0.5)
         self.commands, self.hears = (
             RedisClient(self.loop, url, limits, options=options) for _ in range(2)
