@@ -166,7 +166,7 @@ class RecoveryLosesAndRepeatsNothing(RuleBasedStateMachine):
         under_way = [p for p in browser.client.inbox if isinstance(p, Event)]
         browser.client.inbox.clear()
         browser._read(under_way[:seen])
-        lost = [p.args[1] for p in under_way[seen:] if p.args[-2] == "some text"]
+        lost = [p.args[1] for p in under_way[seen:] if repr(p.args[-2]) == "'some text'"]
         for expected in (self.expected, self.saved[0]):
             expected[n] = [e for e in expected[n] if e not in lost]
 
