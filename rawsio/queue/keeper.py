@@ -166,7 +166,7 @@ class Keeper:
             return results, [self.store.counts(name) for name in names], time() - began
 
         def done(result: Any, error: BaseException | None) -> None:
-            self._done(asked, writing, len(operations), result, error)
+            self._done(asked, writing, result, error)
 
         ask = getattr(self.store, "ask", None)
         if ask is not None:
@@ -183,12 +183,7 @@ class Keeper:
             done(result, None)
 
     def _done(
-        self,
-        asked: list[tuple[Client, int]],
-        writing: list[Guest],
-        operations: int,
-        result: Any,
-        error: Any,
+        self, asked: list[tuple[Client, int]], writing: list[Guest], result: Any, error: Any
     ) -> None:
         self._busy = False
         if error is not None:
@@ -198,14 +193,14 @@ class Keeper:
             results, counts, seconds = result
             self.commits.append(seconds)
             # Before anybody is answered: who asks again at once is no second one.
-            crowd = operations + self._count_waiting() - sum(many for _, many in asked)
+            crowd = self._count_waiting()
             at = 0
             for (client, length), count in zip(asked, counts, strict=True):
                 client.take(client.queue.receive(results[at : at + length], count))
                 at += length
             for guest in writing:
                 guest.written(None)
-            if seconds > _SLOW and operations >= _CROWD:
+            if seconds > _SLOW and sum(many for _, many in asked) >= _CROWD:
                 self._expected = crowd * 9 // 10
                 self._patience = self.now() + min(_GATHER, seconds / 4)
         if self._emptied and not self._pending():
