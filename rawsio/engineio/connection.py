@@ -290,7 +290,9 @@ code=3, message="there is no packet '9'")], [])
         """Send an event; raises ``LocalProtocolError`` when it is illegal now."""
         if event.__class__ is Message:
             if self.state is not _OPEN:
-                raise LocalProtocolError(f"the session is {self.state.value}")
+                raise LocalProtocolError(
+                    f"a message cannot be sent: the session is {self.state.value}"
+                )
             self.put(self.encode(event.data))
             return
         after = self._legal.get(event.__class__)
@@ -308,7 +310,7 @@ code=3, message="there is no packet '9'")], [])
     def send_prepared(self, prepared: Any) -> None:
         """Send what was encoded once for many; legal exactly when a ``Message`` is."""
         if self.state is not _OPEN:
-            raise LocalProtocolError(f"the session is {self.state.value}")
+            raise LocalProtocolError(f"a message cannot be sent: the session is {self.state.value}")
         if self.base64:
             for message in prepared.messages:
                 self.put(self.encode(message))

@@ -250,7 +250,9 @@ def _recovery(option: object, *, own_adapter: bool) -> ConnectionStateRecovery |
     from rawsio.app.recovery import ConnectionStateRecovery, Recovery
 
     if option is not True and not isinstance(option, Recovery):
-        raise TypeError(f"connection_state_recovery is True or a Recovery(...), not {option!r}")
+        raise TypeError(
+            f"connection_state_recovery: True, or a Recovery(...), is expected, not {option!r}"
+        )
     recovery = Recovery() if option is True else option
     check_fields(recovery)
     if recovery.path is None:

@@ -137,7 +137,7 @@ def chosen(option: Any) -> DeflateOptions:
     options = DeflateOptions() if option is True else option
     if not isinstance(options, DeflateOptions):
         raise TypeError(
-            f"per_message_deflate is a bool or a DeflateOptions, not {type(option).__name__}"
+            f"per_message_deflate: True, False or a DeflateOptions(...) is expected, not {option!r}"
         )
     options.check()
     if not available():

@@ -551,7 +551,8 @@ class Session:
                 self.candidate.tick(now)
             self._tick_grace(now)
             if self._overfull:
-                error = EngineIOError("nobody polls for the queue", "engineio-v4-polling-unpolled")
+                message = f"{connection.pending} packets wait for a poll, which does not come"
+                error = EngineIOError(message, "engineio-v4-polling-unpolled")
                 events += connection.fail(error)
             transport.tick(now)
         if events or connection.pending:

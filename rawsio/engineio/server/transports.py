@@ -84,7 +84,8 @@ class Polling(Transport):
 
     def _park(self, link: Link, request: Request, fields: Pairs) -> Verdict:
         if self._poll is not None:
-            raise EngineIOError("two polls at a time", "engineio-v4-polling-overlap")
+            message = "a second poll, while one waits for its answer"
+            raise EngineIOError(message, "engineio-v4-polling-overlap")
         size = self._options.compression_size()
         coding = None if size is None else accepted_coding(request)
         self._compression = None if size is None or coding is None else (coding, size)
@@ -95,17 +96,24 @@ class Polling(Transport):
 
     def _begin_post(self, link: Link, request: Request, fields: Pairs) -> Verdict:
         if self._post is not None:
-            raise EngineIOError("two posts at a time", "engineio-v4-polling-overlap")
+            message = "a second post, while one is not answered"
+            raise EngineIOError(message, "engineio-v4-polling-overlap")
         kind = (request.headers.get("content-type") or "").partition(";")[0].strip(" \t").lower()
         self._binary = kind == "application/octet-stream"
         if self._binary and self.session.revision == 4:
-            raise EngineIOError("a binary body", "engineio-v4-polling-content")
+            message = "a binary body: protocol 4 has bytes as base64, in text"
+            raise EngineIOError(message, "engineio-v4-polling-content")
         length = request.headers.get("content-length") or "0"
         if len(length) > 15 or int(length) > self._options.max_http_buffer_size:
-            raise TooLong("a body is too long", "engineio-v4-polling-size")
+            raise self._too_long(length[:20])
         self._post, self._post_fields = link, fields
         link.assign(self)
         return BODY
+
+    def _too_long(self, size: int | str) -> TooLong:
+        most = self._options.max_http_buffer_size
+        message = f"a body of {size} bytes: max_http_buffer_size is {most}"
+        return TooLong(message, "engineio-v4-polling-size")
 
     def receive_body(self, link: Link, body: bytes) -> None:
         """Take the packets of a post, and answer it when all have been handled."""
@@ -114,7 +122,7 @@ class Polling(Transport):
         if len(body) > self._options.max_http_buffer_size:
             self._let_go(link)
             link.respond(*empty_answer(413, fields))
-            session.fail(EngineIOError("a body is too long", "engineio-v4-polling-size"))
+            session.fail(self._too_long(len(body)))
             return
         try:
             packets = self._packets(body)
