@@ -144,7 +144,6 @@ class Direct(Layered):
 
     def receive_packet(self, packet: str | bytes) -> bool:
         """Take one Engine.IO packet to the handlers; ``False`` if it was a mistake."""
-        taken = False
         if (
             type(packet) is str
             and self._engine.state is _OPEN
@@ -152,13 +151,14 @@ class Direct(Layered):
         ):
             if self._protocol.passes("/"):
                 head = _HEAD.match(packet)
-                taken = head is not None and self._take(head)
-            elif packet[:2] == "40":
-                taken = self._join(packet)
-        return taken or self.session.receive(packet)
+                if head is not None and self._take(head):
+                    return True
+            elif packet[:2] == "40" and self._join(packet):
+                return True
+        return self.session.receive(packet)
 
     def _join(self, packet: str) -> bool:
-        """Take the CONNECT of a client to whom nobody has to be asked about."""
+        """Take the CONNECT of a client whom nobody has to be asked about."""
         data, limits, multiplexer = None, self._limits, self._multiplexer
         if len(packet) > 2:
             if packet[2] != "{" or len(packet) - 2 > limits.credentials:

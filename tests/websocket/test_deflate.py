@@ -237,7 +237,7 @@ def test_what_an_option_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
     own = DeflateOptions(threshold=5)
     assert chosen(True) == DeflateOptions()
     assert chosen(own) is own
-    with pytest.raises(TypeError, match="DeflateOptions.*, not {.threshold"):
+    with pytest.raises(TypeError, match="DeflateOptions"):
         chosen({"threshold": 1024})
     with pytest.raises(ValueError, match="level"):
         chosen(DeflateOptions(level=10))
