@@ -67,7 +67,7 @@ def test_an_option_of_another_kind_is_refused_at_set_up(
 
 
 def test_recovery_has_options_of_its_own_record() -> None:
-    with pytest.raises(TypeError, match="True or a Recovery"):
+    with pytest.raises(TypeError, match="True, or a Recovery"):
         Server(connection_state_recovery={"maxDisconnectionDuration": 1000})
 
 
