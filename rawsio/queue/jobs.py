@@ -195,7 +195,7 @@ class Jobs:
                 lease=lease,
             )
         check_function(fn, "a handler of a queue")
-        check_number("concurrency", concurrency, whole=True)
+        _check_concurrency(concurrency)
         self._host.expect(fn)
         credit = concurrency * batch if prefetch is None else prefetch
         made = Handling(self, fn, concurrency, many=batch > 1)
@@ -406,3 +406,9 @@ def _named(
 
 def _nothing() -> None:
     return
+
+
+def _check_concurrency(value: int) -> None:
+    check_number("concurrency", value, whole=True)
+    if value < 1:
+        raise ValueError(f"concurrency: one call at a time or more is expected, not {value}")

@@ -428,3 +428,10 @@ def test_a_burst_of_publishes_from_a_thread_is_held_up_not_refused() -> None:
 @pytest.fixture(autouse=True)
 def _levels(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+def test_a_handler_has_a_whole_number_of_calls_at_a_time(io: Server, wrong: Any) -> None:
+    jobs = io.queue("jobs")
+    with pytest.raises((TypeError, ValueError), match="concurrency"):
+        jobs.handler(print, concurrency=wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def test_an_option_of_the_reference_is_refused_with_its_name_here(
         ("serve_client", "no", "serve_client: True or False is expected, not 'no'"),
         ("limits", {"rooms": 1}, r"limits: a Limits\(...\) is expected, not {'rooms': 1}"),
         ("connection_state_recovery", Recovery("60"), "duration: a number is expected, not '60'"),  # type: ignore[arg-type]
+        ("connection_state_recovery", Recovery(path=5), "is the path of a file, not 5"),  # type: ignore[arg-type]
         ("adapter", "redis", "adapter: a subclass of Adapter, .* expected, not 'redis'"),
         ("parser", "msgpack", "parser: a parser, .* expected, not 'msgpack'"),
         ("parser", MsgpackParser, "parser: a parser, .* expected, not <class"),
@@ -187,3 +189,9 @@ def test_an_option_that_is_a_limit_counts_when_it_is_given_and_else_the_limit(
 def test_a_limit_is_checked_like_the_option_that_it_is() -> None:
     with pytest.raises(ValueError, match="upgrade_timeout: a number above zero"):
         parts(Limits(upgrade_time=0))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_path_of_recovery_is_text_or_a_path(kind: Any, tmp_path: Path) -> None:
+    option = Recovery(path=kind(tmp_path / "recovery.db"))
+    assert parts(connection_state_recovery=option).config.recovery is not None
