@@ -342,7 +342,7 @@ class RecoveryFile:
             self._gate.pass_until(self._number)
         if what == "noted":
             if error is not None and not self._muted:
-                self._mute(str(error))
+                self._mute(str(error).removeprefix(f"{self._path}: "))
         elif what == "nothing":
             if error is not None:
                 self._log(
