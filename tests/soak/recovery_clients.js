@@ -10,6 +10,7 @@ const { io } = require("socket.io-client");
 
 const [url, name, clients, rooms] = [process.argv[2], process.argv[3], ...process.argv.slice(4).map(Number)];
 const found = [];
+const sockets = [];
 let over = false;
 
 function begin(number) {
@@ -22,6 +23,7 @@ function begin(number) {
     reconnectionDelay: 50,
     reconnectionDelayMax: 300,
   });
+  sockets.push(socket);
   let entered = false;
   let next = 0;
   let count = 0;
@@ -58,8 +60,11 @@ for (let n = 0; n < clients; n++) begin(n);
 process.stdin.resume();
 process.stdin.on("end", () => {
   over = true;
-  // What is on its way may still come.
-  setTimeout(() => {
-    process.stdout.write(JSON.stringify(found), () => process.exit());
-  }, 1500);
+  const report = () => process.stdout.write(JSON.stringify(found), () => process.exit());
+  const until = Date.now() + 30_000;
+  const wait = setInterval(() => {
+    if (!sockets.every((socket) => socket.connected) && Date.now() < until) return;
+    clearInterval(wait);
+    setTimeout(report, 1500); // what is on its way may still come
+  }, 100);
 });

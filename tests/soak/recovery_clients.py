@@ -52,7 +52,11 @@ class One:
                     number += 1
                     reply = socket.emit_with_ack("say", what)
                     reply.add_done_callback(lambda reply, what=what: self._heard(what, reply))
-            await asyncio.sleep(1.5)
+            for _ in range(300):
+                if socket.connected:
+                    break
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(3.0)  # what is on its way may still come
 
     def _heard(self, what: str, reply: Any) -> None:
         try:
