@@ -41,6 +41,7 @@ SID = b"AABdLoJ4Olf-K8vbVrib56Krg-a"
         (b"\x16\x03\x01", ANYBODY),
         (b"x" * (LONGEST_LINE - 1), None),
         (b"x" * LONGEST_LINE, ANYBODY),
+        (b"GET /?%s&sid=%s HTTP/1.1\r\n" % (b"a" * LONGEST_LINE, SID), ANYBODY),
     ],
 )
 def test_the_first_line_tells_whose_it_is(first: bytes, number: int | None) -> None:
