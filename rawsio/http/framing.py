@@ -91,7 +91,7 @@ class RequestContext:
 
     ``framing`` is where the request's body ends, ``persists`` whether the client wants to go on,
     ``expects`` whether it waits for a 100 before it sends the body, ``plain`` whether its answer
-    has a body and needs no field for the connection.
+    needs no field for the connection.
     """
 
     __slots__ = (
@@ -108,7 +108,7 @@ class RequestContext:
         # 9110-9.3.6-refused: what follows a refused CONNECT may not be HTTP.
         self.persists = method != "CONNECT" and persistent(fields, version)
         self.expects = framing != 0 and "expect" in fields and version == "1.1"
-        self.plain = self.persists and version == "1.1" and method != "HEAD"
+        self.plain = self.persists and version == "1.1"
 
     def repeated(self, request: Request) -> bool:
         """Return whether all this is true of another request, too, as far as is known at once."""

@@ -88,7 +88,9 @@ def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -
             return False
         named = Response(status, headers, response.reason or REASONS.get(status, ""))
         kept = headers.answered = (status, response.reason, length, encode_head(named)[:-2])
-    if kept[2] != len(body):
+    if asked.method == "HEAD":
+        body = b""
+    elif kept[2] != len(body):
         return False
     head = kept[3] + _date_line(date)
     server._outbox += (head, body) if len(body) > _SHORT else (head + body,)

@@ -14,6 +14,7 @@ from binascii import crc32
 from rawsio.http.headers import Headers
 from rawsio.http.messages import (
     NOBODY,
+    REASONS,
     RemoteAddress,
     Response,
     accepted_coding,
@@ -47,6 +48,7 @@ __all__ = [
     "NOBODY",
     "OURS",
     "RemoteAddress",
+    "WholeHead",
     "function",
     "precondition",
 ]
@@ -151,6 +153,15 @@ def function(fn: Callable[[Any], Any]) -> Application:
     return lambda request, body, peer=NOBODY, /: _answer_of(fn(_Question(request, body, peer)))
 
 
+class WholeHead(Headers):
+    """All fields of an answer but the date, its length among them: nothing is added.
+
+    An application that gives the same object again has its bytes made once.
+    """
+
+    __slots__ = ()
+
+
 class _Question:
     """A request, its body and who asks, for an application that is a plain function."""
 
@@ -174,6 +185,8 @@ def _answer_of(value: Any) -> Answer:
     if isinstance(value, tuple):
         status, value, *rest = value
         fields = rest[0] if rest else _NO_FIELDS
+        if fields.__class__ is WholeHead:
+            return Response(status, fields, REASONS.get(status, "")), value
     elif isinstance(value, int):
         status, value = value, b""
     kind, kept = (_PLAIN, _NO_FIELDS) if fields is _NO_FIELDS else _chosen(fields)

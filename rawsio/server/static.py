@@ -21,7 +21,7 @@ from rawsio.net.clock import wall
 from rawsio.net.folders import located
 from rawsio.uri import unescaped
 
-from .http_apps import precondition
+from .http_apps import WholeHead, precondition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ _SETTLED = 2.0
 
 Every clock that marks files ticks at least once in two seconds.
 """
+
+
+_HEADS = 256
+"""How many answers to HEAD are kept."""
+
+_MOMENT = 0.01
+"""Seconds for which a file that is just being written counts as the same."""
 
 
 def folder(
@@ -176,26 +183,33 @@ def _find(
 
 
 def _answer(file: str, size: int, tag: str, request: Request, shelf: _Shelf) -> Any:
-    fields = [
+    status = precondition(tag, request)
+    wanted = None if status is not None else _wanted(request, tag, size)
+    if status is None and wanted is None and request.method == "HEAD":
+        return 200, b"", shelf.head(file, tag, size)
+    if status is None and wanted is None and size <= _SHORT:
+        return 200, *shelf.read(file, tag)
+    given = _fields(file, tag)
+    if status is not None:
+        return status, b"", given
+    status, start, end = 200, 0, size
+    if wanted is not None:
+        if not wanted:
+            return 416, b"", [("Content-Range", f"bytes */{size}")]
+        status, (start, end) = 206, wanted
+        given.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    if size > _SHORT:
+        return status, _Pieces(file, start, end), given
+    return status, shelf.read(file, tag)[0][start:end], given
+
+
+def _fields(file: str, tag: str) -> list[tuple[str, str]]:
+    return [
         ("Content-Type", _kind(file)),
         ("Cache-Control", "no-cache"),
         ("Accept-Ranges", "bytes"),
         ("ETag", tag),
     ]
-    status = precondition(tag, request)
-    if status is not None:
-        return status, b"", fields
-    status, start, end = 200, 0, size
-    wanted = _wanted(request, tag, size)
-    if wanted is not None:
-        if not wanted:
-            return 416, b"", [("Content-Range", f"bytes */{size}")]
-        status, (start, end) = 206, wanted
-        fields.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
-    if request.method == "HEAD" or size > _SHORT:
-        return status, _Pieces(file, start, end, empty=request.method == "HEAD"), fields
-    data = shelf.read(file, tag)
-    return status, data if status == 200 else data[start:end], fields
 
 
 # Ranges (RFC 9110 section 14)
@@ -253,22 +267,56 @@ class _Shelf:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._files: dict[str, tuple[str, bytes]] = {}
+        self._files: dict[str, _Copy] = {}
         self._size = 0
+        self._heads: dict[str, tuple[str, WholeHead]] = {}
 
-    def read(self, file: str, tag: str) -> bytes:
-        """Return the content of a file: the copy that others have, if it is still the same."""
-        before, known = self._files.pop(file, ("", b""))
-        self._size -= len(known)
-        data = known
-        if tag != before or tag[:2] == "W/":
-            data = _content(file)
-            data = known if known == data else data
-        self._files[file] = tag, data
-        self._size += len(data)
+    def read(self, file: str, tag: str) -> tuple[bytes, WholeHead]:
+        """Return the content of a file, and the fields of an answer that is the whole of it.
+
+        Both are those that others have, if the file is still the same.
+        """
+        before = self._files.pop(file, None)
+        if before is not None:
+            self._size -= len(before.data)
+        now = wall()
+        if before is not None and before.serves(tag, now):
+            copy = before
+        else:
+            copy = _Copy(file, tag, now, before)
+        self._files[file] = copy
+        self._size += len(copy.data)
         while self._size > self.most:
-            self._size -= len(self._files.pop(next(iter(self._files)))[1])
-        return data
+            self._size -= len(self._files.pop(next(iter(self._files))).data)
+        return copy.data, copy.fields
+
+    def head(self, file: str, tag: str, size: int) -> WholeHead:
+        """Return the fields of an answer that is the whole file, which is not read for that."""
+        known = self._heads.get(file)
+        if known is None or known[0] != tag:
+            fields = WholeHead([*_fields(file, tag), ("Content-Length", str(size))])
+            known = tag, fields
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            self._heads[file] = known
+        return known[1]
+
+
+class _Copy:
+    """What a short file was when it was read."""
+
+    __slots__ = ("tag", "data", "fields", "_read")
+
+    def __init__(self, file: str, tag: str, now: float, before: _Copy | None) -> None:
+        data = _content(file)
+        self.tag = tag
+        self.data = before.data if before is not None and before.data == data else data
+        self.fields = WholeHead([*_fields(file, tag), ("Content-Length", str(len(data)))])
+        self._read = now
+
+    def serves(self, tag: str, now: float) -> bool:
+        """Return whether the file is still that: a weak tag says so for a moment only."""
+        return tag == self.tag and (tag[:2] != "W/" or 0.0 <= now - self._read < _MOMENT)
 
 
 def _content(file: str) -> bytes:
@@ -279,13 +327,13 @@ def _content(file: str) -> bytes:
 class _Pieces:
     """A part of a file, read piece by piece; the file is opened when the first is asked for.
 
-    ``length`` is that of the part; with ``empty`` there are no pieces of it.
+    ``length`` is that of the part.
     """
 
-    def __init__(self, path: str, start: int, end: int, *, empty: bool = False) -> None:
+    def __init__(self, path: str, start: int, end: int) -> None:
         self.length = end - start
         self._path = path
-        self._at = end if empty else start
+        self._at = start
         self._end = end
         self._file: Any = None
 

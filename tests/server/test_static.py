@@ -241,6 +241,7 @@ def test_a_range_of_a_file_is_sent_alone(public: Path, wanted: str, ends: tuple[
     assert dict(fields)["Content-Range"] == f"bytes {ends[0]}-{ends[1] - 1}/100"
     whole = dict(get(public, "/digits")[2])
     assert whole.pop("Accept-Ranges") == "bytes"
+    assert whole.pop("Content-Length") == "100"
     assert whole.keys() < dict(fields).keys()
 
 
@@ -376,3 +377,34 @@ def test_a_folder_without_its_index_and_what_is_no_file_are_not_there(public: Pa
     if hasattr(os, "mkfifo"):
         os.mkfifo(public / "pipe")
         assert get(public, "/pipe") == (404, b"not found")
+
+
+def test_the_answer_about_a_file_that_stays_the_same_is_made_once(public: Path) -> None:
+    (public / "digits").write_bytes(DIGITS)
+    serve = folder(public)
+    for method in ("GET", "HEAD"):
+        first = serve(Request(method, "/digits", Headers()))
+        again = serve(Request(method, "/digits", Headers()))
+        assert first[2] is again[2]
+    file = public / "digits"
+    file.write_bytes(b"other")
+    status, body, fields = serve(Request("HEAD", "/digits", Headers()))
+    assert (status, body, dict(fields)["Content-Length"]) == (200, b"", "5")
+
+
+def test_a_file_that_is_being_written_is_read_again_soon(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [2e9]
+    monkeypatch.setattr("rawsio.server.static.wall", lambda: now[0])
+    file = public / "digits"
+    file.write_bytes(b"1" * 100)
+    os.utime(file, (2e9, 2e9))
+    serve = folder(public)
+    question = Request("GET", "/digits", Headers())
+    assert dict(serve(question)[2])["ETag"].startswith("W/")
+    with file.open("r+b") as opened:  # within the same tick of the clock that marks it
+        opened.write(b"2")
+    os.utime(file, (2e9, 2e9))
+    now[0] += 0.02
+    assert serve(question)[1][:1] == b"2"
