@@ -28,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # What a terminal or a file has no letters for is written as escapes, not as a traceback.
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(errors="backslashreplace")
         sys.exit(_run(sys.argv[1:]))
     return _run(arguments)
 

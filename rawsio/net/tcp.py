@@ -493,14 +493,14 @@ class TCPStream(Generic[TagT]):
             self._unsent.extend(units)
             self._check_high()
             return
+        unsent = None
+        if len(units) == 1:
+            data = units[0]
+        elif sum(map(len, units)) <= JOIN:
+            data = b"".join(units)
+        else:
+            data, unsent = b"", WriteBuffer(units, self.driver.pool)
         try:
-            unsent = None
-            if len(units) == 1:
-                data = units[0]
-            elif sum(map(len, units)) <= JOIN:
-                data = b"".join(units)
-            else:
-                data, unsent = b"", WriteBuffer(units, self.driver.pool)
             sent = self.sock.send(data) if unsent is None else unsent.send(self.sock)
         except _AGAIN:
             sent = 0

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from binascii import crc32
 
+from rawsio.http.grammar import REASONS
 from rawsio.http.headers import Headers
 from rawsio.http.messages import (
     NOBODY,
-    REASONS,
     RemoteAddress,
     Response,
     accepted_coding,
@@ -185,7 +185,7 @@ def _answer_of(value: Any) -> Answer:
     if isinstance(value, tuple):
         status, value, *rest = value
         fields = rest[0] if rest else _NO_FIELDS
-        if fields.__class__ is WholeHead:
+        if isinstance(fields, WholeHead):
             return Response(status, fields, REASONS.get(status, "")), value
     elif isinstance(value, int):
         status, value = value, b""

@@ -310,7 +310,7 @@ class _Copy:
     def __init__(self, file: str, tag: str, now: float, before: _Copy | None) -> None:
         data = _content(file)
         self.tag = tag
-        self.data = before.data if before is not None and before.data == data else data
+        self.data: bytes = before.data if before is not None and before.data == data else data
         self.fields = WholeHead([*_fields(file, tag), ("Content-Length", str(len(data)))])
         self._read = now
 

@@ -298,8 +298,15 @@ class _Gone(Transport):
     def __init__(self) -> None:  # without a session
         pass
 
-    buffered_amount = 0
-    writable = False
+    @property
+    def buffered_amount(self) -> int:
+        """Nothing waits."""
+        return 0
+
+    @property
+    def writable(self) -> bool:
+        """Nothing can be sent."""
+        return False
 
 
 _GONE: dict[str, _Gone] = {}
