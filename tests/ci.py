@@ -9,7 +9,8 @@ another budget.  ``--examples N`` has the laws run with fewer examples than 20,0
 prepare        environments under ``.interop``, node, npm packages, Chromium, Redis (run and full)
 lint           ruff check, ruff format --check
 types          mypy --strict and pyright; both on programs that use the public interface
-suite          the whole suite, 500 derandomised examples for each property, in two halves
+suite          the whole suite, 500 derandomised examples for each property (250 in run), in
+               two halves
 pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, and on this one
                with ``-O`` and with ``-bb -W error -X dev``: 50 examples (10 in run), two at a time
 laws           full only: every ``test_laws.py`` with 20,000 random examples, two at a time
@@ -251,11 +252,12 @@ def types(ctx: Context) -> None:
 
 
 def suite(ctx: Context) -> None:
-    """Run the whole suite with the profile ci, in two halves that take about as long."""
+    """Run the whole suite with many examples, in two halves that take about as long."""
     python, laws_only = _suite_python(), [p.relative_to(ROOT).as_posix() for p in _laws()]
     without_laws = [f"--ignore={name}" for name in laws_only]
+    profile = f"--hypothesis-profile={'ci' if ctx.script == 'full' else 'run'}"
     jobs = [
-        _pytest(f"suite, {what}", python, [], "--hypothesis-profile=ci", *arguments)
+        _pytest(f"suite, {what}", python, [], profile, *arguments)
         for what, arguments in (("laws", laws_only), ("all but the laws", without_laws))
     ]
     ctx.run_two_at_a_time(jobs)

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), quick, ci, deep.
+"""Hypothesis profiles: ``--hypothesis-profile`` dev (default), quick, run, ci, deep.
 
 ``deep`` runs 20,000 examples, or as many as ``RAWSIO_EXAMPLES`` says.
 
@@ -27,14 +27,15 @@ settings.register_profile("dev", max_examples=50, deadline=None, suppress_health
 settings.register_profile(
     "quick", max_examples=10, deadline=None, suppress_health_check=_QUIET, derandomize=True
 )
-settings.register_profile(
-    "ci",
-    max_examples=500,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=_QUIET,
-)
+for _name, _examples in (("run", 250), ("ci", 500)):
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=_QUIET,
+    )
 settings.register_profile(
     "deep",
     max_examples=int(os.environ.get("RAWSIO_EXAMPLES", "20000")),

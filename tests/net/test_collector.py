@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
+import textwrap
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rawsio import Server
 from rawsio.net.collector import Collector
+
+MANY = 10_000
+"""More than an interpreter freezes by itself, and less than a program with a server has."""
 
 
 class Thing:
@@ -30,7 +36,6 @@ def ring() -> weakref.ref[Thing]:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    gc.collect()
     made = Collector()
     made.start()
     yield made
@@ -52,35 +57,60 @@ def test_young_rings_are_collected_as_ever() -> None:
     assert gone() is None
 
 
-@pytest.mark.usefixtures("collector")
+def run(program: str) -> None:
+    """Run a program that is small, so that its memory is soon doubled."""
+    subprocess.run(
+        [sys.executable, "-c", BEGIN + textwrap.dedent(program)],
+        check=True,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+
+
+BEGIN = """
+import gc, sys, weakref
+from rawsio.net.collector import Collector
+
+class Thing:
+    other = None
+
+def must(right):
+    if not right:
+        raise SystemExit("it is not so")
+
+def grow():
+    return [[n] for n in range(2 * sys.getallocatedblocks())]
+"""
+
+
 def test_an_old_ring_is_found_once_memory_has_doubled() -> None:
+    run("""
+    Collector().start()
     one = Thing()
     gone = weakref.ref(one)
     gc.collect(1)
     one.other = one
     del one
     gc.collect()
-    assert gone() is not None, "it is frozen"
-    much = [[n] for n in range(2 * sys.getallocatedblocks())]
+    must(gone() is not None)  # it is frozen
+    much = grow()
     gc.collect(1)
-    assert gc.get_freeze_count() == 0
+    must(gc.get_freeze_count() == 0)
     gc.collect()
-    assert gone() is None
-    assert gc.get_freeze_count() > len(much) // 2
+    must(gone() is None)
+    must(gc.get_freeze_count() > len(much) // 2)
+    """)
 
 
 def test_memory_may_grow_with_the_sessions() -> None:
+    run("""
     sessions = [0]
-    collector = Collector(lambda: sessions[0])
-    gc.collect()
-    collector.start()
-    try:
-        sessions[0] = 100_000
-        much = [[n] for n in range(2 * sys.getallocatedblocks())]
-        gc.collect(1)
-        assert gc.get_freeze_count() > len(much) // 2
-    finally:
-        collector.stop()
+    Collector(lambda: sessions[0]).start()
+    sessions[0] = 100_000
+    much = grow()
+    gc.collect(1)
+    must(gc.get_freeze_count() > len(much) // 2)
+    """)
 
 
 def test_a_program_that_freezes_by_itself_is_left_alone() -> None:
@@ -90,7 +120,7 @@ def test_a_program_that_freezes_by_itself_is_left_alone() -> None:
         collector.start()
         assert not collector.working
         collector.stop()
-        assert gc.get_freeze_count() > 0
+        assert gc.get_freeze_count() > MANY
     finally:
         gc.unfreeze()
 
@@ -101,7 +131,7 @@ def test_without_a_collector_there_is_nothing_to_do() -> None:
         collector = Collector()
         collector.start()
         assert not collector.working
-        assert gc.get_freeze_count() == 0
+        assert gc.get_freeze_count() < MANY
     finally:
         gc.enable()
 
@@ -112,7 +142,7 @@ def test_the_second_one_does_nothing(collector: Collector) -> None:
     second.stop()
     assert not second.working
     assert collector.working
-    assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() > MANY
 
 
 def test_a_server_has_it_while_it_runs_by_itself_only() -> None:
@@ -128,7 +158,7 @@ def test_a_server_has_it_while_it_runs_by_itself_only() -> None:
     thread = threading.Thread(target=io.run)
     thread.start()
     thread.join(20.0)
-    assert seen[0] > 0
+    assert seen[0] > MANY
     assert gc.get_freeze_count() == 0
 
 
@@ -136,7 +166,7 @@ def test_a_server_that_somebody_else_steps_leaves_the_collector_alone() -> None:
     io = Server()
     io.listen(port=0)
     io.step(0)
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() < MANY
     io.close()
     while not io.closed:
         io.step(0.1)

@@ -42,7 +42,7 @@ def make(
 
     @io.on("fetch", ack=True)
     def fetch(_socket: Socket, answer: Any) -> None:
-        reply = io.fetch_sockets()
+        reply = io.timeout(1.0).fetch_sockets()
         reply.add_done_callback(
             lambda reply: answer(sorted([s.id, sorted(s.rooms)] for s in reply.result()))
         )
