@@ -59,10 +59,11 @@ class DescriptorChannel:
 
     >>> from rawsio.net.loop import Loop
     >>> loop, (here, there) = Loop(), channel_pair()
+    >>> heard = []
     >>> one = DescriptorChannel(loop, here, print, print)
-    >>> other = DescriptorChannel(loop, there, print, print)
-    >>> one.send(b"hello"); loop.step(0)
-    b'hello' None
+    >>> other = DescriptorChannel(loop, there, lambda *message: heard.append(message), print)
+    >>> one.send(b"hello"); loop.step(0); heard
+    [(b'hello', None)]
     >>> one.close(); other.close(); loop.close()
     """
 

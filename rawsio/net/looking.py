@@ -31,8 +31,10 @@ class Looking:
     >>> loop, (here, there) = Loop(), socket.socketpair()
     >>> there.send(b"GET / HTTP/1.1")
     14
-    >>> Looking(loop, lambda sock, first: print(first, sock.recv(3)), size=5).look(here)
-    b'GET /' b'GET'
+    >>> seen = []
+    >>> Looking(loop, lambda sock, first: seen.append((first, sock.recv(3))), size=5).look(here)
+    >>> seen
+    [(b'GET /', b'GET')]
     >>> here.close(); there.close(); loop.close()
     """
 

@@ -305,12 +305,11 @@ class DatagramNetwork:
     >>> network = DatagramNetwork(lambda fn, *args: fn(*args))
     >>> heard = []
     >>> one = network.open(lambda *datagram: heard.append(datagram), "10.0.0.1", 0, None)
-    >>> two = network.open(print, "10.0.0.2", 5353, "224.0.0.251")
+    >>> two = network.open(lambda *one: heard.append(one), "10.0.0.2", 5353, "224.0.0.251")
     >>> two.send(b"hello", one.address), heard
     (True, [(b'hello', ('10.0.0.2', 5353))])
-    >>> one.send(b"all", ("224.0.0.251", 5353))
-    b'all' ('10.0.0.1', 40000)
-    True
+    >>> one.send(b"all", ("224.0.0.251", 5353)), heard[1:]
+    (True, [(b'all', ('10.0.0.1', 40000))])
     """
 
     def __init__(self, call_soon: Callable[..., object]) -> None:
