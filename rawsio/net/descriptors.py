@@ -133,22 +133,31 @@ class DescriptorChannel:
         if not self._over:
             self._flush()
 
+    def drain(self) -> None:
+        """Take all that has come: whoever sent it has ended, and nothing follows."""
+        while self._take():
+            pass
+
     def _readable(self) -> None:
         for _ in range(_AT_A_TIME):
-            if self._over:
+            if not self._take():
                 return
-            try:
-                data, descriptors, _flags, _address = socket.recv_fds(self.sock, LONGEST, 1)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                self._lose()
-                return
-            given = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            if not data:
-                self._lose()
-                return
-            self._received(data, given[0] if given else None)
+
+    def _take(self) -> bool:
+        if self._over:
+            return False
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(self.sock, LONGEST, 1)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._lose()
+            return False
+        given = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        self._received(data, given[0] if given else None)
+        return True
 
     def _lose(self) -> None:
         if not self._over:

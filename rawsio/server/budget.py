@@ -244,7 +244,8 @@ class Budget:
                     break
             if self.total <= low:
                 break
-            self._cut(target, weight, before)
+            if target.__class__ is Session or target in self._streams:  # it may have gone with one
+                self._cut(target, weight, before)
         if self.total > low and self._kept.bytes:
             self._shrink()
 

@@ -22,7 +22,7 @@ from .budget import Budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.engineio.server.session import Session
@@ -349,16 +349,19 @@ class ServerSockets:
 
     def part(self) -> None:
         """End every connection: by the closing handshake, or with the answer in work."""
-        for stream in list(self.driver.streams):
-            self._part(stream, stream.tag)
-
-    def _part(self, stream: TCPStream[ServerStack], stack: ServerStack) -> None:
         application = self.core.application
-        if application is not None and application.waiting(stack):
-            stack.last = True  # it ends with the answer
-            return
-        stack.close(_CLOSED_BY_SERVER)
-        stream.touch()
+        for stack in self.stacks():
+            if application is not None and application.waiting(stack):
+                stack.last = True  # it ends with the answer
+            else:
+                stack.close(_CLOSED_BY_SERVER)
+                if stack.stream is not None:
+                    stack.stream.touch()
+
+    def stacks(self) -> Iterator[ServerStack]:
+        """Give the connections that are open, each as long as it is: one may end another."""
+        streams = self.driver.streams
+        return (stream.tag for stream in list(streams) if stream in streams)
 
     def abort(self) -> None:
         """Cut off the connections that are left."""

@@ -279,6 +279,7 @@ class Parent:
     # Workers end
 
     def _ended(self, worker: _Worker) -> None:
+        worker.channel.drain()  # connections that it passed on in the end
         del self.workers[worker.number]
         worker.channel.close()
         if self._stopping:

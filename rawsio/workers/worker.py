@@ -54,6 +54,7 @@ class Worker:
         # Others go on: they get what is new.  Nobody does.  We have told the parent that we end.
         self._retiring = self._all_end = self._leaving = False
         self._left: Promise | None = None
+        self._end = 0.0
 
     def prepare(self) -> None:
         """Make the server one of several; raises ``ValueError`` for what it cannot share."""
@@ -105,17 +106,18 @@ class Worker:
         if self._channel is None or self._all_end:
             return None
         self._retiring = True
-        self._left = Promise(self._core.runtime)
+        self._left, self._end = Promise(self._core.runtime), deadline
         self._leave(deadline - _LAST)
         return self._left
 
     def _leave(self, deadline: float) -> None:
         """Pass on what is idle, again and again; say that we leave when no session is left."""
         runtime = self._core.runtime
-        for stream in list(self._net.driver.streams):
-            if stream.tag.idle:
-                stream.tag.close()
-        over = not self._core.registry.sessions or runtime.time() >= deadline
+        for stack in self._net.stacks():
+            if stack.idle:
+                stack.close()
+        busy = self._core.registry.sessions or self._net.driver.streams
+        over = not busy or runtime.time() >= deadline
         if over and not self._leaving:
             self._leaving = True
             self._say(Leaving())
@@ -131,13 +133,17 @@ class Worker:
     def _orphaned(self) -> None:
         if not self._core.closing:
             self._core.runtime.log("workers", ERROR, "the parent is gone: this worker ends")
-        self._all_end = True
+        self._all_end, self._end = True, 0.0
         self._go()
         self._server.close()
 
     def _go(self) -> None:
-        """Wait for the parent no longer."""
-        if self._left is not None:
+        """Wait no longer, once requests are answered and the parent has all connections."""
+        runtime = self._core.runtime
+        answering = self._net.driver.streams and runtime.time() < self._end
+        if answering or (self._channel is not None and self._channel.waiting):
+            runtime.call_later(_OFTEN, self._go)
+        elif self._left is not None:
             self._left.resolve(None)
 
     def _told(self, data: bytes, sock: socket.socket | None) -> None:
@@ -147,6 +153,7 @@ class Worker:
         elif isinstance(message, Stop):
             self._retiring, self._all_end = message.retire, not message.retire
             if self._all_end:
+                self._end = 0.0
                 self._go()
             self._core.close(message.seconds)
         elif sock is None:
