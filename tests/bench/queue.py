@@ -377,7 +377,6 @@ def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
     ratio, rate, floor, most = sorted(found)[len(found) // 2]
     # For the whole way 15,000 a second are enough, whatever the disk could do.
     good = ratio >= least or (name == "end" and rate >= 15_000)
-    good = good or (most > 0 and rate / most >= least)
     asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
     beside = f"{most:,.0f} | {rate / most:.2f}" if most else "- | -"
     line = f"{name} {many or ''} | {rate:,.0f} | {batch} | {floor:,.0f} | {ratio:.2f}"

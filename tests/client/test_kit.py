@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from rawsio.client.client import ClientState
 from rawsio.client.options import Backoff, ClientOptions
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
+from tests.pool import Pool
 
 BOTH = pytest.mark.parametrize("transport", ["polling", "websocket"])
 
@@ -543,22 +543,6 @@ def test_a_slow_handler_queue_holds_the_server_back(room: Room) -> None:
     assert seen == list(range(10))
     assert len(room.kit.board.get_map()) == before + 1  # it reads again
     assert stream.state.value == "open"
-
-
-class Pool:
-    """An executor whose jobs a test runs, one by one."""
-
-    def __init__(self) -> None:
-        self.jobs: list[tuple[Future[Any], Any]] = []
-
-    def submit(self, fn: Any, *args: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.jobs.append((future, lambda: fn(*args)))
-        return future
-
-    def run_one(self) -> None:
-        future, job = self.jobs.pop(0)
-        future.set_result(job())
 
 
 def test_a_server_of_engine_io_that_refuses_is_quoted() -> None:

@@ -14,6 +14,7 @@ import pytest
 from rawsio import Server
 from rawsio.server.core import Stage
 from rawsio.stack import ServerStack
+from rawsio.testing import TestKit
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
@@ -293,3 +294,15 @@ def test_a_server_that_has_clients_stays_on_its_loop() -> None:
     io.close(0)
     while not io.closed:
         io.step(1)
+
+
+def test_a_connection_that_another_one_ends_is_asked_nothing_more() -> None:
+    with TestKit(Server()) as kit:
+        for _ in range(3):
+            kit.connect(transports=["websocket"])
+        stacks = kit.io.net.stacks()
+        first = next(stacks)
+        for stream in list(kit.io.net.driver.streams):
+            if stream is not first.stream:
+                stream.abort("it ends with another one")
+        assert list(stacks) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from rawsio import Limits, Server
 from rawsio.net.memory import Wire
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import TEXT, encode_frame
+from tests.pool import Pool
 from tests.raw import Polling, RawWebSocket, request
 
 HANDSHAKE = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -91,22 +91,10 @@ def test_a_long_post_over_a_slow_line_is_no_silence() -> None:
         assert seen == [200_000]
 
 
-class Pool:
-    """An executor whose jobs a test runs, one by one."""
-
-    def __init__(self) -> None:
-        self.jobs: list[tuple[Future[Any], Any]] = []
-
-    def submit(self, fn: Any, *args: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.jobs.append((future, lambda: fn(*args)))
-        return future
-
-    def run_all(self, kit: TestKit) -> None:
-        while self.jobs:
-            future, job = self.jobs.pop(0)
-            future.set_result(job())
-            kit.run()
+def run_all(pool: Pool, kit: TestKit) -> None:
+    while pool.jobs:
+        pool.run_one()
+        kit.run()
 
 
 @pytest.mark.rule("engineio-v4-heartbeat-held")
@@ -125,7 +113,7 @@ def test_a_client_that_waits_for_slow_handlers_is_not_silent(transport: Any) -> 
                 socket.emit("slow", number)
                 kit.run()
             kit.advance(400)
-            pool.run_all(kit)
+            run_all(pool, kit)
         kit.run()
         assert handled == 3 * list(range(20))
         assert ends == []
@@ -145,6 +133,6 @@ def test_a_client_that_goes_while_it_is_held_back_is_missed_in_the_end(transport
             kit.run()
         kit.cut(socket, silent=True)
         kit.advance(200)
-        pool.run_all(kit)
+        run_all(pool, kit)
         kit.advance(90)
         assert io.stats()["sessions"] == 0
