@@ -149,7 +149,7 @@ def test_clients_of_a_server_that_is_killed_come_back_with_everything(tmp_path: 
         found = killed.end()
     finally:
         killed.stop()
-    assert judge(found, 0) == []
+    assert judge(found, None) == []
     assert all(one["back"] for one in found)
 
 

@@ -187,11 +187,13 @@ def difference(longer: list[Any], shorter: list[Any]) -> str:
     return f"{len(longer) - start} and {len(shorter)} things"
 
 
-def judge(found: list[dict[str, Any]], kills: int) -> list[str]:
-    """Return what is wrong with what the clients saw."""
+def judge(found: list[dict[str, Any]], kills: int | None) -> list[str]:
+    """Return what is wrong with what the clients saw; ``None``: they may have missed a kill."""
     wrong = [f"{one['name']}: {text}" for one in found for text in one["wrong"]]
     wrong += [
-        f"{one['name']} came back {one['back']} times" for one in found if one["back"] != kills
+        f"{one['name']} came back {one['back']} times"
+        for one in found
+        if kills is not None and one["back"] != kills
     ]
     rooms: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in found:
