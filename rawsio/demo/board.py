@@ -5,8 +5,9 @@
 messages a second are delivered, so ten thousand that come at once are smoothed.
 
 A page watches on the namespace ``/board``.  It is sent ``samples``, a list of them, at first those
-that are known, then a new one now and then: how the queue stands, what it did since the one before,
-and its consumers.
+that are known, then a new one now and then: how the queue stands, what it has done so far, and its
+consumers.  A page that cannot keep up is not sent each, so what happened between two is their
+difference.
 
 =======================  ==========================================================================
 the page sends           and is acknowledged with
@@ -92,7 +93,6 @@ class Board:
         self.samples: deque[dict[str, Any]] = deque(maxlen=SAMPLES)
         self.deliveries: OrderedDict[int, deque[dict[str, Any]]] = OrderedDict()
         self._timer: Any = None
-        self._before: dict[str, float] = {}
         self._number = 0
         io.of("/work").on("connection", self.worker)
         self.watchers = board = io.of("/board")
@@ -127,7 +127,6 @@ class Board:
         """Show a new page what is known."""
         socket.emit("samples", list(self.samples))
         if self._timer is None:
-            self._before = self.queue.stats()
             self._timer = self.io.every(INTERVAL, self.sample)
 
     def leave(self, _socket: Any) -> None:
@@ -138,14 +137,12 @@ class Board:
 
     def sample(self) -> None:
         """Take a sample, and show it."""
-        stats, before = self.queue.stats(), self._before
-        self._before = stats
+        stats = self.queue.stats()
         self._number += 1
         made: dict[str, Any] = {
             "number": self._number,
             "time": time.time(),
-            **{name: stats[name] for name in _STATES},
-            **{name: stats[name] - before[name] for name in _COUNTED},
+            **{name: stats[name] for name in _STATES + _COUNTED},
             "consumers": self.queue.consumers()[:CONSUMERS],
         }
         self.samples.append({**made, "consumers": []})

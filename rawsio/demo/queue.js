@@ -13,7 +13,7 @@
   const STATES = ["ready", "leased", "delayed", "blocked", "dead"];
   const WORDS = { ready: "ready", leased: "leased", delayed: "delayed", blocked: "blocked", dead: "dead letters" };
   const KEPT = 240; // samples
-  const INTERVAL = 0.5; // seconds between two
+  const NOW = 4; // samples whose mean is the present speed
   const samples = [];
   const workers = new Map(); // id of the socket -> the socket
   let shown = "ready"; // the state whose messages are listed
@@ -59,8 +59,8 @@
     const y = (value) => (height - (value / most) * (height - 16)).toFixed(1);
     const middle = y(most / 2);
     const lines = [svg("line", { class: "grid", x1: 0, x2: width, y1: middle, y2: middle })];
-    for (const [i, sample] of samples.entries()) {
-      if (sample.published >= 1000) {
+    for (const i of samples.keys()) {
+      if (i && samples[i].published - samples[i - 1].published >= 1000) {
         lines.push(svg("line", { class: "spike", x1: x(i), x2: x(i), y1: 0, y2: height }));
       }
     }
@@ -86,13 +86,19 @@
     $("depth").replaceChildren(...lines.slice(0, 1), ...areas, ...lines.slice(1), ...labels);
   }
 
+  /** Messages a second that were done between two samples. */
+  function speed(from, to) {
+    const seconds = samples[to].time - samples[from].time;
+    return seconds > 0 ? (samples[to].acked - samples[from].acked) / seconds : 0;
+  }
+
   function drawDone() {
-    const speeds = samples.map((sample) => sample.acked / INTERVAL);
+    const speeds = samples.map((_, i) => speed(Math.max(0, i - 1), i));
     const { x, y, lines, labels } = frame($("done"), ceiling(Math.max(10, ...speeds)));
     const points = speeds.map((speed, i) => `${x(i)},${y(speed)}`).join(" ");
     $("done").replaceChildren(...lines, svg("polyline", { class: "line", points }), ...labels);
-    const last = speeds.slice(-4);
-    $("speed").textContent = last.length ? `${number(last.reduce((a, b) => a + b) / last.length)} now` : "";
+    const last = samples.length - 1;
+    $("speed").textContent = last < 0 ? "" : `${number(speed(Math.max(0, last - NOW), last))} now`;
   }
 
   function take(news) {

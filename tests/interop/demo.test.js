@@ -88,7 +88,7 @@ function faint() {
   return Array.from(found);
 }
 
-describe("the demo in Chromium", { timeout: 120_000 }, () => {
+describe("the demo in Chromium", { timeout: 170_000 }, () => {
   let server;
   let browser;
   let url = process.env.DEMO_URL;
@@ -111,7 +111,7 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
   async function enter(name, options) {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(60_000);
     page.on("console", (message) => {
       if (away && LOST.test(message.text())) return;
       if (message.type() === "error" || message.type() === "warning") {
@@ -448,7 +448,7 @@ describe("the demo in Chromium", { timeout: 120_000 }, () => {
     const answer = await ada.evaluate(async () => {
       const { io, default: same, Manager, protocol } = await import("/socket.io/socket.io.esm.min.js");
       const socket = io({ forceNew: true, transports: ["polling"], auth: { name: "Module" } });
-      const joined = await socket.timeout(8000).emitWithAck("join", "modules");
+      const joined = await socket.timeout(60_000).emitWithAck("join", "modules");
       socket.disconnect();
       return [io === same, socket.io instanceof Manager, protocol, joined.room];
     });

@@ -17,7 +17,7 @@ const { chromium } = require("playwright-core");
 
 const RESULTS = process.env.INTEROP_RESULTS || fs.mkdtempSync(path.join(os.tmpdir(), "demo-"));
 
-describe("the queue of the demo in Chromium", { timeout: 120_000 }, () => {
+describe("the queue of the demo in Chromium", { timeout: 170_000 }, () => {
   let server;
   let browser;
   let url;
@@ -27,7 +27,7 @@ describe("the queue of the demo in Chromium", { timeout: 120_000 }, () => {
   async function open(options) {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
     const made = await context.newPage();
-    made.setDefaultTimeout(15_000);
+    made.setDefaultTimeout(60_000);
     made.on("console", (message) => {
       if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
     });
@@ -93,7 +93,7 @@ describe("the queue of the demo in Chromium", { timeout: 120_000 }, () => {
     const other = io(`${url}/work`, { forceNew: true, transports: ["websocket"] });
     await once(other, "connect");
     other.on("message", () => undefined); // it never acknowledges
-    await other.timeout(5000).emitWithAck("consume", "demo", { credit: 7 });
+    await other.timeout(60_000).emitWithAck("consume", "demo", { credit: 7 });
     const row = page.locator(`#consumers li:has-text('${other.id.slice(0, 8)}')`);
     await page.waitForSelector(`#consumers li:has-text('${other.id.slice(0, 8)}'):has-text('7 of 7')`);
     assert.equal(await row.locator("button").count(), 0, "it is not the page's");
