@@ -18,7 +18,7 @@ from rawsio.app.handlers import shape
 from rawsio.errors import leaves_the_loop
 from rawsio.log import DEBUG, Log
 from rawsio.net.clock import wall
-from rawsio.stack import prepare
+from rawsio.prepared import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
     from rawsio.net.connecting import Dialer
     from rawsio.net.loop_timers import Cancellable
-    from rawsio.stack import Prepared
+    from rawsio.prepared import Prepared
 
     Done = Callable[[Any, BaseException | None], None]
 

@@ -1,4 +1,4 @@
-"""Layers on top of each other: one TCP connection as a single layer, and packets encoded once.
+"""Layers on top of each other: one TCP connection as a single layer.
 
 The four protocol packages do not know each other; this module puts them together.  A
 :class:`ServerStack` is everything below the point where the pipeline forks (an Engine.IO session
@@ -6,9 +6,6 @@ may be served by several TCP connections in turn): HTTP/1.1 first, WebSocket aft
 bytes in, requests and packets out.  It keeps the contract of :mod:`rawsio.layer`, so whatever
 drives a layer drives it.  It is also the *link* that the Engine.IO registry
 (:mod:`rawsio.engineio.server.registry`) answers through.
-
-:class:`Prepared` is one Socket.IO packet with its forms at every level below, each made when first
-asked for, so a broadcast hands the same ``bytes`` object to every connection.
 
 After the upgrade, while it keeps nothing back, a stack *steps aside*: the stream drives the
 WebSocket itself, which saves a call for each question that a driver has.  It is between the two
@@ -19,8 +16,6 @@ TLS is a layer below this one; whoever owns the socket puts it there.
 
 from __future__ import annotations
 
-from binascii import b2a_base64
-
 from rawsio.engineio.server.links import NOBODY
 from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
@@ -28,11 +23,8 @@ from rawsio.http.grammar import REASONS
 from rawsio.http.messages import Body, EndOfMessage, Response
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
-from rawsio.socketio.packets import encode_packet
-from rawsio.socketio.values import check_attachments, check_depth
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
-from rawsio.websocket.frames import BINARY, encode_frame, text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +35,7 @@ if TYPE_CHECKING:
     from rawsio.http.messages import Request
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
-    from rawsio.socketio.packets import AnyEvent
+    from rawsio.prepared import Prepared
     from rawsio.tls import TLSConnection
     from rawsio.trace import Reporter, Traced
     from rawsio.websocket.deflate import Agreement
@@ -78,106 +70,7 @@ if TYPE_CHECKING:
         def abort(self, reason: str, /) -> None: ...
 
 
-__all__ = ["Prepared", "prepare", "preparer", "EndOfInput", "GoOn", "Recognised", "ServerStack"]
-
-
-class Prepared:
-    """One encoded Socket.IO packet, with the forms that the layers below give it.
-
-    ``messages`` are Engine.IO messages: the text, then the binary attachments; or what ``parser``
-    makes of the packet, if it is not ``None``.  ``size`` is how long they are together,
-    ``compress`` whether they are worth compressing, ``checked`` which limits it is known to keep.
-
-    >>> from rawsio.socketio.packets import Event
-    >>> p = prepare(Event("/", ["news", 1]))
-    >>> p.messages, p.packets(), p.payload, p.frame
-    (('2["news",1]',), ('42["news",1]',), '42["news",1]', b'\\x81\\x0c42["news",1]')
-    """
-
-    __slots__ = (
-        *("event", "messages", "size", "compress", "parser", "checked"),
-        *("_packets", "_old_packets", "_payload", "_frame"),
-    )
-
-    def __init__(
-        self,
-        event: AnyEvent,
-        messages: tuple[str | bytes, ...],
-        *,
-        compress: bool = True,
-        parser: Any = None,
-    ) -> None:
-        self.event = event
-        self.messages = messages
-        self.size = sum(map(len, messages))
-        self.compress = compress
-        self.parser = parser
-        self.checked: Limits | None = None
-        self._packets: tuple[str | bytes, ...] | None = None
-        self._old_packets: tuple[str | bytes, ...] | None = None
-        self._payload: str | None = None
-        self._frame: bytes | None = None
-
-    def check(self, limits: Limits) -> None:
-        """Refuse what peers with these limits would: raises ``LocalProtocolError``.
-
-        A connection does the same when the packet is sent; here it is the emit that fails.
-        """
-        text = self.messages[0]
-        if len(self.messages) > 1:
-            check_attachments(self.messages, limits)
-        if isinstance(text, str):
-            check_depth(text, limits)
-
-    def packets(self, revision: int = 4) -> tuple[str | bytes, ...]:
-        """Return the Engine.IO packets, as a WebSocket carries them (v4, or v3)."""
-        if revision == 3:
-            if self._old_packets is None:
-                self._old_packets = tuple(
-                    "4" + m if isinstance(m, str) else b"\x04" + m for m in self.messages
-                )
-            return self._old_packets
-        if self._packets is None:
-            self._packets = tuple("4" + m if isinstance(m, str) else m for m in self.messages)
-        return self._packets
-
-    @property
-    def payload(self) -> str:
-        """The packets as part of a polling payload of Engine.IO v4."""
-        if self._payload is None:
-            self._payload = "\x1e".join(
-                p if isinstance(p, str) else "b" + b2a_base64(p, newline=False).decode("ascii")
-                for p in self.packets()
-            )
-        return self._payload
-
-    @property
-    def frame(self) -> bytes:
-        """All packets as unmasked WebSocket frames of a server, joined."""
-        if self._frame is None:
-            self._frame = b"".join(
-                text_frame(p.encode()) if isinstance(p, str) else encode_frame(BINARY, p)
-                for p in self.packets()
-            )
-        return self._frame
-
-
-def prepare(event: AnyEvent, *, compress: bool = True) -> Prepared:
-    """Encode a packet once, for any number of receivers.
-
-    ``compress`` says whether it is worth compressing.  Raises ``LocalProtocolError`` where the
-    packet cannot be encoded.
-    """
-    return Prepared(event, encode_packet(event), compress=compress)
-
-
-def preparer(parser: Any) -> Callable[..., Prepared]:
-    """Return what :func:`prepare` is for packets in the form of a parser."""
-
-    def encode(event: Any, *, compress: bool = True) -> Prepared:
-        return Prepared(event, parser.encode(event), compress=compress, parser=parser)
-
-    return encode
+__all__ = ["EndOfInput", "GoOn", "Recognised", "ServerStack"]
 
 
 @record

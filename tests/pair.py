@@ -43,7 +43,7 @@ class Wire:
 class Pair:
     """A client layer and a server layer, joined.
 
-    ``flatten`` expands what an outbox may hold in place of units (see ``rawsio.stack.Prepared``).
+    ``flatten`` expands what an outbox may hold in place of units (see ``rawsio.prepared``).
     """
 
     def __init__(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
             """Never run it, if it has not run yet."""
 
     class Prepared(Protocol):
-        """One encoded Socket.IO packet (``rawsio.stack.Prepared``)."""
+        """One encoded Socket.IO packet (``rawsio.prepared.Prepared``)."""
 
         checked: Limits | None
         """Which limits it is known to keep."""

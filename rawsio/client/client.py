@@ -28,7 +28,7 @@ from rawsio.app.handlers import Handler
 from rawsio.app.listeners import Listening
 from rawsio.app.reply import check_seconds
 from rawsio.extension import check_extensions
-from rawsio.stack import prepare, preparer
+from rawsio.prepared import prepare, preparer
 
 from .connector import ClientRuntime, Connector
 from .core import ClientCore, ClientState

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Handle
     from rawsio.extension import Extension
+    from rawsio.prepared import Prepared
     from rawsio.runtime import Runtime
     from rawsio.socketio.connection import Parser
-    from rawsio.stack import Prepared
 
     from .options import Address, ClientOptions, Fields
     from .socket import ClientSocket

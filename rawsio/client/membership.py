@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.handlers import Handler
     from rawsio.app.listeners import Hooks
-    from rawsio.stack import Prepared
+    from rawsio.prepared import Prepared
 
     class Sender(Protocol):
         """Who sends what handlers answer."""

@@ -34,8 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rawsio.prepared import Prepared
     from rawsio.socketio.packets import AnyEvent
-    from rawsio.stack import Prepared
 
     from .client import Client
     from .options import Auth

@@ -25,9 +25,9 @@ from itertools import count
 from rawsio.app.handler_queue import report_failure
 from rawsio.errors import LocalProtocolError, welcomed_by
 from rawsio.log import WARNING
+from rawsio.prepared import Prepared
 from rawsio.socketio.packets import Event
 from rawsio.socketio.values import encode_plain
-from rawsio.stack import Prepared
 
 from .bodies import decode_body, encode_body, parts_of, shown
 from .messages import QueueError

@@ -14,8 +14,8 @@ from rawsio.errors import meant
 from rawsio.extension import check_extensions
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT, Limits
+from rawsio.prepared import prepare, preparer
 from rawsio.runtime import Runtime
-from rawsio.stack import prepare, preparer
 from rawsio.websocket.handshake import compression
 
 TYPE_CHECKING = False

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     Steps = Generator[None, None, AnyEvent | Partial]
 
     class Prepared(Protocol):
-        """One encoded packet that many connections send (``rawsio.stack.Prepared``)."""
+        """One encoded packet that many connections send (``rawsio.prepared.Prepared``)."""
 
         @property
         def event(self) -> AnyEvent:

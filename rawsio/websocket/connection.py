@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .deflate import Agreement
 
     class Prepared(Protocol):
-        """What :meth:`WebSocketConnection.send_prepared` needs (see :mod:`rawsio.stack`)."""
+        """What :meth:`WebSocketConnection.send_prepared` needs (see :mod:`rawsio.prepared`)."""
 
         @property
         def frame(self) -> bytes: ...

@@ -9,8 +9,8 @@ import pytest
 from rawsio.app.gate import Gate, GatedRoute
 from rawsio.errors import LocalProtocolError
 from rawsio.limits import Limits
+from rawsio.prepared import prepare
 from rawsio.socketio.packets import Connect, ConnectError, Event
-from rawsio.stack import prepare
 
 from .world import Client, World
 

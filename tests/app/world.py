@@ -25,6 +25,7 @@ from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
 from rawsio.layer import Role
 from rawsio.limits import Limits
+from rawsio.prepared import Prepared, prepare
 from rawsio.queue.keeper import Keeper
 from rawsio.queue.recovery import DurableRecovery
 from rawsio.queue.sqlite import SQLiteStore
@@ -32,7 +33,6 @@ from rawsio.queue.stores import Stores
 from rawsio.routes import Layered
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
-from rawsio.stack import Prepared, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from rawsio.engineio.packets import Opened
 from rawsio.http import EndOfMessage, HTTPConnection, answer
 from rawsio.http.messages import Body
 from rawsio.layer import Role
+from rawsio.prepared import prepare
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Connect, Event
-from rawsio.stack import prepare
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
 

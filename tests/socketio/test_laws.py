@@ -7,10 +7,10 @@ from typing import Any
 
 from rawsio.layer import Role
 from rawsio.limits import Limits
+from rawsio.prepared import Prepared, prepare
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.values import Unsendable
-from rawsio.stack import Prepared, prepare
 from tests.laws import Subject, laws_for, variant
 
 from .strategies import LIMITS, events, wire

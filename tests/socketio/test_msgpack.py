@@ -13,12 +13,12 @@ from rawsio.errors import SocketIOError
 from rawsio.explain import explain_msgpack
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT, Limits
+from rawsio.prepared import prepare, preparer
 from rawsio.socketio import msgpack
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.msgpack import UNDEFINED, MsgpackParser, pack, unpack
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import Unsendable
-from rawsio.stack import prepare, preparer
 from tests.explain.agreement import agrees
 from tests.laws import Subject, laws_for
 

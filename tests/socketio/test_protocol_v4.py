@@ -8,11 +8,11 @@ import pytest
 
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
+from rawsio.prepared import prepare
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event, encode_packet
 from rawsio.socketio.protocol_v4 import ProtocolV4Parser
 from rawsio.socketio.values import Unsendable
-from rawsio.stack import prepare
 
 
 def server() -> SocketIOConnection:

@@ -18,9 +18,10 @@ from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
 from rawsio.limits import Limits
 from rawsio.log import Log
+from rawsio.prepared import Prepared
 from rawsio.server.router import Router
 from rawsio.socketio.connection import SocketIOConnection
-from rawsio.stack import Prepared, ServerStack
+from rawsio.stack import ServerStack
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
 from tests.engineio.server.users import Recorder, RecordingRegistry

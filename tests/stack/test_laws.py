@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rawsio.layer import Role
+from rawsio.prepared import Prepared, prepare
 from rawsio.socketio.packets import Connect
 from rawsio.socketio.values import Unsendable
-from rawsio.stack import Prepared, prepare
 from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, encode_frame
 from tests.laws import Subject, laws_for
 from tests.socketio.strategies import LIMITS, events

@@ -20,7 +20,7 @@ TIGHT = Limits(message=200, fragments=3, pongs=2, turn_frames=2, turn_bytes=40)
 
 
 class OneMessage:
-    """A message that was encoded once: what ``rawsio.stack.Prepared`` is to this layer."""
+    """A message that was encoded once: what ``rawsio.prepared.Prepared`` is to this layer."""
 
     def __init__(self, data: str | bytes, *, compress: bool = True) -> None:
         self.data = data

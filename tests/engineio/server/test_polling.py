@@ -11,8 +11,8 @@ from rawsio.engineio.server.polling import Query, parameters, read_query
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
 from rawsio.http.messages import Request
+from rawsio.prepared import prepare
 from rawsio.socketio.packets import Event
-from rawsio.stack import prepare
 
 
 def get(query: str, **fields: str) -> Request:

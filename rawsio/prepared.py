@@ -1,0 +1,123 @@
+"""Packets that are encoded once: :class:`Prepared` is one Socket.IO packet in all its forms.
+
+A broadcast goes to thousands of connections, over two transports and two revisions of Engine.IO.
+What each of them needs is made when the first asks for it, and shared by all others: they are
+handed the same ``bytes`` object.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+
+from rawsio.socketio.packets import encode_packet
+from rawsio.socketio.values import check_attachments, check_depth
+from rawsio.websocket.frames import BINARY, encode_frame, text_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.limits import Limits
+    from rawsio.socketio.packets import AnyEvent
+
+__all__ = ["Prepared", "prepare", "preparer"]
+
+
+class Prepared:
+    """One encoded Socket.IO packet, with the forms that the layers below give it.
+
+    ``messages`` are Engine.IO messages: the text, then the binary attachments; or what ``parser``
+    makes of the packet, if it is not ``None``.  ``size`` is how long they are together,
+    ``compress`` whether they are worth compressing, ``checked`` which limits it is known to keep.
+
+    >>> from rawsio.socketio.packets import Event
+    >>> p = prepare(Event("/", ["news", 1]))
+    >>> p.messages, p.packets(), p.payload, p.frame
+    (('2["news",1]',), ('42["news",1]',), '42["news",1]', b'\\x81\\x0c42["news",1]')
+    """
+
+    __slots__ = (
+        *("event", "messages", "size", "compress", "parser", "checked"),
+        *("_packets", "_old_packets", "_payload", "_frame"),
+    )
+
+    def __init__(
+        self,
+        event: AnyEvent,
+        messages: tuple[str | bytes, ...],
+        *,
+        compress: bool = True,
+        parser: Any = None,
+    ) -> None:
+        self.event = event
+        self.messages = messages
+        self.size = sum(map(len, messages))
+        self.compress = compress
+        self.parser = parser
+        self.checked: Limits | None = None
+        self._packets: tuple[str | bytes, ...] | None = None
+        self._old_packets: tuple[str | bytes, ...] | None = None
+        self._payload: str | None = None
+        self._frame: bytes | None = None
+
+    def check(self, limits: Limits) -> None:
+        """Refuse what peers with these limits would: raises ``LocalProtocolError``.
+
+        A connection does the same when the packet is sent; here it is the emit that fails.
+        """
+        text = self.messages[0]
+        if len(self.messages) > 1:
+            check_attachments(self.messages, limits)
+        if isinstance(text, str):
+            check_depth(text, limits)
+
+    def packets(self, revision: int = 4) -> tuple[str | bytes, ...]:
+        """Return the Engine.IO packets, as a WebSocket carries them (v4, or v3)."""
+        if revision == 3:
+            if self._old_packets is None:
+                self._old_packets = tuple(
+                    "4" + m if isinstance(m, str) else b"\x04" + m for m in self.messages
+                )
+            return self._old_packets
+        if self._packets is None:
+            self._packets = tuple("4" + m if isinstance(m, str) else m for m in self.messages)
+        return self._packets
+
+    @property
+    def payload(self) -> str:
+        """The packets as part of a polling payload of Engine.IO v4."""
+        if self._payload is None:
+            self._payload = "\x1e".join(
+                p if isinstance(p, str) else "b" + b2a_base64(p, newline=False).decode("ascii")
+                for p in self.packets()
+            )
+        return self._payload
+
+    @property
+    def frame(self) -> bytes:
+        """All packets as unmasked WebSocket frames of a server, joined."""
+        if self._frame is None:
+            self._frame = b"".join(
+                text_frame(p.encode()) if isinstance(p, str) else encode_frame(BINARY, p)
+                for p in self.packets()
+            )
+        return self._frame
+
+
+def prepare(event: AnyEvent, *, compress: bool = True) -> Prepared:
+    """Encode a packet once, for any number of receivers.
+
+    ``compress`` says whether it is worth compressing.  Raises ``LocalProtocolError`` where the
+    packet cannot be encoded.
+    """
+    return Prepared(event, encode_packet(event), compress=compress)
+
+
+def preparer(parser: Any) -> Callable[..., Prepared]:
+    """Return what :func:`prepare` is for packets in the form of a parser."""
+
+    def encode(event: Any, *, compress: bool = True) -> Prepared:
+        return Prepared(event, parser.encode(event), compress=compress, parser=parser)
+
+    return encode
