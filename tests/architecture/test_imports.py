@@ -31,14 +31,15 @@ MAY_IMPORT = {
     "net": BASE,
     "browser": BASE | {"resources"},
     "resources": set(),
-    "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace"},
+    "prepared": BASE | {"socketio", "websocket"},
+    "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace", "prepared"},
     "routes": BASE | MODEL,
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
     "tracing.rows": BASE | {"explain", "resources", "rules", "socketio"},
     "tracing.page": BASE | {"", "explain", "net", "resources", "server", "tracing.rows"},
-    "runtime": BASE | {"app", "stack", "net"},
+    "runtime": BASE | {"app", "prepared", "net"},
     "extension": BASE | {"runtime"},
     "server.streaming": BASE | {"http"},
     "server.http_apps": BASE | {"http", "server.streaming"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     "server.answering": BASE | {"http", "stack", "server.http_apps", "server.streaming"},
     "cluster": BASE | {"app", "socketio", "redis"},
     "emitter": BASE | {"app", "cluster", "net", "redis", "runtime"},
-    "queue": BASE | {"app", "socketio", "net", "redis", "runtime", "stack"},
+    "queue": BASE | {"app", "socketio", "net", "redis", "runtime", "prepared"},
     "workers": BASE | {"app", "cluster", "net", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
@@ -61,7 +62,7 @@ MAY_IMPORT = {
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE
     | MODEL
-    | {"stack", "runtime", "extension", "browser", "net", "queue", "trace", "server.http_apps"}
+    | {"prepared", "runtime", "extension", "browser", "net", "queue", "trace", "server.http_apps"}
     | {"server.answering", "server.app_kinds"},
     "server.core": BASE
     | MODEL
@@ -78,16 +79,16 @@ MAY_IMPORT = {
     "client.options": BASE | {"http", "app", "socketio", "trace", "extension", "websocket"},
     "client.stack": BASE | PROTOCOLS | SESSIONS | {"trace", "stack"},
     "client.session": BASE | PROTOCOLS | SESSIONS | {"client.stack"},
-    "client.membership": BASE | {"app", "socketio", "stack"},
+    "client.membership": BASE | {"app", "socketio", "prepared"},
     "client.listeners": BASE | {"app", "socketio", "client.membership"},
     "client.retries": BASE | {"runtime", "app", "socketio"},
     "client.queue": BASE | {"queue", "app", "socketio"},
     "client.socket": BASE
-    | {"app", "socketio", "stack", "client.membership", "client.listeners", "client.retries"}
+    | {"app", "socketio", "prepared", "client.membership", "client.listeners", "client.retries"}
     | {"client.queue", "client.options"},
     "client.core": BASE
     | MODEL
-    | {"runtime", "extension", "stack"}
+    | {"runtime", "extension", "prepared"}
     | {"client.options", "client.session", "client.membership"}
     | {"client.socket", "client.stack"},
     "client.connector": BASE
@@ -95,7 +96,7 @@ MAY_IMPORT = {
     | {"tls", "websocket", "app", "socketio", "runtime", "net", "stack"}
     | {"client.core", "client.stack", "client.session"},
     "client.client": BASE
-    | {"app", "socketio", "stack", "trace", "runtime", "extension"}
+    | {"app", "socketio", "prepared", "trace", "runtime", "extension"}
     | {"client.options", "client.socket", "client.membership"}
     | {"client.core", "client.connector"},
     "client": {"client.client"},

@@ -21,6 +21,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cluster.requests": "cluster/test_adapter.py",
     "cluster.link": "cluster/test_adapter.py",
     "cluster.classic_adapter": "cluster/test_adapter.py",
+    "prepared": "stack/test_laws.py",
     "emitter": "cluster/test_emitter.py",
     "cluster.bus": "cluster/test_adapter.py",
     "cluster.factory": "cluster/test_adapter.py",
