@@ -1,8 +1,9 @@
 """How fast a durable queue is, beside plain ``sqlite3`` in the same run.
 
 ``python -m tests.bench.queue [--seconds S] [--only NAME ...]`` prints a table of ratios, for disks
-differ by a factor of ten and change from hour to hour.  ``plain`` inserts the same rows into the
-same tables in transactions of so many rows, with ``synchronous=FULL``; nothing else runs meanwhile.
+differ by a factor of ten and change from hour to hour.  While a row is measured, the number of rows
+of each transaction is written down.  ``plain`` then inserts the same rows into the same tables in
+the same transactions, one after the other, with ``synchronous=FULL``; nothing else runs meanwhile.
 
 callers    so many threads that publish and wait for the commit, one message at a time
 chains     so many callers on the loop's thread: each publishes again when it was answered
@@ -11,12 +12,9 @@ end        publish, handler and acknowledgement in one process, in batches
 spike      100,000 publishes at once against a handler of ``--rate`` messages a second
 echo       what others' events wait while clients publish, beside as many plain events
 
-A row is measured in rounds, plain before and behind each, and the median of the ratios counts.
-
-Where a disk is fast, threads and sockets cost more than rows, and no queue could come near to what
-``sqlite3`` does alone.  So two more columns tell what bounds a row: as many threads that hand their
-rows to one thread of plain ``sqlite3`` and wait; and as many clients whose events are acknowledged
-at once, with the time of plain's rows added.  A row is good if it has what is asked for of either.
+A row is measured in rounds, with plain behind each, and the median of the ratios counts.  The last
+two columns are what plain does if every caller is in every transaction, and what the queue has of
+that; and for callers, as many threads that hand their rows to one thread of plain, and wait.
 """
 
 from __future__ import annotations
@@ -31,13 +29,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rawsio import Limits, Server
 from rawsio.queue import SQLiteStore
+from rawsio.queue.operations import Insert
+
+if TYPE_CHECKING:
+    from rawsio.queue.operations import Store
 
 __all__ = ["main"]
 
@@ -59,7 +62,7 @@ function start(n) {
 }
 for (let n = 0; n < many; n++) start(n);
 setTimeout(() => { count = 0; const t = Date.now(); setTimeout(() => {
-  over = true; console.log(count / (Date.now() - t) * 1000); process.exit();
+  over = true; console.log(count, t / 1000, Date.now() / 1000); process.exit();
 }, seconds * 1000); }, 700);
 """
 FLOOD = """
@@ -100,16 +103,33 @@ socket.on("connect", () => { go(); setTimeout(() => { over = true; }, seconds * 
 """
 
 
-def plain(folder: str, batch: int, seconds: float) -> float:
-    """Return the rows a second of plain sqlite3, in transactions of ``batch`` rows."""
-    store = SQLiteStore(f"{folder}/plain{batch}-{time.monotonic_ns()}.db")
+class Run(NamedTuple):
+    """What a measurement found: messages, seconds, and the rows of each transaction."""
+
+    messages: float
+    seconds: float
+    batches: list[int]
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+
+def plain(folder: str, batches: Iterable[int], most: float) -> Run:
+    """Insert rows by plain sqlite3 in transactions of so many rows, for ``most`` seconds at most."""
+    store = SQLiteStore(f"{folder}/plain-{time.monotonic_ns()}.db")
     store.open("jobs", 5, 0)
-    number, began = 1, time.perf_counter()
-    while time.perf_counter() - began < seconds:
+    number, done = 1, []
+    began = now = time.perf_counter()
+    for batch in batches:
         number = _insert(store.connection, number, batch)
-    rate = (number - 1) / (time.perf_counter() - began)
+        done.append(batch)
+        now = time.perf_counter()
+        if now - began > most:
+            break
     store.close()
-    return rate
+    return Run(number - 1, now - began, done)
 
 
 def _insert(connection: Any, number: int, batch: int) -> int:
@@ -125,6 +145,30 @@ def _insert(connection: Any, number: int, batch: int) -> int:
     return number + batch
 
 
+class Watched:
+    """The store of a queue, and how many rows each of its transactions inserted, and when."""
+
+    durable = True
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.open = store.open
+        self.counts = store.counts
+        self.close = store.close
+        self.inserted: list[tuple[float, int]] = []
+
+    def apply(self, operations: list[Any]) -> list[Any]:
+        """Do all operations in one transaction."""
+        results = self._store.apply(operations)
+        rows = sum([operation.__class__ is Insert for operation in operations])
+        self.inserted.append((time.time(), rows))
+        return results
+
+    def between(self, begin: float, end: float) -> list[int]:
+        """Return the rows of the transactions that ended in this time (since 1970)."""
+        return [rows for when, rows in self.inserted if begin < when <= end and rows]
+
+
 class Served:
     """A server with a queue in a file, in a thread."""
 
@@ -134,6 +178,7 @@ class Served:
         self.io = Server(limits=limits)
         path = f"{folder}/{name}.db"
         self.jobs = self.io.queue("jobs", path=path, namespace="/queue", **options)
+        self.store = self.jobs.keeper.store = Watched(self.jobs.keeper.store)
         space = self.io.of("/queue")
         space.on("plain", lambda *_: None)
         space.on("echo", lambda *_: None)
@@ -148,9 +193,17 @@ class Served:
         self.io.close()
         self.thread.join()
 
+    def measure(self, seconds: float, count: Callable[[], int]) -> Run:
+        """Return what was counted in so many seconds, a little later."""
+        time.sleep(0.3)
+        before, begin = count(), time.time()
+        time.sleep(seconds)
+        messages, end = count() - before, time.time()
+        return Run(messages, end - begin, self.store.between(begin, end))
 
-def callers(folder: str, many: int, seconds: float) -> float:
-    """Return the publishes a second of so many threads that wait for each commit."""
+
+def callers(folder: str, many: int, seconds: float) -> Run:
+    """Measure so many threads that publish and wait for each commit."""
     with Served(folder, f"callers{many}") as served:
         counts = [0] * many
         over = threading.Event()
@@ -164,18 +217,15 @@ def callers(folder: str, many: int, seconds: float) -> float:
         threads = [threading.Thread(target=run, args=(at,)) for at in range(many)]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
-        before, began = sum(counts), time.perf_counter()
-        time.sleep(seconds)
-        rate = (sum(counts) - before) / (time.perf_counter() - began)
+        found = served.measure(seconds, lambda: sum(counts))
         over.set()
         for thread in threads:
             thread.join()
-    return rate
+    return found
 
 
-def chains(folder: str, many: int, seconds: float) -> float:
-    """Return the publishes a second of so many callers on the loop's thread."""
+def chains(folder: str, many: int, seconds: float) -> Run:
+    """Measure so many callers on the loop's thread."""
     with Served(folder, f"chains{many}") as served:
         count, over = [0], threading.Event()
         publish = served.jobs.publish
@@ -187,12 +237,9 @@ def chains(folder: str, many: int, seconds: float) -> float:
 
         for _ in range(many):
             served.io.host.call(go)
-        time.sleep(0.3)
-        before, began = count[0], time.perf_counter()
-        time.sleep(seconds)
-        rate = (count[0] - before) / (time.perf_counter() - began)
+        found = served.measure(seconds, lambda: count[0])
         over.set()
-    return rate
+    return found
 
 
 def handed(folder: str, many: int, seconds: float) -> float:
@@ -246,17 +293,13 @@ def _node(script: str, *arguments: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
 
-def websocket(folder: str, many: int, seconds: float, event: str = "publish") -> float:
-    """Return the publishes a second of so many clients of Node."""
-    with Served(folder, f"websocket{many}{event}") as served:
+def websocket(folder: str, many: int, seconds: float) -> Run:
+    """Measure so many clients of Node."""
+    with Served(folder, f"websocket{many}") as served:
         url = f"http://127.0.0.1:{served.port}/queue"
-        printed, _ = _node(NODE, url, many, seconds, event).communicate()
-    return float(printed)
-
-
-def acknowledged(folder: str, many: int, seconds: float) -> float:
-    """Return how many events a second of so many clients of Node are acknowledged at once."""
-    return websocket(folder, many, seconds, "plain")
+        printed, _ = _node(NODE, url, many, seconds, "publish").communicate()
+        count, begin, end = map(float, printed.split())
+        return Run(count, end - begin, served.store.between(begin, end))
 
 
 def echo(folder: str, seconds: float) -> bool:
@@ -283,8 +326,8 @@ def echo(folder: str, seconds: float) -> bool:
     return all(worst[rate, "publish"] <= 3 * worst[rate, "plain"] for rate in (1000, 3000))
 
 
-def end(folder: str, _many: int, seconds: float) -> float:
-    """Return the messages a second that were published, handled and acknowledged."""
+def end(folder: str, _many: int, seconds: float) -> Run:
+    """Measure messages that are published, handled and acknowledged, in batches."""
     with Served(folder, "end") as served:
         jobs, handled = served.jobs, [0]
 
@@ -302,13 +345,10 @@ def end(folder: str, _many: int, seconds: float) -> float:
 
         publisher = threading.Thread(target=publish)
         publisher.start()
-        time.sleep(0.5)
-        before, began = handled[0], time.perf_counter()
-        time.sleep(seconds)
-        rate = (handled[0] - before) / (time.perf_counter() - began)
+        found = served.measure(seconds, lambda: handled[0])
         over.set()
         publisher.join()
-    return rate
+    return found
 
 
 def spike(folder: str, rate: int, many: int) -> None:
@@ -344,43 +384,41 @@ def _rss() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-Measure = Callable[[str, int, float], float]
-ROWS: list[tuple[str, Measure, int, int, float, Measure | None]] = [
-    # name, what, how many, rows in a transaction of plain, the ratio asked for, what bounds it
-    ("callers", callers, 1, 1, 0.0, handed),
-    ("callers", callers, 64, 64, 0.7, handed),
-    ("callers", callers, 256, 256, 0.7, handed),
-    ("chains", chains, 64, 64, 0.0, None),
-    ("chains", chains, 256, 256, 0.0, None),
-    ("websocket", websocket, 1, 1, 0.0, acknowledged),
-    ("websocket", websocket, 64, 64, 0.7, acknowledged),
-    ("websocket", websocket, 256, 256, 0.0, acknowledged),
-    ("end", end, 0, 500, 0.3, None),
+Measure = Callable[[str, int, float], Run]
+ROWS: list[tuple[str, Measure, int, int, float]] = [
+    # name, what, how many, rows in a transaction if all are in it, the ratio asked for
+    ("callers", callers, 1, 1, 0.0),
+    ("callers", callers, 64, 64, 0.7),
+    ("callers", callers, 256, 256, 0.7),
+    ("chains", chains, 64, 64, 0.0),
+    ("chains", chains, 256, 256, 0.0),
+    ("websocket", websocket, 1, 1, 0.0),
+    ("websocket", websocket, 64, 64, 0.7),
+    ("websocket", websocket, 256, 256, 0.0),
+    ("end", end, 0, 500, 0.3),
 ]
 
 
 def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
     """Measure one row, print it, and tell whether it is good."""
-    name, run, many, batch, least, bound = row
+    name, run, many, full, least = row
     found = []
     for _ in range(given.rounds):
-        # The disk changes within seconds: before and behind, in turns.
-        first = plain(folder, batch, given.seconds / 2)
-        rate = run(folder, many, given.seconds)
-        floor = (first + plain(folder, batch, given.seconds / 2)) / 2
-        most = bound(folder, many, given.seconds) if bound is not None else 0.0
-        if bound is acknowledged:
-            most = 1 / (1 / most + 1 / floor)
-        found.append((rate / floor, rate, floor, most))
+        ours = run(folder, many, given.seconds)
+        # The disk changes within seconds: plain at once, and as long.
+        batches = repeat(full) if run is end else ours.batches
+        same = plain(folder, batches, given.seconds if run is end else 10 * given.seconds)
+        most = plain(folder, repeat(full), given.seconds / 2)
+        size = sum(ours.batches) / len(ours.batches)
+        found.append((ours.rate / same.rate, ours.rate, size, same.rate, most.rate))
         for file in Path(folder).iterdir():
             file.unlink()
-    ratio, rate, floor, most = sorted(found)[len(found) // 2]
+    ratio, rate, size, same_rate, most_rate = sorted(found)[len(found) // 2]
     # For the whole way 15,000 a second are enough, whatever the disk could do.
     good = ratio >= least or (name == "end" and rate >= 15_000)
     asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
-    beside = f"{most:,.0f} | {rate / most:.2f}" if most else "- | -"
-    line = f"{name} {many or ''} | {rate:,.0f} | {batch} | {floor:,.0f} | {ratio:.2f}"
-    print(f"| {line} | {asked} | {beside} |", flush=True)
+    line = f"{name} {many or ''} | {rate:,.0f} | {size:.0f} | {same_rate:,.0f} | {ratio:.2f}"
+    print(f"| {line} | {asked} | {full} | {most_rate:,.0f} | {rate / most_rate:.2f} |", flush=True)
     return good
 
 
@@ -398,8 +436,8 @@ def main(arguments: list[str]) -> int:
     folder = tempfile.mkdtemp(prefix="rawsio-bench-", dir=given.folder)
     good = True
     try:
-        print("| what | messages/s | plain, rows each | messages/s | ratio | asked for |", end="")
-        print(" bound | of it |\n|---|---|---|---|---|---|---|---|")
+        print("| what | messages/s | rows each | plain, the same | ratio | asked for |", end="")
+        print(" all rows | plain, all | ratio |\n|---|---|---|---|---|---|---|---|---|")
         for row in ROWS:
             if row[0] in given.only and (not given.many or row[2] in given.many):
                 good &= _row(folder, row, given)
