@@ -4,13 +4,12 @@ Each session has one *route*.  :class:`Layered` goes through all layers, in both
 polling, or on a plain WebSocket, in a namespace that is joined, no layer below the handlers does
 more with an event than pass it on and note that the peer lives, which costs more than to parse it.
 :class:`Direct` does just that, in one step, for four kinds of packets: events and acknowledgements
-of the main namespace that come, acknowledgements that go, packets that were encoded once for many,
-and the two with which nearly every session begins: the CONNECT for the main namespace, and its
-answer.
+that come, acknowledgements that go, packets that were encoded once for many, and the two with which
+nearly every session begins: the CONNECT for the main namespace, and its answer.
 
 **Direct leaves at the first doubt, and has then changed nothing.**  Where anything is unusual
-(bytes, another namespace, a mistake, a state, a queue that is full) it is a :class:`Layered`, and
-the layers remain the only ones to know what is wrong and what to answer.
+(bytes, a namespace that is not joined, a mistake, a state, a queue that is full) it is a
+:class:`Layered`, and the layers remain the only ones to know what is wrong and what to answer.
 ``tests/test_routes.py`` holds both routes to the same bytes, calls and states.
 
 The port of a session chooses (``Conn.route``): when the session opens, when another transport
@@ -61,8 +60,8 @@ __all__ = ["Direct", "Layered"]
 
 _OPEN = SessionState.OPEN
 
-# A message with an event of "/", or with an acknowledgement, which always has an id.
-_HEAD = Pattern(r"4(2|3(?=[0-9]))([0-9]{0,15})\[")
+# A message with an event or an acknowledgement: type, namespace unless it is "/", id.
+_HEAD = Pattern(r"4([23])(?:(/[^,]*),)?([0-9]{0,15})\[")
 
 
 class Layered:
@@ -149,9 +148,9 @@ class Direct(Layered):
             and self._engine.state is _OPEN
             and len(packet) < self._limits.turn_bytes
         ):
-            if self._protocol.passes("/"):
-                head = _HEAD.match(packet)
-                if head is not None and self._take(head):
+            head = _HEAD.match(packet)
+            if head is not None:
+                if self._take(head):
                     return True
             elif packet[:2] == "40" and self._join(packet):
                 return True
@@ -175,8 +174,10 @@ class Direct(Layered):
         return True
 
     def _take(self, head: re.Match[str]) -> bool:
+        kind, namespace, digits = head.groups("/")
+        if not self._protocol.passes(namespace):
+            return False
         packet = head.string
-        kind, digits = head.groups()
         limits, multiplexer = self._limits, self._multiplexer
         number = int(digits) if digits else None
         if number is not None and number > limits.packet_id:
@@ -185,15 +186,17 @@ class Direct(Layered):
             args = decode_value(packet, head.end() - 1, limits)
             if kind == "2":
                 event_args(args)
+            elif number is None:
+                return False
         except SocketIOError:
             return False
         self._engine.heard()
         if not multiplexer.counts(packet):
             return True
         if kind == "2":
-            multiplexer.take_event(Event("/", args, number))
+            multiplexer.take_event(Event(namespace, args, number))
         else:
-            multiplexer.take_ack(Ack("/", args, int(digits)))
+            multiplexer.take_ack(Ack(namespace, args, int(digits)))
         return True
 
     def accepted(self, link: Link) -> None:
@@ -219,9 +222,10 @@ class Direct(Layered):
 
     def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
         """Send an acknowledgement."""
-        if namespace == "/" and self._engine.state is _OPEN:
+        if self._engine.state is _OPEN:
+            space = "" if namespace == "/" else namespace + ","
             try:
-                text = f"43{packet_id}{encode_plain(values)}"
+                text = f"43{space}{packet_id}{encode_plain(values)}"
             except (HasBinary, Unsendable):
                 text = ""  # the layers say what is wrong, or send it in parts
             size = self._port.OVERHEAD + len(text) - 1

@@ -122,6 +122,11 @@ class Conversation:
         io.on("watch", self._watch)
         io.on("close", lambda socket: socket.conn.close())
         io.of("/a").on("chat", lambda _socket: "a")
+        io.of("/a").on("leave", lambda socket: socket.disconnect())
+        io.of("/a").on("bytes", lambda _socket: b"123")
+        io.of("/a").on("deep", lambda _socket: [[[[[[[[["x"]]]]]]]]])
+        io.of("/a").on("fails", lambda _socket: 1 / 0)
+        io.of("/a").on("ask", ask)
         io.on("any", lambda socket: socket.on_any(lambda *args: calls.append([*args])) and 1)
         io.on("later", lambda _socket, ack: io.host.call_later(0.0, ack, "late"), ack=True)
         io.on("two", lambda _socket: calls.append([1]))
@@ -215,13 +220,17 @@ NAMES = [
 ARGS = ["", ',"x"', ",1,[]", ',"' + "z" * 90 + '"', "," + "[" * 9 + "]" * 9]
 IDS = ["", "0", "7", "07", "999", "1000", "999999999999999", "1000000000000001"]
 _ids, _args = st.sampled_from(["", *IDS[:4], *IDS]), st.sampled_from(ARGS)
+_spaces = st.sampled_from(["", "", "/a,", "/,", "/b,", "/a?b,"])
 _events = st.builds(
-    lambda number, name, args: _masked(f'2{number}["{name}"{args}]'),
+    lambda space, number, name, args: _masked(f'2{space}{number}["{name}"{args}]'),
+    _spaces,
     _ids,
     st.sampled_from(NAMES),
     _args,
 )
-_acks = st.builds(lambda number, args: _masked(f"3{number}[1{args}]"), _ids, _args)
+_acks = st.builds(
+    lambda space, number, args: _masked(f"3{space}{number}[1{args}]"), _spaces, _ids, _args
+)
 _others = st.sampled_from(
     [
         encode_frame(TEXT, b"3", mask=KEY),
@@ -409,6 +418,15 @@ def test_both_routes_are_the_same_for_each_form_of_packet(number: str, args: str
     both([_masked('2["ask"]'), _masked(f"3{number}[1{args}]")], "pause")
 
 
+@pytest.mark.parametrize("number", ["", "7", "999", "1000000000000001"])
+@pytest.mark.parametrize("name", ["chat", "ask", "leave", "bytes", "deep", "fails", "nobody"])
+def test_both_routes_are_the_same_in_a_namespace(name: str, number: str) -> None:
+    steps = [_masked("0/a,")]
+    for args in ARGS:
+        steps += [_masked(f'2/a,{number}["{name}"{args}]'), _masked(f"3/a,{number}[1{args}]")]
+    both([*steps, _masked("1/a,"), _masked(f'2/a,["{name}"]')], "pause")
+
+
 @pytest.mark.parametrize(
     ("message", "taken"),
     [
@@ -432,6 +450,19 @@ def test_the_direct_route_is_for_common_packets_only(
     monkeypatch.setattr(Session, "receive", lambda _self, packet: layered.append(packet))
     way.stack.user.receive_packet("4" + message)
     assert (layered == []) is taken
+    way.kit.close()
+
+
+@pytest.mark.parametrize("message", ['2/a,["chat"]', '2/a,7["chat","x"]', "3/a,0[]", '2["chat"]'])
+def test_the_direct_route_is_for_every_namespace_that_is_joined(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(SMALL.but(events_per_second=999), traced=False, backpressure="pause")
+    way.say(_masked("0") + _masked("0/a,"))
+    layered: list[Any] = []
+    monkeypatch.setattr(Session, "receive", lambda _self, packet: layered.append(packet))
+    way.stack.user.receive_packet("4" + message)
+    assert layered == []
     way.kit.close()
 
 

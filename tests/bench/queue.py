@@ -117,7 +117,7 @@ class Run(NamedTuple):
 
 
 def plain(folder: str, batches: Iterable[int], most: float) -> Run:
-    """Insert rows by plain sqlite3 in transactions of so many rows, for ``most`` seconds at most."""
+    """Insert rows by plain sqlite3 in transactions of so many; ``most`` seconds, about."""
     store = SQLiteStore(f"{folder}/plain-{time.monotonic_ns()}.db")
     store.open("jobs", 5, 0)
     number, done = 1, []
@@ -415,7 +415,7 @@ def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
             file.unlink()
     ratio, rate, size, same_rate, most_rate = sorted(found)[len(found) // 2]
     # For the whole way 15,000 a second are enough, whatever the disk could do.
-    good = ratio >= least or (name == "end" and rate >= 15_000)
+    good: bool = ratio >= least or (name == "end" and rate >= 15_000)
     asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
     line = f"{name} {many or ''} | {rate:,.0f} | {size:.0f} | {same_rate:,.0f} | {ratio:.2f}"
     print(f"| {line} | {asked} | {full} | {most_rate:,.0f} | {rate / most_rate:.2f} |", flush=True)
