@@ -297,8 +297,12 @@ class Adapter:
     def forget_session(self, _socket: Socket) -> None:
         """Take note that a socket is about to leave its rooms for good."""
 
-    def missed(self, _socket: Socket) -> Iterable[Prepared]:
-        """Return the packets that a restored socket has missed, oldest first."""
+    def missed(self, _socket: Socket) -> Iterable[Prepared | None]:
+        """Give the packets that a restored socket has missed, oldest first.
+
+        Where it gives ``None``, others have their turn before it is asked on; what is sent
+        meanwhile has to follow, because until the last one no broadcast finds the socket.
+        """
         return ()
 
     def restore_session(

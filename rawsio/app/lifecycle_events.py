@@ -18,7 +18,7 @@ from .handler_queue import HandlerChain, Step, log_failure, too_few
 from .handlers import take_off
 from .reply import as_values
 from .socket import Socket
-from .states import SocketState
+from .states import RECOVERABLE, SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdmissionChain",
-    "RECOVERABLE",
     "ServerEventRun",
     "announce",
     "run_disconnect",
@@ -172,19 +171,6 @@ def run_disconnect(
     run.then(_depart, socket, reason)
     run.then(run.add, "disconnect", reason, description)
     return run.run()
-
-
-RECOVERABLE = frozenset(
-    (
-        "transport error",
-        "transport close",
-        "forced close",
-        "ping timeout",
-        "server shutting down",
-        "forced server close",
-    )
-)
-"""The reasons after which a client may continue its session."""
 
 
 def _depart(socket: Socket, reason: str) -> None:

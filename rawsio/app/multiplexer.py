@@ -40,7 +40,7 @@ from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.socketio.connection import SocketIOConnection
@@ -398,8 +398,18 @@ class Multiplexer(HandlerQueue):
             self.route.send(ConnectError(namespace.name, {"message": "Internal error"}))
         socket._end("refused", None)
 
-    def _accept(self, socket: Socket) -> None:
+    def _accept(self, socket: Socket, missed: Iterator[Prepared | None] | None = None) -> None:
+        """Let a socket in; a restored one once it has got what it missed, a share in each turn."""
         namespace: Any = socket.namespace
+        if socket.recovered and socket._state is SocketState.OPENING:
+            missed = iter(namespace.adapter.missed(socket)) if missed is None else missed
+            for prepared in missed:
+                if prepared is None:
+                    self.host.call_later(0.0, self._accept, socket, missed)
+                    return
+                socket._deliver(prepared)
+        if socket._state is not SocketState.OPENING:  # it has ended meanwhile
+            return
         self.sink.joined()
         data = namespace._enter(socket)
         self.route.welcome(namespace.name, data)

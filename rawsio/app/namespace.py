@@ -280,8 +280,6 @@ class Namespace(Listening, Operators):
     def _enter(self, socket: Socket) -> dict[str, Any]:
         """Put an accepted socket in its place; return the data that answers its CONNECT."""
         self._opening -= 1
-        for prepared in self.adapter.missed(socket) if socket.recovered else ():
-            socket._deliver(prepared)
         socket._begin()
         self.sockets[socket.id] = socket
         self.adapter.connected(socket.id)

@@ -33,10 +33,11 @@ from rawsio.socketio.packets import Event
 
 from .adapter import Adapter, Targets
 from .recovery_log import Positions, RecoveryLog, Session
+from .states import SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
     from typing import Any
 
@@ -227,15 +228,21 @@ class RecoveringAdapter(Adapter):
         alive = self._live.get(secret)
         # One that has left is still here until its handlers have had their turn.  Its connection
         # may live on, and even be the one that asks.
-        if alive is not None and alive.connected:
+        if alive is not None and (alive.connected or alive._state is SocketState.OPENING):
             alive._drop("transport close")
         found(self.log.restore(secret, offset))
 
-    def missed(self, socket: Socket) -> list[Prepared]:
-        """Return the packets that a restored socket has missed, oldest first."""
-        session = socket._session
-        if session.resume < self.log.first:  # forgotten while middleware was asked
-            socket._begin_anew()
-            self.log.end_session(session)
-            return []
-        return self.log.missed(session)
+    def missed(self, socket: Socket) -> Iterator[Prepared | None]:
+        """Give the packets that a restored socket has missed, oldest first, share by share."""
+        session, log = socket._session, self.log
+        self._live[session.secret] = socket
+        while True:
+            if session.resume < log.first:  # forgotten while others had their turn
+                self._live.pop(session.secret, None)
+                socket._begin_anew()
+                log.end_session(session)
+                return
+            yield from log.missed(session)
+            if session.resume >= log.end:
+                return
+            yield None

@@ -394,11 +394,19 @@ class RecoveryLog:
         return session
 
     def missed(self, session: Session) -> list[Prepared]:
-        """Return the packets that a restored socket has missed, oldest first."""
-        stays = self.stays.get(session.sid, {})
-        found = []
+        """Return packets that a restored socket has missed, oldest first: the share of a turn.
+
+        ``session.resume`` moves on; all were given when it is ``end``.
+        """
+        stays, limits = self.stays.get(session.sid, {}), self._limits
+        found, size = [], 0
         start = bisect_left(self.packets, session.resume, key=_POSITION)
-        for kept in islice(self.packets, start, None):
+        most = start + limits.turn_frames
+        session.resume = self.packets[most].position if most < len(self.packets) else self.end
+        for kept in islice(self.packets, start, most):
+            if size >= limits.turn_bytes:
+                session.resume = kept.position
+                break
             here = {session.sid}
             rooms, excluded = kept.targets.rooms, kept.targets.excluded
             for room in (*rooms, *excluded):
@@ -406,4 +414,5 @@ class RecoveryLog:
                     here.add(room)
             if not (rooms and here.isdisjoint(rooms)) and here.isdisjoint(excluded):
                 found.append(kept.prepared)
+                size += kept.size
         return found

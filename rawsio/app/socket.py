@@ -33,7 +33,7 @@ from .broadcast import Broadcast, SocketFlags, room_names
 from .handlers import Handlers
 from .listeners import SocketListening
 from .reply import Promise, Reply
-from .states import SocketState
+from .states import RECOVERABLE, SocketState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -406,6 +406,8 @@ class Socket(SocketListening):
         for waiter in list((pending or {}).values()):
             waiter.lost(self.id, reason)
         if not was_open:
+            if self.recovered and reason in RECOVERABLE:  # it has not got what it missed
+                self.namespace.adapter.persist_session(self)
             self.namespace._opening -= 1
             self._vanish(was_open=False)
         self._peer.leave(self, was_open, reason, description)

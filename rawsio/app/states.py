@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["SocketState"]
+__all__ = ["RECOVERABLE", "SocketState"]
 
 
 class SocketState(Enum):
@@ -19,3 +19,16 @@ class SocketState(Enum):
     """We disconnected it; events that wait for their handlers are dropped."""
     GONE = "gone"
     """It has left its rooms."""
+
+
+RECOVERABLE = frozenset(
+    (
+        "transport error",
+        "transport close",
+        "forced close",
+        "ping timeout",
+        "server shutting down",
+        "forced server close",
+    )
+)
+"""The reasons after which a client may continue its session."""

@@ -30,6 +30,7 @@ from collections import deque
 from functools import partial
 
 from rawsio.app.adapter import Targets
+from rawsio.app.states import SocketState
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
 from rawsio.layer import record
 from rawsio.log import WARNING
@@ -46,7 +47,7 @@ from .stream_reader import as_position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.app.interfaces import NamespaceLike, Prepared
@@ -360,7 +361,7 @@ class StreamRooms(ClusterAdapter):
     ) -> None:
         """Call ``found`` with the lost session of this secret, once, if all it missed is here."""
         alive = self._live.get(secret)
-        if alive is not None and alive.connected:
+        if alive is not None and (alive.connected or alive._state is SocketState.OPENING):
             # A client notices a dead connection before we do.
             alive._drop("transport close")
         if self._gap or not self._stream.ready or _SECRET.fullmatch(secret) is None:
@@ -368,29 +369,41 @@ class StreamRooms(ClusterAdapter):
             return
         _Restoring(self, secret, offset, found).ask()
 
-    def missed(self, socket: Any) -> list[Prepared]:
-        """Return the packets that a restored socket has missed, oldest first.
+    def missed(self, socket: Any) -> Iterator[Prepared | None]:
+        """Give the packets that a restored socket has missed, oldest first, share by share.
 
-        Events of ours that others here have got, but that were not read yet, are among them.
+        Events of ours that others here have got, but that were not read yet, are the last of them.
         """
         session: StreamSession = socket._session
+        self._live[session.secret] = socket
+        seen = as_position(session.offset) or (0, 0)
+        at, share = 0, self.namespace.host.limits.turn_frames
+        while at < len(session.missed) and session.whole:
+            # While others have their turn, what is read is added to it.
+            for position, args, targets in session.missed[at : at + share]:
+                if (as_position(position) or (0, 0)) > seen and _is_for(session, targets):
+                    yield self._marked(args, targets, position)
+            at += share
+            if at < len(session.missed):
+                yield None
         self._forget_restoring(session)
         if not session.whole:
+            self._live.pop(session.secret, None)
             socket._begin_anew()
-            return []
-        seen = as_position(session.offset) or (0, 0)
+            return
         if seen > (as_position(self._stream.position) or (0, 0)):
             self._ahead[session.sid] = seen
-        here = {session.sid, *session.rooms}
-        unseen = [entry for entry in session.missed if (as_position(entry[0]) or (0, 0)) > seen]
         position = max(self._stream.position, session.offset, key=_in_order)
-        early = [(position, own.args, own.targets) for own in self._own if own.sent]
-        return [
-            self._marked(args, targets, position)
-            for position, args, targets in unseen + early
-            if not (targets.rooms and here.isdisjoint(targets.rooms))
-            if here.isdisjoint(targets.excluded)
-        ]
+        for own in [own for own in self._own if own.sent and _is_for(session, own.targets)]:
+            yield self._marked(own.args, own.targets, position)
+
+
+def _is_for(session: StreamSession, targets: Targets) -> bool:
+    """Tell whether an event was meant for the client of a session."""
+    here = {session.sid, *session.rooms}
+    return not (targets.rooms and here.isdisjoint(targets.rooms)) and here.isdisjoint(
+        targets.excluded
+    )
 
 
 class _Restoring:

@@ -41,6 +41,7 @@ class Browser:
             if self.offset is not None:
                 auth["offset"] = self.offset
         self.client: Client = self.world.client("/", auth)
+        self.world.pass_time(0.0)  # what it missed comes in shares
         packets = self.client.take()
         # Events before the answer are kept back until the answer is there.
         answers = [p for p in packets if isinstance(p, Connect)]

@@ -524,3 +524,125 @@ def test_an_emit_to_a_socket_that_has_ended_is_kept_nowhere() -> None:
     socket.emit("e", 1)
     adapter: Any = world.io.adapter
     assert not adapter.log.packets
+
+
+def small_shares() -> Limits:
+    return Limits(turn_frames=4, turn_bytes=1000)
+
+
+def cut_with(world: World, missed: int) -> Browser:
+    """Return a browser that was cut off before so many events."""
+    browser = Browser(world)
+    browser.client.cut()
+    for number in range(missed):
+        world.io.emit("e", number)
+    return browser
+
+
+def come_back(world: World, browser: Browser) -> Client:
+    return world.client("/", {"pid": browser.pid, "offset": browser.offset})
+
+
+def heard(client: Client) -> list[Any]:
+    return [p.args[1] if isinstance(p, Event) else type(p) for p in client.take()]
+
+
+@pytest.mark.rule("layers-turn-replay")
+def test_what_was_missed_is_sent_a_share_in_each_turn() -> None:
+    world = world_with(small_shares())
+    client = come_back(world, cut_with(world, 10))
+    assert heard(client) == [0, 1, 2, 3]
+    world.pass_time(0.0)
+    assert heard(client) == [4, 5, 6, 7, 8, 9, Connect]
+
+
+@pytest.mark.rule("layers-turn-replay")
+def test_a_share_of_what_was_missed_ends_with_its_bytes_too() -> None:
+    world = world_with(small_shares())
+    browser = Browser(world)
+    browser.client.cut()
+    for number in range(3):
+        world.io.emit("e", number, "x" * 600)
+    client = come_back(world, browser)
+    assert world.timers() > 0
+    world.pass_time(0.0)
+    assert heard(client) == [0, 1, 2, Connect]
+
+
+@pytest.mark.rule("layers-turn-replay")
+def test_what_is_sent_while_others_have_their_turn_follows() -> None:
+    world = world_with(small_shares())
+    browser = cut_with(world, 6)
+    client = come_back(world, browser)
+    world.io.emit("e", "meanwhile")
+    world.io.to(browser.sid).emit("e", "for it alone")
+    world.io.except_(browser.sid).emit("e", "not for it")
+    world.pass_time(0.0)
+    world.io.emit("e", "after")
+    assert heard(client) == [*range(6), "meanwhile", "for it alone", Connect, "after"]
+
+
+@pytest.mark.rule("layers-turn-replay")
+def test_a_connection_that_breaks_between_two_shares_leaves_the_session_to_the_next() -> None:
+    world = world_with(small_shares())
+    browser = cut_with(world, 10)
+    client = come_back(world, browser)
+    client.cut()
+    world.pass_time(0.0)
+    assert (len(world.io.sockets), world.io._opening) == (0, 0)
+    again = come_back(world, browser)
+    world.pass_time(0.0)
+    assert heard(again) == [*range(10), Connect]
+    assert again.socket().recovered
+
+
+def test_a_connection_that_is_replaced_between_two_shares_is_ended() -> None:
+    world = world_with(small_shares())
+    browser = cut_with(world, 10)
+    first = come_back(world, browser)
+    second = come_back(world, browser)
+    assert first.closed == "transport close"
+    world.pass_time(0.0)
+    assert heard(second) == [*range(10), Connect]
+    assert second.socket().recovered
+    assert len(world.io.sockets) == 1
+
+
+def test_what_is_forgotten_between_two_shares_makes_a_new_session() -> None:
+    world = world_with(small_shares().but(recovery_packets=8))
+    browser = cut_with(world, 8)
+    client = come_back(world, browser)
+    for number in range(20):
+        world.io.emit("e", number)
+    world.pass_time(0.0)
+    packets = client.take()
+    assert isinstance(packets[-1], Connect)
+    assert packets[-1].data["pid"] != browser.pid
+    assert not client.socket().recovered
+
+
+def test_a_client_that_leaves_between_two_shares_is_not_let_in() -> None:
+    world = world_with(small_shares())
+    client = come_back(world, cut_with(world, 10))
+    client.leave()
+    world.pass_time(0.0)
+    assert Connect not in heard(client)
+    assert (len(world.io.sockets), world.io._opening) == (0, 0)
+
+
+def test_who_is_cut_off_while_middleware_is_asked_does_not_lose_its_session() -> None:
+    _WORLDS.append(World(recovery=recovery(skip_middlewares=False), policy="deferred"))
+    world = _WORLDS[-1]
+    world.io.use(lambda socket: None)
+    first = world.client()
+    world.finish()
+    (answer,) = first.take()
+    first.cut()
+    world.io.emit("e", 1)
+    second = world.client("/", {"pid": answer.data["pid"]})
+    second.cut()
+    third = world.client("/", {"pid": answer.data["pid"]})
+    while world.started:
+        world.finish()
+    assert heard(third) == [1, Connect]
+    assert third.socket().recovered

@@ -6,6 +6,7 @@ from typing import Any
 
 from rawsio import Recovery, Server
 from rawsio.cluster import RedisAdapter
+from rawsio.limits import DEFAULT, Limits
 from rawsio.redis import RedisClient
 from rawsio.testing import TestKit
 from tests.redis.fake import Bench, FakeRedis
@@ -25,7 +26,9 @@ class Node:
             **options,
         )
         recovery = Recovery() if cluster.recovery else None
-        self.io = Server(adapter=self.adapter, connection_state_recovery=recovery)
+        self.io = Server(
+            adapter=self.adapter, connection_state_recovery=recovery, limits=cluster.limits
+        )
 
     def connect(self, namespace: str = "/", **options: Any) -> Any:
         """Return the socket of a new client of this server."""
@@ -43,8 +46,16 @@ class Node:
 class Cluster:
     """A number of servers; a context manager."""
 
-    def __init__(self, servers: int = 2, *, recovery: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        servers: int = 2,
+        *,
+        recovery: bool = False,
+        limits: Limits = DEFAULT,
+        **options: Any,
+    ) -> None:
         self.recovery = recovery
+        self.limits = limits
         self.kit = TestKit(Server())
         self.redis = FakeRedis()
         self.bench = Bench(self.redis, board=self.kit.board, loop=self.kit.loop)

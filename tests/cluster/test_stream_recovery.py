@@ -11,7 +11,7 @@ import pytest
 
 from rawsio.cluster import StreamsAdapter
 from rawsio.cluster.stream_form import from_base64, to_base64
-from rawsio.limits import DEFAULT
+from rawsio.limits import DEFAULT, Limits
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import unpack
 
@@ -450,6 +450,33 @@ def test_a_client_that_missed_several_pages_gets_each_event_once(
     move(cluster, a, second, between)
     assert a.recovered
     assert seen(cluster, a) == [[["one"], *(["missed", n] for n in range(10))]]
+
+
+@pytest.mark.rule("layers-turn-replay")
+def test_what_comes_between_two_shares_of_what_was_missed_is_not_lost() -> None:
+    with Cluster(make=StreamsAdapter, recovery=True, limits=Limits(turn_frames=1)) as cluster:
+        (first, second), a = cluster.nodes, with_event(cluster)
+        turns: list[int] = []
+
+        def between() -> None:
+            for n in range(50):
+                first.io.emit("missed", n)
+
+        @second.io.use
+        def think(_socket: Any) -> None:
+            second.io.call_later(0.0, turn)
+
+        def turn() -> None:
+            turns.append(len(second.io.sockets))
+            for node in cluster.nodes:
+                node.io.emit("meanwhile")
+
+        ask_middleware_again(second)
+        move(cluster, a, second, between)
+        assert a.recovered
+        assert turns == [0]
+        missed = [["one"], *(["missed", n] for n in range(50))]
+        assert seen(cluster, a) == [[*missed, ["meanwhile"], ["meanwhile"]]]
 
 
 def test_a_local_event_with_recovery_stays_on_its_server(cluster: Cluster) -> None:
