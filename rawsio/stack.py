@@ -468,17 +468,22 @@ class ServerStack:
 
     @property
     def held(self) -> int:
-        """Bytes that the stack keeps: :attr:`incoming`, the request in work, for compression."""
+        """Bytes that the stack keeps: :attr:`incoming`, the last heads, for compression."""
         held = self.incoming + len(self._rest or b"")
         held += sum(len(event.data) for event in self.early if event.__class__ is Message)
         if self._websocket is not None:
             return held + self._websocket.contexts
-        return held if self.request is None else held + len(self.request.headers.block) + self.asked
+        if self.request is not None:
+            held += self.asked
+            if self._http is None:
+                return held + self.request.headers.weight
+        return held if self._http is None else held + self._http.kept
 
     def relax(self) -> None:
         """Keep as little as possible: the server has too little memory."""
-        if self._websocket is not None:
-            self._websocket.relax()
+        layer = self._websocket or self._http
+        if layer is not None:
+            layer.relax()
 
     def _touch(self) -> None:
         if self.stream is not None:

@@ -190,7 +190,7 @@ def _field_error(line: bytes) -> HTTPError:
 class HeadReader:
     """Reads heads of what ``sender`` sends, one after the other, off the front of a buffer."""
 
-    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "_before", "whole")
+    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "before", "whole")
 
     BLANK_LINES = 4
     """Empty lines allowed before a request line (RFC 9112 section 2.2 asks for one at least)."""
@@ -201,7 +201,8 @@ class HeadReader:
         self._section: Section | None = None
         self._blank = 0
         self._fast = min(limits.head, limits.start_line, limits.field)
-        self._before = EMPTY  # the fields of the head before: who stays says the same again
+        self.before = EMPTY
+        """The fields of the request before: who stays says the same again."""
         self.whole: bytes | None = None
         """The request head that was read last, if it was whole at once."""
 
@@ -257,7 +258,7 @@ class HeadReader:
         self._blank = 0
 
     def _request(self, buffer: bytearray, end: int) -> Request | None:
-        headers, found = self._before, None
+        headers, found = self.before, None
         block = headers.block
         if block and buffer.endswith(block, 0, end):
             found = GOOD_REQUEST_LINE.fullmatch(buffer, 0, end - len(block))
@@ -265,7 +266,7 @@ class HeadReader:
             found = REQUEST_HEAD.fullmatch(buffer, 0, end)
             if found is None:
                 return None
-            headers = self._before = Headers.from_block(bytes(found[4]), checked=True)
+            headers = self.before = Headers.from_block(bytes(found[4]), checked=True)
         method, target = found[1].decode("ascii"), found[2].decode("ascii")
         version = "1.1" if found[3] == b"1" else "1.0"
         check_request_line(method, target, version)

@@ -28,6 +28,9 @@ __all__ = ["Headers", "EMPTY", "members"]
 
 _BLANK = " \t"
 
+_LINE = 150
+"""Bytes of memory that a field line takes beside its characters, in a list or in an index."""
+
 
 class Headers:
     r"""An immutable ordered multimap of field lines.
@@ -78,6 +81,14 @@ class Headers:
         if self._block is None:
             self._block = _encode(self._lines())
         return self._block
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory they take, with what was made of them."""
+        size = len(self._block or b"")
+        if self._pairs is not None:
+            size += 2 * size + _LINE * len(self._pairs)
+        return size if self._first is None else size + _LINE * len(self._first)
 
     def framing_fields(self) -> dict[str, list[str]]:
         """Return the values, in lower case, of the fields that a connection acts on itself.

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["Receiver"]
 
 
+_KNOWN = 512
+"""Bytes of memory that a known head takes beside its own and those of its fields."""
 _NOTHING = RequestContext(Request("", "", EMPTY), {}, 0)
 
 
@@ -123,6 +125,22 @@ class Receiver:
         this is the end (RFC 9112 section 9.8).
         """
         return self._reader.__class__ is UntilClose
+
+    @property
+    def kept(self) -> int:
+        """About how much memory the last heads take: that of the request in work, and of those
+        that are kept because they may come again."""
+        heads = self.known
+        fields = [self._asked.headers, self._heads.before, *[known[2].headers for known in heads]]
+        size = sum(len(known[0]) + len(known[1]) + _KNOWN for known in heads)
+        return size + sum({id(headers): headers.weight for headers in fields}.values())
+
+    def relax(self) -> None:
+        """Keep as little as possible: the next head is read anew."""
+        self.known = ()
+        self._heads.before = EMPTY
+        if self._theirs is IDLE and self._ours is IDLE:
+            self._asked = _NOTHING
 
     # --- Receiving ---
 

@@ -6,7 +6,8 @@ Every queue has a limit of its own, but a thousand queues just below theirs are 
 - bytes that the kernel does not take, and packets that no poll takes (what many wait for counts
   once);
 - messages, heads and bodies that are not whole, and input that waits for its turn;
-- the heads of first requests, and the data of CONNECTs, by what they became;
+- the heads of first requests, and the data of CONNECTs, by what they became; the last heads of a
+  connection, which are kept because they may come again;
 - events that wait for their handlers;
 - what compression keeps between two messages: 0.3 MB for a connection;
 - what recovery keeps.
@@ -19,9 +20,9 @@ after the first of them each is measured again, and the sum is changed by the di
 cost is a few microseconds for each connection that was busy meanwhile, however often it was and
 however many are open, and the sum is at most that old, and a few turns where many were.
 
-Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, which
-every message can do without.  Then whoever holds the most is closed, and the next, until it
-holds seven eighths of it.
+Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, and of
+heads that may come again: every message can do without.  Then whoever holds the most is closed, and
+the next, until it holds seven eighths of it.
 """
 
 from __future__ import annotations
@@ -232,7 +233,7 @@ class Budget:
 
     def _shed(self) -> None:
         low, before = self._most - self._most // 8, self.total
-        # What only makes compression better goes first.
+        # What only makes compression better, or the next request cheaper, goes first.
         for stream in [stream for stream in self._held if stream in self._streams]:
             stream.tag.relax()
             self._measure(stream)

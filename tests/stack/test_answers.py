@@ -78,4 +78,6 @@ def test_an_answer_that_was_begun_and_ended_leaves_nothing_of_its_request() -> N
     stack.finish()
     assert b"".join(stack.data_to_send()).endswith(b"7\r\ncontent\r\n0\r\n\r\n")
     assert stack.request is None
-    assert stack.held < waits
+    assert stack.held <= waits  # its head may come again
+    stack.relax()
+    assert stack.held == 0
