@@ -3,7 +3,11 @@
 Each worker has a stream to each other one, so a broadcast goes to its receivers by one step, and
 the parent has no part in it.  The messages are those of Node's cluster adapter, as
 :mod:`rawsio.cluster.envelope` writes them, behind the name of their namespace; what is done with
-them is :class:`rawsio.cluster.ClusterAdapter`'s business, as it is with Redis between.
+them is :class:`rawsio.cluster.ClusterAdapter`'s business, as it is with Redis between.  The
+commonest by far, an event for many, goes as the packet that their clients get (:mod:`.shared`).
+
+What is said in a turn goes out at its end, in one write for each worker, and before the clients of
+this one get theirs: the others send at the same time.
 
 Who is connected is known without asking: a worker that dies takes its end of the pair along.  One
 that hangs is told no more when ``Limits.worker_queue`` bytes wait for it.
@@ -13,14 +17,16 @@ from __future__ import annotations
 
 from functools import partial
 
+from rawsio.app.adapter import Adapter
 from rawsio.cluster.adapter import ClusterAdapter
 from rawsio.cluster.envelope import Envelope
-from rawsio.cluster.fields import ClusterError
+from rawsio.errors import LocalProtocolError, RemoteProtocolError
 from rawsio.log import WARNING
 from rawsio.net.driver import Driver
 from rawsio.net.tcp import TCPStream
 
 from .frames import Frame, FrameConnection
+from .shared import SHARED, SharedForm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.app.interfaces import NamespaceLike
+    from rawsio.app.adapter import Targets
+    from rawsio.app.interfaces import NamespaceLike, Prepared
     from rawsio.limits import Limits
     from rawsio.net.loop_timers import AnyLoop
 
-__all__ = ["WorkersAdapter", "WorkersBus", "WorkersLink", "name_of"]
+__all__ = ["WorkerAdapter", "WorkersAdapter", "WorkersBus", "WorkersLink", "name_of"]
 
+_SHARED = bytes((SHARED,))
 _TIMEOUT = 5.0
 """Seconds that a request waits for the answers of the other workers."""
 
@@ -60,10 +68,12 @@ class WorkersLink:
         self._buses: dict[bytes, WorkersBus] = {}
         self._waiting: list[tuple[int, socket.socket]] = []
         self._driver: Driver | None = None
+        self._turn: Driver | None = None
 
-    def start(self, loop: AnyLoop) -> None:
-        """Begin, on the loop of the server."""
+    def start(self, loop: AnyLoop, turn: Driver | None = None) -> None:
+        """Begin, on the loop of the server; ``turn`` flushes its clients, and us before them."""
         self._driver = Driver(loop, self.limits)
+        self._turn = self._driver if turn is None else turn
         waiting, self._waiting = self._waiting, []
         for number, sock in waiting:
             self.join(number, sock)
@@ -112,15 +122,25 @@ class WorkersLink:
             peer.driver.log("workers", WARNING, message)
             return
         peer.layer.send(Frame(data))
-        peer.touch()
+        turn = self._turn
+        if turn is not None:
+            if not turn.dirty:
+                turn.schedule()
+            turn.dirty[self] = True
+
+    def flush(self) -> None:
+        """Send what was said in this turn; the driver calls it."""
+        for peer in list(self.peers.values()):
+            peer.flush()
 
     def _received(self, _name: str, events: list[Any]) -> None:
         for event in events:
             if isinstance(event, Frame):
-                end = 2 + int.from_bytes(event.data[:2], "big")
-                bus = self._buses.get(event.data[2:end])
+                data = event.data
+                end = 2 + int.from_bytes(data[:2], "big")
+                bus = self._buses.get(data[2:end])
                 if bus is not None:
-                    bus.take(event.data[end:])
+                    bus.take(data, end)
 
     def stop(self) -> None:
         """Say no more."""
@@ -150,6 +170,8 @@ class WorkersBus:
         self._host = namespace.host
         self._name = namespace.name.encode("utf-8", "surrogatepass")
         self._form = Envelope(namespace.name, namespace.host.limits)
+        self._shared = SharedForm(namespace.host.limits)
+        self.deliver: Callable[[Any, Targets], None] | None = None
         self._received: Callable[[Any], None] | None = None
 
     def start(self, received: Callable[[Any], None]) -> None:
@@ -167,6 +189,11 @@ class WorkersBus:
         if self._link.peers:
             self._link.publish(self._name, self._form.encode(message), to)
 
+    def share(self, prepared: Prepared, targets: Targets) -> None:
+        """Have all other workers send a packet to those of their clients whom it is for."""
+        if self._link.peers:
+            self._link.publish(self._name, self._shared.encode(prepared, targets))
+
     def count(self, counted: Callable[[int | None], None]) -> None:
         """Call ``counted`` with the number of workers that are connected."""
         counted(1 + len(self._link.peers))
@@ -180,18 +207,48 @@ class WorkersBus:
         if self.node_left is not None:
             self.node_left(name)
 
-    def take(self, payload: bytes) -> None:
-        """Take a message of another worker; what is none is dropped."""
+    def take(self, data: bytes, at: int) -> None:
+        """Take the message of another worker that begins there; what is none is dropped."""
         if self._received is None:
             return
         try:
-            message = self._form.decode(payload)
-        except ClusterError as error:
+            if data[at : at + 1] == _SHARED:
+                if self.deliver is not None:
+                    self.deliver(*self._shared.decode(data, at))
+                return
+            message = self._form.decode(data[at:])
+        except RemoteProtocolError as error:
             text = f"a message of a worker was dropped: {error.message} [{error.rule}]"
             self._host.log("cluster", WARNING, text)
             return
         if message is not None:
             self._received(message)
+
+
+class WorkerAdapter(ClusterAdapter):
+    """Rooms of one namespace, in all workers."""
+
+    def __init__(self, namespace: NamespaceLike, link: WorkersLink) -> None:
+        self._workers = bus = WorkersBus(link, namespace)
+        super().__init__(namespace, link.name, bus)
+        bus.node_left = self.node_left
+        bus.deliver = self._deliver
+
+    def broadcast(self, prepared: Prepared, targets: Targets) -> None:
+        """Send a packet to the sockets of every worker."""
+        if targets.local or prepared.parser is not None:
+            super().broadcast(prepared, targets)
+            return
+        Adapter.broadcast(self, prepared, targets)
+        try:
+            self._workers.share(prepared, targets)
+        except LocalProtocolError as error:
+            self.namespace.host.log("cluster", WARNING, f"a broadcast was not shared: {error}")
+
+    def _deliver(self, packet: Prepared, targets: Targets) -> None:
+        chosen = self.selected(targets)
+        if chosen:
+            self.send_to(chosen, packet, targets)
 
 
 class WorkersAdapter:
@@ -200,12 +257,9 @@ class WorkersAdapter:
     def __init__(self, link: WorkersLink) -> None:
         self._link = link
 
-    def __call__(self, namespace: NamespaceLike) -> ClusterAdapter:
+    def __call__(self, namespace: NamespaceLike) -> WorkerAdapter:
         """Make the adapter of a namespace."""
-        bus = WorkersBus(self._link, namespace)
-        adapter = ClusterAdapter(namespace, self._link.name, bus)
-        bus.node_left = adapter.node_left
-        return adapter
+        return WorkerAdapter(namespace, self._link)
 
     def stats(self) -> dict[str, Any]:
         """Return what :class:`WorkersLink` says of itself."""

@@ -43,6 +43,8 @@ class FrameConnection:
         self.limits = limits
         self.closing = Closing.OPEN
         self._buffer = bytearray()
+        # How long that has to be for the next step: a long frame is not looked at in every read.
+        self._wanted = _LENGTH
         self._outbox: list[bytes] = []
         self._ended = False
 
@@ -75,20 +77,27 @@ class FrameConnection:
         if self._ended:
             return []
         buffer = self._buffer
-        buffer += data
+        if buffer:
+            buffer += data
+            if len(buffer) < self._wanted:
+                return []
+            data = bytes(buffer)
+            buffer.clear()
         events: list[Frame | Closed | Failed] = []
-        at = 0
-        while len(buffer) - at >= _LENGTH:
-            length = int.from_bytes(buffer[at : at + _LENGTH], "big")
+        at, size = 0, len(data)
+        self._wanted = _LENGTH
+        while size - at >= _LENGTH:
+            begin = at + _LENGTH
+            length = int.from_bytes(data[at:begin], "big")
             if length > self.limits.worker_message:
                 events.append(self._fail(length))
                 return events
-            end = at + _LENGTH + length
-            if len(buffer) < end:
+            if size < begin + length:
+                self._wanted = _LENGTH + length
                 break
-            events.append(Frame(bytes(buffer[at + _LENGTH : end])))
-            at = end
-        del buffer[:at]
+            at = begin + length
+            events.append(Frame(data[begin:at]))
+        buffer += data[at:]
         return events
 
     def _fail(self, length: int) -> Failed:

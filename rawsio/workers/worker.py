@@ -97,7 +97,7 @@ class Worker:
     def start(self, runtime: Any) -> None:
         """Begin to talk to the parent and to the other workers."""
         loop = runtime.loop
-        self._link.start(loop)
+        self._link.start(loop, self._net.driver)
         self._channel = DescriptorChannel(loop, self._control, self._told, self._orphaned)
         loop.call_soon(self._say, Ready())
 
