@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 
-from rawsio.socketio.packets import encode_packet
+from rawsio.limits import DEFAULT
+from rawsio.socketio.packets import encode_packet, read_messages
 from rawsio.socketio.values import check_attachments, check_depth
 from rawsio.websocket.frames import BINARY, encode_frame, text_frame
 
@@ -30,6 +31,8 @@ class Prepared:
     ``messages`` are Engine.IO messages: the text, then the binary attachments; or what ``parser``
     makes of the packet, if it is not ``None``.  ``size`` is how long they are together,
     ``compress`` whether they are worth compressing, ``checked`` which limits it is known to keep.
+    A packet that another process has encoded has ``checked`` and no ``event``: it is read when
+    somebody asks for it.
 
     >>> from rawsio.socketio.packets import Event
     >>> p = prepare(Event("/", ["news", 1]))
@@ -38,28 +41,36 @@ class Prepared:
     """
 
     __slots__ = (
-        *("event", "messages", "size", "compress", "parser", "checked"),
-        *("_packets", "_old_packets", "_payload", "_frame"),
+        *("messages", "size", "compress", "parser", "checked"),
+        *("_event", "_packets", "_old_packets", "_payload", "_frame"),
     )
 
     def __init__(
         self,
-        event: AnyEvent,
+        event: AnyEvent | None,
         messages: tuple[str | bytes, ...],
         *,
         compress: bool = True,
         parser: Any = None,
+        checked: Limits | None = None,
     ) -> None:
-        self.event = event
+        self._event = event
         self.messages = messages
         self.size = sum(map(len, messages))
         self.compress = compress
         self.parser = parser
-        self.checked: Limits | None = None
+        self.checked = checked
         self._packets: tuple[str | bytes, ...] | None = None
         self._old_packets: tuple[str | bytes, ...] | None = None
         self._payload: str | None = None
         self._frame: bytes | None = None
+
+    @property
+    def event(self) -> Any:
+        """The packet; ``RemoteProtocolError`` if it had to be read, and is none."""
+        if self._event is None:
+            self._event = read_messages(self.messages, self.checked or DEFAULT)
+        return self._event
 
     def check(self, limits: Limits) -> None:
         """Refuse what peers with these limits would: raises ``LocalProtocolError``.

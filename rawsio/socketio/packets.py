@@ -44,7 +44,7 @@ from .values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
     from typing import Any, TypeAlias
 
     from rawsio.limits import Limits
@@ -68,6 +68,7 @@ __all__ = [
     "decode_packet",
     "encode_packet",
     "packet_in_steps",
+    "read_messages",
     "take_apart",
     "too_long",
 ]
@@ -321,6 +322,27 @@ def decode_packet(message: str | bytes, limits: Limits) -> AnyEvent | Partial:
         return _packet_of(head, MISSING)
     hook = check_placeholders(count, limits) if count else None
     return _packet_of(head, decode_value(text, start, limits, hook))
+
+
+def read_messages(messages: Iterable[str | bytes], limits: Limits) -> AnyEvent:
+    """Return the packet of these messages, all of which are there.
+
+    Raises:
+        SocketIOError: no packet looks like this.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> read_messages(['51-["f",{"_placeholder":true,"num":0}]', b"1"], DEFAULT)
+    Event(namespace='/', args=['f', b'1'], id=None)
+    """
+    text, *attachments = messages
+    found = decode_packet(text, limits)
+    if not isinstance(found, Partial):
+        return found
+    for attachment in attachments:
+        packet = found.add(attachment, limits) if isinstance(attachment, bytes) else None
+        if packet is not None:
+            return packet
+    raise SocketIOError("attachments are missing", "socketio-v5-binary-interrupted")
 
 
 def packet_in_steps(

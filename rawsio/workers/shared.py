@@ -18,9 +18,8 @@ from struct import error as StructError
 from rawsio.app.adapter import Targets
 from rawsio.cluster.fields import ClusterError, names
 from rawsio.errors import RemoteProtocolError
-from rawsio.socketio.packets import Event, Partial, decode_packet
+from rawsio.prepared import Prepared
 from rawsio.socketio.values import decode_value, encode_plain
-from rawsio.stack import Prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from rawsio.limits import Limits
 
-__all__ = ["SHARED", "SharedForm", "SharedPacket"]
+__all__ = ["SHARED", "SharedForm"]
 
 SHARED = 1
 """The first byte."""
@@ -40,37 +39,12 @@ _MOST_TARGETS = 256
 """How many different targets are remembered: those of a program's rooms come again and again."""
 
 
-class SharedPacket(Prepared):
-    """A packet that another worker has encoded; ``event`` is read when somebody asks for it."""
-
-    __slots__ = ("_limits",)
-
-    def __init__(
-        self, messages: tuple[str | bytes, ...], limits: Limits, *, compress: bool = True
-    ) -> None:
-        super().__init__(None, messages, compress=compress)  # type: ignore[arg-type]  # not yet
-        self._limits = limits
-        self.checked = limits  # by the worker that sent it
-        del self.event
-
-    def __getattr__(self, name: str) -> Any:
-        """Read the packet; raises ``RemoteProtocolError`` if it is none."""
-        if name != "event":
-            raise AttributeError(name)
-        event: Any = decode_packet(self.messages[0], self._limits)
-        if isinstance(event, Partial):
-            partial = event
-            for attachment in self.messages[1:]:
-                event = partial.add(attachment, self._limits)  # type: ignore[arg-type]  # bytes
-        self.event = event
-        return event
-
-
 class SharedForm:
     """Broadcasts to bytes and back, for workers with these limits.
 
     >>> from rawsio.limits import DEFAULT
-    >>> from rawsio.stack import prepare
+    >>> from rawsio.socketio.packets import Event
+    >>> from rawsio.prepared import prepare
     >>> form = SharedForm(DEFAULT)
     >>> sent = form.encode(prepare(Event("/", ["news", 1])), Targets(frozenset(["a"])))
     >>> packet, targets = form.decode(b"..." + sent, 3)
@@ -97,12 +71,12 @@ class SharedForm:
         lengths = [_LENGTH.pack(len(part)) for part in (data, *attachments)]
         return b"".join((head, *lengths, addressed, data, *attachments))
 
-    def decode(self, data: bytes, at: int) -> tuple[SharedPacket, Targets]:
+    def decode(self, data: bytes, at: int) -> tuple[Prepared, Targets]:
         """Return the broadcast that begins there; raises ``ClusterError`` if there is none."""
         try:
             _kind, flags, count, length = _HEAD.unpack_from(data, at)
             at += _HEAD.size
-            lengths = []
+            lengths: list[int] = []
             if count:
                 for _ in range(count + 1):
                     lengths += _LENGTH.unpack_from(data, at)
@@ -115,7 +89,8 @@ class SharedForm:
                 messages = tuple(_parts(data, at, lengths))
         except (StructError, UnicodeDecodeError, IndexError) as error:
             raise ClusterError(f"a broadcast that is cut: {error}", "cluster-message-form") from None
-        return SharedPacket(messages, self._limits, compress=targets.compress), targets
+        packet = Prepared(None, messages, compress=targets.compress, checked=self._limits)
+        return packet, targets
 
     def _read(self, flags: int, addressed: bytes) -> Targets:
         rooms: frozenset[str] = frozenset()

@@ -9,9 +9,11 @@ the layers.
 
 The rows are those of the benchmark (:mod:`tests.bench.server`).  ``traced`` rows go through every
 layer, because somebody watches.  ``mix`` is what the others are not: nested and non-ASCII values,
-three arguments, another namespace, a room.  ``idle connection`` counts blocks of memory and objects
-that the garbage collector looks at.  What is said is drawn from a seed (``--seed N``), which is
-printed: a short way that takes the benchmark's own messages alone has no advantage.
+three arguments, another namespace, a room.  ``workers`` rows are those of ``fanout`` with half of
+the receivers at another worker (:mod:`rawsio.workers`), whose work is counted, too.
+``idle connection`` counts blocks of memory and objects that the garbage collector looks at.  What
+is said is drawn from a seed (``--seed N``), which is printed: a short way that takes the
+benchmark's own messages alone has no advantage.
 
 ``--check`` holds the counts against :mod:`.budgets` and ends with 1 if one has moved, ``--write``
 writes those of every Python that ``.ci/run`` would use, ``--hops`` prints which functions are
@@ -35,6 +37,7 @@ from typing import Any, NamedTuple
 import rawsio
 from rawsio import Server
 from rawsio.testing import TestKit
+from rawsio.workers.bus import WorkersAdapter, WorkersLink
 from tests.__main__ import ROOT
 
 __all__ = ["ROWS", "Counts", "agree", "counts_of", "hops", "idle", "main"]
@@ -76,6 +79,8 @@ POST = (
 HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: %b\r\n\r\n"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 RECEIVERS = 50
+OTHER = "http://other"
+"""Where the second of two workers is."""
 
 SECRETS = re.compile(rb'"sid":"[^"]*"|Date: [^\r]*|Sec-WebSocket-Accept: [^\r]*|"pid":"[^"]*"')
 """What is another in every run."""
@@ -133,9 +138,22 @@ class Rig:
         """Draw a text of so many letters."""
         return "".join(self.draw.choices(LETTERS, k=self.draw.randint(least, most)))
 
-    def dial(self, *said: bytes) -> Any:
+    def join(self) -> None:
+        """Make the server one of two workers."""
+        other = Server()
+        ends = dict(zip((self.io, other), self.kit.board.pair(), strict=True))
+        for number, (io, end) in enumerate(ends.items()):
+            link = WorkersLink(number, io.limits)
+            io.core.namespaces.use(WorkersAdapter(link))
+            if io is other:
+                self.kit.serve(other, OTHER)
+            io.of("/").adapter.init()
+            link.start(self.kit.loop, io.net.driver)
+            link.join(1 - number, end)
+
+    def dial(self, *said: bytes, url: str | None = None) -> Any:
         """Return a connection on which this was said."""
-        wire = self.kit.dial()
+        wire = self.kit.dial(url)
         for data in said:
             self.say(wire, data)
         return wire
@@ -153,9 +171,9 @@ class Rig:
                     self.heard += answer
                     return answer
 
-    def websocket(self, *more: bytes) -> Any:
+    def websocket(self, *more: bytes, url: str | None = None) -> Any:
         """Return a connection that is in the main namespace."""
-        return self.dial(UPGRADE % self.word(22, 22).encode(), frame(b"40"), *more)
+        return self.dial(UPGRADE % self.word(22, 22).encode(), frame(b"40"), *more, url=url)
 
 
 Operation = Callable[[int], object]
@@ -195,8 +213,11 @@ def _mix(rig: Rig) -> tuple[Operation, int]:
     return once, 5
 
 
-def _fan_out(rig: Rig, emits: int) -> tuple[Operation, int]:
-    wires = [rig.websocket() for _ in range(RECEIVERS)]
+def _fan_out(rig: Rig, emits: int, workers: int = 1) -> tuple[Operation, int]:
+    wires = [rig.websocket() for _ in range(RECEIVERS // workers)]
+    if workers == 2:
+        rig.join()
+        wires += [rig.websocket(url=OTHER) for _ in wires]
 
     def once(_n: int) -> None:
         for _ in range(emits):
@@ -265,6 +286,8 @@ ROWS: dict[str, Row] = {
     "mix": (_mix, False, 8),
     "fanout-w1": (lambda rig: _fan_out(rig, 1), False, 4),
     "fanout-w4": (lambda rig: _fan_out(rig, 4), False, 4),
+    "workers-w1": (lambda rig: _fan_out(rig, 1, 2), False, 4),
+    "workers-w4": (lambda rig: _fan_out(rig, 4, 2), False, 4),
     "connect": (_connect, False, 6),
     "polling": (_polling, False, 8),
     "http": (_http, False, 8),
