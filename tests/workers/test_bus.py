@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from rawsio import MsgpackParser, Server
 from rawsio.app.adapter import Targets
 from rawsio.cluster.messages import AllRooms, Broadcast, Fetch
 from rawsio.errors import LocalProtocolError
 from rawsio.limits import Limits
 from rawsio.net.descriptors import stream_pair
+from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
-from rawsio.workers.bus import WorkersBus, WorkersLink, name_of
+from rawsio.net.memory import Switchboard
+from rawsio.testing import TestKit
+from rawsio.workers.bus import WorkersAdapter, WorkersBus, WorkersLink, name_of
+from rawsio.workers.shared import SharedForm
 from tests.net.kit import closed_after, turn_until
 
 LIMITS = Limits(worker_queue=100_000, worker_message=10_000_000)
@@ -155,3 +160,151 @@ def test_what_has_no_form_is_refused_where_it_is_said(members: list[Member]) -> 
         members[0].bus.publish(AllRooms("worker-0", "1"))
     with pytest.raises(LocalProtocolError, match=r"Limits\.worker_message"):
         members[0].say("x" * 11_000_000)
+
+
+class Pair:
+    """Two servers as two workers, and their clients, on one clock."""
+
+    def __init__(self, **options: Any) -> None:
+        self.servers = [Server(**options), Server(**options)]
+        self.links = [WorkersLink(number, io.limits) for number, io in enumerate(self.servers)]
+        for io, link in zip(self.servers, self.links, strict=True):
+            io.core.namespaces.use(WorkersAdapter(link))
+        self.kit = TestKit(self.servers[0])
+        self.kit.serve(self.servers[1], "http://other")
+        ends = self.kit.board.pair()
+        for number, link in enumerate(self.links):
+            link.start(self.kit.loop, self.servers[number].net.driver)
+            link.join(1 - number, ends[number])
+
+    def connect(self, number: int, namespace: str = "/", **options: Any) -> tuple[Any, list[Any]]:
+        """Return the socket of a client of one of them, and what it is told."""
+        url = None if number == 0 else "http://other"
+        socket = self.kit.connect(namespace, url=url, **options)
+        told: list[Any] = []
+        socket.on("news", lambda *args: told.append(args))
+        return socket, told
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.kit.close()
+
+
+def test_a_broadcast_reaches_the_clients_of_the_other_worker_by_any_transport(pair: Pair) -> None:
+    told = [
+        pair.connect(number, transports=transports)[1]
+        for number in (0, 1)
+        for transports in (["websocket"], ["polling"])
+    ]
+    values = ("a", 1.5, {"n": [None, b"\x00"]}, b"")
+    pair.servers[0].emit("news", *values)
+    pair.servers[1].emit("news", "ä\u2028")
+    pair.kit.run()
+    assert [sorted(heard, key=len) for heard in told] == [[("ä\u2028",), values]] * 4
+
+
+def test_rooms_and_who_is_left_out_are_looked_up_where_they_are(pair: Pair) -> None:
+    joined: list[Any] = []
+    pair.servers[1].on("join", lambda socket, room: (socket.join(room), joined.append(socket.id)))
+    (red, in_red), (blue, in_blue), (_none, nowhere) = (pair.connect(1) for _ in range(3))
+    red.emit_with_ack("join", "red\ud800").result()
+    blue.emit_with_ack("join", "blue").result()
+    io = pair.servers[0]
+    io.to("red\ud800").emit("news", 1)
+    io.to("red\ud800", "blue").except_("blue").emit("news", 2)
+    io.to(joined[1]).volatile.compress(False).emit("news", 3)
+    io.local.emit("news", 4)
+    io.except_("blue").emit("news", 5)
+    pair.kit.run()
+    assert (in_red, in_blue, nowhere) == ([(1,), (2,), (5,)], [(3,)], [(5,)])
+
+
+def test_listeners_of_what_goes_out_hear_what_another_worker_sent(pair: Pair) -> None:
+    heard: list[Any] = []
+    pair.servers[1].of("/chat")
+    pair.servers[1].of("/chat").on(
+        "connection", lambda socket: socket.on_any_outgoing(lambda *args: heard.append(args))
+    )
+    _socket, told = pair.connect(1, "/chat")
+    pair.servers[0].of("/chat").emit("news", {"a": b"1"})
+    pair.kit.run()
+    assert heard == [("news", {"a": b"1"})]
+    assert told == [({"a": b"1"},)]
+
+
+def test_packets_of_another_parser_are_encoded_where_they_are_sent() -> None:
+    pair = Pair(parser=MsgpackParser())
+    _socket, told = pair.connect(1, parser=MsgpackParser())
+    pair.servers[0].emit("news", b"1", {"a": 2})
+    pair.kit.run()
+    pair.kit.close()
+    assert told == [(b"1", {"a": 2})]
+
+
+def test_a_broadcast_that_is_broken_is_dropped_and_the_next_one_heard(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair.servers[1].on("connection", lambda socket: socket.on_any_outgoing(lambda *args: None))
+    _socket, told = pair.connect(1)
+    link = pair.links[0]
+    good = SharedForm(LIMITS).encode(pair.servers[0].core.runtime.prepare(_event("x")), Targets())
+    for broken in (good[:-1], good[:3], good[:1], good[:-5] + b"\xff" + good[-4:]):
+        link.publish(b"/", broken)
+    pair.servers[0].emit("news", 1)
+    pair.kit.run()
+    assert told == [(1,)]
+    assert caplog.text.count("a message of a worker was dropped") >= 1
+    assert pair.links[1].peers, "the connection between the workers goes on"
+
+
+def _event(*args: Any) -> Any:
+    from rawsio.socketio.packets import Event
+
+    return Event("/", list(args))
+
+
+def test_too_long_a_broadcast_is_had_by_our_own_clients_and_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pair = Pair(limits=Limits(worker_message=1000))
+    (_one, here), (_other, there) = pair.connect(0), pair.connect(1)
+    pair.servers[0].emit("news", "x" * 2000)
+    pair.servers[0].emit("news", "y")
+    pair.kit.run()
+    pair.kit.close()
+    assert (len(here), there) == (2, [("y",)])
+    assert "a broadcast was not shared" in caplog.text
+
+
+class Client:
+    """Whoever is flushed in a turn; notes whether the other worker knows by then."""
+
+    def __init__(self, other: Any) -> None:
+        self.other = other
+        self.late = False
+
+    def flush(self) -> None:
+        self.late = self.other.readable
+
+
+def test_other_workers_are_told_before_the_clients_of_this_one() -> None:
+    board = Switchboard()
+    loop = Loop(board, board.time)  # type: ignore[arg-type]  # what it asks for
+    driver = Driver(loop)
+    link = WorkersLink(0, LIMITS)
+    link.start(loop, driver)
+    here, there = board.pair()
+    link.join(1, here)
+    loop.step(0)
+    clients = [Client(there) for _ in range(40)]
+    for client in clients:
+        driver.touch(client)
+    for n in range(3):
+        link.publish(b"/", b"%d" % n)
+    loop.step(0)
+    assert all(client.late for client in clients)
+    assert there.recv(1000).count(b"\x00\x01/") == 3, "all of a turn in one write"
+    loop.close()
