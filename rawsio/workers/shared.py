@@ -88,7 +88,9 @@ class SharedForm:
             else:
                 messages = tuple(_parts(data, at, lengths))
         except (StructError, UnicodeDecodeError, IndexError) as error:
-            raise ClusterError(f"a broadcast that is cut: {error}", "cluster-message-form") from None
+            raise ClusterError(
+                f"a broadcast that is cut: {error}", "cluster-message-form"
+            ) from None
         packet = Prepared(None, messages, compress=targets.compress, checked=self._limits)
         return packet, targets
 
