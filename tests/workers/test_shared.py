@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rawsio.app.adapter import Targets
 from rawsio.cluster.fields import ClusterError
 from rawsio.limits import DEFAULT
+from rawsio.prepared import Prepared, prepare
 from rawsio.socketio.packets import Event
-from rawsio.stack import Prepared, prepare
 from rawsio.workers.shared import SharedForm
 
 VALUES = st.recursive(
