@@ -152,9 +152,7 @@ class RedisClient:
         self.on_refused = on_refused
         self._loop = loop
         self._driver = Driver(loop, limits)
-        if connect is None:
-            connect = Dialer(partial(watch_silence, seconds=limits.redis_silence)).connect
-        self._connect = connect
+        self._connect = connect or _dialer(limits).connect
         self._random_bytes = random_bytes
         self._attempts = 0
         self._dialing: Any = None
@@ -553,6 +551,10 @@ class RedisClient:
         expecting, self._expecting = self._expecting, []
         for answer in expecting:
             answer.fail(ConnectionClosed(text))
+
+
+def _dialer(limits: Limits) -> Dialer:
+    return Dialer(partial(watch_silence, seconds=limits.redis_silence))
 
 
 def _demand(args: list[bytes]) -> Generator[list[bytes], Any, None]:
