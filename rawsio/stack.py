@@ -21,6 +21,7 @@ from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.grammar import REASONS
 from rawsio.http.messages import Body, EndOfMessage, Response
+from rawsio.http.repeated import begin_known, find_known
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
 from rawsio.websocket.connection import WebSocketConnection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.server.links import LinkUser, Outlet
     from rawsio.http.messages import Request
+    from rawsio.http.receive import Known
     from rawsio.layer import AnyLayer
     from rawsio.limits import Limits
     from rawsio.prepared import Prepared
@@ -53,12 +55,21 @@ if TYPE_CHECKING:
 
         def find(self, data: bytes, /, *, secure: bool) -> Recognised | None: ...
 
+    class AnsweringDriver(Protocol):
+        """What a stack needs of the driver of its stream."""
+
+        def answered(self, stream: Any, source: HTTPConnection, /) -> None: ...
+
     class Stream(Protocol):
         """What a stack needs of whatever carries its bytes."""
 
         layer: AnyLayer
         """What it drives."""
+        offer: Callable[[Any, bytes, float], bool] | None
+        """What may take a read before the layer."""
 
+        @property
+        def driver(self) -> AnsweringDriver: ...
         @property
         def buffered_amount(self) -> int: ...
         @property
@@ -251,6 +262,23 @@ class ServerStack:
         self._http = self._layer = begun
         return begun
 
+    def find_known(self, data: bytes) -> Known | None:
+        """Return the head with which a request begins that is whole, if it is one to be offered.
+
+        It is none where somebody watches, or anything else is to be seen to.
+        """
+        http = self._http
+        if not isinstance(http, HTTPConnection) or self.early or self.last or self._eof:
+            return None
+        return find_known(http, data)
+
+    def begin_known(self, known: Known, now: float) -> Request:
+        """Take the request that :meth:`find_known` has found; it is to be answered."""
+        http: Any = self._http
+        request = self.request = begin_known(http, known, now)
+        self.asked = known.asked.framing
+        return request
+
     def put_back(self, events: list[Any]) -> None:
         """Take back events that nobody has seen to; the next ``tick`` gives them again.
 
@@ -336,17 +364,27 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
-        request, http, date = self.request, self._http, None if self.last else self._date
-        if date and isinstance(http, HTTPConnection) and http.answer(response, body, date()):
-            self._touch()
+        http, date = self._http, None if self.last else self._date
+        if (
+            date is not None
+            and isinstance(http, HTTPConnection)
+            and http.answer(response, body, date())
+        ):
+            self.request = None
+            self._answered(http)
         elif http is not None and self.begin(response):
-            asked = "" if request is None else request.method
+            asked = "" if self.request is None else self.request.method
             if body and asked != "HEAD" and response.status not in (204, 304):
                 http.send(Body(body))
-            http.send(EndOfMessage())  # finish(), and touched by begin() already
-        else:
-            return
-        self.request = None
+            self.finish()
+
+    def _answered(self, http: HTTPConnection) -> None:
+        stream = self.stream
+        if stream is not None:
+            if stream.layer is self and http.idle:
+                stream.driver.answered(stream, http)
+            else:  # TLS is between, or the next request waits
+                stream.touch()
 
     def begin(self, response: Response) -> bool:
         """Send the head of an answer; ``False`` if the HTTP layer has answered already.
@@ -404,6 +442,8 @@ class ServerStack:
         self.request = self.body = self._known = self._date = None
         self._now = self._idle_by = 0.0
         stream, trace = self.stream, self.trace
+        if stream is not None:
+            stream.offer = None
         websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=agreed, below=stream)
         self._websocket = websocket if trace is None else _traced(websocket, trace)
         self._layer = self._websocket

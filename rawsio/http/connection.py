@@ -86,7 +86,7 @@ class HTTPConnection(Receiver):
     def receive(self, data: bytes) -> list[Event]:
         """Feed bytes from the peer; return what they complete."""
         theirs, buffer = self._theirs, self._buffer
-        if theirs is IDLE and self.known and not self._due and not buffer:
+        if theirs is IDLE and self.known:
             events = take_repeated(self, data)
             if events is not None:
                 return events
@@ -179,6 +179,16 @@ class HTTPConnection(Receiver):
         Raises ``LocalProtocolError`` as :meth:`send` does.
         """
         return answer_whole(self, response, body, date)
+
+    def rest(self, now: float) -> float | None:
+        """Begin to wait for the next request; return until when.
+
+        ``None``, and nothing is done, if it is not between two exchanges, or events wait.
+        """
+        if self._theirs is not IDLE or self._due:
+            return None
+        self._now = self._since = now
+        return now + self.limits.idle_time
 
     @property
     def idle(self) -> bool:

@@ -41,17 +41,33 @@ if TYPE_CHECKING:
 
     from .bodies import Chunked, Counted
 
-    # The bytes of a head with its empty line, its target, what it says of its exchange, and what
-    # others made of it.
-    Known = tuple[bytes, str, RequestContext, dict[Any, Any]]
     Event = Request | Response | Body | EndOfMessage | Closed | Failed
 
-__all__ = ["Receiver"]
+__all__ = ["Known", "Receiver"]
 
 
 _KNOWN = 512
 """Bytes of memory that a known head takes beside its own and those of its fields."""
 _NOTHING = RequestContext(Request("", "", EMPTY), {}, 0)
+
+
+class Known:
+    """A head that was read, with its empty line, and what it came to.
+
+    ``size`` is how long the whole request is, ``asked`` what the head says of its exchange;
+    ``found`` is for what the layers above have made of it, ``way`` for who takes the next request
+    with this head without them (:mod:`rawsio.server.repeats`).
+    """
+
+    __slots__ = ("head", "size", "target", "asked", "found", "way")
+
+    def __init__(self, head: bytes, target: str, asked: RequestContext) -> None:
+        self.head = head
+        self.size = len(head) + asked.framing
+        self.target = target
+        self.asked = asked
+        self.found: dict[Any, Any] = {}
+        self.way: Any = None
 
 
 class Receiver:
@@ -131,8 +147,8 @@ class Receiver:
         """About how much memory the last heads take: that of the request in work, and of those
         that are kept because they may come again."""
         heads = self.known
-        fields = [self._asked.headers, self._heads.before, *[known[2].headers for known in heads]]
-        size = sum(len(known[0]) + len(known[1]) + _KNOWN for known in heads)
+        fields = [self._asked.headers, self._heads.before, *[one.asked.headers for one in heads]]
+        size = sum(len(known.head) + len(known.target) + _KNOWN for known in heads)
         return size + sum({id(headers): headers.weight for headers in fields}.values())
 
     def relax(self) -> None:
@@ -202,8 +218,9 @@ class Receiver:
             self._complete(EndOfMessage(), events)
         head = self._heads.whole
         if head is not None and framing >= 0 and asked.persists and not asked.offered:
-            found = request._found = {}
-            self.known = ((head, request.target, asked, found), *self.known[:1])
+            known = Known(head, request.target, asked)
+            request._found = known.found
+            self.known = (known, *self.known[:1])
 
     def _take_response(self, response: Response, events: list[Event]) -> None:
         status, method = response.status, self._asked.method

@@ -27,9 +27,9 @@ from .states import DONE, IDLE, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .receive import Event, Receiver
+    from .receive import Event, Known, Receiver
 
-__all__ = ["answer_whole", "take_repeated"]
+__all__ = ["answer_whole", "begin_known", "find_known", "take_repeated"]
 
 _SHORT = 2048
 """A body of so many bytes is copied behind its head; a longer one is a unit of its own."""
@@ -37,32 +37,47 @@ _SHORT = 2048
 _END = EndOfMessage()
 
 
-def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
-    """Take a request that is whole and begins with a known head; ``None`` if it is none.
+def find_known(server: Receiver, data: bytes) -> Known | None:
+    """Return the known head with which a request begins that is whole; ``None`` if it is none.
 
-    To be asked between two exchanges, with an empty buffer.
+    ``None`` as well where the connection is not between two exchanges, or something waits.
     """
+    if server._theirs is not IDLE or server._due or server._buffer or server._ended:
+        return None
+    size = len(data)
     for known in server.known:
-        if data.startswith(known[0]):
-            break
-    else:
-        return None
-    head, target, asked, found = known
-    length = len(head)
-    size = len(data) - length
-    if size != asked.framing:  # a part of the body, or more than this request
-        return None
+        # Not a part of the body, nor more than this request.
+        if known.size == size and data.startswith(known.head):
+            return known
+    return None
+
+
+def begin_known(server: Receiver, known: Known, now: float | None) -> Request:
+    """Take the request that begins with a known head, and came at this time.
+
+    Nobody waits for what comes next until it is answered.
+    """
     if known is not server.known[0]:
         server.known = (known, server.known[0])
-    server._asked = asked
+    asked = server._asked = known.asked
     server._expected = False
     server._theirs, server._ours = DONE, WAITING
-    server._since = server._now
-    server._received = size
+    server._now, server._since = now, None
+    server._received = asked.framing
     server._heads.forget_blank_lines()
-    request = Request(asked.method, target, asked.headers, asked.version)
-    request._found = found
-    return [request, Body(data[length:]), _END] if size else [request, _END]
+    request = Request(asked.method, known.target, asked.headers, asked.version)
+    request._found = known.found
+    return request
+
+
+def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
+    """Take a request that is whole and begins with a known head; ``None`` if it is none."""
+    known = find_known(server, data)
+    if known is None:
+        return None
+    request, body = begin_known(server, known, server._now), data[len(known.head) :]
+    server._since = server._now
+    return [request, Body(body), _END] if body else [request, _END]
 
 
 def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -> bool:

@@ -33,6 +33,7 @@ through to the program.  Should that go on, nobody is forgotten: the batch in wo
 from __future__ import annotations
 
 from collections import OrderedDict
+from enum import Enum
 
 from rawsio import log
 from rawsio.layer import Closing
@@ -56,10 +57,31 @@ if TYPE_CHECKING:
         def forget(self, target: Any) -> None:
             """This one is over."""
 
+    class Resting(Protocol):
+        """What has said all, and waits for the peer's next words."""
+
+        def rest(self, now: float, /) -> float | None:
+            """Begin to wait; return until when, or ``None`` if there is more to do."""
+            ...
+
+        def data_to_send(self) -> list[Any]:
+            """Drain the outbox."""
+            ...
+
     from .deadlines import Report
     from .loop_timers import AnyLoop
 
-__all__ = ["NO_LAYER", "Driver"]
+__all__ = ["NO_LAYER", "Driver", "StreamState"]
+
+
+class StreamState(Enum):
+    """Where a stream is on its way to the end; see the figure in :mod:`rawsio.net.tcp`."""
+
+    OPEN = "open"
+    ENDING = "ending"
+    ENDED = "ended"
+    LOST = "lost"
+    CLOSED = "closed"
 
 
 _MANY = 16
@@ -116,7 +138,7 @@ class Driver:
 
     __slots__ = (
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded", "burden"),
-        *("pool", "meter"),
+        *("pool", "meter", "_answered"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
         "_passed_over",
     )
@@ -139,6 +161,7 @@ class Driver:
         """Whether the reads of this turn took so long that further ones should be small."""
         self.burden = 0
         """How many streams are heavy."""
+        self._answered: list[tuple[Any, Resting]] = []
         self._call_soon = loop.call_soon
         self._batch = _NOBODY
         # Ordered dictionaries: taking the first out of a plain one costs more each time.
@@ -156,6 +179,16 @@ class Driver:
             self.schedule()
         if target not in dirty:
             dirty[target] = False
+
+    def answered(self, stream: Any, source: Resting) -> None:
+        """Have ``stream.send_answer(source)`` called at the end of this turn.
+
+        It is less than a flush, for a stream that waits for its peer's next request then.
+        """
+        self._answered.append((stream, source))
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self.flush)
 
     def schedule(self) -> None:
         """Have ``flush`` called: what ``touch`` does first, when nothing was touched yet."""
@@ -180,17 +213,30 @@ class Driver:
     def flush(self) -> None:
         """Flush all that was touched, and what that touches, now, or as far as the time goes."""
         self.crowded, self._spent = False, 0.0
-        if self.meter is not None:
-            self.meter.flushed(self.dirty)
         self._scheduled = True  # what is touched meanwhile needs no further call
         try:
-            self._flush_touched()
-            if self.dirty:
+            if self.dirty or self._batch:
+                if self.meter is not None:
+                    self.meter.flushed(self.dirty)
                 self._flush_touched()
+                if self.dirty:
+                    self._flush_touched()
+            if self._answered:
+                self._send_answers()
         finally:
             self._scheduled = False
-            if self.dirty or self._batch:
+            if self.dirty or self._batch or self._answered:
                 self.schedule()
+
+    def _send_answers(self) -> None:
+        answered = self._answered
+        many = len(answered)
+        for stream, source in answered[:many]:
+            try:
+                stream.send_answer(source)
+            except Exception as error:  # noqa: BLE001 - one connection must not stop the others
+                self._failed(stream, error)
+        del answered[:many]  # what these have led to is for the next time
 
     def _flush_touched(self) -> None:
         batch = {**self._batch, **self.dirty} if self._batch else self.dirty

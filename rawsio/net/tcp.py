@@ -5,7 +5,8 @@ Theory of operation
 *Reading.*  Each readable event costs one ``recv`` (level-triggered: what is left makes the next
 event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(tag,
 events)`` with what both gave.  The connection is then *touched*, and flushed at the end of the
-turn together with all others (:mod:`rawsio.net.driver`).
+turn together with all others (:mod:`rawsio.net.driver`).  Before the layer a read is *offered*: if
+``offer(tag, data, now)`` takes it, with all that follows from it, nothing else is done.
 
 *Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
 and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once.
@@ -36,20 +37,17 @@ An error of the socket is an end like any other: ``receive_eof``, what the layer
 (the state is LOST meanwhile), then ``on_closed(tag, reason)``, which is the last call of every
 stream, exactly once.  An exception out of the layer or
 out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
-
-TLS is a layer (:mod:`rawsio.tls`).
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from enum import Enum
 
 from rawsio import log
 from rawsio.layer import Closing, Generic
 
-from .driver import NO_LAYER, Driver
+from .driver import NO_LAYER, Driver, StreamState
 from .write_buffer import JOIN, WriteBuffer
 
 TYPE_CHECKING = False
@@ -61,6 +59,7 @@ if TYPE_CHECKING:
 
     from rawsio.layer import AnyLayer
 
+    from .driver import Resting
     from .tcp_info import TCPInfo
 
     TagT = TypeVar("TagT", default=Any)
@@ -77,28 +76,13 @@ _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one nu
 _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
 _SMALL = 256
 """Bytes that are read where others took long: an event that asks for something is shorter."""
-_AT_A_TIME = 16
-"""How many pipelined requests are a share."""
-_SHORT = 0.0005
-"""Seconds of work that nobody minds, however often."""
+_AT_A_TIME = 16  # how many pipelined requests are a share
+_SHORT = 0.0005  # seconds of work that nobody minds, however often
 _EIGHTH = 8.0
 """How many times what it took a stream has to do without, to count as a light one."""
-_LONGEST_DEBT = 1.0
-"""The most seconds for which a stream is heavy after its last share."""
+_LONGEST_DEBT = 1.0  # the most seconds for which a stream is heavy after its last share
 
 _OPEN = Closing.OPEN
-
-
-class StreamState(Enum):
-    """Where a stream is on its way to the end; see the module's figure."""
-
-    OPEN = "open"
-    ENDING = "ending"
-    ENDED = "ended"
-    LOST = "lost"
-    CLOSED = "closed"
-
-
 _OPENED, _LOST, _CLOSED = StreamState.OPEN, StreamState.LOST, StreamState.CLOSED
 
 
@@ -115,7 +99,7 @@ class TCPStream(Generic[TagT]):
     __slots__ = (
         *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
-        *("heavy", "_dear", "_light_at", "_waits_since", "_reason"),
+        *("offer", "heavy", "_dear", "_light_at", "_waits_since", "_reason"),
         "__weakref__",
     )
 
@@ -133,6 +117,7 @@ class TCPStream(Generic[TagT]):
         self.layer = layer
         self.on_events = on_events
         self.on_closed = on_closed
+        self.offer: Callable[[TagT, bytes, float], bool] | None = None
         self.on_high: Callable[[TagT], object] | None = None
         self.on_drain: Callable[[TagT], object] | None = None
         itself: Any = self
@@ -175,11 +160,9 @@ class TCPStream(Generic[TagT]):
     @property
     def peer(self) -> str:
         """Who is at the other end, as a line of the log names it."""
-        try:
-            name = self.sock.getpeername()
-        except (AttributeError, OSError):  # a wire in memory, or gone
-            return "a peer that is gone"
-        return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else name or "unix"
+        from .tcp_info import peer_of
+
+        return peer_of(self.sock)
 
     @property
     def own(self) -> int:
@@ -239,24 +222,27 @@ class TCPStream(Generic[TagT]):
         if not data:
             self._peer_ended()
             return 0
-        layer, now = self.layer, driver.time()
+        layer, offer, now = self.layer, self.offer, driver.time()
         try:
-            early = layer.tick(now)
-            events = layer.receive(data)
-            if early:
-                events = early + events
-            if events:
-                self.on_events(self.tag, events)
+            taken = offer is not None and offer(self.tag, data, now)
+            if not taken:
+                early = layer.tick(now)
+                events = layer.receive(data)
+                if early:
+                    events = early + events
+                if events:
+                    self.on_events(self.tag, events)
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
         size, seconds = len(data), driver.time() - now
         if seconds > _SHORT or size >= self._size or self._size != driver.limits.receive_size:
             self._weigh(seconds, size)
-        dirty = driver.dirty
-        if not dirty:  # touch(), written out: this runs once for every read
-            driver.schedule()
-        dirty[self] = True
+        if not taken:
+            dirty = driver.dirty
+            if not dirty:  # touch(), written out: this runs once for every read
+                driver.schedule()
+            dirty[self] = True
         return size
 
     def _receive_copied(self, most: int) -> bytes:
@@ -487,6 +473,20 @@ class TCPStream(Generic[TagT]):
             self._set_hold(_LAYER, on=not layer.reading)
             if self.state is _LOST and deadline != 0.0:
                 self.abort(self._reason)
+
+    def send_answer(self, source: Resting) -> None:
+        """Send an answer, which is in the outbox of ``source``; used by the driver."""
+        until = source.rest(self.driver.time()) if self.state is _OPENED else None
+        if until is None:  # there is more to be seen to
+            self.flush()
+            return
+        units = source.data_to_send()
+        if units:
+            self._write(units)
+        if self._unsent is None and self.state is _OPENED:
+            self.driver.timers.watch_until(self, until)
+        else:
+            self.touch()  # the meter hears of what waits
 
     def _write(self, units: list[Any]) -> None:
         if self._unsent is not None:

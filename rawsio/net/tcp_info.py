@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["TCPInfo", "decode", "tcp_info"]
+__all__ = ["TCPInfo", "decode", "peer_of", "tcp_info"]
 
 # Eight bytes of flags, 24 fields of 32 bits, four of 64, then segments out, in, and unsent bytes.
 _BEGIN = Struct("8x24I")
@@ -77,3 +77,17 @@ def decode(raw: bytes) -> TCPInfo | None:
         fields[15] / 1e6, fields[16] / 1e6, window * size, in_flight * size, unsent, fields[23],
         out, came,
     )  # fmt: skip
+
+
+def peer_of(sock: Any) -> str:
+    """Return who is at the other end of a socket, as a line of the log names it.
+
+    >>> here, there = socket.socketpair()
+    >>> there.close(), peer_of(here), here.close(), peer_of(here)
+    (None, 'unix', None, 'a peer that is gone')
+    """
+    try:
+        name = sock.getpeername()
+    except (AttributeError, OSError):  # a wire in memory, or gone
+        return "a peer that is gone"
+    return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else name or "unix"

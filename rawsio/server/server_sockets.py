@@ -80,6 +80,7 @@ class ServerSockets:
         self._serving = False
         # Bound once: each connection would have objects of its own for them.
         self._receive = core.router.receive
+        self._offer: Callable[[ServerStack, bytes, float], bool] | None = None
         self._drained = core.drained
         self._lost = self._tell_core
 
@@ -165,10 +166,19 @@ class ServerSockets:
             layer = Secured(stack.tls, stack)
         stream = TCPStream(self.driver, sock, layer, self._receive, self._lost, stack)
         stack.connect(stream)
+        if tls is None and stack.trace is None:
+            stream.offer = self._offer or self._begin_offers()
         stream.on_drain = self._drained
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)
         return stack
+
+    def _begin_offers(self) -> Callable[[ServerStack, bytes, float], bool]:
+        from .repeats import Repeats
+
+        router = self.core.router
+        self._offer = Repeats(router.registry, router.files, router.application).take
+        return self._offer
 
     def _tell_core(self, stack: ServerStack, _reason: str) -> None:
         self.core.lost(stack)

@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.handshakes": BASE | {"http", "stack", "websocket", "engineio", "engineio.server"},
+    "server.repeats": BASE | {"http", "stack", "engineio", "engineio.server", "server.answering"},
     "server.router": BASE | MODEL | {"stack", "server.answering", "server.handshakes"},
     "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
     "server.session_port": BASE
@@ -70,7 +71,7 @@ MAY_IMPORT = {
     | {"server.config", "server.session_port", "server.router"},
     "server.server_sockets": BASE
     | {"tls", "stack", "runtime", "net", "engineio.server"}
-    | {"server.core", "server.budget"},
+    | {"server.core", "server.repeats", "server.budget"},
     "server.server": BASE
     | MODEL
     | {"queue", "net", "runtime", "extension", "trace", "workers"}

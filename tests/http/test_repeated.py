@@ -224,7 +224,7 @@ def test_a_poll_and_a_post_in_turns_are_both_known() -> None:
     for wire, head in ((GET, GET), (POST + b"world", POST), (GET, GET)):
         http.receive(wire)
         assert http.answer(answer(404), b"", DATE)
-        assert http.known[0][0] == head
+        assert http.known[0].head == head
     assert http._heads.whole is before, "a head was read again"
 
 

@@ -10,7 +10,7 @@ import pytest
 from rawsio.net.driver import Driver
 from rawsio.net.loop import Loop
 
-from .kit import joined
+from .kit import Clock, joined
 
 
 class Target:
@@ -150,3 +150,109 @@ def test_on_asyncio_the_flush_is_one_call_soon() -> None:
         return log
 
     assert asyncio.run(main()) == ["x", "y"]
+
+
+class Resting:
+    """Has an answer, and waits for the next request after it, or has more to do."""
+
+    def __init__(self, answer: bytes, until: float | None = 1e9) -> None:
+        self.answer = answer
+        self.until = until
+        self.rested: list[float] = []
+
+    def rest(self, now: float) -> float | None:
+        self.rested.append(now)
+        return self.until
+
+    def data_to_send(self) -> list[bytes]:
+        answer, self.answer = self.answer, b""
+        return [answer] if answer else []
+
+
+def test_a_read_that_is_taken_is_kept_from_the_layer_and_its_answer_sent_in_that_turn() -> None:
+    with joined() as t:
+        said = []
+
+        def offer(stream: Any, data: bytes, now: float) -> bool:
+            assert stream is t.stream
+            said.append((data, now <= t.driver.time()))
+            if data != b"mine":
+                return False
+            t.driver.answered(stream, Resting(b"answer"))
+            return True
+
+        t.stream.offer = offer
+        ticks = len(t.layer.ticks)
+        for data in (b"mine", b"yours"):
+            t.peer.sendall(data)
+            t.loop.step(0)
+        assert said == [(b"mine", True), (b"yours", True)]
+        assert t.owner.events == [b"yours"]
+        assert len(t.layer.ticks) == ticks + 1
+        assert t.sock.sends == [6]
+        assert t.peer_reads() == b"answer"
+
+
+def test_an_offer_that_raises_cuts_this_connection_alone() -> None:
+    with joined() as t:
+        t.stream.offer = lambda _stream, _data, _now: bool(1 // 0)
+        t.peer.sendall(b"x")
+        t.loop.step(0)
+        assert t.owner.closed == ["internal error"]
+        assert len(t.lines) == 1
+
+
+def test_an_answer_of_a_stream_that_has_more_to_do_is_a_flush() -> None:
+    with joined() as t:
+        t.layer.send(b"all of it")
+        t.driver.answered(t.stream, Resting(b"answer", None))
+        t.loop.step(0)
+        assert t.peer_reads() == b"all of it"
+
+
+def test_a_stream_that_has_answered_is_ticked_when_the_next_request_is_late() -> None:
+    clock = Clock()
+    with joined(clock=clock) as t:
+        t.driver.answered(t.stream, Resting(b"answer", clock.now + 5.0))
+        t.loop.step(0)
+        t.layer.deadline = clock.now + 5.0
+        ticks = len(t.layer.ticks)
+        clock.now += 5.0
+        t.loop.step(0)
+        assert len(t.layer.ticks) == ticks + 1
+
+
+def test_an_answer_that_the_kernel_does_not_take_waits_and_the_meter_hears_of_it() -> None:
+    with joined() as t:
+        heard: list[Any] = []
+
+        class Meter:
+            def flushed(self, targets: dict[Any, Any]) -> None:
+                heard.extend(targets)
+
+            def forget(self, target: Any) -> None:
+                """It is over."""
+
+        t.driver.meter = Meter()
+        t.sock.most = 2
+        t.driver.answered(t.stream, Resting(b"answer"))
+        t.loop.step(0)
+        assert t.stream.buffered_amount == 4
+        t.turns(4)
+        assert heard == [t.stream]
+        assert t.peer_reads() == b"answer"
+
+
+def test_an_answer_that_cannot_be_sent_ends_its_connection_and_no_other() -> None:
+    with joined() as t:
+        broken: Any = Resting(b"answer")
+        broken.rest = lambda _now: 1 // 0
+        fine = Resting(b"fine")
+        t.driver.answered(t.stream, fine)
+        t.driver.answered(t.stream, broken)
+        t.loop.step(0)
+        assert t.peer_reads() == b"fine"
+        assert t.owner.closed == ["internal error"]
+        t.driver.answered(t.stream, fine)
+        t.turns()
+        assert t.owner.closed == ["internal error"]

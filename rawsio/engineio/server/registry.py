@@ -199,6 +199,14 @@ class SessionRegistry:
             self._replies.refuse(link, request, error)
             return RESPONDED
 
+    def allows_host(self, request: Request) -> bool:
+        """Return whether the Host of a request is allowed; nothing is done."""
+        try:
+            check_host(self.options, request)
+        except RequestError:
+            return False
+        return True
+
     def refuses_host(self, link: Link, request: Request) -> bool:
         """Answer a request whose Host is not allowed, and tell whether that was so.
 
