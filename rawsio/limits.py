@@ -195,13 +195,15 @@ class Limits:
     """Deepest nesting of arrays in a reply: Redis answers with six at most."""
     resp_pending: int = 10_000
     """Most commands that wait for their replies on one connection."""
-    resp_ping: float = 5.0
+    resp_ping: float = 2.0
     """A connection that was silent for this long is asked whether it lives (``PING``)."""
     resp_reply_time: float = 5.0
     """How long the oldest command may wait for its reply before the connection counts as dead."""
+    redis_silence: float = 2.0
+    """A host of Redis that acknowledges nothing for this long is given up (Linux)."""
     redis_connect_time: float = 5.0
     """A connection must be made, greeted and subscribed this long after it was begun."""
-    redis_retry_time: float = 1.0
+    redis_retry_time: float = 0.5
     """The longest pause between two attempts to connect."""
     redis_queue: int = 10_000
     """Most commands that wait for a connection to Redis."""

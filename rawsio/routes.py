@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import re
     from typing import Any, Protocol
 
-    from rawsio.app.interfaces import Prepared
+    from rawsio.app.interfaces import Prepared, Route
     from rawsio.app.multiplexer import Multiplexer
     from rawsio.engineio.server.links import Link, PacketSender
     from rawsio.engineio.server.session import Session
@@ -115,6 +115,10 @@ class Layered:
     def welcome(self, namespace: str, data: dict[str, Any]) -> None:
         """Send the answer to a CONNECT."""
         self.send(Connect(namespace, data))
+
+    def give_way(self, route: Route) -> Route:
+        """Return the route of the session, whose way has changed."""
+        return route
 
     def settle(self) -> None:
         """Nothing waits here."""

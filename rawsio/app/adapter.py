@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any
 
-    from .interfaces import NamespaceLike, Prepared
+    from .interfaces import MultiplexerLike, NamespaceLike, Prepared
     from .reply import Gathering, Promise
     from .socket import Socket
 
@@ -95,6 +95,9 @@ class Adapter:
     recovers = False
     """Whether packets and sessions are kept, so that emits have to pass through :meth:`stamp`."""
 
+    waits_for_rooms = False
+    """Whether :meth:`entered` has to know who has joined rooms."""
+
     def __init__(self, namespace: NamespaceLike) -> None:
         self.namespace = namespace
         self.rooms: dict[str, set[str]] = {}
@@ -143,6 +146,9 @@ class Adapter:
                 if created:
                     self.on_event("create-room", room, sid)
                 self.on_event("join-room", room, sid)
+
+    def entered(self, peer: MultiplexerLike, rooms: Collection[str]) -> None:
+        """Take note that the client of a connection is in these rooms now."""
 
     def remove(self, sid: str, room: str) -> None:
         """Take a socket out of a room; nothing happens if it is not there."""

@@ -9,6 +9,8 @@ written.
 
 A disk that is slow slows events down, and nothing else: after ``limits.recovery_wait`` seconds they
 go out as they are, with a line in the log, until a transaction has come to its end again.
+
+One session can wait alone, too, for anything (:class:`HeldRoute`).
 """
 
 from __future__ import annotations
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .interfaces import Handle, Prepared, Route, RuntimeLike
-    from .multiplexer import Multiplexer
+    from .interfaces import Handle, MultiplexerLike, Prepared, Route, RuntimeLike
 
-__all__ = ["Gate", "GatedRoute"]
+__all__ = ["Gate", "GatedRoute", "HeldRoute"]
 
 
 class Gate:
@@ -52,12 +53,14 @@ class Gate:
         """Begin, on this host."""
         self._host = host
 
-    def route(self, multiplexer: Multiplexer, inner: Route) -> Route:
+    def route(self, multiplexer: MultiplexerLike, inner: Route) -> Route:
         """Return the way of a session's packets that leads through here, and goes on to ``inner``.
 
         A session whose transport has changed keeps what waits.
         """
         known = getattr(multiplexer, "route", None)
+        if isinstance(known, HeldRoute):
+            known = known.inner
         if isinstance(known, GatedRoute):
             known.inner = inner
             return known
@@ -140,7 +143,7 @@ class GatedRoute:
 
     __slots__ = ("inner", "_multiplexer", "_gate", "_held")
 
-    def __init__(self, gate: Gate, multiplexer: Multiplexer, inner: Route) -> None:
+    def __init__(self, gate: Gate | _Latch, multiplexer: MultiplexerLike, inner: Route) -> None:
         self.inner = inner
         self._gate = gate
         self._multiplexer = multiplexer
@@ -198,6 +201,10 @@ class GatedRoute:
         self._held = None
         return True
 
+    def give_way(self, route: Route) -> Route:
+        """Return the route of the session, whose way has changed: the gate stands in it already."""
+        return route
+
     def settle(self) -> None:
         """The session is about to end: send everything, if the layers still take it."""
         if self._held:
@@ -221,3 +228,64 @@ class GatedRoute:
         except LocalProtocolError as error:
             host = self._multiplexer.host
             host.log("recovery", DEBUG, f"a packet is not sent any more: {error}")
+
+
+class _Latch:
+    """The gate of one session."""
+
+    __slots__ = ("needed", "shut")
+
+    def __init__(self) -> None:
+        self.shut = True
+        self.needed = 0
+
+    def hold(self, route: GatedRoute) -> None:
+        """Nobody else waits here."""
+
+    def forget(self, route: GatedRoute) -> None:
+        """Nobody else waits here."""
+
+
+class HeldRoute(GatedRoute):
+    """The route of a session that waits until :meth:`open` was called as often as it was held.
+
+    >>> from types import SimpleNamespace
+    >>> peer = SimpleNamespace(route=SimpleNamespace(transmit=print))
+    >>> peer.protocol = SimpleNamespace(takes_event=lambda namespace: True)
+    >>> held = HeldRoute.of(peer)
+    >>> peer.route.transmit(SimpleNamespace(event=SimpleNamespace(namespace="/")))
+    >>> held.open()
+    namespace(event=namespace(namespace='/'))
+    >>> peer.route is held
+    False
+    """
+
+    __slots__ = ("_latch", "_waits")
+
+    def __init__(self, multiplexer: MultiplexerLike) -> None:
+        self._latch = _Latch()
+        self._waits = 0
+        super().__init__(self._latch, multiplexer, multiplexer.route)
+
+    @classmethod
+    def of(cls, multiplexer: MultiplexerLike) -> HeldRoute:
+        """Hold what is sent to this client from now on, once more; return its route."""
+        route = multiplexer.route
+        if not isinstance(route, cls):
+            route = multiplexer.route = cls(multiplexer)
+        route._waits += 1
+        return route
+
+    def open(self) -> None:
+        """One thing that it waited for has happened; with the last one it is the route no more."""
+        self._waits -= 1
+        if self._waits == 0:
+            self._latch.shut = False
+            self.release(0)
+            if self._multiplexer.route is self:
+                self._multiplexer.route = self.inner
+
+    def give_way(self, route: Route) -> Route:
+        """Return the route of the session, whose way has changed: it waits as before."""
+        self.inner = route
+        return self

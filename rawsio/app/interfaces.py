@@ -289,6 +289,10 @@ if TYPE_CHECKING:
         def welcome(self, namespace: str, data: dict[str, Any], /) -> None:
             """Send the answer to a CONNECT."""
 
+        def give_way(self, route: Route, /) -> Route:
+            """Return the route of the session when its way has changed to this one."""
+            ...
+
         def settle(self) -> None:
             """Send what waits for something: the session is about to end."""
 
@@ -319,6 +323,13 @@ if TYPE_CHECKING:
         ) -> None:
             """Take an event of another server (``server_side_emit``)."""
 
+    class PacketRules(Protocol):
+        """The part of a Socket.IO connection that says what may be sent."""
+
+        def takes_event(self, namespace: str, /) -> bool:
+            """Tell whether an event may be sent to a namespace now."""
+            ...
+
     class MultiplexerLike(Protocol):
         """What a socket needs of its peer."""
 
@@ -328,6 +339,11 @@ if TYPE_CHECKING:
         """The way of its packets; when the session is over, they are dropped."""
         base_id: str | None
         """What the ids of its sockets are made of, for clients of Socket.IO v2."""
+
+        @property
+        def protocol(self) -> PacketRules:
+            """The connection's state."""
+            ...
 
         def awaited(self) -> int:
             """Return how many acknowledgements the client owes all of its sockets."""

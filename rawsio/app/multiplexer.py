@@ -86,6 +86,10 @@ class _Ended:
     def welcome(self, namespace: str, data: dict[str, Any]) -> None:
         """Drop the answer to a CONNECT."""
 
+    def give_way(self, _route: Route) -> Route:
+        """Stay."""
+        return self
+
     def settle(self) -> None:
         """Nothing waits."""
 
@@ -478,7 +482,7 @@ class Multiplexer(HandlerQueue):
     def reroute(self) -> None:
         """Somebody wants to see every packet: choose the route anew."""
         if not self._over:
-            self.route = self.sink.route(self)
+            self.route = self.route.give_way(self.sink.route(self))
 
     def moved(self) -> None:
         """The session goes on over a WebSocket."""

@@ -361,7 +361,10 @@ class Socket(SocketListening):
     def _enter(self, names: tuple[str, ...]) -> None:
         """Join rooms, unless the socket has ended."""
         if self._state is _OPEN or self._state is _OPENING:
-            self.namespace.adapter.add_all(self.id, names)
+            adapter = self.namespace.adapter
+            adapter.add_all(self.id, names)
+            if adapter.waits_for_rooms:
+                adapter.entered(self._peer, names)
 
     def _quit(self, names: tuple[str, ...]) -> None:
         """Leave rooms."""

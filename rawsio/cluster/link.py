@@ -48,7 +48,7 @@ class RedisLink:
         self._options = options
         self._told = told
         self._refused = refused
-        self._connect = {} if connect is None else {"connect": connect}
+        self._connect = connect
         self._clients: list[RedisClient] = []
         self._says: RedisClient | None = None
         self._hears: RedisClient | None = None
@@ -82,7 +82,7 @@ class RedisLink:
             on_state=changed,
             on_refused=self._refused,
             random_bytes=host.random_bytes,
-            **self._connect,
+            connect=self._connect,
         )
         self._clients.append(client)
         return client
@@ -181,11 +181,19 @@ class RedisLink:
     # Hearing
 
     def hear(
-        self, channel: str | bytes, heard: Callable[[bytes, bytes], object], kind: str = "subscribe"
+        self,
+        channel: str | bytes,
+        heard: Callable[[bytes, bytes], object],
+        kind: str = "subscribe",
+        done: Callable[[Answer], None] | None = None,
     ) -> None:
-        """Call ``heard(channel, payload)`` for what is published there."""
+        """Call ``heard(channel, payload)`` for what is published there.
+
+        ``done(answer)`` is called when Redis has confirmed that, or not.
+        """
         if self._hears is not None:
-            self._hears.subscribe(channel, heard, kind=kind).add_done_callback(self._subscribed)
+            subscribed = self._hears.subscribe(channel, heard, kind=kind)
+            subscribed.add_done_callback(self._subscribed if done is None else done)
 
     def _subscribed(self, answer: Answer) -> None:
         if self._refused is None and answer.error is not None and self._hears is not None:

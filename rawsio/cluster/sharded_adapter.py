@@ -8,8 +8,10 @@ Channels, for the namespace ``/`` and the default prefix::
 
 The last kind makes it scale: a server has no work with rooms of which it has no members.  It
 subscribes to a room's channel when the first of its sockets joins, and Redis confirms that a moment
-later; an event that another server sends within that moment does not reach it.  In a Redis Cluster
-each channel belongs to one of its servers.
+later; an event that another server sends within that moment does not reach it.  So that nobody
+learns of a join too early, what is sent to the client that has joined waits for that moment, the
+acknowledgement that says so before all else: who knows of it can be sure that the next event for
+the room comes.  In a Redis Cluster each channel belongs to one of its servers.
 
 All servers must have the same ``subscription_mode``: it says which rooms have channels.
 
@@ -20,6 +22,9 @@ All servers must have the same ``subscription_mode``: it says which rooms have c
 
 from __future__ import annotations
 
+from functools import partial
+
+from rawsio.app.gate import HeldRoute
 from rawsio.layer import record
 
 from .adapter import ClusterAdapter
@@ -37,12 +42,12 @@ from .sharded_link import ShardedLink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, Literal
 
     from typing_extensions import Unpack
 
-    from rawsio.app.interfaces import NamespaceLike
+    from rawsio.app.interfaces import MultiplexerLike, NamespaceLike
     from rawsio.redis import RedisAddress
 
     from .adapter import Listener
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
         requests_timeout: float
         heartbeat_interval: float
         heartbeat_timeout: float
+        join_wait: float
 
 
 __all__ = ["RoomsAdapter", "ShardedAdapter", "ShardedBus", "ShardedOptions"]
@@ -84,10 +90,14 @@ class ShardedOptions:
     """How often servers of this library announce themselves to each other."""
     heartbeat_timeout: float = 12.0
     """After which silence one of them counts as gone."""
+    join_wait: float = 0.2
+    """How long a client that has joined a room waits for Redis to confirm its channel."""
 
 
 class RoomsAdapter(ClusterAdapter):
     """A cluster's adapter that tells its bus which rooms have members here."""
+
+    waits_for_rooms = True
 
     def __init__(
         self, namespace: NamespaceLike, uid: str, bus: ShardedBus, listener: Listener | None = None
@@ -114,6 +124,18 @@ class RoomsAdapter(ClusterAdapter):
             self._told.close_room(room)
         if self._on_rooms is not None:
             self._on_rooms(kind, room, sid)
+
+    def connected(self, sid: str) -> None:
+        """Open the room of a single socket, if it has a channel: the client hears of that later."""
+        super().connected(sid)
+        self.entered(self.namespace.sockets[sid]._peer, (sid,))
+
+    def entered(self, peer: MultiplexerLike, rooms: Collection[str]) -> None:
+        """Hold what is sent to a client until the channels of its rooms are confirmed."""
+        for room in rooms:
+            waiting = self._told.opening(room)
+            if waiting is not None:
+                waiting.append(HeldRoute.of(peer).open)
 
 
 class ShardedAdapter(AdapterFactory):
@@ -164,10 +186,16 @@ class ShardedBus(RedisBus):
         gone: Callable[[Any], object],
     ) -> None:
         super().__init__(link, namespace, uid, options, options.channel_prefix, gone)
+        self._sharded = link
         self._channel = f"{options.channel_prefix}#{namespace.name}#"
         self._form = Envelope(namespace.name, namespace.host.limits)
         self._mode = options.subscription_mode
         self._rooms: set[str] = set()
+        self._join_wait = options.join_wait
+        # Who waits for the channels that Redis has not confirmed yet.
+        self._opening: dict[str, list[Callable[[], object]]] = {}
+        self._late = False
+        self._timer: Any = None
 
     def listen(self) -> None:
         """Subscribe to the channels of the namespace."""
@@ -176,6 +204,8 @@ class ShardedBus(RedisBus):
 
     def unlisten(self) -> None:
         """Undo that."""
+        for room in list(self._opening):
+            self._opened(room)
         for name in ("", f"{self.uid}#", *(f"{room}#" for room in self._rooms)):
             self._link.unhear(self._channel + name)
 
@@ -190,14 +220,48 @@ class ShardedBus(RedisBus):
         if self.has_channel(room):
             self._rooms.add(room)
             if self.started:
-                self._link.hear(f"{self._channel}{room}#", self._heard)
+                waiting = self._opening[room] = []
+                confirmed = partial(self._confirmed, room, waiting)
+                self._sharded.hear(f"{self._channel}{room}#", self._heard, confirmed)
 
     def close_room(self, room: str) -> None:
         """Take note that none is any more."""
         if room in self._rooms:
             self._rooms.remove(room)
+            self._opened(room)
             if self.started:
                 self._link.unhear(f"{self._channel}{room}#")
+
+    def opening(self, room: str) -> list[Callable[[], object]] | None:
+        """Return who is called when Redis confirms the channel of a room; ``None`` if it is late.
+
+        Also if it has, or cannot.
+        """
+        waiting = self._opening.get(room)
+        if waiting is None or self._late or not self._link.ready:
+            return None
+        if self._timer is None:
+            self._timer = self.host.call_later(self._join_wait, self._overdue)
+        return waiting
+
+    def _confirmed(self, room: str, waiting: list[Callable[[], object]]) -> None:
+        self._late = False
+        if self._opening.get(room) is waiting:  # and not closed and opened again since
+            self._opened(room)
+
+    def _opened(self, room: str) -> None:
+        for go_on in self._opening.pop(room, ()):
+            go_on()
+        if not self._opening and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _overdue(self) -> None:
+        """Redis does not answer: let everybody go on, and nobody wait until it does."""
+        self._timer = None
+        self._late = True
+        for room in list(self._opening):
+            self._opened(room)
 
     def publish(self, message: Any, to: str = "") -> None:
         """Publish a message; raises ``LocalProtocolError`` if it has no form."""

@@ -10,6 +10,8 @@ who has its slots now.
 
 from __future__ import annotations
 
+from functools import partial
+
 from rawsio.layer import record
 from rawsio.log import ERROR
 from rawsio.redis import RedisError
@@ -39,8 +41,15 @@ _PATIENCE = 2.0
 class _Channel:
     heard: Any
     link: Any
+    confirmed: Any
     hops: int = 0
     moved: float = 0.0
+
+    def settle(self) -> None:
+        """Let nobody wait for it any longer."""
+        confirmed, self.confirmed = self.confirmed, None
+        if confirmed is not None:
+            confirmed()
 
 
 class ShardedLink:
@@ -140,6 +149,7 @@ class ShardedLink:
         channel.moved = now
         if owner is None or channel.hops > _HOPS:
             self._host.log("cluster", ERROR, f"Redis refused a subscription: {error}")
+            channel.settle()
             return True
         self._subscribe_at(owner, name, channel)
         return True
@@ -147,7 +157,7 @@ class ShardedLink:
     def _subscribe_at(self, link: RedisLink, name: bytes, channel: _Channel) -> None:
         channel.link = link
         self._slots[slot_of(name)] = link
-        link.hear(name, channel.heard, "ssubscribe")
+        link.hear(name, channel.heard, "ssubscribe", partial(self._answered, channel))
         self._check("a channel has moved to another server of the cluster")
 
     def _look_elsewhere(self, link: RedisLink) -> None:
@@ -183,11 +193,21 @@ class ShardedLink:
         """Call ``counted`` with the number of subscribers, ``None`` if Redis cannot be asked."""
         self._of(text_bytes(channel)).count(channel, counted, "SHARD")
 
-    def hear(self, channel: str, heard: Heard) -> None:
-        """Call ``heard(channel, payload)`` for what is published there."""
+    def hear(
+        self, channel: str, heard: Heard, confirmed: Callable[[], object] | None = None
+    ) -> None:
+        """Call ``heard(channel, payload)`` for what is published there.
+
+        ``confirmed()`` is called once a server has confirmed that, or it cannot be had now.
+        """
         name = text_bytes(channel)
-        made = self._channels[name] = _Channel(heard, self._of(name))
-        made.link.hear(name, heard, "ssubscribe")
+        made = self._channels[name] = _Channel(heard, self._of(name), confirmed)
+        made.link.hear(name, heard, "ssubscribe", partial(self._answered, made))
+
+    @staticmethod
+    def _answered(channel: _Channel, answer: Answer) -> None:
+        if not isinstance(answer.error, RedisError):  # which may lead to another server
+            channel.settle()
 
     def unhear(self, channel: str) -> None:
         """Hear no more of a channel."""

@@ -8,6 +8,7 @@
 ``listener``   accepts, and makes listening sockets
 ``connecting`` makes TCP connections: looks names up, and tries their addresses
 ``attempts``   which address of a name to try, and when
+``liveness``   noticing that the other host is gone
 ``unix``       listening at a path, and the file that is there then
 ``forking``    what child processes make anew
 ``signals``    SIGINT and SIGTERM as callbacks of a loop

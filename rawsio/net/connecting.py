@@ -29,12 +29,16 @@ _PENDING = (BlockingIOError, InterruptedError)
 
 
 class Dialer:
-    """Makes connections; remembers for each name the address that answered."""
+    """Makes connections; remembers for each name the address that answered.
 
-    __slots__ = ("_good",)
+    ``prepare(sock)`` is called with each socket before it begins to connect.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_good", "_prepare")
+
+    def __init__(self, prepare: Callable[[socket.socket], object] | None = None) -> None:
         self._good: dict[tuple[str, int], Any] = {}
+        self._prepare = prepare
 
     def connect(
         self,
@@ -50,7 +54,7 @@ class Dialer:
             self._good[host, port] = address
             done(sock)
 
-        connecting = Connecting(loop, connected, failed)
+        connecting = Connecting(loop, connected, failed, self._prepare)
         connecting.begin(host, port, self._good.get((host, port)))
         return connecting
 
@@ -80,17 +84,22 @@ def connect_tcp(
 class Connecting:
     """A connection on its way; ``done(sock, address)`` or ``failed(text)`` is called once."""
 
-    __slots__ = ("_loop", "_done", "_failed", "_attempts", "_socks", "_timer", "_text", "_over")
+    __slots__ = (
+        *("_loop", "_done", "_failed", "_prepare"),
+        *("_attempts", "_socks", "_timer", "_text", "_over"),
+    )
 
     def __init__(
         self,
         loop: AnyLoop,
         done: Callable[[socket.socket, Any], object],
         failed: Callable[[str], object],
+        prepare: Callable[[socket.socket], object] | None = None,
     ) -> None:
         self._loop = loop
         self._done = done
         self._failed = failed
+        self._prepare = prepare
         self._attempts = Attempts([])
         self._socks: dict[socket.socket, Any] = {}
         self._timer: Cancellable | None = None
@@ -169,6 +178,8 @@ class Connecting:
             self._count(error)
             return
         sock.setblocking(False)
+        if self._prepare is not None:
+            self._prepare(sock)
         try:
             sock.connect(address)
         except _PENDING:

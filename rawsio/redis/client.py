@@ -30,8 +30,9 @@ from rawsio import log
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.layer import Closed, Closing, Role, check_fields, record
 from rawsio.limits import DEFAULT
-from rawsio.net.connecting import connect_tcp, default_tls
+from rawsio.net.connecting import Dialer, default_tls
 from rawsio.net.driver import Driver
+from rawsio.net.liveness import watch_silence
 from rawsio.net.tcp import TCPStream
 from rawsio.net.unix_client import connect_unix
 
@@ -124,8 +125,8 @@ class RedisClient:
     everything here is called on its thread.  ``on_state(state, reason)`` is told of each change.
     ``on_refused(channel, error)`` is told of a subscription that the server refuses or ends (in a
     Redis Cluster with ``MOVED``); where it returns ``True`` the subscription is dropped, and the
-    rest goes on.  ``connect`` makes connections, as :func:`rawsio.net.connecting.connect_tcp`;
-    ``random_bytes`` spreads the times of attempts.
+    rest goes on.  ``connect`` makes connections, as :func:`rawsio.net.connecting.connect_tcp`,
+    for tests; ``random_bytes`` spreads the times of attempts.
 
     Raises ``ValueError`` for a URL that is none.
     """
@@ -139,7 +140,7 @@ class RedisClient:
         options: RedisOptions | None = None,
         on_state: Callable[[RedisState, str], object] | None = None,
         on_refused: Callable[[bytes, RedisError], bool] | None = None,
-        connect: Callable[..., Any] = connect_tcp,
+        connect: Callable[..., Any] | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.options = RedisOptions.of(options)
@@ -151,7 +152,7 @@ class RedisClient:
         self.on_refused = on_refused
         self._loop = loop
         self._driver = Driver(loop, limits)
-        self._connect = connect
+        self._connect = connect or _dialer(limits).connect
         self._random_bytes = random_bytes
         self._attempts = 0
         self._dialing: Any = None
@@ -550,6 +551,10 @@ class RedisClient:
         expecting, self._expecting = self._expecting, []
         for answer in expecting:
             answer.fail(ConnectionClosed(text))
+
+
+def _dialer(limits: Limits) -> Dialer:
+    return Dialer(partial(watch_silence, seconds=limits.redis_silence))
 
 
 def _demand(args: list[bytes]) -> Generator[list[bytes], Any, None]:

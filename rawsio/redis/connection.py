@@ -145,13 +145,15 @@ class RESPConnection:
         if self.state is _CLOSED:
             return events
         take = self._take_value if self.role is Role.CLIENT else self._take_request
+        heard = False
         try:
             self._decoder.feed(data)
             while (value := self._decoder.next()) is not NEED:
                 take(value, events)
+                heard = True
         except RESPError as error:
             self._fail(error, events)
-        if self.role is Role.CLIENT and self.state is _OPEN and events:
+        if self.role is Role.CLIENT and self.state is _OPEN and heard:
             self._watch()
         return events
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rawsio.app.gate import Gate, GatedRoute
+from rawsio.app.gate import Gate, GatedRoute, HeldRoute
 from rawsio.errors import LocalProtocolError
 from rawsio.limits import Limits
 from rawsio.prepared import prepare
@@ -183,3 +184,52 @@ def test_when_nothing_will_be_written_everything_goes_out() -> None:
     gated.gate.note()
     one.socket().emit("e", 2)
     assert one.take() == []
+
+
+def test_a_session_that_is_held_waits_alone_and_until_all_has_happened() -> None:
+    world = World()
+    clients = [Client(world), Client(world)]
+    for client in clients:
+        client.send(Connect("/"))
+        client.take()
+    one, two = clients
+    plain = one.peer.route
+    held = HeldRoute.of(one.peer)
+    assert HeldRoute.of(one.peer) is held
+    one.socket().emit("e", 1)
+    two.socket().emit("e", 2)
+    held.open()
+    one.socket().emit("e", 3)
+    assert (one.events(), two.events()) == ([], [["e", 2]])
+    held.open()
+    assert one.events() == [["e", 1], ["e", 3]]
+    assert one.peer.route is plain
+
+
+def test_a_session_that_is_held_and_changes_its_way_still_waits_at_the_gate() -> None:
+    gated = Gated()
+    one, _two = gated.clients
+    gate = one.peer.route
+    held = HeldRoute.of(one.peer)
+    gated.gate.note()
+    one.socket().emit("e", 1)
+    gated.world.keeping = SimpleNamespace(gate=gated.gate)
+    one.peer.reroute()
+    assert (one.peer.route, held.inner) == (held, gate)
+    held.open()
+    assert one.events() == []
+    gated.gate.pass_until(gated.gate.submit())
+    assert one.events() == [["e", 1]]
+
+
+def test_a_session_that_is_held_sends_all_before_it_ends() -> None:
+    world = World()
+    client = Client(world)
+    client.send(Connect("/"))
+    client.take()
+    held = HeldRoute.of(client.peer)
+    client.socket().emit("e", 1)
+    client.peer.ended("forced close")
+    assert client.events() == [["e", 1]]
+    held.open()
+    assert client.peer.route is not held

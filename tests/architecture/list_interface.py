@@ -53,6 +53,7 @@ ATTRIBUTES = {
     "options": "The options.",
     "recovered": "Whether it continues a session that was lost.",
     "recovers": "Whether packets and sessions are kept.",
+    "waits_for_rooms": "Whether `entered` has to know who has joined rooms.",
     "rooms": "The ids in each room.",
     "sids": "The rooms of each socket.",
     "sockets": "The sockets, by id; of a client, by namespace.",

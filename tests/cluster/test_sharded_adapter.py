@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -230,3 +231,170 @@ def test_a_message_of_a_type_that_is_none_is_refused(kind: object) -> None:
     with pytest.raises(ClusterError, match="no message has the type") as caught:
         Envelope("/").message({"nsp": "/", "uid": UID, "type": kind, "data": {}})
     assert caught.value.rule == "cluster-type-known"
+
+
+# The moment between a join and its confirmation
+
+
+def hang(cluster: Cluster) -> None:
+    """Have Redis do nothing."""
+    cluster.redis.hanging = True
+
+
+def resume(cluster: Cluster) -> None:
+    """Have it go on, with what it was asked meanwhile."""
+    redis = cluster.redis
+    redis.hanging = False
+    held, redis.held = redis.held, []
+    for client, args in held:
+        redis.run(client, args)
+    cluster.kit.run()
+
+
+class Joining:
+    """Two servers; a client of the first joins rooms by asking, and Redis hangs meanwhile."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.first, self.second = cluster.nodes
+
+        @self.first.io.on("join")
+        def join(socket: Any, *rooms: str) -> str:
+            socket.join(*rooms)
+            return "joined"
+
+        self.client = self.first.connect()
+        self.client.on_any(lambda *args: self.heard.append(list(args)))
+        self.heard: list[Any] = []
+        cluster.kit.run()
+
+    def ask(self, *rooms: str) -> Any:
+        reply = self.client.emit_with_ack("join", *rooms)
+        self.cluster.kit.run()
+        return reply
+
+
+@pytest.fixture
+def joining() -> Iterator[Joining]:
+    with Cluster(2, make=ShardedAdapter) as cluster:
+        yield Joining(cluster)
+
+
+def test_who_is_told_of_a_join_can_be_sure_that_the_next_event_of_another_server_comes(
+    joining: Joining,
+) -> None:
+    hang(joining.cluster)
+    reply = joining.ask("red", "blue")
+    assert not reply.done()
+    resume(joining.cluster)
+    assert reply.result() == "joined"
+    joining.second.io.to("red").emit("x")
+    joining.second.io.to("blue").emit("y")
+    joining.cluster.kit.run()
+    assert joining.heard == [["x"], ["y"]]
+
+
+def test_what_is_sent_to_a_client_that_joins_keeps_its_order_and_holds_up_no_other(
+    joining: Joining,
+) -> None:
+    other = joining.first.connect()
+    others: list[Any] = []
+    other.on_any(lambda *args: others.append(list(args)))
+    hang(joining.cluster)
+    reply = joining.ask("red")
+    joining.first.io.emit("all", 1)
+    joining.first.io.to("red").emit("red", 2)
+    joining.cluster.kit.run()
+    assert (joining.heard, others) == ([], [["all", 1]])
+    order: list[Any] = []
+    reply.add_done_callback(lambda _: order.extend(joining.heard))
+    resume(joining.cluster)
+    assert (order, joining.heard) == ([], [["all", 1], ["red", 2]])
+
+
+def test_a_second_client_that_joins_meanwhile_waits_as_well(joining: Joining) -> None:
+    other = joining.first.connect()
+    hang(joining.cluster)
+    first = joining.ask("red")
+    second = other.emit_with_ack("join", "red")
+    third = joining.ask("red")
+    assert not any(reply.done() for reply in (first, second, third))
+    resume(joining.cluster)
+    assert [reply.result() for reply in (first, second, third)] == ["joined"] * 3
+
+
+def test_a_room_that_is_left_and_joined_again_is_waited_for_again(joining: Joining) -> None:
+    hang(joining.cluster)
+    first = joining.ask("red")
+    joining.first.io.sockets_leave("red")
+    joining.cluster.kit.run()
+    assert first.done()
+    second = joining.ask("red")
+    assert not second.done()
+    resume(joining.cluster)
+    assert second.result() == "joined"
+    joining.second.io.to("red").emit("x")
+    joining.cluster.kit.run()
+    assert joining.heard == [["x"]]
+
+
+def test_a_redis_that_hangs_costs_the_wait_once_until_it_answers_again(joining: Joining) -> None:
+    hang(joining.cluster)
+    first = joining.ask("red")
+    joining.cluster.kit.advance(0.1)
+    assert not first.done()
+    joining.cluster.kit.advance(0.11)
+    assert first.result() == "joined"
+    assert joining.ask("blue").done()
+    resume(joining.cluster)
+    hang(joining.cluster)
+    again = joining.ask("green")
+    assert not again.done()
+    resume(joining.cluster)
+    assert again.done()
+
+
+def test_without_redis_nobody_waits(joining: Joining) -> None:
+    joining.cluster.bench.refusing = True
+    hang(joining.cluster)
+    waiting = joining.ask("red")
+    assert not waiting.done()
+    joining.cluster.bench.cut()
+    joining.cluster.kit.run()
+    assert waiting.done()
+    assert joining.ask("blue").done()
+
+
+def test_a_client_with_a_channel_of_its_own_is_welcome_when_that_is_confirmed() -> None:
+    with Cluster(2, make=ShardedAdapter, subscription_mode="dynamic-private") as cluster:
+        first, second = cluster.nodes
+        cluster.kit.serve(first.io)
+        heard: list[Any] = []
+        hang(cluster)
+        client = cluster.kit.client().main
+        client.on_any(lambda *args: heard.append(list(args)))
+        client.connect()
+        cluster.kit.run()
+        (sid,) = first.io.sockets
+        assert not client.connected
+        resume(cluster)
+        assert client.connected
+        second.io.to(sid).emit("x")
+        cluster.kit.run()
+        assert heard == [["x"]]
+
+
+def test_what_waits_goes_out_over_the_transport_that_the_session_has_then() -> None:
+    with Cluster(1, make=ShardedAdapter, join_wait=1.0) as cluster:
+        (node,) = cluster.nodes
+        client = node.connect(transports=["polling", "websocket"])
+        hang(cluster)
+        (socket,) = node.io.sockets.values()
+        socket.join("red")
+        socket.emit("first")
+        heard: list[str] = []
+        client.on("first", lambda: heard.append(socket.conn.transport))
+        cluster.kit.advance(0.5)
+        assert (socket.conn.transport, heard) == ("websocket", [])
+        resume(cluster)
+        assert heard == ["websocket"]
