@@ -122,9 +122,10 @@ class _EventRun(HandlerChain):
             kind = Step.CONCURRENT if handler.concurrent else Step.CALL
             self._steps.append((kind, handler.fn, handler.arguments(socket, values, self._ack)))
 
-    def add_result(self, coroutine: Any) -> None:
+    def add_result(self, coroutine: Any, ack: Acknowledge | None) -> None:
         """Begin in the middle: a handler was called, and gave something to be awaited."""
         self._ran = True
+        self._ack = ack
         self._steps = [(Step.CALL, _given, (coroutine,))]
 
     def took(self, position: int, result: Any, error: BaseException | None) -> bool:
@@ -208,9 +209,13 @@ def run_event(
 
 
 def await_result(
-    peer: HandlerQueue[Pausing], socket: HandlerSocket, event: Event, coroutine: Any
+    peer: HandlerQueue[Pausing],
+    socket: HandlerSocket,
+    event: Event,
+    coroutine: Any,
+    ack: Acknowledge | None = None,
 ) -> bool:
-    """Go on with an event whose only handler gave a coroutine: a job."""
+    """Go on with an event whose only handler gave a coroutine, and was given ``ack``: a job."""
     run = _EventRun(peer, socket, event, None)
-    run.add_result(coroutine)
+    run.add_result(coroutine, ack)
     return run.begin()

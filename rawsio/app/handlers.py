@@ -125,11 +125,13 @@ class Handler:
     """One registered function, and what it is like.
 
     ``least`` and ``most`` count arguments of the event (not the socket, not the ``ack`` function).
-    ``plain`` means that the peer's short cut may call it: synchronous, no options.
+    ``plain`` means that the peer's short cut may call it: synchronous, no options.  ``answers``
+    is the same for one with ``ack``.
     """
 
     __slots__ = (
-        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "plain", "told"),
+        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "told"),
+        *("plain", "answers"),
     )
 
     def __init__(
@@ -155,7 +157,9 @@ class Handler:
         self.takes_socket = takes_socket
         # Whether the log has said that it leaves out arguments.
         self.told = False
-        self.plain = not (is_async or ack or concurrent or once)
+        short = not (is_async or concurrent or once)
+        self.plain = short and not ack
+        self.answers = short and ack
 
     def arguments(self, socket: Any, values: list[Any], ack: Any = None) -> tuple[Any, ...]:
         """Return what to call ``fn`` with: surplus values dropped, socket and ack added."""

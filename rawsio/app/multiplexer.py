@@ -36,6 +36,7 @@ from .lifecycle_events import (
     run_disconnect,
 )
 from .reply import as_values
+from .socket import Acknowledge
 from .states import SocketState
 
 TYPE_CHECKING = False
@@ -212,18 +213,25 @@ class Multiplexer(HandlerQueue):
                 if handler.plain and len(event.args) > handler.least:
                     self._call(socket, event, handler)
                     return
+                if handler.answers and len(event.args) > handler.least:
+                    self._call(socket, event, handler, Acknowledge(socket, event.id))
+                    return
             elif not handlers:
                 self.arriving = 0
                 return
         self.perform(run_event, self, socket, event)
 
-    def _call(self, socket: Socket, event: Event, handler: Handler) -> None:
+    def _call(
+        self, socket: Socket, event: Event, handler: Handler, ack: Acknowledge | None = None
+    ) -> None:
         # The short cut: what `run_event` does for one synchronous handler, without its objects.
         args = event.args
         host, most = self.host, handler.most
         values = args[1:] if most is None else args[1 : most + 1]
         if most is not None and len(args) > most + 1 and not handler.told:
             tell_surplus(host, handler, args[0], event.namespace, len(args) - 1)
+        if ack is not None:
+            values = [*values, ack]
         began = host.time()
         self.busy = True
         try:
@@ -231,10 +239,13 @@ class Multiplexer(HandlerQueue):
             if host.time() - began > host.slow_handler and host.watchdog is not None:
                 host.watchdog.blocked_by(handler, event, host.time() - began)
             if result is not None and is_awaitable(result):
-                if await_result(self, socket, event, result):
+                if await_result(self, socket, event, result, ack):
                     self.proceed()
                 return
-            if event.id is not None and socket._state is _OPEN:
+            if ack is not None:
+                if result is not None:
+                    ack(*as_values(result))
+            elif event.id is not None and socket._state is _OPEN:
                 self.route.acknowledge(event.namespace, as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             log_event_failure(host, "a handler of", socket, event, error)

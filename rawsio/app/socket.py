@@ -424,6 +424,11 @@ class Socket(SocketListening):
             self.namespace.adapter.remove_all(self.id, was_connected=was_open)
         self.namespace._vacated()
 
+    def _answer(self, values: list[Any], packet_id: int) -> None:
+        """Send an acknowledgement, unless the socket has ended."""
+        if self._state is _OPEN:
+            self._peer.route.acknowledge(self.namespace.name, values, packet_id)
+
     def _acknowledge(self, prepared: Prepared) -> None:
         """Send an encoded acknowledgement, unless the socket has ended."""
         if self._state is SocketState.OPEN:
@@ -445,8 +450,13 @@ class Acknowledge:
     def __call__(self, *values: Any) -> None:
         """Acknowledge with these values; ``LocalProtocolError`` if they cannot be sent."""
         packet_id = self._packet_id
-        if packet_id is not None:
-            namespace = self._socket.namespace
+        if packet_id is None:
+            return
+        namespace = self._socket.namespace
+        if namespace.host.on_loop():
+            self._socket._answer(list(values), packet_id)
+            self._packet_id = None
+        else:
             prepared = namespace.host.prepare(Ack(namespace.name, list(values), packet_id))
             namespace.host.call(self._send, prepared)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from rawsio.app.handlers import Handlers, check_catch_all, check_kind
 from rawsio.app.states import SocketState
 from rawsio.errors import ConnectionClosed, Refused, meant
-from rawsio.socketio.packets import RESERVED
+from rawsio.socketio.packets import RESERVED, Ack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ class Membership:
         """The listeners of the socket."""
         hooks: Hooks | None = self.owner._hooks
         return hooks
+
+    def _answer(self, values: list[Any], packet_id: int) -> None:
+        """Send an acknowledgement, unless the stay is over."""
+        space = self.namespace
+        self._acknowledge(space.host.prepare(Ack(space.name, values, packet_id)))
 
     def _acknowledge(self, prepared: Prepared) -> None:
         """Send an encoded acknowledgement, unless the stay is over."""

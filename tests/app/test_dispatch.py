@@ -172,6 +172,34 @@ def test_an_ack_function_refuses_what_cannot_be_sent_and_can_be_called_again(wor
     assert client.take() == [Ack("/", ["x"], 7)]
 
 
+def test_what_a_handler_with_an_ack_function_returns_is_the_acknowledgement(world: World) -> None:
+    kept: list[Any] = []
+    world.io.on("e", lambda socket, ack: kept.append(ack) or ("a", 1), ack=True)
+    client = world.client()
+    assert ask(world, client, "e") == [["a", 1]]
+    kept[0]("late")
+    assert client.take() == []
+
+
+def test_a_handler_with_an_ack_function_that_fails_acknowledges_nothing(world: World) -> None:
+    def fail(_socket: Any, _ack: Any) -> None:
+        raise ValueError
+
+    world.io.on("e", fail, ack=True)
+    assert ask(world, world.client(), "e") == []
+    assert isinstance(world.errors[0], ValueError)
+
+
+def test_a_handler_with_an_ack_function_gets_as_many_arguments_as_it_takes(world: World) -> None:
+    world.io.on("few", lambda socket, a, b, ack: ack("few"), ack=True)
+    world.io.on("many", lambda socket, a, ack: ack(a), ack=True)
+    world.io.on("all", lambda socket, *args: args[-1](*args[:-1]), ack=True)
+    client = world.client()
+    assert ask(world, client, "few", 1) == []
+    assert ask(world, client, "many", 1, 2) == [[1]]
+    assert ask(world, client, "all", 1, 2) == [[1, 2]]
+
+
 @pytest.mark.rule("socketio-v5-ack-once")
 def test_a_value_beside_an_ack_function_acknowledges_once(world: World) -> None:
     world.io.on("e", lambda socket, ack: ack("early"), ack=True)
@@ -209,11 +237,15 @@ def test_a_coroutines_result_counts(world: World) -> None:
 
     world.io.on("e", handler)
     world.io.on("hidden", lambda socket, a: handler(socket, a))  # noqa: PLW0108 - its arity is the test
+    world.io.on("hidden ack", lambda socket, a, ack: handler(socket, ack(a)), ack=True)
+    world.io.on("late ack", lambda socket, a, ack: handler(socket, a), ack=True)
     world.io.on("failing", failing)
     world.io.on("failing hidden", lambda socket: failing(socket))  # noqa: PLW0108 - its arity is the test
     client = world.client()
     assert ask(world, client, "e", 1) == [[1, "async"]]
     assert ask(world, client, "hidden", 1) == [[1, "async"]]
+    assert ask(world, client, "hidden ack", 1) == [[1]]
+    assert ask(world, client, "late ack", 1) == [[1, "async"]]
     assert ask(world, client, "failing") == []
     assert ask(world, client, "failing hidden") == []
     assert len(world.errors) == 2
