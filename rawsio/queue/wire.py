@@ -30,7 +30,7 @@ from rawsio.socketio.packets import Event
 from rawsio.socketio.values import encode_plain
 
 from .bodies import decode_body, encode_body, parts_of, shown
-from .messages import QueueError
+from .messages import Published, QueueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ class QueueNamespace:
         if found is None:
             raise QueueError("no_such_queue", f"there is no queue {str(name)[:40]!r} here")
         jobs, allow = found
+        if allow is allow_work and operation not in MANAGEMENT:
+            return jobs
         try:
             allowed = welcomed_by(allow(socket, operation, name), "it")
         except Exception as error:  # noqa: BLE001 - the application's
@@ -123,7 +125,7 @@ class QueueNamespace:
         self, socket: Any, ticket: _Ticket, queue: Any, body: Any, options: Any = None
     ) -> None:
         jobs = self._queue(socket, "publish", queue)
-        jobs.enqueue(_Told(ticket), self._encoded(body), _options(options, _PUBLISH))
+        jobs.enqueue(ticket, self._encoded(body), _options(options, _PUBLISH))
 
     def _encoded(self, body: Any) -> bytes:
         try:
@@ -138,7 +140,7 @@ class QueueNamespace:
             raise QueueError("bad_request", f"a list of 1 to {most} [body, options] is expected")
         gathering = _Gathering(len(items), ticket.resolve)
         for position, item in enumerate(items):
-            told = _Told(gathering.part(position))
+            told = _Told(gathering.part(position), _published)
             try:
                 if item.__class__ is not list or not 1 <= len(item) <= 2:
                     raise QueueError("bad_request", "[body] or [body, options] is expected")
@@ -381,7 +383,7 @@ def _head(queue: str, delivery: Delivery) -> dict[str, Any]:
 
 
 def _options(given: Any, known: tuple[str, ...]) -> dict[str, Any]:
-    if given is None:
+    if not given and (given is None or given.__class__ is dict):
         return {}
     if given.__class__ is not dict:
         raise QueueError("bad_request", f"options are an object, not {str(given)[:40]!r}")
@@ -410,7 +412,11 @@ class _Ticket:
         self._ack = ack
 
     def resolve(self, value: Any) -> None:
-        self._ack(None, {} if value is None or value.__class__ is bool else value)
+        if value.__class__ is Published:
+            value = _published(value)
+        elif value is None or value.__class__ is bool:
+            value = {}
+        self._ack(None, value)
 
     def fail(self, error: QueueError) -> None:
         self._ack({"code": error.code, "message": error.message})
@@ -421,9 +427,9 @@ class _Told:
 
     __slots__ = ("_ticket", "_shape")
 
-    def __init__(self, ticket: Any, shape: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, ticket: Any, shape: Callable[[Any], Any]) -> None:
         self._ticket = ticket
-        self._shape = _published if shape is None else shape
+        self._shape = shape
 
     def resolve(self, value: Any) -> None:
         self._ticket.resolve(self._shape(value))
@@ -432,7 +438,7 @@ class _Told:
         self._ticket.fail(error)
 
 
-def _published(value: Any) -> dict[str, Any]:
+def _published(value: Published) -> dict[str, Any]:
     return {"id": value.id, "duplicate": True} if value.duplicate else {"id": value.id}
 
 
