@@ -2,13 +2,13 @@
 
 What makes it fast: messages that are not ready are in no index that a claim looks at, bodies longer
 than 1 KiB are in a table of their own (a claim and a release rewrite the row), and a run of
-publishes is one statement.  Counts are kept in memory and put
-back when a transaction is undone.  The file itself is :mod:`rawsio.queue.database`.
+publishes is one statement (:mod:`rawsio.queue.rows`).  Counts are kept in memory and put back when
+a transaction is undone.  The file itself is :mod:`rawsio.queue.database`.
 """
 
 from __future__ import annotations
 
-from itertools import chain, groupby
+from itertools import groupby
 
 from .database import TICK, Database, translate
 from .operations import (
@@ -34,6 +34,7 @@ from .operations import (
     Sweep,
     Write,
 )
+from .rows import insert_bodies, insert_messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,17 +47,6 @@ _INLINE = 1024
 """Longest body that stands in the row itself."""
 COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
 """What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
-_INSERT = (
-    "INSERT INTO rawsio_message (id, queue, state, rank, due, published, expires, grp, key, size,"
-    " body, lease, deliveries) VALUES "
-)
-_ROW = "(?,?,?,?,?,?,?,?,?,?,?,0,0)"
-_INSERT_BODY = "INSERT INTO rawsio_body VALUES "
-_PAIR = "(?,?)"
-_STEPS = (64, 8)
-"""How many rows a statement inserts.  ``executemany`` makes a step of each row, and gives the
-interpreter to other threads in each; 64 rows are fewer than 999 variables, which is the most that
-old versions of SQLite allow."""
 _DELETES = (256, 32, 4, 1)
 """How many messages a statement deletes."""
 
@@ -79,6 +69,8 @@ class SQLiteStore:
         self._counts: dict[str, Counts] = {}
         self._saved: dict[str, Counts] = {}
         self._ids: dict[str, int] = {}
+        # When the next message of a queue was published; only new ones behind it leave that true.
+        self._heads: dict[str, int] = {}
 
     def demand(self, synchronous: str) -> None:
         """Be at least as strict as this from now on; between two transactions."""
@@ -123,6 +115,7 @@ class SQLiteStore:
 
     def _set_clock(self, now: int) -> None:
         """If the system's clock was set back, let what is to come be as far away as it was."""
+        self._heads.clear()
         execute, back = self.connection.execute, self.database.clock - now
         if back > TICK:
             execute("UPDATE rawsio_message SET due = max(1, due - ?) WHERE due > 0", (back,))
@@ -159,16 +152,19 @@ class SQLiteStore:
     def counts(self, queue: str) -> Counts:
         """Return how a queue stands."""
         counts = self._counts[queue]
-        counts.head = None
-        if counts.ready:
+        if not counts.ready:
+            self._heads.pop(queue, None)
+        elif queue not in self._heads:
             sql = (
                 "SELECT published FROM rawsio_message WHERE queue = ? AND state = 0"
                 " ORDER BY rank, id LIMIT 1"
             )
             try:
-                counts.head = self.connection.execute(sql, (self._ids[queue],)).fetchone()[0]
+                found = self.connection.execute(sql, (self._ids[queue],)).fetchone()
             except self.database.error as error:
                 raise translate(error, self.database.path) from None
+            self._heads[queue] = found[0]
+        counts.head = self._heads.get(queue)
         return counts.copy()
 
     def apply(self, operations: list[Any]) -> list[Any]:
@@ -196,7 +192,10 @@ class SQLiteStore:
         for (kind, queue), run in groupby(operations, key=_kind):
             if kind is Insert:
                 results += self._insert(queue, list(run))
-            elif kind is Delete and not careful:
+                continue
+            if kind is not Peek:
+                self._heads.pop(queue, None)
+            if kind is Delete and not careful:
                 results += self._delete_many(queue, list(run))
             else:
                 results += [_DOERS[kind](self, op) for op in run]
@@ -227,10 +226,12 @@ class SQLiteStore:
     def rollback(self) -> None:
         """Undo everything since :meth:`begin`."""
         self._counts = self._saved
+        self._heads.clear()
         self.database.rollback()
 
     def commit(self, operations: list[Any]) -> bool:
         """Do these and commit; if a message is not leased any more, undo all: ``False``."""
+        self._heads.clear()
         try:
             done = all(self._delete(op) for op in operations)
             if done:
@@ -250,9 +251,30 @@ class SQLiteStore:
 
     def _insert(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
         results: list[tuple[int, bool] | None] = []
+        self.database.expect(len(inserts), inserts[0].published)
+        for published, run in groupby(inserts, key=_only_a_body):
+            if published is None:
+                results += self._insert_special(queue, list(run))
+            else:
+                results += self._insert_bodies(queue, published, [op.body for op in run])
+        return results
+
+    def _insert_bodies(
+        self, queue: str, published: int, bodies: list[bytes]
+    ) -> list[tuple[int, bool] | None]:
+        first, many = self.database.next_id, len(bodies)
+        insert_bodies(self.connection, first, self._ids[queue], published, bodies)
+        counts = self._counts[queue]
+        counts.ready += many
+        counts.bytes += sum(map(len, bodies))
+        self.database.next_id = first + many
+        return [(number, False) for number in range(first, first + many)]
+
+    def _insert_special(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
+        self._heads.pop(queue, None)
+        results: list[tuple[int, bool] | None] = []
         rows: list[tuple[Any, ...]] = []
         bodies: list[tuple[Any, ...]] = []
-        self.database.expect(len(inserts), inserts[0].published)
         number = before = self.database.next_id
         size = 0
         for op in inserts:
@@ -261,12 +283,12 @@ class SQLiteStore:
                 results.append(None if known is None else (known, True))
                 continue
             if op.group is not None:  # the statement about its group has to see those before it
-                self._store(rows, bodies)
+                insert_messages(self.connection, rows, bodies)
             rows.append(self._row(queue, op, number, bodies))
             results.append((number, False))
             number += 1
             size += len(op.body)
-        self._store(rows, bodies)
+        insert_messages(self.connection, rows, bodies)
         counts = self._counts[queue]
         counts.ready += number - before
         counts.bytes += size
@@ -291,26 +313,6 @@ class SQLiteStore:
             self._count_special(queue, op, state)
         place = (number, self._ids[queue], state, -op.priority, op.due)
         return (*place, op.published, op.expires, op.group, op.key, size, body)
-
-    def _store(self, rows: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
-        for head, row, waiting in ((_INSERT, _ROW, rows), (_INSERT_BODY, _PAIR, bodies)):
-            at = 0
-            for size in _STEPS:
-                if len(waiting) - at >= size:
-                    at += self._store_in_steps(head, row, waiting, at, size)
-            if at < len(waiting):
-                self.connection.executemany(head + row, waiting[at:])
-            waiting.clear()
-
-    def _store_in_steps(
-        self, head: str, row: str, waiting: list[tuple[Any, ...]], at: int, size: int
-    ) -> int:
-        """Store rows by statements of ``size`` rows each; returns how many."""
-        sql = head + ",".join([row] * size)
-        end = at + (len(waiting) - at) // size * size
-        for begin in range(at, end, size):
-            self.connection.execute(sql, [*chain.from_iterable(waiting[begin : begin + size])])
-        return end - at
 
     def _count_special(self, queue: str, op: Insert, state: int) -> None:
         """Count a message that is more than ready, as which it will be counted."""
@@ -562,6 +564,15 @@ class SQLiteStore:
 
 def _kind(op: Any) -> tuple[type, str]:
     return op.__class__, "" if op.__class__ is Write else op.queue
+
+
+def _only_a_body(op: Insert) -> int | None:
+    """Return when a message was published that is ready and nothing but a body."""
+    if op.key is not None or op.group is not None or op.expires is not None:
+        return None
+    if op.due or op.priority or op.known_only or len(op.body) > _INLINE:
+        return None
+    return op.published
 
 
 def _claim_of(op: Delete) -> tuple[int, str | None]:
