@@ -2,15 +2,18 @@
 
 :func:`run` waits for a program's end, :func:`serving` for what a server says first and, when the
 work is done, makes sure that the server is still there.  Whoever is late, or ended unasked, is
-named in :class:`Stuck`; and whatever was started ends with the job.
+named in :class:`Stuck`; and whatever was started ends with the job.  :func:`free_port` is for
+those that cannot choose their port themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,13 +22,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Stuck", "end", "ends_with_sigterm", "first_line", "run", "serving"]
+__all__ = ["Stuck", "end", "ends_with_sigterm", "first_line", "free_port", "run", "serving"]
 
 ROOT = Path(__file__).resolve().parents[1]
 START = 60.0
 """What a server may take to say where it listens, in seconds."""
 PATIENCE = 5.0
 """What a program may take to end when it is asked to, in seconds."""
+PORTS = range(10_000, 32_000)
+"""Where :func:`free_port` looks: below those that systems give to whoever asks for none."""
 
 
 class Stuck(Exception):
@@ -35,6 +40,16 @@ class Stuck(Exception):
 def ends_with_sigterm() -> None:
     """Have SIGTERM end this program with all that it started, as an exception does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has, nor will be given by the system meanwhile."""
+    for _ in range(100):
+        port = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise Stuck(f"a hundred ports of {PORTS} were all taken")
 
 
 def end(child: subprocess.Popen[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import Stuck, first_line, run, serving
+from tests import jobs
+from tests.jobs import Stuck, first_line, free_port, run, serving
 
 PYTHON = [sys.executable, "-c"]
 HANGS = "import signal; signal.pause()"
@@ -49,6 +51,22 @@ def test_what_a_hanging_program_started_ends_with_it(tmp_path: Path) -> None:
     until = time.monotonic() + 60
     while is_alive(int(note.read_text())):
         assert time.monotonic() < until
+
+
+def test_a_free_port_is_none_that_a_connection_may_take_meanwhile() -> None:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    least = int(given.read_text("ascii").split()[0]) if given.exists() else 32_768
+    assert all(free_port() < least for _ in range(20))
+
+
+def test_a_free_port_is_none_that_somebody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setattr(jobs, "PORTS", range(port, port + 1))
+    assert free_port() == port
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", port))
+        with pytest.raises(Stuck, match="were all taken"):
+            free_port()
 
 
 def test_the_first_line_is_read_and_no_byte_more() -> None:

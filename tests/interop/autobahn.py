@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.jobs import Stuck, ends_with_sigterm, first_line, run, serving
+from tests.jobs import Stuck, ends_with_sigterm, first_line, free_port, run, serving
 
 __all__ = ["main"]
 
@@ -96,12 +96,6 @@ def _install(command: list[str], *, needed: bool = True) -> None:
         raise Stuck(f"`{' '.join(command)}` ended with {code}")
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 def run_server(program: str, folder: Path, cases: list[str]) -> None:
     """Let the fuzzing client test our server."""
     command = [sys.executable, "-m", "tests.interop.echo_server", "0"]
@@ -152,7 +146,7 @@ def run_client(program: str, folder: Path, cases: list[str]) -> None:
 def wait_for(url: str) -> None:
     """Wait until somebody listens there."""
     host, port = url.removeprefix("ws://").split(":")
-    for _ in range(300):
+    for _ in range(600):
         try:
             socket.create_connection((host, int(port)), 1).close()
         except OSError:

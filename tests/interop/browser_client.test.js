@@ -6,12 +6,12 @@ const { once } = require("node:events");
 const http = require("node:http");
 const path = require("node:path");
 const { after, afterEach, before, describe, it } = require("node:test");
-const { next, startServer } = require("./harness");
+const { ANSWER_MS, next, startServer } = require("./harness");
 
 globalThis.WebSocket = require("ws");
 const io = require(path.join(__dirname, "../../rawsio/browser/socket.io.js"));
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 5 * ANSWER_MS };
 
 let server;
 let open = [];
@@ -32,10 +32,10 @@ function numbers(count) {
   return Array.from({ length: count }, (_, number) => number);
 }
 
-function suite(name, mode, body) {
+function suite(name, mode, body, times = {}) {
   describe(name, LIMIT, () => {
     before(async () => {
-      server = await startServer(mode);
+      server = await startServer(mode, 0, times);
     });
     after(() => server.stop());
     afterEach(() => {
@@ -461,13 +461,14 @@ suite("browser client, its sockets", "client", () => {
     assert.deepEqual(socket.sendBuffer, []);
     const [error, value] = await new Promise((resolve) => {
       socket.connect();
-      socket.timeout(5000).emit("ack", "in time", (...args) => resolve(args));
+      socket.timeout(ANSWER_MS).emit("ack", "in time", (...args) => resolve(args));
     });
     assert.deepEqual([error, value], [null, "in time"]);
   });
 
   it("drops volatile events while it cannot send, and keeps the others", async () => {
-    const socket = connect({ autoConnect: false });
+    // On polling, and while it is upgraded, there are moments when nothing can be sent.
+    const socket = connect({ autoConnect: false, transports: ["websocket"] });
     const seen = [];
     socket.on("echo back", (text) => seen.push(text));
     socket.volatile.emit("echo", "volatile");
@@ -513,10 +514,10 @@ suite("browser client, its sockets", "client", () => {
   });
 
   it("sends an event again until it is acknowledged, and the next one only then", async () => {
-    const socket = connect({ retries: 2, ackTimeout: 40 });
+    const socket = connect({ retries: 2, ackTimeout: ANSWER_MS });
     const sent = [];
     socket.onAnyOutgoing((name, value) => sent.push([name, value]));
-    const never = assert.rejects(socket.emitWithAck("never", 1), /operation has timed out/);
+    const never = assert.rejects(socket.timeout(40).emitWithAck("never", 1), /operation has timed out/);
     const answer = socket.emitWithAck("ack", 2);
     await never;
     assert.equal(await answer, 2);
@@ -600,7 +601,7 @@ describe("browser client, how it is loaded", () => {
   });
 });
 
-suite("browser client, its heartbeat", "socketio", () => {
+const beats = () => {
   for (const transport of ["polling", "websocket"]) {
     it(`is answered over ${transport}`, async () => {
       const socket = connect({ transports: [transport] });
@@ -609,7 +610,10 @@ suite("browser client, its heartbeat", "socketio", () => {
       assert.deepEqual(await next(socket, "message-back"), [transport]);
     });
   }
+};
+suite("browser client, its heartbeat", "socketio", beats, { pingInterval: 300, pingTimeout: ANSWER_MS });
 
+const silence = () => {
   it("is missed when the server hangs", async () => {
     const socket = connect();
     await next(socket, "connect");
@@ -617,7 +621,8 @@ suite("browser client, its heartbeat", "socketio", () => {
     assert.match((await next(socket, "disconnect"))[0], /^(ping timeout|transport close)$/);
     await next(socket, "connect");
   });
-});
+};
+suite("browser client, a heartbeat that stops", "socketio", silence, { pingInterval: 300, pingTimeout: 200 });
 
 if (process.env.REFERENCE !== "1") {
   suite("browser client, a server that recovers sessions", "features-recovery", () => {

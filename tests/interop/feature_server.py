@@ -19,7 +19,7 @@ __all__ = ["EDITIONS"]
 OPTIONS: dict[str, Any] = {
     "path": "/rt",
     "ping_interval": 0.3,
-    "ping_timeout": 2.0,
+    "ping_timeout": 60.0,
     "max_http_buffer_size": 2_000_000,
     "allow_eio3": True,
     "cookie": True,
@@ -140,12 +140,12 @@ class Application:
             return None
 
         @io.on("ask")
-        def ask(socket: Any, name: str, *args: Any) -> None:
+        def ask(socket: Any, seconds: float, name: str, *args: Any) -> None:
             def answered(reply: Any) -> None:
                 error = reply.exception()
                 socket.emit("answered", type(error).__name__ if error else reply.result())
 
-            socket.timeout(0.5).emit_with_ack(name, *args).add_done_callback(answered)
+            socket.timeout(seconds).emit_with_ack(name, *args).add_done_callback(answered)
 
         @io.on("burst")
         def burst(socket: Any, count: int) -> None:
@@ -181,8 +181,8 @@ class Application:
     @staticmethod
     def _many(io: Any) -> None:
         @io.on("ask all", ack=True)
-        def ask_all(_socket: Any, room: str, ack: Any) -> None:
-            reply = io.to(room).timeout(0.5).emit_with_ack("question")
+        def ask_all(_socket: Any, room: str, seconds: float, ack: Any) -> None:
+            reply = io.to(room).timeout(seconds).emit_with_ack("question")
             reply.add_done_callback(
                 lambda done: ack(sorted(done.result()), len(done.result().missing))
             )

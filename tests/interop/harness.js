@@ -4,8 +4,12 @@
 // official_server.js.  It is called with --mode MODE --port PORT and prints "PORT n" once it
 // listens.  MODE is one of
 //   client    the application that official_client.test.js talks to (README of this folder)
-//   socketio  the settings of the Socket.IO protocol suite: heartbeat 300/200 ms, CORS *
-//   engineio  the settings of the Engine.IO protocol suite on /engine.io/: echoes every message
+//   socketio  the application of the Socket.IO protocol suite, 1e6 bytes, CORS *
+//   engineio  that of the Engine.IO protocol suite on /engine.io/: echoes every message
+// SERVER_TIMES is a JSON object of milliseconds for the last two: pingInterval, pingTimeout,
+// connectTimeout; they have the usual ones else.
+//
+// Nothing here measures speed: what one answer may take only ends a test that would hang.
 "use strict";
 
 const { spawn } = require("node:child_process");
@@ -14,6 +18,7 @@ const readline = require("node:readline");
 
 const command = JSON.parse(process.env.SERVER_COMMAND || "[]");
 const START_MS = 60_000;
+const ANSWER_MS = 60_000;
 
 /** Resolve as `promise` does, or reject with `what` after `ms`. */
 function within(promise, ms, what) {
@@ -25,10 +30,11 @@ function within(promise, ms, what) {
 }
 
 /** Start the server under test; resolves once it listens. */
-async function startServer(mode, port = 0) {
+async function startServer(mode, port = 0, times = {}) {
   if (!command.length) throw new Error("SERVER_COMMAND is not set: run tests/interop/run.py");
   const args = [...command.slice(1), "--mode", mode, "--port", String(port)];
-  const child = spawn(command[0], args, { stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, SERVER_TIMES: JSON.stringify(times) };
+  const child = spawn(command[0], args, { stdio: ["ignore", "pipe", "inherit"], env });
   const exited = once(child, "exit");
   const lines = readline.createInterface({ input: child.stdout });
   const first = Promise.race([
@@ -56,7 +62,7 @@ async function startServer(mode, port = 0) {
       if (unasked) throw new Error(unasked);
       asked = true;
       child.kill("SIGTERM");
-      const patience = setTimeout(() => child.kill("SIGKILL"), 5000);
+      const patience = setTimeout(() => child.kill("SIGKILL"), ANSWER_MS);
       const [code] = await exited;
       clearTimeout(patience);
       return code;
@@ -71,7 +77,7 @@ async function startServer(mode, port = 0) {
 }
 
 /** Resolve to the arguments of the next `name` of an emitter, or reject after `ms`. */
-function next(emitter, name, ms = 5000) {
+function next(emitter, name, ms = ANSWER_MS) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       emitter.off(name, got);
@@ -86,7 +92,7 @@ function next(emitter, name, ms = 5000) {
 }
 
 /** Resolve to every call of `name` until `count` have come. */
-function collect(emitter, name, count, ms = 10000) {
+function collect(emitter, name, count, ms = ANSWER_MS) {
   return new Promise((resolve, reject) => {
     const found = [];
     const timer = setTimeout(
@@ -103,4 +109,4 @@ function collect(emitter, name, count, ms = 10000) {
   });
 }
 
-module.exports = { startServer, next, collect, within };
+module.exports = { ANSWER_MS, startServer, next, collect, within };

@@ -5,16 +5,21 @@ It prints ``PORT n`` once it listens, and ends with 0 on SIGTERM.  The modes:
 
 ========== ==========================================================================
 client     what ``official_client.test.js`` and ``browser_client.test.js`` talk to
-socketio   the settings of the Socket.IO protocol suite (heartbeat 300/200 ms)
-engineio   the settings of the Engine.IO protocol suite: echoes on ``/engine.io/``
+socketio   the application of the Socket.IO protocol suite
+engineio   that of the Engine.IO protocol suite: echoes on ``/engine.io/``
 queue      durable queues, in memory: what ``queue.test.js`` talks to
 features   what ``features.test.js`` talks to, in four editions: ``feature_server.py``
 ========== ==========================================================================
+
+The environment variable ``SERVER_TIMES`` has the heartbeat of the second and the third
+(``harness.js``).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -26,11 +31,15 @@ from .feature_server import EDITIONS
 
 __all__ = ["MODES", "application", "main"]
 
+TIMES = {
+    "pingInterval": "ping_interval",
+    "pingTimeout": "ping_timeout",
+    "connectTimeout": "connect_timeout",
+}
 SUITE: dict[str, Any] = {
-    "ping_interval": 0.3,
-    "ping_timeout": 0.2,
     "max_http_buffer_size": 1_000_000,
     "cors": "*",
+    **{TIMES[k]: ms / 1000 for k, ms in json.loads(os.environ.get("SERVER_TIMES", "{}")).items()},
 }
 
 
@@ -132,7 +141,7 @@ def client() -> Server:
 
 def socketio() -> Server:
     """Return the server of the Socket.IO protocol suite."""
-    io = Server(connect_timeout=1.0, **SUITE)
+    io = Server(**SUITE)
     for space in (io, io.of("/custom")):
 
         @space.on("connection")
@@ -158,7 +167,8 @@ def engineio() -> EngineEcho:
 def queue() -> Server:
     """Return a server with durable queues, in memory."""
     io = Server()
-    io.queue("jobs", namespace="/queue", backoff=(0, 0))
+    for name in ("polling", "websocket", "batches", "ours", "cut"):
+        io.queue(name, namespace="/queue", backoff=(0, 0))
     io.queue("managed", namespace="/queue", allow=lambda *_: True)
     return io
 

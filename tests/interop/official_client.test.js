@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const { after, before, describe, it } = require("node:test");
 const { io } = require("socket.io-client");
-const { collect, next, startServer } = require("./harness");
+const { ANSWER_MS, collect, next, startServer } = require("./harness");
 
 const WAYS = {
   polling: ["polling"],
@@ -25,7 +25,7 @@ for (const [way, transports] of Object.entries(WAYS)) {
     let server;
     const open = [];
     // An acknowledgement that never comes is an error, not a test that hangs.
-    const base = { transports, forceNew: true, ackTimeout: 10_000 };
+    const base = { transports, forceNew: true, ackTimeout: ANSWER_MS };
 
     /** Connect, wait for the upgrade if there is to be one, and hand back the socket. */
     async function connect(namespace = "/", options = {}) {
@@ -241,7 +241,7 @@ for (const [way, transports] of Object.entries(WAYS)) {
       const delivered = socket.emitWithAck("ack", "written while away");
       const again = await startServer("client", own.port);
       try {
-        await next(socket, "connect", 20_000);
+        await next(socket, "connect");
         assert.notEqual(socket.id, first);
         assert.equal(await delivered, "written while away");
       } finally {

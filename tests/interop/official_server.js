@@ -1,5 +1,6 @@
 // The reference for interop_server.py: the same application on the official server.
 //   node official_server.js --mode client|socketio|engineio --port PORT
+// SERVER_TIMES is a JSON object of milliseconds, for the modes of the protocol suites (harness.js).
 "use strict";
 
 const http = require("node:http");
@@ -13,7 +14,8 @@ const server = http.createServer((request, response) => {
   response.writeHead(404).end();
 });
 
-const suite = { pingInterval: 300, pingTimeout: 200, maxHttpBufferSize: 1e6, cors: { origin: "*" } };
+const times = JSON.parse(process.env.SERVER_TIMES || "{}");
+const suite = { ...times, maxHttpBufferSize: 1e6, cors: { origin: "*" } };
 
 function engineio() {
   engine.attach(server, { ...suite, path: "/engine.io/" }).on("connection", (socket) => {
@@ -22,7 +24,7 @@ function engineio() {
 }
 
 function socketio() {
-  const io = new Server(server, { ...suite, connectTimeout: 1000 });
+  const io = new Server(server, suite);
   io.on("connection", (socket) => {
     socket.emit("auth", socket.handshake.auth);
     socket.on("message", (...args) => socket.emit("message-back", ...args));

@@ -21,9 +21,7 @@ from pathlib import Path
 
 from rawsio.check.programs import program
 from tests.__main__ import EnvironmentFailed, environment
-from tests.jobs import Stuck, first_line, serving
-
-from .autobahn import free_port
+from tests.jobs import Stuck, first_line, free_port, serving
 
 __all__ = ["CLIENTS", "ROOT", "SERVERS", "Client", "Missing", "Server", "running", "foreign"]
 

@@ -5,12 +5,13 @@ const assert = require("node:assert/strict");
 const path = require("node:path");
 const { after, afterEach, before, describe, it } = require("node:test");
 const official = require("socket.io-client").io;
-const { startServer } = require("./harness");
+const { ANSWER_MS, startServer } = require("./harness");
 
 globalThis.WebSocket = globalThis.WebSocket || require("ws");
 const ours = require(path.join(__dirname, "../../rawsio/browser/socket.io.js"));
 
-describe("queue", { timeout: 60_000 }, () => {
+// Each test has queues of its own: the consumers of the one before may still be on their way out.
+describe("queue", { timeout: 5 * ANSWER_MS }, () => {
   let server;
   let open = [];
   before(async () => {
@@ -33,9 +34,9 @@ describe("queue", { timeout: 60_000 }, () => {
     return new Promise((resolve) => socket.emit(...args, (...answer) => resolve(answer)));
   }
 
-  for (const transports of [["polling"], ["websocket"]]) {
-    it(`the official client publishes and consumes by events alone, ${transports}`, async () => {
-      const socket = connect(official, { transports });
+  for (const name of ["polling", "websocket"]) {
+    it(`the official client publishes and consumes by events alone, ${name}`, async () => {
+      const socket = connect(official, { transports: [name] });
       const done = new Promise((resolve) => {
         socket.on("message", (message, ack) => {
           if (message.deliveries === 1) return ack({ error: "once more", delay: 0 });
@@ -43,17 +44,17 @@ describe("queue", { timeout: 60_000 }, () => {
           resolve(message);
         });
       });
-      const [refused, consumer] = await ask(socket, "consume", "jobs", { credit: 5 });
+      const [refused, consumer] = await ask(socket, "consume", name, { credit: 5 });
       assert.equal(refused, null);
       const body = { text: "Zürich", bytes: Buffer.from([1, 2, 3]) };
-      const [error, published] = await ask(socket, "publish", "jobs", body, { group: "g" });
+      const [error, published] = await ask(socket, "publish", name, body, { group: "g" });
       assert.equal(error, null);
       const message = await done;
       assert.equal(message.id, published.id);
       const seen = { ...message.body, bytes: [...message.body.bytes] };
       assert.deepEqual(seen, { text: "Zürich", bytes: [1, 2, 3] });
       assert.deepEqual(await ask(socket, "cancel", consumer.consumer), [null, { returned: 0 }]);
-      const [forbidden] = await ask(socket, "purge", "jobs");
+      const [forbidden] = await ask(socket, "purge", name);
       assert.equal(forbidden.code, "forbidden");
     });
   }
@@ -68,8 +69,8 @@ describe("queue", { timeout: 60_000 }, () => {
         if (calls.length === 2) resolve();
       });
     });
-    await ask(socket, "consume", "jobs", { batch: 3, linger: 0.2, credit: 3 });
-    const [, answers] = await ask(socket, "publish_many", "jobs", [[1], [2], [3]]);
+    await ask(socket, "consume", "batches", { batch: 3, linger: 0.2, credit: 3 });
+    const [, answers] = await ask(socket, "publish_many", "batches", [[1], [2], [3]]);
     assert.equal(answers.length, 3);
     await done;
     assert.deepEqual(calls, [[1, 2, 3], [2]]);
@@ -77,7 +78,7 @@ describe("queue", { timeout: 60_000 }, () => {
 
   it("our client publishes, processes and hears refusals", async () => {
     const socket = connect(ours);
-    const jobs = socket.queue("jobs");
+    const jobs = socket.queue("ours");
     const seen = [];
     const done = new Promise((resolve) => {
       jobs.handler(async (message) => {
@@ -113,7 +114,7 @@ describe("queue", { timeout: 60_000 }, () => {
   it("our client goes on consuming after a cut", async () => {
     const socket = connect(ours);
     await new Promise((resolve) => socket.once("connect", resolve));
-    const jobs = socket.queue("jobs");
+    const jobs = socket.queue("cut");
     const bodies = [];
     jobs.handler((message) => bodies.push(message.body));
     socket.io.engine.finish("transport close");

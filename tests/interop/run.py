@@ -53,7 +53,7 @@ WITH_OPTIONS = {"workers": ("official_client", ("--workers", "2"))}
 WITH_REFERENCE = ("official_client", "protocol", "browser_client")
 AGAINST_REFERENCE = ("python_client",)
 """The suites whose judge is the official server."""
-SECONDS, INSTALL_SECONDS = 180.0, 600.0
+SECONDS, INSTALL_SECONDS = 600.0, 600.0
 """What a suite may take, and the installation; one that hangs is killed with all it started."""
 
 

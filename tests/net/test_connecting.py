@@ -17,6 +17,8 @@ from rawsio.net.connecting import Connecting, Dialer, connect_tcp, default_tls
 from rawsio.net.listener import listen_tcp
 from rawsio.net.loop import Loop
 
+from tests.jobs import free_port
+
 from .kit import Clock, turn_until
 
 
@@ -40,11 +42,6 @@ def ends() -> Any:
     made = Ends()
     yield made
     made.close()
-
-
-def free_port() -> int:
-    with listen_tcp() as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.rule("6455-4.1-direct")

@@ -1,7 +1,7 @@
 // The nine columns: three clients, each on three ways to connect; and how each client is used.
 "use strict";
 
-const { next } = require("../harness");
+const { ANSWER_MS, next } = require("../harness");
 
 const PATH = "/rt";
 const WAYS = {
@@ -84,7 +84,7 @@ class Column {
 /** Resolve to the values of an acknowledgement. */
 function ask(socket, name, ...args) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer to ${name}`)), 5000);
+    const timer = setTimeout(() => reject(new Error(`no answer to ${name}`)), ANSWER_MS);
     socket.emit(name, ...args, (...values) => {
       clearTimeout(timer);
       resolve(values);
@@ -94,7 +94,7 @@ function ask(socket, name, ...args) {
 
 /** Ask until the answer passes `done`; for what the server learns in its own time. */
 async function askUntil(socket, done, ...question) {
-  for (let turn = 0; turn < 200; turn++) {
+  for (const end = Date.now() + ANSWER_MS; Date.now() < end; ) {
     const [value] = await ask(socket, ...question);
     if (done(value)) return value;
   }

@@ -2,7 +2,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { collect, next } = require("../harness");
+const { ANSWER_MS, collect, next } = require("../harness");
 const { ask, settled } = require("./columns");
 
 const TEXT = "snow ☃, clef 𝄞, lines \u2028\n, NUL \u0000, quotes \" ' \\, separator \u001e";
@@ -45,11 +45,11 @@ module.exports = {
     const socket = await column.connect();
     socket.on("question", (value, answer) => answer({ value }));
     let answered = next(socket, "answered");
-    socket.emit("ask", "question", Buffer.from("b"));
+    socket.emit("ask", 60, "question", Buffer.from("b"));
     assert.deepEqual(await answered, [{ value: Buffer.from("b") }]);
     socket.on("silence", () => {});
     answered = next(socket, "answered");
-    socket.emit("ask", "silence");
+    socket.emit("ask", 0.2, "silence");
     assert.deepEqual(await answered, ["TimeoutError"]);
   },
 
@@ -82,7 +82,7 @@ module.exports = {
     const heard = [];
     socket.on("quiet", (value) => heard.push(value));
     // A poll that is on its way is no place for a volatile event: ask until one waits.
-    for (let turn = 0; turn < 50 && !heard.includes(1); turn++) {
+    for (const end = Date.now() + ANSWER_MS; Date.now() < end && !heard.includes(1); ) {
       socket.emit("quiet");
       await settled(socket);
     }
