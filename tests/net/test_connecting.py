@@ -16,7 +16,6 @@ from rawsio.net.attempts import STAGGER
 from rawsio.net.connecting import Connecting, Dialer, connect_tcp, default_tls
 from rawsio.net.listener import listen_tcp
 from rawsio.net.loop import Loop
-
 from tests.jobs import free_port
 
 from .kit import Clock, turn_until
