@@ -10,6 +10,7 @@ import pytest
 from rawsio import Client, Server
 from rawsio.app.reply import Promise
 from rawsio.testing import TestKit
+from tests.net.kit import turn_until
 
 
 class Named:
@@ -252,11 +253,12 @@ def test_those_of_a_client_run_on_its_steps_and_on_asyncio(life: list[str]) -> N
     url = f"http://127.0.0.1:{io.listen()[1]}"
     stepped = Client(url, extensions=[Holding("a", life)])
     stepped.main.connect()
-    for _ in range(500):
-        io.step(0.001)
+
+    def connected() -> bool:
         stepped.step(0.001)
-        if stepped.connected:
-            break
+        return stepped.connected
+
+    turn_until(io, connected)
     stepped.close()
     while not stepped.closed:
         stepped.step(0.001)

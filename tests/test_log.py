@@ -157,7 +157,7 @@ def test_a_line_that_cannot_be_written_is_lost_and_the_program_goes_on() -> None
         )
         for name in names
     ]
-    said = [child.communicate(timeout=30)[0] for child in children]
+    said = [child.communicate(timeout=60)[0] for child in children]
     assert dict(zip(names, said, strict=True)) == dict.fromkeys(names, b"went on")
 
 

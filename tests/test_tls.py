@@ -416,7 +416,7 @@ def test_a_stream_drives_a_pile_against_a_real_ssl_socket(contexts: Contexts) ->
     answers: list[bytes] = []
 
     def client() -> None:
-        theirs.settimeout(20)
+        theirs.settimeout(60)
         with contexts[0].wrap_socket(theirs, server_hostname="localhost") as sock:
             sock.sendall(b"hello" * 20_000)
             while sum(map(len, answers)) < 100_000:
@@ -449,7 +449,7 @@ def test_a_server_answers_on_a_listener_with_tls(contexts: Contexts) -> None:
             answer = b"".join(iter(lambda: wire.recv(4096), b""))
     finally:
         server.close()
-        thread.join(10)
+        thread.join(60)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\nover a.example")
 
@@ -483,7 +483,7 @@ def test_handlers_and_the_application_learn_whose_certificate_it_was(
             assert b"localhost" in answer.read()
     finally:
         io.close(0.2)
-        thread.join(10)
+        thread.join(60)
     subject = ((("commonName", "localhost"),),)
     assert [one and one["subject"] for one in seen] == [subject, subject, None, None]
 

@@ -28,7 +28,7 @@ import socket
 def fetch(server, address, start):
     """Send a request over a real connection while this thread steps the server."""
     client = socket.create_connection(address)
-    client.settimeout(10)
+    client.settimeout(60)
     client.sendall(start + b"\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
     client.setblocking(False)
     answer = b""

@@ -74,7 +74,7 @@ def test_a_client_that_loops_is_judged_case_by_case() -> None:
     status = json.loads(echo(listener.address, "/getCaseStatus?case=1&agent=ours")[0])
     assert echo(listener.address, "/runCase?case=99999999") == []
     echo(listener.address, "/stopServer")
-    thread.join(10)
+    thread.join(60)
     listener.close()
     assert (count, info["id"], status["behavior"]) == (["3"], cases[0].id, "OK")
     assert {result.id: result.verdict for result in told} == {case.id: "OK" for case in cases}

@@ -42,7 +42,7 @@ class ServerSockets:
 
     def end(self) -> None:
         self.io.close(0.2)
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 @pytest.fixture
@@ -56,15 +56,15 @@ def server() -> Iterator[ServerSockets]:
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])
 def test_a_thread_talks_to_the_server(server: ServerSockets, transports: list[str]) -> None:
     with rawsio.connect(server.url, transports=transports) as socket:
-        assert socket.emit_with_ack("ack", "a", b"\0\1", {"b": 1}).result(5) == (
+        assert socket.emit_with_ack("ack", "a", b"\0\1", {"b": 1}).result(60) == (
             "a",
             b"\0\1",
             {"b": 1},
         )
         socket.emit("echo", 1)
         socket.emit("echo", 2)
-        assert socket.receive(5) == ["echo back", 1]
-        assert socket.receive(5) == ["echo back", 2]
+        assert socket.receive(60) == ["echo back", 1]
+        assert socket.receive(60) == ["echo back", 2]
         with pytest.raises(TimeoutError):
             socket.receive(0.01)
     assert socket.client.closed
@@ -78,10 +78,10 @@ def test_a_handler_that_comes_late_gets_what_was_kept(server: ServerSockets) -> 
     with rawsio.connect(server.url) as socket:
         for number in range(3):
             socket.emit("echo", number)
-        socket.emit_with_ack("ack").result(5)
+        socket.emit_with_ack("ack").result(60)
         seen: list[Any] = []
         socket.on("echo back", seen.append)
-        socket.emit_with_ack("ack").result(5)
+        socket.emit_with_ack("ack").result(60)
         assert seen == [0, 1, 2]
 
 
@@ -95,7 +95,7 @@ def test_a_handler_that_exits_closes_the_client_and_the_program_learns_of_it(
         waiting = socket.emit_with_ack("never answered")
         socket.emit("echo")
         with pytest.raises(ConnectionClosed):
-            waiting.result(10)
+            waiting.result(60)
     assert socket.client.closed
     assert ends == ["io client disconnect"]
     assert "a handler raised SystemExit in the loop's thread, which ends" in caplog.text
@@ -105,7 +105,7 @@ def test_who_steps_needs_no_thread(server: ServerSockets) -> None:
     client = Client(server.url)
     socket = client.main.connect()
     reply = socket.emit_with_ack("ack", "early")
-    assert reply.result(5) == "early"
+    assert reply.result(60) == "early"
     assert client.connected
     client.close()
     while not client.closed:
@@ -150,10 +150,10 @@ def test_a_client_says_nothing_to_an_https_server_but_tls() -> None:
         client.start()
         try:
             client.main.connect()
-            sock.settimeout(10)
+            sock.settimeout(60)
             wire, _ = sock.accept()
             with wire:
-                wire.settimeout(10)
+                wire.settimeout(60)
                 assert wire.recv(1 << 16)[:2] == b"\x16\x03"
                 wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 said = b"".join(iter(lambda: wire.recv(1 << 16), b""))
@@ -183,7 +183,7 @@ def test_https_checks_the_certificate(contexts: Contexts, transport: str) -> Non
         assert set(names) == {"localhost"}
     finally:
         io.close(0.2)
-        thread.join(10)
+        thread.join(60)
 
 
 def test_handlers_may_run_on_threads_and_wait_there(server: ServerSockets) -> None:
@@ -193,11 +193,11 @@ def test_handlers_may_run_on_threads_and_wait_there(server: ServerSockets) -> No
 
         @socket.on("echo back")
         def back(*args: Any) -> None:
-            seen.append(socket.emit_with_ack("ack", *args).result(5))
+            seen.append(socket.emit_with_ack("ack", *args).result(60))
             done.set()
 
         socket.emit("echo", 7)
-        assert done.wait(5)
+        assert done.wait(60)
         assert seen == [7]
 
 
@@ -209,13 +209,13 @@ def test_waiting_in_a_handler_on_the_loop_raises_at_once(server: ServerSockets) 
         @socket.on("echo back")
         def back() -> None:
             try:
-                socket.emit_with_ack("ack").result(5)
+                socket.emit_with_ack("ack").result(60)
             except RuntimeError as error:
                 errors.append(error)
             done.set()
 
         socket.emit("echo")
-        assert done.wait(5)
+        assert done.wait(60)
         assert errors
 
 
@@ -225,7 +225,7 @@ def test_a_client_may_be_closed_by_its_handler(server: ServerSockets) -> None:
         socket.on("disconnect", gone.set)
         socket.on("echo back", socket.client.close)
         socket.emit("echo")
-        assert gone.wait(5)
+        assert gone.wait(60)
     assert socket.client.closed
 
 
@@ -288,7 +288,7 @@ def test_a_client_that_its_handler_closed_leaves_no_thread_and_no_loop(
 
 def _ended(client: Client) -> bool:
     thread = next(t for t in threading.enumerate() if t.name == "rawsio")
-    thread.join(10)
+    thread.join(60)
     return client.closed
 
 
@@ -296,7 +296,7 @@ def test_a_client_may_be_closed_by_several_threads_at_once(server: ServerSockets
     socket = rawsio.connect(server.url)
     with ThreadPoolExecutor(4) as pool:
         for closing in [pool.submit(socket.client.close) for _ in range(4)]:
-            closing.result(10)
+            closing.result(60)
     assert socket.client.closed
 
 

@@ -46,7 +46,7 @@ def peer(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
     def one(sock: socket.socket) -> None:
         with sock, contextlib.suppress(OSError):
-            sock.settimeout(5.0)
+            sock.settimeout(60)
             serve(sock)
 
     def accept() -> None:
@@ -59,7 +59,7 @@ def peer(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    thread.join(5.0)
+    thread.join(60)
 
 
 def test_a_right_server_passes_and_every_report_is_written(

@@ -133,4 +133,4 @@ def test_a_live_file_is_read_and_its_server_asked_for_the_rest(
         assert main(["queue", path, "drain", "jobs", "--url", url]) == 2
     finally:
         io.close()
-        runner.join(10)
+        runner.join(60)

@@ -19,10 +19,10 @@ def test_serve_serves_the_chat_until_a_signal() -> None:
         assert serving.stdout is not None
         line = serving.stdout.readline()
         url = line.split()[2]
-        with urlopen(url, timeout=30) as page:
+        with urlopen(url, timeout=60) as page:
             assert b"rawsio" in page.read()
         serving.send_signal(signal.SIGTERM)
-        assert serving.wait(30) == 0
+        assert serving.wait(60) == 0
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,13 +53,13 @@ def test_a_client_is_traced_and_the_files_are_complete(
         assert tracing.stdout is not None
         url = tracing.stdout.readline().strip()
         page = tracing.stdout.readline().split(" ")[-1].strip()
-        with urlopen(page, timeout=20) as answer:
+        with urlopen(page, timeout=60) as answer:
             assert b"rawsio trace" in answer.read()
         with Client(url, transports=transports) as socket:
-            reply = socket.emit_with_ack("echo", "hi", b"\x01").result(timeout=20)
+            reply = socket.emit_with_ack("echo", "hi", b"\x01").result(timeout=60)
         tracing.send_signal(signal.SIGTERM)
         out = tracing.stdout.read()
-        assert tracing.wait(20) == 0
+        assert tracing.wait(60) == 0
     assert reply == ("hi", b"\x01")
     assert 'EVENT "echo" in /, ack 0' in out
     packets = [p for line in files["jsonl"].read_text().split("\n") if line

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import selectors
 import socket
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -25,6 +26,9 @@ __all__ = [
     "joined",
     "turn_until",
 ]
+
+PATIENCE = 60.0
+"""What a test waits for something of the system, in seconds, before it fails."""
 
 
 def closed_after(make: Callable[[], Any]) -> Any:
@@ -187,7 +191,7 @@ class joined:
         if small:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.peer.settimeout(10)
+        self.peer.settimeout(60)
         self.sock = WatchedSocket(ours)
         self.layer = Parrot()
         self.owner = Owner()
@@ -224,13 +228,18 @@ class joined:
         except BlockingIOError:
             return b""
         finally:
-            self.peer.settimeout(10)
+            self.peer.settimeout(60)
 
 
-def turn_until(loop: Loop, done: Callable[[], object], turns: int = 10_000) -> None:
+class Steps(Protocol):
+    """A loop, a server, a client."""
+
+    def step(self, timeout: float | None = None) -> object: ...
+
+
+def turn_until(loop: Steps, done: Callable[[], object]) -> None:
     """Make turns until something is so; each waits a little for the system."""
-    for _ in range(turns):
-        if done():
-            return
+    end = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < end, "it never came to that"
         loop.step(0.01)
-    raise AssertionError("it never came to that")

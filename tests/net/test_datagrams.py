@@ -11,6 +11,8 @@ import pytest
 from rawsio.net.datagrams import Datagrams, open_datagram
 from rawsio.net.loop import Loop
 
+from .kit import turn_until
+
 SECONDS = 0.01
 
 
@@ -31,11 +33,7 @@ class Bench:
         return made
 
     def until(self, done: Callable[[], object]) -> None:
-        for _ in range(1000):
-            if done():
-                return
-            self.loop.step(0.01)
-        raise AssertionError("it did not happen")
+        turn_until(self.loop, done)
 
 
 @pytest.fixture

@@ -107,10 +107,10 @@ def test_signals_wake_the_loop_of_the_process_that_they_reach() -> None:
 def test_a_child_made_while_another_thread_makes_a_turn_may_make_its_own() -> None:
     loop = Loop()
     inside, out = threading.Event(), threading.Event()
-    loop.call_soon(lambda: (inside.set(), out.wait(10)))
+    loop.call_soon(lambda: (inside.set(), out.wait(60)))
     thread = threading.Thread(target=loop.step)
     thread.start()
-    inside.wait(10)
+    inside.wait(60)
     in_child(lambda: loop.step(0))
     out.set()
     thread.join()
@@ -181,7 +181,7 @@ for process in children:
     process.start()
 pids = set()
 for _ in children:
-    url = f"http://127.0.0.1:{ports.get(timeout=20)}"
+    url = f"http://127.0.0.1:{ports.get(timeout=60)}"
     with rawsio.connect(url, transports=["websocket"]) as socket:
         socket.on("tick", lambda number: number)
         while True:
@@ -192,7 +192,7 @@ for _ in children:
 assert pids == {process.pid for process in children}
 for process in children:
     process.terminate()
-    process.join(20)
+    process.join(60)
 assert [process.exitcode for process in children] == [0] * 4
 """
     done = subprocess.run(

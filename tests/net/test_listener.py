@@ -36,7 +36,7 @@ class Bench:
 
     def connect(self, address: Any, family: int = socket.AF_INET) -> socket.socket:
         client = socket.socket(family, socket.SOCK_STREAM)
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect(address)
         self.clients.append(client)
         return client

@@ -46,7 +46,7 @@ def ends(loop: Loop) -> Iterator[tuple[Pipe, Owner, socket.socket]]:
         near = socket.create_connection(server.getsockname())
         far, _ = server.accept()
     owner = Owner()
-    far.settimeout(10)
+    far.settimeout(60)
     pipe = Pipe(loop, near, owner)
     pipe.resume()
     with far:

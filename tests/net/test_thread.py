@@ -111,7 +111,7 @@ def test_what_ends_the_thread_is_logged_and_its_owner_may_come_to_an_end(
 
     thread = LoopThread(loop, lambda: said.append("ended"), goodbye).start()
     loop.call_soon_threadsafe(sys.exit)
-    thread.join(10)
+    thread.join(60)
     assert said == ["goodbye", "ended"]
     assert lines == ["a handler raised SystemExit in the loop's thread, which ends"]
 
@@ -128,7 +128,7 @@ def test_a_loop_that_fails_ends_its_thread_with_a_line(monkeypatch: pytest.Monke
     said: list[str] = []
     thread = LoopThread(loop, lambda: said.append("ended"), lambda: said.append("interrupted"))
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert said == ["ended"]
     assert lines == ["the loop failed, and its thread ends"]
     loop.close()

@@ -61,6 +61,6 @@ def test_nothing_comes_between_the_steps_of_a_turn() -> None:
     done.append("here")
     turn.do(lambda: done.append("there"), lambda *_: None, here)
     turn.give_back()
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert done == ["here", "there", "later"]
     worker.let_end()

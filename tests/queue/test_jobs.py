@@ -327,9 +327,9 @@ def test_threads_publish_and_handlers_run_on_threads(tmp_path: Path) -> None:
         for thread in publishers:
             thread.join()
         for _ in range(100):
-            assert ended.acquire(timeout=10)
+            assert ended.acquire(timeout=60)
         io.close()
-        runner.join(10)
+        runner.join(60)
     assert seen == set(range(100))
     assert runner.ident not in threads
     again = Server()
@@ -354,18 +354,18 @@ def test_a_closed_server_waits_for_handlers_and_gives_back_the_rest(tmp_path: Pa
         @jobs.handler(prefetch=5)
         def work(message: Any) -> None:
             began.set()
-            assert may_end.wait(10)
+            assert may_end.wait(60)
 
         jobs.publish_many(range(5))
         runner = threading.Thread(target=io.run, kwargs={"port": 0})
         runner.start()
-        assert began.wait(10)
+        assert began.wait(60)
         io.close(timeout=10)
         reply = jobs.publish(9)
         with pytest.raises(QueueError, match="closing"):
             reply.result(10)
         may_end.set()
-        runner.join(10)
+        runner.join(60)
         assert io.closed
     again = Server()
     jobs = again.queue("jobs", path=path)
@@ -418,11 +418,11 @@ def test_a_burst_of_publishes_from_a_thread_is_held_up_not_refused() -> None:
     running = threading.Event()
     io.call_later(0, running.set)
     runner.start()
-    assert running.wait(10)  # until then this thread owns the loop, and nothing holds it up
+    assert running.wait(60)  # until then this thread owns the loop, and nothing holds it up
     replies = [jobs.publish(number) for number in range(10_000)]
     assert [reply.result(10).id for reply in replies[-2:]] == [9999, 10_000]
     io.close()
-    runner.join(10)
+    runner.join(60)
 
 
 @pytest.fixture(autouse=True)

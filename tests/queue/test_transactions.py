@@ -38,7 +38,7 @@ def served(tmp_path: Path, work: Callable[[Jobs, Any], None], **options: Any) ->
         runner.start()
         yield jobs, ended
         io.close()
-        runner.join(10)
+        runner.join(60)
 
 
 def effects(tmp_path: Path) -> list[Any]:
@@ -66,7 +66,7 @@ def test_the_effect_and_the_deletion_commit_together(tmp_path: Path) -> None:
 
     with served(tmp_path, work) as (jobs, ended):
         jobs.publish(5)
-        assert ended.acquire(timeout=10)
+        assert ended.acquire(timeout=60)
         jobs.peek().result(10)
         stats = jobs.stats()
         assert (stats["acked"], stats["nacked"], stats["leased"], stats["lapsed"]) == (1, 0, 0, 0)
@@ -84,8 +84,8 @@ def test_a_block_that_raises_leaves_no_effect_and_the_message(tmp_path: Path) ->
 
     with served(tmp_path, work, backoff=(0, 0)) as (jobs, ended):
         jobs.publish(5)
-        assert ended.acquire(timeout=10)
-        assert ended.acquire(timeout=10)
+        assert ended.acquire(timeout=60)
+        assert ended.acquire(timeout=60)
     assert effects(tmp_path) == [(2,)]
 
 
@@ -107,7 +107,7 @@ def test_a_lease_that_has_ended_undoes_the_effect(tmp_path: Path) -> None:
 
     with served(tmp_path, work) as (jobs, ended):
         jobs.publish(5)
-        assert ended.acquire(timeout=10)
+        assert ended.acquire(timeout=60)
     assert raised == ["stale"]
     assert effects(tmp_path) == []
 
@@ -125,7 +125,7 @@ def test_a_transaction_cannot_be_ended_inside(tmp_path: Path) -> None:
 
     with served(tmp_path, work) as (jobs, ended):
         jobs.publish(5)
-        assert ended.acquire(timeout=10)
+        assert ended.acquire(timeout=60)
     assert "ended inside" in raised[0]
 
 

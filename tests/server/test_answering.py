@@ -14,7 +14,7 @@ import pytest
 
 from rawsio import Limits, Server
 from rawsio.testing import TestKit
-from tests.stack.kit import turns_until
+from tests.net.kit import turn_until
 
 
 class Lines:
@@ -302,7 +302,7 @@ class Threads:
         if environ["PATH_INFO"] == "/exit":
             sys.exit(3)
         if environ["PATH_INFO"] == "/held":
-            self.goes_on.wait(20)
+            self.goes_on.wait(60)
             start("200 OK", [])
             return [b"held"]
         start("200 OK", [])
@@ -333,13 +333,13 @@ class Threads:
                 return False
             return got.endswith(end)
 
-        turns_until(self.io, ended)
+        turn_until(self.io, ended)
         return got
 
     def end(self) -> None:
         self.goes_on.set()
         self.io.close(0.0)
-        turns_until(self.io, lambda: self.io.closed)
+        turn_until(self.io, lambda: self.io.closed)
         self.executor.shutdown()
 
 
@@ -364,7 +364,7 @@ def test_on_an_executor_content_may_block_and_is_closed_when_the_client_goes(
     with threads.ask("/stream") as stream:
         threads.answer(stream, b"tick\r\n")
         threads.answer(stream, b"tick\r\n")
-    turns_until(threads.io, threads.closed.is_set)
+    turn_until(threads.io, threads.closed.is_set)
     assert threads.io.stats()["connections"] == 0
 
 
@@ -380,7 +380,7 @@ def test_an_exit_on_an_executor_is_an_error_of_that_answer(
 def test_who_has_no_more_questions_gets_the_answer_to_the_last(threads: Threads) -> None:
     with threads.ask("/held") as wire:
         wire.shutdown(socket.SHUT_WR)
-        turns_until(threads.io, lambda: threads.ran_on)
+        turn_until(threads.io, lambda: threads.ran_on)
         threads.io.step(0)
         threads.goes_on.set()
         assert b"Connection: close" in threads.answer(wire, b"held")
@@ -389,19 +389,19 @@ def test_who_has_no_more_questions_gets_the_answer_to_the_last(threads: Threads)
 def test_a_server_that_closes_lets_answers_end_that_were_asked_for(threads: Threads) -> None:
     with threads.ask("/held") as held, threads.ask("/stream") as stream:
         threads.answer(stream, b"tick\r\n")
-        turns_until(threads.io, lambda: len(threads.ran_on) == 2)
+        turn_until(threads.io, lambda: len(threads.ran_on) == 2)
         threads.io.close(10.0)
-        turns_until(threads.io, threads.closed.is_set)
+        turn_until(threads.io, threads.closed.is_set)
         threads.goes_on.set()
         assert b"Connection: close" in threads.answer(held, b"held")
-    turns_until(threads.io, lambda: threads.io.closed)
+    turn_until(threads.io, lambda: threads.io.closed)
 
 
 def test_a_client_that_left_is_not_answered_and_harms_nobody(threads: Threads) -> None:
     threads.ask("/held").close()
-    turns_until(threads.io, lambda: threads.ran_on)
+    turn_until(threads.io, lambda: threads.ran_on)
     wire = threads.ask("/held")
-    turns_until(threads.io, lambda: len(threads.ran_on) == 2)
+    turn_until(threads.io, lambda: len(threads.ran_on) == 2)
     threads.goes_on.set()
     assert threads.answer(wire, b"held")
     wire.close()

@@ -275,7 +275,7 @@ def test_a_connection_tells_what_the_kernel_knows_of_it(transport: str) -> None:
     thread.start()
     try:
         with Client(f"http://127.0.0.1:{port}", transports=[transport]) as client:
-            told = client.emit_with_ack("tcp").result(timeout=20)
+            told = client.emit_with_ack("tcp").result(timeout=60)
     finally:
         io.close()
         thread.join()

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from rawsio import Server
 from rawsio.limits import DEFAULT
 from rawsio.socketio.packets import Ack, Connect, Event
+from tests.net.kit import turn_until
 
 from .joined import UPGRADE, ClientEnd
 
-__all__ = ["Client", "turns_until"]
-
-
-def turns_until(io: Server, done: Callable[[], object], turns: int = 400) -> None:
-    """Make turns until something is so."""
-    for _ in range(turns):
-        if done():
-            return
-        io.step(0.02)
-    raise AssertionError(f"it never came: {io.stats()}")
+__all__ = ["Client"]
 
 
 class Client:
@@ -35,7 +26,7 @@ class Client:
         self.wire = socket.create_connection(address)
         self.wire.sendall(head)
         self._head = b""
-        turns_until(io, lambda: b"\r\n\r\n" in self._read_head())
+        turn_until(io, lambda: b"\r\n\r\n" in self._read_head())
         self.head, _, rest = self._head.partition(b"\r\n\r\n")
         self._feed(rest)
 
@@ -79,7 +70,7 @@ class Client:
             self.pump()
             return [event for event in self.events if isinstance(event, kind)]
 
-        turns_until(self.io, lambda: len(found()) >= count)
+        turn_until(self.io, lambda: len(found()) >= count)
         return found()
 
     def join(self, namespace: str = "/", auth: Any = None) -> Any:
@@ -101,7 +92,7 @@ class Client:
             self.pump()
             return self.closed
 
-        turns_until(self.io, done)
+        turn_until(self.io, done)
 
     def close(self) -> None:
         """Cut the connection."""

@@ -23,7 +23,7 @@ print([name for name in sys.modules if name.startswith(watching)])
 
 def test_a_server_and_a_client_without_a_trace_load_nothing_of_it() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
 

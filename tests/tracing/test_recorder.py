@@ -181,7 +181,7 @@ def test_they_record_the_same_packets_over_sockets() -> None:
         for transports in WAYS:
             url = f"http://127.0.0.1:{port}"
             with Client(url, transports=transports, trace=client.recorder) as socket:
-                reply = socket.emit_with_ack("echo", "hi", b"\x01").result(timeout=20)
+                reply = socket.emit_with_ack("echo", "hi", b"\x01").result(timeout=60)
                 assert reply == ("hi", b"\x01")
     finally:
         io.close()

@@ -14,6 +14,7 @@ from rawsio.net.pipes import Pipe
 from rawsio.tracing.badness import Badness
 from rawsio.tracing.proxy import Proxy, Upstream
 from rawsio.tracing.recorder import Recorder
+from tests.net.kit import turn_until
 
 __all__ = ["End", "World", "world"]
 
@@ -85,11 +86,7 @@ class World:
         return {Role.CLIENT: client, Role.SERVER: self.servers[-1]}
 
     def until(self, done: Callable[[], object]) -> None:
-        for _ in range(20_000):
-            if done():
-                return
-            self.loop.step(0.05)
-        raise AssertionError("it did not happen")
+        turn_until(self.loop, done)
 
     def close(self) -> None:
         self.proxy.close()

@@ -18,7 +18,7 @@ import rawsio
 __all__ = ["Raw", "Workers", "wait_until"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
@@ -34,7 +34,7 @@ class Raw:
     """One connection that is kept, and requests on it, as a proxy sends those of many clients."""
 
     def __init__(self, port: int) -> None:
-        self.http = HTTPConnection("127.0.0.1", port, timeout=20)
+        self.http = HTTPConnection("127.0.0.1", port, timeout=60)
         self.http.connect()
         self.descriptor = self.http.sock.getsockname()
 

@@ -44,7 +44,7 @@ class Bench:
     def connection(self, message: Passed | None = None) -> socket.socket:
         """Give the worker a connection, and return the client's end."""
         client, server = socket.socketpair()
-        client.settimeout(5)
+        client.settimeout(60)
         self.clients.append(client)
         self.parent.send(encode(Passed(-1, 0) if message is None else message), server)
         turn_until(self.loop, lambda: self.io.net.connections >= len(self.clients))

@@ -155,7 +155,7 @@ def process_of(socket: Any) -> int | None:
     if not socket.connected:
         return None
     try:
-        return int(socket.emit_with_ack("who").result(timeout=20))
+        return int(socket.emit_with_ack("who").result(timeout=60))
     except ConnectionClosed:
         return None
 
@@ -219,7 +219,7 @@ def test_a_signal_to_the_parent_ends_all_in_order(number: int, coroutines: bool)
             (pid, one), _other = spread.items()
             assert workers.ask(one, "later") == pid
         workers.signal(number)
-        output, errors = workers.process.communicate(timeout=20)
+        output, errors = workers.process.communicate(timeout=60)
     assert workers.process.returncode == 0, errors
     for pid in spread:
         assert f"disconnect {pid} server shutting down" in output
@@ -232,7 +232,7 @@ def test_ctrl_c_which_reaches_all_processes_at_once_ends_all_in_order() -> None:
     with Workers() as workers:
         spread = workers.spread("websocket", reconnection=False)
         os.killpg(workers.process.pid, signal.SIGINT)
-        output, errors = workers.process.communicate(timeout=20)
+        output, errors = workers.process.communicate(timeout=60)
     assert workers.process.returncode == 0, errors
     assert "Traceback" not in errors
     for pid in spread:
@@ -259,7 +259,7 @@ def test_workers_end_when_their_parent_is_killed() -> None:
     with Workers() as workers:
         spread = workers.spread("websocket", reconnection=False)
         workers.process.kill()
-        output, _errors = workers.process.communicate(timeout=20)
+        output, _errors = workers.process.communicate(timeout=60)
     for pid in spread:
         assert f"disconnect {pid} server shutting down" in output
 
@@ -339,4 +339,4 @@ def test_the_example_of_the_readme_serves_by_a_command(tmp_path: Path) -> None:
         raw.open()
         raw.close()
         serving.send_signal(signal.SIGTERM)
-        assert serving.wait(30) == 0
+        assert serving.wait(60) == 0
