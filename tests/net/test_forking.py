@@ -169,7 +169,7 @@ def child(ports):
     def connected(socket):
         def later():
             for number in range(20):
-                socket.emit_with_ack("tick", number).result(20)
+                socket.emit_with_ack("tick", number).result(60)
             io.emit("done", os.getpid())
         threading.Thread(target=later).start()
     io.run()
@@ -185,7 +185,7 @@ for _ in children:
     with rawsio.connect(url, transports=["websocket"]) as socket:
         socket.on("tick", lambda number: number)
         while True:
-            name, value = socket.receive(20)
+            name, value = socket.receive(60)
             if name == "done":
                 pids.add(value)
                 break

@@ -67,7 +67,7 @@ def test_the_status_of_a_child_is_known_when_it_ends(main: str, status: int, err
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.stdout == f"once\n[{status}]\n"
     assert errors in done.stderr
@@ -80,7 +80,7 @@ def test_a_child_has_no_handler_of_its_parent_and_ignores_its_terminals_end() ->
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.stdout == "once\nhung up\n[-15]\n"
 

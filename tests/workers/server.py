@@ -37,7 +37,7 @@ def make(
 
     @io.on("ask", ack=True)
     def ask(_socket: Socket, answer: Any) -> None:
-        reply = io.timeout(3.0).emit_with_ack("question")
+        reply = io.timeout(60.0).emit_with_ack("question")
         reply.add_done_callback(lambda reply: answer(sorted(reply.result())))
 
     @io.on("fetch", ack=True)

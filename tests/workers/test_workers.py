@@ -206,8 +206,7 @@ def test_a_restart_refuses_nobody_and_tells_everybody() -> None:
 def test_nobody_who_connects_during_restarts_is_refused() -> None:
     report = soak(300, every=0.3)
     assert report.errors == []
-    assert report.served + report.told == 300
-    assert report.served > 200
+    assert report.served >= 300
 
 
 @pytest.mark.parametrize("coroutines", [False, True], ids=["own loop", "asyncio"])
