@@ -3,8 +3,8 @@
 Each client makes a connection, begins a session by polling, joins the main namespace, asks who
 serves it, and hangs up.  What counts as an error: a connection that is refused, reset, or ends
 without an answer; a session that does not begin; an answer other than 200.  A session that ends
-because its worker is replaced is told so, and counted apart; some are served between any two restarts, however slow
-the machine is.
+because its worker is replaced is told so, and counted apart; some are served between any two
+restarts, however slow the machine is.
 """
 
 from __future__ import annotations
