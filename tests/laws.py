@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -84,25 +85,45 @@ class Subject:
 
 
 def snapshot(value: Any, depth: int = 6) -> Any:
-    """Return a comparable picture of an object's state, through slots and attributes."""
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    """Return a comparable picture of an object's state, through slots and attributes.
+
+    What stands in several places, as a layer's limits do, is looked at once.
+    """
+    return _picture(value, depth, {})
+
+
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+def _picture(value: Any, depth: int, seen: dict[int, tuple[int, int, Any]]) -> Any:
+    kind: Any = type(value)
+    if kind in _PLAIN:
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if depth == 0:
-        return type(value).__name__
+        return kind.__name__
+    known = seen.get(id(value))
+    if known and known[0] >= depth:
+        return "seen", known[1]
+    seen[id(value)] = depth, len(seen), value  # kept, or the next object might have its id
+    inner = depth - 1
     if isinstance(value, dict):
-        return [(snapshot(k, depth - 1), snapshot(v, depth - 1)) for k, v in value.items()]
+        return [(_picture(k, inner, seen), _picture(v, inner, seen)) for k, v in value.items()]
     if isinstance(value, (list, tuple)):
-        return [snapshot(item, depth - 1) for item in value]
+        return [_picture(item, inner, seen) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(repr(snapshot(item, depth - 1)) for item in value)
+        return sorted(repr(_picture(item, inner, seen)) for item in value)
     if callable(value):
         return "callable"
-    names = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ())]
-    names += list(getattr(value, "__dict__", {}))
-    picture = [(n, snapshot(getattr(value, n, None), depth - 1)) for n in names if n != "__dict__"]
-    return type(value).__name__, picture
+    names = [*_slots(kind), *getattr(value, "__dict__", ())]
+    return kind.__name__, [(n, _picture(getattr(value, n, None), inner, seen)) for n in names]
+
+
+@cache
+def _slots(kind: Any) -> list[str]:
+    slots = [n for c in kind.__mro__ for n in getattr(c, "__slots__", ())]
+    return [name for name in slots if name != "__dict__"]
 
 
 def _output(subject: Subject, layer: Any, taken: list[Any] | None = None) -> Any:

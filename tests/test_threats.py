@@ -298,7 +298,7 @@ def test_half_a_binary_packet_is_kept_nowhere(victim: Victim, count: str) -> Non
     head = f'45{count}-["picture",{{"_placeholder":true,"num":0}}]'
     victim.attack("websocket", [head])
     assert victim.kit.io.stats()["sessions"] == 2
-    victim.wait(60)
+    victim.wait(40)
     assert victim.kit.io.stats()["sessions"] == 1
     victim.check()
 
@@ -326,7 +326,7 @@ def test_sessions_are_bounded_and_the_rest_is_told_so() -> None:
 def test_who_never_joins_a_namespace_is_closed_in_time(victim: Victim) -> None:
     silent = RawWebSocket(victim.kit)
     for _ in range(2):
-        victim.wait(60)
+        victim.wait(30)
         silent.say("3")
     silent.say()
     assert silent.closed is not None

@@ -8,11 +8,11 @@ import sys
 import threading
 from pathlib import Path
 
-from .world import contract
+from .world import UNHURRIED, contract
 
 
 def test_each_case_is_a_test(tmp_path: Path) -> None:
-    io = contract()
+    io = contract(**UNHURRIED)
     host, port = io.listen("127.0.0.1", 0)
     over = threading.Event()
 

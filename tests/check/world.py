@@ -80,6 +80,10 @@ class MemoryWorld:
         self.kit.advance(seconds)
 
 
+UNHURRIED = {"ping_interval": 25.0, "ping_timeout": 20.0, "connect_timeout": 45.0}
+"""Options of :func:`contract` over real sockets, for cases that are not about heartbeats."""
+
+
 def contract(**options: Any) -> Server:
     """Return a server that keeps the contract, as ``check --contract rawsio`` prints it."""
 

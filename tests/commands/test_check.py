@@ -16,12 +16,12 @@ import pytest
 
 from rawsio.__main__ import main
 from rawsio.check import run
-from tests.check.world import contract
+from tests.check.world import UNHURRIED, contract
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    io = contract()
+    io = contract(**UNHURRIED)
     host, port = io.listen("127.0.0.1", 0)
     over = threading.Event()
 
@@ -68,7 +68,7 @@ def test_a_right_server_passes_and_every_report_is_written(
     files = [str(tmp_path / name) for name in ("a.json", "a.xml", "a.md", "a.html")]
     options = ["--json", files[0], "--junit", files[1], "--markdown", files[2], "--html", files[3]]
     status = main(["check", url, "--case", "ws.mask.*", "--case", "http.host.*", "--fast",
-                   "--tap", "-", *options])  # fmt: skip
+                   "--timeout", "60", "--tap", "-", *options])  # fmt: skip
     shown = capsys.readouterr()
     assert status == 0
     assert shown.out.startswith("TAP version 13\n")
@@ -90,7 +90,7 @@ def test_what_failed_is_run_again_alone(
 
 
 def test_the_library_gives_results_as_records(url: str) -> None:
-    results = run(url, ["http.line.simple"])
+    results = run(url, ["http.line.simple"], timeout=60.0)
     assert [(r.id, r.verdict, r.alive) for r in results] == [("http.line.simple", "OK", True)]
 
 
@@ -188,13 +188,14 @@ def test_tls_that_fails_is_one_line_and_status_2(capsys: pytest.CaptureFixture[s
 
 
 def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
-    enough = threading.Event()
+    enough, interrupted = threading.Event(), threading.Event()
     made = []
 
     def agrees(sock: socket.socket) -> None:
         made.append(1)
-        if len(made) > 60:  # some cases have ended then, whichever they are
+        if len(made) > 60:  # some cases have ended then, whichever they are; no others do
             enough.set()
+            interrupted.wait(60)
         while sock.recv(65536):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
@@ -208,6 +209,7 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
         )  # fmt: skip
         assert enough.wait(60.0)
         child.send_signal(signal.SIGINT)
+        interrupted.set()
         shown = child.communicate(timeout=60.0)[0]
     assert child.returncode == 1
     assert "wrong" in shown

@@ -25,10 +25,16 @@ __all__ = [
     "closed_after",
     "joined",
     "turn_until",
+    "unhurried",
 ]
 
 PATIENCE = 60.0
 """What a test waits for something of the system, in seconds, before it fails."""
+
+
+def unhurried(limits: Limits = DEFAULT) -> Limits:
+    """Return limits by which no turn is long: a machine may stand still in any."""
+    return limits.but(turn_time=PATIENCE)
 
 
 def closed_after(make: Callable[[], Any]) -> Any:
@@ -183,7 +189,7 @@ class joined:
     ) -> None:
         self.selector = CountingSelector()
         self.loop = Loop(self.selector, clock) if clock else Loop(self.selector)
-        self.driver = Driver(self.loop, limits)
+        self.driver = Driver(self.loop, limits if clock else unhurried(limits))
         self.lines: list[str] = []
         self.driver.log.sink = lambda *line: self.lines.append(line[2])
         self.loop.log.sink = lambda *line: self.lines.append(line[2])

@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
-from rawsio.limits import Limits
+from rawsio.limits import DEFAULT, Limits
 from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener, connected, listen_tcp
 from rawsio.net.loop import Loop
 
-from .kit import Clock, CountingSelector, turn_until
+from .kit import Clock, CountingSelector, turn_until, unhurried
 
 
 class Bench:
     def __init__(self, limits: Limits | None = None, clock: Any = None) -> None:
         self.selector = CountingSelector()
         self.loop = Loop(self.selector, clock) if clock else Loop(self.selector)
-        self.driver = Driver(self.loop, limits or Limits())
+        given = limits or DEFAULT
+        self.driver = Driver(self.loop, given if clock else unhurried(given))
         self.lines: list[str] = []
         self.driver.log.sink = lambda *line: self.lines.append(line[2])
         self.accepted: list[tuple[socket.socket, Any]] = []
@@ -96,7 +97,7 @@ def test_where_children_do_not_inherit_it_each_is_told_not_to_delay(bench: Bench
 
 
 def test_a_crowd_is_accepted_in_portions() -> None:
-    bench = Bench(limits=Limits().but(turn_time=60.0))  # no portion ends by the time it takes
+    bench = Bench()
     listener = bench.listen(listen_tcp(backlog=200))
     for _ in range(100):
         bench.connect(listener.address)
