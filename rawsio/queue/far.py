@@ -7,6 +7,10 @@ refused after a second: publishers are told ``unavailable``, while acknowledgeme
 Several servers share the queue.  Each holds only its own leases; a message that becomes ready is
 announced to the others, and a look each second finds what an announcement missed, shows a server
 how full the queue is, and tells the others that it lives.
+
+In a Redis Cluster a queue is on one server, since its keys have one slot.  The server that is asked
+names the right one (``MOVED``), and is followed.  Where the right one is lost, the servers that are
+known are asked in turn, a second each.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from rawsio.errors import ConnectionClosed
 from rawsio.log import ERROR
 from rawsio.redis import RedisClient, RedisError, RedisState
 from rawsio.redis.address import parse_url
+from rawsio.redis.slots import moved_to
 
 from .operations import Counts, StoreError
 from .redis_store import RedisStore, failure
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from rawsio.redis import Answer, RedisOptions
+    from rawsio.redis import Answer, RedisAddress, RedisOptions
     from rawsio.runtime import Runtime
 
     from .keeper import Client, Keeper
@@ -43,8 +48,10 @@ _PATIENCE = 1.0
 """Seconds without an answer after which publishes are refused."""
 _AGAIN = 0.1
 """Seconds after which a server that cannot answer now is asked again."""
-_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY")
+_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "ASK")
 """Errors that say nothing of the turn: it was not done this time, but perhaps the time before."""
+_HOPS = 5
+"""How many servers of a cluster are followed in a row before there is a pause."""
 
 
 class FarStore:
@@ -71,6 +78,9 @@ class FarStore:
         self._options = options
         self._connect = {} if connect is None else {"connect": connect}
         self._redis: RedisClient | None = None
+        # The servers of the cluster that were named, the one that is asked last.
+        self._places = {(self.address.host, self.address.port): self.address}
+        self._hops = 0
         self._form: RedisStore | None = None
         self._counts = Counts()
         self._keeper: Keeper | None = None
@@ -93,7 +103,7 @@ class FarStore:
     def serve(self, keeper: Keeper, user: Client) -> None:
         """Say whose queue it is; the connection is made when the loop runs."""
         self._keeper, self._user = keeper, user
-        self._host.call_soon(self._start)
+        self._host.call_soon(self._start, self.address)
 
     def apply(self, _operations: list[Any]) -> list[Any]:
         """Nothing is done while somebody waits: see :meth:`ask`."""
@@ -114,12 +124,15 @@ class FarStore:
 
     # The connection
 
-    def _start(self) -> None:
+    def _start(self, address: RedisAddress) -> None:
         if self._closed:
             return
+        before, self._redis = self._redis, None
+        if before is not None:
+            before.close()
         self._redis = RedisClient(
             self._host.loop,
-            self.address,
+            address,
             self._host.limits,
             options=self._options,
             on_state=self._changed,
@@ -130,6 +143,28 @@ class FarStore:
             self._redis.subscribe(self._form.channel, self._woken)
         self._be_late()
         self._redis.start()
+
+    def _follow(self, message: str) -> bool:
+        """Go to the server that a ``MOVED`` names; ``False`` if it names none."""
+        place = moved_to(message, self.address.host)
+        if place is None:
+            return False
+        known = self._places.pop(place, None)
+        if known is None and len(self._places) >= self._host.limits.cluster_nodes:
+            return False
+        self._places[place] = self.address.at(*place) if known is None else known
+        self._hops += 1
+        if self._hops % _HOPS:
+            self._host.call_soon(self._start, self._places[place])
+        else:
+            self._host.call_later(_AGAIN, self._start, self._places[place])
+        return True
+
+    def _look_elsewhere(self) -> None:
+        """Ask the server that was not asked for longest."""
+        place = next(iter(self._places))
+        self._places[place] = address = self._places.pop(place)
+        self._start(address)
 
     def _changed(self, state: RedisState, _reason: str) -> None:
         if state is RedisState.READY:
@@ -154,6 +189,8 @@ class FarStore:
             self._finish(None, error)
         if self._user is not None:
             self._user.take(self._user.queue.refuse_waiting(error))
+        if len(self._places) > 1 and not self._ready:
+            self._look_elsewhere()
 
     def _try_again(self) -> None:
         if self._ready:
@@ -183,6 +220,8 @@ class FarStore:
         code = error.code if isinstance(error, RedisError) else ""
         if code == "NOSCRIPT":
             self._send(RedisStore.in_full(request), take)
+        elif isinstance(error, RedisError) and code == "MOVED" and self._follow(error.message):
+            self._be_late()
         elif code in _NOT_NOW:
             self._be_late()
             self._host.call_later(_AGAIN, self._try_again)
@@ -190,6 +229,7 @@ class FarStore:
             if self._late is not None:
                 self._late.cancel()
                 self._late = None
+            self._hops = 0
             take(answer)
 
     # Turns

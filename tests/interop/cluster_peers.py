@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import rawsio
@@ -26,7 +27,7 @@ from tests.__main__ import environment
 from .cluster import HERE, SECONDS, Member, until
 from .redis_client import free_port
 
-__all__ = ["CASES", "Crossing", "answers", "main"]
+__all__ = ["CASES", "Crossing", "answers", "main", "redis_cluster"]
 
 ROOT = HERE.parent.parent
 PYTHON_SOCKETIO = ["python-socketio==5.18.1", "redis==8.1.0"]
@@ -50,6 +51,29 @@ def redis_server(*options: str) -> Iterator[int]:
         finally:
             child.kill()
             child.wait()
+
+
+@contextlib.contextmanager
+def redis_cluster() -> Iterator[list[int]]:
+    """A Redis Cluster of three servers: their ports."""
+    with contextlib.ExitStack() as stack:
+        ports = [
+            stack.enter_context(
+                redis_server("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+            )
+            for _ in range(3)
+        ]
+        hosts = [f"127.0.0.1:{port}" for port in ports]
+        made = ["redis-cli", "--cluster", "create", *hosts, "--cluster-yes"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        for port in ports:
+            until(partial(_knows_all_slots, port))
+        yield ports
+
+
+def _knows_all_slots(port: int) -> bool:
+    told = subprocess.check_output(["redis-cli", "-p", str(port), "cluster", "info"], timeout=60)
+    return b"cluster_state:ok" in told
 
 
 def answers(port: int) -> bool:
@@ -309,17 +333,7 @@ def servers_of_python_socketio_and_ours_reach_each_other() -> None:
 def servers_share_a_redis_cluster_by_sharded_channels() -> None:
     """Three Redis servers; ours are told of any one of them, Node's of all."""
     with contextlib.ExitStack() as stack:
-        ports = [
-            stack.enter_context(
-                redis_server("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-            )
-            for _ in range(3)
-        ]
-        hosts = [f"127.0.0.1:{port}" for port in ports]
-        made = ["redis-cli", "--cluster", "create", *hosts, "--cluster-yes"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, timeout=60)
-        probe = ["redis-cli", "-p", str(ports[0]), "cluster", "info"]
-        until(lambda: b"cluster_state:ok" in subprocess.check_output(probe, timeout=60))
+        hosts = [f"127.0.0.1:{port}" for port in stack.enter_context(redis_cluster())]
         sharded = ("--adapter", "sharded")
         members = [
             node_server(",".join(f"redis://{host}" for host in hosts), *sharded),

@@ -28,6 +28,7 @@ from rawsio.queue import QueueError
 from rawsio.queue.operations import Claim, Delete, Insert
 from tests.queue.contract import Bench, machine_for, store_tests
 
+from .cluster_peers import redis_cluster
 from .redis_stores import SECONDS, BlockingStore, QueueRedis, Talk
 
 __all__ = ["main"]
@@ -154,6 +155,22 @@ def test_two_servers_share_a_queue_and_nobody_gets_anothers() -> None:
         second.end()
     assert sorted(got[0] + got[1]) == list(range(1000))
     assert all(got), "both had some"
+
+
+def test_servers_that_know_different_servers_of_a_redis_cluster_share_a_queue() -> None:
+    with redis_cluster() as ports:
+        urls = [f"redis://127.0.0.1:{port}" for port in ports]
+        servers = [Running(url) for url in urls]
+        got: list[int] = []
+        for server in servers[1:]:
+            server.handle(lambda m: got.append(m.body), prefetch=20)
+        for server in servers:
+            for reply in server.jobs.publish_many(range(100)):
+                reply.result(SECONDS)
+        until(lambda: len(got) >= 300)
+        for server in servers:
+            server.end()
+    assert sorted(got) == sorted([*range(100)] * 3)
 
 
 def test_what_a_silent_server_held_is_given_to_another_and_its_acknowledgement_is_stale() -> None:

@@ -184,6 +184,73 @@ class _Ticket:
         self.code = error.code
 
 
+def moved(to: str) -> ErrorReply:
+    return ErrorReply("MOVED", f"1234 {to}")
+
+
+def test_in_a_redis_cluster_the_server_that_has_the_queue_is_found(shared: Shared) -> None:
+    owner = shared.bench.servers[6380] = QueueRedis()
+    shared.redis.refuse["evalsha"] = moved("fake:6380")
+    jobs = shared.join()
+    reply = jobs.publish("there")
+    shared.kit.run()
+    assert reply.result().id == 1
+    assert owner.store.counts("{rawsio:queue:jobs}").total == 1
+    assert shared.redis.clients == []
+
+
+def test_a_queue_that_moves_to_another_server_is_followed_with_the_turn_on_its_way(
+    shared: Shared,
+) -> None:
+    there = shared.bench.servers[6380] = QueueRedis()
+    jobs = shared.join()
+    held: list[Any] = []
+    jobs.consume("me", held.extend, credit=10)
+    shared.kit.run()
+    there.store = shared.redis.store  # the slot has been moved, with all that is in it
+    shared.redis.refuse["evalsha"] = moved("fake:6380")
+    replies = [jobs.publish(n) for n in range(3)]
+    shared.kit.advance(1.0)
+    assert [reply.result().id for reply in replies] == [1, 2, 3]
+    assert sorted(delivery.body for delivery in held) == [b"0", b"1", b"2"]
+
+
+def test_where_the_server_of_a_queue_is_lost_the_others_are_asked_who_has_it_now(
+    shared: Shared,
+) -> None:
+    first, second = QueueRedis(), QueueRedis()
+    shared.bench.servers.update({6380: first, 6381: second})
+    shared.redis.refuse["evalsha"] = moved("fake:6380")
+    jobs = shared.join()
+    assert jobs.publish("one").done() is False
+    shared.kit.run()
+    second.store = first.store  # its replica takes its place
+    shared.redis.refuse["evalsha"] = moved("fake:6381")
+    shared.bench.servers[6380] = None
+    for client in list(first.clients):
+        client.stream.sock.reset()  # type: ignore[attr-defined]
+    shared.kit.advance(4.0)
+    reply = jobs.publish("two")
+    shared.kit.run()
+    assert reply.result().id == 2
+
+
+def test_servers_that_send_us_to_each_other_are_not_asked_without_a_pause(shared: Shared) -> None:
+    other = shared.bench.servers[6380] = QueueRedis()
+    shared.redis.refuse["evalsha"] = moved("fake:6380")
+    other.refuse["evalsha"] = moved("fake:6379")
+    jobs = shared.join()
+    reply = jobs.publish("lost")
+    shared.kit.advance(2.5)
+    assert code_of(reply) == "unavailable"
+    assert shared.bench.dialled < 200
+    del other.refuse["evalsha"]
+    shared.kit.advance(2.0)
+    reply = jobs.publish("found")
+    shared.kit.run()
+    assert reply.result().id == 1
+
+
 def test_a_closed_store_asks_no_more(shared: Shared) -> None:
     jobs = shared.join()
     shared.kit.run()
