@@ -21,6 +21,10 @@ A loop may also end without all that: an exception leaves it, or it could not be
 that holds what outlives the loop (a file, a thread) has a third method, ``abandon()``, which lets
 go of it without waiting.  It is called when the loop has ended, whether ``stop`` was or not.
 
+One that keeps something for all clients of a server in this process, so that several processes
+cannot share it, says so by a text ``alone``: why, and what to do.  With workers the server is
+refused by it.
+
 Clients have extensions, too: they begin when the client first runs, and end when it is closed.
 """
 
@@ -32,7 +36,7 @@ from rawsio.log import ERROR, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Protocol
 
     from rawsio.runtime import Runtime
@@ -85,6 +89,9 @@ class Extensions:
         self._waiting: list[Extension] | None = list(given)
         self._running: list[Extension] = []
         self._stopping = False
+
+    def __iter__(self) -> Iterator[Extension]:
+        return iter(self._all)
 
     def add(self, extension: Extension) -> None:
         """Add one: it is started with the others, or now if the server runs; from any thread."""

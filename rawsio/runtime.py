@@ -112,6 +112,9 @@ class Runtime:
     of those that block it.  ``encode`` makes packets.
     """
 
+    worker: int | None = None
+    """Which of several processes that serve one address this is; ``None``: there is one."""
+
     def __init__(
         self,
         limits: Limits,

@@ -72,11 +72,25 @@ def load_server(text: str) -> Server:
 
 def _load_or_exit(text: str) -> Server:
     """Return the server, or end this process, which is a worker's."""
+    from rawsio.errors import RawsioError
+    from rawsio.workers import check_shared
+
+    status = 1
     try:
-        return load_server(text)
+        server = load_server(text)
     except Stop as stopped:
-        print(f"rawsio: {stopped.message}", file=sys.stderr)
-        sys.exit(stopped.status)
+        message, status = stopped.message, stopped.status
+    except RawsioError as error:  # a file of the program that another worker has open, say
+        message = str(error)
+    else:
+        try:
+            check_shared(server)
+        except ValueError as error:
+            message = str(error)
+        else:
+            return server
+    print(f"rawsio: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -39,6 +39,8 @@ class Queues:
         self._stores = Stores() if stores is None else stores
         self._keepers: list[Keeper] = []
         self._jobs: dict[str, Jobs] = {}
+        # Of queues that belong to this process: the file, or None for memory.
+        self._places: dict[str, Any] = {}
         self._spaces: dict[str, QueueNamespace] = {}
         self._ended: Promise[None] | None = None
         self._timer: Any = None
@@ -70,12 +72,19 @@ class Queues:
                 raise ValueError("allow is for clients: name the namespace in which they are")
         if path is None and synchronous != "FULL":
             raise ValueError(f"synchronous={synchronous!r} is for a file: give its path")
+        if store is None and self._host.worker is not None:
+            raise ValueError(f"workers: {_alone(name, path)}")
         made = QueueOptions(**options)
         made.checked(self._host.limits)
         jobs = self._jobs[name] = self._made(name, path, synchronous, made, store)
         if namespace is not None:
             self._space(namespace).add(jobs, allow)
         return jobs
+
+    @property
+    def alone(self) -> str:
+        """Why several processes cannot have these queues; empty if they can."""
+        return "; ".join(_alone(name, path) for name, path in self._places.items())
 
     def _take(self, path: Any, synchronous: str) -> Keeper:
         keeper = self._stores.take(self._host, path, synchronous)
@@ -90,6 +99,7 @@ class Queues:
     ) -> Jobs:
         if store is None:
             keeper = self._take(path, synchronous)
+            self._places[name] = path
             jobs = Jobs(keeper, keeper.open(name, options))
         else:
             from .far import FarStore
@@ -171,6 +181,14 @@ class Queues:
 
 _PATIENCE = 5.0
 """Seconds that the last transaction may take."""
+
+
+def _alone(name: str, path: Any) -> str:
+    where = "the memory of one process" if path is None else f"{path}, which one process owns"
+    return (
+        f"the queue {name!r} is in {where}: with store='redis://...' all of them share it; or run"
+        " one process"
+    )
 
 
 def _nothing() -> None:

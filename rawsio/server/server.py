@@ -301,7 +301,8 @@ class Server(Listening, Operators):
         Listens at ``port`` if one is given, or if nothing listens yet (then at 3000).  With
         ``workers`` so many processes serve, and this one starts them, again if need be, and passes
         connections on (:mod:`rawsio.workers`; Linux): SIGHUP replaces them one by one.  There
-        ``RuntimeError`` says that it cannot be, or that one could not begin.
+        ``RuntimeError`` says that it cannot be, or that one could not begin, ``ValueError`` that
+        the server has something which several processes cannot share, as a queue in a file.
         """
         self.core.check_open("cannot run again")
         if workers is not None:
@@ -315,8 +316,9 @@ class Server(Listening, Operators):
             self.core.extensions.abandon()
 
     def _run_workers(self, host: str, port: int | None, count: int) -> None:
-        from rawsio.workers import Place, run_workers
+        from rawsio.workers import Place, check_shared, run_workers
 
+        check_shared(self)
         self.net.listen_if_asked(host, port)
         places = [Place(*given) for given in self.net.give_away()]
         try:
@@ -387,17 +389,22 @@ class Server(Listening, Operators):
     def stats(self) -> dict[str, Any]:
         """Return counts of what is open now: connections, sessions, sockets, namespaces.
 
+        Where several processes serve, they are those of this one, whose number is ``worker``.
         ``memory`` says how many bytes clients make the server hold, for what, and how many they may
         (``most``): see :mod:`rawsio.server.budget`.  With an adapter on Redis ``cluster`` is what
         it says of itself, ``degraded`` among it.
         """
         core, named = self.core, self.namespaces.named.values()
-        cluster = {} if core.cluster_stats is None else {"cluster": core.cluster_stats()}
+        more: dict[str, Any] = {}
+        if core.cluster_stats is not None:
+            more["cluster"] = core.cluster_stats()
+        if self.host.worker is not None:
+            more["worker"] = self.host.worker
         return {
             "connections": self.net.connections,
             "sessions": len(self.engine.sessions),
             "namespaces": len(named),
             "sockets": sum(len(namespace.sockets) for namespace in named),
             "memory": self.net.budget.stats(),
-            **cluster,
+            **more,
         }

@@ -95,6 +95,16 @@ class Recorder:
                     f"a recording ends in .pcapng, .har or .jsonl, which {place!r} does not"
                 )
 
+    @property
+    def alone(self) -> str:
+        """Why several processes cannot record here; empty if they can."""
+        if self.packets is None and self.har is None and self._lines is None:
+            return ""
+        return (
+            "a recording in a file is one process's: run one, or give Recorder() a function that"
+            " writes where the others do not"
+        )
+
     def tap(self, client: Address, server: Address, *, tls: bool = False) -> Tap:
         """Begin to record a connection; ``tls`` says that what is recorded was encrypted."""
         tap = Tap(self, self.connections, client, server, tls=tls)

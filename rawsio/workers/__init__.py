@@ -21,5 +21,6 @@ Linux only: descriptors are passed by ``SCM_RIGHTS``, processes are watched by `
 from __future__ import annotations
 
 from .parent import Place, run_workers
+from .sharing import check_shared
 
-__all__ = ["Place", "run_workers"]
+__all__ = ["Place", "check_shared", "run_workers"]

@@ -17,6 +17,7 @@ from .bus import WorkersAdapter, WorkersLink
 from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
 from .owner import ANYBODY, prefix_of
 from .relay import Relay
+from .sharing import check_shared
 from .stack import WorkerStack
 
 TYPE_CHECKING = False
@@ -60,14 +61,11 @@ class Worker:
         """Make the server one of several; raises ``ValueError`` for what it cannot share."""
         server, core = self._server, self._core
         adapter = core.config.hooks.adapter
-        if core.recovery is not None and adapter is None:
-            raise ValueError(
-                "connection_state_recovery with workers needs a log that all of them read: give"
-                " the server adapter=StreamsAdapter(...)"
-            )
+        check_shared(server)
         if self._net.listening:
             raise ValueError("the server listens by itself: with workers, their parent does")
         core.registry.id_prefix = prefix_of(self.number)
+        core.runtime.worker = self.number
         core.make_stack = partial(WorkerStack, owners=self)
         if adapter is None:
             made = WorkersAdapter(self._link)
