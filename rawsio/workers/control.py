@@ -33,9 +33,9 @@ __all__ = [
     "encode",
 ]
 
-_HEAD = Struct("!ciihBB")
+_HEAD = Struct("!ciihBBH")
 MOST_BYTES = 60_000
-"""The most bytes that were read of a connection and are passed on with it."""
+"""The most bytes of what is passed on with a connection: its certificate, and what was read."""
 
 
 @record
@@ -52,6 +52,8 @@ class Passed:
     """Whether the client speaks TLS, for a connection that was passed on before."""
     address: str = ""
     """Where the client is, for one that was passed on before."""
+    certificate: bytes = b""
+    """What the client has shown, for one that was passed on before; see :mod:`.certificates`."""
     first: bytes = b""
     """What was read of it."""
 
@@ -99,25 +101,27 @@ def encode(message: Any) -> bytes:
     if isinstance(message, Passed):
         address = message.address.encode("utf-8", "surrogateescape")[:255]
         flags = message.settled | message.secure << 1
-        head = _HEAD.pack(b"C", message.number, 0, message.place, flags, len(address))
-        return head + address + message.first
+        shown = message.certificate
+        head = _HEAD.pack(b"C", message.number, 0, message.place, flags, len(address), len(shown))
+        return b"".join((head, address, shown, message.first))
     if isinstance(message, Peer):
-        return _HEAD.pack(b"P", message.number, 0, 0, 0, 0)
+        return _HEAD.pack(b"P", message.number, 0, 0, 0, 0, 0)
     if isinstance(message, Stop):
-        return _HEAD.pack(b"S", 0, int(message.seconds * 1000), 0, message.retire, 0)
-    return _HEAD.pack(_KINDS[type(message)], 0, 0, 0, 0, 0)
+        return _HEAD.pack(b"S", 0, int(message.seconds * 1000), 0, message.retire, 0, 0)
+    return _HEAD.pack(_KINDS[type(message)], 0, 0, 0, 0, 0, 0)
 
 
 def decode(data: bytes) -> Any:
     """Return the message; raises ``ValueError`` for what is none."""
     try:
-        kind, number, milliseconds, place, flags, length = _HEAD.unpack_from(data)
+        kind, number, milliseconds, place, flags, length, shown = _HEAD.unpack_from(data)
     except StructError:
         raise ValueError(f"a message of {len(data)} bytes: too short") from None
     if kind == b"C":
         end = _HEAD.size + length
         address = str(data[_HEAD.size : end], "utf-8", "surrogateescape")
-        return Passed(number, place, bool(flags & 1), bool(flags & 2), address, data[end:])
+        certificate, first = data[end : end + shown], data[end + shown :]
+        return Passed(number, place, bool(flags & 1), bool(flags & 2), address, certificate, first)
     if kind == b"P":
         return Peer(number)
     if kind == b"S":

@@ -41,7 +41,7 @@ __all__ = ["WorkerStack"]
 class WorkerStack(ServerStack):
     """The layers of one connection; ``owners`` decides who serves each request."""
 
-    __slots__ = ("_first", "_owners", "_read", "_settled", "relay")
+    __slots__ = ("_first", "_owners", "_read", "_settled", "_shown", "relay")
 
     def __init__(self, limits: Limits, owners: Owners, **options: Any) -> None:
         super().__init__(limits, **options)
@@ -49,6 +49,7 @@ class WorkerStack(ServerStack):
         # What was read here and does not tell yet whose it is; what somebody else has read.
         self._first = self._read = b""
         self._settled = False
+        self._shown: dict[str, Any] | None = None
         self.relay: Ending | None = None
         """What stands between the client and its worker, if that is another one."""
 
@@ -58,6 +59,15 @@ class WorkerStack(ServerStack):
         if self._websocket is not None or self.early or self._read:
             return False
         return self._http is None or self._http.idle
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The certificate that the client has shown, to us or to the worker that deciphers."""
+        return super().certificate if self._shown is None else self._shown
+
+    def show(self, certificate: dict[str, Any] | None) -> None:
+        """Take what the client has shown to another worker."""
+        self._shown = certificate
 
     def settle(self, first: bytes) -> None:
         """Serve the first request here, whosever it is; ``first`` was read of it already."""

@@ -14,6 +14,7 @@ from rawsio.net.descriptors import DescriptorChannel, detached, stream_pair
 from rawsio.net.tcp import StreamState
 
 from .bus import WorkersAdapter, WorkersLink
+from .certificates import decode_certificate, encode_certificate
 from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
 from .owner import ANYBODY, prefix_of
 from .relay import Relay
@@ -168,7 +169,8 @@ class Worker:
         sock.setblocking(False)
         if self._leaving:
             # Its session is over, as all are here: somebody who stays says so.
-            self._say(Passed(ANYBODY, message.place, settled=True), sock)
+            message.number, message.settled = ANYBODY, True
+            self._say(message, sock)
             return
         limits = self._core.limits
         try:
@@ -184,6 +186,7 @@ class Worker:
         tls = None if message.place < 0 else self._contexts[message.place]
         secure = message.secure if message.place < 0 else tls is not None
         stack = self._net.accept(sock, address, tls, secure=secure)
+        stack.show(decode_certificate(message.certificate))
         if message.settled or message.first:
             stack.settle(message.first)
 
@@ -197,8 +200,13 @@ class Worker:
         stream.flush()  # the answer to the request before may wait for the end of the turn
         if stream.state is not StreamState.OPEN:
             return
-        message = Passed(number, secure=stack.secure, address=stack.address)
-        if stack.tls is None and not stream.buffered_amount and len(first) <= MOST_BYTES:
+        shown = encode_certificate(stack.certificate)
+        room = MOST_BYTES - len(shown)
+        if room < 0:
+            stream.abort(f"its certificate takes {len(shown)} bytes: too many to be passed on")
+            return
+        message = Passed(number, secure=stack.secure, address=stack.address, certificate=shown)
+        if stack.tls is None and not stream.buffered_amount and len(first) <= room:
             message.first = first
             self._say(message, detached(stream))
             return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -33,8 +34,11 @@ def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any
 class Raw:
     """One connection that is kept, and requests on it, as a proxy sends those of many clients."""
 
-    def __init__(self, port: int) -> None:
-        self.http = HTTPConnection("127.0.0.1", port, timeout=60)
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
+        if context is None:
+            self.http = HTTPConnection("127.0.0.1", port, timeout=60)
+        else:
+            self.http = HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
         self.http.connect()
         self.descriptor = self.http.sock.getsockname()
 
@@ -51,6 +55,19 @@ class Raw:
         status, content = self.request("")
         assert status == 200, content
         return str(content.split(b'"')[3], "ascii")
+
+    def ask(self, sid: str, *names: str) -> list[Any]:
+        """Return what the server answers to these events, in a session that has joined nothing."""
+        self.request(f"&sid={sid}", b"40")
+        answers = []
+        for name in names:
+            self.request(f"&sid={sid}", f'420["{name}"]'.encode())
+            content = b""
+            while b"430[" not in content:
+                status, content = self.request(f"&sid={sid}")
+                assert status == 200, content
+            answers += json.loads(content.rpartition(b"430")[2])
+        return answers
 
     def close(self) -> None:
         """Hang up."""
@@ -96,9 +113,9 @@ class Workers:
             options["transports"] = list(transports)
         return self._clients.enter_context(rawsio.connect(self.url, **options))
 
-    def raw(self) -> Raw:
+    def raw(self, context: ssl.SSLContext | None = None) -> Raw:
         """Return a connection that is kept."""
-        raw = Raw(self.port)
+        raw = Raw(self.port, context)
         self._clients.callback(raw.close)
         return raw
 

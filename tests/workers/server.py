@@ -26,6 +26,10 @@ def make(
     def who(_socket: Socket) -> int:
         return os.getpid()
 
+    @io.on("shown")
+    def shown(socket: Socket) -> Any:
+        return socket.handshake.certificate or "nothing"
+
     @io.on("join")
     def join(socket: Socket, room: str) -> None:
         socket.join(room)
@@ -93,6 +97,9 @@ def main() -> None:
     if "tls" in options:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*options["tls"])
+        if "authority" in options:
+            tls.verify_mode = ssl.CERT_OPTIONAL
+            tls.load_verify_locations(options["authority"])
     io = make(**options)
     host, port = io.listen(tls=tls)
     places = [Place(*given) for given in io.net.give_away()]

@@ -10,7 +10,8 @@ import pytest
 
 from rawsio import Server
 from rawsio.net.descriptors import DescriptorChannel, channel_pair
-from rawsio.workers.control import Go, Leaving, Passed, Ready, Stop, decode, encode
+from rawsio.workers.certificates import encode_certificate
+from rawsio.workers.control import MOST_BYTES, Go, Leaving, Passed, Ready, Stop, decode, encode
 from rawsio.workers.owner import prefix_of
 from rawsio.workers.worker import Worker
 from tests.net.kit import turn_until
@@ -18,12 +19,21 @@ from tests.net.kit import turn_until
 REQUEST = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+SHOWN = encode_certificate({"subject": ((("commonName", "a"),),), "version": 3})
+
+
 class Bench:
     """Worker 5 of a parent that is this test."""
 
     def __init__(self) -> None:
         self.on_request: Callable[[], object] = bool
-        self.io = Server(allow_request=lambda _request: bool(self.on_request()) or None)
+        self.asked: list[Any] = []
+
+        def allow(request: Any) -> bool | None:
+            self.asked.append(request)
+            return bool(self.on_request()) or None
+
+        self.io = Server(allow_request=allow)
         here, self.control = channel_pair()
         self.worker = Worker(self.io, 5, self.control, [None])
         self.worker.prepare()
@@ -105,6 +115,30 @@ def test_a_request_of_another_goes_to_the_parent_with_its_connection(bench: Benc
     assert bench.io.net.connections == 0
 
 
+def test_what_a_client_has_shown_to_another_worker_goes_with_its_connection(bench: Bench) -> None:
+    shown: list[Any] = []
+    bench.on_request = lambda: shown.append(bench.asked[-1].peer.certificate) or True
+    first = Passed(-1, -1, address="192.0.2.1", secure=True, certificate=SHOWN)
+    client = bench.connection(first)
+    client.send(REQUEST)
+    assert bench.answer(client).startswith(b"HTTP/1.1 200")
+    assert shown == [{"subject": ((("commonName", "a"),),), "version": 3}]
+    wire = b"GET /socket.io/?EIO=4&sid=AAGxyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    client.send(wire)
+    turn_until(bench.loop, lambda: len(bench.said) == 2)
+    message, _sock = bench.said[1]
+    assert message == Passed(6, -1, False, True, "192.0.2.1", SHOWN, wire)
+
+
+def test_a_certificate_that_is_too_long_to_be_passed_on_ends_the_connection(bench: Bench) -> None:
+    client = bench.connection()
+    (stack,) = bench.io.net.stacks()
+    stack.show({"subject": "x" * MOST_BYTES})  # type: ignore[attr-defined]  # a WorkerStack
+    client.send(b"GET /socket.io/?EIO=4&sid=AAGxyz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert bench.answer(client) == b""
+    assert len(bench.said) == 1
+
+
 def test_what_the_parent_settled_is_answered_here(bench: Bench) -> None:
     client = bench.connection(Passed(6, 0, settled=True))
     client.send(b"GET /socket.io/?EIO=4&transport=polling&sid=AAGxyz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -128,6 +162,9 @@ def test_a_connection_for_a_worker_without_sessions_that_ends_goes_back(bench: B
     bench.parent.send(encode(Stop(1.0, retire=True)))
     client, server = socket.socketpair()
     bench.clients.append(client)
-    bench.parent.send(encode(Passed(5, 0)), server)
+    more: dict[str, Any] = {
+        **{"secure": True, "address": "192.0.2.1", "certificate": SHOWN, "first": REQUEST}
+    }
+    bench.parent.send(encode(Passed(5, -1, **more)), server)
     turn_until(bench.loop, lambda: len(bench.said) == 2)
-    assert bench.said[1][0] == Passed(-1, 0, settled=True)
+    assert bench.said[1][0] == Passed(-1, -1, settled=True, **more)

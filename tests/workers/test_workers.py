@@ -322,6 +322,32 @@ def test_with_tls_requests_of_others_are_carried_to_their_workers(
     assert output.endswith("ended\n"), errors
 
 
+def test_every_worker_is_told_which_certificate_a_client_has_shown(
+    certificate: tuple[str, str],
+) -> None:
+    known = ssl.create_default_context(cafile=certificate[0])
+    known.load_cert_chain(*certificate)
+    unknown = ssl.create_default_context(cafile=certificate[0])
+    with Workers(tls=certificate, authority=certificate[0]) as workers:
+        subjects, moved = [], 0
+        for _ in range(12):  # chance decides which worker deciphers
+            first, second, third = workers.raw(known), workers.raw(known), workers.raw(unknown)
+            sid = first.open()
+            (pid,) = first.ask(sid, "who")
+            # The connections follow the session, and may change their worker by that.
+            for raw in (second, third):
+                assert raw.request(f"&sid={sid}", b"6")[0] == 200
+            sids = [raw.open() for raw in (second, third)]
+            where, shown = second.ask(sids[0], "who", "shown")
+            moved += where == pid
+            subjects.append(shown["subject"])
+            assert third.ask(sids[1], "who", "shown") == [pid, "nothing"]
+            for raw in (first, second, third):
+                raw.close()
+    assert subjects == [[[["commonName", "127.0.0.1"]]]] * 12
+    assert moved == 12, "a session began where the connection was passed on to"
+
+
 def test_the_example_of_the_readme_serves_by_a_command(tmp_path: Path) -> None:
     (tmp_path / "chat.py").write_text(
         "import os\nfrom rawsio import Server\nio = Server()\nio.on('who')(lambda s: os.getpid())\n"
