@@ -1,4 +1,4 @@
-"""The certificate of a client, from the worker that deciphers its connection to the one that serves.
+"""The certificate of a client, from the worker that deciphers for it to the one that serves it.
 
 It is what ``ssl.SSLSocket.getpeercert()`` gives: texts, numbers, and tuples of them in tuples.
 """
