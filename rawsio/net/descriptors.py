@@ -24,6 +24,7 @@ __all__ = ["LONGEST", "DescriptorChannel", "channel_pair", "detached", "stream_p
 LONGEST = 65_536
 """The most bytes of a message."""
 
+_ZERO = bytes(4)
 _AT_A_TIME = 64
 """Messages that are read for one event."""
 _AGAIN = 0.01
@@ -87,6 +88,17 @@ class DescriptorChannel:
     def waiting(self) -> int:
         """How many messages wait."""
         return len(self._waiting)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the other end has not read all that was sent: it is busy, or hangs."""
+        # Windows has neither, and no channels.
+        import fcntl
+        import termios
+
+        if self._waiting or self._over:
+            return True
+        return fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, _ZERO) != _ZERO
 
     def send(self, data: bytes, sock: socket.socket | None = None) -> None:
         """Send a message, in order; the socket that goes with it is closed here."""

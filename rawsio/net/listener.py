@@ -55,16 +55,23 @@ _ADVICE = {
 _IP = tuple(getattr(socket, name) for name in ("AF_INET", "AF_INET6") if hasattr(socket, name))
 
 
+def _nothing() -> bool:
+    return False
+
+
 class Listener:
     """A listening socket, which calls ``on_accept(sock, address)`` for each connection.
 
     ``listening`` becomes non-blocking and belongs to the listener; the accepted ``sock`` is
     non-blocking and belongs to ``on_accept``.  ``address`` is what the socket family has: for a
     unix socket an empty string.  ``remove()`` is called in the end:
-    it removes the file of a unix socket.
+    it removes the file of a unix socket.  ``free()`` is called when the system has run out of
+    something, and tells whether there may be more of it now.
     """
 
-    __slots__ = ("driver", "on_accept", "_listening", "_fd", "_delayed", "_retry", "_remove")
+    __slots__ = (
+        *("driver", "on_accept", "_listening", "_fd", "_delayed", "_retry", "_remove", "_free"),
+    )
 
     def __init__(
         self,
@@ -73,6 +80,7 @@ class Listener:
         on_accept: Callable[[socket.socket, Any], object],
         *,
         remove: Callable[[], object] | None = None,
+        free: Callable[[], bool] = _nothing,
     ) -> None:
         self.driver = driver
         self.on_accept = on_accept
@@ -82,6 +90,7 @@ class Listener:
         self._delayed: bool | None = None if listening.family in _IP else False
         self._retry: Cancellable | None = None
         self._remove = remove
+        self._free = free
         listening.setblocking(False)
         driver.loop.add_reader(self._fd, self._acceptable)
 
@@ -151,6 +160,8 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _exhausted(self, error: OSError) -> None:
+        if self._free():
+            return  # it is still readable
         self._pause()
         self._retry = self.driver.loop.call_later(_PAUSE, self._resume)
         message = f"accepting is paused for {_PAUSE:.0f} s: {error.strerror}"

@@ -85,10 +85,13 @@ class Looking:
         self._waiting.pop(sock).cancel()
         self._loop.remove_reader(sock.fileno())
 
-    def finish(self) -> None:
-        """Give on all that wait."""
-        while self._waiting:
+    def finish(self, most: int | None = None) -> int:
+        """Give on all that wait, or the oldest ``most`` of them; return how many there were."""
+        given = 0
+        while self._waiting and given != most:
             self._give_on(next(iter(self._waiting)), b"")
+            given += 1
+        return given
 
     def sockets(self) -> list[socket.socket]:
         """Return the connections that wait."""

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from .loop_timers import AnyLoop
 
-__all__ = ["Child", "check_forking", "fork"]
+__all__ = ["Child", "check_forking", "fork", "most_files"]
+
+
+def most_files() -> int:
+    """Return how many descriptors this process may have.
+
+    >>> most_files() > 2
+    True
+    """
+    import resource
+
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
 def check_forking() -> None:
@@ -33,6 +45,9 @@ def check_forking() -> None:
             f"workers are forked, and threads would stay behind: start {names} in a handler, or"
             " in an extension"
         )
+
+
+_UNLIMITED = 1 << 20
 
 
 class Child:
@@ -72,13 +87,21 @@ class Child:
 
 
 def fork(main: Callable[[], int]) -> Child:
-    """Run ``main()`` in a new process, which ends with what it returns; never returns there."""
+    """Run ``main()`` in a new process, which ends with what it returns; never returns there.
+
+    Raises ``OSError`` where there can be no process now.
+    """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
     pid = os.fork()
     if pid:
-        return Child(pid)
+        try:
+            return Child(pid)
+        except OSError:  # nobody would learn of its end
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
     status = 1
     try:
         _forget_handlers()

@@ -21,7 +21,7 @@ from rawsio.app.adapter import Adapter
 from rawsio.cluster.adapter import ClusterAdapter
 from rawsio.cluster.envelope import Envelope
 from rawsio.errors import LocalProtocolError, RemoteProtocolError
-from rawsio.log import WARNING
+from rawsio.log import INFO, WARNING
 from rawsio.net.driver import Driver
 from rawsio.net.tcp import TCPStream
 
@@ -46,6 +46,10 @@ _TIMEOUT = 5.0
 """Seconds that a request waits for the answers of the other workers."""
 
 
+def _nobody(_number: int) -> None:
+    """Tell nobody."""
+
+
 def name_of(number: int) -> str:
     """Return the name of a worker, for its adapters and for people.
 
@@ -56,15 +60,25 @@ def name_of(number: int) -> str:
 
 
 class WorkersLink:
-    """The streams of one worker to the others, shared by its namespaces."""
+    """The streams of one worker to the others, shared by its namespaces.
 
-    def __init__(self, number: int, limits: Limits) -> None:
+    ``torn(number)`` is called when the stream to a worker has ended, as that of one which takes
+    nothing for ``Limits.write_time`` does; another :meth:`join` mends it.
+    """
+
+    def __init__(
+        self, number: int, limits: Limits, torn: Callable[[int], object] = _nobody
+    ) -> None:
         self.name = name_of(number)
         self.limits = limits
         self.peers: dict[str, TCPStream] = {}
         """The streams to the other workers, by their names."""
         self.published = 0
         self.dropped = 0
+        self._torn = torn
+        # How many streams there were: one that is replaced tells nobody of its end.
+        self._joined = 0
+        self._newest: dict[int, int] = {}
         self._buses: dict[bytes, WorkersBus] = {}
         self._waiting: list[tuple[int, socket.socket]] = []
         self._driver: Driver | None = None
@@ -84,15 +98,24 @@ class WorkersLink:
             self._waiting.append((number, sock))
             return
         name = name_of(number)
+        self._joined += 1
+        self._newest[number] = self._joined
+        before = self.peers.pop(name, None)
+        if before is not None:
+            before.abort("replaced")
+        lost = partial(self._lost, number, self._joined)
         layer = FrameConnection(self.limits)
-        self.peers[name] = TCPStream(
-            self._driver, sock, layer, self._received, partial(self._lost, name), name
-        )
+        self.peers[name] = TCPStream(self._driver, sock, layer, self._received, lost, name)
 
-    def _lost(self, name: str, _stream: Any, _reason: str) -> None:
-        self.peers.pop(name, None)
+    def _lost(self, number: int, which: int, name: str, reason: str) -> None:
+        if self._newest.get(number) != which:
+            return
+        del self._newest[number]
+        stream = self.peers.pop(name)
+        stream.driver.log("workers", INFO, f"the stream to {name} has ended: {reason}")
         for bus in list(self._buses.values()):
             bus.left(name)
+        self._torn(number)
 
     def add(self, namespace: bytes, bus: WorkersBus) -> None:
         """Let a bus hear what is said in its namespace."""
@@ -144,6 +167,7 @@ class WorkersLink:
 
     def stop(self) -> None:
         """Say no more."""
+        self._torn = _nobody
         for peer in list(self.peers.values()):
             peer.flush()
             peer.abort("closed")

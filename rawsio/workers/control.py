@@ -3,6 +3,7 @@
 ==============  ======================================================================
 :class:`Passed`   a connection, whose socket goes with it; a worker names who is to get it
 :class:`Peer`     another worker, and the socket that leads there
+:class:`Torn`     the stream to another worker has ended, and that may live on
 :class:`Ready`    a worker serves
 :class:`Stop`     a worker is to end, within so many seconds
 :class:`Leaving`  a worker has no sessions any more, and wants no connections
@@ -29,6 +30,7 @@ __all__ = [
     "Peer",
     "Ready",
     "Stop",
+    "Torn",
     "decode",
     "encode",
 ]
@@ -61,6 +63,13 @@ class Passed:
 @record
 class Peer:
     """Another worker."""
+
+    number: int
+
+
+@record
+class Torn:
+    """The stream to another worker has ended."""
 
     number: int
 
@@ -104,8 +113,9 @@ def encode(message: Any) -> bytes:
         shown = message.certificate
         head = _HEAD.pack(b"C", message.number, 0, message.place, flags, len(address), len(shown))
         return b"".join((head, address, shown, message.first))
-    if isinstance(message, Peer):
-        return _HEAD.pack(b"P", message.number, 0, 0, 0, 0, 0)
+    if isinstance(message, (Peer, Torn)):
+        kind = b"P" if isinstance(message, Peer) else b"T"
+        return _HEAD.pack(kind, message.number, 0, 0, 0, 0, 0)
     if isinstance(message, Stop):
         return _HEAD.pack(b"S", 0, int(message.seconds * 1000), 0, message.retire, 0, 0)
     return _HEAD.pack(_KINDS[type(message)], 0, 0, 0, 0, 0, 0)
@@ -122,8 +132,8 @@ def decode(data: bytes) -> Any:
         address = str(data[_HEAD.size : end], "utf-8", "surrogateescape")
         certificate, first = data[end : end + shown], data[end + shown :]
         return Passed(number, place, bool(flags & 1), bool(flags & 2), address, certificate, first)
-    if kind == b"P":
-        return Peer(number)
+    if kind in b"PT":
+        return Peer(number) if kind == b"P" else Torn(number)
     if kind == b"S":
         return Stop(milliseconds / 1000, bool(flags))
     if kind in _BARE:

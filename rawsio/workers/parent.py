@@ -33,10 +33,10 @@ from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener
 from rawsio.net.looking import Looking
 from rawsio.net.loop import Loop
-from rawsio.net.processes import Child, check_forking, fork
+from rawsio.net.processes import Child, check_forking, fork, most_files
 from rawsio.net.signals import Signals
 
-from .control import Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
+from .control import Go, Leaving, Passed, Peer, Ready, Stop, Torn, decode, encode
 from .owner import ANYBODY, LONGEST_LINE, WORKERS, owner_of
 
 TYPE_CHECKING = False
@@ -53,6 +53,8 @@ __all__ = ["Parent", "Place", "run_workers"]
 
 _SOON = 1.0
 """A worker that lived shorter than this many seconds is started again later, and not at once."""
+_HANGS = 0.1
+"""Seconds after which a worker that has not read what it was sent is passed over."""
 _LONGEST_PAUSE = 5.0
 """Seconds after which a worker is tried again, at most."""
 
@@ -77,7 +79,7 @@ class _State(Enum):
 class _Worker:
     """What the parent knows of a worker."""
 
-    __slots__ = ("channel", "child", "number", "since", "slot", "state")
+    __slots__ = ("channel", "child", "number", "read_at", "since", "slot", "state")
 
     def __init__(self, number: int, slot: int, child: Child, since: float) -> None:
         self.number = number
@@ -86,6 +88,15 @@ class _Worker:
         self.since = since
         self.state = _State.STARTING
         self.channel: DescriptorChannel
+        self.read_at = since
+        """When it had last read all that it was sent."""
+
+    def is_free(self, now: float) -> bool:
+        """Tell whether it has read all that it was sent."""
+        if self.channel.unread:
+            return False
+        self.read_at = now
+        return True
 
 
 class Parent:
@@ -118,9 +129,13 @@ class Parent:
         self._failures = dict.fromkeys(range(count), 0)
         self._rolling: list[int] = []
         self._replacing: int | None = None
+        # Workers between which there will be another stream.
+        self._torn: set[tuple[int, int]] = set()
         self._numbers = 0
         self._turn = 0
         self._stopping = self._failed = False
+        # So many connections may be kept in each of the places where they wait.
+        self._most = min(limits.worker_looks, most_files() * 3 // 4 // (count + 2))
 
     # The loop
 
@@ -129,7 +144,7 @@ class Parent:
         with Signals(self._loop, self._signalled, also=("SIGHUP",)):
             while not (self._stopping and not self.workers):
                 while self._due:
-                    self._start(self._due.pop(0))
+                    self._try_to_start(self._due.pop(0))
                 self._loop.step()
         self._release()
         if self._failed:
@@ -147,26 +162,71 @@ class Parent:
 
     # Workers begin
 
-    def _start(self, slot: int) -> None:
+    def _try_to_start(self, slot: int) -> None:
         if self._stopping:
             return
+        try:
+            self._start(slot)
+        except OSError as error:
+            self._log("workers", ERROR, f"no worker can be started now: {error.strerror}")
+            if not self._listeners:
+                self._failed = True
+                self.stop()
+                return
+            self._free()
+            self._loop.call_later(_SOON, self._due.append, slot)
+
+    def _free(self) -> bool:
+        """Pass on those who have said nothing yet, the oldest half: descriptors are short."""
+        freed = [looking.finish((looking.waiting + 1) // 2) for looking in self._looking]
+        return any(freed)
+
+    def _start(self, slot: int) -> None:
         while self._numbers in self.workers:
             self._numbers = (self._numbers + 1) % WORKERS
         number = self._numbers
         self._numbers = (number + 1) % WORKERS
         here, there = channel_pair()
-        child = fork(partial(self._in_child, number, here, there))
-        there.close()
+        try:
+            child = fork(partial(self._in_child, number, here, there))
+        except OSError:
+            here.close()
+            raise
+        finally:
+            there.close()
         worker = _Worker(number, slot, child, self._loop.time())
         worker.channel = DescriptorChannel(
             self._loop, here, partial(self._told, worker), lambda: None
         )
         child.watch(self._loop, partial(self._ended, worker))
-        for other in self.workers.values():
-            one, two = stream_pair()
-            worker.channel.send(encode(Peer(other.number)), one)
-            other.channel.send(encode(Peer(number)), two)
         self.workers[number] = worker
+        for other in self.workers:
+            if other != number:
+                self._join(number, other)
+
+    def _join(self, one: int, other: int) -> None:
+        """Give two workers a stream to each other; it may take the place of one that is torn."""
+        again = (one, other) in self._torn
+        self._torn.discard((one, other))
+        if one not in self.workers or other not in self.workers:
+            return
+        if again:
+            text = f"workers {one} and {other} have lost messages: one of them has read nothing"
+            self._log("workers", WARNING, text)
+        try:
+            ends = stream_pair()
+        except OSError as error:
+            self._log("workers", ERROR, f"workers {one} and {other}: no stream: {error.strerror}")
+            self._join_later(one, other)
+            return
+        for number, peer, end in ((one, other, ends[0]), (other, one, ends[1])):
+            self.workers[number].channel.send(encode(Peer(peer)), end)
+
+    def _join_later(self, one: int, other: int) -> None:
+        pair = (min(one, other), max(one, other))
+        if pair not in self._torn:
+            self._torn.add(pair)
+            self._loop.call_later(_SOON, self._join, *pair)
 
     def _in_child(self, number: int, here: socket.socket, there: socket.socket) -> int:
         here.close()
@@ -198,6 +258,8 @@ class Parent:
                 self._due.append(worker.slot)
             worker.state = _State.LEFT
             worker.channel.send(encode(Go()))
+        elif isinstance(message, Torn):
+            self._join_later(worker.number, message.number)
         elif isinstance(message, Passed) and sock is not None:
             self._pass(message, sock, worker)
 
@@ -227,12 +289,12 @@ class Parent:
                 partial(self._seen, number),
                 size=LONGEST_LINE,
                 seconds=self._limits.worker_look_time,
-                most=self._limits.worker_looks,
+                most=self._most,
             )
             self._looking.append(looking)
             accepted = partial(self._accepted, number, looking)
             self._listeners.append(
-                Listener(self._driver, place.sock, accepted, remove=place.remove)
+                Listener(self._driver, place.sock, accepted, remove=place.remove, free=self._free)
             )
         if self._on_ready is not None:
             self._on_ready()
@@ -261,20 +323,29 @@ class Parent:
             # Nobody has that session: whoever is asked says so.
             message.settled = message.settled or message.number != ANYBODY
             worker = self._anybody(sender)
-        if worker is None and len(self._waiting) < self._limits.worker_looks:
+        if worker is None and len(self._waiting) < self._most:
             self._waiting.append((message, sock))
-        elif worker is None or worker.channel.waiting > self._limits.worker_looks:
+        elif worker is None or worker.channel.waiting >= self._most:
             self._log("workers", WARNING, "a connection is closed: no worker takes it")
             sock.close()
         else:
             worker.channel.send(encode(message), sock)
 
     def _anybody(self, sender: _Worker | None) -> _Worker | None:
-        """Return whose turn it is; one that hangs, so that messages wait for it, is passed over."""
+        """Return whose turn it is: of those who have read what they were sent, if there are any.
+
+        Who has read nothing for a while hangs, and is passed over.
+        """
         ready = [w for w in self.workers.values() if _is_ready(w) and w is not sender]
-        free = [worker for worker in ready if not worker.channel.waiting] or ready
+        if not ready:
+            return None
         self._turn += 1
-        return free[self._turn % len(free)] if free else None
+        turn, now = self._turn % len(ready), self._loop.time()
+        ready = ready[turn:] + ready[:turn]
+        for worker in ready:
+            if worker.is_free(now):
+                return worker
+        return min(ready, key=lambda worker: now - worker.read_at > _HANGS)
 
     # Workers end
 

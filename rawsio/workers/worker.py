@@ -15,7 +15,7 @@ from rawsio.net.tcp import StreamState
 
 from .bus import WorkersAdapter, WorkersLink
 from .certificates import decode_certificate, encode_certificate
-from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, decode, encode
+from .control import MOST_BYTES, Go, Leaving, Passed, Peer, Ready, Stop, Torn, decode, encode
 from .owner import ANYBODY, prefix_of
 from .relay import Relay
 from .sharing import check_shared
@@ -51,7 +51,7 @@ class Worker:
         self._core = server.core
         self._control = control
         self._contexts = contexts
-        self._link = WorkersLink(number, server.limits)
+        self._link = WorkersLink(number, server.limits, lambda other: self._say(Torn(other)))
         self._channel: DescriptorChannel | None = None
         # Others go on: they get what is new.  Nobody does.  We have told the parent that we end.
         self._retiring = self._all_end = self._leaving = False
@@ -158,6 +158,8 @@ class Worker:
         elif sock is None:
             text = "a connection did not arrive: too many files are open"
             self._core.runtime.log("workers", WARNING, text)
+            if isinstance(message, Peer):
+                self._say(Torn(message.number))
         elif isinstance(message, Peer):
             self._link.join(message.number, sock)
         else:
@@ -206,11 +208,15 @@ class Worker:
             stream.abort(f"its certificate takes {len(shown)} bytes: too many to be passed on")
             return
         message = Passed(number, secure=stack.secure, address=stack.address, certificate=shown)
-        if stack.tls is None and not stream.buffered_amount and len(first) <= room:
-            message.first = first
-            self._say(message, detached(stream))
+        try:
+            if stack.tls is None and not stream.buffered_amount and len(first) <= room:
+                message.first = first
+                self._say(message, detached(stream))
+                return
+            here, there = stream_pair()
+        except OSError as error:
+            stream.abort(f"it could not be passed on: {error.strerror}")
             return
-        here, there = stream_pair()
         self._say(message, there)
         self._stand_between(stack, stream, here, first)
 

@@ -87,6 +87,17 @@ def test_messages_keep_their_order_and_borders_when_the_kernel_is_full(bench: Be
         one.close()
 
 
+def test_it_is_known_whether_the_other_end_has_read_what_was_sent(bench: Bench) -> None:
+    assert not bench.here.unread
+    bench.here.send(b"a")
+    bench.here.send(b"b")
+    assert bench.here.unread
+    turn_until(bench.loop, lambda: len(bench.got) == 2)
+    assert not bench.here.unread
+    bench.here.close()
+    assert bench.here.unread
+
+
 def test_the_end_of_one_is_told_to_the_other_once(bench: Bench) -> None:
     one, other = stream_pair()
     bench.here.close()

@@ -132,6 +132,19 @@ def test_out_of_descriptors_it_pauses_says_so_once_and_tries_again(number: int) 
     bench.close()
 
 
+def test_whoever_can_free_descriptors_is_asked_before_it_pauses() -> None:
+    bench = Bench(clock=Clock())
+    short: Any = Short(listen_tcp(), [OSError(errno.EMFILE, "Too many open files")] * 3)
+    left = [True, True, False]
+    listener = bench.listen(short, free=lambda: left.pop(0))
+    bench.connect(listener.address)
+    for _ in range(3):
+        bench.loop.step(1)
+    assert (left, bench.lines) == ([], ["accepting is paused for 1 s: Too many open files"])
+    listener.close()
+    bench.close()
+
+
 def test_closing_while_paused_takes_the_timer_back() -> None:
     bench = Bench(clock=Clock())
     short: Any = Short(listen_tcp(), [OSError(errno.EMFILE, "Too many open files")])

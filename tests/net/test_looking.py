@@ -80,6 +80,15 @@ def test_the_one_that_waited_longest_makes_room(bench: Bench) -> None:
     assert bench.looking.sockets() == servers[2:]
 
 
+def test_the_oldest_can_be_given_on_before_their_time(bench: Bench) -> None:
+    servers = [bench.connection()[1] for _ in range(3)]
+    for server in servers:
+        bench.looking.look(server)
+    assert bench.looking.finish(2) == 2
+    assert bench.seen == [(server, b"") for server in servers[:2]]
+    assert (bench.looking.finish(2), bench.looking.finish()) == (1, 0)
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_who_has_gone_is_given_on_too(bench: Bench, reset: bool) -> None:
     client, server = bench.connection()

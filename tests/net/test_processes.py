@@ -73,6 +73,33 @@ def test_the_status_of_a_child_is_known_when_it_ends(main: str, status: int, err
     assert errors in done.stderr
 
 
+def test_a_child_that_cannot_be_watched_is_not_left_behind() -> None:
+    program = """
+import os, resource, time
+from rawsio.net.processes import fork
+free = os.dup(0)
+os.close(free)
+resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+try:
+    fork(lambda: time.sleep(600))
+except OSError as error:
+    print(error.strerror)
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("no child")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("Too many open files\nno child\n", "")
+
+
 def test_a_child_has_no_handler_of_its_parent_and_ignores_its_terminals_end() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "ignores"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -17,10 +18,17 @@ from rawsio.workers import Place, run_workers
 
 
 def make(
-    *, coroutines: bool = False, recovery: bool = False, quiet: bool = False, **_more: Any
+    *,
+    coroutines: bool = False,
+    recovery: bool = False,
+    quiet: bool = False,
+    limits: dict[str, Any] | None = None,
+    **_more: Any,
 ) -> Server:
     """Return the server of one worker; a ``quiet`` one writes nothing of who disconnects."""
-    io = Server(connection_state_recovery=recovery, ping_interval=1.0)
+    io = Server(
+        connection_state_recovery=recovery, ping_interval=1.0, limits=Limits(**(limits or {}))
+    )
 
     @io.on("who")
     def who(_socket: Socket) -> int:
@@ -93,6 +101,8 @@ def make(
 def main() -> None:
     """Serve until a signal."""
     options = json.loads(sys.argv[1])
+    if "files" in options:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"], options["files"]))
     tls = None
     if "tls" in options:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -109,7 +119,7 @@ def main() -> None:
         print(f"{scheme}://{host}:{port}", flush=True)
 
     try:
-        limits = Limits(worker_retire_time=1.0)
+        limits = Limits(**{"worker_retire_time": 1.0, **options.get("parent", {})})
         run_workers(lambda: io, places, options.get("workers", 2), limits, ready=ready)
     except (RuntimeError, ValueError) as error:
         sys.exit(f"refused: {error}")

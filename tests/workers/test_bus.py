@@ -124,6 +124,38 @@ def test_a_worker_that_is_gone_is_told_to_all(loop: Loop, members: list[Member])
     assert one.bus.nodes() == ["worker-2"]
 
 
+def test_a_stream_that_ended_can_be_made_again(loop: Loop) -> None:
+    torn: list[int] = []
+    one, other = Member(loop, 0), Member(loop, 1)
+    one.link._torn = torn.append
+    join(one, other)
+    other.link.stop()
+    turn_until(loop, lambda: torn)
+    assert (torn, one.left, one.bus.nodes()) == ([1], ["worker-1"], [])
+    join(one, other)
+    one.say("a")
+    turn_until(loop, lambda: other.heard)
+    one.link.stop()
+    loop.step(0)
+    assert torn == [1], "its own end it tells nobody"
+    other.link.stop()
+
+
+def test_a_stream_that_another_one_replaces_ends_without_a_word(
+    loop: Loop, members: list[Member]
+) -> None:
+    torn: list[int] = []
+    one, other, _third = members
+    one.link._torn = torn.append
+    join(one, other)
+    one.say("a")
+    turn_until(loop, lambda: other.heard)
+    for _ in range(5):
+        loop.step(0)
+    assert (torn, one.left, other.left) == ([], [], [])
+    assert one.bus.nodes() == ["worker-2", "worker-1"]
+
+
 def test_one_that_hangs_misses_messages_and_holds_up_nobody(
     loop: Loop, members: list[Member], caplog: pytest.LogCaptureFixture
 ) -> None:

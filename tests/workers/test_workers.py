@@ -279,11 +279,62 @@ def test_a_worker_that_hangs_is_named_and_the_others_go_on() -> None:
     assert "did not answer a request: worker-" in errors
 
 
+def test_who_comes_while_a_worker_hangs_goes_to_the_others() -> None:
+    with Workers() as workers:
+        spread = workers.spread("websocket")
+        (stopped, _one), (other, _other) = spread.items()
+        os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: "T" in Path(f"/proc/{stopped}/stat").read_text().split()[2])
+        # Nobody knows yet that it hangs: some of these wait for it.
+        early = [workers.raw() for _ in range(4)]
+        for raw in early:
+            raw.http.request("GET", "/socket.io/?EIO=4&transport=polling")
+        later = []
+        wait_until(lambda: later.append(workers.raw()) or len(later) > 12)
+        for raw in later[-8:]:
+            assert raw.ask(raw.open(), "who") == [other]
+        os.kill(stopped, signal.SIGCONT)
+        assert [raw.http.getresponse().status for raw in early] == [200] * 4
+
+
+def test_a_worker_that_took_nothing_for_long_hears_the_others_again() -> None:
+    with Workers(limits={"write_time": 0.5}) as workers:
+        spread = workers.spread("websocket")
+        (stopped, one), (_pid, other) = spread.items()
+        events = heard(one)
+        os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: "T" in Path(f"/proc/{stopped}/stat").read_text().split()[2])
+        for _ in range(20):
+            workers.ask(other, "tell", [], [], "x" * 100_000)
+        wait_until(lambda: workers.ask(other, "stats")["servers"] == 1, "the end of the stream")
+        os.kill(stopped, signal.SIGCONT)
+        wait_until(lambda: workers.ask(other, "stats")["servers"] == 2, "another stream")
+        wait_until(lambda: workers.ask(other, "tell", [], [], "y") or ["y"] in events)
+        _output, errors = workers.end()
+    assert "have lost messages" in errors
+
+
+def test_silent_connections_take_no_descriptors_that_others_need() -> None:
+    with Workers(files=48, quiet=True) as workers:
+        spread = workers.spread("websocket")
+        silent = [socket.create_connection(("127.0.0.1", workers.port)) for _ in range(48)]
+        raw = workers.raw()
+        assert raw.ask(raw.open(), "who")[0] in spread
+        os.kill(next(iter(spread)), signal.SIGKILL)
+        for sock in silent:
+            sock.close()
+        assert workers.process.poll() is None
+        wait_until(lambda: len(workers.ask(workers.connect("websocket"), "servers")) == 2)
+        _output, errors = workers.end()
+    assert "accepting is paused" not in errors
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"recovery": True}, "adapter=StreamsAdapter"),
         ({"workers": 0}, "from 1 to 1024 is expected, not 0"),
+        ({"workers": 40, "files": 30}, "could not begin"),
     ],
 )
 def test_what_cannot_be_is_said(options: dict[str, Any], words: str) -> None:
