@@ -101,8 +101,9 @@ def make(
 def main() -> None:
     """Serve until a signal."""
     options = json.loads(sys.argv[1])
-    if "files" in options:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"], options["files"]))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if "files" in options:  # of the parent
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"], files[1]))
     tls = None
     if "tls" in options:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,9 +119,13 @@ def main() -> None:
     def ready() -> None:
         print(f"{scheme}://{host}:{port}", flush=True)
 
+    def serve() -> Server:
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        return io
+
     try:
         limits = Limits(**{"worker_retire_time": 1.0, **options.get("parent", {})})
-        run_workers(lambda: io, places, options.get("workers", 2), limits, ready=ready)
+        run_workers(serve, places, options.get("workers", 2), limits, ready=ready)
     except (RuntimeError, ValueError) as error:
         sys.exit(f"refused: {error}")
     print("ended", flush=True)
