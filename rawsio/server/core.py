@@ -14,7 +14,7 @@ Hosts that have requests and messages call the registry with links of their own.
     router.receive(stack, events)
     lost(stack), drained(stack)
     close(timeout)          ->      every session ends, then the extensions
-                            <-      touch(session), forget(session)
+                            <-      touch(session), see_to(session), forget(session)
                             <-      refuse(), part(), abort(), finished()
 
 Nothing here is bound to a descriptor or a thread: a core may be made at import, and forked.
@@ -59,7 +59,10 @@ if TYPE_CHECKING:
             """Admit clients: everything has begun."""
 
         def touch(self, session: Session, /) -> None:
-            """Have ``session.flush()`` called at the end of the turn, and see to its deadline."""
+            """Have ``session.flush()`` called at the end of the turn."""
+
+        def see_to(self, session: Session, /) -> None:
+            """Have a session ticked at its deadline, which may have come nearer."""
 
         def forget(self, session: Session, /) -> None:
             """The session is over."""
@@ -105,6 +108,8 @@ class _NoHost:
 
     def touch(self, _session: Session) -> None:
         """There is no session."""
+
+    see_to = touch
 
     def forget(self, _session: Session) -> None:
         """There is no session."""
@@ -207,6 +212,7 @@ class ServerCore:
         closes the server.
         """
         self._host = host
+        self.registry.attach(host.touch, host.see_to)
         if self._extensions_run:
             host.serve()
             return
@@ -267,8 +273,12 @@ class ServerCore:
         self._host.touch(session)
 
     def touched(self, session: Session) -> None:
-        """Have a session flushed at the end of the turn, and ticked in time."""
+        """Have a session flushed at the end of the turn."""
         self._host.touch(session)
+
+    def flushed(self, session: Session) -> None:
+        """Have a session ticked in time."""
+        self._host.see_to(session)
 
     def gone(self, session: Session) -> None:
         """Take note that a session is over."""

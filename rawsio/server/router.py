@@ -169,7 +169,7 @@ class Router:
             self._HANDLERS.get(second.__class__, _nobody)(self, stack, second)
 
     def _request(self, stack: ServerStack, request: Request) -> None:
-        stack.request = request
+        stack.request, stack.asked = request, 0
         if request.method == "CONNECT":
             # We are no proxy, and no application may open a tunnel by answering 200.
             stack.respond(answer(501), b"")

@@ -190,10 +190,17 @@ class ServerSockets:
             stream.ignore_high_water()
 
     def touch(self, session: Session) -> None:
-        """Have a session flushed at the end of the turn, and ticked in time."""
-        driver = self.driver
-        driver.touch(session)
-        driver.watch(session)
+        """Have a session flushed at the end of the turn."""
+        self.driver.touch(session)
+
+    def see_to(self, session: Session) -> None:
+        """Have a session ticked in time: now, if it wants that."""
+        deadline = session.deadline
+        if deadline == 0.0:
+            session.tick(self.runtime.time())
+            deadline = session.deadline
+        if deadline is not None:
+            self.driver.timers.watch_until(session, deadline)
 
     def forget(self, session: Session) -> None:
         """Drop a session that is over."""

@@ -94,8 +94,11 @@ class EngineEcho:
         session.bind(Echo(session))
 
     def touched(self, session: Session) -> None:
-        """Have a session flushed, and its deadline looked at."""
+        """Have a session flushed."""
         self.driver.touch(session)
+
+    def flushed(self, session: Session) -> None:
+        """Have its deadline looked at."""
         self.driver.watch(session)
 
     def gone(self, session: Session) -> None:

@@ -88,6 +88,9 @@ class Memory:
     def touch(self, session: Any) -> None:
         self.sessions[session] = None
 
+    def see_to(self, session: Any) -> None:
+        """All are looked at in each turn."""
+
     def forget(self, session: Any) -> None:
         self.sessions.pop(session, None)
 

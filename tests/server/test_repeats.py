@@ -7,7 +7,6 @@ log, and the states of all connections after each step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +22,8 @@ from rawsio.testing import TestKit
 from tests.bench.counts import NobodyLooks
 from tests.http.test_repeated import GET, POST, REQUESTS
 
-DATE = re.compile(rb"Date: [^\r]*")
+from .test_handshakes import DATE
+
 LIMITS = Limits(head=400, field=200, start_line=120, fields=9, body=40, pipeline=300)
 LIMITS = LIMITS.but(read_ahead=300)
 KEPT = WholeHead([("Content-Type", "text/plain"), ("Content-Length", "4")])
@@ -75,18 +75,28 @@ ANSWERS: dict[str, Callable[[Any], Any]] = {
 class Way:
     """A server with an application, and what comes of what is said to it."""
 
-    def __init__(self, *, traced: bool, limits: Limits = LIMITS, **options: Any) -> None:
+    def __init__(
+        self, *, traced: bool, limits: Limits = LIMITS, app: bool = True, **options: Any
+    ) -> None:
         self.seen: list[Any] = []
         self.answer = "text"
+        application = self.application if app else None
         self.io = Server(
-            app=self.application,
+            app=application,
             limits=limits,
             trace=NobodyLooks() if traced else None,
             **options,
         )
-        self.io.host.log = lambda *line: self.seen.append(["log", *map(str, line[:3])])
+        self._add_handlers()
+        self.sid = b""
+        core: Any = self.io.core
+        core.registry._log = core.registry._replies._log = core.router.log = self.log
+        core.runtime.log = self.log
         self.kit = TestKit(self.io, seed=1)
         self.wires: list[Any] = []
+
+    def log(self, *line: Any) -> None:
+        self.seen.append(["log", *map(str, line[:3])])
 
     def application(self, request: Any) -> Any:
         head = request.method, request.target, list(request.headers), request.version
@@ -96,6 +106,21 @@ class Way:
             self.io.close(1.0)
             return "bye"
         return ANSWERS[self.answer](request)
+
+    def _add_handlers(self) -> None:
+        io, seen = self.io, self.seen
+        io.on("connection", lambda socket: seen.append(["connected", socket.id]))
+        io.on("disconnect", lambda _socket, reason: seen.append(["gone", reason]))
+        io.on("echo", lambda _socket, *values: values)
+        io.on("tell", lambda _socket, *values: io.emit("told", *values))
+        io.on("many", lambda socket: [socket.emit("told", n) for n in range(9)] and None)
+        io.on("hold", lambda socket: socket.conn.pause(True))
+        io.on("leave", lambda socket: socket.disconnect(True))
+        io.on("boom", fails)
+
+    def put(self, wire: bytes) -> bytes:
+        """Return the bytes of a request with the session's id in place."""
+        return wire.replace(b"SID", self.sid)
 
     def say(self, which: int, data: bytes) -> None:
         """Let these bytes come over a connection, the first ones over a new one."""
@@ -112,7 +137,9 @@ class Way:
         """Note what has come over each connection, and in which state it is."""
         for wire in self.wires:
             try:
-                self.seen.append(DATE.sub(b"", wire.recv(1 << 20)))
+                heard = DATE.sub(b"", wire.recv(1 << 20))
+                self.sid = self.sid or heard.partition(b'"sid":"')[2].partition(b'"')[0]
+                self.seen.append(heard)
             except (BlockingIOError, ConnectionResetError) as error:
                 self.seen.append(type(error).__name__)
         driver = self.io.net.driver
@@ -122,14 +149,18 @@ class Way:
             request = None if stack.request is None else stack.request.target
             states.append((
                 *(stack.deadline, stack.closing, stack.reading, request, stack.body, stack.last),
-                *(stack.held, stream.state, stream.buffered_amount, stack.early),
-                *(stack.user.session, stream.deadline, stream._hold),
+                *(stack.incoming, stack.asked, stream.state, stream.buffered_amount, stack.early),
+                *(getattr(stack.user.session, "id", None), stream.deadline, stream._hold),
             ))  # fmt: skip
         application = self.io.core.application
-        assert application is not None
-        counts = {**self.io.stats(), "answers": len(application._answers)}
+        counts = {**self.io.stats(), "answers": application and len(application._answers)}
         del counts["memory"]
-        self.seen.append((sorted(states, key=repr), counts))
+        sessions: Any = self.io.core.registry.sessions.values()
+        waiting = [
+            (one.id, one.stage, one.state, one.pending, one.deadline, one.held, one._grace)
+            for one in sessions
+        ]
+        self.seen.append((sorted(states, key=repr), waiting, counts))
 
 
 Step = tuple[str, Any]
@@ -150,9 +181,11 @@ def both(steps: list[Step], **options: Any) -> Way:
                     if value < len(way.wires):
                         way.wires[value].close()
                         way.kit.run()
+                elif kind == "act":
+                    value(way)
+                    way.kit.run()
                 else:
-                    which = int(kind)
-                    way.say(which, value)
+                    way.say(int(kind), way.put(value))
                 way.hear()
             assert ways[0].seen == ways[1].seen, (number, kind, value)
         return ways[1]
@@ -301,3 +334,162 @@ def test_what_an_application_works_on_for_long_is_counted() -> None:
             while not wire.readable:
                 kit.run()
             assert held >= 5000
+
+
+# Polls and posts
+
+HEAD = b" /socket.io/?EIO=4&transport=polling%b HTTP/1.1\r\nHost: a\r\n"
+OPEN = b"GET" + HEAD % b"" + b"\r\n"
+POLL = b"GET" + HEAD % b"&sid=SID" + b"\r\n"
+
+
+def post(body: bytes, kind: bytes = b"text/plain;charset=UTF-8") -> bytes:
+    """Return a post; bodies of one length have one head."""
+    fields = b"Content-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+    return b"POST" + HEAD % b"&sid=SID" + fields + body
+
+
+def text(packet: str) -> bytes:
+    """Return a packet that is as long as most others."""
+    return packet.encode().ljust(16)
+
+
+BODIES = [
+    *[text('421["echo","a"]'), text('422["echo","b"]'), text('42["tell","c"]'), text('42["many"]')],
+    *[text('42["hold"]'), text('42["leave"]'), text('423["boom"]'), text('42["unknown"]')],
+    *[text("42[]"), text("40"), text("41"), text("44"), text("9"), text("6"), text("4")],
+    *[text("43[1]"), text("430[1]"), text("3"), text("2"), text("1"), text('424{"a":1}')],
+    b'42["echo",1]\x1e421["echo",2]',
+    b'421["echo",1]\x1e42["hold"]\x1e422["echo",2]',
+    b'421["echo",1]\x1e9\x1e422["echo",2]',
+    b'451-1["echo",{"_placeholder":true,"num":0}]\x1ebAQID',
+    *[b"bAQIDBAUGBwgJCgs=", b"b!!!!!!!!!!!!!!!", b"\xff" * 16, b"\x1e" * 16, b"\x1e" * 40],
+    *[b"40", b"1", b"3", b"4" * 16, b"", b"x" * 200, '421["echo","\u00e9"]'.encode()],
+    b'421["echo","\\ud800"]',
+]
+SAID = [
+    *[POLL, POLL, POLL, post(BODIES[0]), post(BODIES[1]), post(BODIES[2])],
+    *[post(body) for body in BODIES],
+    post(BODIES[0], b"application/octet-stream"),
+    POLL.replace(b"\r\n\r\n", b"\r\nOrigin: http://a\r\n\r\n"),
+    POLL.replace(b"\r\n\r\n", b"\r\nOrigin: http://b\r\n\r\n"),
+    POLL.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"),
+    POLL.replace(b"EIO=4", b"EIO=3"),
+    POLL.replace(b"SID", b"SIDX"),
+    POLL.replace(b"GET", b"HEAD"),
+    POLL.replace(b"GET", b"OPTIONS"),
+    POLL.replace(b"polling", b"websocket"),
+    POLL + POLL,
+    post(BODIES[0]) + POLL,
+    OPEN,
+]
+JOINED: list[Step] = [("0", OPEN), ("1", post(b"40")), ("0", POLL), ("0", POLL)]
+KNOWN: list[Step] = [*JOINED, ("1", post(BODIES[0])), ("0", POLL), ("1", post(BODIES[1]))]
+
+
+def _emit(way: Way) -> None:
+    way.io.emit("news", "x" * 10)
+
+
+def _emit_much(way: Way) -> None:
+    way.io.emit("news", "x" * 1200)
+    way.io.emit("news", {"a": ["\u00e9"]})
+
+
+def _resume(way: Way) -> None:
+    for socket in way.io.sockets.values():
+        socket.conn.pause(False)
+
+
+def _leave(way: Way) -> None:
+    way.io.disconnect_sockets(close=True)
+
+
+def _end(way: Way) -> None:
+    for session in list(way.io.core.registry.sessions.values()):
+        session.close("enough")
+
+
+ACTS = [_emit, _emit, _emit_much, _resume, _leave, _end]
+POLLING = Limits(unpolled=20, unpolled_bytes=300, body=400)
+
+
+@st.composite
+def sessions(draw: Any) -> list[Step]:
+    """Draw what a client that polls says, over three connections, and what else happens."""
+    steps = list(draw(st.sampled_from([JOINED, KNOWN, KNOWN])))
+    for _ in range(draw(st.integers(1, 9))):
+        kind = draw(st.sampled_from(["say", "say", "say", "poll", "ask", "cut", "act", "advance"]))
+        which, wire = draw(st.sampled_from("0112")), draw(st.sampled_from(SAID))
+        if kind == "say":
+            steps.append((which, wire))
+        elif kind == "poll":
+            steps.append(("0", POLL))
+        elif kind == "ask":
+            steps.append(("1", post(draw(st.sampled_from(BODIES[:8])))))
+        elif kind == "cut":
+            at = draw(st.integers(0, len(wire)))
+            steps += [(which, wire[:at]), (which, wire[at:])]
+        elif kind == "act":
+            steps.append((kind, draw(st.sampled_from(ACTS))))
+        else:
+            steps.append((kind, draw(st.sampled_from([0.01, 1.0, 20.0, 26.0]))))
+        if draw(st.sampled_from([False] * 9 + [True])):
+            steps.append(("end", draw(st.integers(0, 2))))
+    return steps
+
+
+OPTIONS: dict[str, Any] = {"limits": POLLING, "max_http_buffer_size": 150, "app": False}
+
+
+@given(sessions())
+@example([*KNOWN, ("0", POLL), ("2", POLL), ("0", POLL)])
+@example([*KNOWN, ("1", post(BODIES[4])), ("1", post(BODIES[0])), ("act", _resume), ("0", POLL)])
+@example([*KNOWN, ("1", post(BODIES[4])), ("2", post(BODIES[0])), ("2", post(BODIES[0]))])
+@example([*KNOWN, ("1", post(BODIES[5])), ("0", POLL), ("1", post(BODIES[0])), ("0", POLL)])
+@example([*KNOWN, ("act", _end), ("0", POLL), ("0", POLL), ("1", post(BODIES[0]))])
+@example([*KNOWN, *[("act", _emit)] * 30, ("0", POLL), ("1", post(BODIES[0]))])
+@example([*KNOWN, ("0", POLL), ("advance", 26.0), ("0", POLL), ("1", post(text("3")))])
+def test_polls_and_posts_are_the_same_both_ways(steps: list[Step]) -> None:
+    both(steps, **OPTIONS)
+
+
+@pytest.mark.parametrize("wire", SAID, ids=lambda wire: repr(wire[:4] + wire[-24:]))
+def test_each_poll_or_post_is_the_same_among_known_ones(wire: bytes) -> None:
+    for which in "01":
+        both([*KNOWN, (which, wire), *KNOWN[3:], (which, wire), (which, wire)], **OPTIONS)
+
+
+@pytest.mark.parametrize("wire", [POLL, *map(post, BODIES[:6])], ids=lambda wire: repr(wire[-9:]))
+def test_each_poll_or_post_is_the_same_cut_anywhere(wire: bytes) -> None:
+    for cut in range(0, len(wire), 23):
+        both([*KNOWN, ("1", wire[:cut]), ("1", wire[cut:]), ("0", POLL)], **OPTIONS)
+
+
+def test_polls_and_posts_that_are_known_go_the_short_way(taken: list[bytes]) -> None:
+    way = both([*KNOWN, ("0", POLL), ("1", post(BODIES[2]))], **OPTIONS)
+    asked = [way.put(wire) for wire in (POLL, POLL, post(BODIES[1]), POLL, post(BODIES[2]))]
+    assert taken == asked
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cookie": True},
+        {"allow_request": lambda _request: True},
+        {"middleware": [lambda _request: None]},
+        {"on_headers": lambda fields, _request: fields.append(("X", "y"))},
+        {"cors": lambda _origin: True},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_is_judged_each_time_goes_through_the_layers(options: Any, taken: list[bytes]) -> None:
+    both([*KNOWN, ("0", POLL), ("1", post(BODIES[2]))], **{**OPTIONS, **options})
+    assert taken == []
+
+
+def test_answers_have_the_fields_of_cors(taken: list[bytes]) -> None:
+    poll = POLL.replace(b"\r\n\r\n", b"\r\nOrigin: http://b\r\n\r\n")
+    steps = [*JOINED, *[("act", _emit), ("0", poll)] * 3]
+    both(steps, **OPTIONS, cors="http://b")
+    assert len(taken) == 3

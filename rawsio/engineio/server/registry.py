@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from .links import Link
     from .polling import FirstRequest, Query
+    from .transports import Polling
 
     Pairs = list[tuple[str, str]]
 
@@ -95,7 +96,10 @@ if TYPE_CHECKING:
             """A session is open: ``session.bind`` gives it the layer above."""
 
         def touched(self, session: Session, /) -> None:
-            """It has something to flush, or its deadline may have come nearer."""
+            """``flush`` is to be called at the end of the turn."""
+
+        def flushed(self, session: Session, /) -> None:
+            """It was; the session is to be ticked at its deadline, which may have come nearer."""
 
         def gone(self, session: Session, /) -> None:
             """It is over, from whichever side; called once."""
@@ -107,6 +111,7 @@ else:
 __all__ = ["NoOwner", "RegistryOwner", "SessionRegistry"]
 
 
+_POLLING = "polling"
 _EVERYDAY = {
     "engineio-v4-heartbeat-timeout",
     "engineio-v4-polling-aborted",
@@ -127,7 +132,7 @@ class NoOwner:
     def opened(self, session: Session) -> None:
         """Do nothing."""
 
-    touched = gone = opened
+    touched = flushed = gone = opened
 
 
 class SessionRegistry:
@@ -138,7 +143,8 @@ class SessionRegistry:
     """
 
     __slots__ = (
-        *("options", "limits", "sessions", "time", "touched", "confirmed", "id_prefix"),
+        *("options", "limits", "sessions", "time", "touched", "flushed", "confirmed"),
+        "id_prefix",
         *("_owner", "_admission", "_replies", "_path", "_random_bytes", "_log", "_guests"),
         *("_kinds", "_repeatable"),
     )
@@ -166,6 +172,7 @@ class SessionRegistry:
         # What sessions say of themselves and is only passed on is one call.
         self.time = self._owner.time
         self.touched = self._owner.touched
+        self.flushed = self._owner.flushed
         self.confirmed = self._admission.confirmed
         self._guests = guests
         self._path = self.options.full_path()
@@ -173,6 +180,12 @@ class SessionRegistry:
         self._log = log
         self._kinds = self.options.kinds()
         self._repeatable = self.options.repeatable()
+
+    def attach(
+        self, touched: Callable[[Session], None], flushed: Callable[[Session], None]
+    ) -> None:
+        """Let these hear of sessions that the owner would only pass on."""
+        self.touched, self.flushed = touched, flushed
 
     def serves(self, request: Request) -> bool:
         """Return whether a request is ours, by its path."""
@@ -238,6 +251,32 @@ class SessionRegistry:
         if request.method not in kind.methods:
             raise RequestError(2, "engineio-v4-polling-method", {"method": request.method})
         return self._give(session, link, request, replies.fields(request))
+
+    def find_polled(self, link: Link, request: Request) -> tuple[str, Pairs] | None:
+        """Return whose request of polling this is, and the fields of its answer.
+
+        ``None`` for any other request, for one that is refused, and where the next one with the
+        same head may be judged otherwise.  Nothing is done.
+        """
+        if not self._repeatable or request.method not in ("GET", "POST"):
+            return None
+        policy = self._replies.policy
+        try:
+            check_host(self.options, request)
+            query, kind = check_query(self._kinds, request)
+            check_origin(policy, request, secure=link.secure)
+            if kind.name != _POLLING or query.sid is None or query.jsonp is not None:
+                return None
+            session = self._known(request, query, kind)
+        except RequestError:
+            return None
+        return session.id, self._replies.fields(request)
+
+    def polling(self, sid: str) -> Polling | None:
+        """Return what carries a session, if that is polling."""
+        session = self.sessions.get(sid)
+        transport: Any = None if session is None else session.transport
+        return transport if transport is not None and transport.name == _POLLING else None
 
     def _give(self, session: Session, link: Link, request: Request, fields: Pairs) -> Verdict:
         """Give a request to the transport of its session."""

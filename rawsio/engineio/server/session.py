@@ -56,7 +56,10 @@ if TYPE_CHECKING:
             """A WebSocket is open: the session begins, or has a candidate."""
 
         def touched(self, session: Session, /) -> None:
-            """It is to be flushed at the end of the turn, and its deadline looked at."""
+            """It is to be flushed at the end of the turn."""
+
+        def flushed(self, session: Session, /) -> None:
+            """It was flushed: its deadline is to be looked at."""
 
         def confirmed(self, session: Session, /) -> None:
             """It has a place of its own: the layer above has taken the client in."""
@@ -262,6 +265,7 @@ class Session:
     def flush(self) -> None:
         """Let the transport take what is queued; the driver calls it once a turn."""
         self.transport.flush()
+        self._owner.flushed(self)
 
     def close(self, reason: str = "forced close", *, discard: bool = False) -> None:
         """End the session from our side, without a word to the layer above.

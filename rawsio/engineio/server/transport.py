@@ -169,6 +169,13 @@ class Transport:
         """
         raise EngineIOError(f"{self.name} takes no requests", "engineio-v4-polling-method")
 
+    def repeats(self, request: Request) -> tuple[Any, bool] | None:
+        """Return what follows from the head of a request, for the next ones like it.
+
+        ``None`` where they are to be given to :meth:`receive_request` as well.
+        """
+        return None
+
     def accepted(self, link: Link) -> None:
         """The request has become a WebSocket."""
         NOBODY.accepted(link)

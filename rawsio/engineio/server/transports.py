@@ -86,20 +86,22 @@ class Polling(Transport):
         if self._poll is not None:
             message = "a second poll, while one waits for its answer"
             raise EngineIOError(message, "engineio-v4-polling-overlap")
-        size = self._options.compression_size()
-        coding = None if size is None else accepted_coding(request)
-        self._compression = None if size is None or coding is None else (coding, size)
+        self._compression = self._coding(request)
         self._poll, self._poll_fields = link, fields
         link.assign(self)
         self.session.carry_on()
         return WAITING if self._poll is link else RESPONDED
 
+    def _coding(self, request: Request) -> Compression | None:
+        size = self._options.compression_size()
+        coding = None if size is None else accepted_coding(request)
+        return None if size is None or coding is None else (coding, size)
+
     def _begin_post(self, link: Link, request: Request, fields: Pairs) -> Verdict:
         if self._post is not None:
             message = "a second post, while one is not answered"
             raise EngineIOError(message, "engineio-v4-polling-overlap")
-        kind = (request.headers.get("content-type") or "").partition(";")[0].strip(" \t").lower()
-        self._binary = kind == "application/octet-stream"
+        self._binary = _is_binary(request)
         if self._binary and self.session.revision == 4:
             message = "a binary body: protocol 4 has bytes as base64, in text"
             raise EngineIOError(message, "engineio-v4-polling-content")
@@ -109,6 +111,40 @@ class Polling(Transport):
         self._post, self._post_fields = link, fields
         link.assign(self)
         return BODY
+
+    # Requests whose heads were judged before
+
+    def repeats(self, request: Request) -> tuple[Compression | None, bool] | None:
+        """Return what follows from the head of a request: how its answer is compressed, and
+        whether its body is binary; ``None`` if it is wrong, or a class of one's own takes it.
+        """
+        if type(self) is not Polling:
+            return None
+        if request.method == "GET":
+            return self._coding(request), False
+        binary = _is_binary(request)
+        length = request.headers.get("content-length") or "0"
+        if (binary and self.session.revision == 4) or len(length) > 15:
+            return None
+        return None if int(length) > self._options.max_http_buffer_size else (None, binary)
+
+    @property
+    def posting(self) -> bool:
+        """Whether a post is in work: a second one is a mistake, as a second poll is."""
+        return self._post is not None
+
+    def poll_again(self, link: Link, fields: Pairs, compression: Compression | None) -> None:
+        """Park a poll."""
+        self._poll, self._poll_fields, self._compression = link, fields, compression
+        link.assign(self)
+        self.session.carry_on()
+
+    def post_again(self, link: Link, fields: Pairs, body: bytes, *, binary: bool) -> None:
+        """Take a post and its body."""
+        self._binary = binary
+        self._post, self._post_fields = link, fields
+        link.assign(self)
+        self.receive_body(link, body)
 
     def _too_long(self, size: int | str) -> TooLong:
         most = self._options.max_http_buffer_size
@@ -363,6 +399,11 @@ class Polling(Transport):
         link = self._post
         if self._rest and not self._deferred and link is not None:
             self._conclude(link, whole=self._work(self.session.limits.turn_time))
+
+
+def _is_binary(request: Request) -> bool:
+    kind = (request.headers.get("content-type") or "").partition(";")[0]
+    return kind.strip(" \t").lower() == "application/octet-stream"
 
 
 class WebSocket(Transport):

@@ -79,6 +79,9 @@ class Recorder:
     def touched(self, session: Session) -> None:
         self.touches.append(session)
 
+    def flushed(self, session: Session) -> None:
+        """Time is the test's business."""
+
     def gone(self, session: Session) -> None:
         self.over.append(session)
 
