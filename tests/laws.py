@@ -83,6 +83,10 @@ class Subject:
     steps: int = 30
     """Longest sequence in the laws on pairs."""
 
+    def __post_init__(self) -> None:
+        # Hypothesis looks at a strategy once, which takes longer than to draw from it.
+        self.events, self.wire = cache(self.events), cache(self.wire)
+
 
 def snapshot(value: Any, depth: int = 6) -> Any:
     """Return a comparable picture of an object's state, through slots and attributes.

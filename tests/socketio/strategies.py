@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -52,12 +53,10 @@ ids = st.none() | st.sampled_from([0, 7, 999, 1000, 2**53, -1])
 _odd = st.sampled_from([float("nan"), [[[[[[[[[[1]]]]]]]]]], {"_placeholder": True, "num": 0}])
 
 
-@st.composite
-def event_packets(draw: Any) -> Event:
-    args = [draw(names), *draw(st.lists(values | _odd, max_size=2))]
-    return Event(draw(namespaces), args, draw(ids))
-
-
+event_packets = st.builds(
+    lambda name, args, namespace, number: Event(namespace, [name, *args], number),
+    *(names, st.lists(values | _odd, max_size=2), namespaces, ids),
+)
 acks = st.builds(
     Ack,
     namespaces,
@@ -72,13 +71,14 @@ connect_errors = st.builds(
 )
 disconnects = st.builds(Disconnect, namespaces)
 
-packets = st.one_of(event_packets(), acks, connects, connect_errors, disconnects)
+packets = st.one_of(event_packets, acks, connects, connect_errors, disconnects)
 
 
+@cache
 def events(role: Role) -> st.SearchStrategy[Any]:
     """What this role may try to send; joining often, so that there is somewhere to send to."""
     answers = connect_errors if role is Role.SERVER else disconnects
-    return st.one_of(event_packets(), acks, connects, connects, answers, disconnects)
+    return st.one_of(event_packets, acks, connects, connects, answers, disconnects)
 
 
 def _units(packet: Any) -> list[str | bytes]:
@@ -101,24 +101,29 @@ _texts = st.sampled_from(
 _WAITING = '52-["f",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
 
 
+_changes = st.sampled_from(["cut", "drop", "insert"])
+_inserted = st.text(max_size=2)
+
+
 @st.composite
 def near_misses(draw: Any) -> str:
     """A valid text with one change."""
     text = draw(_texts)
     at = draw(st.integers(0, len(text)))
-    kind = draw(st.sampled_from(["cut", "drop", "insert"]))
+    kind = draw(_changes)
     if kind == "cut":
         return str(text[:at])
     if kind == "drop":
         return str(text[:at] + text[at + 1 :])
-    return str(text[:at] + draw(st.text(max_size=2)) + text[at:])
+    return str(text[:at] + draw(_inserted) + text[at:])
 
 
+@cache
 def wire(role: Role) -> st.SearchStrategy[list[Any]]:
     """What may reach the layer of this role."""
     valid = events(role.peer).map(_units)
     one = st.one_of(_texts, near_misses(), st.text(max_size=12), _bytes).map(lambda unit: [unit])
-    nested = st.integers(0, 30).map(lambda n: ["2" + json.dumps(["chat", "[" * n])])
+    nested = st.sampled_from([["2" + json.dumps(["chat", "[" * n])] for n in range(31)])
     lists = st.lists(st.one_of(valid, valid, valid, one, nested), max_size=12)
     ends = st.sampled_from([[], [], [_WAITING]])
     return st.builds(lambda lists, end: [u for units in [*lists, end] for u in units], lists, ends)

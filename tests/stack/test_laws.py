@@ -38,6 +38,9 @@ def _frame(role: Role, opcode: int, payload: bytes) -> bytes:
     return encode_frame(opcode, payload, mask=KEY if role is Role.SERVER else None)
 
 
+_some_packets = st.lists(_packets, max_size=2)
+
+
 @st.composite
 def _talk(draw: st.DrawFn, role: Role) -> list[bytes]:
     """Frames of packets of messages: well made below Socket.IO, or nearly."""
@@ -47,14 +50,13 @@ def _talk(draw: st.DrawFn, role: Role) -> list[bytes]:
             frames.append(_frame(role, TEXT, f"4{message}".encode("utf-8", "replace")))
         else:
             frames.append(_frame(role, BINARY, message))
-    for packet in draw(st.lists(_packets, max_size=2)):
+    for packet in draw(_some_packets):
         frame = _frame(role, TEXT, packet.encode())
         frames.insert(draw(st.integers(0, len(frames))), frame)
     return frames
 
 
-@st.composite
-def _noise(draw: st.DrawFn, role: Role) -> list[bytes]:
+def _noise(role: Role) -> st.SearchStrategy[list[bytes]]:
     """Events, and mistakes of the WebSocket among them, or else pings.
 
     Apart from :func:`_talk`, and pings apart from junk, because the WebSocket answers a ping of
@@ -64,8 +66,8 @@ def _noise(draw: st.DrawFn, role: Role) -> list[bytes]:
     event = st.just(_frame(role, TEXT, b'42["chat"]'))
     close, ping = (st.just(_frame(role, opcode, b"")) for opcode in (CLOSE, PING))
     unlike_ping = st.binary(max_size=6).filter(lambda data: 0x80 | PING not in data)
-    parts = draw(st.sampled_from([(event, close, ping), (event, close, _junk, unlike_ping)]))
-    return draw(st.lists(st.one_of(*parts), max_size=6))
+    apart = st.one_of(event, close, ping), st.one_of(event, close, _junk, unlike_ping)
+    return st.one_of(*(st.lists(parts, max_size=6) for parts in apart))
 
 
 def wire(role: Role) -> st.SearchStrategy[list[bytes]]:

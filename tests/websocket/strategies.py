@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -25,14 +26,19 @@ __all__ = ["KEY", "events", "wire", "sizes"]
 
 KEY = b"\x37\xfa\x21\x3d"
 
-sizes = st.sampled_from([0, 1, 2, 20, 124, 125, 126, 127, 128, 199, 200, 201, 65535, 65536])
+_SIZES = [0, 1, 2, 20, 124, 125, 126, 127, 128, 199, 200, 201, 65535, 65536]
+sizes = st.sampled_from(_SIZES)
 texts = st.one_of(
-    st.text(max_size=8), sizes.map(lambda n: "x" * n), sizes.map(lambda n: "\u00e9" * (n // 2))
+    st.text(max_size=8),
+    st.sampled_from(["x" * n for n in _SIZES]),
+    st.sampled_from(["\u00e9" * (n // 2) for n in _SIZES]),
 )
 payloads = st.one_of(
-    st.binary(max_size=8), sizes.map(bytes), texts.map(lambda t: t.encode("utf-8", "replace"))
+    st.binary(max_size=8),
+    st.sampled_from([bytes(n) for n in _SIZES]),
+    texts.map(lambda t: t.encode("utf-8", "replace")),
 )
-small = st.one_of(st.binary(max_size=8), st.sampled_from([120, 125, 126]).map(bytes))
+small = st.one_of(st.binary(max_size=8), st.sampled_from([bytes(120), bytes(125), bytes(126)]))
 codes = st.sampled_from([1000, 1001, 1002, 1003, 1005, 1007, 1010, 1011, 1014, 3000, 4999])
 bad_codes = st.sampled_from([0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535])
 
@@ -56,10 +62,15 @@ def _frame(role: Role, opcode: int, payload: bytes, **bits: Any) -> bytes:
     return encode_frame(opcode, payload, mask=KEY if role is Role.SERVER else None, **bits)
 
 
-@st.composite
+# Strategies that are the same in each draw are made once: hypothesis looks at each new one.
+_opcodes = st.sampled_from([TEXT, BINARY])
+_junk = st.binary(max_size=3)
+_one_in_six = st.integers(0, 5)
+
+
 def _fragments(draw: st.DrawFn, role: Role, payload: bytes, *, rsv1: bool) -> bytes:
     """Draw a message, cut into frames, perhaps with a control frame between two of them."""
-    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    opcode = draw(_opcodes)
     cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=4)))
     edges = [0, *cuts, len(payload)]
     out = b""
@@ -71,40 +82,52 @@ def _fragments(draw: st.DrawFn, role: Role, payload: bytes, *, rsv1: bool) -> by
     return out
 
 
+@cache
 @st.composite
 def _message(draw: st.DrawFn, role: Role) -> bytes:
     payload = draw(payloads)
     rsv1 = draw(st.booleans())
     if rsv1:
         payload = Compressor(15, True).compress(payload)
-        if draw(st.integers(0, 5)) == 0:
+        if draw(_one_in_six) == 0:
             place = draw(st.integers(0, len(payload) - 1))
-            payload = payload[:place] + draw(st.binary(max_size=3)) + payload[place + 1 :]
-    return draw(_fragments(role, payload, rsv1=rsv1))
+            payload = payload[:place] + draw(_junk) + payload[place + 1 :]
+    return _fragments(draw, role, payload, rsv1=rsv1)
 
 
+_kinds = st.sampled_from([PING, PONG, PING, PONG, CLOSE])
+_any_code = st.one_of(codes, bad_codes)
+_bodies = st.one_of(
+    _any_code.map(lambda code: encode_close(code, "why")), st.binary(max_size=6), st.just(b"\x03")
+)
+
+
+@cache
 @st.composite
 def _control(draw: st.DrawFn, role: Role) -> bytes:
-    kind = draw(st.sampled_from([PING, PONG, PING, PONG, CLOSE]))
-    if kind != CLOSE:
-        return _frame(role, kind, draw(small))
-    code = draw(st.one_of(codes, bad_codes))
-    body = draw(
-        st.one_of(st.just(encode_close(code, "why")), st.binary(max_size=6), st.just(b"\x03"))
-    )
-    return _frame(role, CLOSE, body)
+    kind = draw(_kinds)
+    return _frame(role, kind, draw(small if kind != CLOSE else _bodies))
 
 
+_firsts = st.sampled_from([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0xC1])
+_lengths = st.sampled_from([0, 1, 125, 126, 65535, 65536, 2**40, 2**63 - 1, 2**63, 2**64 - 1])
+
+
+@cache
+def _right(role: Role) -> st.SearchStrategy[bytes]:
+    return st.one_of(_message(role), _control(role))
+
+
+@cache
 @st.composite
 def _broken(draw: st.DrawFn, role: Role) -> bytes:
     """Draw a frame with one byte of its beginning changed, or a header with any length."""
-    frame = draw(st.one_of(_message(role), _control(role)))
+    frame = draw(_right(role))
     if draw(st.booleans()):
         place = draw(st.integers(0, min(len(frame), 14) - 1))
         return frame[:place] + bytes([draw(st.integers(0, 255))]) + frame[place + 1 :]
     bit = 0x80 if role is Role.SERVER else 0
-    first = draw(st.sampled_from([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0xC1]))
-    size = draw(st.sampled_from([0, 1, 125, 126, 65535, 65536, 2**40, 2**63 - 1, 2**63, 2**64 - 1]))
+    first, size = draw(_firsts), draw(_lengths)
     if draw(st.booleans()):
         return bytes((first, bit | 127)) + size.to_bytes(8, "big") + KEY + b"x"
     return bytes((first, bit | 126)) + (size & 0xFFFF).to_bytes(2, "big") + KEY + b"x"
@@ -117,14 +140,26 @@ def _begun(role: Role) -> st.SearchStrategy[bytes]:
     return st.sampled_from([b"\x82" + length + key for length in lengths])
 
 
+@cache
+def _parts(role: Role) -> tuple[st.SearchStrategy[Any], ...]:
+    """Return what begins a wire, what is wrong in it, and what is behind that."""
+    good = st.one_of(_message(role), _message(role), _control(role))
+    wrong = st.one_of(_broken(role), st.binary(max_size=20), _begun(role))
+    return st.lists(good, max_size=6), wrong, st.lists(good, max_size=2)
+
+
+_one_in_five = st.integers(0, 4)
+
+
+@cache
 @st.composite
 def wire(draw: st.DrawFn, role: Role) -> list[bytes]:
     """Draw what reaches a layer of ``role``: mostly valid frames, then perhaps something else."""
-    good = st.one_of(_message(role), _message(role), _control(role))
-    units = draw(st.lists(good, max_size=6))
+    begin, wrong, behind = _parts(role)
+    units: list[bytes] = draw(begin)
     if draw(st.booleans()):
-        units.append(draw(st.one_of(_broken(role), st.binary(max_size=20), _begun(role))))
-        units += draw(st.lists(good, max_size=2))
-    if units and draw(st.integers(0, 4)) == 0:
+        units.append(draw(wrong))
+        units += draw(behind)
+    if units and draw(_one_in_five) == 0:
         units[-1] = units[-1][: draw(st.integers(0, len(units[-1])))]
     return units
