@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,7 @@ from hypothesis import strategies as st
 
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import Closed, Closing, Failed, Role
+from rawsio.limits import Limits
 
 from .pair import Pair
 
@@ -91,18 +93,21 @@ class Subject:
 def snapshot(value: Any, depth: int = 6) -> Any:
     """Return a comparable picture of an object's state, through slots and attributes.
 
-    What stands in several places, as a layer's limits do, is looked at once.
+    What stands in several places is looked at once.
     """
     return _picture(value, depth, {})
 
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
+_NEVER_CHANGED = (Enum, Limits)
 
 
 def _picture(value: Any, depth: int, seen: dict[int, tuple[int, int, Any]]) -> Any:
     kind: Any = type(value)
     if kind in _PLAIN:
         return value
+    if isinstance(value, _NEVER_CHANGED):
+        return kind.__name__, id(value)
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if depth == 0:
