@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -24,6 +26,7 @@ __all__ = [
     "WatchedSocket",
     "closed_after",
     "joined",
+    "only_new_objects",
     "turn_until",
     "unhurried",
 ]
@@ -35,6 +38,16 @@ PATIENCE = 60.0
 def unhurried(limits: Limits = DEFAULT) -> Limits:
     """Return limits by which no turn is long: a machine may stand still in any."""
     return limits.but(turn_time=PATIENCE)
+
+
+@contextmanager
+def only_new_objects() -> Iterator[None]:
+    """Have the collector look at nothing that was there before: all of the tests, a second long."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def closed_after(make: Callable[[], Any]) -> Any:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rawsio.net.deadlines import Deadlines
 from rawsio.net.loop import Loop
 
-from .kit import Clock
+from .kit import Clock, only_new_objects
 
 
 class Target:
@@ -150,7 +150,7 @@ def test_a_tick_that_raises_is_logged_and_the_others_are_ticked() -> None:
 
 
 def test_a_forgotten_target_is_freed_though_its_time_is_far() -> None:
-    with Bench() as b:
+    with only_new_objects(), Bench() as b:
         target = Target(1e6)
         b.timers.watch(target)
         target.deadline = 1e5

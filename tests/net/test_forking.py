@@ -18,6 +18,8 @@ from rawsio.net import forking
 from rawsio.net.loop import Loop
 from rawsio.net.signals import Signals
 
+from .kit import only_new_objects
+
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
@@ -206,12 +208,12 @@ assert [process.exitcode for process in children] == [0] * 4
 
 
 def test_a_loop_that_is_gone_is_watched_no_more() -> None:
-    gc.collect()
-    before = len(forking._watched)
-    loop = Loop()
-    assert len(forking._watched) == before + 1
-    loop.close()
-    in_child(loop.forked)
-    del loop
-    gc.collect()
-    assert len(forking._watched) == before
+    with only_new_objects():
+        before = len(forking._watched)
+        loop = Loop()
+        assert len(forking._watched) == before + 1
+        loop.close()
+        in_child(loop.forked)
+        del loop
+        gc.collect()
+        assert len(forking._watched) == before

@@ -13,7 +13,7 @@ from rawsio.layer import Closed, Closing
 from rawsio.limits import Limits
 from rawsio.net.tcp import StreamState, TCPStream
 
-from .kit import Clock, Parrot, joined, turn_until
+from .kit import Clock, Parrot, joined, only_new_objects, turn_until
 
 
 def test_what_the_peer_sends_comes_as_events_and_answers_go_back() -> None:
@@ -584,7 +584,7 @@ def test_a_stream_can_be_aborted_after_its_loop_was_closed() -> None:
 
 
 def test_a_thousand_connections_that_end_in_every_way_leave_nothing_behind() -> None:
-    with joined() as t:
+    with only_new_objects(), joined() as t:
         ghosts = []
         for number in range(1000):
             ours, peer = socket.socketpair()

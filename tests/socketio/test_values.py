@@ -389,11 +389,13 @@ def test_only_integers_have_a_longest_length(text: str, fits: bool) -> None:
 @pytest.mark.rule("layers-turn-long")
 @pytest.mark.parametrize("size", [LONG, 2 * LONG])
 def test_what_is_read_in_one_go_is_not_looked_at_by_the_next_look_for_garbage(size: int) -> None:
+    frozen = gc.get_freeze_count()
     items = decode_value("[" + "[]," * (size // 3) + "0]", 0, DEFAULT)
-    kept = {id(items), id(items[0]), id(items[-2])}
-    young = [thing for age in (0, 1) for thing in gc.get_objects(generation=age)]
-    assert not kept & set(map(id, young))
-    assert kept <= set(map(id, gc.get_objects(generation=2)))
+    kept = items, items[0], items[-2]
+    young = {id(thing) for age in (0, 1) for thing in gc.get_objects(generation=age)}
+    assert not young & set(map(id, kept))
+    assert all(map(gc.is_tracked, kept))
+    assert gc.get_freeze_count() == frozen
 
 
 def test_objects_that_an_application_has_frozen_stay_so() -> None:

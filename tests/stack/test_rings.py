@@ -44,7 +44,6 @@ def test_a_connection_leaves_no_ring_however_it_ends(options: dict[str, Any]) ->
     soak.io.on("settle", lambda socket: socket.data.clear())  # it holds a ring of the user's
     soak.round(list(WAYS))
     found = {}
-    gc.collect()
     gc.disable()
     gc.freeze()  # what was there before need not be looked at each time
     try:
