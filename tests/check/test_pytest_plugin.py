@@ -18,7 +18,7 @@ def test_each_case_is_a_test(tmp_path: Path) -> None:
 
     def serve() -> None:
         while not over.is_set():
-            io.step(0.1)
+            io.step(0.02)
         io.close(0.0)
         while not io.closed:
             io.step(0.1)

@@ -334,7 +334,7 @@ def test_on_asyncio_a_server_that_never_lets_us_in_is_given_up() -> None:
         with pytest.raises(TimeoutError):
             async with Client(url, timeout=0.05, transports=["websocket"]):
                 raise AssertionError("it was let in")
-        io.close()
+        io.close(0.0)
         await serving
 
     asyncio.run(main())

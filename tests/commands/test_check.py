@@ -27,7 +27,7 @@ def url() -> Iterator[str]:
 
     def serve() -> None:
         while not over.is_set():
-            io.step(0.2)
+            io.step(0.02)
         io.close(0.0)
         while not io.closed:
             io.step(0.1)

@@ -36,13 +36,13 @@ async def _serving(io: Server, port: int = 0) -> tuple[Any, str]:
     io.host.call_later(0.0, running.set_result, None)
     address = io.listen(port=port)
     task = asyncio.ensure_future(io.serve())
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     return task, f"http://127.0.0.1:{address[1]}"
 
 
 async def _ended(io: Server, task: Any) -> None:
     io.close()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
 
 
 def test_nothing_is_opened_before_the_server_begins(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_queue_and_recovery_share_a_file_and_its_thread(tmp_path: Path) -> Non
         task, url = await _serving(io)
         async with Client(url) as client:
             await jobs.publish("hello")
-            assert await asyncio.wait_for(seen.get(), 10) == "hello"
+            assert await asyncio.wait_for(seen.get(), 60) == "hello"
             assert client.id is not None
         level = jobs.keeper.store.connection.execute("PRAGMA synchronous").fetchone()  # type: ignore[attr-defined]
         assert level == (2,), "as strict as the queue asks for"
@@ -128,7 +128,7 @@ def test_a_client_goes_on_with_another_server_after_an_orderly_end(tmp_path: Pat
             second.on("ask", lambda socket: socket.recovered)
             second.to("room").emit("e", 2)
             task, _ = await _serving(second, int(url.rpartition(":")[2]))
-            await asyncio.wait_for(connected.wait(), 10)
+            await asyncio.wait_for(connected.wait(), 60)
             assert client.recovered
             assert await client.emit_with_ack("ask") is True
             assert seen == [1, 2]
@@ -141,7 +141,7 @@ def test_a_client_goes_on_with_another_server_after_an_orderly_end(tmp_path: Pat
 def test_clients_of_a_server_that_is_killed_come_back_with_everything(tmp_path: Path) -> None:
     killed = Killed(str(tmp_path / "app.db"))
     try:
-        killed.add([sys.executable, "-m", "tests.soak.recovery_clients"], "ours", 6, {})
+        killed.add([sys.executable, "-m", "tests.soak.recovery_clients"], "ours", 6, {}, "0")
         for _ in range(2):
             killed.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):

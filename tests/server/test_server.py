@@ -570,7 +570,7 @@ def test_on_asyncio_handlers_may_be_coroutines() -> None:
         await reader.readuntil(b"maxPayload")
         writer.write(_masked("40") + _masked('4217["slow",1]'))
         answer = await reader.readuntil(b"4317[2]")
-        io.close()
+        io.close(0.0)
         await asyncio.wait_for(serving, 60)
         writer.close()
         return answer

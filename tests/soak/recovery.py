@@ -72,6 +72,7 @@ def serve(path: str, port: int, level: str) -> None:
 
     def speak() -> None:
         if quiet:
+            print("quiet", flush=True)
             return
         number = next(numbers)
         io.to(f"room {number % ROOMS}").emit("said", [run, number])
@@ -135,11 +136,13 @@ class Killed:
             raise SystemExit("the server did not start")
         return child
 
-    def add(self, command: list[str], name: str, count: int, env: dict[str, str]) -> None:
+    def add(
+        self, command: list[str], name: str, count: int, env: dict[str, str], *more: str
+    ) -> None:
         """Start ``count`` clients in one process."""
         url = f"http://127.0.0.1:{self.port}"
         child = subprocess.Popen(
-            [*command, url, name, str(count), str(ROOMS)],
+            [*command, url, name, str(count), str(ROOMS), *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -163,6 +166,9 @@ class Killed:
         """Let the clients come to their end; return what they saw."""
         found: list[dict[str, Any]] = []
         self.server.send_signal(signal.SIGUSR1)
+        assert self.server.stdout is not None
+        if self.server.stdout.readline() != "quiet\n":
+            raise SystemExit("the server did not come to rest")
         for child in self.clients:
             assert child.stdin is not None
             child.stdin.close()

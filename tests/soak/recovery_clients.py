@@ -1,6 +1,7 @@
 """Clients for ``recovery.py``: ours, until standard input ends; see ``recovery_clients.js``.
 
-``python -m tests.soak.recovery_clients URL NAME CLIENTS ROOMS``.
+``python -m tests.soak.recovery_clients URL NAME CLIENTS ROOMS [SECONDS]``: at the end they listen
+so many seconds to those of other processes, if there are any.
 """
 
 from __future__ import annotations
@@ -9,11 +10,28 @@ import asyncio
 import json
 import random
 import sys
+from contextlib import suppress
 from typing import Any
 
-from rawsio import Client
+from rawsio import Client, ConnectionClosed
 
 __all__ = ["main"]
+
+
+class Rest:
+    """Where all clients of this process wait for one another, once they say nothing any more."""
+
+    def __init__(self, clients: int, seconds: float) -> None:
+        self.seconds = seconds
+        self._missing = clients
+        self._all = asyncio.Event()
+
+    async def reached(self) -> None:
+        """Wait for the others."""
+        self._missing -= 1
+        if not self._missing:
+            self._all.set()
+        await self._all.wait()
 
 
 class One:
@@ -36,7 +54,7 @@ class One:
             reconnection_delay_max=0.3,
         )
 
-    async def run(self, over: asyncio.Event) -> None:
+    async def run(self, over: asyncio.Event, rest: Rest) -> None:
         """Say something again and again."""
         async with self._client as socket:
             socket.on("said", self.seen.append)
@@ -44,19 +62,22 @@ class One:
             await socket.emit_with_ack("enter", self.name, self.room)
             self._entered = True
             print("entered", file=sys.stderr, flush=True)
-            number = 0
+            number, replies = 0, []
             while not over.is_set():
-                await asyncio.sleep(random.uniform(0.7, 1.3))
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(over.wait(), random.uniform(0.7, 1.3))
                 if socket.connected and not over.is_set():
                     what = f"{self.name}: {number}"
                     number += 1
                     reply = socket.emit_with_ack("say", what)
                     reply.add_done_callback(lambda reply, what=what: self._heard(what, reply))
-            for _ in range(300):
-                if socket.connected:
-                    break
-                await asyncio.sleep(0.1)
-            await asyncio.sleep(3.0)  # what is on its way may still come
+                    replies.append(reply)
+            for reply in replies:
+                with suppress(ConnectionClosed):
+                    await reply
+            await rest.reached()  # nobody here says anything now
+            await socket.emit_with_ack("who")  # what was said before its answer is here
+            await asyncio.sleep(rest.seconds)
 
     def _heard(self, what: str, reply: Any) -> None:
         try:
@@ -89,15 +110,16 @@ class One:
         return {name: getattr(self, name) for name in names}
 
 
-async def main(url: str, name: str, clients: int, rooms: int) -> None:
+async def main(url: str, name: str, clients: int, rooms: int, seconds: float = 3.0) -> None:
     """Run all clients until standard input ends."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.run_in_executor(None, sys.stdin.read).add_done_callback(lambda _: over.set())
     ones = [One(url, name, number, rooms) for number in range(clients)]
-    await asyncio.gather(*[one.run(over) for one in ones])
+    rest = Rest(clients, seconds)
+    await asyncio.gather(*[one.run(over, rest) for one in ones])
     print(json.dumps([one.found() for one in ones]))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(*sys.argv[1:3], *map(int, sys.argv[3:5]), *map(float, sys.argv[5:])))

@@ -130,8 +130,8 @@ def test_silent_and_slow_connections_hold_up_nobody(workers: Workers) -> None:
     silent = [socket.create_connection(("127.0.0.1", workers.port)) for _ in range(20)]
     sid = workers.raw().open()
     slow = socket.create_connection(("127.0.0.1", workers.port))
-    request = f"GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n"
-    for byte in request.encode():
+    request = f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n"
+    for byte in f"{request}Content-Length: 2\r\n\r\n40".encode():
         slow.sendall(bytes([byte]))
     assert slow.recv(15) == b"HTTP/1.1 200 OK"
     wait_until(lambda: workers.raw().open())
