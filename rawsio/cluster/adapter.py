@@ -302,7 +302,9 @@ class ClusterAdapter(Adapter):
         question = self._questions.get(message.request)
         if question is not None:
             found = [RemoteSocket(self.namespace, fields) for fields in message.sockets]
-            question.add(found, message.uid)
+            new = question.unseen(found)
+            if new or not found:  # else it is an answer for the second time, or a false one
+                question.add(new, message.uid)
 
     def _take_rooms(self, message: RoomsAnswer) -> None:
         question = self._questions.get(message.request)
@@ -319,7 +321,7 @@ class ClusterAdapter(Adapter):
     def _take_client_count(self, message: ClientCount) -> None:
         asking = self._askings.get(message.request)
         if asking is not None:
-            asking.asked(message.count, message.sids)
+            asking.asked(message.count, message.sids, message.uid)
 
     def _take_client_answer(self, message: ClientAnswer) -> None:
         asking = self._askings.get(message.request)
@@ -351,18 +353,13 @@ class _Asking:
     """A broadcast of ours with acknowledgements: the part of the other servers.
 
     Each of them first says how many sockets it asked.  Servers of this library name them; the
-    others' are numbered here, in the order in which they answer.
+    others' are numbered here, in the order in which they answer.  An answer that overtakes what
+    its server says of it counts as well, and one that comes twice counts once.
     """
 
     __slots__ = (
-        "_counts",
-        "_done",
-        "_gathering",
-        "_nameless",
-        "_servers",
-        "_taken",
-        "forget",
-        "request",
+        *("_counts", "_done", "_gathering", "_nameless", "_servers", "_taken"),
+        *("_answered", "_uids", "forget", "request"),
     )
 
     def __init__(self, request: str, gathering: Gathering, forget: Callable[[], Any]) -> None:
@@ -371,6 +368,8 @@ class _Asking:
         self._gathering = gathering
         self._servers: int | None = None
         self._counts = 0
+        self._uids: set[str] = set()
+        self._answered: set[str] = set()
         self._nameless = 0
         self._taken = 0
         self._done = False
@@ -380,15 +379,17 @@ class _Asking:
         self._servers = 0 if servers is None else max(0, servers - 1)
         self._check()
 
-    def asked(self, count: int, sids: list[str]) -> None:
+    def asked(self, count: int, sids: list[str], uid: str) -> None:
         """Take what one server says of its sockets."""
+        if uid and uid in self._uids:
+            return
+        self._uids.add(uid)
         self._counts += 1
-        if len(sids) == count:
-            self._gathering.expect(sids)
-        else:
+        if len(sids) != count:
             first = self._nameless
             self._nameless += count
-            self._gathering.expect(self._name(n) for n in range(first, self._nameless))
+            sids = [self._name(n) for n in range(first, self._nameless)]
+        self._gathering.expect(sid for sid in sids if sid not in self._answered)
         self._check()
 
     def answered(self, sid: str, values: list[Any]) -> None:
@@ -396,6 +397,11 @@ class _Asking:
         if not sid:
             sid = self._name(self._taken)
             self._taken += 1
+        if sid in self._answered:
+            return
+        self._answered.add(sid)
+        if not self._done:
+            self._gathering.expect((sid,))  # its server may not have said so yet
         self._gathering.answered(sid, values)
 
     def _name(self, number: int) -> str:

@@ -26,7 +26,7 @@ class Question:
     when the missing ones have left.
     """
 
-    __slots__ = ("answered", "done", "ended", "expected", "items", "timer", "uids")
+    __slots__ = ("answered", "done", "ended", "expected", "ids", "items", "timer", "uids")
 
     def __init__(self, items: Iterable[Any], ended: Callable[[Question], None]) -> None:
         self.items = list(items)
@@ -34,6 +34,7 @@ class Question:
         self.expected: int | None = None
         self.answered = 0
         self.uids: set[str] = set()
+        self.ids: set[str] | None = None
         self.done = False
         self.timer: Any = None
 
@@ -51,6 +52,15 @@ class Question:
         self.answered += 1
         self.items += items
         self._check()
+
+    def unseen(self, sockets: Iterable[Any]) -> list[Any]:
+        """Return those of these sockets that are not among the items; they count as seen then."""
+        ids = self.ids
+        if ids is None:
+            ids = self.ids = {socket.id for socket in self.items}
+        new = [socket for socket in sockets if socket.id not in ids]
+        ids.update(socket.id for socket in new)
+        return new
 
     def left(self, uid: str) -> None:
         """Wait no longer for a server that has left the cluster."""

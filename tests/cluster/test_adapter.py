@@ -16,6 +16,7 @@ from rawsio.cluster import (
     StreamsAdapter,
     StreamsOptions,
 )
+from rawsio.cluster.messages import SocketsAnswer
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
@@ -257,6 +258,68 @@ def test_a_silent_server_costs_the_timeout_once_and_is_named(
 
 def _answers_of(node: Any) -> Any:
     return lambda channel, payload: node.uid.encode() in payload and b"-rawsio" not in channel
+
+
+class _Stranger:
+    """Who publishes and needs no reply."""
+
+    def reply(self, _value: Any) -> None:
+        """Take it."""
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
+def test_answers_count_once_in_whatever_order_and_however_often_they_come(
+    kind: Any, times: int, backwards: bool
+) -> None:
+    with Cluster(3, make=kind) as cluster:
+        first, second, third = cluster.nodes
+        clients = [node.connect() for node in cluster.nodes]
+        for client in clients:
+            client.on("q", lambda name=client.id: name)
+        for node in (second, third):
+            node.io.of("/").on_server("who", lambda name=node.uid: name)
+        cluster.kit.run()
+        kept: list[tuple[bytes, bytes]] = []
+
+        def keep(channel: bytes, payload: bytes) -> bool:
+            answers = any(_answers_of(node)(channel, payload) for node in (second, third))
+            if answers:
+                kept.append((channel, payload))
+            return answers
+
+        cluster.redis.lost = keep
+        fetched = first.io.fetch_sockets()
+        asked = first.io.timeout(1.0).emit_with_ack("q")
+        servers = first.io.server_side_emit("who")
+        cluster.kit.run()
+        assert not any(reply.done() for reply in (fetched, asked, servers))
+        cluster.redis.lost = lambda _channel, _payload: False
+        publish: Any = (
+            cluster.redis.do_spublish if kind is ShardedAdapter else cluster.redis.do_publish
+        )
+        for channel, payload in reversed(kept) if backwards else kept:
+            for _ in range(times):
+                publish(_Stranger(), channel, payload)
+        cluster.kit.run()
+        ids = sorted(client.id for client in clients)
+        assert sorted(socket.id for socket in fetched.result()) == ids
+        assert (sorted(asked.result()), sorted(asked.result().answers)) == (ids, ids)
+        assert sorted(servers.result()) == sorted([second.uid, third.uid])
+        for reply in (fetched, asked, servers):
+            assert reply.result().missing == []
+
+
+def test_a_socket_that_two_servers_claim_is_found_once(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    a, b = first.connect(), second.connect()
+    adapter: Any = first.io.of("/").adapter
+    reply = first.io.fetch_sockets()
+    (request,) = adapter._questions
+    fields = {"id": a.id, "handshake": {}, "rooms": [], "data": {}}
+    adapter._received(SocketsAnswer(request, [fields], "somebody"))
+    cluster.kit.run()
+    assert sorted(socket.id for socket in reply.result()) == sorted([a.id, b.id])
 
 
 def test_a_server_that_leaves_is_not_waited_for(kind: Any) -> None:
