@@ -33,6 +33,9 @@ class RedisLink:
     :func:`rawsio.net.connecting.connect_tcp`, for tests.
     """
 
+    rests = True
+    """Whether what is said after an outage waits until the others have had time to come back."""
+
     def __init__(
         self,
         address: RedisAddress,
@@ -60,6 +63,7 @@ class RedisLink:
             return
         self._log = host.log
         self._says, self._hears = self.add_client(host), self.add_client(host)
+        self._says.rest = host.limits.redis_retry_time if self.rests else 0.0
         for client in self._clients:
             client.start()
 

@@ -75,6 +75,8 @@ class StreamsOptions:
 class StreamsLink(RedisLink):
     """The connections to Redis, and one that reads streams."""
 
+    rests = False  # who comes back later reads what was said before
+
     def __init__(self, reader: Callable[[Any], StreamReader], *args: Any) -> None:
         super().__init__(*args)
         self._make_reader = reader

@@ -14,6 +14,9 @@ The client runs on any loop with asyncio's names and never blocks it.  What it p
   client is READY only when the server has confirmed every one.
 - **Bounds.**  What is asked while there is no connection waits in a queue with limits.  Beyond
   them the policy decides: ``"refuse"`` fails the new command, ``"drop_oldest"`` the oldest one.
+- **Others first.**  A server that was away comes back to all its clients, and what one of them
+  publishes at once is lost for those that are still on their way.  With ``rest`` a client that had
+  to try more than once sends nothing but subscriptions for so many seconds.
 
 Use two clients where a command blocks the connection on purpose (``XREAD BLOCK``), or where the
 server speaks version 2 and one connection has subscriptions.
@@ -148,6 +151,7 @@ class RedisClient:
         self.limits = limits
         self.state = RedisState.IDLE
         self.dropped = 0
+        self.rest = 0.0
         self.on_state = on_state
         self.on_refused = on_refused
         self._loop = loop
@@ -155,6 +159,7 @@ class RedisClient:
         self._connect = connect or _dialer(limits).connect
         self._random_bytes = random_bytes
         self._attempts = 0
+        self._resting: Any = None
         self._dialing: Any = None
         self._timer: Any = None
         self._layer: RESPConnection | None = None
@@ -185,7 +190,7 @@ class RedisClient:
         answer = Answer()
         if self.state is RedisState.CLOSED:
             answer.fail(ConnectionClosed(f"the client of {self.address.shown} is closed"))
-        elif self.state is RedisState.READY and self._can_send() and not self._queue:
+        elif self._is_open() and self._can_send() and not self._queue:
             self._send(Command(args, wait), answer)
         else:
             self._enqueue(Command(args, wait), answer)
@@ -195,6 +200,10 @@ class RedisClient:
     def queued(self) -> int:
         """How many commands wait for a connection."""
         return len(self._queue)
+
+    def _is_open(self) -> bool:
+        """Tell whether commands are sent: it is READY, and does not rest."""
+        return self.state is RedisState.READY and self._resting is None
 
     def _can_send(self) -> bool:
         layer, stream = self._layer, self._stream
@@ -248,7 +257,7 @@ class RedisClient:
     def _send_queued(self) -> None:
         while self._changes and self._can_send():
             self._send(*self._changes.popleft())
-        while self._queue and self.state is RedisState.READY and self._can_send():
+        while self._queue and self._is_open() and self._can_send():
             waiting, answer = self._dequeue()
             try:
                 self._send(waiting, answer)
@@ -452,6 +461,8 @@ class RedisClient:
         if self._attempts > 1:
             tried = f"connected to {self.address.shown} again, with attempt {self._attempts}"
             self._driver.log("redis", log.WARNING, tried)
+            if self.rest:
+                self._resting = self._loop.call_later(self.rest, self._rested)
         self._attempts = 0
         self._cancel_timer()
         if not self._become(RedisState.READY):
@@ -459,6 +470,10 @@ class RedisClient:
         expecting, self._expecting = self._expecting, []
         for answer in expecting:
             answer.settle(None)
+        self._send_queued()
+
+    def _rested(self) -> None:
+        self._resting = None
         self._send_queued()
 
     def _received(self, _stream: TCPStream, events: list[Any]) -> None:
@@ -491,6 +506,7 @@ class RedisClient:
 
     def _lost(self, reason: str) -> None:
         self._cancel_timer()
+        self._stop_resting()
         self._stream = self._layer = None
         if self.state is RedisState.CLOSED:
             return
@@ -518,6 +534,11 @@ class RedisClient:
         if timer is not None:
             timer.cancel()
 
+    def _stop_resting(self) -> None:
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.cancel()
+
     def _become(self, state: RedisState, reason: str = "") -> bool:
         """Tell who listens; gives ``False`` if that led to another state, such as CLOSED."""
         self.state = state
@@ -534,6 +555,7 @@ class RedisClient:
             return
         self._become(RedisState.CLOSED, "closed")
         self._cancel_timer()
+        self._stop_resting()
         dialing, self._dialing = self._dialing, None
         if dialing is not None:
             dialing.cancel()

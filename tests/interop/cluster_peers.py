@@ -76,8 +76,8 @@ def _knows_all_slots(port: int) -> bool:
     return b"cluster_state:ok" in told
 
 
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as sock:
+def answers(port: int, host: str = "127.0.0.1") -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 1) as sock:
         sock.sendall(b"PING\r\n")
         return sock.recv(100).startswith(b"+PONG")
     return False

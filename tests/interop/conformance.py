@@ -84,15 +84,15 @@ def grouped(ids: list[str]) -> dict[str, str]:
     return {prefix: ", ".join(words) for prefix, words in found.items()}
 
 
-def rewrite(name: str, text: str) -> None:
-    """Put a text between the marks of this name in the note."""
+def rewrite(name: str, text: str, path: Path = NOTE) -> None:
+    """Put a text between the marks of this name in a note."""
     marks = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    note = NOTE.read_text("utf-8")
+    note = path.read_text("utf-8")
     before, found, rest = note.partition(marks[0])
     behind = rest.partition(marks[1])[2]
     if not found:
-        raise ValueError(f"{NOTE} has no {marks[0]}")
-    NOTE.write_text(f"{before}{marks[0]}\n\n{text}\n{marks[1]}{behind}", "utf-8")
+        raise ValueError(f"{path} has no {marks[0]}")
+    path.write_text(f"{before}{marks[0]}\n\n{text}\n{marks[1]}{behind}", "utf-8")
 
 
 def main(arguments: list[str]) -> int:

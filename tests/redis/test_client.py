@@ -264,6 +264,55 @@ def test_a_connection_that_died_silently_is_found_by_its_silence(bench: Bench) -
     assert redis.state is RedisState.READY
 
 
+def test_after_an_outage_a_client_may_let_others_come_back_first(bench: Bench) -> None:
+    redis = RedisClient(bench.loop, "redis://fake", connect=bench.connect)
+    redis.rest = 0.5
+    redis.start()
+    bench.run()
+    bench.refusing = True
+    bench.cut()
+    waiting = redis.execute("SET", "a", 1)
+    bench.advance(1.0)
+    bench.refusing = False
+    while redis.state is not RedisState.READY:
+        bench.advance(0.01)
+    later = redis.execute("SET", "a", 2)
+    heard = redis.subscribe("news", print)
+    bench.advance(0.45)
+    assert (heard.result(), waiting.done(), later.done()) == ("subscribe", False, False)
+    bench.advance(0.1)
+    assert (waiting.result(), later.result()) == ("OK", "OK")
+    assert bench.redis.values[b"a"] == b"2"
+    bench.cut()  # and with the first attempt it is there again
+    bench.advance(0.1)
+    redis.execute("GET", "a")
+    assert redis.queued == 0
+
+
+def test_a_client_that_rests_can_lose_its_connection_and_be_closed(bench: Bench) -> None:
+    redis = RedisClient(bench.loop, "redis://fake", connect=bench.connect)
+    redis.rest = 0.5
+    bench.refusing = True
+    redis.start()
+    waiting = redis.execute("SET", "a", 1)
+    bench.advance(1.0)
+    bench.refusing = False
+    while redis.state is not RedisState.READY:
+        bench.advance(0.01)
+    bench.cut()
+    bench.advance(0.3)
+    assert (redis.state, waiting.done()) == (RedisState.READY, True)
+    bench.refusing = True
+    bench.cut()
+    bench.advance(1.0)
+    bench.refusing = False
+    while redis.state is not RedisState.READY:
+        bench.advance(0.01)
+    redis.close()
+    bench.run()
+    assert bench.loop.next_deadline() is None
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the clock is Linux's")
 def test_the_system_watches_over_the_host_of_redis() -> None:
     loop = Loop()
