@@ -14,6 +14,8 @@ The client runs on any loop with asyncio's names and never blocks it.  What it p
   client is READY only when the server has confirmed every one.
 - **Bounds.**  What is asked while there is no connection waits in a queue with limits.  Beyond
   them the policy decides: ``"refuse"`` fails the new command, ``"drop_oldest"`` the oldest one.
+- **No ghosts.**  What the server still has of a connection that is lost is ended by the next one
+  (:mod:`rawsio.redis.greeting`).
 - **Others first.**  A server that was away comes back to all its clients, and what one of them
   publishes at once is lost for those that are still on their way.  With ``rest`` a client that had
   to try more than once sends nothing but subscriptions for so many seconds.
@@ -43,6 +45,7 @@ from .address import RedisAddress, parse_url
 from .answer import Answer, RedisError
 from .connection import RESPConnection
 from .events import Command, Completed, Push, Reply
+from .greeting import greet
 from .resp import ErrorReply, command
 from .states import CONFIRMED, MESSAGES
 
@@ -54,7 +57,10 @@ if TYPE_CHECKING:
     from rawsio.layer import ByteLayer, Failed
     from rawsio.limits import Limits
 
+    from .greeting import Ghost
+
     Heard = Callable[[bytes, bytes], object]
+    Greeting = Generator[list[bytes], Any, int | None]
 
 __all__ = ["RedisClient", "RedisOptions", "RedisState"]
 
@@ -160,6 +166,8 @@ class RedisClient:
         self._random_bytes = random_bytes
         self._attempts = 0
         self._resting: Any = None
+        # What the server may still have of the last connection.
+        self._ghost: Ghost | None = None
         self._dialing: Any = None
         self._timer: Any = None
         self._layer: RESPConnection | None = None
@@ -372,7 +380,8 @@ class RedisClient:
         self._stream = TCPStream(self._driver, sock, below, self._received, self._ended)
         self._stream.on_drain = lambda _stream: self._send_queued()
         if self._become(RedisState.GREETING):
-            self._go_on(self._greeting(), None)
+            options = self.options
+            self._go_on(greet(self.address, options.version, options.name, self._ghost), None)
 
     def _secured(self, layer: RESPConnection) -> ByteLayer:
         from rawsio.tls import Secured, TLSConnection
@@ -383,28 +392,12 @@ class RedisClient:
             TLSConnection(context, Role.CLIENT, self.limits, server_hostname=name), layer
         )
 
-    def _greeting(self) -> Generator[list[bytes], Any, None]:
-        """Give the commands that begin a connection, one by one, and take their replies."""
-        address = self.address
-        user = address.username or "default"
-        greeted = False
-        if self.options.version == 3:
-            login = ["AUTH", user, address.password] if address.password else []
-            reply = yield command("HELLO", 3, *login, "SETNAME", self.options.name)
-            # Before version 6 there was no HELLO.
-            greeted = not isinstance(reply, ErrorReply)
-            if not greeted and reply.code not in ("ERR", "NOPROTO"):
-                raise RedisError(reply.code, reply.message)
-        if not greeted and address.password:
-            login = [address.username] if address.username else []
-            yield from _demand(command("AUTH", *login, address.password))
-        if address.database:
-            yield from _demand(command("SELECT", address.database))
-
-    def _go_on(self, greeting: Generator[list[bytes], Any, None], reply: Any) -> None:
+    def _go_on(self, greeting: Greeting, reply: Any) -> None:
         try:
             args = greeting.send(reply)
-        except StopIteration:
+        except StopIteration as end:
+            here = _address_of(self._stream)
+            self._ghost = (end.value, here) if end.value is not None and here else None
             self._subscribe_again()
             return
         except RedisError as error:
@@ -414,7 +407,7 @@ class RedisClient:
         answer.add_done_callback(lambda answer: self._greeted(greeting, answer))
         self._send(Command(args), answer)
 
-    def _greeted(self, greeting: Generator[list[bytes], Any, None], answer: Answer) -> None:
+    def _greeted(self, greeting: Greeting, answer: Answer) -> None:
         error = answer.error
         if isinstance(error, RedisError):
             self._go_on(greeting, ErrorReply(error.code, error.message))
@@ -575,14 +568,17 @@ class RedisClient:
             answer.fail(ConnectionClosed(text))
 
 
+def _address_of(stream: TCPStream | None) -> str:
+    """Return the address of our end as Redis writes it; nothing where there is none."""
+    name: Any = getattr(stream.sock, "getsockname", str)() if stream is not None else ""
+    if type(name) is not tuple:  # a unix socket, or one in memory
+        return ""
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _dialer(limits: Limits) -> Dialer:
     return Dialer(partial(watch_silence, seconds=limits.redis_silence))
-
-
-def _demand(args: list[bytes]) -> Generator[list[bytes], Any, None]:
-    reply = yield args
-    if isinstance(reply, ErrorReply):
-        raise RedisError(reply.code, reply.message)
 
 
 def _words(event: Closed | Failed) -> str:
