@@ -140,6 +140,13 @@ class RedisClient:
     Raises ``ValueError`` for a URL that is none.
     """
 
+    rest = 0.0
+    """Seconds that a client which comes back after several attempts sends no commands."""
+
+    _resting: Any = None
+    # What the server may still have of the last connection.
+    _ghost: Ghost | None = None
+
     def __init__(
         self,
         loop: Any,
@@ -157,7 +164,6 @@ class RedisClient:
         self.limits = limits
         self.state = RedisState.IDLE
         self.dropped = 0
-        self.rest = 0.0
         self.on_state = on_state
         self.on_refused = on_refused
         self._loop = loop
@@ -165,9 +171,6 @@ class RedisClient:
         self._connect = connect or _dialer(limits).connect
         self._random_bytes = random_bytes
         self._attempts = 0
-        self._resting: Any = None
-        # What the server may still have of the last connection.
-        self._ghost: Ghost | None = None
         self._dialing: Any = None
         self._timer: Any = None
         self._layer: RESPConnection | None = None
