@@ -15,8 +15,9 @@ from rawsio.lazy import Pattern
 from rawsio.websocket.handshake import accept_key
 
 from .case import Finding, NotOffered, noted
+from .eio_wire import packets_of
 from .talk import Stuck
-from .ws_wire import BINARY, CLOSE, PING, PONG, TEXT, F, Seen, encode, read_frame
+from .ws_wire import BINARY, CLOSE, PING, PONG, TEXT, F, Seen, encode, next_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Link:
     def read(self) -> None:
         """Take apart what has come, unless it is to be looked at as it is (``paused``)."""
         while not self.paused:
-            found = read_frame(bytes(self.line.heard), 0)
+            found = next_frame(self.line.talk, self.line.heard, 0)
             if found is None:
                 return
             frame, size = found
@@ -215,7 +216,7 @@ class Host:
             if self.probing:
                 self.outbox.append("6")
         elif asked.method == "POST":
-            self.inbox += _packets(asked.body)
+            self.inbox += _packets(self.talk, asked.body)
             self.answer(asked, b"ok")
         else:
             self.answer(asked, b"", status=404)
@@ -367,11 +368,11 @@ class Host:
         )
 
 
-def _packets(body: bytes) -> list[str | bytes]:
+def _packets(talk: Talk, body: bytes) -> list[str | bytes]:
     from binascii import Error, a2b_base64
 
     found: list[str | bytes] = []
-    for item in body.decode("utf-8", "replace").split("\x1e"):
+    for item in packets_of(talk, body):
         try:
             found.append(a2b_base64(item[1:]) if item[:1] == "b" else item)
         except Error:

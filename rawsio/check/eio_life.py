@@ -10,12 +10,14 @@ from .case import Case, Finding, NotOffered, failed, fine, lax, noted, rows
 from .eio_echo import polling, websocket
 from .eio_open import EIO_JUDGES, refused_with
 from .eio_post import gone
-from .eio_wire import Polling, Socket, exchange
+from .eio_wire import Polling, Socket, exchange, most_payload
 from .http_wire import show
 from .ws_wire import CLOSE, TEXT, F, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .case import Send
     from .talk import Talk
 
@@ -24,11 +26,11 @@ __all__ = ["CASES", "beat"]
 
 def beat(talk: Talk) -> tuple[float, float]:
     """Return interval and time-out in seconds; raises :class:`NotOffered` if they are long."""
-    interval = float(talk.target.open.get("pingInterval") or 0) / 1000
-    timeout = float(talk.target.open.get("pingTimeout") or 0) / 1000
-    if not 0 < interval <= 2 or timeout > 2:
-        raise NotOffered(f"needs fast heartbeats; they are {interval:g} s and {timeout:g} s")
-    return interval, timeout
+    interval: Any = talk.target.open.get("pingInterval")
+    timeout: Any = talk.target.open.get("pingTimeout")
+    if not all(type(time) in (int, float) and 0 < time <= 2000 for time in (interval, timeout)):
+        raise NotOffered(f"needs fast heartbeats; they are {interval!r:.30} and {timeout!r:.30} ms")
+    return interval / 1000, timeout / 1000
 
 
 def _beats(session: Polling | Socket, talk: Talk) -> Finding:
@@ -254,9 +256,7 @@ def _base64(talk: Talk) -> Finding:
 
 def _big(talk: Talk) -> Finding:
     echo = websocket(talk)
-    size = int(echo.session.open.get("maxPayload") or 0)
-    if not size:
-        raise NotOffered("no maxPayload is announced")
+    size = most_payload(echo.session.open)
     text = "x" * (size - len("".join(map(str, echo.wrap("")))))
     echo.session.send(*echo.wrap(text))
     return echo.expect([text])
@@ -275,9 +275,7 @@ _WS: list[tuple[str, str, Send]] = [
 
 def _too_big(talk: Talk) -> Finding:
     socket = Socket(talk).opened()
-    size = int(socket.open.get("maxPayload") or 0)
-    if not size:
-        raise NotOffered("no maxPayload is announced")
+    size = most_payload(socket.open)
     socket.wire.send(encode(F(TEXT, b"4" + b"x" * size)), stop=socket.channel.closed)
     if not socket.ends():
         return failed(socket.channel.said(), "maxPayload is not kept")

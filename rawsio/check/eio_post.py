@@ -5,10 +5,10 @@ A body that is wrong has to be refused, and the session has to end: both are loo
 
 from __future__ import annotations
 
-from .case import Case, Finding, NotOffered, failed, fine, lax, rows
+from .case import Case, Finding, failed, fine, lax, rows
 from .eio_echo import polling
 from .eio_open import EIO_JUDGES, refused_with
-from .eio_wire import SEPARATOR, Polling, exchange, last_answer, request
+from .eio_wire import SEPARATOR, Polling, exchange, last_answer, most_payload, request
 from .http_wire import show
 
 TYPE_CHECKING = False
@@ -94,9 +94,7 @@ def _expecting(talk: Talk) -> Finding:
 def _biggest(talk: Talk) -> Finding:
     echo = polling(talk)
     session = echo.session
-    size = int(session.open.get("maxPayload") or 0)
-    if not size:
-        raise NotOffered("no maxPayload is announced")
+    size = most_payload(session.open)
     empty = len("".join(map(str, echo.wrap(""))))
     text = "x" * (size - empty)
     answer = session.send(*echo.wrap(text)) if isinstance(session, Polling) else None
@@ -196,9 +194,7 @@ _EBAD.append(("v3-length", "the form of revision 3", _old_form))
 def _too_long(*, chunked: bool) -> Send:
     def case(talk: Talk) -> Finding:
         session = Polling(talk)
-        size = int(session.open.get("maxPayload") or 0)
-        if not size:
-            raise NotOffered("no maxPayload is announced")
+        size = most_payload(session.open)
         body = b"4" + b"x" * size
         if chunked:
             body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)

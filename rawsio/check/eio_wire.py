@@ -28,7 +28,9 @@ __all__ = [
     "engine_path",
     "exchange",
     "last_answer",
+    "most_payload",
     "open_data",
+    "packets_of",
     "request",
 ]
 
@@ -90,6 +92,12 @@ def request(
     return "\r\n".join([*head, "", ""]).encode("latin-1") + (body or b"")
 
 
+def packets_of(talk: Talk, body: bytes) -> list[str]:
+    """Return the packets of a payload as text; each counts for its case."""
+    talk.counts(body.count(b"\x1e") + 1)
+    return body.decode("utf-8", "replace").split(SEPARATOR)
+
+
 def open_data(text: str) -> dict[str, Any]:
     """Return what an open packet says; ``ValueError`` if it is none."""
     if text[:1] != "0":
@@ -98,6 +106,24 @@ def open_data(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("the open packet holds no object")  # noqa: TRY004 - it is the wire's
     return found
+
+
+MOST_SENT = 64_000_000
+"""Longest ``maxPayload`` that is tried out."""
+
+
+def most_payload(opened: dict[str, Any]) -> int:
+    """Return the ``maxPayload`` of an open packet; raises :class:`NotOffered` where it is none.
+
+    >>> most_payload({"maxPayload": 1000000})
+    1000000
+    """
+    size = opened.get("maxPayload")
+    if not size or type(size) is not int:
+        raise NotOffered("no maxPayload is announced")
+    if not 0 < size <= MOST_SENT:
+        raise NotOffered(f"the maxPayload is {size}: no more than {MOST_SENT} bytes are sent")
+    return size
 
 
 class Polling:
@@ -116,7 +142,7 @@ class Polling:
         answer, self.polls = exchange(talk, self.query, path=self.path, lines=lines)
         if answer is None or answer.status != 200:
             raise Refused(f"no session was opened: {answer.status if answer else 'no answer'}")
-        first, *more = answer.body.decode("utf-8", "replace").split(SEPARATOR)
+        first, *more = packets_of(talk, answer.body)
         try:
             self.open = open_data(first)
             self.sid = str(self.open["sid"])
@@ -186,9 +212,7 @@ class Polling:
             if answer is None or answer.status != 200:
                 return None
             self.inbox += [
-                _from_text(item)
-                for item in answer.body.decode("utf-8", "replace").split(SEPARATOR)
-                if item != "6"
+                _from_text(item) for item in packets_of(self.talk, answer.body) if item != "6"
             ]
         return self.inbox.pop(0)
 

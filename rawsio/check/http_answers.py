@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Heard", "read_answers", "show"]
 
 _DIGITS = Pattern(r"[0-9]{1,18}")
+_SIZE = Pattern(rb"[0-9A-Fa-f]{1,16}")
 _STATUS = Pattern(r"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: ([^\r\n]*))?")
 _LONGEST_HEAD = 65536
 
@@ -152,10 +153,9 @@ def _read_chunks(answer: Answer, data: bytes, at: int) -> int:
         if end < 0:
             break
         text = data[at:end].split(b";")[0].strip(b" \t")
-        try:
-            size = int(text, 16)
-        except ValueError:
+        if not _SIZE.fullmatch(text):
             break
+        size = int(text, 16)
         if size == 0:
             stop = end + 2
             while data.find(b"\r\n", stop) > stop:

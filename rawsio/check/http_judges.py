@@ -44,8 +44,8 @@ def sent(talk: Talk, case: Case, behind: bytes = b"", *, until: str = "") -> Lin
     return wire
 
 
-def _refused(heard: bytes) -> bool:
-    return heard[9:10] in (b"4", b"5")
+def _refused(heard: bytearray) -> bool:
+    return bytes(heard[9:10]) in (b"4", b"5")
 
 
 def _crashed(status: int) -> bool:

@@ -112,6 +112,7 @@ def hear(
             pass
     for answer in heard.answers:
         answer.line = wire.number
+    talk.counts(len(heard.answers))
     if len(talk.target.seen) < 20_000:
         talk.target.seen += heard.answers
     return heard

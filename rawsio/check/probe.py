@@ -7,6 +7,8 @@ which manner messages return, whether Engine.IO and Socket.IO live there, and wh
 
 from __future__ import annotations
 
+from rawsio.lazy import Pattern
+
 from .http_wire import Answer, get, hear, post
 from .talk import Stuck, Talk
 
@@ -25,17 +27,29 @@ _LONGEST = 4 * 1024 * 1024
 """Bytes of an answer after which it counts as one without an end."""
 
 
+_TLS = Pattern(rb"[\x14-\x18]\x03[\x00-\x04]")
+_SILENCE = {
+    "": "it says nothing",
+    "end": "it ends the connection",
+    "reset": "it resets the connection",
+}
+
+
 class NothingThere(Exception):
     """The target cannot be judged at all; the text says why."""
 
 
-def _ask(talk: Talk, data: bytes, method: str = "GET") -> Answer | None:
+def _ask(talk: Talk, data: bytes, method: str = "GET", *, needed: bool = False) -> Answer | None:
     wire = talk.dial()
     wire.send(talk.target.fill(data))
     heard = hear(talk, wire, 1, [method])
     wire.close()
     if heard.problem and not heard.answers:
+        if _TLS.match(wire.heard):
+            raise NothingThere("it answers with TLS: try https:// or wss://")
         raise NothingThere(f"it does not speak HTTP: {heard.problem}")
+    if needed and not wire.heard:
+        raise NothingThere(f"it does not answer a plain HTTP request: {_SILENCE[wire.ended]}")
     return heard.answers[0] if heard.complete else None
 
 
@@ -50,7 +64,9 @@ def probe(world: World, target: Target, *, path: str = "", seed: int = 0) -> Tar
     except Stuck as error:
         raise NothingThere(f"it is too slow or says too much to be probed: {error}") from None
     except OSError as error:
-        raise NothingThere(f"cannot connect to {target.authority}: {error}") from None
+        plain = "WRONG_VERSION_NUMBER" in str(error)
+        hint = "; it may not speak TLS: try http:// or ws://" if plain else ""
+        raise NothingThere(f"cannot connect to {target.authority}: {error}{hint}") from None
     finally:
         talk.end()
     return target
@@ -60,9 +76,9 @@ def _probe_http(talk: Talk, path: str) -> None:
     target = talk.target
     statuses: dict[str, int] = {}
     for candidate in [path] if path else _PATHS:
-        answer = _ask(talk, get(candidate))
+        answer = _ask(talk, get(candidate), needed=True)
         if answer is None:
-            raise NothingThere("it does not answer a plain HTTP request")
+            raise NothingThere("its answer to a plain HTTP request does not come to an end")
         statuses[candidate] = answer.status
         if 200 <= answer.status < 400:
             break

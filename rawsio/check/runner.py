@@ -37,6 +37,10 @@ __all__ = ["Options", "Result", "Runner", "counts", "guarded"]
 
 MOST_TIME = {"": 30.0, "limit": 60.0, "slow": 150.0}
 """Seconds that a case may take in all, by its mark."""
+MOST_WIRE = 64_000_000
+"""Bytes of all cases that are kept for reports; of those that come later the beginning is."""
+LEAST_WIRE = 4096
+"""How much of them."""
 MOST_LOST = 20
 """Connections in a row that cannot be made at which a run ends early."""
 
@@ -109,6 +113,8 @@ class Runner:
         self.interrupted = False
         """Whether what runs is to be broken off, not only what waits."""
         self.lost = 0
+        self.kept = 0
+        """Bytes that are kept for reports."""
 
     def skipped(self, case: Case) -> bool:
         """Whether the options leave this case out."""
@@ -194,8 +200,15 @@ class Runner:
             talk.facts.get("close", ""),
             alive,
             self.world.time() - began,
-            talk.crossings,
+            self._wire(talk),
         )
+
+    def _wire(self, talk: Talk) -> list[Crossing]:
+        """Return what crossed in a case, or its beginning where much is kept already."""
+        if self.kept + talk.kept > MOST_WIRE:
+            talk.shorten(LEAST_WIRE)
+        self.kept += talk.kept
+        return talk.crossings
 
     def _cuts(self, case: Case) -> list[int]:
         if not isinstance(case.send, bytes) or "whole" in case.marks:

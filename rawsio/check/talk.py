@@ -84,9 +84,12 @@ __all__ = ["FEW_HEARD", "MOST_HEARD", "Crossing", "Line", "Stuck", "Talk"]
 MOST_KEPT = 256 * 1024
 """Bytes of one case that are kept for reports, in both directions together."""
 MOST_HEARD = 64 * 1024 * 1024
-"""Bytes that one line takes from the peer before a case ends that loads it."""
-FEW_HEARD = 8 * 1024 * 1024
+"""Bytes that a case takes from the peer, on all its lines, before it ends, if it loads the peer;
+beside two for each byte of ours."""
+FEW_HEARD = 4 * 1024 * 1024
 """The same for all other cases, which run side by side."""
+MOST_UNITS = 10_000
+"""Frames, packets or answers that a case takes before it ends, beside one for each byte of ours."""
 SEGMENT = 0.0006
 """Seconds given to the peer to read a segment before the next one is sent."""
 
@@ -122,7 +125,7 @@ class Line:
         self.asked: list[str] = []
 
     def send(
-        self, data: bytes, *, cut: bool = False, stop: Callable[[bytes], bool] | None = None
+        self, data: bytes, *, cut: bool = False, stop: Callable[[bytearray], bool] | None = None
     ) -> None:
         """Send bytes; with ``cut`` in the segments that this run of the case asks for.
 
@@ -134,13 +137,14 @@ class Line:
         for index, piece in enumerate(pieces):
             if index and self.transport.wait(SEGMENT):
                 self._take()
-            if self.ended or (index and stop is not None and stop(bytes(self.heard))):
+            if self.ended or (index and stop is not None and stop(self.heard)):
                 return
             self._send_all(piece)
 
     def _send_all(self, data: bytes) -> None:
         self.talk.check_time()
         self.talk.note(">", data, self.number)
+        self.talk.said += len(data)
         view = memoryview(data)
         limit = self.talk.time() + max(self.talk.patience, 5.0)
         while view and self.ended != "reset":
@@ -174,7 +178,8 @@ class Line:
         self.talk.note("<", data, self.number)
         self.heard += data
         self.total += len(data)
-        if self.total > self.talk.most_heard:
+        self.talk.heard += len(data)
+        if self.talk.heard > self.talk.most_heard + 2 * self.talk.said:
             raise Stuck(f"the peer sent more than {self.talk.most_heard >> 20} MiB")
         return data
 
@@ -213,7 +218,8 @@ class Talk:
 
     ``cut`` says how :meth:`Line.send` cuts: ``None`` not at all, ``0`` one byte a segment, ``n``
     behind byte n.  ``most`` is how many seconds the whole case may take, ``most_heard`` how many
-    bytes one line may bring.  Once ``over()`` is true, the case is broken off.
+    bytes all lines may bring; ``heard`` and ``said`` are how many came and went.  Once ``over()``
+    is true, the case is broken off.
     """
 
     def __init__(
@@ -234,6 +240,7 @@ class Talk:
         self.patience = patience
         self.most = most
         self.most_heard = FEW_HEARD
+        self.heard = self.said = self.units = 0
         self.over: Callable[[], bool] = bool
         self.caller = caller
         self.lines: list[Line] = []
@@ -252,6 +259,15 @@ class Talk:
             raise Stuck("the run was interrupted")
         if self.time() - self.began > self.most:
             raise Stuck(f"the case was not decided within {self.most:.0f} s")
+
+    def counts(self, units: int = 1) -> None:
+        """Count what was made of bytes of the peer; raises :class:`Stuck` if it is too much.
+
+        Each takes a hundred times the memory of its two bytes.
+        """
+        self.units += units
+        if self.units > MOST_UNITS + self.said:
+            raise Stuck(f"the peer sent more than {MOST_UNITS} frames or packets unasked")
 
     def dial(self, where: str = "") -> Line:
         """Return a new connection to the target; ``OSError`` if there is none to be had.
@@ -284,6 +300,17 @@ class Talk:
         self.kept += len(data)
         if data or self.kept < MOST_KEPT:
             self.crossings.append(Crossing(self.time() - self.began, way, data, line))
+
+    def shorten(self, most: int) -> None:
+        """Keep no more than so many bytes of what was noted."""
+        crossings, self.crossings, self.kept = self.crossings, [], MOST_KEPT - most
+        for crossing in crossings:
+            if self.kept >= MOST_KEPT:
+                break
+            crossing.data = crossing.data[: MOST_KEPT - self.kept]
+            self.kept += len(crossing.data)
+            self.crossings.append(crossing)
+        self.kept -= MOST_KEPT - most
 
     def bytes(self, count: int) -> bytes:
         """Return random bytes, the same for the same seed."""

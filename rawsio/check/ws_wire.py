@@ -39,12 +39,15 @@ __all__ = [
     "encode",
     "handshake",
     "join",
+    "next_frame",
     "open_channel",
     "read_frame",
 ]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = b"\x37\xfa\x21\x3d"
+_LONGEST_HEAD = 14
+"""Bytes before the payload of a frame, at most."""
 _BEFORE = b'42["message","'
 _BEHIND = b'"]'
 _HEADER = b'451-["message",{"_placeholder":true,"num":0}]'
@@ -138,6 +141,24 @@ def read_frame(data: bytes, at: int) -> tuple[Seen, int] | None:
     return Seen(first & 15, payload, first >= 0x80, first >> 4 & 7, masked), body + size
 
 
+def next_frame(talk: Talk, heard: bytearray, at: int) -> tuple[Seen, int] | None:
+    """Return the frame at a place and its size, once it is whole; each counts for its case.
+
+    Only the frame is copied: there may be many, and much behind them.
+    """
+    if len(heard) < at + 2:
+        return None
+    size = heard[at + 1] & 0x7F
+    if size > 125:
+        size = int.from_bytes(heard[at + 2 : at + (4 if size == 126 else 10)], "big")
+    if len(heard) < at + 2 + size:
+        return None
+    found = read_frame(bytes(heard[at : at + size + _LONGEST_HEAD]), 0)
+    if found is not None:
+        talk.counts()
+    return found
+
+
 def handshake(
     talk: Talk,
     *lines: str,
@@ -167,8 +188,6 @@ def handshake(
     return "\r\n".join([*head, *lines, "", ""]).encode("latin-1"), nonce
 
 
-_LONGEST_HEAD = 14
-"""Bytes before the payload of a frame, at most."""
 _MOST_NOTED = 100_000
 """Frames of a run that are looked at together in the end."""
 
@@ -181,16 +200,14 @@ class Channel:
         self.wire = wire
         self.answer = answer
         self.key = key
-        self.at = len(answer.head)
+        self.at = self._looked = len(answer.head)
         self.frames: list[Seen] = []
         self.manner = talk.target.manner
 
     def next(self, seconds: float | None = None) -> Seen | None:
         """Return the next frame; ``None`` at the end or after so much silence."""
         while True:
-            end = self._end()
-            # Only the frame is copied: there may be many, and much behind them.
-            found = read_frame(bytes(self.wire.heard[self.at : end]), 0) if end else None
+            found = next_frame(self.talk, self.wire.heard, self.at)
             if found is not None:
                 frame, size = found
                 self.at += size
@@ -203,26 +220,17 @@ class Channel:
             if not self.wire.receive(seconds):
                 return None
 
-    def _end(self) -> int:
-        """Return a place behind the next frame, 0 while it cannot be whole yet."""
-        heard, at = self.wire.heard, self.at
-        if len(heard) < at + 2:
-            return 0
-        size = heard[at + 1] & 0x7F
-        if size > 125:
-            size = int.from_bytes(heard[at + 2 : at + (4 if size == 126 else 10)], "big")
-        return at + size + _LONGEST_HEAD if len(heard) >= at + 2 + size else 0
-
-    def closed(self, heard: bytes) -> bool:
+    def closed(self, heard: bytearray) -> bool:
         """Whether a close frame stands in what was heard but not read yet; for ``Line.send``."""
-        at = self.at
+        self._looked = max(self._looked, self.at)
         while True:
-            found = read_frame(heard, at)
+            found = next_frame(self.talk, heard, self._looked)
             if found is None:
                 return False
-            frame, at = found
+            frame, size = found
             if frame.opcode == CLOSE:
                 return True
+            self._looked += size
 
     # Dressing
 

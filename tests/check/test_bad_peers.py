@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from rawsio.check.case import Case, Finding, fine
+from rawsio.check.case import Case, Finding, NotOffered, fine
 from rawsio.check.catalogue import server_cases
+from rawsio.check.eio_life import beat
+from rawsio.check.eio_wire import most_payload, packets_of
 from rawsio.check.http_answers import read_answers
 from rawsio.check.probe import NothingThere, probe
 from rawsio.check.runner import MOST_TIME, Options, Runner
-from rawsio.check.talk import MOST_KEPT, Talk
+from rawsio.check.talk import MOST_KEPT, Stuck, Talk
 from rawsio.check.target import Target
 from rawsio.check.ws_wire import read_frame
 from rawsio.testing import TestKit
@@ -219,7 +221,7 @@ class _FloodsFrames(_Bad):
     opened = False
 
     def receive(self) -> bytes | None:
-        data = b"\x82\x7e\x01\x00" + b"z" * 256 if self.opened else self.inner.receive()
+        data = b"\x82\x7e\x04\x00" + b"z" * 1024 if self.opened else self.inner.receive()
         self.opened = self.opened or b" 101 " in (data or b"")
         _FloodsFrames.said += len(data or b"")
         return data
@@ -245,8 +247,70 @@ def test_frames_without_an_end_cost_as_much_as_they_are_long(
         settings = Options(jobs=1, fast=True, patience=0.5)
         (result,) = Runner(target, _World(kit, _FloodsFrames), settings).run([case])
     assert result.verdict == "FAILED"
-    assert "more than 8 MiB" in result.got + result.note
+    assert "more than 4 MiB" in result.got + result.note
     assert sum(read) < 2 * _FloodsFrames.said + 1000
+
+
+class _FloodsSmall(_FloodsFrames):
+    """Opens a WebSocket, and sends empty frames without an end."""
+
+    def receive(self) -> bytes | None:
+        data = b"\x82\x00" * 100_000 if self.opened else self.inner.receive()
+        self.opened = self.opened or b" 101 " in (data or b"")
+        return data
+
+
+def test_small_frames_without_an_end_are_counted_because_each_takes_memory() -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(MemoryWorld(kit), Target("http://127.0.0.1"))
+        sample = [case for case in server_cases() if case.id.startswith("ws.rsv.rsv1")]
+        settings = Options(jobs=1, fast=True, patience=0.5)
+        results = Runner(target, _World(kit, _FloodsSmall), settings).run(sample)
+    assert {result.verdict for result in results} == {"FAILED"}
+    assert all("more than 10000 frames" in result.got for result in results)
+    assert len(target.frames) <= len(results) * 11_000
+
+
+def test_packets_of_a_payload_count_as_well() -> None:
+    talk = Talk(_Ticking(), Target("http://127.0.0.1"), "seed")
+    assert len(packets_of(talk, b"2\x1e" * 5000)) == 5001
+    with pytest.raises(Stuck, match="more than 10000 frames or packets"):
+        packets_of(talk, b"2\x1e" * 5000)
+
+
+@pytest.mark.parametrize("size", [0, -1, 10**12, 1.5, "1000", [], None, True, 64_000_001])
+def test_a_max_payload_that_cannot_be_tried_is_not_sent(size: Any) -> None:
+    with pytest.raises(NotOffered):
+        most_payload({"maxPayload": size})
+
+
+@pytest.mark.parametrize("times", [(10**400, 1), (1, []), ("300", "200"), (float("nan"), 1), ()])
+def test_heartbeats_that_make_no_sense_are_not_waited_for(times: tuple[Any, ...]) -> None:
+    talk = Talk(_Ticking(), Target("http://127.0.0.1"), "seed")
+    talk.target.open.update(zip(("pingInterval", "pingTimeout"), times, strict=False))
+    with pytest.raises(NotOffered, match="needs fast heartbeats"):
+        beat(talk)
+
+
+@pytest.mark.parametrize("size", [b"-6", b"+5", b"0x5", b"1_0", b"", b"f" * 17])
+def test_a_chunk_size_that_is_none_ends_the_body(size: bytes) -> None:
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\nhello\r\n0\r\n\r\n"
+    (answer,) = read_answers(data % size, ended=False).answers
+    assert (answer.complete, answer.body) == (False, b"")
+
+
+def test_what_is_kept_for_reports_is_bounded_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawsio.check.runner.MOST_WIRE", 100_000)
+
+    def much(talk: Talk, _case: Case) -> Finding:
+        for _ in range(9):
+            talk.note("<", b"x" * 10_000, 0)
+        return fine()
+
+    cases = [Case(f"a.b.{n}", "rule", "MUST", "", "", b"", much) for n in range(3)]
+    results = Runner(Target("http://127.0.0.1"), _Ticking(), Options(jobs=1)).run(cases)
+    sizes = [sum(len(crossing.data) for crossing in result.wire) for result in results]
+    assert sizes == [90_000, 4096, 4096]
 
 
 class _Ticks:
