@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["CommandNotFound", "OneProcess", "ProcessCaller"]
+__all__ = ["ClientGone", "CommandNotFound", "OneProcess", "ProcessCaller"]
 
 _MOST_OUTPUT = 1 << 20
 
 
 class CommandNotFound(ValueError):
     """The command that should start the client cannot be run."""
+
+
+class ClientGone(OSError):
+    """The command has ended without a connection; the case is an ERROR."""
 
 
 def _started(command: Sequence[str], url: str, output: int, **more: str) -> subprocess.Popen[bytes]:
@@ -87,9 +91,11 @@ class ProcessCaller:
         self.listener: Listener | None = None
         self.processes: list[subprocess.Popen[bytes]] = []
         self.output = b""
+        self.came = self.quiet = False
 
     def start(self, options: dict[str, Any]) -> None:
         """Start the command."""
+        self.quiet = False
         if self.listener is None:
             self.listener = Listener()
         host, port = self.listener.address
@@ -100,13 +106,22 @@ class ProcessCaller:
         self.processes.append(made)
 
     def accept(self, seconds: float) -> SocketTransport | None:
-        """Return the next connection of the client."""
-        return None if self.listener is None else self.listener.accept(seconds)
+        """Return the next connection; :class:`ClientGone` if the client ended and made none."""
+        call = None if self.listener is None else self.listener.accept(seconds)
+        self.came = self.came or call is not None
+        if self.quiet and not self.came:
+            statuses = sorted({process.wait() for process in self.processes})
+            shown = " and ".join(map(str, statuses))
+            raise ClientGone(f"the command has ended (status {shown}) and has not connected")
+        return call
 
     def saw(self) -> list[dict[str, Any]]:
         """Return what the user has seen since the last call."""
+        self.quiet = bool(self.processes)
         for process in self.processes:
             data = process.stdout.read() if process.stdout is not None else None
+            # What it has started may hold its output open, and go on for it.
+            self.quiet = self.quiet and data == b"" and process.poll() is not None
             self.output = (self.output + (data or b""))[-_MOST_OUTPUT:]
         *lines, self.output = self.output.split(b"\n")
         found = []

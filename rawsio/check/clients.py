@@ -14,6 +14,7 @@ from .asked_cases import AskedCases
 from .callers import OneProcess, ProcessCaller
 from .catalogue import Selection, client_cases
 from .desk import Desk, DeskCaller
+from .probe import NothingThere
 from .runner import Options, Runner
 from .servers import run_and_report
 from .sockets import Listener, SocketWorld
@@ -96,14 +97,15 @@ def check_client(
 ) -> tuple[list[Result], dict[str, Any]]:
     """Run the selected cases against the command; return the results and the report.
 
-    Raises :class:`~rawsio.check.callers.CommandNotFound` (a ``ValueError``).
+    Raises :class:`~rawsio.check.callers.CommandNotFound` (a ``ValueError``), and
+    :class:`~rawsio.check.probe.NothingThere` if no client ever connects.
     """
     scheme = "ws" if check.speaks == "ws" else "http"
     ProcessCaller(check.command, scheme)
     check.options.jobs = min(check.options.jobs, _AT_ONCE)
     runner = check.runner(lambda _case: ProcessCaller(check.command, scheme))
     words = " ".join(check.command)
-    return run_and_report(
+    found = run_and_report(
         runner.run,
         check.cases(runner),
         _shown(words, f"driver, {check.speaks}"),
@@ -111,6 +113,17 @@ def check_client(
         planned=planned,
         repeat=f"python3 -m rawsio check --client --speaks {check.speaks} -- {words}",
     )
+    _check_met(runner)
+    return found
+
+
+def _check_met(runner: Runner) -> None:
+    if runner.alone:
+        raise NothingThere(
+            f"in {runner.away} cases no client has said a word at the URL in RAWSIO_URL, which is"
+            " in place of {url} in the command, too; check --driver NAME prints a program that does"
+            f" ({runner.why})"
+        )
 
 
 def check_at_desk(
@@ -144,7 +157,7 @@ def check_at_desk(
     words = " ".join(check.command)
     manner = f"--persistent -- {words}" if words else f"--listen {port}"
     try:
-        return run_and_report(
+        found = run_and_report(
             run,
             check.cases(runner),
             _shown(words or desk.url, "a client that asks for its cases"),
@@ -152,6 +165,8 @@ def check_at_desk(
             planned=planned,
             repeat=f"python3 -m rawsio check --client {manner}",
         )
+        _check_met(runner)
+        return found
     finally:
         if process is not None:
             process.stop()

@@ -41,6 +41,8 @@ MOST_WIRE = 64_000_000
 """Bytes of all cases that are kept for reports; of those that come later the beginning is."""
 LEAST_WIRE = 4096
 """How much of them."""
+MOST_AWAY = 5
+"""Cases in a row to which no client comes, if none ever came, at which a run ends early."""
 MOST_LOST = 20
 """Connections in a row that cannot be made at which a run ends early."""
 
@@ -113,6 +115,9 @@ class Runner:
         self.interrupted = False
         """Whether what runs is to be broken off, not only what waits."""
         self.lost = 0
+        self.away, self.why = 0, ""
+        """To how many cases in a row no client came, and what was said of the last one; -1 once one
+        has come."""
         self.kept = 0
         """Bytes that are kept for reports."""
 
@@ -185,6 +190,7 @@ class Runner:
                     finding = Finding(FAILED, other.got, f"{note}; {other.note}".rstrip("; "))
                     talk = cut_talk
                     break
+        self._meet(talk, finding)
         alive = self._alive(finding, case)
         if not alive:
             finding = Finding(FAILED, finding.got, f"the peer is gone; {finding.note}".rstrip("; "))
@@ -202,6 +208,20 @@ class Runner:
             self.world.time() - began,
             self._wire(talk),
         )
+
+    def _meet(self, talk: Talk, finding: Finding) -> None:
+        """Take note whether the client came to a case, and said something."""
+        if any(line.total for line in talk.lines):
+            self.away = -1
+        elif talk.caller is not None and self.away >= 0:
+            self.away += 1
+            self.why = finding.note
+            self.stopped = self.stopped or self.away >= MOST_AWAY
+
+    @property
+    def alone(self) -> bool:
+        """Whether the run has ended because no client ever came."""
+        return self.away >= MOST_AWAY
 
     def _wire(self, talk: Talk) -> list[Crossing]:
         """Return what crossed in a case, or its beginning where much is kept already."""
