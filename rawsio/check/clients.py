@@ -113,17 +113,20 @@ def check_client(
         planned=planned,
         repeat=f"python3 -m rawsio check --client --speaks {check.speaks} -- {words}",
     )
-    _check_met(runner)
-    return found
+    return _met(runner, found)
 
 
-def _check_met(runner: Runner) -> None:
+def _met(
+    runner: Runner, found: tuple[list[Result], dict[str, Any]]
+) -> tuple[list[Result], dict[str, Any]]:
+    """Return what was found, if anybody came."""
     if runner.alone:
         raise NothingThere(
             f"in {runner.away} cases no client has said a word at the URL in RAWSIO_URL, which is"
             " in place of {url} in the command, too; check --driver NAME prints a program that does"
             f" ({runner.why})"
         )
+    return found
 
 
 def check_at_desk(
@@ -165,8 +168,7 @@ def check_at_desk(
             planned=planned,
             repeat=f"python3 -m rawsio check --client {manner}",
         )
-        _check_met(runner)
-        return found
+        return _met(runner, found)
     finally:
         if process is not None:
             process.stop()
