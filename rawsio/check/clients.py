@@ -141,10 +141,9 @@ def check_at_desk(
     With a command it is started once, and anew when it does not come; without one whoever comes is
     the client.  ``listening`` is told the URL of a page for browsers.
     """
-    listener, control, process = Listener(port=port), Listener(), None
+    listener, control = Listener(port=port), Listener()
     desk = Desk(listener, control)
-    if check.command:
-        process = OneProcess(check.command, desk.control_url)
+    process = OneProcess(check.command, desk.control_url) if check.command else None
     again = process.start if process is not None else None
     check.options.jobs = 1
     runner = check.runner(lambda case: DeskCaller(desk, case.id, runner.world.time, again))
