@@ -303,18 +303,19 @@ class Runtime:
         except BaseException as error:
             if leaves_the_loop(error):
                 raise
-            self._check_slow(fn if one is None else one, self.time() - began)
+            self.check_slow(fn if one is None else one, self.time() - began)
             done(None, error)
             return
         seconds = self.time() - began
         if seconds > self.slow_handler:
-            self._check_slow(fn if one is None else one, seconds)
+            self.check_slow(fn if one is None else one, seconds)
         if hasattr(result, "cr_code"):
             self.drive(result, done)
         else:
             done(result, None)
 
-    def _check_slow(self, what: Any, seconds: float) -> None:
+    def check_slow(self, what: Any, seconds: float) -> None:
+        """Tell the watchdog of a function that has run on the loop for so long, if that is long."""
         if seconds > self.slow_handler and self.watchdog is not None:
             name = getattr(what, "__qualname__", None) or getattr(what, "name", None) or repr(what)
             self.watchdog.blocked(name, seconds)

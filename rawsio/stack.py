@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     class AnsweringDriver(Protocol):
         """What a stack needs of the driver of its stream."""
 
-        def answered(self, stream: Any, source: HTTPConnection, /) -> None: ...
+        def answered(self, stream: Any, source: Any, /) -> None: ...
 
     class Stream(Protocol):
         """What a stack needs of whatever carries its bytes."""
@@ -364,27 +364,20 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
-        http, date = self._http, None if self.last else self._date
-        if (
-            date is not None
-            and isinstance(http, HTTPConnection)
-            and http.answer(response, body, date())
-        ):
-            self.request = None
-            self._answered(http)
+        http, date, rests = self._http, self._date, None
+        if date is not None and not self.last and isinstance(http, HTTPConnection):
+            rests = http.answer(response, body, date())
+        if rests is not None:
+            self.request, stream = None, self.stream
+            if rests and stream is not None and stream.layer is self:
+                stream.driver.answered(stream, http)
+            else:  # the next request waits, or TLS is between
+                self._touch()
         elif http is not None and self.begin(response):
             asked = "" if self.request is None else self.request.method
             if body and asked != "HEAD" and response.status not in (204, 304):
                 http.send(Body(body))
             self.finish()
-
-    def _answered(self, http: HTTPConnection) -> None:
-        stream = self.stream
-        if stream is not None:
-            if stream.layer is self and http.idle:
-                stream.driver.answered(stream, http)
-            else:  # TLS is between, or the next request waits
-                stream.touch()
 
     def begin(self, response: Response) -> bool:
         """Send the head of an answer; ``False`` if the HTTP layer has answered already.

@@ -33,7 +33,7 @@ from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from typing import Any
 
     Packet = str | bytes
@@ -222,7 +222,7 @@ def check_separator(event: Any) -> None:
         raise LocalProtocolError("text with U+001E cannot travel by polling")
 
 
-def encode_payload(packets: Iterable[Any]) -> bytes:
+def encode_payload(packets: Sequence[Any]) -> bytes:
     r"""Return the body of a poll or post with these packets.
 
     Besides packets there may be prepared ones, which bring their part along (``payload``).  Text
@@ -231,6 +231,8 @@ def encode_payload(packets: Iterable[Any]) -> bytes:
     >>> encode_payload(["40", "2"])
     b'40\x1e2'
     """
+    if len(packets) == 1 and packets[0].__class__ is str:  # as nearly always
+        return encode_text(packets[0])
     return encode_text(
         SEPARATOR.join(
             packet

@@ -172,11 +172,12 @@ class HTTPConnection(Receiver):
             return False
         return self._persists and not self._ended and self.closing is Closing.OPEN
 
-    def answer(self, response: Response, body: bytes, date: str) -> bool:
+    def answer(self, response: Response, body: bytes, date: str) -> bool | None:
         """Send a whole answer, with this ``Date``, where that is a matter of course.
 
-        ``False`` if it is not: send the events then, with the fields that the answer needs.
-        Raises ``LocalProtocolError`` as :meth:`send` does.
+        Tells whether nothing waits behind it.  ``None`` if it is not so simple: send the events
+        then, with the fields that the answer needs.  Raises ``LocalProtocolError`` as :meth:`send`
+        does.
         """
         return answer_whole(self, response, body, date)
 

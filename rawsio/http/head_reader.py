@@ -190,7 +190,7 @@ def _field_error(line: bytes) -> HTTPError:
 class HeadReader:
     """Reads heads of what ``sender`` sends, one after the other, off the front of a buffer."""
 
-    __slots__ = ("_sender", "_limits", "_section", "_blank", "_fast", "before", "whole")
+    __slots__ = ("_sender", "_limits", "_section", "blank", "_fast", "before", "whole")
 
     BLANK_LINES = 4
     """Empty lines allowed before a request line (RFC 9112 section 2.2 asks for one at least)."""
@@ -199,7 +199,7 @@ class HeadReader:
         self._sender = sender
         self._limits = limits
         self._section: Section | None = None
-        self._blank = 0
+        self.blank = 0
         self._fast = min(limits.head, limits.start_line, limits.field)
         self.before = EMPTY
         """The fields of the request before: who stays says the same again."""
@@ -230,7 +230,7 @@ class HeadReader:
         head = section.block(buffer, end)
         del buffer[:end]
         self._section = None
-        self._blank = 0
+        self.blank = 0
         return decode_head(self._sender, head)
 
     def _read_whole(self, buffer: bytearray) -> Request | Response | None:
@@ -250,12 +250,8 @@ class HeadReader:
             return None
         self.whole = bytes(memoryview(buffer)[: end + 4]) if end < LONGEST else None
         del buffer[: end + 4]
-        self._blank = 0
+        self.blank = 0
         return head
-
-    def forget_blank_lines(self) -> None:
-        """Take note that a head has come, which somebody else has read."""
-        self._blank = 0
 
     def _request(self, buffer: bytearray, end: int) -> Request | None:
         headers, found = self.before, None
@@ -275,8 +271,8 @@ class HeadReader:
     def _skip_blank(self, buffer: bytearray) -> bool:
         """Drop empty lines; return whether the first byte of a request line is there."""
         while buffer[:2] == b"\r\n":
-            if self._blank == self.BLANK_LINES:
+            if self.blank == self.BLANK_LINES:
                 raise HTTPError("too many empty lines before a request", "9112-2.2-empty-lines")
-            self._blank += 1
+            self.blank += 1
             del buffer[:2]
         return len(buffer) > 0 and buffer != b"\r"

@@ -64,7 +64,7 @@ def begin_known(server: Receiver, known: Known, now: float | None) -> Request:
     server._theirs, server._ours = DONE, WAITING
     server._now, server._since = now, None
     server._received = asked.framing
-    server._heads.forget_blank_lines()
+    server._heads.blank = 0
     request = Request(asked.method, known.target, asked.headers, asked.version)
     request._found = known.found
     return request
@@ -80,11 +80,12 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
     return [request, Body(body), _END] if body else [request, _END]
 
 
-def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -> bool:
-    """Answer the request in work, if that is all that there is to do; ``False`` if it is not.
+def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -> bool | None:
+    """Answer the request in work, if that is all that there is to do; ``None`` if it is not.
 
-    A response without a reason phrase gets that of its status.
-    Raises ``LocalProtocolError`` for a head that may not be written.
+    Tells whether nothing waits behind it: the connection rests until the next request comes.  A
+    response without a reason phrase gets that of its status.  Raises ``LocalProtocolError`` for a
+    head that may not be written.
     """
     asked = server._asked
     if (
@@ -94,26 +95,40 @@ def answer_whole(server: Receiver, response: Response, body: bytes, date: str) -
         or server._ended
         or response.version != "1.1"
     ):
-        return False
-    headers, status = response.headers, response.status
-    kept = headers.answered
-    if kept is None or kept[0] != status or kept[1] != response.reason:
-        length = _counted(response)
-        if length is None:
-            return False
-        named = Response(status, headers, response.reason or REASONS.get(status, ""))
-        kept = headers.answered = (status, response.reason, length, encode_head(named)[:-2])
+        return None
+    kept = response.headers.answered
+    if kept is None or kept[0] != response.status or kept[1] != response.reason:
+        kept = _keep(response)
+        if kept is None:
+            return None
     if asked.method == "HEAD":
         body = b""
     elif kept[2] != len(body):
-        return False
-    head = kept[3] + _date_line(date)
-    server._outbox += (head, body) if len(body) > _SHORT else (head + body,)
+        return None
+    line = _dated[1] if _dated[0] == date else _date_line(date)
+    if len(body) > _SHORT:
+        server._outbox += (kept[3] + line, body)
+    else:
+        server._outbox.append(kept[3] + line + body)
     server._ours = server._theirs = IDLE
     if server._since is not None:
         server._since = server._now
-    server._due = len(server._buffer) > 0
-    return True
+    if not server._buffer:
+        server._due = False
+        return True
+    server._due = True
+    return False
+
+
+def _keep(response: Response) -> tuple[int, str, int, bytes] | None:
+    """Keep with the fields of an answer what its head comes to, and how long its body is."""
+    status, headers = response.status, response.headers
+    length = _counted(response)
+    if length is None:
+        return None
+    named = Response(status, headers, response.reason or REASONS.get(status, ""))
+    kept = headers.answered = (status, response.reason, length, encode_head(named)[:-2])
+    return kept
 
 
 def _counted(response: Response) -> int | None:
@@ -132,8 +147,7 @@ _dated = ("", b"\r\n")
 
 
 def _date_line(date: str) -> bytes:
-    """Return the field line of a date and the empty line; the last one is kept for its second."""
+    """Return the field line of a date and the empty line, and keep them for this second."""
     global _dated  # noqa: PLW0603 - one cache for the process is the point
-    if _dated[0] != date:
-        _dated = (date, f"Date: {date}\r\n\r\n".encode("ascii"))
+    _dated = (date, f"Date: {date}\r\n\r\n".encode("ascii"))
     return _dated[1]

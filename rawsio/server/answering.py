@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
-from rawsio.errors import escaped
+from rawsio.errors import escaped, leaves_the_loop
 from rawsio.http.messages import answer
 from rawsio.log import ERROR, WARNING
 
@@ -24,7 +24,7 @@ from .http_apps import RemoteAddress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.http.messages import Request
     from rawsio.limits import Limits
@@ -37,6 +37,20 @@ if TYPE_CHECKING:
     Done = Callable[[Any, BaseException | None], None]
     Start = Callable[[Callable[..., Any], tuple[Any, ...], Done, "_Answer"], None]
     Later = Callable[[float, Callable[..., Any]], Any]
+
+    class Caller(Protocol):
+        """What runs functions (:class:`rawsio.runtime.Runtime`)."""
+
+        inline: bool
+        """Whether that is on the loop."""
+        slow_handler: float
+        """Seconds after which it wants to know of one."""
+        time: Callable[[], float]
+        """The clock."""
+
+        def check_slow(self, what: Any, seconds: float, /) -> None:
+            """Take note that a function took so long."""
+
 
 __all__ = ["Answering"]
 
@@ -74,12 +88,17 @@ class _Answer:
         return f"app {self.app} for {self.request.method} {escaped(self.request.target)}"
 
 
+_AT_WORK: Any = _Answer(None, None, "")  # type: ignore[arg-type]  # of nobody in particular
+"""Stands for the answer of an application that is being called, and will return at once."""
+
+
 class Answering:
     """The answers of one application.
 
     ``start(fn, args, done, one)`` runs a function where handlers run, ``one.name`` says what
     it does; ``later(seconds, fn)`` calls one
-    on the loop; ``clock`` gives seconds.  ``name`` is what the log calls the application.
+    on the loop; ``clock`` gives seconds.  ``name`` is what the log calls the application.  Where a
+    ``runtime`` runs functions on the loop, they are called without ``start``.
     """
 
     def __init__(
@@ -92,6 +111,7 @@ class Answering:
         clock: Callable[[], float],
         limits: Limits,
         log: Log,
+        runtime: Caller | None = None,
     ) -> None:
         self._application = application
         self._name = name
@@ -100,15 +120,56 @@ class Answering:
         self._clock = clock
         self._limits = limits
         self._log = log
+        self._runtime = runtime
         self._answers: dict[ServerStack, _Answer] = {}
         self._ready: deque[_Answer] = deque()
         self._scheduled = False
 
     def ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
         """Ask the application, and see to its answer."""
+        peer = RemoteAddress(stack.address, stack.secure, stack.certificate)
+        runtime = self._runtime
+        if runtime is not None and runtime.inline:
+            self._ask_at_once(runtime, stack, request, body, peer)
+            return
         one = self._answers[stack] = _Answer(stack, request, self._name)
-        question = (request, body, RemoteAddress(stack.address, stack.secure, stack.certificate))
-        self._start(self._application, question, partial(self._answered_first, one), one)
+        answered = partial(self._answered_first, one)
+        self._start(self._application, (request, body, peer), answered, one)
+
+    def _ask_at_once(
+        self,
+        runtime: Caller,
+        stack: ServerStack,
+        request: Request,
+        body: bytes,
+        peer: RemoteAddress,
+    ) -> None:
+        # What `start` does on the loop.  Nearly always the answer is there then, and all of it: no
+        # object for its way is needed.
+        answers, began = self._answers, runtime.time()
+        error: BaseException | None = None
+        answers[stack] = _AT_WORK
+        try:
+            result: Any = self._application(request, body, peer)
+        except BaseException as raised:
+            if leaves_the_loop(raised):
+                raise
+            result, error = None, raised
+        seconds = runtime.time() - began
+        there = answers.pop(stack, None) is _AT_WORK
+        if there and result.__class__ is tuple and seconds <= runtime.slow_handler:
+            try:
+                stack.respond(*result)
+            except Exception as raised:  # noqa: BLE001 - it is the user's
+                error = raised
+            else:
+                return
+        one = _Answer(stack, request, self._name)
+        runtime.check_slow(one, seconds)
+        if there:
+            answers[stack] = one
+        one.over = not there
+        self._answered_first(one, result, error)
 
     def waiting(self, stack: ServerStack) -> bool:
         """Return whether an answer to this connection has not begun yet."""

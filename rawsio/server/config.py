@@ -288,6 +288,7 @@ def answering_of(config: Config, runtime: Runtime) -> Answering | None:
         clock=runtime.now,
         limits=config.limits,
         log=runtime.log,
+        runtime=runtime,
     )
 
 

@@ -150,7 +150,15 @@ def function(fn: Callable[[Any], Any]) -> Application:
     >>> application(Request("POST", "/", Headers()), b"hi")[1]
     b"you sent b'hi'"
     """
-    return lambda request, body, peer=NOBODY, /: _answer_of(fn(_Question(request, body, peer)))
+
+    def application(request: Request, body: bytes, peer: RemoteAddress = NOBODY, /) -> Answer:
+        value = fn(_Question(request, body, peer))
+        if value.__class__ is str and value:  # what most functions return
+            data = value.encode()
+            return Response(200, fields_with_length(_PLAIN_TEXT, len(data)), "OK"), data
+        return _answer_of(value)
+
+    return application
 
 
 class WholeHead(Headers):
@@ -172,14 +180,16 @@ class _Question:
         self.body = body
         self.peer = peer
 
+    @property
+    def path(self) -> str:
+        """The path, which nearly every function looks at first."""
+        return self.request.path
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.request, name)
 
 
 def _answer_of(value: Any) -> Answer:
-    if value.__class__ is str and value:  # what most functions return
-        body = value.encode()
-        return Response(200, fields_with_length(_PLAIN_TEXT, len(body)), "OK"), body
     status = 200
     fields = _NO_FIELDS
     if isinstance(value, tuple):

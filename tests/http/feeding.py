@@ -170,8 +170,8 @@ class Forgetful(HTTPConnection):
         self.known = ()
         return super().receive(data)
 
-    def answer(self, response: Response, body: bytes, date: str) -> bool:
-        return False
+    def answer(self, response: Response, body: bytes, date: str) -> bool | None:
+        return None
 
 
 def _said_again(wire: bytes, limits: Limits, step: int) -> None:

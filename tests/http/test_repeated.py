@@ -131,7 +131,7 @@ class Way:
         return (
             *(http._ours, http._theirs, http._persists, http._since, http._received, http._due),
             *(http._expected, http._ended, http._reader is None, http.buffered, http.keep_alive),
-            *(http._heads._blank, stack.deadline, stack.closing, stack.reading, stack.request),
+            *(http._heads.blank, stack.deadline, stack.closing, stack.reading, stack.request),
         )
 
 
@@ -285,7 +285,7 @@ def test_nothing_is_answered_in_one_go_while_an_answer_has_begun() -> None:
     http.receive(GET)
     http.send(answer(200, b"ok"))
     assert http._ours is BODY
-    assert not http.answer(answer(200, b"ok"), b"ok", DATE)
+    assert http.answer(answer(200, b"ok"), b"ok", DATE) is None
     assert http._ours is not WAITING
 
 

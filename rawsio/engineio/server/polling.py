@@ -46,6 +46,7 @@ if TYPE_CHECKING:
             ...
 
     Pairs = list[tuple[str, str]]
+    Constants = tuple[tuple[str, str], ...]
     Compression = tuple[str, int]
 
 __all__ = [
@@ -76,6 +77,8 @@ BINARY = ("Content-Type", "application/octet-stream")
 HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
+_OK, _PLAIN = (HTML, NO_STORE), (TEXT, NO_STORE)
+"""All fields of the two answers that nearly all are, but the length and the date."""
 
 
 @record
@@ -150,7 +153,7 @@ def error_answer(
 
 def ok_answer(fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
     """Return the answer to a post: ``ok``, as ``text/html``, as every client has always got it."""
-    return _answer(200, b"ok", [HTML, NO_STORE, *fields]), b"ok"
+    return _answer(200, b"ok", [HTML, NO_STORE, *fields] if fields else _OK), b"ok"
 
 
 def empty_answer(status: int, fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
@@ -179,6 +182,8 @@ def payload_answer(
     kind = TEXT
     if revision == 4:
         body = encode_payload(packets)
+        if not fields and compression is None and jsonp is None:
+            return _answer(200, body, _PLAIN), body
     else:
         from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 
@@ -196,12 +201,12 @@ def payload_answer(
     return _answer(200, body, pairs), body
 
 
-def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
+def _answer(status: int, body: bytes, pairs: Pairs | Constants) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
     if status == 204:
         return Response(status, Headers(pairs))
-    if len(pairs) == 2 and pairs[1] is NO_STORE:  # constants of ours, and nothing else
-        return Response(status, fields_with_length((pairs[0], NO_STORE), len(body)))
+    if pairs.__class__ is tuple:  # constants of ours
+        return Response(status, fields_with_length(pairs, len(body)))
     return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]))
 
 

@@ -399,7 +399,10 @@ class Session:
 
         To encode and compress all of a long queue takes too long for one turn.
         """
-        return self.connection.take(self.limits.unpolled_bytes)
+        connection = self.connection
+        if connection.pending < 2:
+            return connection.data_to_send()
+        return connection.take(self.limits.unpolled_bytes)
 
     @property
     def crowded(self) -> bool:
