@@ -69,12 +69,12 @@ class WorkerStack(ServerStack):
         """Take what the client has shown to another worker."""
         self._shown = certificate
 
-    def settle(self, first: bytes) -> None:
-        """Serve the first request here, whosever it is; ``first`` was read of it already."""
-        if first:
-            self._read = first
-        else:
-            self._settled = True
+    def take_over(self, first: bytes, *, settled: bool) -> None:
+        """Begin with what was read already; if ``settled``, serve the first request here.
+
+        That is one of somebody's session: he is gone, and we say so.
+        """
+        self._read, self._settled = first, settled
 
     @property
     def deadline(self) -> float | None:
@@ -86,7 +86,7 @@ class WorkerStack(ServerStack):
         if not self._read:
             return super().tick(now)
         first, self._read = self._read, b""
-        return super().tick(now) + super().receive(first)
+        return super().tick(now) + self.receive(first)
 
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the socket."""
@@ -94,16 +94,15 @@ class WorkerStack(ServerStack):
             data, self._first = self._first + data, b""
         elif not self.idle:
             return super().receive(data)
-        if self._settled:
-            self._settled = False
-            return super().receive(data)
         number = owner_of(data)
         if number is None:
             self._first = data
-        elif self._owners.takes(number):
+            return []
+        here = self._owners.takes(number) or (self._settled and number != ANYBODY)
+        self._settled = False
+        if here:
             return super().receive(data)
-        else:
-            self._owners.hand_over(self, number, data)
+        self._owners.hand_over(self, number, data)
         return []
 
     def receive_eof(self) -> list[Any]:
@@ -115,7 +114,7 @@ class WorkerStack(ServerStack):
     @property
     def incoming(self) -> int:
         """Bytes that no event holds yet."""
-        return super().incoming + len(self._first)
+        return super().incoming + len(self._first) + len(self._read)
 
     def close(self, code: int = 1005, reason: str = "") -> None:
         """Close the connection; one that waits for its next request goes to another worker."""

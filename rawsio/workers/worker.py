@@ -189,8 +189,7 @@ class Worker:
         secure = message.secure if message.place < 0 else tls is not None
         stack = self._net.accept(sock, address, tls, secure=secure)
         stack.show(decode_certificate(message.certificate))
-        if message.settled or message.first:
-            stack.settle(message.first)
+        stack.take_over(message.first, settled=message.settled)
 
     def takes(self, number: int) -> bool:
         """Tell whether a request is served here, by whose it is."""

@@ -128,7 +128,10 @@ async def _load(workers: Workers, count: int, every: float) -> Report:
 def run(count: int, *, every: float = 2.0) -> Report:
     """Have so many clients served, with a restart of all workers every so many seconds."""
     with Workers(quiet=True) as workers:
-        return asyncio.run(_load(workers, count, every))
+        report = asyncio.run(_load(workers, count, every))
+        if report.errors:
+            report.errors += workers.end()[1].splitlines()
+        return report
 
 
 def main(arguments: list[str]) -> int:
@@ -139,7 +142,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     report = run(given.connects, every=given.every)
     print(report.line())
-    for error in report.errors[:20]:
+    for error in report.errors[-20:]:
         print(error)
     return 1 if report.errors else 0
 

@@ -101,7 +101,7 @@ def test_requests_that_were_sent_ahead_are_served_here() -> None:
 def test_what_was_settled_is_served_whosever_it_is_and_only_that() -> None:
     owners = Owners()
     stack = made(owners)
-    stack.settle(b"")
+    stack.take_over(b"", settled=True)
     assert len(feed(stack, [request(7)])) == 1
     stack.data_to_send()
     assert feed(stack, [request(7)]) == []
@@ -112,11 +112,31 @@ def test_what_was_read_already_comes_first() -> None:
     owners = Owners()
     stack = made(owners)
     wire = request(7, b"body")
-    stack.settle(wire[:-2])
+    stack.take_over(wire[:-2], settled=True)
+    assert stack.incoming == len(wire) - 2
     assert stack.deadline == 0.0
     events = stack.tick(1.0) + stack.receive(wire[-2:])
     assert isinstance(events[0], Request)
     assert isinstance(events[-1], EndOfMessage)
+    assert owners.given == []
+
+
+def test_what_was_settled_and_is_nobodys_goes_on_to_who_stays() -> None:
+    owners = Owners(retiring=True)
+    stack = made(owners)
+    stack.take_over(b"", settled=True)
+    assert feed(stack, [b"GET / HTT", b"P/1.1\r\n\r\n"]) == []
+    other = made(owners)
+    other.take_over(b"GET /a HTTP/1.1\r\n", settled=True)
+    assert other.tick(1.0) == []
+    assert owners.given == [(-1, b"GET / HTTP/1.1\r\n\r\n"), (-1, b"GET /a HTTP/1.1\r\n")]
+
+
+def test_what_was_settled_may_come_in_pieces() -> None:
+    owners = Owners()
+    stack = made(owners)
+    stack.take_over(b"", settled=True)
+    assert len(feed(stack, cut(request(7), [5, 20, 60]))) == 1
     assert owners.given == []
 
 

@@ -193,7 +193,17 @@ else:
     # Names that annotations can use without importing typing.
     Link = LinkUser = LinkSession = PacketSender = Outlet = object
 
-__all__ = ["Link", "LinkUser", "NOBODY", "Verdict", "RESPONDED", "BODY", "WAITING", "UPGRADE"]
+__all__ = [
+    "Link",
+    "LinkUser",
+    "ENDED",
+    "NOBODY",
+    "Verdict",
+    "RESPONDED",
+    "BODY",
+    "WAITING",
+    "UPGRADE",
+]
 
 
 class Verdict(Enum):
@@ -233,7 +243,7 @@ class _Nobody:
         return True
 
     def receive_body(self, link: Link, _body: bytes) -> None:
-        """Refuse a body: its session ended, or went to a WebSocket, while it was on its way."""
+        """Refuse a body: its session went to a WebSocket while it was on its way."""
         link.respond(*error_answer(400, 3))
 
     def go_on(self, link: Link) -> None:
@@ -246,5 +256,19 @@ class _Nobody:
         """Nobody waits for it."""
 
 
+class _Ended(_Nobody):
+    """The user of a link whose session ended while a body was on its way."""
+
+    __slots__ = ()
+
+    def receive_body(self, link: Link, _body: bytes) -> None:
+        """Say that the session is unknown, as every later request is told."""
+        link.release()
+        link.respond(*error_answer(400, 1))
+
+
 NOBODY: LinkUser = _Nobody()
 """The user of every link at first, and after ``release``."""
+
+ENDED: LinkUser = _Ended()
+"""The user of a link that a session has left behind at its end."""

@@ -13,7 +13,7 @@ from rawsio.engineio.states import SessionState
 from rawsio.errors import EngineIOError, LocalProtocolError
 from rawsio.http.messages import accepted_coding
 
-from .links import BODY, RESPONDED, WAITING
+from .links import BODY, ENDED, RESPONDED, WAITING
 from .polling import empty_answer, error_answer, form_field, ok_answer, payload_answer
 from .transport import TooLong, Transport
 
@@ -378,7 +378,10 @@ class Polling(Transport):
         self._waits_for_reader = False
         self.resume()
         if self._post is not None:
-            self._post.release()
+            if self.session.state is SessionState.CLOSED:
+                self._post.assign(ENDED)
+            else:
+                self._post.release()
             self._post = None
         if self._crowded:
             self._crowded = False

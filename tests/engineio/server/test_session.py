@@ -8,7 +8,7 @@ import pytest
 
 from rawsio.engineio.connection import reason_of
 from rawsio.engineio.packets import Message, Upgraded
-from rawsio.engineio.server.links import BODY, RESPONDED, UPGRADE, WAITING
+from rawsio.engineio.server.links import BODY, NOBODY, RESPONDED, UPGRADE, WAITING
 from rawsio.engineio.server.options import EngineOptions
 from rawsio.engineio.server.session import Session
 from rawsio.engineio.states import SessionState, Stage
@@ -146,7 +146,7 @@ def test_a_second_post_ends_the_session() -> None:
     assert failed(b.taken()) == ("engineio-v4-polling-overlap", "transport error")
     first.user.receive_body(first, b"4late")
     assert b.taken() == []
-    assert first.answer() == BAD
+    assert first.answer() == UNKNOWN
 
 
 def _begun_post(b: Bench, session: Session) -> tuple[RecordingLink, Any]:
@@ -683,6 +683,15 @@ def test_after_the_upgrade_requests_are_refused_and_the_session_lives() -> None:
     assert b.taken() == []
     b.packet(link, "4still here")
     assert b.taken() == [Message("still here")]
+
+
+def test_a_post_whose_session_ends_meanwhile_is_told_that_it_is_unknown() -> None:
+    b, session = opened()
+    late, _ = _begun_post(b, session)
+    session.close(discard=True)
+    late.user.receive_body(late, b"4x")
+    assert late.answer() == UNKNOWN
+    assert late.user is NOBODY
 
 
 @pytest.mark.rule("engineio-v4-upgrade-second")
