@@ -61,6 +61,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from tests.__main__ import ROOT, EnvironmentFailed, environment
+from tests.caches import keep_compiled
 from tests.jobs import end, ends_with_sigterm
 from tests.skips import unexpected
 
@@ -438,6 +439,7 @@ def main(arguments: list[str]) -> int:
         return 0
     # Whoever ends this program means everything that it started, too.
     ends_with_sigterm()
+    keep_compiled()
     LOGS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     ctx = Context(given.script, given.examples, started + RUN_SECONDS)

@@ -21,6 +21,10 @@ pytest.register_assert_rewrite(
     *(f"tests.{name}" for name in sorted(_HELPERS) if name[0] not in "_." and name != "conftest")
 )
 
+from tests.caches import keep_compiled  # noqa: E402 - its assertions are to be rewritten, too
+
+keep_compiled()
+
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=_QUIET)

@@ -39,6 +39,7 @@ from pathlib import Path
 
 from tests.architecture.source import ROOT, Module, modules
 from tests.architecture.test_modules import TESTED_ELSEWHERE
+from tests.caches import UNCACHED
 
 __all__ = ["Mutant", "Verdict", "apply", "mutants_of", "is_equivalent", "steps_for"]
 
@@ -310,7 +311,10 @@ class Bench:
         """Return ``""`` if these tests pass here, else how they ended."""
         flags = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--no-header"]
         command = [sys.executable, "-B", "-m", "pytest", *flags, "--tb=no", *tests]
-        env = {**os.environ, "PYTHONPATH": str(self.folder)}
+        env = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env[UNCACHED] = (
+            "1"  # a mutant may be as long as the one before, and made in the same second
+        )
         try:
             ended = subprocess.run(
                 command,

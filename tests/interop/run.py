@@ -34,6 +34,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.caches import keep_compiled
 from tests.jobs import Stuck, ends_with_sigterm, run
 from tests.skips import unexpected
 
@@ -191,6 +192,7 @@ def run_suite(
 def main(arguments: list[str]) -> int:
     """Run the suites that are named, or all; return the exit code."""
     ends_with_sigterm()
+    keep_compiled()
     parser = argparse.ArgumentParser(prog="python -m tests.interop.run")
     parser.add_argument("--reference", action="store_true", help="judge the official server")
     parser.add_argument("--install", action="store_true", help="install the packages, and stop")
