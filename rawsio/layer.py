@@ -146,7 +146,8 @@ else:
             made.__init__(self, *args, **kwargs)
 
         namespace.update(__slots__=names, __match_args__=names, __hash__=None)
-        namespace.update(__init__=__init__, __eq__=_equal, __repr__=_shown)
+        namespace.update(__init__=__init__, __eq__=_equal)
+        namespace.setdefault("__repr__", _shown)  # one with a secret has its own
         made = type(cls)(cls.__name__, cls.__bases__, namespace)
         made.__qualname__ = cls.__qualname__
         return made

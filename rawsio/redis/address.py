@@ -1,4 +1,8 @@
-"""Where a Redis server is, and who we are there: ``redis://`` URLs."""
+"""Where a Redis server is, and who we are there: ``redis://`` URLs.
+
+A URL may have a password in it, also one that is no URL of Redis, and one in which the password was
+not encoded and so stands in the place of something else.  No message here shows what could be it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 from rawsio.layer import record
 
 _NUMBER = re.compile("[0-9]{1,5}")
+_ENCODE = " (a password's @ : / ? # % are written %40 %3A %2F %3F %23 %25)"
 
 __all__ = ["RedisAddress", "parse_url"]
 
@@ -26,6 +31,12 @@ class RedisAddress:
     password: str = ""
     database: int = 0
 
+    def __repr__(self) -> str:
+        shown = {name: repr(getattr(self, name)) for name in self.__match_args__}
+        if self.password:
+            shown["password"] = "'***'"
+        return f"RedisAddress({', '.join(f'{name}={text}' for name, text in shown.items())})"
+
     def at(self, host: str, port: int) -> RedisAddress:
         """Return the address of another server of the same cluster: same user, same security."""
         return RedisAddress(host, port, "", self.secure, self.username, self.password)
@@ -40,9 +51,19 @@ class RedisAddress:
         if self.path:
             return f"unix://{self.path}"
         scheme = "rediss" if self.secure else "redis"
-        who = f"{self.username}@" if self.username else ""
+        # A name alone may be a token in the wrong place.
+        name = self.username if self.password else "***"
+        who = f"{name}@" if self.username else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{who}{host}:{self.port}/{self.database}"
+
+    def hide(self, text: str) -> str:
+        """Return a text without the password, if somebody has put it there.
+
+        >>> parse_url("redis://:sesame@db").hide("unknown command 'AUTH' 'sesame'")
+        "unknown command 'AUTH' '***'"
+        """
+        return text.replace(self.password, "***") if len(self.password) > 3 else text
 
 
 def parse_url(url: str) -> RedisAddress:
@@ -62,12 +83,18 @@ database=1)
     from urllib.parse import parse_qsl, unquote, urlsplit
 
     if not isinstance(url, str):
-        raise TypeError(f"the URL of a Redis server is a str, not {url!r}")
-    parts = urlsplit(url)
+        raise TypeError(f"the URL of a Redis server is a str, not {type(url).__name__}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may have the password
+        raise ValueError(
+            f"this is no URL of Redis, as redis://127.0.0.1:6379 is{_ENCODE}"
+        ) from None
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if set(query) - {"db"}:
-        raise ValueError(f"a URL of Redis has no parameter {sorted(set(query) - {'db'})[0]!r}")
+        what = _plain(sorted(set(query) - {"db"})[0])
+        raise ValueError(f"a URL of Redis has no parameter {what}")
     if parts.scheme == "unix":
         if not parts.path:
             raise ValueError("a path is expected behind unix://, as in unix:///run/redis.sock")
@@ -84,7 +111,8 @@ database=1)
     try:
         port = 6379 if parts.port is None else parts.port
     except ValueError:
-        raise ValueError("the port in the URL of Redis is no number up to 65535") from None
+        text = f"the port in the URL of Redis is no number up to 65535{_ENCODE}"
+        raise ValueError(text) from None
     if not parts.hostname:
         raise ValueError("the URL of Redis names no host, as in redis://127.0.0.1:6379")
     database = _database(query.get("db", "") or parts.path.removeprefix("/"))
@@ -96,5 +124,15 @@ def _database(text: str) -> int:
     if not text:
         return 0
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"the database of Redis is a number, as in redis://host/2, not {text!r}")
+        shown = _plain(text)
+        raise ValueError(f"the database of Redis is a number, as in redis://host/2, not {shown}")
     return int(text)
+
+
+def _plain(text: str) -> str:
+    """Return a part of a URL to be shown: behind a sign in a password there may be the rest of it.
+
+    >>> _plain("timeout"), _plain("word@host")
+    ("'timeout'", "what is there (a password's @ : / ? # % are written %40 %3A %2F %3F %23 %25)")
+    """
+    return f"what is there{_ENCODE}" if "@" in text else repr(text)

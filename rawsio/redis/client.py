@@ -100,10 +100,11 @@ class RedisOptions:
 
         >>> RedisOptions.of({"version": 2})
         Traceback (most recent call last):
-        TypeError: redis: RedisOptions(...) is expected, not {'version': 2}
+        TypeError: redis: RedisOptions(...) is expected, not a dict
         """
         if given is not None and not isinstance(given, cls):
-            raise TypeError(f"redis: RedisOptions(...) is expected, not {given!r}")
+            what = type(given).__name__  # a URL in the wrong place has a password
+            raise TypeError(f"redis: RedisOptions(...) is expected, not a {what}")
         options = cls(**instead) if given is None else given
         options.check()
         return options
@@ -144,6 +145,7 @@ class RedisClient:
     """Seconds that a client which comes back after several attempts sends no commands."""
 
     _resting: Any = None
+    _ready_since = 0.0
     # What the server may still have of the last connection.
     _ghost: Ghost | None = None
 
@@ -459,7 +461,7 @@ class RedisClient:
             self._driver.log("redis", log.WARNING, tried)
             if self.rest:
                 self._resting = self._loop.call_later(self.rest, self._rested)
-        self._attempts = 0
+        self._ready_since = self._loop.time()
         self._cancel_timer()
         if not self._become(RedisState.READY):
             return
@@ -501,11 +503,15 @@ class RedisClient:
         self._lost(reason)
 
     def _lost(self, reason: str) -> None:
+        reason = self.address.hide(reason)  # a server may repeat what it was told
         self._cancel_timer()
         self._stop_resting()
         self._stream = self._layer = None
         if self.state is RedisState.CLOSED:
             return
+        lived = self._loop.time() - self._ready_since
+        if self.state is RedisState.READY and lived >= self.limits.redis_retry_time:
+            self._attempts = 0  # else it may be a server that lets us in and throws us out
         waiting = self._become(RedisState.WAITING, reason)
         message = f"no connection to {self.address.shown}: {reason}"
         if not self._attempts:  # the first of a row of failures; READY ends the row

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
 from typing import Any
 
 import pytest
 
-from rawsio.redis import RedisAddress, parse_url
+from rawsio.redis import RedisAddress, RedisOptions, parse_url
 
 
 @pytest.mark.parametrize(
@@ -44,11 +45,54 @@ def test_what_is_no_url_of_redis_is_refused_in_words(url: str, reason: str) -> N
         parse_url(url)
 
 
-def test_the_password_is_never_shown() -> None:
-    for url in ("redis://:secret@h", "redis://u:secret@[::1]/1", "unix:///p?db=1"):
-        assert "secret" not in parse_url(url).shown
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is what is tested
-        parse_url("redis://:secret@h:port")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@h",
+        "redis://u:secret@[::1]/1",
+        "rediss://u:s%65cret%40@h:6380/3",
+        "unix://:secret@/p?db=1",
+        "redis://secret@h",
+    ],
+)
+def test_an_address_shows_no_password(url: str) -> None:
+    address = parse_url(url)
+    shown = [address.shown, str(address.at("other", 1).shown)]
+    if address.password:
+        shown += [repr(address), str(address), f"{[address]}", repr(address.at("other", 1))]
+    for text in shown:
+        assert "secret" not in text
+        assert "s%65cret" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@h:port",
+        "redis://:12/secret@h",
+        "redis://u:12/secret@h",
+        "redis://u:1?secret@h",
+        "redis://u:secret#1@h",
+        "redis://u:se/secret@h",
+        "redis://u:secret@ho\u2100st",
+        "redis://u:secret@[::1",
+        "rediss://u:secret%40@h/x@y",
+        "http://u:secret@h",
+        "secret@h",
+        "unix://u:secret@h",
+        b"redis://u:secret@h",
+        ["redis://u:secret@h"],
+    ],
+)
+def test_a_url_that_is_refused_is_not_shown_nor_is_what_python_says_of_it(url: Any) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        parse_url(url)
+    assert "secret" not in "".join(format_exception(caught.value))
+
+
+def test_a_url_in_the_place_of_options_is_not_shown() -> None:
+    with pytest.raises(TypeError, match="not a str") as caught:
+        RedisOptions.of("redis://u:secret@h")  # type: ignore[arg-type]
     assert "secret" not in str(caught.value)
 
 

@@ -236,6 +236,59 @@ def test_attempts_come_at_growing_intervals_up_to_a_bound(bench: Bench) -> None:
     assert set(pauses[4:]) == {0.25}
 
 
+def test_a_server_that_lets_us_in_and_throws_us_out_is_not_stormed(bench: Bench) -> None:
+    redis = client(bench)
+    bench.advance(10.0)
+    redis.on_state = lambda state, _reason: (
+        bench.loop.call_soon(bench.cut) if state is RedisState.READY else None
+    )
+    before = bench.dialled
+    bench.cut()
+    bench.advance(10.0)
+    assert bench.dialled - before < 10.0 / (DEFAULT.redis_retry_time / 2) + 5
+    redis.on_state = None
+    bench.advance(10.0)
+    assert redis.state is RedisState.READY
+    bench.cut()
+    bench.advance(0.1)
+    assert redis.state is RedisState.READY
+
+
+def test_a_message_beyond_the_bound_costs_its_connection_and_no_more(bench: Bench) -> None:
+    heard: list[bytes] = []
+    redis = client(bench, limits=DEFAULT.but(resp_value=1000))
+    reasons: list[str] = []
+    redis.on_state = lambda _state, reason: reasons.append(reason)
+    redis.subscribe("news", lambda _channel, payload: heard.append(payload))
+    bench.run()
+    (there,) = bench.redis.clients
+    there.push("message", [b"news", b"x" * 2000])
+    bench.advance(1.0)
+    assert "1000" in reasons[0]
+    (there,) = bench.redis.clients
+    there.push("message", [b"news", b"short"])
+    bench.run()
+    assert heard == [b"short"]
+
+
+def test_what_a_server_repeats_of_a_password_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(FakeRedis(password="sesame"))
+    bench.redis.refuse["hello"] = ErrorReply("NOPERM", "cannot: HELLO 3 AUTH default s@same")
+    redis = client(bench, "redis://:s%40same@fake")
+    reasons: list[str] = []
+    redis.on_state = lambda _state, reason: reasons.append(reason)
+    bench.advance(1.0)
+    answer = redis.execute("GET", "a")
+    redis.close()
+    bench.loop.close()
+    assert "AUTH default ***" in caplog.text
+    for text in (caplog.text, *reasons, str(answer.error), repr(redis), repr(redis.address)):
+        assert "s@same" not in text
+        assert "s%40same" not in text
+
+
 def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(bench: Bench) -> None:
     bench.redis.silent = True
     redis = client(bench, limits=DEFAULT.but(resp_reply_time=2.0))
@@ -300,7 +353,7 @@ def test_a_client_that_rests_can_lose_its_connection_and_be_closed(bench: Bench)
     while redis.state is not RedisState.READY:
         bench.advance(0.01)
     bench.cut()
-    bench.advance(0.3)
+    bench.advance(1.5)
     assert (redis.state, waiting.done()) == (RedisState.READY, True)
     bench.refusing = True
     bench.cut()
