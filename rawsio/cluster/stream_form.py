@@ -14,6 +14,7 @@ the one with the remainder that is not negative, which all servers read.
 
 from __future__ import annotations
 
+import re
 from binascii import Error, a2b_base64, b2a_base64
 
 from rawsio.socketio.msgpack import pack
@@ -27,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+_BASE64 = re.compile(b"[A-Za-z0-9+/]*={0,2}")
 
 __all__ = [
     "StreamForm",
@@ -82,7 +85,12 @@ def to_base64(value: Any, depth: int) -> str:
 
 
 def from_base64(text: bytes) -> bytes:
-    """Return what base64 stands for; raises ``ClusterError`` for what is none."""
+    """Return what base64 stands for; raises ``ClusterError`` for what is none.
+
+    Python's own reader passes over what is no base64, and so would take a message that was damaged.
+    """
+    if _BASE64.fullmatch(text) is None:
+        raise ClusterError("no base64: other characters", "cluster-message-form")
     try:
         return a2b_base64(text)
     except (Error, ValueError) as error:
