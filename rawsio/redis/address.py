@@ -32,10 +32,11 @@ class RedisAddress:
     database: int = 0
 
     def __repr__(self) -> str:
-        shown = {name: repr(getattr(self, name)) for name in self.__match_args__}
-        if self.password:
-            shown["password"] = "'***'"
-        return f"RedisAddress({', '.join(f'{name}={text}' for name, text in shown.items())})"
+        shown = [(name, getattr(self, name)) for name in self.__match_args__]
+        fields = [
+            f"{name}={'***' if name == 'password' and value else value!r}" for name, value in shown
+        ]
+        return f"RedisAddress({', '.join(fields)})"
 
     def at(self, host: str, port: int) -> RedisAddress:
         """Return the address of another server of the same cluster: same user, same security."""
