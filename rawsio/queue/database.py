@@ -200,6 +200,15 @@ class Database:
     def commit(self) -> None:
         """Make it last."""
         self.connection.execute("COMMIT")
+        self.committed()
+
+    def takes_a_statement(self, count: int, now: int) -> bool:
+        """Whether a statement that stores so many messages can be a transaction by itself."""
+        expected = self.next_id + count <= self._reserved and now < self.clock + TICK
+        return expected and self._used == self._level and not self.sync
+
+    def committed(self) -> None:
+        """Count a transaction, and look after the file now and then."""
         self._commits += 1
         if not self._commits % 256:
             self._maintain()

@@ -34,7 +34,7 @@ from .operations import (
     Sweep,
     Write,
 )
-from .rows import insert_bodies, insert_messages
+from .rows import INLINE, insert_bodies, insert_messages, only_a_body, only_bodies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "SQLiteStore"]
 
-_INLINE = 1024
-"""Longest body that stands in the row itself."""
 COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
 """What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
 _DELETES = (256, 32, 4, 1)
@@ -175,6 +173,12 @@ class SQLiteStore:
         self.database.sync = any(op.sync for op in writes)
         if sizes and not self.database.has_room(sum(sizes)):
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
+        bodies = only_bodies(operations) if operations else None
+        if bodies and self.database.takes_a_statement(len(bodies), operations[0].published):
+            try:
+                return self._insert_alone(operations[0], bodies)
+            except self.database.error:
+                pass  # nothing was stored: the longer way knows what to do
         try:
             return list(self._transact(lambda: self._do(operations)))
         except _NotLeasedError:
@@ -252,11 +256,18 @@ class SQLiteStore:
     def _insert(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
         results: list[tuple[int, bool] | None] = []
         self.database.expect(len(inserts), inserts[0].published)
-        for published, run in groupby(inserts, key=_only_a_body):
+        for published, run in groupby(inserts, key=only_a_body):
             if published is None:
                 results += self._insert_special(queue, list(run))
             else:
                 results += self._insert_bodies(queue, published, [op.body for op in run])
+        return results
+
+    def _insert_alone(self, first: Insert, bodies: list[bytes]) -> list[tuple[int, bool] | None]:
+        # A statement is a transaction by itself.  Each of BEGIN and COMMIT is one more, and gives
+        # the interpreter to the loop, which may keep it for a turn.
+        results = self._insert_bodies(first.queue, first.published, bodies)
+        self.database.committed()
         return results
 
     def _insert_bodies(
@@ -306,7 +317,7 @@ class SQLiteStore:
             self._remember(op, number)
         body: bytes | None = op.body
         size = len(op.body)
-        if size > _INLINE:
+        if size > INLINE:
             bodies.append((number, body))
             body = None
         if state or op.expires is not None:
@@ -405,7 +416,7 @@ class SQLiteStore:
         ).rowcount
         if not gone:
             return False
-        if op.size > _INLINE:
+        if op.size > INLINE:
             execute("DELETE FROM rawsio_body WHERE id = ?", (op.id,))
         counts = self._counts[op.queue]
         counts.leased -= 1
@@ -439,7 +450,7 @@ class SQLiteStore:
         ).rowcount
         if gone != many:
             raise _NotLeasedError
-        big = [(op.id,) for op in deletes if op.size > _INLINE]
+        big = [(op.id,) for op in deletes if op.size > INLINE]
         if big:
             self.connection.executemany("DELETE FROM rawsio_body WHERE id = ?", big)
         counts = self._counts[queue]
@@ -482,7 +493,7 @@ class SQLiteStore:
         """Delete messages that nobody holds: (id, state, size, group)."""
         ids = [(number,) for number, *_ in found]
         self.connection.executemany("DELETE FROM rawsio_message WHERE id = ?", ids)
-        big = [(number,) for number, _, size, _ in found if size > _INLINE]
+        big = [(number,) for number, _, size, _ in found if size > INLINE]
         self.connection.executemany("DELETE FROM rawsio_body WHERE id = ?", big)
         counts = self._counts[queue]
         for _, state, size, _group in found:
@@ -564,15 +575,6 @@ class SQLiteStore:
 
 def _kind(op: Any) -> tuple[type, str]:
     return op.__class__, "" if op.__class__ is Write else op.queue
-
-
-def _only_a_body(op: Insert) -> int | None:
-    """Return when a message was published that is ready and nothing but a body."""
-    if op.key is not None or op.group is not None or op.expires is not None:
-        return None
-    if op.due or op.priority or op.known_only or len(op.body) > _INLINE:
-        return None
-    return op.published
 
 
 def _claim_of(op: Delete) -> tuple[int, str | None]:
