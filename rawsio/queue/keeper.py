@@ -7,8 +7,11 @@ waits for the disk.
 
 Callers that wait for a commit come back together, but not at the same instant.  A transaction that
 began with the first of them would take few, and from then on two halves would take turns.  So after
-a slow commit the next one waits until about as many have come as there were, a quarter of the
-commit's time at most.  A store in memory needs no thread, and is asked at once.
+a slow commit the next one waits until about as many have come as there were, a third of the
+commit's time at most.  If not even half of them have come by then, two halves are better: the one
+is written while the other is answered and comes back.  So for a while nothing is waited for, and
+the next transaction begins before the answers to the last one are given.  A store in memory needs
+no thread, and is asked at once.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections import deque
 
 from rawsio.log import ERROR
 
+from .messages import Deliver
 from .operations import StoreError
 from .queue import Queue
 
@@ -63,6 +67,8 @@ _CROWD = 4
 """How many operations make it likely that as many are about to come."""
 _GATHER = 0.005
 """The most seconds that a transaction waits for them."""
+_VAIN = 8
+"""How many transactions wait for nobody after one that has waited in vain."""
 _SAMPLES = 512
 """How many commits the statistics are about."""
 
@@ -89,6 +95,7 @@ class Keeper:
         # Until when to wait for how many operations.
         self._patience = 0.0
         self._expected = 0
+        self._hurries = 0
         self._clock: Any = None
         self._offset = self._last = 0.0
         self._emptied: list[Callable[[], None]] = []
@@ -130,11 +137,19 @@ class Keeper:
         if self._busy or self._over:
             return
         now = self.now()
-        if now < self._patience and self._count_waiting() < self._expected:
+        waiting = self._count_waiting() if self._expected else 0
+        if waiting < self._expected and now < self._patience:
             self._set_timer(self._patience - now)
             return
+        if 2 * waiting < self._expected:
+            self._hurries = _VAIN
+        self._expected = 0
         for client in self.clients:
             client.take(client.queue.tick(now))
+        self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        """Ask the store for all that waits, or wait for the next time."""
         operations: list[Any] = []
         asked: list[tuple[Client, int]] = []
         for client in self.clients:
@@ -195,19 +210,45 @@ class Keeper:
             # Before anybody is answered: who asks again at once is no second one.
             crowd = self._count_waiting()
             at = 0
+            given: list[tuple[Client, list[Any]]] = []
             for (client, length), count in zip(asked, counts, strict=True):
-                client.take(client.queue.receive(results[at : at + length], count))
+                given.append((client, client.queue.receive(results[at : at + length], count)))
                 at += length
             for guest in writing:
                 guest.written(None)
-            if seconds > _SLOW and sum(many for _, many in asked) >= _CROWD:
-                self._expected = crowd * 9 // 10
-                self._patience = self.now() + min(_GATHER, seconds / 4)
+            if not self._waits_for(crowd, seconds, sum(many for _, many in asked)):
+                given += self._go_on(given)
+            for client, events in given:
+                client.take(events)
         if self._emptied and not self._pending():
             told, self._emptied = self._emptied, []
             for emptied in told:
                 emptied()
         self.touch()
+
+    def _waits_for(self, crowd: int, seconds: float, many: int) -> bool:
+        """Decide whether the next transaction waits until a crowd has come back."""
+        if self._hurries:
+            self._hurries -= 1
+        elif seconds > _SLOW and many >= _CROWD and self._count_waiting() < crowd * 9 // 10:
+            self._expected = crowd * 9 // 10
+            self._patience = self.now() + min(_GATHER, seconds / 3)
+            return True
+        return False
+
+    def _go_on(self, given: list[tuple[Client, list[Any]]]) -> list[tuple[Client, list[Any]]]:
+        """Begin the next transaction before the answers to the last one are given.
+
+        Not if consumers get messages: what they say to them at once belongs to it.
+        """
+        if self.worker is None or not self._count_waiting():
+            return []
+        if any(event.__class__ is Deliver for _, events in given for event in events):
+            return []
+        now = self.now()
+        more = [(client, client.queue.tick(now)) for client in self.clients]
+        self._begin(now)
+        return more
 
     def _failed(
         self, asked: list[tuple[Client, int]], writing: list[Guest], error: BaseException

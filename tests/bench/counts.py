@@ -78,7 +78,7 @@ POST = (
 )
 HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: %b\r\n\r\n"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-RECEIVERS = 50
+RECEIVERS, PUBLISHERS = 50, 16
 OTHER = "http://other"
 """Where the second of two workers is."""
 
@@ -231,6 +231,23 @@ def _fan_out(rig: Rig, emits: int, workers: int = 1) -> tuple[Operation, int]:
     return once, RECEIVERS * emits
 
 
+def _publish(rig: Rig) -> tuple[Operation, int]:
+    """Clients that publish to a queue in memory, all in one turn."""
+    rig.io.queue("jobs", namespace="/queue")
+    wires = [rig.websocket(frame(b"40/queue,")) for _ in range(PUBLISHERS)]
+
+    def once(n: int) -> None:
+        for wire in wires:
+            wire.send(frame(f'42/queue,{n}["publish","jobs","{rig.word(8, 40)}",{{}}]'.encode()))
+        rig.kit.run()
+        for wire in wires:
+            said = wire.recv(1 << 16)
+            rig.heard += said
+            _check(said, b'[null,{"id":')
+
+    return once, PUBLISHERS
+
+
 def _connect(rig: Rig) -> tuple[Operation, int]:
     def once(_n: int) -> None:
         wire = rig.websocket()
@@ -288,6 +305,7 @@ ROWS: dict[str, Row] = {
     "fanout-w4": (lambda rig: _fan_out(rig, 4), False, 4),
     "workers-w1": (lambda rig: _fan_out(rig, 1, 2), False, 4),
     "workers-w4": (lambda rig: _fan_out(rig, 4, 2), False, 4),
+    "publish": (_publish, False, 4),
     "connect": (_connect, False, 6),
     "polling": (_polling, False, 8),
     "http": (_http, False, 8),

@@ -144,3 +144,97 @@ def test_callers_that_ask_again_when_they_are_answered_are_not_waited_for_twice(
             go(at)
         kit.run()
         assert store.batches == [8, 8, 8], "without any time going by"
+
+
+class Held:
+    """A worker that works when it is told."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Any] = []
+
+    def submit(self, job: Any, done: Any, _post: Any) -> None:
+        self.jobs.append((job, done))
+
+    def work(self) -> None:
+        job, done = self.jobs.pop(0)
+        done(job(), None)
+
+    def let_end(self) -> None:
+        assert not self.jobs
+
+
+def held(io: Server) -> tuple[Counting, Any, Held]:
+    store, (jobs,) = counted(io, "jobs")
+    worker = Held()
+    jobs.keeper.worker = worker
+    return store, jobs, worker
+
+
+def test_the_next_transaction_begins_before_the_last_one_is_answered() -> None:
+    io = Server()
+    store, jobs, worker = held(io)
+    at_work: list[int] = []
+    with TestKit(io) as kit:
+        first = jobs.publish(1)
+        first.add_done_callback(lambda _: at_work.append(len(worker.jobs)))
+        kit.run()
+        last = jobs.publish(2)
+        kit.run()
+        assert len(worker.jobs) == 1, "one transaction at a time"
+        worker.work()
+        assert at_work == [1]
+        assert not last.done()
+        worker.work()
+        assert last.result().id == 2
+        assert store.batches == [1, 1]
+
+
+def test_what_consumers_say_at_once_is_in_the_next_transaction() -> None:
+    io = Server()
+    store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+        jobs.handler(lambda _message: None)
+        kit.run()
+        worker.work()
+        jobs.publish(1)
+        kit.run()
+        jobs.publish(2)
+        kit.run()
+        worker.work()  # the first is stored and claimed
+        kit.run()
+        worker.work()
+        assert store.batches[-1] == 3, "its end, the second, and a claim"
+        kit.run()
+        while worker.jobs:
+            worker.work()
+            kit.run()
+        assert jobs.stats()["acked"] == 2
+
+
+def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
+    io = Server()
+    store, (jobs,) = counted(io, "jobs")
+    with TestKit(io) as kit:
+        kit.run()
+        quick = store.apply
+
+        def slow(operations: list[Any]) -> list[Any]:
+            kit.board.now += 0.01
+            return quick(operations)
+
+        store.apply = slow  # type: ignore[method-assign]
+        jobs.publish_many(range(8))
+        kit.run()
+        jobs.publish_many(range(2))
+        kit.advance(0.01)
+        assert store.batches[-1] == 2, "much fewer than before"
+        for _ in range(4):
+            for many in (8, 2):
+                jobs.publish_many(range(many))
+                kit.run()
+                assert store.batches[-1] == many
+        jobs.publish_many(range(8))
+        kit.run()
+        jobs.publish_many(range(2))
+        kit.run()
+        assert store.batches[-1] == 8, "it waits again"
