@@ -350,7 +350,7 @@ def queue(ctx: Context) -> None:
         ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
     power = ["--clients", "40", "--kills", "8", "--power", "FULL"]
     ctx.run(Job("recovery, power", [_suite_python(), "-m", "tests.soak.recovery", *power]))
-    rows = ["callers", "chains", "websocket", "end", "echo"]
+    rows = ["callers", "chains", "websocket", "node", "end", "echo"]
     ctx.run(Job("bench queue", [_suite_python(), "-m", "tests.bench.queue", "--only", *rows]))
 
 

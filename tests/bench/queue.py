@@ -7,7 +7,9 @@ the same transactions, one after the other, with ``synchronous=FULL``; nothing e
 
 callers    so many threads that publish and wait for the commit, one message at a time
 chains     so many callers on the loop's thread: each publishes again when it was answered
-websocket  so many clients of Node over WebSocket, each publishes when it was answered
+websocket  so many clients over WebSocket, each publishes when it was answered (the load generator
+           in C, which leaves the machine to the server)
+node       the same with official clients in one process of Node, whose own work is in it
 end        publish, handler and acknowledgement in one process, in batches
 spike      100,000 publishes at once against a handler of ``--rate`` messages a second
 echo       what others' events wait while clients publish, beside as many plain events
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import resource
 import shutil
@@ -38,6 +41,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rawsio import Limits, Server
 from rawsio.queue import SQLiteStore
 from rawsio.queue.operations import Insert
+
+from .peers import generator
 
 if TYPE_CHECKING:
     from rawsio.queue.operations import Store
@@ -294,8 +299,23 @@ def _node(script: str, *arguments: Any) -> subprocess.Popen[str]:
 
 
 def websocket(folder: str, many: int, seconds: float) -> Run:
-    """Measure so many clients of Node."""
+    """Measure so many clients of the load generator."""
     with Served(folder, f"websocket{many}") as served:
+        arguments = f'"jobs",{ENCODED.decode()},{{}}'
+        options = {"p": served.port, "c": many, "t": seconds, "w": 0.7, "n": "/queue"}
+        options |= {"E": "publish", "m": arguments, "g": '[null,{"id":'}
+        command = [generator(), "echo", *(f"-{name}{value}" for name, value in options.items())]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        end, found = time.time(), json.loads(done.stdout)
+        if found["errors"] or found["different"]:
+            raise AssertionError(f"publishes were not answered as they should be: {found}")
+        batches = served.store.between(end - found["seconds"], end)
+        return Run(found["count"], found["seconds"], batches)
+
+
+def node(folder: str, many: int, seconds: float) -> Run:
+    """Measure so many clients of Node."""
+    with Served(folder, f"node{many}") as served:
         url = f"http://127.0.0.1:{served.port}/queue"
         printed, _ = _node(NODE, url, many, seconds, "publish").communicate()
         count, begin, end = map(float, printed.split())
@@ -395,6 +415,7 @@ ROWS: list[tuple[str, Measure, int, int, float]] = [
     ("websocket", websocket, 1, 1, 0.0),
     ("websocket", websocket, 64, 64, 0.7),
     ("websocket", websocket, 256, 256, 0.0),
+    ("node", node, 64, 64, 0.0),
     ("end", end, 0, 500, 0.3),
 ]
 
@@ -427,7 +448,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.queue")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=["callers", "chains", "websocket", "end"])
+    parser.add_argument(
+        "--only", nargs="*", default=["callers", "chains", "websocket", "node", "end"]
+    )
     parser.add_argument("--many", type=int, nargs="*", help="how many callers, instead of all")
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=100_000)

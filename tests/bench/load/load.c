@@ -20,6 +20,7 @@
  * -t seconds measured  -w seconds before that  -W broadcasts in flight  -k connections that open at
  * once  -H hold (idle)  -T patience for the set-up  -u path (http)  -e path of Engine.IO
  * -n namespace  -E event  -a event of the answer  -m arguments as JSON, instead of -s bytes
+ * -g how each acknowledgement begins (echo), where it does not bring the arguments back
  * -j moves: so many events "move" a second from one more connection  -S TLS  -z compression
  * -x process ids of the server, with commas: its CPU time in the measured window, from
  * /proc/PID/task/N/schedstat  -V the first wrong answer goes to stderr */
@@ -151,6 +152,7 @@ static int take_option(int letter, char *value) {
     case 'E': options.event = value; break;
     case 'a': options.answer = value; break;
     case 'm': options.arguments = value; break;
+    case 'g': options.begins = value; break;
     case 'j': options.moves = atoi(value); break;
     case 'S': options.tls = 1; break;
     case 'z': options.deflate = 1; break;
@@ -168,7 +170,7 @@ static int take_options(int count, char **values) {
     if (!MODES[mode]) return 0;
     options.mode = (enum Mode)mode;
     optind = 2;
-    while ((letter = getopt(count, values, "A:p:c:d:s:t:w:W:k:H:T:u:e:n:E:a:m:j:Szx:V")) != -1)
+    while ((letter = getopt(count, values, "A:p:c:d:s:t:w:W:k:H:T:u:e:n:E:a:m:g:j:Szx:V")) != -1)
         if (!take_option(letter, optarg)) return 0;
     return 1;
 }

@@ -46,7 +46,7 @@ struct Poller {
 
 typedef struct {
     enum Mode mode;
-    const char *address, *path, *engine, *space, *event, *answer, *arguments, *pids;
+    const char *address, *path, *engine, *space, *event, *answer, *arguments, *begins, *pids;
     int port, clients, depth, window, opening, tls, deflate, moves, verbose;
     long size;
     double seconds, warm, hold, patience;
