@@ -6,8 +6,12 @@ For work that may wait for a disk.  Whoever wants several steps without anything
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+from functools import partial
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
     from queue import SimpleQueue
     from threading import Thread
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     Job = tuple[Callable[[], Any], Done, Post]
 
 __all__ = ["Turn", "Worker"]
+
+_START = 0.001
+"""The most seconds that a thread waits for the worker to begin."""
 
 
 class Worker:
@@ -39,6 +46,7 @@ class Worker:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._stopped = False
+        self._rests = False
 
     def submit(self, job: Callable[[], Any], done: Done, post: Post) -> None:
         """Do a job after those before; then ``post(done, result, error)``, in this thread."""
@@ -51,9 +59,24 @@ class Worker:
             self._thread.start()
         self._jobs.put((job, done, post))
 
+    def begin(self, job: Callable[[], Any], done: Done, post: Post) -> None:
+        """Submit a job, and let a worker that rests begin it before the caller goes on.
+
+        A busy thread gives the interpreter away only when it waits, or after milliseconds, and the
+        worker could not even begin to wait for the disk.
+        """
+        begun = allocate_lock()
+        begun.acquire()
+        rests = self._rests
+        self.submit(partial(_begin, begun, job), done, post)
+        if rests:
+            begun.acquire(timeout=_START)
+
     def _run(self) -> None:
         while True:
+            self._rests = True
             job = self._jobs.get()
+            self._rests = False
             if job is None:
                 return
             _do(*job)
@@ -118,6 +141,11 @@ def _do(job: Callable[[], Any], done: Done, post: Post) -> None:
         post(done, result, failed)
     except RuntimeError:
         return  # the loop has been closed: nobody is left to be told
+
+
+def _begin(begun: LockType, job: Callable[[], Any]) -> Any:
+    begun.release()
+    return job()
 
 
 def _ignore(_result: Any, _error: BaseException | None) -> None:

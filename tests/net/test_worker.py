@@ -33,6 +33,18 @@ def test_an_error_is_told_and_the_next_job_is_done() -> None:
     assert done == [ZeroDivisionError, 1]
 
 
+def test_who_lets_a_worker_begin_does_not_wait_for_its_end() -> None:
+    worker, done, go_on = Worker("test"), [], Event()
+    for number in range(3):
+        worker.begin(lambda n=number: (go_on.wait(), n), lambda r, e: done.append(r), here)  # type: ignore[misc]
+    assert done == []
+    go_on.set()
+    assert worker.stop()
+    assert done == [(True, 0), (True, 1), (True, 2)]
+    with pytest.raises(RuntimeError, match="stopped"):
+        worker.begin(lambda: 1, lambda *_: None, here)
+
+
 def test_a_loop_that_is_gone_is_told_nothing() -> None:
     worker, done = Worker("test"), []
 

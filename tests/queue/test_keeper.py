@@ -152,7 +152,7 @@ class Held:
     def __init__(self) -> None:
         self.jobs: list[Any] = []
 
-    def submit(self, job: Any, done: Any, _post: Any) -> None:
+    def begin(self, job: Any, done: Any, _post: Any) -> None:
         self.jobs.append((job, done))
 
     def work(self) -> None:
@@ -228,7 +228,7 @@ def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
         jobs.publish_many(range(2))
         kit.advance(0.01)
         assert store.batches[-1] == 2, "much fewer than before"
-        for _ in range(4):
+        for _ in range(8):
             for many in (8, 2):
                 jobs.publish_many(range(many))
                 kit.run()
@@ -238,3 +238,33 @@ def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
         jobs.publish_many(range(2))
         kit.run()
         assert store.batches[-1] == 8, "it waits again"
+
+
+def test_a_crowd_that_comes_late_is_parted_and_one_that_nobody_answered_is_not() -> None:
+    io = Server()
+    store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+
+        def store_all() -> None:
+            kit.run()
+            quick = store.apply
+
+            def slow(operations: list[Any]) -> list[Any]:
+                kit.board.now += 0.01
+                return quick(operations)
+
+            store.apply = slow  # type: ignore[method-assign]
+            while worker.jobs:
+                worker.work()
+            store.apply = quick  # type: ignore[method-assign]
+
+        jobs.publish_many(range(20))
+        store_all()
+        kit.board.now += 0.008  # nearly as long as the commit: what came in it is written alone
+        jobs.publish_many(range(20))
+        store_all()
+        assert store.batches == [20, 10, 10]
+        kit.advance(1.0)
+        jobs.publish_many(range(20))
+        store_all()
+        assert store.batches[3:] == [20]
