@@ -314,6 +314,21 @@ if TYPE_CHECKING:
             """Tell the time."""
             ...
 
+    class Taker(Protocol):
+        """Who is offered what comes for a layer before that reads it, and takes the commonest."""
+
+        @property
+        def outbox(self) -> list[Any]:
+            """What answers it: the outbox of the layer."""
+            ...
+
+        def clog(self) -> None:
+            """Take note that the kernel takes less than is sent."""
+
+        def read(self, data: bytes, now: float, /) -> int:
+            """Take some, or nothing; return how many bytes the layer need not see."""
+            ...
+
     class PreparedLayer(Layer[UnitT, EventT], Protocol[UnitT, EventT]):
         """A layer that sends packets that were encoded once for many."""
 

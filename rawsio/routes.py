@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Prepared, Route
     from rawsio.app.multiplexer import Multiplexer
+    from rawsio.app.socket import Socket
     from rawsio.engineio.server.links import Link, PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.engineio.server.transport import Transport
@@ -123,6 +124,15 @@ class Layered:
     def settle(self) -> None:
         """Nothing waits here."""
 
+    def retire(self) -> None:
+        """Nobody is served in another way than the others."""
+
+    def clog(self) -> None:
+        """Everything is counted."""
+
+    def attend(self, socket: Socket) -> None:
+        """Every socket is served in the same way."""
+
 
 class Direct(Layered):
     """The route of a session that nobody watches; see the module.
@@ -173,7 +183,7 @@ class Direct(Layered):
         if not multiplexer.open_to_all or not self._protocol.take_connect():
             return False
         self._engine.heard()
-        if multiplexer.counts(packet):
+        if multiplexer.counts(packet[1:]):
             multiplexer.take_connect(data)
         return True
 
@@ -195,7 +205,7 @@ class Direct(Layered):
         except SocketIOError:
             return False
         self._engine.heard()
-        if not multiplexer.counts(packet):
+        if not multiplexer.counts(packet[1:]):
             return True
         if kind == "2":
             multiplexer.take_event(Event(namespace, args, number))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rawsio.engineio.server.links import LinkUser, Outlet
     from rawsio.http.messages import Request
     from rawsio.http.receive import Known
-    from rawsio.layer import AnyLayer
+    from rawsio.layer import AnyLayer, Taker
     from rawsio.limits import Limits
     from rawsio.prepared import Prepared
     from rawsio.tls import TLSConnection
@@ -67,6 +67,10 @@ if TYPE_CHECKING:
         """What it drives."""
         offer: Callable[[Any, bytes, float], bool] | None
         """What may take a read before the layer."""
+        quick: Taker | None
+        """Who is offered what comes before the layer is."""
+        outbox: list[Any]
+        """What may be sent without asking the layer."""
 
         @property
         def driver(self) -> AnsweringDriver: ...
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
         @property
         def tcp_info(self) -> Any: ...
         def touch(self) -> None: ...
+        def send_soon(self) -> None: ...
         def pause(self) -> None: ...
         def resume(self) -> None: ...
         def enter_high_water(self) -> None: ...
@@ -130,7 +135,7 @@ class ServerStack:
     __slots__ = (
         *("address", "secure", "tls", "user", "stream", "request", "asked", "body", "trace"),
         *("last", "_date", "_http", "_websocket", "_layer", "_limits", "_head", "_rest", "early"),
-        *("_eof", "_known", "_now", "_idle_by"),
+        *("_eof", "_known", "_now", "_idle_by", "_quick"),
     )
 
     def __init__(
@@ -150,9 +155,8 @@ class ServerStack:
         self.user: LinkUser = NOBODY
         self.stream: Stream | None = None
         self.request: Request | None = None
-        self.asked = 0
         self.body: bytearray | None = None
-        self.trace = trace
+        self.trace, self.asked = trace, 0
         self._date = date
         self.last = False
         self._limits = limits
@@ -169,6 +173,8 @@ class ServerStack:
         self._http: HTTPConnection | Traced | None = None
         self._websocket: WebSocketConnection | Traced | None = None
         self._layer: HTTPConnection | WebSocketConnection | Traced | None = None
+        # Who is offered what comes over the WebSocket first.
+        self._quick: Taker | None = None
         if trace is not None:
             self._begin()
 
@@ -287,8 +293,15 @@ class ServerStack:
         self.early = [*self.early, *events]
         stream = self.stream
         if stream is not None and stream.layer is self._websocket:
-            stream.layer = self
+            stream.layer, stream.quick = self, None
         self._touch()
+
+    def offer(self, taker: Taker) -> None:
+        """Offer what comes over the WebSocket to somebody, as long as nothing is kept here."""
+        self._quick = taker
+        stream = self.stream
+        if stream is not None and stream.layer is self._websocket:
+            stream.quick, stream.outbox = taker, taker.outbox
 
     def _step_aside(self) -> None:
         """Let the stream drive the WebSocket itself, unless something is kept here.
@@ -302,7 +315,9 @@ class ServerStack:
             and websocket is not None
             and not (self.early or self._eof or self._head is not None or self._rest is not None)
         ):
-            stream.layer = websocket
+            stream.layer, stream.quick = websocket, self._quick
+            if self._quick is not None:
+                stream.outbox = self._quick.outbox
 
     def defer(self) -> None:
         """Give :class:`GoOn` when it is the connection's turn again."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any
 
-    from .interfaces import MultiplexerLike, NamespaceLike, Prepared
+    from .interfaces import Lane, MultiplexerLike, NamespaceLike, Prepared
     from .reply import Gathering, Promise
     from .socket import Socket
 
@@ -75,9 +75,34 @@ def _deliver(sockets: Iterator[Socket], prepared: Prepared, *, volatile: bool) -
     if volatile:
         for socket in sockets:
             socket._deliver_volatile(prepared)
-    else:
+        return
+    for socket in sockets:
+        socket._deliver(prepared)
+        if socket._lane is not None and socket._lane.takes(prepared):
+            _put(sockets, prepared, socket._lane)
+            return
+
+
+def _put(sockets: Iterator[Socket], prepared: Prepared, first: Lane) -> None:
+    """Put a packet into the lanes of those who have one; the others are sent it.
+
+    Most receivers of a broadcast have one, so this loop is all that happens for each of them, until
+    their streams send what they have at the end of the turn.
+    """
+    frame = prepared.frame
+    fresh: list[Any] = []
+    try:
         for socket in sockets:
-            socket._deliver(prepared)
+            lane = socket._lane
+            if lane is None:
+                socket._deliver(prepared)
+                continue
+            outbox = lane.outbox
+            if not outbox:
+                fresh.append(lane.stream)
+            outbox.append(frame)
+    finally:
+        first.touch(fresh)
 
 
 class Adapter:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .handlers import Listener
     from .listeners import HandlerSocket, Hooks
 
-__all__ = ["await_result", "handlers_of", "is_awaitable", "run_event"]
+__all__ = ["COROUTINE", "await_result", "handlers_of", "run_event"]
 
 _NONE: tuple[Handler, ...] = ()
 
@@ -42,7 +42,8 @@ async def _nothing() -> None:
 
 
 _made = _nothing()
-_COROUTINE = type(_made)
+COROUTINE = type(_made)
+"""What a handler returned if it is to be awaited, though it is no coroutine function."""
 _made.close()
 
 
@@ -51,11 +52,6 @@ def handlers_of(socket: Listener, name: str | int) -> tuple[Handler, ...]:
     found = socket.namespace._handlers.events.get(name, _NONE)
     own = socket._handlers
     return found if own is None else found + own.events.get(name, _NONE)
-
-
-def is_awaitable(result: object) -> bool:
-    """Tell whether a handler that is no coroutine function returned a coroutine all the same."""
-    return type(result) is _COROUTINE
 
 
 class _EventRun(HandlerChain):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .interfaces import Handle, MultiplexerLike, Prepared, Route, RuntimeLike
+    from .socket import Socket
 
 __all__ = ["Gate", "GatedRoute", "HeldRoute"]
 
@@ -210,6 +211,15 @@ class GatedRoute:
         if self._held:
             self._gate.forget(self)
             self.release(self._held[-1][0])
+
+    def retire(self) -> None:
+        """Nobody is served in another way than the others."""
+
+    def clog(self) -> None:
+        """Everything is counted."""
+
+    def attend(self, socket: Socket) -> None:
+        """Every socket is served in the same way: what it is sent has to wait."""
 
     def _transmit(self, prepared: Prepared) -> None:
         # The client may have left the namespace, or be gone, since the packet was made.

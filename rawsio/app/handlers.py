@@ -20,6 +20,7 @@ other is in :mod:`rawsio.app.handler_queue`, and what becomes of what they retur
 from __future__ import annotations
 
 from functools import partial
+from sys import maxsize
 
 from rawsio.layer import CO_ASYNC
 from rawsio.log import WARNING
@@ -124,13 +125,14 @@ def shape(fn: Any) -> tuple[int, int | None, bool]:
 class Handler:
     """One registered function, and what it is like.
 
-    ``least`` and ``most`` count arguments of the event (not the socket, not the ``ack`` function).
+    ``least`` and ``most`` count arguments of the event (not the socket, not the ``ack`` function),
+    ``full`` is how long the list of them is at most, with the name.
     ``plain`` means that the peer's short cut may call it: synchronous, no options.  ``answers``
     is the same for one with ``ack``.
     """
 
     __slots__ = (
-        *("fn", "least", "most", "ack", "concurrent", "once", "takes_socket", "told"),
+        *("fn", "least", "most", "full", "ack", "concurrent", "once", "takes_socket", "told"),
         *("plain", "answers"),
     )
 
@@ -151,6 +153,7 @@ class Handler:
         self.fn = fn
         self.least = max(0, least - own)
         self.most = None if most is None else max(0, most - own)
+        self.full = maxsize if most is None else 1 + max(0, most - own)
         self.ack = ack
         self.concurrent = concurrent
         self.once = once
@@ -190,11 +193,27 @@ class Handlers:
     Lists are replaced, not changed: what is running is never disturbed by ``on`` and ``off``.
     """
 
-    __slots__ = ("events", "library")
+    __slots__ = ("events", "library", "alone")
 
     def __init__(self) -> None:
         self.events: dict[str | int, tuple[Handler, ...]] = {}
         self.library: dict[str | int, tuple[Handler, ...]] = {}
+        self.alone: dict[str, Handler] = {}
+        """What :meth:`only` has found."""
+
+    def only(self, name: str) -> Handler | None:
+        """Return the one handler that an event has, if that is plain and takes the socket."""
+        handlers = self.events.get(name, ())
+        if len(handlers) != 1 or not handlers[0].plain or not handlers[0].takes_socket:
+            return None
+        self.alone[name] = handlers[0]
+        return handlers[0]
+
+    def update(self, other: Handlers) -> None:
+        """Take the handlers of another table."""
+        self.events.update(other.events)
+        self.library.update(other.library)
+        self.alone.clear()
 
     def _table(self, name: str | int) -> dict[str | int, tuple[Handler, ...]]:
         return self.library if name in LIBRARY else self.events
@@ -203,6 +222,7 @@ class Handlers:
         """Put a handler behind the others of this name."""
         table = self._table(name)
         table[name] = (*table.get(name, ()), handler)
+        self.alone.clear()
 
     def discard(self, name: str | int, handler: Handler) -> bool:
         """Take one handler off; ``False`` if it was not there any more."""
@@ -218,14 +238,17 @@ class Handlers:
         before = table.get(name, ())
         self._put(table, name, without_last(before, lambda h: h.fn == fn) if fn else ())
 
-    @staticmethod
     def _put(
-        table: dict[str | int, tuple[Handler, ...]], name: str | int, left: tuple[Handler, ...]
+        self,
+        table: dict[str | int, tuple[Handler, ...]],
+        name: str | int,
+        left: tuple[Handler, ...],
     ) -> None:
         if left:
             table[name] = left
         else:
             table.pop(name, None)
+        self.alone.clear()
 
 
 def check_function(fn: object, what: str) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "Connection",
     "FetchedSocket",
     "Handle",
+    "Lane",
     "RuntimeLike",
     "MultiplexerLike",
     "Prepared",
@@ -296,6 +297,30 @@ if TYPE_CHECKING:
         def settle(self) -> None:
             """Send what waits for something: the session is about to end."""
 
+        def attend(self, socket: Any, /) -> None:
+            """Take note that a socket has entered, has ended, or has become unusual."""
+
+        def clog(self) -> None:
+            """Take note that much waits to be sent."""
+
+        def retire(self) -> None:
+            """Stop what was begun for sockets: another route takes over, or the session ends."""
+
+    class Lane(Protocol):
+        """A way to a client on which nothing waits: what is put there leaves with this turn."""
+
+        outbox: list[Any]
+        """Where the bytes go."""
+        stream: Any
+        """What carries them, and is to be given to :meth:`touch`."""
+
+        def takes(self, prepared: Prepared, /) -> bool:
+            """Tell whether a packet may be put into the lanes of this server now, and count it."""
+            ...
+
+        def touch(self, streams: list[Any], /) -> None:
+            """Have these send what they have; their outboxes were empty."""
+
     class NamespaceLike(Protocol):
         """What adapters, operators and sockets need of a namespace."""
 
@@ -345,6 +370,9 @@ if TYPE_CHECKING:
             """The connection's state."""
             ...
 
+        def unusual(self, socket: Any, /) -> None:
+            """Take note that a socket has handlers, or listeners, of its own from now on."""
+
         def awaited(self) -> int:
             """Return how many acknowledgements the client owes all of its sockets."""
             ...
@@ -367,4 +395,4 @@ if TYPE_CHECKING:
 
 else:
     Connection = FetchedSocket = Handle = Prepared = RuntimeLike = SessionPort = Route = object
-    NamespaceLike = MultiplexerLike = object
+    NamespaceLike = MultiplexerLike = Lane = object

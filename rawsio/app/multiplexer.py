@@ -26,7 +26,7 @@ from rawsio.log import WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import made_of, weight
 
-from .dispatch import await_result, handlers_of, is_awaitable, run_event
+from .dispatch import COROUTINE, await_result, handlers_of, run_event
 from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
 from .lifecycle_events import (
     AdmissionChain,
@@ -94,6 +94,11 @@ class _Ended:
     def settle(self) -> None:
         """Nothing waits."""
 
+    retire = clog = settle
+
+    def attend(self, socket: Socket) -> None:
+        """Nobody is served any more."""
+
 
 _ENDED = _Ended()
 
@@ -109,7 +114,7 @@ class Multiplexer(HandlerQueue):
 
     __slots__ = (
         *("namespaces", "protocol", "base_id", "standard", "sockets", "route"),
-        *("_over", "_asked", "_deciding", "_timer", "_allowance", "_window", "_weights"),
+        *("_over", "_asked", "_deciding", "_timer", "allowance", "_window", "_weights"),
     )
 
     def __init__(
@@ -136,7 +141,7 @@ class Multiplexer(HandlerQueue):
         self._timer: Handle | None = None
         # What the data of CONNECTs takes, by namespace, where it is worth counting.
         self._weights: dict[str, int] | None = None
-        self._allowance = int(host.limits.events_per_second * _RATE_WINDOW)
+        self.allowance = int(host.limits.events_per_second * _RATE_WINDOW)
         self._window = host.time()
         self.route: Route = sink.route(self)
         self._tick()
@@ -186,8 +191,13 @@ class Multiplexer(HandlerQueue):
             self.arriving += made_of(message, packed=not self.standard)
         elif len(message) > _SHORT:
             self._arrives(message)
-        self._allowance -= 1
-        return self._allowance >= 0 or not self._too_fast()
+        self.allowance -= 1
+        return self.allowance >= 0 or not self._too_fast()
+
+    def weigh(self, message: str) -> None:
+        """Take note of how much is made of a message that was counted already."""
+        if len(message) > _SHORT:
+            self._arrives(message)
 
     def _arrives(self, message: str | bytes) -> None:
         # Text begins a packet, unless its parser has none; bytes may belong to the one before.
@@ -236,9 +246,31 @@ class Multiplexer(HandlerQueue):
         self.busy = True
         try:
             result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
-            if host.time() - began > host.slow_handler and host.watchdog is not None:
-                host.watchdog.blocked_by(handler, event, host.time() - began)
-            if result is not None and is_awaitable(result):
+        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+            log_event_failure(host, "a handler of", socket, event, error)
+            self.job_done()
+        except BaseException:
+            # The program is being stopped; should it go on, this connection does, too.
+            self.interrupted()
+            raise
+        else:
+            self.conclude(socket, event, handler, result, host.time() - began, ack)
+
+    def conclude(
+        self,
+        socket: Socket,
+        event: Event,
+        handler: Handler,
+        result: Any,
+        seconds: float,
+        ack: Acknowledge | None = None,
+    ) -> None:
+        """Do what follows a call of the one handler of an event: answer, or await what it gave."""
+        host = self.host
+        try:
+            if seconds > host.slow_handler and host.watchdog is not None:
+                host.watchdog.blocked_by(handler, event, seconds)
+            if result.__class__ is COROUTINE:
                 if await_result(self, socket, event, result, ack):
                     self.proceed()
                 return
@@ -247,12 +279,15 @@ class Multiplexer(HandlerQueue):
                     ack(*as_values(result))
             elif event.id is not None and socket._state is _OPEN:
                 self.route.acknowledge(event.namespace, as_values(result), event.id)
-        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+        except Exception as error:  # noqa: BLE001 - it has given what cannot be sent
             log_event_failure(host, "a handler of", socket, event, error)
         except BaseException:
-            # The program is being stopped; should it go on, this connection does, too.
             self.interrupted()
             raise
+        self.job_done()
+
+    def job_done(self) -> None:
+        """Take note that a handler that was called has ended: run those that wait."""
         self.arriving = 0
         if self._jobs is None:
             self.busy = False
@@ -428,6 +463,7 @@ class Multiplexer(HandlerQueue):
         self.sink.joined()
         data = namespace._enter(socket)
         self.route.welcome(namespace.name, data)
+        self.route.attend(socket)
         if self._timer is not None and self.protocol.deadline is None:
             # The time to join is over, and what is due next may be due sooner.
             self._timer.cancel()
@@ -479,6 +515,7 @@ class Multiplexer(HandlerQueue):
         description: str | None,
     ) -> None:
         """Forget a socket that has ended, and let its handlers know in their turn."""
+        self.route.attend(socket)
         if self.sockets.get(socket.namespace.name) is socket:
             del self.sockets[socket.namespace.name]
         if was_open:
@@ -493,7 +530,18 @@ class Multiplexer(HandlerQueue):
     def reroute(self) -> None:
         """Somebody wants to see every packet: choose the route anew."""
         if not self._over:
+            self.route.retire()
             self.route = self.route.give_way(self.sink.route(self))
+            for socket in self.sockets.values():
+                self.route.attend(socket)
+
+    def unusual(self, socket: Socket) -> None:
+        """Take note that a socket has handlers, or listeners, of its own from now on."""
+        self.route.attend(socket)
+
+    def clogged(self) -> None:
+        """Take note that much waits to be sent."""
+        self.route.clog()
 
     def moved(self) -> None:
         """The session goes on over a WebSocket."""
@@ -525,7 +573,7 @@ class Multiplexer(HandlerQueue):
             self.drop("forced close", message)
             return True
         self._window = now
-        self._allowance = int(self.host.limits.events_per_second * _RATE_WINDOW)
+        self.allowance = int(self.host.limits.events_per_second * _RATE_WINDOW)
         return False
 
     _RECEIVE: dict[type, Callable[[Multiplexer, Any], None]] = {

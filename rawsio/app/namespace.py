@@ -313,8 +313,7 @@ class ParentNamespace(Namespace):
         self._children[child.name] = child
         child._parent = self
         child._middleware = self._middleware
-        child._handlers.events.update(self._handlers.events)
-        child._handlers.library.update(self._handlers.library)
+        child._handlers.update(self._handlers)
         child._server_handlers.update(self._server_handlers)
 
     def _listen(self, name: str | int, handler: FunctionT, **options: bool) -> FunctionT:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from rawsio.http.messages import Request
 
     from .handshake import Handshake
-    from .interfaces import Connection, MultiplexerLike, Prepared, RuntimeLike
-    from .listeners import HandlerSocket
+    from .interfaces import Connection, Lane, MultiplexerLike, Prepared, RuntimeLike
+    from .listeners import HandlerSocket, Hooks
     from .namespace import Namespace
 
     class Waiter(Protocol):
@@ -80,6 +80,7 @@ class Socket(SocketListening):
         "_handshake",
         "_data",
         "_pending",
+        "_lane",
     )
 
     def __init__(
@@ -101,6 +102,8 @@ class Socket(SocketListening):
         self._handshake: Handshake | None = None
         self._data: Any = None
         self._pending: dict[int, Waiter] | None = None
+        # Where encoded packets may be put as they are; the route says so.
+        self._lane: Lane | None = None
 
     # What it is
 
@@ -151,7 +154,14 @@ class Socket(SocketListening):
     def _own_handlers(self) -> Handlers:
         if self._handlers is None:
             self._handlers = Handlers()
+            self._peer.unusual(self)
         return self._handlers
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            super()._own_hooks()
+            self._peer.unusual(self)
+        return super()._own_hooks()
 
     def _own_host(self) -> RuntimeLike:
         return self.namespace.host
@@ -401,7 +411,7 @@ class Socket(SocketListening):
         before = self._state
         if before is not SocketState.OPEN and before is not SocketState.OPENING:
             return
-        self._state = state
+        self._state, self._lane = state, None
         was_open = before is SocketState.OPEN
         if was_open:
             del self.namespace.sockets[self.id]

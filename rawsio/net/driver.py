@@ -138,6 +138,7 @@ class Driver:
 
     __slots__ = (
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded", "burden"),
+        *("told", "joined"),
         *("pool", "meter", "_answered"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
         "_passed_over",
@@ -162,6 +163,12 @@ class Driver:
         self.burden = 0
         """How many streams are heavy."""
         self._answered: list[tuple[Any, Resting]] = []
+        self.told = 0
+        """How many bytes were put into outboxes of many, and not counted for each; until all are
+        flushed.
+        """
+        self.joined: tuple[list[Any], bytes] = ([], b"")
+        """What one stream sent, and joined: the next may have the same to send."""
         self._call_soon = loop.call_soon
         self._batch = _NOBODY
         # Ordered dictionaries: taking the first out of a plain one costs more each time.
@@ -190,6 +197,19 @@ class Driver:
             self._scheduled = True
             self._call_soon(self.flush)
 
+    def touch_all(self, targets: list[Any]) -> None:
+        """Do the same for many, none of which had anything to say before."""
+        if targets:
+            if not self.dirty:
+                self.schedule()
+            # Who has read something stays before the others.
+            self.dirty = {**dict.fromkeys(targets, False), **self.dirty}
+
+    @property
+    def behind(self) -> bool:
+        """Whether some have not been flushed, for want of time."""
+        return bool(self._late)
+
     def schedule(self) -> None:
         """Have ``flush`` called: what ``touch`` does first, when nothing was touched yet."""
         if not self._scheduled:
@@ -202,8 +222,10 @@ class Driver:
 
     def forget(self, target: Any) -> None:
         """Drop the target: it is neither flushed, nor ticked, nor given turns any more."""
-        for queue in (self.dirty, self._late, self._waiting, self._heavy):
-            queue.pop(target, None)
+        self.dirty.pop(target, None)
+        if self._waiting or self._late or self._heavy:
+            for queue in (self._late, self._waiting, self._heavy):
+                queue.pop(target, None)
         self.timers.forget(target)
         if self.meter is not None:
             self.meter.forget(target)
@@ -227,6 +249,8 @@ class Driver:
             self._scheduled = False
             if self.dirty or self._batch or self._answered:
                 self.schedule()
+            elif not self._late:
+                self.told = 0
 
     def _send_answers(self) -> None:
         answered = self._answered

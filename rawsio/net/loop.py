@@ -321,7 +321,7 @@ class Loop:
             try:
                 if mask & _READS and channel.read is not None:
                     channel.read()
-                if mask & _WRITES and channel.write is not None:
+                if mask != READABLE and mask & _WRITES and channel.write is not None:
                     channel.write()
             except BaseException as error:  # noqa: BLE001 - one callback must not end the loop
                 self._io_failed(fd, error)

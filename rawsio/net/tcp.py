@@ -9,12 +9,8 @@ turn together with all others (:mod:`rawsio.net.driver`).  Before the layer a re
 ``offer(tag, data, now)`` takes it, with all that follows from it, nothing else is done.
 
 *Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
-and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once.
-How long a share took is measured; a stream that took an eighth of all the time lately is
-*heavy*: it is read and ticked only in turns of its own, after everybody else.  Where several are,
-each has to do without for as much longer.  A read that took long makes the next ones smaller; after
-it, the other streams of that turn are read in sips, or wait if a share of theirs took long before,
-or if they are new.
+and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once
+(:mod:`rawsio.net.turns`).
 
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
 not take is kept as it is (references, never copies of a growing buffer) and only then the socket
@@ -48,6 +44,7 @@ from rawsio import log
 from rawsio.layer import Closing, Generic
 
 from .driver import NO_LAYER, Driver, StreamState
+from .turns import SHORT, TurnTaker
 from .write_buffer import JOIN, WriteBuffer
 
 TYPE_CHECKING = False
@@ -57,7 +54,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
-    from rawsio.layer import AnyLayer
+    from rawsio.layer import AnyLayer, Taker
 
     from .driver import Resting
     from .tcp_info import TCPInfo
@@ -69,24 +66,20 @@ else:
 __all__ = ["Driver", "StreamState", "TCPStream"]
 
 _AGAIN = (BlockingIOError, InterruptedError)
-_LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
-_SMALLEST_RECEIVE = 2048  # and when reads take long
 
 _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
 _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
 _SMALL = 256
 """Bytes that are read where others took long: an event that asks for something is shorter."""
 _AT_A_TIME = 16  # how many pipelined requests are a share
-_SHORT = 0.0005  # seconds of work that nobody minds, however often
-_EIGHTH = 8.0
-"""How many times what it took a stream has to do without, to count as a light one."""
-_LONGEST_DEBT = 1.0  # the most seconds for which a stream is heavy after its last share
+
+_NO_OUTBOX: list[Any] = []
 
 _OPEN = Closing.OPEN
 _OPENED, _LOST, _CLOSED = StreamState.OPEN, StreamState.LOST, StreamState.CLOSED
 
 
-class TCPStream(Generic[TagT]):
+class TCPStream(TurnTaker, Generic[TagT]):
     """A connected stream socket and the layer that it drives; see the module's essay.
 
     ``sock`` becomes non-blocking and belongs to the stream.  ``on_events(tag, events)`` gets
@@ -97,9 +90,9 @@ class TCPStream(Generic[TagT]):
     """
 
     __slots__ = (
-        *("driver", "sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
-        *("state", "_fd", "_hold", "_high", "_size", "_unsent", "_cutoff", "_discarded"),
-        *("offer", "heavy", "_dear", "_light_at", "_waits_since", "_reason"),
+        *("sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
+        *("state", "_fd", "_hold", "_high", "_unsent", "_cutoff", "_discarded", "_reason"),
+        *("offer", "quick", "outbox", "_calm"),
         "__weakref__",
     )
 
@@ -112,7 +105,7 @@ class TCPStream(Generic[TagT]):
         on_closed: Callable[[TagT, str], object] | None = None,
         tag: TagT | None = None,
     ) -> None:
-        self.driver = driver
+        super().__init__(driver)
         self.sock = sock
         self.layer = layer
         self.on_events = on_events
@@ -126,17 +119,15 @@ class TCPStream(Generic[TagT]):
         self._fd = sock.fileno()
         self._hold = 0
         self._high = False
-        self._size = driver.limits.receive_size
         self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
         self._discarded = 0
-        self.heavy = False
-        """Whether it took so much time lately that all others come before it."""
-        # Whether a share of it ever took long; nobody knows that of a newcomer.
-        self._dear = False
-        self._light_at = driver.time() + _EIGHTH * driver.limits.turn_time
-        self._waits_since = 0.0
         self._reason = ""
+        self.quick: Taker | None = None
+        """Who is offered what comes first."""
+        # What the layer sends, if it need not be asked; and whether nothing else is to be done.
+        self.outbox: list[Any] = _NO_OUTBOX
+        self._calm = False
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)
@@ -188,21 +179,25 @@ class TCPStream(Generic[TagT]):
 
     def touch(self) -> None:
         """Have the outbox flushed at the end of this turn; call it after ``layer.send``."""
-        dirty = self.driver.dirty  # touch(), written out: a broadcast does this for each receiver
+        self._calm = False
+        dirty = self.driver.dirty  # touch(), written out: this runs for nearly every packet
         if not dirty:
             self.driver.schedule()
         if self not in dirty:
             dirty[self] = False
 
+    def send_soon(self) -> None:
+        """Do the same, where the outbox got more to send, and nothing else has changed."""
+        calm = self._calm
+        self.touch()
+        self._calm = calm
+
     # Reading
 
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        if (
-            self._dear
-            or self._waits_since
-            or self.driver.time() < self._light_at
-            or (self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold)
+        if self._may_be_long() or (
+            self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold
         ):
             self._wait()
 
@@ -214,36 +209,47 @@ class TCPStream(Generic[TagT]):
             return 0
         try:
             data = self._receive_copied(most) if most else self.sock.recv(self._size)
-        except _AGAIN:
-            return 0
         except OSError as error:
-            self._lost(error)
-            return 0
+            return self._not_read(error)
         if not data:
             self._peer_ended()
             return 0
-        layer, offer, now = self.layer, self.offer, driver.time()
+        size, now, quick = len(data), driver.time(), self.quick
         try:
-            taken = offer is not None and offer(self.tag, data, now)
-            if not taken:
-                early = layer.tick(now)
-                events = layer.receive(data)
-                if early:
-                    events = early + events
-                if events:
-                    self.on_events(self.tag, events)
+            if quick is None:
+                taken = size if self.offer is not None and self.offer(self.tag, data, now) else 0
+            else:
+                taken = quick.read(data, now)
+            if taken < size:
+                self._feed(data[taken:] if taken else data, now)
+            elif quick is not None and self not in driver.dirty:
+                self.flush()  # nobody else has to say anything: who has asked is answered
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
-        size, seconds = len(data), driver.time() - now
-        if seconds > _SHORT or size >= self._size or self._size != driver.limits.receive_size:
+        seconds = driver.time() - now
+        if seconds > SHORT or size >= self._size or self._size != driver.limits.receive_size:
             self._weigh(seconds, size)
-        if not taken:
-            dirty = driver.dirty
-            if not dirty:  # touch(), written out: this runs once for every read
+        if taken < size:
+            if not driver.dirty:  # touch(), written out: this runs once for every read
                 driver.schedule()
-            dirty[self] = True
+            driver.dirty[self] = True
         return size
+
+    def _feed(self, data: bytes, now: float) -> None:
+        """Give the layer what came, after the time."""
+        layer, self._calm = self.layer, False
+        early = layer.tick(now)
+        events = layer.receive(data)
+        if early:
+            events = early + events
+        if events:
+            self.on_events(self.tag, events)
+
+    def _not_read(self, error: OSError) -> int:
+        if not isinstance(error, _AGAIN):
+            self._lost(error)
+        return 0
 
     def _receive_copied(self, most: int) -> bytes:
         # Read in pieces, a message grows above the block that its last piece was read into.  Cut
@@ -253,25 +259,18 @@ class TCPStream(Generic[TagT]):
 
     # Taking turns
 
-    def _wait(self) -> None:
-        if not self._waits_since:
-            self._waits_since = self.driver.time()
-            self.driver.wait(self)
-
     def go_on(self) -> None:
         """Take a share of the work that waits; the driver calls it when it is our turn."""
-        since, self._waits_since = self._waits_since, 0.0
+        began, layer = self._end_wait(), self.layer
         if self.state is _CLOSED:
             return
-        began, layer = self.driver.time(), self.layer
-        self._light_at += began - since  # who waits for the others does not do without
         if layer.deadline == 0.0:
             for _ in range(_AT_A_TIME):
                 self._report(layer.tick, began)
                 # Pipelined requests are answered one for each tick, and most of them are small.
                 if layer.deadline != 0.0 or not layer.reading:
                     break
-                if self.driver.time() - began > _SHORT:
+                if self.driver.time() - began > SHORT:
                     break
             self._weigh(self.driver.time() - began, 0)
             self.touch()
@@ -280,42 +279,13 @@ class TCPStream(Generic[TagT]):
         elif not self._hold:
             self._discard()
 
-    def _weigh(self, seconds: float, size: int) -> None:
-        """Take note of how long a share took, and a read of ``size`` bytes (0: none)."""
-        driver = self.driver
-        driver.spend(seconds)
-        long = seconds > driver.limits.turn_time
-        if long:
-            self._size = max(_SMALLEST_RECEIVE, self._size // 2)
-        elif size >= self._size and 4 * seconds <= driver.limits.turn_time:
-            self._size = min(_LARGEST_RECEIVE, 4 * size)
-        elif 0 < size < self._size:
-            self._size = driver.limits.receive_size
-        if seconds < _SHORT:
-            return
-        now = driver.time()
-        if not self._dear:
-            self._dear, self._light_at = True, now
-        debt = _EIGHTH * max(1, driver.burden) * seconds
-        self._light_at = min(max(self._light_at, now) + debt, now + _LONGEST_DEBT)
-        if not self.heavy and self._light_at - now > _EIGHTH * driver.limits.turn_time:
-            self.heavy = True
-            driver.burden += 1
-            self._listen_anew()
-
     def _queue_up(self) -> None:
         """Be readable while heavy: wait for a turn, or be light again."""
-        if self._waits_since or self.driver.time() < self._light_at:
+        if self._is_light():
+            self._listen_anew()
+            self._readable()
+        else:
             self._wait()
-            return
-        self._lighten()
-        self._listen_anew()
-        self._readable()
-
-    def _lighten(self) -> None:
-        if self.heavy:
-            self.heavy = False
-            self.driver.burden -= 1
 
     def _listen_anew(self) -> None:
         if not self._hold and self.state is _OPENED:
@@ -390,6 +360,7 @@ class TCPStream(Generic[TagT]):
     def _report(self, feed: Callable[..., list[Any]], *arguments: Any) -> None:
         if self.state is _CLOSED:
             return
+        self._calm = False
         try:
             events = feed(*arguments)
             if events:
@@ -403,7 +374,7 @@ class TCPStream(Generic[TagT]):
         self.abort("internal error")
 
     def _set_hold(self, bit: int, *, on: bool) -> None:
-        before = self._hold
+        before, self._calm = self._hold, False
         self._hold = hold = before | bit if on else before & ~bit
         if before & _STOPS and not hold & _STOPS:
             self.touch()  # for the input that waits
@@ -445,34 +416,61 @@ class TCPStream(Generic[TagT]):
 
     def flush(self) -> None:
         """Send what the layer has in its outbox, and do as it says; used by the driver."""
-        if self.state is _CLOSED:
+        if (self._calm and self._send_outbox()) or self.state is _CLOSED:
             return
         layer = self.layer
         units = layer.data_to_send()
         deadline = layer.deadline
         if deadline == 0.0 and layer.reading:
-            # It wants to know the time, or has the next of some pipelined requests.
-            self._report(layer.tick, self.driver.time())
-            units += layer.data_to_send()
-            deadline = layer.deadline
-            self.driver.dirty.pop(self, None)  # by its own answers, which are here already
-            if self.state is _CLOSED:
-                return
+            units, deadline = self._tick_again(units)
         if units:
             self._write(units)
-            if self.state is _CLOSED:
-                return
-        if deadline == 0.0:
-            if not self._hold & _STOPS:
-                self._wait()
-        elif deadline is not None:
+        if self.state is _CLOSED:
+            return
+        if deadline:
             self.driver.timers.watch_until(self, deadline)
+        elif deadline is not None and not self._hold & _STOPS:
+            self._wait()
         if layer.closing is not _OPEN:
             self._end()
         elif self._hold or not layer.reading:
             self._set_hold(_LAYER, on=not layer.reading)
             if self.state is _LOST and deadline != 0.0:
                 self.abort(self._reason)
+        elif deadline is None and self._unsent is None:
+            self._calm = self.outbox is not _NO_OUTBOX
+
+    def _tick_again(self, units: list[Any]) -> tuple[list[Any], float | None]:
+        """Tell a layer the time that wants to know it, or has the next of some requests.
+
+        Returns what is to be sent then, and its new deadline.
+        """
+        self._report(self.layer.tick, self.driver.time())
+        units += self.layer.data_to_send()
+        self.driver.dirty.pop(self, None)  # by its own answers, which are here already
+        return ([], None) if self.state is _CLOSED else (units, self.layer.deadline)
+
+    def _send_outbox(self) -> bool:
+        """Send what is in the outbox, where that is all; ``False`` if there is more to do."""
+        outbox, joined = self.outbox, self.driver.joined
+        if len(outbox) == 1:
+            data = outbox[0]
+        elif outbox == joined[0]:  # the same objects: that takes no time
+            data = joined[1]
+        elif sum(map(len, outbox)) <= JOIN:
+            data = b"".join(outbox)
+            self.driver.joined = [*outbox], data
+        else:
+            return False
+        try:
+            sent = self.sock.send(data) if data else 0
+        except OSError:
+            return False  # the long way meets it again
+        del outbox[:]
+        if sent == len(data):
+            return True
+        outbox.append(memoryview(data)[sent:])
+        return False
 
     def send_answer(self, source: Resting) -> None:
         """Send an answer, which is in the outbox of ``source``; used by the driver."""
@@ -511,6 +509,8 @@ class TCPStream(Generic[TagT]):
             unsent = WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
         if unsent is not None and unsent.size:
             self._unsent = unsent
+            if self.quick is not None:
+                self.quick.clog()
             self.driver.loop.add_writer(self._fd, self._send_unsent)
             self._postpone(self.driver.limits.write_time)
             self._check_high()
@@ -595,4 +595,5 @@ class TCPStream(Generic[TagT]):
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)
         # They know this stream: what a connection leaves must not be a ring.
         gone: Any = None
-        self.layer, self.tag = NO_LAYER, gone
+        self.layer, self.tag, self.quick = NO_LAYER, gone, None
+        self.outbox, self._calm = _NO_OUTBOX, False

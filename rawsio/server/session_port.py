@@ -37,6 +37,7 @@ from enum import Enum
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
+from rawsio.express import Express, Reading
 from rawsio.layer import Role
 from rawsio.routes import Direct, Layered
 from rawsio.socketio.connection import SocketIOConnection
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from rawsio.app.gate import Gate
     from rawsio.app.interfaces import Route
     from rawsio.app.namespaces import Namespaces
-    from rawsio.engineio.server.links import PacketSender
+    from rawsio.engineio.server.links import Link
     from rawsio.engineio.server.session import Session
     from rawsio.http.messages import Request
     from rawsio.net.tcp_info import TCPInfo
@@ -75,7 +76,7 @@ class BackPressure:
     there is anything to wait for.
     """
 
-    __slots__ = ("host", "policy", "high", "most", "room", "pauses", "gate")
+    __slots__ = ("host", "policy", "high", "most", "room", "pauses", "gate", "_reading")
 
     def __init__(self, host: Runtime, policy: str, gate: Gate | None = None) -> None:
         if policy not in _POLICIES:
@@ -89,6 +90,14 @@ class BackPressure:
         self.most = limits.high_water if policy == "disconnect" else limits.queue
         # Characters for a new client, for whom nothing waits but the open packet.
         self.room = self.high // 8
+        self._reading: Reading | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How plain events are read; made when the first session wants it."""
+        if self._reading is None:
+            self._reading = Reading(self.host.limits)
+        return self._reading
 
 
 class _Queue(Enum):
@@ -133,19 +142,26 @@ class Conn:
 
     def _choose_route(self, multiplexer: Multiplexer) -> Route:
         session, transport = self.session, self.session.transport
-        outlet: PacketSender | None = None
+        direct: Direct | None = None
         if not self._watched and session.revision == 4 and multiplexer.standard:
             carrier = transport.carrier
             if not transport.immediate:
-                outlet = session
+                direct = Direct(multiplexer, self, session, session)
             elif carrier is not None:
-                outlet = carrier.plain
-        if outlet is None:
-            transport.divert(transport)
-            return Layered(multiplexer, self, session if transport.immediate else None)
-        direct = Direct(multiplexer, self, session, outlet)
-        transport.divert(direct)
-        return direct
+                direct = self._express(multiplexer, carrier)
+        if direct is not None:
+            transport.divert(direct)
+            return direct
+        transport.divert(transport)
+        return Layered(multiplexer, self, session if transport.immediate else None)
+
+    def _express(self, multiplexer: Multiplexer, link: Link) -> Express | None:
+        websocket = link.plain
+        if websocket is None:
+            return None
+        express = Express(multiplexer, self, self.session, websocket, self._pressure.reading)
+        link.offer(express)
+        return express
 
     @property
     def id(self) -> str:
@@ -240,8 +256,11 @@ class Conn:
             mark = pressure.high
         else:
             self.session.transport.await_drain()
-        # A character is at most four bytes, and a message may be a header and little else.
-        self.room = (mark - waiting) // 4
+        # A character is at most four bytes, and a message may be a header and little else.  What
+        # goes out with this very turn is not always counted, but is never more than half of that.
+        self.room = (mark - waiting - pressure.high // 2) // 4
+        if self.room < 0:
+            self.session.user.clogged()
 
     def _refuses(self) -> bool:
         if self._queue is _Queue.FULL:

@@ -71,6 +71,9 @@ if TYPE_CHECKING:
         def touch(self) -> None:
             """Have it flushed."""
 
+        def send_soon(self) -> None:
+            """Do the same, where nothing but the outbox has changed."""
+
 
 __all__ = ["WebSocketConnection"]
 
@@ -121,7 +124,7 @@ class WebSocketConnection:
         "_compressor",
         "_state",
         "_legal",
-        "_outbox",
+        "outbox",
         "_squeezes",
         "_measured",
         "_waiting",
@@ -131,6 +134,9 @@ class WebSocketConnection:
         "_kept",
         "_eof",
         "_deadline",
+        "deadline",
+        "reading",
+        "clear",
         "closing",
         "below",
     )
@@ -158,11 +164,10 @@ class WebSocketConnection:
         self._reader = None if self._spares else self._new_reader()
         self._state = State.OPEN
         self._legal = SENDING[role][State.OPEN]
-        self._outbox: list[bytes | _Uncompressed] = []
+        self.outbox: list[Any] = []
+        """What is to be sent: one list for ever, which :meth:`data_to_send` empties."""
         self._squeezes = False
-        self._measured = self._waiting = 0
-        self._pongs = 0
-        self._last_pong = 0
+        self._measured = self._waiting = self._pongs = self._last_pong = 0
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
         # is told when the server has closed TCP.
         self._held: Closed | Failed | None = None
@@ -172,6 +177,7 @@ class WebSocketConnection:
         self.closing = Closing.OPEN
         """What the driver should do with the connection below."""
         self.below = below
+        self._look_ahead()
 
     def _new_reader(self) -> Reader:
         agreed, role = self._agreement, self._role
@@ -180,15 +186,14 @@ class WebSocketConnection:
 
     # The contract
 
-    @property
-    def deadline(self) -> float | None:
+    def _look_ahead(self) -> None:
+        """Say anew what is asked for after each message: plain attributes, changed here alone."""
+        self.deadline: float | None = 0.0 if self._kept else self._deadline
         """When ``tick`` wants to be called."""
-        return 0.0 if self._kept else self._deadline
-
-    @property
-    def reading(self) -> bool:
+        self.reading = not self._kept and not self._eof
         """Whether more input is of use: not while some waits for its share."""
-        return not self._kept and not self._eof
+        self.clear = self.deadline is None and self._plain and self._reader is None
+        """Whether what comes next is the beginning of a frame, and nothing else is to be done."""
 
     @property
     def buffered(self) -> int:
@@ -215,8 +220,10 @@ class WebSocketConnection:
     def waiting(self) -> int:
         """How many bytes are in the outbox."""
         # Each frame is measured once, so that asking after every message stays cheap.
-        outbox = self._outbox
+        outbox = self.outbox
         if self._measured != len(outbox):
+            if self.below is not None:
+                self.below.touch()  # it has to be drained by data_to_send, which forgets this
             self._waiting += sum(map(len, outbox[self._measured :]))
             self._measured = len(outbox)
         return self._waiting
@@ -224,7 +231,9 @@ class WebSocketConnection:
     def receive(self, data: bytes) -> list[Any]:
         """Feed bytes from the peer."""
         if self._held is not None or self._kept or self._state is State.ENDED:
-            return self._keep(data) if self._kept else self._release()
+            late = self._keep(data) if self._kept else self._release()
+            self._look_ahead()
+            return late
         events: list[Any] = []
         reader, at, weight = self._reader, 0, 0
         try:
@@ -244,17 +253,32 @@ class WebSocketConnection:
             self._settle()
         if len(events) != 1 or events[0].__class__ is not Message or self._held is not None:
             self._look_at(events)
+        if reader is not None or self._held is not None:
+            self._look_ahead()
         return events
+
+    def put_off(self, data: bytes) -> None:
+        """Keep input for the share that the next ``tick`` takes."""
+        if self._reader is None:
+            self._reader = self._new_reader()
+        self._reader.keep(data)
+        self._settle()
+        self._look_ahead()
+        if self.below is not None:
+            self.below.touch()
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more: the end, orderly only after both close frames.
 
         It waits for ``tick`` while input waits for its share.
         """
+        events: list[Any] = []
         if self._kept or self._eof:
             self._eof = True
-            return []
-        return self._end_of_input()
+        else:
+            events = self._end_of_input()
+        self._look_ahead()
+        return events
 
     def _keep(self, data: bytes) -> list[Any]:
         """Put input behind what waits, but only so much of it, should nobody heed ``reading``."""
@@ -327,9 +351,9 @@ class WebSocketConnection:
         """Send a text, or tell that this is more than to put a frame into the outbox now."""
         if not self._plain or Message not in self._legal:
             return False
-        outbox = self._outbox
-        if not outbox and self.below is not None:  # _append, written out, as every answer is one
-            self.below.touch()
+        outbox = self.outbox
+        if not outbox and self.below is not None:
+            self.below.send_soon()
         outbox.append(text_frame(text.encode()))
         return True
 
@@ -337,35 +361,44 @@ class WebSocketConnection:
         """Do the same with what was encoded once for many."""
         if not self._plain or Message not in self._legal:
             return False
-        outbox = self._outbox
+        outbox = self.outbox
         if not outbox and self.below is not None:
-            self.below.touch()
+            self.below.send_soon()
         outbox.append(prepared.frame)
         return True
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
-        outbox, self._outbox = self._outbox, []
+        outbox = self.outbox
+        units = [*outbox]
+        del outbox[:]
         self._pongs = self._measured = self._waiting = 0
         if self._squeezes:
             self._squeezes = False
-            for unit in outbox:
+            for unit in units:
                 if isinstance(unit, _Uncompressed):
                     self._compress(unit)
                 else:
-                    self._outbox.append(unit)
-            outbox, self._outbox = self._outbox, []
-        return outbox  # type: ignore[return-value]  # they are frames now
+                    outbox.append(unit)
+            units = [*outbox]
+            del outbox[:]
+        return units
 
     def tick(self, now: float) -> list[Any]:
         """Tell the time, in seconds: gives what waited, and ends what takes too long."""
-        if self._kept:
-            return self._next_share(now)
-        if self._deadline is None:
+        if self.deadline is None:
             return []
-        if self._eof:
+        if self._kept:
+            events = self._next_share(now)
+        elif self._eof:
             self._eof = False
-            return self._end_of_input()
+            events = self._end_of_input()
+        else:
+            events = self._pass_time(now)
+        self._look_ahead()
+        return events
+
+    def _pass_time(self, now: float) -> list[Any]:
         events = self._release()
         if self._deadline == 0.0:
             # The closing handshake began since the last tick: its time runs from here.
@@ -387,6 +420,8 @@ class WebSocketConnection:
         except WebSocketError as error:
             self._held = error.as_event()
         self._settle()
+        if self._spares and self._reader is not None and self._reader.idle:
+            self._reader = None
         self._look_at(events)
         if self._eof and not self._kept and self._state is not State.ENDED:
             self._deadline = 0.0
@@ -466,12 +501,12 @@ class WebSocketConnection:
         self._put(CLOSE, body)
         self._enter(SENDING[self._role][self._state][Closed])
         self._deadline = 0.0
+        self._look_ahead()
 
     def _append(self, unit: bytes | _Uncompressed) -> None:
-        # Who has something in the outbox was touched already.
-        if not self._outbox and self.below is not None:
+        if self.below is not None:
             self.below.touch()
-        self._outbox.append(unit)
+        self.outbox.append(unit)
 
     def _put(self, opcode: int, payload: bytes, *, rsv1: bool = False, fin: bool = True) -> None:
         key = self._random_bytes(4) if self._role is Role.CLIENT else None
@@ -482,11 +517,11 @@ class WebSocketConnection:
             key = self._random_bytes(4) if self._role is Role.CLIENT else None
             frame = encode_frame(PONG, data, mask=key)
             if self._last_pong < self._measured:
-                self._waiting += len(frame) - len(self._outbox[self._last_pong])
-            self._outbox[self._last_pong] = frame
+                self._waiting += len(frame) - len(self.outbox[self._last_pong])
+            self.outbox[self._last_pong] = frame
             return
         self._pongs += 1
-        self._last_pong = len(self._outbox)
+        self._last_pong = len(self.outbox)
         self._put(PONG, data)
 
     # Receiving, and the end

@@ -38,6 +38,7 @@ __all__ = [
     "PONG",
     "FIN",
     "RSV1",
+    "TEXT_HEADERS",
     "Frame",
     "encode_frame",
     "text_frame",
@@ -77,7 +78,8 @@ _FAULTS = [
 ]
 
 # The headers of unmasked text frames with a one byte length.
-_TEXT_HEADERS = [bytes((FIN | TEXT, size)) for size in range(126)]
+TEXT_HEADERS = [bytes((FIN | TEXT, size)) for size in range(126)]
+"""By length."""
 
 
 @record
@@ -129,7 +131,7 @@ def text_frame(data: bytes) -> bytes:
     b'\x81\x012'
     """
     if len(data) < 126:
-        return _TEXT_HEADERS[len(data)] + data
+        return TEXT_HEADERS[len(data)] + data
     return encode_frame(TEXT, data)
 
 

@@ -11,7 +11,7 @@ The integer way does about 800 MB/s; a loop over bytes, 20.
 
 from __future__ import annotations
 
-__all__ = ["SHORT", "PIECE", "mask", "unmask_short", "rotated"]
+__all__ = ["SHORT", "PIECE", "FACTORS", "factor", "mask", "unmask_short", "rotated"]
 
 SHORT = 125
 """Payloads up to this many bytes have a one byte length, and their tables are kept."""
@@ -48,6 +48,36 @@ def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
     ]
     pieces.append(mask(view[whole:], key))
     return b"".join(pieces)
+
+
+_FACTORS: dict[int, tuple[int, int]] = {}
+_MOST_FACTORS = 256
+
+
+def _factor(size: int) -> tuple[int, int]:
+    ones = (1 << 8 * size + 32) - 1
+    return int.from_bytes(b"\1\0\0\0" * (size // 4 + 2), "little") & ones, ones
+
+
+FACTORS = [_factor(size) for size in range(SHORT + 1)]
+"""What :func:`factor` gives for short payloads."""
+
+
+def factor(size: int) -> tuple[int, int]:
+    """Return what times a key is the key repeated over itself and ``size`` bytes, and a mask.
+
+    The product may go beyond: ``and`` it with the mask.  Those up to 4 KiB are kept, but not all.
+
+    >>> times, ones = factor(5)
+    >>> (0xA1B2C3D4 * times & ones).to_bytes(9, "little").hex()
+    'd4c3b2a1d4c3b2a1d4'
+    """
+    found = _FACTORS.get(size)
+    if found is None:
+        found = _factor(size)
+        if size <= 4096 and len(_FACTORS) < _MOST_FACTORS:
+            _FACTORS[size] = found
+    return found
 
 
 def unmask_short(data: bytes, at: int, size: int) -> bytes:

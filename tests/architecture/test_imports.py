@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "prepared": BASE | {"socketio", "websocket"},
     "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace", "prepared"},
     "routes": BASE | MODEL,
+    "express": BASE | MODEL | {"routes"},
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
@@ -58,7 +59,8 @@ MAY_IMPORT = {
     "server.session_events": BASE | {"engineio", "engineio.server", "app", "trace"},
     "server.session_port": BASE
     | MODEL
-    | {"http", "app", "engineio", "engineio.server", "routes", "runtime", "net", "trace"}
+    | {"http", "app", "engineio", "engineio.server", "routes", "express", "runtime", "net"}
+    | {"trace"}
     | {"server.session_events"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
         def moved(self) -> None:
             """Another transport has taken over."""
 
+        def clogged(self) -> None:
+            """Much waits to be sent."""
+
         def reroute(self) -> None:
             """Somebody wants to see every packet from now on."""
 

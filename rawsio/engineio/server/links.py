@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.states import SessionState
     from rawsio.http.messages import Response
+    from rawsio.layer import Taker
 
     class PacketSender(Protocol):
         """A WebSocket, or a session's queue, to which nothing has to be done but to put it there.
@@ -36,6 +37,27 @@ if TYPE_CHECKING:
         def put_prepared(self, prepared: Any, /) -> bool:
             """Send what was encoded once for many."""
             ...
+
+    class Touched(Protocol):
+        """What carries bytes."""
+
+        def touch(self) -> None:
+            """Have it flushed at the end of the turn."""
+
+    class PlainWebSocket(PacketSender, Protocol):
+        """A WebSocket that nothing lies before: the same bytes for all, one frame a packet."""
+
+        outbox: list[Any]
+        """The frames that it sends with this turn; whoever adds some has it flushed."""
+        clear: bool
+        """Whether what comes next is the beginning of a frame, and nothing else is to be done."""
+
+        @property
+        def below(self) -> Touched | None:
+            """What carries it."""
+
+        def put_off(self, data: bytes, /) -> None:
+            """Keep input for the next share."""
 
     class Outlet(Protocol):
         """What prepared packets of a WebSocket are given to."""
@@ -117,8 +139,11 @@ if TYPE_CHECKING:
             ...
 
         @property
-        def plain(self) -> PacketSender | None:
+        def plain(self) -> PlainWebSocket | None:
             """The WebSocket, if nothing lies between it and us, and it is flushed by itself."""
+
+        def offer(self, taker: Taker, /) -> None:
+            """Offer what comes over this WebSocket to somebody before it is read there."""
 
         def assign(self, user: LinkUser, /) -> None:
             """Tell this user what comes from now on."""
@@ -191,7 +216,7 @@ if TYPE_CHECKING:
 
 else:
     # Names that annotations can use without importing typing.
-    Link = LinkUser = LinkSession = PacketSender = Outlet = object
+    Link = LinkUser = LinkSession = PacketSender = PlainWebSocket = Outlet = object
 
 __all__ = [
     "Link",

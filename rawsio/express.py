@@ -1,0 +1,366 @@
+"""From the bytes of a read to the bytes of its answers, without a layer between.
+
+Nearly everything that a busy server reads over a WebSocket is short events of the main namespace,
+``42<id>["name",...]``, for which there is one handler, and whose answer is one acknowledgement.
+:class:`Express` is the route of a session on a plain WebSocket, and is offered each read before the
+layers see it.  It does its work in two steps.
+
+:func:`events_in` reads.  It changes nothing: frames that are whole, texts, short, unmasked, and
+that are such events within all limits, become lists of arguments.  It ends before the first frame
+of which one of these is not known, however harmless that is.
+
+:meth:`Express.read` then calls the handlers, one event after the other, and puts the answers into
+the outbox.  Everything that could forbid this is asked for once, before the first: a flag of the
+WebSocket, one of the protocol, whether handlers are running.  What a handler may do to change the
+answer (leave, listen, watch, close) makes :attr:`_socket` ``None`` or another one, and ends it.
+
+What is not taken is given to the layers as it came, and they find everything as if they had read
+the events before.  ``tests/test_routes.py`` holds both to the same bytes, calls and states.
+
+A share ends after ``limits.turn_frames`` events or ``limits.turn_time`` seconds: the rest of the
+read waits for its turn, as it does in the layers.
+"""
+
+from __future__ import annotations
+
+from sys import maxsize
+
+from rawsio.app.dispatch import COROUTINE
+from rawsio.app.handler_queue import log_event_failure
+from rawsio.app.reply import as_values
+from rawsio.app.states import SocketState
+from rawsio.engineio.states import SessionState
+from rawsio.errors import SocketIOError
+from rawsio.routes import Direct
+from rawsio.socketio.packets import Event
+from rawsio.socketio.values import (
+    MAX_DIGITS,
+    HasBinary,
+    Unsendable,
+    encode_plain,
+    finite,
+    refuse_constant,
+)
+from rawsio.websocket.frames import TEXT_HEADERS, decode_frame, text_frame
+from rawsio.websocket.masking import FACTORS, SHORT, factor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from rawsio.app.handlers import Handler
+    from rawsio.app.interfaces import Prepared
+    from rawsio.app.multiplexer import Multiplexer
+    from rawsio.app.socket import Socket
+    from rawsio.engineio.server.links import PlainWebSocket
+    from rawsio.engineio.server.session import Session
+    from rawsio.limits import Limits
+
+    from .routes import Port
+
+    Found = tuple[str, list[Any], int]
+    Done = tuple[int, bool]
+
+__all__ = ["Express", "Reading", "events_in"]
+
+_OPEN, _JOINED = SessionState.OPEN, SocketState.OPEN
+_WHOLE_TEXT = 0x81
+_TWO_BYTES = 0xFE
+_DIGITS = "0123456789"
+_KEY = 0xFFFFFFFF
+_HEAD = b"\0\0\0\x0042"
+"""How the text of an event begins: behind the key, which was masked with itself."""
+_FEW_DIGITS = 15
+"""A packet id of so many digits is exact in every language."""
+_OVERHEAD = 15
+"""What a port counts for a packet (``Port.OVERHEAD``), but for the first digit of its text."""
+_ESCAPED = bytes(range(32)) + b'"\\'
+_SHORT = 100
+"""Texts of fewer characters are answered at once; longer ones are counted."""
+_LONGEST_ANSWER = 6 * _SHORT + 40
+"""The frame of a short text, should each of its characters have to be escaped."""
+
+
+class Reading:
+    """What :func:`events_in` needs of a server: its limits, as they are compared, and a scanner."""
+
+    __slots__ = ("most", "bytes", "longest", "depth", "bracket", "scan", "quoted")
+
+    def __init__(self, limits: Limits) -> None:
+        from json import JSONDecoder
+        from json.encoder import encode_basestring
+
+        # What answers one read is not counted, as little of it waits: see ``Conn.room``.
+        self.most = min(limits.turn_frames, limits.high_water // 4 // _LONGEST_ANSWER)
+        self.bytes = limits.turn_bytes
+        # Up to here no look for long integers, or at the number of arrays, is due.
+        self.longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
+        if self.longest < SHORT:
+            self.most = 0
+        self.depth = limits.json_depth
+        # Where the list begins at the latest: ids of so many digits are below the limit.
+        digits = min(_FEW_DIGITS, len(str(limits.packet_id)) - 1)
+        self.bracket = len(_HEAD) + digits
+        decoder: Any = JSONDecoder(parse_float=finite, parse_constant=refuse_constant)
+        self.scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
+        self.quoted: Callable[[str], str] = encode_basestring
+
+
+def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
+    r"""Return the events that ``data`` begins with, at most so many.
+
+    For each: its id as text (or nothing), its name and arguments, and where its frame ends.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> frame = b"\x81\x8d\0\0\0\0" + b'427["news",1]'
+    >>> events_in(frame + b"\x81", 9, Reading(DEFAULT))
+    [('7', ['news', 1], 19)]
+    """
+    at, end, scan, depth = 0, len(data), reading.scan, reading.depth
+    found: list[Found] = []
+    try:
+        for _ in range(most):
+            if at >= end or data[at] != _WHOLE_TEXT:
+                break
+            size, key = data[at + 1] ^ 0x80, at + 2
+            if size > SHORT:
+                size, key = _long_size(data, at), at + 4
+            at = key + 4 + size
+            if at > end or size > reading.longest:
+                break
+            # Key and payload as one number: masked with itself, the key becomes four zeros.
+            number = int.from_bytes(data[key:at], "little")
+            times, ones = FACTORS[size] if size <= SHORT else factor(size)
+            raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
+            text = raw.decode()
+            start = text.find("[")
+            digits = text[6:start]
+            if raw[:6] != _HEAD or start > reading.bracket:
+                break
+            if digits and (digits.strip(_DIGITS) or digits[0] == "0"):
+                break
+            if size > depth and text.count("[") + text.count("{") > depth:
+                break
+            args, stop = scan(text, start)
+            if stop != len(text) or args[0].__class__ is not str:
+                break
+            found.append((digits, args, at))
+    except (ValueError, IndexError, StopIteration, RecursionError, SocketIOError):
+        return found  # not whole, or the layers say what is wrong
+    return found
+
+
+def _needs_no_escapes(text: str) -> bool:
+    return text.isascii() and len(text.encode().translate(None, _ESCAPED)) == len(text)
+
+
+def _long_size(data: bytes, at: int) -> int:
+    """Return the length of a frame that has two bytes for it; a huge one for any other."""
+    size = data[at + 2] << 8 | data[at + 3]
+    return size if data[at + 1] == _TWO_BYTES and size > SHORT else maxsize
+
+
+class Express(Direct):
+    """The route of a session on a WebSocket that is plain; see the module."""
+
+    __slots__ = ("outbox", "stream", "_socket", "_reading", "_websocket", "_clogged")
+
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        port: Port,
+        session: Session,
+        websocket: PlainWebSocket,
+        reading: Reading,
+    ) -> None:
+        super().__init__(multiplexer, port, session, websocket)
+        self._websocket = websocket
+        self.outbox = websocket.outbox
+        """The frames that it sends."""
+        self.stream: Any = websocket.below
+        """What carries them."""
+        self._reading = reading
+        # Whether more waits for the client than leaves with a turn.
+        self._clogged = False
+        # The socket of "/", as long as its events may be taken here.
+        self._socket: Socket | None = None
+
+    def attend(self, socket: Socket) -> None:
+        """Take note that a socket has entered, has ended, or has become unusual."""
+        usual = socket._state is _JOINED and socket._hooks is None
+        socket._lane = self if usual and not self._clogged else None
+        if socket.namespace.name == "/":
+            usual = usual and socket._handlers is None and self._multiplexer.host.inline
+            self._socket = socket if usual else None
+
+    def retire(self) -> None:
+        """Take nothing any more."""
+        self._socket = None
+        for socket in self._multiplexer.sockets.values():
+            socket._lane = None
+
+    settle = retire
+
+    # As a lane
+
+    def clog(self) -> None:
+        """Take note that more waits than leaves with this turn: all is counted from now on."""
+        if not self._clogged:
+            self._clogged, self._port.room = True, -1
+            for socket in self._multiplexer.sockets.values():
+                socket._lane = None
+
+    def transmit(self, prepared: Prepared) -> None:
+        """Send an event or acknowledgement of a socket that is open, or about to be."""
+        super().transmit(prepared)
+        if self._clogged and self._port.room >= 0 and not self.stream.buffered_amount:
+            self._clogged = False
+            for socket in self._multiplexer.sockets.values():
+                self.attend(socket)
+
+    def takes(self, prepared: Prepared) -> bool:
+        """Tell whether a packet may be put into the lanes of this server now, and count it."""
+        if prepared.checked is not self._limits and not self._check(prepared):
+            return False
+        driver, size = self.stream.driver, len(prepared.frame)
+        if driver.told + size > self._limits.high_water // 4:
+            return False
+        driver.told += size
+        return True
+
+    def touch(self, streams: list[Any]) -> None:
+        """Have these send what they have."""
+        self.stream.driver.touch_all(streams)
+
+    # What comes
+
+    def read(self, data: bytes, now: float) -> int:
+        """Take events off the front of what came; return where the rest begins."""
+        socket, multiplexer, reading = self._socket, self._multiplexer, self._reading
+        if (
+            socket is None
+            or not self._websocket.clear
+            or multiplexer.busy
+            or self._engine.state is not _OPEN
+            or not self._protocol.passes("/")
+            or self._port.room < 0
+            or (self.outbox and self.stream.driver.behind)
+        ):
+            return 0
+        most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
+        found = events_in(data, most, reading)
+        if not found:
+            return 0
+        self._engine.heard()
+        multiplexer.busy = True
+        done, over = self._perform(found, data, socket, now)
+        multiplexer.allowance -= done
+        taken = found[done - 1][2] if done else 0
+        if taken < len(data) and (over or done == reading.most or len(data) > reading.bytes):
+            self._websocket.put_off(data[taken:])
+            return len(data)
+        return taken
+
+    def _perform(self, found: list[Found], data: bytes, socket: Socket, now: float) -> Done:
+        """Call handlers, and answer: return for how many events, and whether time is over."""
+        multiplexer, outbox, quoted = self._multiplexer, self.outbox, self._reading.quoted
+        handlers, time = socket.namespace._handlers, multiplexer.host.time
+        alone, end, done, over = handlers.alone, now + self._limits.turn_time, 0, False
+        for digits, args, after in found:
+            name = args[0]
+            handler = alone.get(name) or handlers.only(name)
+            if handler is None or not handler.least < len(args) <= handler.full:
+                break
+            args[0] = socket
+            done += 1
+            try:
+                result = handler.fn(*args)
+            except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+                if self._failed(socket, name, args, digits, error):
+                    now = time()
+                    continue
+                return done, over
+            except BaseException:
+                self._interrupted(data[after:])
+                raise
+            began, now = now, time()
+            if now < end and self._socket is socket and multiplexer._jobs is None:
+                if digits and result.__class__ is str and len(result) < _SHORT and result.isascii():
+                    body = f"43{digits}[{quoted(result)}]".encode()
+                    size = len(body)
+                    outbox.append(TEXT_HEADERS[size] + body if size < 126 else text_frame(body))
+                    continue
+                if self._answer(digits, result) if digits else result.__class__ is not COROUTINE:
+                    continue
+            if result.__class__ is COROUTINE:
+                self._weigh(data, found, done)
+            args[0], over = name, now >= end
+            if not self._conclude(socket, handler, args, digits, result, now - began):
+                return done, over
+            if over:
+                break
+        multiplexer.busy = False
+        return done, over
+
+    def _failed(
+        self, socket: Socket, name: str, args: list[Any], digits: str, error: Exception
+    ) -> bool:
+        """Tell of an error of a handler; return whether the next event may be taken."""
+        args[0] = name
+        event = Event("/", args, int(digits) if digits else None)
+        log_event_failure(self._multiplexer.host, "a handler of", socket, event, error)
+        self._multiplexer.job_done()
+        return self._goes_on(socket)
+
+    def _answer(self, digits: str, result: Any) -> bool:
+        """Put an answer that is not that short into the outbox; ``False`` if it is no plain one."""
+        if result.__class__ is str and _needs_no_escapes(result):
+            text = f'43{digits}["{result}"]'
+        elif result.__class__ is COROUTINE:
+            return False
+        else:
+            try:
+                text = f"43{digits}{encode_plain(as_values(result))}"
+            except (HasBinary, Unsendable):
+                return False
+        room = self._port.room - len(text) - _OVERHEAD
+        if room < 0 or self._too_deep(text):
+            return False
+        self._port.room = room
+        self.outbox.append(text_frame(text.encode()))
+        return True
+
+    def _interrupted(self, rest: bytes) -> None:
+        """Let everything go on later: the program is being stopped, and may go on."""
+        self._multiplexer.interrupted()
+        self._websocket.put_off(rest)
+
+    def _weigh(self, data: bytes, found: list[Found], done: int) -> None:
+        """Take note of how much the event holds that was begun last."""
+        decoded = decode_frame(data, found[done - 2][2] if done > 1 else 0, True)
+        if decoded is not None:
+            self._multiplexer.weigh(decoded[0].payload[1:].decode())
+        if self._websocket.below is not None:
+            self._websocket.below.touch()  # and have the connection measured
+
+    def _conclude(
+        self,
+        socket: Socket,
+        handler: Handler,
+        args: list[Any],
+        digits: str,
+        result: Any,
+        seconds: float,
+    ) -> bool:
+        """End an event for which more is to be done; return whether the next may be taken."""
+        event = Event("/", args, int(digits) if digits else None)
+        self._multiplexer.conclude(socket, event, handler, result, seconds)
+        return self._goes_on(socket)
+
+    def _goes_on(self, socket: Socket) -> bool:
+        multiplexer = self._multiplexer
+        if multiplexer.busy or self._socket is not socket:
+            return False
+        multiplexer.busy = True
+        return True

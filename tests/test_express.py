@@ -1,0 +1,368 @@
+"""The shortest way of events: what it reads, what it takes, and that nobody can tell.
+
+That both ways say and do the same is also in :mod:`tests.test_routes`, whose conversations go this
+way where it takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import Executor, Future
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rawsio import Server
+from rawsio.engineio.server.session import Session
+from rawsio.express import Express, Reading, events_in
+from rawsio.limits import DEFAULT, Limits
+from rawsio.routes import Direct
+from rawsio.socketio.packets import RESERVED, Event, decode_packet
+from rawsio.testing import TestKit
+from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, decode_frame, encode_frame
+from tests.test_routes import SMALL, Conversation, both
+
+KEY = b"\x01\x9a\xff\x40"
+READING = Reading(DEFAULT)
+LOOSE = SMALL.but(events_per_second=20, high_water=20_000, low_water=4000, queue=60_000)
+TIGHT = Limits(packet_id=1000, json_depth=3, message=300, body=300)
+
+
+def masked(text: str, key: bytes = KEY) -> bytes:
+    return encode_frame(TEXT, text.encode("utf-8", "surrogatepass"), mask=key)
+
+
+def frame(packet: str) -> bytes:
+    return masked("4" + packet)
+
+
+# What is read
+
+_keys = st.binary(min_size=4, max_size=4)
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats(allow_nan=False, width=32)
+    | st.text(max_size=20) | st.sampled_from(["x" * 118, "y" * 125, "z" * 300, "\ud800", "é" * 40]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)  # fmt: skip
+_ids = st.sampled_from(["", "0", "7", "07", "999", "1000", "1001", "9" * 15, "9" * 16, "²", "-1"])
+_packets = st.one_of(
+    st.builds(
+        lambda number, name, args, dump: f"42{number}{dump([name, *args])}",
+        _ids,
+        st.sampled_from(["chat", "two", "connect", "", 5, None, ["x"], "né"]),
+        st.lists(_values, max_size=3),
+        st.sampled_from([json.dumps, lambda value: json.dumps(value, ensure_ascii=False)]),
+    ),
+    st.sampled_from(
+        [
+            *("42[]", "42", "4", "", "42[", '42["a"', '42["a"] ', '42["a"]x', "42{}", '42"["', "2"),
+            *('43["a"]', '42/a,["a"]', '42["a",NaN]', '42["a",1e999]', '42["a",-Infinity]', "41"),
+            '42["a",' + "[" * 101 + "]" * 101 + "]",
+            '42["a","' + "[" * 150 + '"]',
+            '42["a",' + "1" * 4400 + "]",
+            '5["a"]',
+            '42\0["a"]',
+            '42["a\0"]',
+        ]
+    ),
+)
+_frames = st.one_of(
+    *[st.builds(masked, _packets, _keys)] * 4,
+    st.sampled_from(
+        [
+            encode_frame(PING, b"!", mask=KEY),
+            encode_frame(CLOSE, b"", mask=KEY),
+            encode_frame(BINARY, b"42[]", mask=KEY),
+            encode_frame(TEXT, b'42["a"]', mask=KEY, fin=False),
+            encode_frame(TEXT, b'42["a"]'),
+            b"\x81\xfe\0\x05" + KEY + b"12345",
+            encode_frame(TEXT, b'42["\xff"]', mask=KEY),
+        ]
+    ),
+)
+
+
+@given(st.lists(_frames, max_size=5), st.integers(0, 40), st.sampled_from([DEFAULT, TIGHT]))
+def test_what_it_reads_the_layers_read_as_well(
+    frames: list[bytes], cut: int, limits: Limits
+) -> None:
+    data = b"".join(frames)
+    data = data[: max(0, len(data) - cut)]
+    found = events_in(data, 9, Reading(limits))
+    ends = [0, *(end for _digits, _args, end in found)]
+    for (digits, args, _end), (begin, end) in zip(found, pairwise(ends), strict=True):
+        whole, after = decode_frame(data, begin, True) or (None, 0)
+        assert whole is not None
+        assert (whole.opcode, whole.fin, whole.rsv1, after) == (TEXT, True, False, end)
+        if args[0] in RESERVED:  # for which there can be no handler
+            continue
+        packet = decode_packet(whole.payload.decode()[1:], limits)
+        assert packet == Event("/", args, int(digits) if digits else None)
+        assert digits == ("" if packet.id is None else str(packet.id))
+
+
+@pytest.mark.parametrize(
+    ("packet", "read"),
+    [
+        ('42["a"]', True),
+        ('420["a"]', False),
+        ('421["a"]', True),
+        ('42999["a",{"b":[1]}]', True),
+        ('421000["a"]', False),
+        ('4207["a"]', False),
+        ('42["a",[[[1]]]' + " " * 90 + "]", False),
+        ('42["a","' + "x" * 290 + '"]', True),
+        ('42["a","' + "x" * 300 + '"]', False),
+        ('42["a"]\n', False),
+        ("42[1]", False),
+        ('42/a,["a"]', False),
+        ('43["a"]', False),
+        ('42"a"', False),
+    ],
+)
+def test_it_reads_what_is_plain(packet: str, read: bool) -> None:
+    assert len(events_in(masked(packet), 9, Reading(TIGHT))) == read
+
+
+def test_it_reads_no_more_events_than_asked_for_and_none_behind_another_frame() -> None:
+    one = masked('42["a"]')
+    assert [len(events_in(one * 5, most, READING)) for most in (0, 1, 5, 9)] == [0, 1, 5, 5]
+    assert len(events_in(one * 2 + masked("2") + one, 9, READING)) == 2
+    assert len(events_in(one * 2 + one[:-1], 9, READING)) == 2
+
+
+# What it takes
+
+BEFORE = {
+    "watch": frame('2["watch"]'),
+    "any": frame('2["any"]'),
+    "own": frame('2["own"]'),
+    "leave": frame('2["leave"]'),
+    "coroutine": frame('2["wait"]'),
+    "attachment": frame('51-["chat",{"_placeholder":true,"num":0}]'),
+    "part of a frame": frame('2["chat"]')[:-1],
+}
+
+
+class Layers:
+    """Counts what the layers were given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.packets: list[Any] = []
+        for owner, name in ((Session, "receive"), (Direct, "receive_packet")):
+            self._watch(monkeypatch, owner, name)
+
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+        before = getattr(owner, name)
+
+        def watched(way: Any, packet: Any) -> Any:
+            self.packets.append(packet)
+            return before(way, packet)
+
+        monkeypatch.setattr(owner, name, watched)
+
+
+def begin(way: Conversation) -> None:
+    way.say(frame("0"))
+
+
+def taken(way: Conversation, data: bytes, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether the layers see nothing of this."""
+    layers = Layers(monkeypatch)
+    way.say(data)
+    return layers.packets == []
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        *('2["chat"]', '27["chat","x",[1]]', '299["none"]', '2["none"]', '27["fails"]'),
+        *('27["bytes"]', '27["deep"]', '27["no json"]', '27["much"]', '27["chat","é"]'),
+        '27["chat","' + "x" * 500 + '"]',
+    ],
+)
+def test_an_event_with_one_plain_handler_is_taken(
+    packet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(LOOSE.but(events_per_second=999), traced=False, backpressure="pause")
+    begin(way)
+    assert taken(way, frame(packet) * 3, monkeypatch)
+    way.kit.close()
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_nothing_is_taken_where_something_is_unusual(
+    before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    begin(way)
+    listen(way)
+    way.say(BEFORE[before])
+    assert not taken(way, frame('2["none"]'), monkeypatch)
+    way.kit.close()
+
+
+def test_nothing_is_taken_before_a_client_is_in_the_namespace_or_on_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    assert not taken(way, frame('2["none"]'), monkeypatch)
+    way.kit.close()
+    io = Server(executor=AtOnce())
+    routes: list[Any] = []
+    io.on("connection", lambda socket: routes.append(socket._peer.route))
+    with TestKit(io) as kit:
+        kit.connect()
+        assert type(routes[0]) is Express
+        assert routes[0].read(frame('2["none"]'), 0.0) == 0
+
+
+# Nobody can tell
+
+
+def listen(way: Conversation) -> None:
+    """Add the handlers that do something unusual."""
+    io, calls = way.io, way.calls
+
+    async def wait(seconds: float) -> str:
+        calls.append(["begun", seconds])
+        await asyncio.sleep(seconds)
+        calls.append(["ended", seconds])
+        return "late"
+
+    def work(_socket: Any, *_args: Any) -> str:
+        way.kit.board.now += 0.003
+        return "done"
+
+    def stop(_socket: Any) -> None:
+        way.kit.board.now += 0.3
+
+    @io.on("own")
+    def own(socket: Any) -> None:
+        socket.on("chat", lambda value="": calls.append(["own", value]))
+
+    io.on("wait", lambda _socket, seconds=0.01: wait(seconds))
+    io.on("at once", lambda _socket: wait(0))
+    io.on("work", work)
+    io.on("stop", stop)
+    io.on("a or b", lambda _socket, a, b="b": [a, b])
+    io.on("nothing", lambda: calls.append("nothing"))
+    io.on("other", lambda socket: io.of("/a").disconnect_sockets() and None)
+    io.on("off", lambda _socket: io.off("two"))
+    io.on("on", lambda _socket: io.on("none", lambda _socket: calls.append("second") or "second"))
+    io.on("big", lambda _socket: {"x": "é" * 70, "y": [None, 1.5, "\ud800"]})
+    io.on("far too much", lambda socket: [socket.emit("x", "y" * 1900) for _ in range(9)] and "z")
+    io.on("answers much", lambda _socket: "m" * 1900)
+    io.on("quotes", lambda _socket, text: text)
+    io.on_error(lambda error, _socket, name, args: calls.append([type(error), name, args]))
+
+
+class AtOnce(Executor):
+    """An executor that has no threads."""
+
+    def submit(self, fn: Any, /, *args: Any, **more: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **more))
+        return done
+
+
+_plain = st.sampled_from(
+    [
+        *('"none"', '"two"', '"work"', '"work",1', '"a or b",1', '"a or b",1,2', '"a or b"'),
+        *('"a or b",1,2,3', '"nothing"', '"nothing",1', '"fails"', '"big"', '"quotes","\\n\\""'),
+        *('"quotes","' + "q" * 120 + '\\\\"', '"quotes","' + "q" * 300 + '"', '"chat","é"'),
+        '"quotes",' + "[" * 5 + '"x"' + "]" * 5,
+    ]
+)
+_unusual = st.sampled_from(
+    [
+        *('"wait"', '"wait",0', '"at once"', '"stop"', '"own"', '"other"', '"off"', '"on"'),
+        *(
+            '"far too much"',
+            '"answers much"',
+            '"leave"',
+            '"watch"',
+            '"any"',
+            '"close"',
+            '"end"',
+            '"much"',
+            '"no json"',
+            '"ask"',
+        ),
+    ]
+)
+_numbers = st.sampled_from(["", "0", "1", "12", "999"])
+_usual = st.builds(lambda number, rest: frame(f"2{number}[{rest}]"), _numbers, _plain)
+_odd = st.one_of(
+    st.builds(lambda number, rest: frame(f"2{number}[{rest}]"), _numbers, _unusual),
+    st.sampled_from([frame("1"), frame("0"), frame("0/a,"), frame("30[1]"), frame("2[")]),
+    st.sampled_from(
+        [
+            encode_frame(PING, b"!", mask=KEY),
+            encode_frame(CLOSE, b"", mask=KEY),
+            encode_frame(BINARY, b"1", mask=KEY),
+            encode_frame(TEXT, b"42[", mask=KEY, fin=False),
+        ]
+    ),
+)
+_talk = st.lists(st.one_of(*[_usual] * 5, _odd), min_size=1, max_size=12).map(b"".join)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut the data at these places, as far as it goes."""
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[begin:end] for begin, end in pairwise(places)]
+
+
+@given(
+    st.lists(
+        st.tuples(_talk, st.lists(st.integers(0, 5000), max_size=3))
+        | st.sampled_from(["silence", "listen", 0.6, 11.0]),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+    st.sampled_from([LOOSE, LOOSE, LOOSE.but(turn_frames=3), LOOSE.but(json_depth=2)]),
+)
+def test_nobody_can_tell_whether_the_layers_were_there(
+    said: list[Any], backpressure: str, limits: Limits
+) -> None:
+    steps: list[Any] = [frame("0/a,")]
+    for one in said:
+        steps += pieces(*one) if isinstance(one, tuple) else [one]
+    both([*steps, "listen", 1.0], backpressure, limits, listen)
+
+
+@pytest.mark.parametrize(
+    "name", ["none", "fails", "work", "stop", "wait", "leave", "other", "on", "far too much"]
+)
+def test_nobody_can_tell_for_any_kind_of_handler_among_others(name: str) -> None:
+    one = frame('2["two"]') + frame('27["chat","x"]')
+    both([frame("0/a,"), one + frame(f'28["{name}"]') + one, 1.0, one], "pause", LOOSE, listen)
+
+
+def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    begin(way)
+
+    @way.io.on("interrupt")
+    def interrupt(_socket: Any) -> None:
+        raise KeyboardInterrupt
+
+    one, other = frame('21["a or b",1]'), frame('22["interrupt"]')
+    way.io.on("a or b", lambda _socket, a: a)
+    way.wire.send(one + other + one * 2)
+    with pytest.raises(KeyboardInterrupt):
+        way.kit.run()
+    way.kit.run()
+    way.listen()
+    assert way.heard.count(b"431[1]") == 3
+    assert not way.peers[0].busy
+    way.say(one)
+    assert way.heard.count(b"431[1]") == 4
+    way.kit.close()
