@@ -7,8 +7,8 @@ What must hold:
 - **Nothing comes twice**, and what one server says comes in its order.  (With recovery an event may
   come twice once a server has lost Redis, and never otherwise.)
 - **Nothing is lost**: an event that is said while nothing is broken reaches everybody that it is
-  for.  What Redis has taken into a stream reaches them through every outage in which it
-  keeps its data.
+  for, and who was told that it is in a room gets what any server says there from then on.  What
+  Redis has taken into a stream reaches them through every outage in which it keeps its data.
 - **Every request is answered or says who is silent**, in its time.
 - **Servers are back** within two seconds after Redis is.
 - **Nothing is left** at the end: no room, no question, no timer, no connection.
@@ -53,10 +53,12 @@ class Said:
     volatile: bool
     time: float
     got: Any
+    insiders: frozenset[str] = frozenset()
+    """Who had been told that it is in the den."""
 
     def is_for(self, guest: Guest) -> bool:
         """Whether it is for a client, by the rooms that never change."""
-        mine = {*guest.rooms, guest.sid}
+        mine = {*guest.rooms, guest.sid, *(["den"] if guest.was_in_den else [])}
         if guest.namespace != self.namespace or (self.local and guest.node is not self.node):
             return False
         if self.rooms and mine.isdisjoint(self.rooms):
@@ -116,6 +118,7 @@ class Run:
             rooms = [room for room in ROOMS if self.random.random() < 0.5]
             guest = Guest(f"c{number}", self.random.choice(NAMESPACES), rooms, self.took)
             self.guests.append(guest)
+            guest.joined = self.tell_den
             guest.enter(self.random.choice(self.nodes))
         self.network.run(0.2)
         for _ in range(self.random.randint(8, 20)):
@@ -144,8 +147,12 @@ class Run:
             self.request(self.random.choice(self.nodes))
         elif roll < 0.70:
             self.membership(self.random.choice(self.nodes))
-        elif roll < 0.85:
+        elif roll < 0.80:
             self.come_and_go()
+        elif roll < 0.85:
+            guest = self.random.choice(self.guests)
+            self.note(f"{guest.name} asks to be put into the den")
+            guest.ask_in()
         else:
             self.fault()
         self.network.run(self.random.choice((0.0, 0.0, 0.001, 0.01, 0.1, 0.3)))
@@ -157,7 +164,19 @@ class Run:
 
     # What the application does
 
-    def emit(self, node: Node, *, plain: bool = False, namespace: str = "") -> Said:
+    def tell_den(self, guest: Guest) -> None:
+        """A client has heard that it is in the den: any server may say something there now."""
+        node = self.random.choice(self.nodes)
+        said = self.emit(node, plain=True, namespace=guest.namespace, den=True)
+        said.insiders = frozenset(
+            guest.name
+            for guest in self.guests
+            if guest.in_den and guest.namespace == said.namespace
+        )
+
+    def emit(
+        self, node: Node, *, plain: bool = False, namespace: str = "", den: bool = False
+    ) -> Said:
         random = self.random
         space = namespace or random.choice(NAMESPACES)
         said = Said(
@@ -165,7 +184,10 @@ class Run:
         )
         said.time = self.network.now
         operator = Broadcast(node.namespaces.of(space))
-        if not plain:
+        if den:
+            said.rooms = frozenset(["den"])
+            operator = operator.to("den")
+        elif not plain:
             said.rooms = frozenset(r for r in ROOMS if random.random() < 0.3)
             if random.random() < 0.2:
                 said.rooms |= {random.choice(self.guests).sid or "nobody"}
@@ -349,6 +371,8 @@ class Run:
                 continue
             for guest in self.guests:
                 if guest.name in said.got or not said.is_for(guest) or not guest.inside:
+                    continue
+                if "den" in said.rooms and guest.name not in said.insiders:
                     continue
                 if guest.since < said.time:
                     raise Violation(f"{guest.name} never got {said.number} of {said.node.name}")

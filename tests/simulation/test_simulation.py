@@ -15,6 +15,7 @@ import pytest
 
 from rawsio.cluster import fields
 from rawsio.cluster.adapter import ClusterAdapter
+from rawsio.cluster.sharded_adapter import RoomsAdapter
 from rawsio.cluster.stream_reader import StreamReader
 from rawsio.redis import RedisClient
 
@@ -52,7 +53,7 @@ def test_a_seed_gives_the_same_run_each_time() -> None:
     assert "fault" in first
 
 
-def found(seeds: range = range(60)) -> Violation | None:
+def found(seeds: range) -> Violation | None:
     """Return what the first seed finds that finds something."""
     for seed in seeds:
         try:
@@ -121,6 +122,11 @@ def forgets_who_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fields, "options", buggy)
 
 
+def does_not_wait_for_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who joins a room is told so before Redis has confirmed its channel."""
+    monkeypatch.setattr(RoomsAdapter, "waits_for_rooms", False)
+
+
 def keeps_its_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A question that is answered is not forgotten."""
     ended: Any = ClusterAdapter._question_ended
@@ -133,22 +139,23 @@ def keeps_its_questions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("put_in", "complaint"),
+    ("put_in", "complaint", "seeds"),
     [
-        (hears_itself, "twice"),
-        (forgets_a_channel, "reached"),
-        (begins_at_the_end, "never got"),
-        (answers_only_with_sockets, "found <Reply pending>|nobody was silent but"),
-        (forgets_who_is_excepted, "got"),
-        (keeps_its_questions, "still has {'_questions'"),
+        (hears_itself, "twice", range(60)),
+        (forgets_a_channel, "reached", range(60)),
+        (begins_at_the_end, "never got", range(60)),
+        (answers_only_with_sockets, "found <Reply pending>|nobody was silent but", range(60)),
+        (forgets_who_is_excepted, "got", range(60)),
+        (does_not_wait_for_channels, "never got", range(1, 400, 4)),
+        (keeps_its_questions, "still has {'_questions'", range(60)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_bug_that_is_put_in_is_found(
-    put_in: Any, complaint: str, monkeypatch: pytest.MonkeyPatch
+    put_in: Any, complaint: str, seeds: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_in(monkeypatch)
-    violation = found()
+    violation = found(seeds)
     assert violation is not None, put_in.__doc__
     with pytest.raises(Violation, match=complaint):
         raise violation

@@ -19,7 +19,7 @@ from rawsio.limits import DEFAULT
 from rawsio.log import ERROR
 from rawsio.net.loop import Loop
 from rawsio.net.memory import Switchboard
-from rawsio.socketio.packets import Connect, Disconnect, Event
+from rawsio.socketio.packets import Ack, Connect, Disconnect, Event
 from tests.app.world import Client, World
 from tests.redis.fake import Bench, FakeRedis
 
@@ -143,6 +143,7 @@ class Node(World):
         for space in NAMESPACES:
             namespace = self.namespaces.of(space)
             namespace.on("connection", self._connected)
+            namespace.on("den", lambda socket: socket.join("den"))
             namespace.on_server("told", lambda *args: heard(self, *args))
         self.namespaces.start(self)
         network.nodes.append(self)
@@ -232,6 +233,9 @@ class Guest:
         self.since = 0.0
         self.recovered = False
         self.silent = False
+        self.was_in_den = False
+        self.in_den = False
+        self.joined: Callable[[Guest], object] | None = None
 
     def enter(self, node: Node) -> None:
         """Connect to a server, with what it remembers."""
@@ -264,6 +268,10 @@ class Guest:
                 elif self.pid is not None:
                     self.offset = args.pop()
                 self.took(self, args)
+            elif isinstance(packet, Ack):
+                self.in_den = True
+                if self.joined is not None:
+                    self.joined(self)
             elif isinstance(packet, Disconnect):
                 self.gone()
         if client.closed is not None and self.client is client:
@@ -273,6 +281,13 @@ class Guest:
     def inside(self) -> bool:
         """Whether it is in its namespace."""
         return self.node is not None and self.sid in self.node.namespaces.of(self.namespace).sockets
+
+    def ask_in(self) -> None:
+        """Ask to be put into the den; who hears of the acknowledgement may count on it."""
+        if self.client is not None and self.inside:
+            self.was_in_den = True
+            self.client.emit("den", ack=0, namespace=self.namespace)
+            self.take()
 
     def gone(self) -> None:
         """It was disconnected, and remembers nothing."""
@@ -285,6 +300,7 @@ class Guest:
             self.node.guests.remove(self)
         client, self.client = self.client, None
         self.node = None
+        self.in_den = False
         if client is not None and client.closed is None:
             client.cut()
 
