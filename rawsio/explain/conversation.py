@@ -28,7 +28,7 @@ from .websocket import Frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
@@ -50,6 +50,8 @@ GENEROUS = DEFAULT.but(
 )
 """Limits for looking at what others agreed on: large, as theirs may be, but finite."""
 
+_PIECE = 2048
+"""Bytes of HTTP that are looked at together."""
 _numbers = count()
 _HTTP = Pattern(rb"(?:(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) |[A-Z-]{3,20} [!-~]+ |HTTP/1\.)")
 _REQUEST = Pattern(rb"[A-Z-]{1,20}(?: [!-~]*)?\Z")
@@ -269,7 +271,7 @@ class Conversation:
 
     # What is spoken
 
-    def _find_out(self, sender: Role, data: bytes) -> list[Item]:
+    def _find_out(self, sender: Role, data: bytes) -> Iterator[Item]:
         self._early.append((sender, data))
         whole = b"".join(piece for who, piece in self._early if who is sender)
         if _TLS.match(whole):
@@ -281,15 +283,13 @@ class Conversation:
         elif _looks_framed(whole, sender):
             self._begin_frames(_Asked(None), None)
         elif len(whole) < 4 or whole in _PREFIXES or _begins_request(whole):
-            return []
+            return
         else:
             self.protocol = "other"
         early, self._early = self._early, []
-        items: list[Item] = []
         for who, piece in early:
             self._size[who] -= len(piece)
-            items += self.feed(who, piece)
-        return items
+            yield from self.each(who, piece)
 
     def _give_up(self, sender: Role) -> list[Item]:
         """A direction ended before it was known what is spoken: give what came of it."""
@@ -311,7 +311,18 @@ class Conversation:
 
     # HTTP
 
-    def _feed_http(self, sender: Role, data: bytes) -> list[Item]:
+    def _feed_http(self, sender: Role, data: bytes) -> Iterator[Item]:
+        """Feed pieces, so that nobody waits for all the heads in much at a time."""
+        self._size[sender] -= len(data)
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            if self.protocol == "http":
+                self._size[sender] += len(piece)
+                yield from self._feed_piece(sender, piece)
+            else:
+                yield from self.each(sender, piece)
+
+    def _feed_piece(self, sender: Role, data: bytes) -> list[Item]:
         messages = self._http[sender]
         if sender is Role.SERVER and not self._asked and not messages.head:
             self._asked.append(_Asked(None))

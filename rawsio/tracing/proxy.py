@@ -5,11 +5,12 @@ Theory of operation
 A connection has two sides, each a :class:`~rawsio.net.pipes.Pipe`, with TLS on top where that side
 is encrypted.  What one side says is put on a :class:`~rawsio.tracing.badness.Line`, comes out when
 its time has come (at once, on a good network), is written to the other side, and then told to the
-recorder.  So the bytes are forwarded first, exactly as they came, and nothing that the recorder
-makes of them can change them.
+recorder, in shares where it takes time (:mod:`rawsio.tracing.backlog`).  So the bytes are forwarded
+first, exactly as they came, and nothing that the recorder makes of them can change them.
 
 Ends pass as they are: a side that sends no more is half-closed on the other, a reset is a reset.
-What one side does not take waits up to :data:`HIGH` bytes; then the other is not read.  An upstream
+What one side does not take, or is not told yet, waits up to :data:`HIGH` bytes; then the other is
+not read.  An upstream
 that cannot be reached resets the client's connection, which is what no proxy would have meant.
 """
 
@@ -23,6 +24,7 @@ from rawsio.net.listener import Listener, listen_tcp
 from rawsio.net.pipes import Pipe
 from rawsio.tls import TLSConnection
 
+from .backlog import Backlog
 from .badness import Badness, Fate, Line
 
 TYPE_CHECKING = False
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
 
     from rawsio.net.loop_timers import AnyLoop, Cancellable
 
-    from .recorder import Recorder, Tap
+    from .recorder import Recorder
 
 __all__ = ["HIGH", "Proxy", "Upstream"]
 
 HIGH = 1_000_000
-"""Bytes that wait for one side, or are under way to it, at which the other is not read."""
+"""Bytes that wait for one side, are under way to it, or are not told yet, at which the other is not
+read."""
 _LOW = HIGH // 4
+_LAST = 1.0
+"""Seconds for what is not told yet when a proxy closes."""
 _NOTHING = Badness()
 
 
@@ -79,6 +84,7 @@ class Proxy:
         self.badness = badness
         self.tls = tls
         self.say = say
+        self.backlog = Backlog(loop)
         self.links: set[_Link] = set()
         """The connections that are open."""
         self._listener: Listener | None = None
@@ -95,6 +101,7 @@ class Proxy:
             self._listener.close()
         for link in list(self.links):
             link.close()
+        self.backlog.finish(_LAST)
 
     def _accept(self, sock: socket.socket, address: Any) -> None:
         client = (address[0], address[1]) if isinstance(address, tuple) else ("", 0)
@@ -223,9 +230,8 @@ class _Link:
     def __init__(self, proxy: Proxy, sock: socket.socket, client: tuple[str, int]) -> None:
         self.proxy = proxy
         upstream = proxy.upstream
-        self._tap: Tap = proxy.recorder.tap(
-            client, (upstream.host, upstream.port), tls=proxy.tls is not None
-        )
+        tap = proxy.recorder.tap(client, (upstream.host, upstream.port), tls=proxy.tls is not None)
+        self._tap = proxy.backlog.tap(tap, self._told)
         badness, random = proxy.badness, proxy.random
         self._fate = Fate(badness, random)
         self._lines = {
@@ -322,12 +328,18 @@ class _Link:
         """Read a side only while what it says finds its way."""
         side, other = self._sides.get(sender), self._sides.get(sender.peer)
         waiting = self._lines[sender].held + (other.pipe.unsent if other is not None else 0)
+        waiting = max(waiting, self._tap.waiting)
         if side is None or self._over:
             return
         if waiting > HIGH:
             side.pipe.pause()
         elif waiting <= _LOW and other is not None:
             side.pipe.resume()
+
+    def _told(self) -> None:
+        """Less waits to be told: perhaps both sides may be read again."""
+        for role in self._sides:
+            self._balance(role)
 
     def drained(self, side: _Side) -> None:
         """A side has taken all: the other may be read again."""

@@ -26,7 +26,7 @@ from .secrets import hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
     from typing import Any
 
@@ -181,9 +181,17 @@ class Tap:
         if recorder.har is not None:
             self._exchanges = Exchanges(recorder.har, number, server, tls=tls)
 
+    def now(self) -> float:
+        """Return the time of what passes now."""
+        return self._recorder.clock()
+
     def data(self, sender: Role, data: bytes) -> None:
         """Bytes have passed."""
-        now = self._recorder.clock()
+        for _ in self.steps(sender, data, self.now()):
+            pass
+
+    def steps(self, sender: Role, data: bytes, now: float) -> Iterator[None]:
+        """Tell that bytes have passed, with a pause behind each message."""
         self._sizes[sender] += len(data)
         if self._sizes[sender] > CONVERSATION_BYTES:
             self._conversation = None
@@ -194,6 +202,7 @@ class Tap:
             if whole is not None:
                 comments.append(_comment(item))
             self._tell([item], now)
+            yield
         if whole is not None:
             whole.data(sender, data, now, "; ".join(comments))
 

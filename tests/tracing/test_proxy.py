@@ -90,6 +90,27 @@ def test_a_side_that_takes_nothing_stops_the_other() -> None:
         made.until(lambda: len(ends[C].heard) == 16 << 20)
 
 
+@pytest.mark.rule("layers-turn-told")
+def test_a_side_that_says_more_than_can_be_told_is_stopped_and_nothing_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rawsio.tracing.backlog.SHARE", 0.0)  # one message in each turn
+    with world() as made:
+        ends = made.pair()
+        much = (b"\x82\xfe\x17\x70" + bytes(4) + b"x" * 6000) * 500
+        ends[C].pipe.write(much)
+        (link,) = made.proxy.links
+        waited: list[int] = []
+
+        def all_told() -> bool:
+            waited.append(link._tap.waiting)
+            return len(made.items) == 500
+
+        made.until(all_told)
+        assert len(ends[S].heard) == len(much)
+        assert HIGH < max(waited) < HIGH + 4 * 262_144
+
+
 def test_an_upstream_that_is_down_is_said_and_resets_the_client() -> None:
     with world(port=1) as made:
         client = made.client()
