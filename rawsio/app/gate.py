@@ -223,7 +223,7 @@ class GatedRoute:
 
     def _transmit(self, prepared: Prepared) -> None:
         # The client may have left the namespace, or be gone, since the packet was made.
-        if self._multiplexer.protocol.takes_event(prepared.event.namespace):
+        if self._multiplexer.takes_event(prepared.event.namespace):
             self.inner.transmit(prepared)
 
     def _send(self, packet: Any) -> None:
@@ -261,7 +261,7 @@ class HeldRoute(GatedRoute):
 
     >>> from types import SimpleNamespace
     >>> peer = SimpleNamespace(route=SimpleNamespace(transmit=print))
-    >>> peer.protocol = SimpleNamespace(takes_event=lambda namespace: True)
+    >>> peer.takes_event = lambda namespace: True
     >>> held = HeldRoute.of(peer)
     >>> peer.route.transmit(SimpleNamespace(event=SimpleNamespace(namespace="/")))
     >>> held.open()

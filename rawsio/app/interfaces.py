@@ -348,13 +348,6 @@ if TYPE_CHECKING:
         ) -> None:
             """Take an event of another server (``server_side_emit``)."""
 
-    class PacketRules(Protocol):
-        """The part of a Socket.IO connection that says what may be sent."""
-
-        def takes_event(self, namespace: str, /) -> bool:
-            """Tell whether an event may be sent to a namespace now."""
-            ...
-
     class MultiplexerLike(Protocol):
         """What a socket needs of its peer."""
 
@@ -365,9 +358,8 @@ if TYPE_CHECKING:
         base_id: str | None
         """What the ids of its sockets are made of, for clients of Socket.IO v2."""
 
-        @property
-        def protocol(self) -> PacketRules:
-            """The connection's state."""
+        def takes_event(self, namespace: str, /) -> bool:
+            """Tell whether an event may be sent to a namespace now."""
             ...
 
         def unusual(self, socket: Any, /) -> None:

@@ -361,6 +361,10 @@ class Multiplexer(HandlerQueue):
         """Tell whether the client has withdrawn its CONNECT, or is gone."""
         return self._asked is None or self._asked.get(name) is not token
 
+    def takes_event(self, namespace: str, /) -> bool:
+        """Tell whether an event may be sent to a namespace now."""
+        return self.protocol.takes_event(namespace)
+
     @property
     def open_to_all(self) -> bool:
         """Whether a client that is nowhere may enter ``/`` at once: nobody has to be asked."""

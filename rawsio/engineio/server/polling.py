@@ -205,7 +205,7 @@ def _answer(status: int, body: bytes, pairs: Pairs | Constants) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
     if status == 204:
         return Response(status, Headers(pairs))
-    if pairs.__class__ is tuple:  # constants of ours
+    if isinstance(pairs, tuple):  # constants of ours
         return Response(status, fields_with_length(pairs, len(body)))
     return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]))
 
