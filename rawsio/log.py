@@ -83,6 +83,17 @@ def _write(channel: str, level: int, message: str, error: BaseException | None) 
     return _put(stream, text)
 
 
+def _wanted(channel: str, level: int) -> bool:
+    """Return whether the application's logging takes such lines, which nobody else does."""
+    logging = sys.modules.get("logging")
+    if logging is None or not hasattr(logging, "getLogger"):
+        return False
+    try:
+        return bool(logging.getLogger(f"rawsio.{channel}").isEnabledFor(level))
+    except (Exception, SystemExit):  # noqa: BLE001 - `write` counts what cannot be written
+        return True
+
+
 def _put(stream: Any, text: str) -> bool:
     """Write as much of the text as there is room for; return whether that was all of it."""
     for start in range(0, len(text), _PIECE):
@@ -138,6 +149,8 @@ class Log:
         self, channel: str, level: int, message: str, error: BaseException | None = None
     ) -> None:
         """Write the line, or count it as held back."""
+        if level < WARNING and self.sink is write and not _wanted(channel, level):
+            return
         now = self._now()
         tokens, since, held = self._buckets.get(channel, (float(self.BURST), now, 0))
         tokens = min(float(self.BURST), tokens + now - since)

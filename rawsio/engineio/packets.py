@@ -123,11 +123,25 @@ def encode_open(opened: Opened) -> str:
     '0{"sid":"kS9","upgrades":["websocket"],"pingInterval":300,"pingTimeout":20000,"maxPayload":1000000}'
     """
     check_sid(opened.sid)
-    upgrades = ",".join(f'"{name}"' for name in opened.upgrades)
-    interval, timeout = round(opened.ping_interval * 1000), round(opened.ping_timeout * 1000)
+    times = opened.upgrades, opened.ping_interval, opened.ping_timeout, opened.max_payload
+    rest = _rests.get(times)
+    if rest is None:
+        if len(_rests) >= _MOST_RESTS:
+            _rests.clear()
+        rest = _rests[times] = _rest_of_open(*times)
+    return f'0{{"sid":"{opened.sid}",{rest}'
+
+
+_MOST_RESTS = 64
+_rests: dict[tuple[tuple[str, ...], float, float, int], str] = {}
+"""What follows the id in open packets: the same for all sessions of a server."""
+
+
+def _rest_of_open(upgrades: tuple[str, ...], interval: float, timeout: float, most: int) -> str:
+    names = ",".join(f'"{name}"' for name in upgrades)
     return (
-        f'0{{"sid":"{opened.sid}","upgrades":[{upgrades}],"pingInterval":{interval},'
-        f'"pingTimeout":{timeout},"maxPayload":{opened.max_payload}}}'
+        f'"upgrades":[{names}],"pingInterval":{round(interval * 1000)},'
+        f'"pingTimeout":{round(timeout * 1000)},"maxPayload":{most}}}'
     )
 
 

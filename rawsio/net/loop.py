@@ -176,6 +176,15 @@ class Loop:
         ``fd`` is a descriptor or has a ``fileno()``; a callback that was there is replaced.  Remove
         it before closing the descriptor.
         """
+        if not args and fd.__class__ is int and fd not in self._channels:
+            # Every new connection is one: the same, with fewer calls.
+            self._check_open()
+            self._poll.register(fd, READABLE)
+            self._channels[fd] = channel = _Channel()
+            channel.read = callback
+            if self._turning:
+                self._fresh.add(fd)
+            return
         fd, channel = self._channel(fd)
         channel.read = bound(callback, args)
         self._register(fd, channel)

@@ -270,7 +270,6 @@ class ServerCore:
     def opened(self, session: Session) -> None:
         """Give a session that has just begun its Socket.IO side."""
         self._sessions.open(session)
-        self._host.touch(session)
 
     def touched(self, session: Session) -> None:
         """Have a session flushed at the end of the turn."""

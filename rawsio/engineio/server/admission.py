@@ -111,7 +111,8 @@ class Admission:
 
     def closed(self, session: Session) -> None:
         """Take note of the end of a session."""
-        self.confirmed(session)
+        if session.guest:
+            self.confirmed(session)
         address = session.address
         count = self._sessions.get(address, 0) - 1
         if count > 0:

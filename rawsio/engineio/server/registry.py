@@ -445,6 +445,7 @@ class SessionRegistry:
             options.max_http_buffer_size,
         )
         session.connection.send(opened)
+        session.connection.tick(self.time())  # its heartbeat begins now
         session.begin()
         self.sessions[session.id] = session
         self._admission.opened(session)

@@ -451,6 +451,11 @@ class WebSocket(Transport):
         """Whether the WebSocket is there."""
         return self.link is not None
 
+    def flush(self) -> None:
+        """Send what waits: nothing, as a rule, since packets leave when they are sent."""
+        if self.link is not None and self.session.pending:
+            self.send_all(self.session.take())
+
     def send(self, packet: str | bytes) -> None:
         """Send one packet; a WebSocket that began to close in this very turn drops it."""
         if self.link is not None:

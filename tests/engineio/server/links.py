@@ -119,6 +119,7 @@ class Bench:
     ) -> None:
         self.now = 1000.0
         self.recorder = Recorder()
+        self.recorder.now = lambda: self.now
         self.touched, self.events = self.recorder.touches, self.recorder.events
         counter = iter(range(10**9))
         self.server = RecordingRegistry(

@@ -62,6 +62,7 @@ class Recorder:
         self.touches: list[Session] = []
         self.over: list[Session] = []
         self.drains = 0
+        self.now: Callable[[], float] = lambda: 0.0
 
     def note(self, session: Session, event: Any) -> None:
         if self._tell is None:
@@ -70,7 +71,7 @@ class Recorder:
             self._tell(session, event)
 
     def time(self) -> float:
-        return 0.0
+        return self.now()
 
     def opened(self, session: Session) -> None:
         session.bind(RecordingUser(session, self))
