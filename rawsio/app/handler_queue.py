@@ -265,6 +265,14 @@ class HandlerQueue(Generic[PortT_co]):
         self._working -= size
         self._let_come()
 
+    def abandon(self) -> None:
+        """Drop the events that wait: their client is gone.  What tells of its end stays."""
+        if self._jobs is not None:
+            kept = [job for job in self._jobs if not job[2]]
+            self._jobs.clear()
+            self._jobs.extend(kept)
+            self._held = 0
+
     def _let_come(self) -> None:
         """Read again, if half of what may wait is done."""
         limits = self.host.limits

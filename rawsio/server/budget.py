@@ -23,6 +23,10 @@ however many are open, and the sum is at most that old, and a few turns where ma
 Above ``limits.memory`` the server sheds.  First it lets go of what makes compression better, and of
 heads that may come again: every message can do without.  Then whoever holds the most is closed, and
 the next, until it holds seven eighths of it.
+
+**Handlers outlive their client.**  What those were given whose client is gone is counted until they
+end (``departed``), but closing others would not make it less: so nobody is closed for it.  Events
+of such clients that have not begun are dropped where they and all others hold too much.
 """
 
 from __future__ import annotations
@@ -54,13 +58,19 @@ __all__ = ["Budget"]
 _PAUSE = 0.02
 """Seconds after which the busy are measured: nobody can send much more than that in these."""
 
+_AGAIN = 1.0
+"""Seconds after which it is looked whether handlers of those who are gone have ended."""
+
 _FEW = 64
 """How many are measured between two looks at the clock."""
 
 _SMALL = 1024
 """Who holds less is not counted."""
 
-_PARTS = ("unsent", "unpolled", "incoming", "heads", "connect_data", "queued", "recovery")
+_PARTS = (
+    *("unsent", "unpolled", "incoming", "heads", "connect_data", "queued", "departed"),
+    "recovery",
+)
 """What the sum is made of."""
 
 
@@ -133,6 +143,9 @@ class Budget:
         self._queues: dict[Session, _Queue] = {}
         self._unpolled = Pool()
         self._timer: Any = None
+        self._departed: dict[Any, None] = {}
+        self._gone = 0
+        self._watching = False
 
     def watch(self, driver: Driver) -> None:
         """Look after the connections of this driver."""
@@ -156,6 +169,22 @@ class Budget:
         self._busy.pop(target, None)
         self._sum -= self._held.pop(target, 0)
         self._drop_queue(target)
+        if target.__class__ is Session and target.user.queued_bytes:
+            self._departed[target.user] = None
+            self._count_departed()
+
+    def _count_departed(self) -> None:
+        """Count what handlers hold whose client is gone, and let go of those that have ended."""
+        left = {user: user.queued_bytes for user in self._departed}
+        self._departed = {user: None for user, size in left.items() if size}
+        self._gone = sum(left.values())
+        if self._departed and not self._watching:
+            self._watching = True
+            self._host.call_later(_AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        self._watching = False
+        self._count_departed()
 
     def _time_is_up(self) -> None:
         """Measure some of those who did something; there may be ten thousand of them."""
@@ -167,14 +196,14 @@ class Budget:
                 self._measure(target)
         if busy:
             self._timer = self._host.call_later(0.0, self._time_is_up)
-        if self.total > self._most:
+        if self.total + self._gone > self._most:
             self.measure()
 
     # Measuring
 
     @property
     def total(self) -> int:
-        """Bytes that are held, as far as they were measured."""
+        """Bytes that are held for those who are here, as far as they were measured."""
         pooled = self._pool.size + self._unpolled.size
         return self._sum + pooled + self._kept.bytes
 
@@ -183,6 +212,10 @@ class Budget:
         busy, self._busy = self._busy, {}
         for target in busy:
             self._measure(target)
+        if self._gone and self.total + self._gone > self._most:
+            for user in self._departed:
+                user.abandon()
+            self._count_departed()
         if self.total > self._most:
             self._shed()
 
@@ -291,4 +324,6 @@ class Budget:
         parts["unpolled"] = sum(queue.own for queue in self._queues.values()) + self._unpolled.size
         parts["unsent"] += self._pool.size
         parts["recovery"] = self._kept.bytes
+        self._count_departed()
+        parts["departed"] = self._gone
         return {"total": sum(parts.values()), "most": self._most, **parts}

@@ -7,7 +7,8 @@
      "packets": [{"type": "Event", "namespace": "/", "args": ["chat", "hi"], "id": null}],
      "size": 27}
 
-Bytes in a packet are ``{"base64": ...}``.
+Bytes in a packet are ``{"base64": ...}``.  Of a message that a few compressed bytes made long there
+is ``"left_out"``, its length, in place of its packets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["line", "plain_packet"]
 
 
+MOST = 1_000_000
+"""Bytes of a message beyond which its packets are left out, if it was sent compressed: a thousand
+bytes on the wire may be so many, and the disk would hold everybody up."""
+_RATIO = 20
+"""How many times its own length the frame that ends such a message becomes, inflated."""
+
+
 def line(connection: int, item: Item) -> bytes:
     """Return a message as a line."""
     import json
@@ -36,9 +44,14 @@ def line(connection: int, item: Item) -> bytes:
         "session": item.session,
         "summary": item.summary,
         "wrong": item.wrong,
-        "packets": [plain_packet(packet) for packet in item.packets],
+        "packets": [],
         "size": len(item.tree.data or b""),
     }
+    size = len(item.content)
+    if size > MOST and size > _RATIO * len(item.tree.data or b""):
+        shown["left_out"] = size
+    else:
+        shown["packets"] = [plain_packet(packet) for packet in item.packets]
     return json.dumps(shown, default=_bytes).encode() + b"\n"
 
 

@@ -99,3 +99,62 @@ def test_what_handlers_hold_that_have_not_ended_is_shed_as_well(parser: Any) -> 
             kit.advance(0.1)
         assert 0 < sum(client.connected for client in clients) < 6
         assert io.stats()["memory"]["queued"] < io.limits.memory
+
+
+def _serving(limits: Limits) -> tuple[Server, list[asyncio.Event], list[Any]]:
+    """Return a server whose handlers wait for an event, and what they were given."""
+    io, gates, began = Server(limits=limits), [asyncio.Event()], list[Any]()
+
+    @io.on("e")
+    async def wait(_socket: Any, *values: Any) -> None:
+        began.append(values)
+        await gates[0].wait()
+
+    return io, gates, began
+
+
+@pytest.mark.rule("layers-memory-departed")
+def test_what_handlers_hold_counts_until_they_end_even_if_their_client_is_gone() -> None:
+    io, gates, began = _serving(Limits())
+    ended: list[str] = []
+    io.on("disconnect", lambda _socket, reason: ended.append(reason))
+    with TestKit(io) as kit:
+        client = kit.connect(reconnection=False)
+        for _ in range(3):
+            client.emit("e", "x" * 50_000)
+        kit.advance(0.1)
+        client.client.close()
+        kit.advance(0.1)
+        memory = io.stats()["memory"]
+        assert (io.stats()["sessions"], memory["queued"]) == (0, 0)
+        assert 150_000 < memory["departed"] < 200_000
+        assert (len(began), ended) == (1, [])
+        gates[0].set()
+        kit.advance(2.0)
+        assert io.stats()["memory"]["departed"] == 0
+        assert (len(began), len(ended)) == (3, 1)
+
+
+@pytest.mark.rule("layers-memory-departed")
+def test_nobody_is_closed_for_those_who_are_gone_but_their_waiting_events_are_dropped() -> None:
+    io, gates, began = _serving(Limits(memory=1_000_000))
+    ended: list[str] = []
+    io.on("disconnect", lambda _socket, reason: ended.append(reason))
+    with TestKit(io) as kit:
+        honest = kit.connect(reconnection=False)
+        for _ in range(6):
+            client = kit.connect(reconnection=False)
+            for _ in range(3):
+                client.emit("e", "x" * 80_000)
+            kit.advance(0.1)
+            client.client.close()
+            kit.advance(0.1)
+        honest.emit("other")
+        kit.advance(2.0)
+        assert honest.connected
+        assert io.stats()["memory"]["departed"] < 1_000_000
+        gates[0].set()
+        kit.advance(2.0)
+        assert len(began) < 18
+        assert len(ended) == 6
+        assert io.stats()["memory"]["departed"] == 0

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
             """Of these: the data of CONNECTs."""
             ...
 
+        def abandon(self) -> None:
+            """Drop the events that wait: the session is over."""
+
         @property
         def queued_bytes(self) -> int:
             """Of these: of events that wait for their handlers."""
