@@ -36,7 +36,7 @@ def line(connection: int, item: Item) -> bytes:
     """Return a message as a line."""
     import json
 
-    shown = {
+    shown: dict[str, Any] = {
         "time": round(item.time, 6),
         "connection": connection,
         "sender": item.sender.value,
