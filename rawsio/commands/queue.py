@@ -8,6 +8,8 @@ take the file's lock, or (but ``drain``) with ``--url`` ask the server that has 
 
 from __future__ import annotations
 
+from rawsio.errors import escaped
+
 from . import Stop
 
 TYPE_CHECKING = False
@@ -132,6 +134,9 @@ def _read(options: argparse.Namespace) -> None:
         if "no such table" in str(error):
             raise Stop(f"{options.database}: there are no queues in this file") from None
         raise translate(error, options.database) from None
+    except (TypeError, ValueError, IndexError) as error:
+        # Values of types that nothing here writes; SQLite takes all.
+        raise Stop(f"{options.database}: the file is damaged: {error}") from None
     finally:
         connection.close()
 
@@ -151,7 +156,7 @@ def _list(connection: Any, options: argparse.Namespace) -> None:
         for state, count, part in connection.execute(sql, (number,)):
             counts[_STATES[state]] = count
             size += part
-        text = f"{name:20}" + "".join(f"{n:>10}" for n in (*counts.values(), size))
+        text = f"{_plain(name):20}" + "".join(f"{n:>10}" for n in (*counts.values(), size))
         _print({"queue": name, **counts, "bytes": size}, text, as_json=options.json)
 
 
@@ -185,8 +190,13 @@ def _number(connection: Any, options: argparse.Namespace) -> int:
     return int(found[0])
 
 
+def _plain(text: str) -> str:
+    """Return text that others have chosen, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else escaped(c)[1:-1] for c in text)
+
+
 def _print_message(message: dict[str, Any], options: argparse.Namespace) -> None:
-    error = f"  {message['error']}" if message.get("error") else ""
+    error = f"  {_plain(message['error'])}" if message.get("error") else ""
     body = ascii(message["body"])
     body = body if len(body) <= 60 else body[:60] + "..."
     text = f"{message['id']:>8}  {message['state']:8} {message['deliveries']:>10}  {body}{error}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,40 @@ def test_a_live_file_is_read_and_its_server_asked_for_the_rest(
     finally:
         io.close()
         runner.join(60)
+
+
+def test_what_others_have_written_is_shown_without_what_a_terminal_obeys(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\x1b[2J\r\x07\x9b1mno\n"
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE rawsio_queue SET name = ? WHERE name = 'mails'", (evil,))
+        file.execute("UPDATE rawsio_message SET error = ? WHERE error IS NOT NULL", (evil,))
+        file.commit()
+    for words in (["queue", path], ["queue", path, "peek", "jobs"]):
+        assert main(words) == 0
+        shown = capsys.readouterr().out
+        assert r"\x1b[2J\r\x07\x9b1mno\n" in shown
+        assert shown.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        ([], "UPDATE rawsio_queue SET name = x'ff'"),
+        ([], "UPDATE rawsio_message SET state = 99"),
+        ([], "UPDATE rawsio_message SET size = NULL"),
+        (["peek", "jobs"], "UPDATE rawsio_message SET state = 99"),
+    ],
+)
+def test_a_damaged_file_is_one_line(
+    path: str, words: list[str], change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        try:
+            file.execute(change)
+        except sqlite3.IntegrityError:
+            return  # the file itself refuses it
+        file.commit()
+    assert main(["queue", path, *words]) == 1
+    assert "the file is damaged: " in capsys.readouterr().err
