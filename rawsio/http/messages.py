@@ -36,7 +36,7 @@ from .headers import EMPTY, Headers, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 __all__ = [
@@ -454,7 +454,7 @@ def compressed(body: bytes, coding: str) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-def refusal(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:
+def refusal(status: int, fields: Sequence[tuple[str, str]] = ()) -> bytes:
     r"""Return the whole answer to a request that broke a rule; its connection is closed.
 
     It has no body, so that it is the same for HEAD.  ``fields`` come first.
@@ -462,5 +462,14 @@ def refusal(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:
     >>> refusal(400)
     b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
     """
-    head = answer(status, headers=[("Connection", "close")])
-    return encode_head(Response(status, Headers([*fields, *head.headers]), head.reason))
+    # A refusal is all that a wrong request of thirty bytes gets: the last of them is kept.
+    global _refused  # noqa: PLW0603 - one cache for the process is the point
+    asked = (status, *fields)
+    if _refused[0] != asked:
+        head = answer(status, headers=[("Connection", "close")])
+        text = encode_head(Response(status, Headers([*fields, *head.headers]), head.reason))
+        _refused = (asked, text)
+    return _refused[1]
+
+
+_refused: tuple[tuple[Any, ...], bytes] = ((), b"")
