@@ -1,7 +1,8 @@
 """Wire vectors: what a server refuses, and with what; what it takes; each cut in every way.
 
 The lists follow the framing, lines, chunks and limits of the threats that HTTP/1.1 parsers have
-suffered from; every row is fed whole, split in two at every byte, and byte by byte.
+suffered from; every row is fed whole, split in two at every byte, and byte by byte: what is
+refused with another request behind it, and alone with fewer splits.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 
 def refused(wire: bytes, rule: str, status: int = 400, limits: Limits | None = None) -> None:
     """The wire is refused once, whatever follows it, and nothing more is parsed."""
-    for rest in (b"", NEXT):
-        got = outcome(wire + rest, limits=limits or Limits(), splits=300)
+    for rest, splits in ((b"", 20), (NEXT, 300)):
+        got = outcome(wire + rest, limits=limits or Limits(), splits=splits)
         assert got.failed == (rule, status), got.events
         assert got.output.endswith(refusal(status))
         assert got.output.count(b" 200 OK") == 0
