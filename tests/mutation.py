@@ -54,6 +54,11 @@ WORDS = {"all", "slots", "HOMES", "version", "TYPE_CHECKING"}
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
+        "rawsio/websocket/deflate.py",
+        "if client_bits > (offered[_WINDOWS[1]] or 15):",
+        "(16)",
+    ): "no window has more than 15 bits",
+    (
         "rawsio/socketio/msgpack.py",
         "elif 0xA0 <= prefix < 0xC0:",
         "(161)",

@@ -15,6 +15,7 @@ import pytest
 import rawsio
 from rawsio import Client, ConnectionClosed, Refused, Server
 from rawsio.net.listener import listen_tcp
+from rawsio.testing import TestKit
 from tests.test_tls import Contexts, certificate, contexts
 
 __all__ = ["certificate", "contexts"]
@@ -338,3 +339,16 @@ def test_on_asyncio_a_server_that_never_lets_us_in_is_given_up() -> None:
         await serving
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("connection", '"connect" is raised here'), ("reconnect", "see socket.client.on")],
+)
+def test_whoever_listens_where_nothing_is_raised_is_told_where_it_is(
+    name: str, cure: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TestKit(Server()) as kit:
+        kit.client().main.on(name, print)
+        kit.run()
+    assert f"on({name!r}) hears events of the server: {cure}" in caplog.text

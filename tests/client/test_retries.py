@@ -131,6 +131,22 @@ def test_nothing_waits_after_the_end(deaf: Deaf) -> None:
     assert "will not be made again" in str(reply.exception())
 
 
+def test_what_a_new_connection_is_too_small_for_fails_and_the_next_has_its_turn(deaf: Deaf) -> None:
+    socket = deaf.kit.connect(retries=3, transports=["polling"], reconnection_delay=0.1)
+    deaf.left = 1
+    first, large, last = (socket.emit_with_ack("note", size * "x") for size in (1, 5000, 2))
+    deaf.kit.run()
+    smaller = Server(max_http_buffer_size=1000)
+    smaller.on("note", deaf.note, ack=True)
+    deaf.io.close(0.0)
+    deaf.kit.serve(smaller)
+    deaf.kit.advance(5.0)
+    assert first.result() == ("noted", "x")
+    with pytest.raises(LocalProtocolError, match="1000"):
+        large.result()
+    assert last.result() == ("noted", "xx")
+
+
 def test_without_retries_the_option_is_the_time_that_a_reply_waits(deaf: Deaf) -> None:
     socket = deaf.kit.connect(ack_timeout=2.0)
     deaf.left = 2

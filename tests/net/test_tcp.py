@@ -80,6 +80,21 @@ def test_a_full_read_makes_the_next_one_larger_and_a_small_one_ends_that() -> No
         assert t.owner.received() == b"x" * 2500 + b"yy"
 
 
+def test_a_read_that_takes_long_makes_the_next_ones_smaller_down_to_an_end() -> None:
+    clock = Clock()
+    with joined(Limits(receive_size=10_000), clock=clock) as t:
+
+        def work(_stream: TCPStream, _event: object) -> None:
+            clock.now += 1.0
+
+        t.owner.react = work
+        for _ in range(4):
+            t.peer.sendall(b"x")
+            clock.now += 100.0  # what it had to do without is long over
+            t.turns(2)
+        assert t.sock.receives == [10_000, 5_000, 2_500, 2_048]
+
+
 @pytest.mark.rule("layers-contract-tick")
 def test_the_layer_is_ticked_before_it_receives_and_its_events_come_first() -> None:
     clock = Clock()

@@ -96,6 +96,7 @@ class QueueRedis(FakeRedis):
         self.store = MemoryStore()
         self.scripts: set[bytes] = set()
         self.opened: set[str] = set()
+        self.given: list[bytes] = []
         self.runs = 0
         self.turns: list[list[Any]] = []
         self.last: dict[bytes, tuple[bytes, Any]] = {}
@@ -113,7 +114,7 @@ class QueueRedis(FakeRedis):
         self._turn(client, *args)
 
     def _turn(self, client: Any, _keys: bytes, key: bytes, *args: bytes) -> None:
-        run, number = args[0], args[1]
+        run, number, *self.given = args[:4]
         queue = key.decode()
         if queue not in self.opened:
             self.opened.add(queue)

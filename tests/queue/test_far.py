@@ -74,6 +74,16 @@ def test_what_is_published_before_redis_is_reached_is_stored_then(shared: Shared
     assert jobs.stats()["ready"] == 0
 
 
+def test_redis_is_told_how_long_a_server_may_be_silent_and_how_often_is_tried(
+    shared: Shared,
+) -> None:
+    jobs = shared.join(max_deliveries=7)
+    jobs.publish("a")
+    shared.kit.run()
+    silence = jobs.keeper.host.limits.queue_silence
+    assert shared.redis.given == [b"%d" % (1000 * silence), b"7"]
+
+
 @pytest.mark.rule("queue-redis-shared")
 def test_a_message_goes_to_a_server_that_has_a_consumer(shared: Shared) -> None:
     first, second = shared.join(), shared.join()
