@@ -160,7 +160,7 @@ def test_coroutines_are_awaited_on_asyncio(life: list[str]) -> None:
         while len(life) < 2:
             await asyncio.sleep(0)
         io.close()
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
 
     asyncio.run(main())
     assert life == ["start a", "start b", "stop b", "stop a"]
@@ -175,7 +175,7 @@ def test_a_beginning_that_fails_later_closes_the_server(
             raise KeyError("mine")
 
     io = Server(extensions=[Named("a", life), Fails("b", life)])
-    asyncio.run(asyncio.wait_for(io.serve(port=0), 10))
+    asyncio.run(asyncio.wait_for(io.serve(port=0), 60))
     assert io.closed
     assert life == ["start a", "stop a"]
     assert "it cannot begin" in caplog.text

@@ -188,7 +188,7 @@ class TestOnAsyncio:
             world.host.start(handler, (), done)
             if cancel:
                 world.host.cancel_tasks()
-            await asyncio.wait_for(ended.wait(), 20)
+            await asyncio.wait_for(ended.wait(), 60)
             return world.results[0]
 
         return asyncio.run(main())
@@ -240,7 +240,7 @@ class TestThreads:
     def test_another_thread_may_wait_for_a_reply(self, world: World) -> None:
         world.loop.step(0)
         reply = Promise(world.host)
-        waiting = threading.Thread(target=lambda: world.done(reply.result(20), None))
+        waiting = threading.Thread(target=lambda: world.done(reply.result(60), None))
         waiting.start()
         reply.resolve("yes")
         world.turns_until_done()
@@ -250,7 +250,7 @@ class TestThreads:
     def test_the_loops_own_thread_may_not_wait(self, world: World) -> None:
         world.loop.step(0)
         with pytest.raises(RuntimeError):
-            Promise(world.host).result(20)
+            Promise(world.host).result(60)
 
 
 def test_there_are_no_datagrams_before_a_host_runs() -> None:

@@ -112,7 +112,7 @@ def test_on_asyncio_timers_may_be_coroutines_and_do_not_overlap() -> None:
 
         io.every(0.01, tick)
         io.listen()
-        await asyncio.wait_for(io.serve(), 10)
+        await asyncio.wait_for(io.serve(), 60)
 
     asyncio.run(main())
     assert seen == [1, 1, 1]

@@ -133,9 +133,9 @@ def test_coroutines_process_on_asyncio() -> None:
                 await seen.put(message.body)
 
             await jobs.publish("hello")
-            got = await asyncio.wait_for(seen.get(), 10)
+            got = await asyncio.wait_for(seen.get(), 60)
         io.close()
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
         return [got]
 
     assert asyncio.run(main()) == ["hello"]

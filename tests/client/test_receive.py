@@ -17,9 +17,9 @@ def with_client(use: Callable[[Server, Any], Awaitable[None]]) -> None:
         host, port = io.listen()
         serving = asyncio.create_task(io.serve())
         async with Client(f"http://{host}:{port}", transports=["websocket"]) as socket:
-            await asyncio.wait_for(use(io, socket), 10)
+            await asyncio.wait_for(use(io, socket), 60)
         io.close()
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
 
     asyncio.run(main())
 

@@ -34,7 +34,7 @@ def test_an_echo_server_runs_on_asyncio() -> None:
         reader, writer = await asyncio.open_connection(*listener.address)
         wire = b"0123456789" * 100_000
         writer.write(wire)
-        assert await asyncio.wait_for(reader.readexactly(len(wire)), 20) == wire
+        assert await asyncio.wait_for(reader.readexactly(len(wire)), 60) == wire
         writer.close()
         await writer.wait_closed()
         while driver.streams:
@@ -60,7 +60,7 @@ def test_an_emit_outside_of_any_callback_of_ours_is_flushed() -> None:
         for number in range(10):
             streams[0].layer.send(b"%d" % number)
             streams[0].touch()
-        assert await asyncio.wait_for(reader.readexactly(10), 20) == b"0123456789"
+        assert await asyncio.wait_for(reader.readexactly(10), 60) == b"0123456789"
         streams[0].layer.deadline = driver.time() + 0.01
         streams[0].layer.tick_events = ["ping"]
         driver.watch(streams[0])

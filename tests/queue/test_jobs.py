@@ -317,7 +317,7 @@ def test_threads_publish_and_handlers_run_on_threads(tmp_path: Path) -> None:
 
         def publish(first: int) -> None:
             for number in range(first, first + 20):
-                jobs.publish(number).result(10)
+                jobs.publish(number).result(60)
 
         runner = threading.Thread(target=io.run, kwargs={"port": 0})
         runner.start()
@@ -363,7 +363,7 @@ def test_a_closed_server_waits_for_handlers_and_gives_back_the_rest(tmp_path: Pa
         io.close(timeout=10)
         reply = jobs.publish(9)
         with pytest.raises(QueueError, match="closing"):
-            reply.result(10)
+            reply.result(60)
         may_end.set()
         runner.join(60)
         assert io.closed
@@ -394,9 +394,9 @@ def test_coroutines_publish_and_handle_on_asyncio(tmp_path: Path) -> None:
         serving = asyncio.ensure_future(io.serve(port=0))
         await asyncio.sleep(0)
         published = await jobs.publish({"n": 1})
-        got = await asyncio.wait_for(seen.get(), 10)
+        got = await asyncio.wait_for(seen.get(), 60)
         io.close()
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
         return [published, got]
 
     assert asyncio.run(main()) == [Published(1), {"n": 1}]
@@ -420,7 +420,7 @@ def test_a_burst_of_publishes_from_a_thread_is_held_up_not_refused() -> None:
     runner.start()
     assert running.wait(60)  # until then this thread owns the loop, and nothing holds it up
     replies = [jobs.publish(number) for number in range(10_000)]
-    assert [reply.result(10).id for reply in replies[-2:]] == [9999, 10_000]
+    assert [reply.result(60).id for reply in replies[-2:]] == [9999, 10_000]
     io.close()
     runner.join(60)
 

@@ -67,7 +67,7 @@ def test_the_effect_and_the_deletion_commit_together(tmp_path: Path) -> None:
     with served(tmp_path, work) as (jobs, ended):
         jobs.publish(5)
         assert ended.acquire(timeout=60)
-        jobs.peek().result(10)
+        jobs.peek().result(60)
         stats = jobs.stats()
         assert (stats["acked"], stats["nacked"], stats["leased"], stats["lapsed"]) == (1, 0, 0, 0)
     assert effects(tmp_path) == [(5,), (7,)]
@@ -174,10 +174,10 @@ def test_a_coroutine_awaits_its_statements(tmp_path: Path) -> None:
         serving = asyncio.ensure_future(io.serve(port=0))
         await asyncio.sleep(0)
         await jobs.publish(5)
-        await asyncio.wait_for(ended.get(), 10)
-        await asyncio.wait_for(ended.get(), 10)
+        await asyncio.wait_for(ended.get(), 60)
+        await asyncio.wait_for(ended.get(), 60)
         io.close()
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
         return jobs.stats()
 
     stats = asyncio.run(main())

@@ -860,7 +860,7 @@ def test_a_server_closed_before_it_serves_on_asyncio_ends_at_once() -> None:
     async def main() -> None:
         io = Server()
         io.close()
-        await asyncio.wait_for(io.serve(port=0), 10)
+        await asyncio.wait_for(io.serve(port=0), 60)
         assert io.closed
 
     asyncio.run(main())
