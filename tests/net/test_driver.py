@@ -256,3 +256,19 @@ def test_an_answer_that_cannot_be_sent_ends_its_connection_and_no_other() -> Non
         t.driver.answered(t.stream, fine)
         t.turns()
         assert t.owner.closed == ["internal error"]
+
+
+def test_an_answer_that_another_one_leads_to_is_sent_as_well() -> None:
+    with joined() as t:
+        first, second = Resting(b"first"), Resting(b"second")
+
+        def rest(_now: float) -> float:
+            if not first.rested:
+                first.rested.append(0.0)
+                t.driver.answered(t.stream, second)
+            return 1e9
+
+        first.rest = rest  # type: ignore[method-assign]
+        t.driver.answered(t.stream, first)
+        t.turns(2)
+        assert t.peer_reads() == b"firstsecond"

@@ -15,9 +15,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio import Server
+from rawsio.http.messages import answer
 from rawsio.limits import Limits
 from rawsio.server.http_apps import WholeHead
 from rawsio.server.repeats import Repeats
+from rawsio.stack import GoOn, ServerStack
 from rawsio.testing import TestKit
 from tests.bench.counts import NobodyLooks
 from tests.http.test_repeated import GET, POST, REQUESTS
@@ -325,15 +327,65 @@ def test_what_an_application_works_on_for_long_is_counted() -> None:
             while not wire.readable:
                 kit.run()
             wire.recv(1 << 20)
+            kit.advance(0.1)
             ready.clear()
             wire.send(post)
             kit.run()
             kit.advance(0.1)
-            held = io.stats()["memory"]["incoming"]
+            held = io.net.budget.total
             ready.set()
             while not wire.readable:
                 kit.run()
             assert held >= 5000
+
+
+def test_nothing_is_known_while_anything_else_waits() -> None:
+    for wait in ("early", "end", "last"):
+        stack = ServerStack(LIMITS, date=lambda: "")
+        stack.tick(1.0)
+        stack.request = stack.receive(GET)[0]
+        stack.respond(answer(404), b"")
+        assert stack.find_known(GET) is not None
+        if wait == "last":
+            stack.last = True
+        else:
+            stack.put_back([GoOn()])
+        if wait == "end":
+            stack.receive_eof()
+            stack.early = ()
+        assert stack.find_known(GET) is None, wait
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_closed() -> None:
+    closed = []
+
+    def content() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            closed.append("went on")
+        finally:
+            closed.append("closed")
+
+    def application(_request: Any) -> Any:
+        if asked:
+            for stream in list(io.net.driver.streams):
+                stream.abort("gone")
+        asked.append("")
+        made = content()
+        next(made)
+        return 200, made
+
+    asked: list[str] = []
+    io = Server(app=application)
+    with TestKit(io) as kit:
+        wire = kit.dial()
+        for _ in range(2):
+            closed.clear()
+            wire.send(GET)
+            kit.run()
+        assert closed == ["closed"]
+        assert io.core.application is not None
+        assert not io.core.application._answers
 
 
 # Polls and posts
@@ -493,3 +545,17 @@ def test_answers_have_the_fields_of_cors(taken: list[bytes]) -> None:
     steps = [*JOINED, *[("act", _emit), ("0", poll)] * 3]
     both(steps, **OPTIONS, cors="http://b")
     assert len(taken) == 3
+
+
+def test_binary_posts_of_protocol_3_are_the_same_both_ways(taken: list[bytes]) -> None:
+    def old(wire: bytes) -> bytes:
+        return wire.replace(b"EIO=4", b"EIO=3")
+
+    packet = b'420["echo",1]'
+    text, binary = b"13:" + packet, b"\x00\x01\x03\xff" + packet
+    octets = b"application/octet-stream"
+    steps: list[Step] = [("0", old(OPEN)), ("0", old(POLL))]
+    for body, kind in ((binary, octets), (text, b"text/plain")) * 3:
+        steps += [("1", old(post(body, kind))), ("0", old(POLL))]
+    both(steps, **OPTIONS, allow_eio3=True)
+    assert any(octets in wire for wire in taken)

@@ -115,18 +115,14 @@ class Polling(Transport):
     # Requests whose heads were judged before
 
     def repeats(self, request: Request) -> tuple[Compression | None, bool] | None:
-        """Return what follows from the head of a request: how its answer is compressed, and
-        whether its body is binary; ``None`` if it is wrong, or a class of one's own takes it.
+        """Return what follows from the head of a request that was taken before: how its answer is
+        compressed, and whether its body is binary; ``None`` where a class of one's own takes it.
         """
         if type(self) is not Polling:
             return None
         if request.method == "GET":
             return self._coding(request), False
-        binary = _is_binary(request)
-        length = request.headers.get("content-length") or "0"
-        if (binary and self.session.revision == 4) or len(length) > 15:
-            return None
-        return None if int(length) > self._options.max_http_buffer_size else (None, binary)
+        return None, _is_binary(request)  # a post that is too long has ended its session
 
     @property
     def posting(self) -> bool:
