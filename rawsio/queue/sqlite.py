@@ -174,12 +174,9 @@ class SQLiteStore:
         if sizes and not self.database.has_room(sum(sizes)):
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
         bodies = only_bodies(operations) if operations else None
-        if bodies and self.database.takes_a_statement(len(bodies), operations[0].published):
-            try:
-                return self._insert_alone(operations[0], bodies)
-            except self.database.error:
-                pass  # nothing was stored: the longer way knows what to do
         try:
+            if bodies and self.database.takes_a_statement(len(bodies), operations[0].published):
+                return self._insert_alone(operations[0], bodies)
             return list(self._transact(lambda: self._do(operations)))
         except _NotLeasedError:
             return list(self._transact(lambda: self._do(operations, careful=True)))
@@ -266,7 +263,10 @@ class SQLiteStore:
     def _insert_alone(self, first: Insert, bodies: list[bytes]) -> list[tuple[int, bool] | None]:
         # A statement is a transaction by itself.  Each of BEGIN and COMMIT is one more, and gives
         # the interpreter to the loop, which may keep it for a turn.
-        results = self._insert_bodies(first.queue, first.published, bodies)
+        try:
+            results = self._insert_bodies(first.queue, first.published, bodies)
+        except self.database.error as error:
+            raise translate(error, self.database.path) from None
         self.database.committed()
         return results
 

@@ -196,6 +196,40 @@ def test_on_a_full_disk_nothing_is_stored_and_the_rest_goes_on(
     store.close()
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_program_that_writes_for_too_long_is_named_and_nothing_is_lost(
+    path: str, key: str | None
+) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])
+    store.connection.execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another program writes to it for too long") as caught:
+        store.apply([Insert("jobs", b"2", 0, key=key)])
+    assert not caught.value.full
+    assert store.counts("jobs").ready == 1
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.apply([Insert("jobs", b"2", 0, key=key)]) == [(2, False)]
+    store.close()
+
+
+def test_a_statement_that_finds_no_room_uses_the_reserve(path: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])  # ids are reserved: the next ones are one statement
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError) as caught:
+        store.apply([Insert("jobs", bytes(1000), 0)] * 50)
+    assert caught.value.full
+    assert not Path(path + "-reserve").exists()
+    assert store.counts("jobs").ready == 1
+    store.connection.execute("PRAGMA max_page_count = 100000")
+    assert store.apply([Insert("jobs", bytes(1000), 0)] * 50)[0] == (2, False)
+    store.close()
+
+
 def test_a_transaction_that_finds_no_room_uses_the_reserve(path: str) -> None:
     store = opened(path)
     pages = store.connection.execute("PRAGMA page_count").fetchone()[0]

@@ -210,6 +210,34 @@ def test_tokens_may_be_acknowledged_by_name_too(world: World) -> None:
     assert (stats["acked"], stats["dead"], stats["leased"]) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    "body", [None, "", [], {}, 0, False, b"", [b"", b""], "\0", "\ud83d\ude00"]
+)
+def test_a_body_that_is_nearly_nothing_arrives_as_it_is(world: World, body: Any) -> None:
+    seen: list[Any] = []
+    socket = world.consumer(lambda message: seen.append(message["body"]))
+    assert world.ask(socket, "publish", "jobs", body) == {"id": 1}
+    assert seen == [body]
+
+
+@pytest.mark.rule("queue-wire-disconnect")
+def test_a_client_that_disconnects_in_a_batch_gives_all_of_it_back(world: World) -> None:
+    held: list[Any] = []
+    leaver = world.client()
+    leaver.on("messages", lambda messages, ack: held.extend(messages), ack=True)
+    world.ask(leaver, "consume", "jobs", {"batch": 4, "credit": 4})
+    world.jobs.publish_many(range(4))
+    world.kit.run()
+    assert len(held) == 4
+    seen: list[Any] = []
+    world.consumer(lambda message: seen.append((message["body"], message["deliveries"])))
+    assert seen == []
+    leaver.disconnect()
+    world.kit.run()
+    assert seen == [(n, 2) for n in range(4)]
+    assert world.jobs.stats()["acked"] == 4
+
+
 def test_a_client_is_told_when_the_queue_is_drained(world: World) -> None:
     told: list[str] = []
     socket = world.consumer(lambda message: None, drained=True)
