@@ -210,9 +210,7 @@ def test_tokens_may_be_acknowledged_by_name_too(world: World) -> None:
     assert (stats["acked"], stats["dead"], stats["leased"]) == (2, 1, 1)
 
 
-@pytest.mark.parametrize(
-    "body", [None, "", [], {}, 0, False, b"", [b"", b""], "\0", "\ud83d\ude00"]
-)
+@pytest.mark.parametrize("body", [None, "", [], {}, 0, False, b"", [b"", b""], "\0"])
 def test_a_body_that_is_nearly_nothing_arrives_as_it_is(world: World, body: Any) -> None:
     seen: list[Any] = []
     socket = world.consumer(lambda message: seen.append(message["body"]))
