@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import re
 import socket
 import subprocess
 import sys
@@ -81,6 +82,18 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
         sock.sendall(b"PING\r\n")
         return sock.recv(100).startswith(b"+PONG")
     return False
+
+
+def until_heard(port: int) -> None:
+    """Wait until a server listens in every way in which it is told things."""
+    until(lambda: _who_listens(port))
+
+
+def _who_listens(port: int) -> bool:
+    clients = subprocess.check_output(["redis-cli", "-p", str(port), "client", "list"], text=True)
+    by_pattern = re.search(r" sub=[1-9][0-9]* psub=[1-9]", clients) is not None
+    by_stream = re.search(" sub=[1-9]", clients) is not None and "cmd=xread" in clients
+    return by_pattern or by_stream
 
 
 def node_server(url: str, *options: str) -> Member:
@@ -223,6 +236,7 @@ def the_official_emitter_reaches_our_clients() -> None:
         url = f"redis://127.0.0.1:{port}"
         server = our_server(url)
         stack.callback(server.end)
+        until_heard(port)
         emitter = Directed(["node", str(HERE / "cluster_client.js"), "--emitter", url])
         stack.callback(emitter.end)
         emitter.next("ready")
@@ -248,6 +262,7 @@ def our_emitter_reaches_official_clients(adapter: str = "classic") -> None:
         url = f"redis://127.0.0.1:{port}"
         server = node_server(url, "--adapter", adapter)
         stack.callback(server.end)
+        until_heard(port)
         io = stack.enter_context(rawsio.Emitter(url, adapter=adapter))
         io.emit("news", 1, {"a": [None]}, b"\x01\x02")
         io.to("room of node1").emit("room")
@@ -292,8 +307,13 @@ def servers_of_python_socketio_and_ours_reach_each_other() -> None:
                 member.seen.clear()
 
         args = ["news", {"a": [1, None]}, "é😀"]
-        until(lambda: ours.do("emit", args=["hello"]) or theirs.seen)  # both listen
-        time.sleep(0.2)
+        # Both listen, and nothing of that is on its way any more.
+        until(lambda: ours.do("emit", args=["hello"]) or theirs.seen)
+        ours.do("emit", args=["that was all"])
+        until(lambda: all(["that was all"] in member.seen for member in (theirs, ours)))
+        until(lambda: they("emit", "hello", 1) or ["hello", 1] in ours.seen)
+        they("emit", "that was all", 1)
+        until(lambda: all(["that was all", 1] in member.seen for member in (theirs, ours)))
         theirs.seen.clear()
         ours.seen.clear()
         ours.do("emit", args=args)
@@ -320,8 +340,10 @@ def servers_of_python_socketio_and_ours_reach_each_other() -> None:
         until(lambda: they("answers") == [["from rawsio1"]], lambda: they("answers"))
         ours.seen.clear()
         they("enter_room", ours.socket.id, "club")
+        until(lambda: len(ours.do("fetch", rooms=["club"])) == 1)
         ours.do("join", rooms=[theirs.socket.id], into="club")
-        time.sleep(0.1)
+        ours.do("emit", args=["joined"])
+        both_see(["joined"])
         they("emit", "club", 1, room="club")
         both_see(["club", 1])
         they("disconnect", ours.socket.id)

@@ -25,7 +25,7 @@ from rawsio.redis import Answer, RedisClient, RedisError, RedisOptions, RedisSta
 
 __all__ = ["CASES", "RedisServer", "main"]
 
-SECONDS = 10.0
+SECONDS = 30.0
 """What one answer may take."""
 
 

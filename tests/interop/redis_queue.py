@@ -142,7 +142,8 @@ class Worker:
 @pytest.mark.rule("queue-redis-shared")
 def test_two_servers_share_a_queue_and_nobody_gets_anothers() -> None:
     with redis() as server:
-        first, second = Running(server.url), Running(server.url)
+        # Nobody is silent, however slow the machine is.
+        first, second = Running(server.url, 3600), Running(server.url, 3600)
         got: list[list[int]] = [[], []]
         first.handle(lambda m: got[0].append(m.body), prefetch=20)
         second.handle(lambda m: got[1].append(m.body), prefetch=20)
@@ -160,7 +161,7 @@ def test_two_servers_share_a_queue_and_nobody_gets_anothers() -> None:
 def test_servers_that_know_different_servers_of_a_redis_cluster_share_a_queue() -> None:
     with redis_cluster() as ports:
         urls = [f"redis://127.0.0.1:{port}" for port in ports]
-        servers = [Running(url) for url in urls]
+        servers = [Running(url, 3600) for url in urls]
         got: list[int] = []
         for server in servers[1:]:
             server.handle(lambda m: got.append(m.body), prefetch=20)
