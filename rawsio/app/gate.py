@@ -260,8 +260,8 @@ class HeldRoute(GatedRoute):
     """The route of a session that waits until :meth:`open` was called as often as it was held.
 
     >>> from types import SimpleNamespace
-    >>> peer = SimpleNamespace(route=SimpleNamespace(transmit=print))
-    >>> peer.takes_event = lambda namespace: True
+    >>> peer = SimpleNamespace(route=SimpleNamespace(transmit=print, retire=bool))
+    >>> peer.takes_event, peer.take = bool, lambda route: setattr(peer, "route", route)
     >>> held = HeldRoute.of(peer)
     >>> peer.route.transmit(SimpleNamespace(event=SimpleNamespace(namespace="/")))
     >>> held.open()
@@ -282,7 +282,9 @@ class HeldRoute(GatedRoute):
         """Hold what is sent to this client from now on, once more; return its route."""
         route = multiplexer.route
         if not isinstance(route, cls):
-            route = multiplexer.route = cls(multiplexer)
+            route.retire()
+            route = cls(multiplexer)
+            multiplexer.take(route)
         route._waits += 1
         return route
 
@@ -293,7 +295,11 @@ class HeldRoute(GatedRoute):
             self._latch.shut = False
             self.release(0)
             if self._multiplexer.route is self:
-                self._multiplexer.route = self.inner
+                self._multiplexer.take(self.inner)
+
+    def clog(self) -> None:
+        """Everything is counted, also when this is the route no more."""
+        self.inner.clog()
 
     def give_way(self, route: Route) -> Route:
         """Return the route of the session, whose way has changed: it waits as before."""

@@ -362,6 +362,9 @@ if TYPE_CHECKING:
             """Tell whether an event may be sent to a namespace now."""
             ...
 
+        def take(self, route: Route, /) -> None:
+            """Send by this route from now on; the one before is retired."""
+
         def unusual(self, socket: Any, /) -> None:
             """Take note that a socket has handlers, or listeners, of its own from now on."""
 

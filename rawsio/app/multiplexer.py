@@ -476,6 +476,10 @@ class Multiplexer(HandlerQueue):
 
     # Out: by the route
 
+    def takes_event(self, namespace: str) -> bool:
+        """Tell whether an event may be sent to a namespace now."""
+        return bool(self.protocol.takes_event(namespace))
+
     def awaited(self) -> int:
         """Return how many acknowledgements the client owes all of its sockets."""
         return sum(socket._awaited for socket in self.sockets.values())
@@ -535,9 +539,13 @@ class Multiplexer(HandlerQueue):
         """Somebody wants to see every packet: choose the route anew."""
         if not self._over:
             self.route.retire()
-            self.route = self.route.give_way(self.sink.route(self))
-            for socket in self.sockets.values():
-                self.route.attend(socket)
+            self.take(self.route.give_way(self.sink.route(self)))
+
+    def take(self, route: Route) -> None:
+        """Send by this route from now on; the one before is retired."""
+        self.route = route
+        for socket in self.sockets.values():
+            route.attend(socket)
 
     def unusual(self, socket: Socket) -> None:
         """Take note that a socket has handlers, or listeners, of its own from now on."""

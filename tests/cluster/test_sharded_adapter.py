@@ -312,6 +312,19 @@ def test_what_is_sent_to_a_client_that_joins_keeps_its_order_and_holds_up_no_oth
     assert (order, joining.heard) == ([], [["all", 1], ["red", 2]])
 
 
+def test_a_client_that_joins_goes_the_long_way_until_its_room_is_confirmed(
+    joining: Joining,
+) -> None:
+    (socket,) = joining.first.io.sockets.values()
+    lane = socket._lane
+    assert lane is not None
+    hang(joining.cluster)
+    joining.ask("red")
+    assert socket._lane is None
+    resume(joining.cluster)
+    assert socket._lane is lane
+
+
 def test_a_second_client_that_joins_meanwhile_waits_as_well(joining: Joining) -> None:
     other = joining.first.connect()
     hang(joining.cluster)
