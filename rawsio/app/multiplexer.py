@@ -476,10 +476,6 @@ class Multiplexer(HandlerQueue):
 
     # Out: by the route
 
-    def takes_event(self, namespace: str) -> bool:
-        """Tell whether an event may be sent to a namespace now."""
-        return bool(self.protocol.takes_event(namespace))
-
     def awaited(self) -> int:
         """Return how many acknowledgements the client owes all of its sockets."""
         return sum(socket._awaited for socket in self.sockets.values())
