@@ -84,7 +84,10 @@ database=1)
     from urllib.parse import parse_qsl, unquote, urlsplit
 
     if not isinstance(url, str):
-        raise TypeError(f"the URL of a Redis server is a str, not {type(url).__name__}")
+        # Of what may hold a password only the type is named.
+        plain = url is None or isinstance(url, (int, float))
+        given = repr(url) if plain else f"a {type(url).__name__}"
+        raise TypeError(f"the URL of a Redis server is a str, not {given}")
     try:
         parts = urlsplit(url)
     except ValueError:  # its text may have the password
