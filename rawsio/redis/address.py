@@ -67,6 +67,12 @@ class RedisAddress:
         return text.replace(self.password, "***") if len(self.password) > 3 else text
 
 
+def _given(url: object) -> str:
+    # Of what may hold a password only the type is named.
+    shown = url is None or isinstance(url, (int, float))
+    return repr(url) if shown else f"a {type(url).__name__}"
+
+
 def parse_url(url: str) -> RedisAddress:
     """Return the parts of a URL of Redis.
 
@@ -84,10 +90,7 @@ database=1)
     from urllib.parse import parse_qsl, unquote, urlsplit
 
     if not isinstance(url, str):
-        # Of what may hold a password only the type is named.
-        plain = url is None or isinstance(url, (int, float))
-        given = repr(url) if plain else f"a {type(url).__name__}"
-        raise TypeError(f"the URL of a Redis server is a str, not {given}")
+        raise TypeError(f"the URL of a Redis server is a str, not {_given(url)}")
     try:
         parts = urlsplit(url)
     except ValueError:  # its text may have the password
