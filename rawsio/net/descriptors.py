@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .loop_timers import AnyLoop
     from .tcp import TCPStream
 
-__all__ = ["LONGEST", "DescriptorChannel", "channel_pair", "detached", "stream_pair"]
+__all__ = ["LONGEST", "DescriptorChannel", "channel_pair", "detached", "left_over", "stream_pair"]
 
 LONGEST = 65_536
 """The most bytes of a message."""
@@ -50,6 +50,32 @@ def detached(stream: TCPStream) -> socket.socket:
     sock = stream.sock.dup()
     stream.abort("handed over")
     return sock
+
+
+def left_over(sock: socket.socket) -> list[tuple[bytes, socket.socket | None]]:
+    """Return the messages that nobody has read at an end of a channel whose process is gone.
+
+    >>> here, there = channel_pair()
+    >>> here.send(b"a"), here.send(b"b"), left_over(there)
+    (1, 1, [(b'a', None), (b'b', None)])
+    >>> here.close(), there.close()
+    (None, None)
+    """
+    found: list[tuple[bytes, socket.socket | None]] = []
+    while True:
+        try:
+            data, given = _received(sock, socket.MSG_DONTWAIT)
+        except OSError:
+            return found
+        if not data:
+            return found
+        found.append((data, given))
+
+
+def _received(sock: socket.socket, flags: int = 0) -> tuple[bytes, socket.socket | None]:
+    data, descriptors, _flags, _address = socket.recv_fds(sock, LONGEST, 1, flags)
+    given = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    return data, given[0] if given else None
 
 
 class DescriptorChannel:
@@ -145,6 +171,11 @@ class DescriptorChannel:
         if not self._over:
             self._flush()
 
+    def take_back(self) -> list[tuple[bytes, socket.socket | None]]:
+        """Return the messages that wait to be sent; they are sent no more."""
+        waiting, self._waiting = list(self._waiting), deque()
+        return waiting
+
     def drain(self) -> None:
         """Take all that has come: whoever sent it has ended, and nothing follows."""
         while self._take():
@@ -159,16 +190,15 @@ class DescriptorChannel:
         if self._over:
             return False
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(self.sock, LONGEST, 1)
+            data, given = _received(self.sock)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
-            data, descriptors = b"", []
+            data, given = b"", None
         if not data:
             self._lose()
             return False
-        given = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        self._received(data, given[0] if given else None)
+        self._received(data, given)
         return True
 
     def _lose(self) -> None:

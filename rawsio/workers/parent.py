@@ -28,7 +28,7 @@ from os import urandom
 from rawsio.layer import record
 from rawsio.limits import DEFAULT
 from rawsio.log import ERROR, INFO, WARNING
-from rawsio.net.descriptors import DescriptorChannel, channel_pair, stream_pair
+from rawsio.net.descriptors import DescriptorChannel, channel_pair, left_over, stream_pair
 from rawsio.net.driver import Driver
 from rawsio.net.listener import Listener
 from rawsio.net.looking import Looking
@@ -79,15 +79,19 @@ class _State(Enum):
 class _Worker:
     """What the parent knows of a worker."""
 
-    __slots__ = ("channel", "child", "number", "read_at", "since", "slot", "state")
+    __slots__ = ("channel", "child", "number", "other_end", "read_at", "since", "slot", "state")
 
-    def __init__(self, number: int, slot: int, child: Child, since: float) -> None:
+    def __init__(
+        self, number: int, slot: int, child: Child, since: float, other_end: socket.socket
+    ) -> None:
         self.number = number
         self.slot = slot
         self.child = child
         self.since = since
         self.state = _State.STARTING
         self.channel: DescriptorChannel
+        self.other_end = other_end
+        """The worker's end of the channel: what it has not read when it dies is read here."""
         self.read_at = since
         """When it had last read all that it was sent."""
 
@@ -191,10 +195,9 @@ class Parent:
             child = fork(partial(self._in_child, number, here, there))
         except OSError:
             here.close()
-            raise
-        finally:
             there.close()
-        worker = _Worker(number, slot, child, self._loop.time())
+            raise
+        worker = _Worker(number, slot, child, self._loop.time(), there)
         worker.channel = DescriptorChannel(
             self._loop, here, partial(self._told, worker), lambda: None
         )
@@ -237,6 +240,7 @@ class Parent:
         """Let go of all descriptors; in the parent that is the end."""
         for worker in self.workers.values():
             worker.channel.close()
+            worker.other_end.close()
             worker.child.release()
         for looking in self._looking:
             for sock in looking.sockets():
@@ -352,7 +356,10 @@ class Parent:
     def _ended(self, worker: _Worker) -> None:
         worker.channel.drain()  # connections that it passed on in the end
         del self.workers[worker.number]
+        unread = [*worker.channel.take_back(), *left_over(worker.other_end)]
         worker.channel.close()
+        worker.other_end.close()
+        self._pass_again(unread)
         if self._stopping:
             return
         name = f"worker {worker.number} (process {worker.child.pid})"
@@ -365,6 +372,15 @@ class Parent:
             self.stop()
         else:
             self._replace(worker, name)
+
+    def _pass_again(self, unread: list[tuple[bytes, socket.socket | None]]) -> None:
+        """Pass on the connections that a worker has not taken before it died."""
+        for data, sock in unread:
+            message = decode(data)
+            if sock is not None and isinstance(message, Passed) and not self._stopping:
+                self._pass(message, sock)
+            elif sock is not None:
+                sock.close()
 
     def _replace(self, worker: _Worker, name: str) -> None:
         status, slot = worker.child.status, worker.slot

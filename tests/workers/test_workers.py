@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import ssl
@@ -295,6 +296,21 @@ def test_who_comes_while_a_worker_hangs_goes_to_the_others() -> None:
             assert raw.ask(raw.open(), "who") == [other]
         os.kill(stopped, signal.SIGCONT)
         assert [raw.http.getresponse().status for raw in early] == [200] * 4
+
+
+def test_who_was_passed_to_a_worker_that_dies_before_it_took_him_is_served_by_another() -> None:
+    with Workers() as workers:
+        stopped = next(iter(workers.spread("websocket")))
+        os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: "T" in Path(f"/proc/{stopped}/stat").read_text().split()[2])
+        waiting = [workers.raw() for _ in range(8)]
+        for raw in waiting:
+            raw.http.request("GET", "/socket.io/?EIO=4&transport=polling")
+        # They are passed on in turn, so some have gone to the one that hangs.
+        socks = [raw.http.sock for raw in waiting]
+        wait_until(lambda: len(select.select(socks, [], [], 0)[0]) >= 4)
+        os.kill(stopped, signal.SIGKILL)
+        assert [raw.http.getresponse().status for raw in waiting] == [200] * 8
 
 
 def test_a_worker_that_took_nothing_for_long_hears_the_others_again() -> None:
