@@ -61,10 +61,11 @@ def left_over(sock: socket.socket) -> list[tuple[bytes, socket.socket | None]]:
     >>> here.close(), there.close()
     (None, None)
     """
+    sock.setblocking(False)  # recv_fds() takes flags, and passes none on
     found: list[tuple[bytes, socket.socket | None]] = []
     while True:
         try:
-            data, given = _received(sock, socket.MSG_DONTWAIT)
+            data, given = _received(sock)
         except OSError:
             return found
         if not data:
@@ -72,8 +73,8 @@ def left_over(sock: socket.socket) -> list[tuple[bytes, socket.socket | None]]:
         found.append((data, given))
 
 
-def _received(sock: socket.socket, flags: int = 0) -> tuple[bytes, socket.socket | None]:
-    data, descriptors, _flags, _address = socket.recv_fds(sock, LONGEST, 1, flags)
+def _received(sock: socket.socket) -> tuple[bytes, socket.socket | None]:
+    data, descriptors, _flags, _address = socket.recv_fds(sock, LONGEST, 1)
     given = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     return data, given[0] if given else None
 
