@@ -7,16 +7,19 @@ way where it takes them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
 from concurrent.futures import Executor, Future
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio import Server
+from rawsio.app.socket import Socket
 from rawsio.engineio.server.session import Session
 from rawsio.express import Express, Reading, events_in
 from rawsio.limits import DEFAULT, Limits
@@ -24,7 +27,8 @@ from rawsio.routes import Direct
 from rawsio.socketio.packets import RESERVED, Event, decode_packet
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, decode_frame, encode_frame
-from tests.test_routes import SMALL, Conversation, both
+from tests.stack.joined import UPGRADE
+from tests.test_routes import SMALL, Conversation, NobodyLooks, both
 
 KEY = b"\x01\x9a\xff\x40"
 READING = Reading(DEFAULT)
@@ -365,4 +369,135 @@ def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
     assert not way.peers[0].busy
     way.say(one)
     assert way.heard.count(b"431[1]") == 4
+    way.kit.close()
+
+
+# Broadcasts
+
+
+class Crowd:
+    """A server and three clients, of which each may fall silent."""
+
+    def __init__(self, limits: Limits, *, traced: bool, backpressure: str) -> None:
+        self.calls: list[Any] = []
+        self.io = Server(
+            limits=limits, trace=NobodyLooks() if traced else None, backpressure=backpressure
+        )
+        self.io.host.log = lambda *line: self.calls.append(["log", *map(str, line[1:3])])
+        self.peers: list[Any] = []
+        self.io.on("connection", lambda socket: self.peers.append(socket._peer))
+        self.io.on("disconnect", lambda _socket, reason: self.calls.append([reason]))
+        self.io.on(
+            "say", lambda socket, size: self.io.emit("said", "x" * size) or (socket.id and 1)
+        )
+        self.io.on("watch out", lambda socket: socket.on_any_outgoing(self.calls.append) and 1)
+        self.io.on("drain", lambda *_values: self.calls.append(["drain"]))
+        self.kit = TestKit(self.io)
+        self.wires = [self.kit.dial() for _ in range(3)]
+        self.heard = [b""] * 3
+        for wire in self.wires:
+            wire.send(UPGRADE)
+            self.kit.run()
+            wire.send(frame("0"))
+        self.listen()
+        self.heard = [SECRET.sub(b"", heard) for heard in self.heard]
+
+    def listen(self) -> None:
+        for _ in range(3):
+            self.kit.run()
+            for at, wire in enumerate(self.wires):
+                while not wire.stalled:
+                    try:
+                        heard = wire.recv(1 << 20)
+                    except (BlockingIOError, ConnectionResetError):
+                        break
+                    if not heard:
+                        break
+                    self.heard[at] += heard
+                    self.kit.run()
+
+    def do(self, step: tuple[str, int, int]) -> None:
+        what, who, size = step
+        wire, io = self.wires[who], self.io
+        if what == "emit":
+            for _ in range(1 + who):
+                io.emit("news", "y" * size)
+        elif what == "volatile":
+            io.volatile.emit("news", "v" * size)
+        elif what == "other":
+            io.except_("nobody").emit("news", "z" * size, b"1")
+        elif what == "silence":
+            wire.stalled = True
+        elif what == "listen":
+            wire.stalled = False
+        elif what == "wait":
+            self.kit.advance(size / 100)
+        elif not wire.closed:
+            with contextlib.suppress(BrokenPipeError):
+                wire.send(frame(f'27["{what}",{size}]'))
+        self.listen()
+
+    def state(self) -> Any:
+        conns = [peer.sink for peer in self.peers]
+        return [
+            self.io.stats()["memory"]["unsent"],
+            *[(conn._queue, conn.buffered_amount, conn.writable) for conn in conns],
+            *[wire.closed for wire in self.wires],
+        ]
+
+
+SECRET = re.compile(rb'"sid":"[^"]*"|Sec-WebSocket-Accept: [^\r]*')
+_does = st.sampled_from(
+    [
+        *("emit", "emit", "emit", "say", "say", "volatile", "other", "silence", "silence"),
+        *("listen", "wait", "watch out"),
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(_does, st.integers(0, 2), st.sampled_from([0, 5, 90, 200, 700, 3000])),
+        min_size=1,
+        max_size=14,
+    ),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+    st.sampled_from([1500, 4000, 20_000]),
+)
+@example([("silence", 1, 0), *[("emit", 0, 3000)] * 9, ("listen", 1, 0)], "pause", 4000)
+@example([("silence", 1, 0), *[("emit", 2, 700)] * 9, ("listen", 1, 0)], "disconnect", 4000)
+@example([("emit", 2, 3000), ("watch out", 0, 0), ("emit", 0, 5)], "drop-volatile", 1500)
+def test_nobody_can_tell_how_a_broadcast_came(
+    steps: list[tuple[str, int, int]], backpressure: str, high: int
+) -> None:
+    limits = SMALL.but(events_per_second=999, high_water=high, low_water=high // 4, queue=3 * high)
+    ways = [Crowd(limits, traced=traced, backpressure=backpressure) for traced in (False, True)]
+    try:
+        for step in steps:
+            for way in ways:
+                way.do(step)
+            direct, layered = ways
+            assert direct.heard == layered.heard
+            assert direct.calls == layered.calls
+            assert direct.state() == layered.state()
+    finally:
+        for way in ways:
+            way.kit.close()
+
+
+def test_a_broadcast_calls_nothing_for_most_of_its_receivers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Crowd(DEFAULT, traced=False, backpressure="pause")
+    delivered: list[Any] = []
+    deliver = Socket._deliver
+    monkeypatch.setattr(
+        Socket, "_deliver", lambda *args: delivered.append(args[0]) or deliver(*args)
+    )
+    way.do(("emit", 0, 5))
+    assert len(delivered) == 1
+    assert [heard.count(b"news") for heard in way.heard] == [1, 1, 1]
+    way.do(("watch out", 1, 0))
+    way.do(("emit", 0, 5))
+    assert len(delivered) == 3
     way.kit.close()
