@@ -238,12 +238,15 @@ class Express(Direct):
     def read(self, data: bytes, now: float) -> int:
         """Take events off the front of what came; return where the rest begins."""
         socket, multiplexer, reading = self._socket, self._multiplexer, self._reading
+        protocol: Any = self._protocol
         if (
             socket is None
             or not self._websocket.clear
             or multiplexer.busy
+            or protocol._partial is not None
+            or protocol._work is not None
+            or protocol._behind is not None
             or self._engine.state is not _OPEN
-            or not self._protocol.passes("/")
             or self._port.room < 0
             or (self.outbox and self.stream.driver.behind)
         ):

@@ -290,12 +290,11 @@ class Driver:
 
     def _flush_many(self, batch: dict[Any, bool]) -> None:
         """Flush those who asked for something, and then, for a while, those who are only told."""
-        told = []
-        for target, asked in batch.items():
-            if asked:
-                self._flush(target)
-            else:
-                told.append(target)
+        told = [target for target, asked in batch.items() if not asked]
+        if len(told) < len(batch):
+            for target, asked in batch.items():
+                if asked:
+                    self._flush(target)
         end = self.time() + self.limits.turn_time
         if self._late:
             self._late.update(dict.fromkeys(told))

@@ -125,9 +125,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self._reason = ""
         self.quick: Taker | None = None
         """Who is offered what comes first."""
-        # What the layer sends, if it need not be asked; and whether nothing else is to be done.
-        self.outbox: list[Any] = _NO_OUTBOX
-        self._calm = False
+        # What the layer sends, if it need not be asked; and whether that is all.
+        self.outbox, self._calm = _NO_OUTBOX, False
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)
@@ -416,7 +415,30 @@ class TCPStream(TurnTaker, Generic[TagT]):
 
     def flush(self) -> None:
         """Send what the layer has in its outbox, and do as it says; used by the driver."""
-        if (self._calm and self._send_outbox()) or self.state is _CLOSED:
+        outbox = self.outbox
+        if self._calm and outbox:
+            joined, data = self.driver.joined, outbox[0]
+            if len(outbox) > 1:
+                if outbox != joined[0]:  # the same objects: that takes no time
+                    whole = b"".join(outbox) if sum(map(len, outbox)) <= JOIN else b""
+                    self.driver.joined = joined = [*outbox], whole
+                data = joined[1]
+            try:
+                sent = self.sock.send(data) if data else 0
+            except OSError:
+                sent = 0  # the layer's way meets it again
+            if sent == len(data) > 0:
+                del outbox[:]
+                return
+            if sent:
+                outbox[:] = [memoryview(data)[sent:]]
+        elif self._calm:
+            return
+        self._flush_layer()
+
+    def _flush_layer(self) -> None:
+        """Send what the layer has in its outbox, and do as it says."""
+        if self.state is _CLOSED:
             return
         layer = self.layer
         units = layer.data_to_send()
@@ -449,28 +471,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
         units += self.layer.data_to_send()
         self.driver.dirty.pop(self, None)  # by its own answers, which are here already
         return ([], None) if self.state is _CLOSED else (units, self.layer.deadline)
-
-    def _send_outbox(self) -> bool:
-        """Send what is in the outbox, where that is all; ``False`` if there is more to do."""
-        outbox, joined = self.outbox, self.driver.joined
-        if len(outbox) == 1:
-            data = outbox[0]
-        elif outbox == joined[0]:  # the same objects: that takes no time
-            data = joined[1]
-        elif sum(map(len, outbox)) <= JOIN:
-            data = b"".join(outbox)
-            self.driver.joined = [*outbox], data
-        else:
-            return False
-        try:
-            sent = self.sock.send(data) if data else 0
-        except OSError:
-            return False  # the long way meets it again
-        del outbox[:]
-        if sent == len(data):
-            return True
-        outbox.append(memoryview(data)[sent:])
-        return False
 
     def send_answer(self, source: Resting) -> None:
         """Send an answer, which is in the outbox of ``source``; used by the driver."""
