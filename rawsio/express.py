@@ -76,6 +76,8 @@ _FEW_DIGITS = 15
 _OVERHEAD = 15
 """What a port counts for a packet (``Port.OVERHEAD``), but for the first digit of its text."""
 _ESCAPED = bytes(range(32)) + b'"\\'
+_MOST_SKIPPED = 15
+"""Of a client that says other things, no more than every sixteenth read is looked at."""
 _SHORT = 100
 """Texts of fewer characters are answered at once; longer ones are counted."""
 _LONGEST_ANSWER = 6 * _SHORT + 40
@@ -133,11 +135,13 @@ def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
             number = int.from_bytes(data[key:at], "little")
             times, ones = FACTORS[size] if size <= SHORT else factor(size)
             raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
+            if raw[:6] != _HEAD:
+                break
             text = raw.decode()
             start = text.find("[")
-            digits = text[6:start]
-            if raw[:6] != _HEAD or start > reading.bracket:
+            if start > reading.bracket:
                 break
+            digits = text[6:start]
             if digits and (digits.strip(_DIGITS) or digits[0] == "0"):
                 break
             if size > depth and text.count("[") + text.count("{") > depth:
@@ -164,7 +168,16 @@ def _long_size(data: bytes, at: int) -> int:
 class Express(Direct):
     """The route of a session on a WebSocket that is plain; see the module."""
 
-    __slots__ = ("outbox", "stream", "_socket", "_reading", "_websocket", "_clogged")
+    __slots__ = (
+        "outbox",
+        "stream",
+        "_socket",
+        "_reading",
+        "_websocket",
+        "_clogged",
+        "_odd",
+        "_skip",
+    )
 
     def __init__(
         self,
@@ -181,6 +194,8 @@ class Express(Direct):
         self.stream: Any = websocket.below
         """What carries them."""
         self._reading = reading
+        # How many reads were no events, about, and how many are therefore not looked at.
+        self._odd = self._skip = 0
         # Whether more waits for the client than leaves with a turn.
         self._clogged = False
         # The socket of "/", as long as its events may be taken here.
@@ -200,24 +215,32 @@ class Express(Direct):
         for socket in self._multiplexer.sockets.values():
             socket._lane = None
 
-    settle = retire
+    def settle(self) -> None:
+        """Take nothing any more; the sockets are about to end."""
+        self._socket = None
 
     # As a lane
 
     def clog(self) -> None:
         """Take note that more waits than leaves with this turn: all is counted from now on."""
         if not self._clogged:
-            self._clogged, self._port.room = True, -1
+            self._clogged = True
             for socket in self._multiplexer.sockets.values():
                 socket._lane = None
+
+    def _flows(self) -> bool:
+        """Return whether nothing waits any more, and begin anew."""
+        if self._clogged and self._port.room >= 0 and not self.stream.buffered_amount:
+            self._clogged = False
+            for socket in self._multiplexer.sockets.values():
+                socket._lane = self if socket._state is _JOINED and socket._hooks is None else None
+        return not self._clogged
 
     def transmit(self, prepared: Prepared) -> None:
         """Send an event or acknowledgement of a socket that is open, or about to be."""
         super().transmit(prepared)
-        if self._clogged and self._port.room >= 0 and not self.stream.buffered_amount:
-            self._clogged = False
-            for socket in self._multiplexer.sockets.values():
-                self.attend(socket)
+        if self._clogged:
+            self._flows()
 
     def takes(self, prepared: Prepared) -> bool:
         """Tell whether a packet may be put into the lanes of this server now, and count it."""
@@ -237,24 +260,29 @@ class Express(Direct):
 
     def read(self, data: bytes, now: float) -> int:
         """Take events off the front of what came; return where the rest begins."""
-        socket, multiplexer, reading = self._socket, self._multiplexer, self._reading
-        protocol: Any = self._protocol
+        socket = self._socket
+        if socket is None or not self._websocket.clear:
+            return 0
+        if self._skip:
+            self._skip -= 1
+            return 0
+        multiplexer, protocol, reading = self._multiplexer, self._protocol, self._reading
         if (
-            socket is None
-            or not self._websocket.clear
-            or multiplexer.busy
+            multiplexer.busy
             or protocol._partial is not None
             or protocol._work is not None
             or protocol._behind is not None
             or self._engine.state is not _OPEN
-            or self._port.room < 0
+            or (self._clogged and not self._flows())
             or (self.outbox and self.stream.driver.behind)
         ):
             return 0
         most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
         found = events_in(data, most, reading)
         if not found:
+            self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
             return 0
+        self._odd = 0
         self._engine.heard()
         multiplexer.busy = True
         done, over = self._perform(found, data, socket, now)

@@ -249,7 +249,7 @@ class Driver:
             self._scheduled = False
             if self.dirty or self._batch or self._answered:
                 self.schedule()
-            elif not self._late:
+            if self.told and not self.dirty and not self._late:
                 self.told = 0
 
     def _send_answers(self) -> None:

@@ -320,7 +320,7 @@ class Loop:
         if fresh:
             fresh.clear()
         try:
-            ready = self._poll.ready(0.0 if queue else self._patience(timeout))
+            ready = self._poll.ready(0.0 if queue or timeout == 0 else self._patience(timeout))
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
         for fd, mask in ready:

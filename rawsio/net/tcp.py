@@ -215,12 +215,16 @@ class TCPStream(TurnTaker, Generic[TagT]):
             return 0
         size, now, quick = len(data), driver.time(), self.quick
         try:
-            if quick is None:
-                taken = size if self.offer is not None and self.offer(self.tag, data, now) else 0
-            else:
+            if quick is not None:
                 taken = quick.read(data, now)
+            else:
+                taken = 0 if self.offer is None else self.offer(self.tag, data, now) * size
             if taken < size:
-                self._feed(data[taken:] if taken else data, now)
+                layer, self._calm = self.layer, False
+                early = layer.tick(now)
+                events = layer.receive(data[taken:] if taken else data)
+                if early or events:
+                    self.on_events(self.tag, early + events)
             elif quick is not None and self not in driver.dirty:
                 self.flush()  # nobody else has to say anything: who has asked is answered
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
@@ -234,16 +238,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
                 driver.schedule()
             driver.dirty[self] = True
         return size
-
-    def _feed(self, data: bytes, now: float) -> None:
-        """Give the layer what came, after the time."""
-        layer, self._calm = self.layer, False
-        early = layer.tick(now)
-        events = layer.receive(data)
-        if early:
-            events = early + events
-        if events:
-            self.on_events(self.tag, events)
 
     def _not_read(self, error: OSError) -> int:
         if not isinstance(error, _AGAIN):
@@ -415,8 +409,10 @@ class TCPStream(TurnTaker, Generic[TagT]):
 
     def flush(self) -> None:
         """Send what the layer has in its outbox, and do as it says; used by the driver."""
-        outbox = self.outbox
-        if self._calm and outbox:
+        if self._calm:
+            outbox = self.outbox
+            if not outbox:
+                return
             joined, data = self.driver.joined, outbox[0]
             if len(outbox) > 1:
                 if outbox != joined[0]:  # the same objects: that takes no time
@@ -432,8 +428,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
                 return
             if sent:
                 outbox[:] = [memoryview(data)[sent:]]
-        elif self._calm:
-            return
         self._flush_layer()
 
     def _flush_layer(self) -> None:

@@ -177,7 +177,12 @@ class WebSocketConnection:
         self.closing = Closing.OPEN
         """What the driver should do with the connection below."""
         self.below = below
-        self._look_ahead()
+        self.deadline: float | None = None
+        """When ``tick`` wants to be called."""
+        self.reading = True
+        """Whether more input is of use: not while some waits for its share."""
+        self.clear = self._plain
+        """Whether what comes next is the beginning of a frame, and nothing else is to be done."""
 
     def _new_reader(self) -> Reader:
         agreed, role = self._agreement, self._role
@@ -188,12 +193,9 @@ class WebSocketConnection:
 
     def _look_ahead(self) -> None:
         """Say anew what is asked for after each message: plain attributes, changed here alone."""
-        self.deadline: float | None = 0.0 if self._kept else self._deadline
-        """When ``tick`` wants to be called."""
+        self.deadline = 0.0 if self._kept else self._deadline
         self.reading = not self._kept and not self._eof
-        """Whether more input is of use: not while some waits for its share."""
         self.clear = self.deadline is None and self._plain and self._reader is None
-        """Whether what comes next is the beginning of a frame, and nothing else is to be done."""
 
     @property
     def buffered(self) -> int:
@@ -235,7 +237,8 @@ class WebSocketConnection:
             self._look_ahead()
             return late
         events: list[Any] = []
-        reader, at, weight = self._reader, 0, 0
+        before = self._reader
+        reader, at, weight = before, 0, 0
         try:
             if reader is None:
                 limits = self._limits
@@ -253,7 +256,7 @@ class WebSocketConnection:
             self._settle()
         if len(events) != 1 or events[0].__class__ is not Message or self._held is not None:
             self._look_at(events)
-        if reader is not None or self._held is not None:
+        if self._reader is not before or self._kept or self._held is not None:
             self._look_ahead()
         return events
 
@@ -272,13 +275,11 @@ class WebSocketConnection:
 
         It waits for ``tick`` while input waits for its share.
         """
-        events: list[Any] = []
-        if self._kept or self._eof:
-            self._eof = True
-        else:
-            events = self._end_of_input()
+        if not self._kept and not self._eof:
+            return self._end_of_input()
+        self._eof = True
         self._look_ahead()
-        return events
+        return []
 
     def _keep(self, data: bytes) -> list[Any]:
         """Put input behind what waits, but only so much of it, should nobody heed ``reading``."""
@@ -563,7 +564,8 @@ class WebSocketConnection:
     def _end(self, closing: Closing) -> list[Any]:
         event, self._held = self._held, None
         self._enter(State.ENDED)
-        self._deadline = None
+        self._deadline = self.deadline = None
+        self.clear = False
         self.closing = closing
         return [event]
 
