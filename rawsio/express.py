@@ -173,7 +173,7 @@ class Express(Direct):
         "stream",
         "_socket",
         "_reading",
-        "_websocket",
+        "layer",
         "_clogged",
         "_odd",
         "_skip",
@@ -188,7 +188,7 @@ class Express(Direct):
         reading: Reading,
     ) -> None:
         super().__init__(multiplexer, port, session, websocket)
-        self._websocket = websocket
+        self.layer = websocket
         self.outbox = websocket.outbox
         """The frames that it sends."""
         self.stream: Any = websocket.below
@@ -228,25 +228,20 @@ class Express(Direct):
             for socket in self._multiplexer.sockets.values():
                 socket._lane = None
 
-    def _flows(self) -> bool:
-        """Return whether nothing waits any more, and begin anew."""
+    def flow(self) -> None:
+        """Take note that less waits: if it is nothing, lanes are open again."""
         if self._clogged and self._port.room >= 0 and not self.stream.buffered_amount:
             self._clogged = False
             for socket in self._multiplexer.sockets.values():
                 socket._lane = self if socket._state is _JOINED and socket._hooks is None else None
-        return not self._clogged
-
-    def transmit(self, prepared: Prepared) -> None:
-        """Send an event or acknowledgement of a socket that is open, or about to be."""
-        super().transmit(prepared)
-        if self._clogged:
-            self._flows()
 
     def takes(self, prepared: Prepared) -> bool:
         """Tell whether a packet may be put into the lanes of this server now, and count it."""
         if prepared.checked is not self._limits and not self._check(prepared):
             return False
         driver, size = self.stream.driver, len(prepared.frame)
+        if not driver.dirty and not driver.behind:
+            driver.told = 0
         if driver.told + size > self._limits.high_water // 4:
             return False
         driver.told += size
@@ -261,7 +256,7 @@ class Express(Direct):
     def read(self, data: bytes, now: float) -> int:
         """Take events off the front of what came; return where the rest begins."""
         socket = self._socket
-        if socket is None or not self._websocket.clear:
+        if socket is None:
             return 0
         if self._skip:
             self._skip -= 1
@@ -273,7 +268,7 @@ class Express(Direct):
             or protocol._work is not None
             or protocol._behind is not None
             or self._engine.state is not _OPEN
-            or (self._clogged and not self._flows())
+            or self._clogged
             or (self.outbox and self.stream.driver.behind)
         ):
             return 0
@@ -289,7 +284,7 @@ class Express(Direct):
         multiplexer.allowance -= done
         taken = found[done - 1][2] if done else 0
         if taken < len(data) and (over or done == reading.most or len(data) > reading.bytes):
-            self._websocket.put_off(data[taken:])
+            self.layer.put_off(data[taken:])
             return len(data)
         return taken
 
@@ -365,15 +360,15 @@ class Express(Direct):
     def _interrupted(self, rest: bytes) -> None:
         """Let everything go on later: the program is being stopped, and may go on."""
         self._multiplexer.interrupted()
-        self._websocket.put_off(rest)
+        self.layer.put_off(rest)
 
     def _weigh(self, data: bytes, found: list[Found], done: int) -> None:
         """Take note of how much the event holds that was begun last."""
         decoded = decode_frame(data, found[done - 2][2] if done > 1 else 0, True)
         if decoded is not None:
             self._multiplexer.weigh(decoded[0].payload[1:].decode())
-        if self._websocket.below is not None:
-            self._websocket.below.touch()  # and have the connection measured
+        if self.layer.below is not None:
+            self.layer.below.touch()  # and have the connection measured
 
     def _conclude(
         self,

@@ -314,8 +314,21 @@ if TYPE_CHECKING:
             """Tell the time."""
             ...
 
+    class Clear(Protocol):
+        """A layer for which somebody may take what comes."""
+
+        @property
+        def clear(self) -> bool:
+            """Whether nothing is between: what comes next is the beginning of a unit."""
+            ...
+
     class Taker(Protocol):
         """Who is offered what comes for a layer before that reads it, and takes the commonest."""
+
+        @property
+        def layer(self) -> Clear:
+            """The layer; nothing is offered while it is not clear."""
+            ...
 
         @property
         def outbox(self) -> list[Any]:
@@ -324,6 +337,9 @@ if TYPE_CHECKING:
 
         def clog(self) -> None:
             """Take note that the kernel takes less than is sent."""
+
+        def flow(self) -> None:
+            """Take note that it has taken all."""
 
         def read(self, data: bytes, now: float, /) -> int:
             """Take some, or nothing; return how many bytes the layer need not see."""

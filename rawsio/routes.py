@@ -130,6 +130,8 @@ class Layered:
     def clog(self) -> None:
         """Everything is counted."""
 
+    flow = clog
+
     def attend(self, socket: Socket) -> None:
         """Every socket is served in the same way."""
 

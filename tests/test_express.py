@@ -495,9 +495,9 @@ def test_a_broadcast_calls_nothing_for_most_of_its_receivers(
         Socket, "_deliver", lambda *args: delivered.append(args[0]) or deliver(*args)
     )
     way.do(("emit", 0, 5))
-    assert len(delivered) == 1
+    assert len(delivered) == 0
     assert [heard.count(b"news") for heard in way.heard] == [1, 1, 1]
     way.do(("watch out", 1, 0))
     way.do(("emit", 0, 5))
-    assert len(delivered) == 3
+    assert len(delivered) == 1
     way.kit.close()

@@ -17,6 +17,8 @@ thread of the loop.
 
 from __future__ import annotations
 
+from itertools import chain
+
 from rawsio.errors import LocalProtocolError
 from rawsio.layer import record
 from rawsio.log import DEBUG, WARNING
@@ -77,10 +79,10 @@ def _deliver(sockets: Iterator[Socket], prepared: Prepared, *, volatile: bool) -
             socket._deliver_volatile(prepared)
         return
     for socket in sockets:
-        socket._deliver(prepared)
         if socket._lane is not None and socket._lane.takes(prepared):
-            _put(sockets, prepared, socket._lane)
+            _put(chain((socket,), sockets), prepared, socket._lane)
             return
+        socket._deliver(prepared)
 
 
 def _put(sockets: Iterator[Socket], prepared: Prepared, first: Lane) -> None:

@@ -218,6 +218,8 @@ class GatedRoute:
     def clog(self) -> None:
         """Everything is counted."""
 
+    flow = clog
+
     def attend(self, socket: Socket) -> None:
         """Every socket is served in the same way: what it is sent has to wait."""
 

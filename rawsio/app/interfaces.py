@@ -303,6 +303,9 @@ if TYPE_CHECKING:
         def clog(self) -> None:
             """Take note that much waits to be sent."""
 
+        def flow(self) -> None:
+            """Take note that less waits."""
+
         def retire(self) -> None:
             """Stop what was begun for sockets: another route takes over, or the session ends."""
 

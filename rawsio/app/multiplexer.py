@@ -94,7 +94,7 @@ class _Ended:
     def settle(self) -> None:
         """Nothing waits."""
 
-    retire = clog = settle
+    retire = clog = flow = settle
 
     def attend(self, socket: Socket) -> None:
         """Nobody is served any more."""
@@ -550,6 +550,10 @@ class Multiplexer(HandlerQueue):
     def clogged(self) -> None:
         """Take note that much waits to be sent."""
         self.route.clog()
+
+    def flowing(self) -> None:
+        """Take note that less waits."""
+        self.route.flow()
 
     def moved(self) -> None:
         """The session goes on over a WebSocket."""

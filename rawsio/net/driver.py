@@ -164,8 +164,8 @@ class Driver:
         """How many streams are heavy."""
         self._answered: list[tuple[Any, Resting]] = []
         self.told = 0
-        """How many bytes were put into outboxes of many, and not counted for each; until all are
-        flushed.
+        """How many bytes were put into outboxes of many, and not counted for each, since all of
+        them were empty.
         """
         self.joined: tuple[list[Any], bytes] = ([], b"")
         """What one stream sent, and joined: the next may have the same to send."""
@@ -249,8 +249,6 @@ class Driver:
             self._scheduled = False
             if self.dirty or self._batch or self._answered:
                 self.schedule()
-            if self.told and not self.dirty and not self._late:
-                self.told = 0
 
     def _send_answers(self) -> None:
         answered = self._answered

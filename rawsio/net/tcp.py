@@ -215,7 +215,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             return 0
         size, now, quick = len(data), driver.time(), self.quick
         try:
-            if quick is not None:
+            if quick is not None and quick.layer.clear:
                 taken = quick.read(data, now)
             else:
                 taken = 0 if self.offer is None else self.offer(self.tag, data, now) * size
@@ -527,6 +527,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if not unsent.size:
             self._unsent = self._cutoff = None
             self.driver.loop.remove_writer(self._fd)
+            if self.quick is not None:
+                self.quick.flow()
         elif unsent.took(limits.write_rate * limits.write_time):
             self._postpone(limits.write_time)
         self._check_high()

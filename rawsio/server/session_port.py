@@ -248,7 +248,7 @@ class Conn:
 
     def _measure(self) -> None:
         """See how much waits, and how much may be sent before that is worth seeing again."""
-        pressure, waiting = self._pressure, self.buffered_amount
+        pressure, waiting, before = self._pressure, self.buffered_amount, self.room
         if waiting >= pressure.most:
             self._queue = _Queue.FULL
         mark = pressure.most
@@ -261,6 +261,8 @@ class Conn:
         self.room = (mark - waiting - pressure.high // 2) // 4
         if self.room < 0:
             self.session.user.clogged()
+        elif before < 0:
+            self.session.user.flowing()
 
     def _refuses(self) -> bool:
         if self._queue is _Queue.FULL:

@@ -151,10 +151,8 @@ class WebSocketConnection:
         fragment: int = 0,
         below: Touched | None = None,
     ) -> None:
-        self._role = role
-        self._limits = limits
-        self._random_bytes = random_bytes
-        self._fragment = fragment
+        self._role, self._limits = role, limits
+        self._random_bytes, self._fragment = random_bytes, fragment
         self._agreement = deflate
         self._compressor = deflate.compressor(role) if deflate else None
         # Frames that are the same for every receiver: no mask, no compressor, no fragments.
@@ -162,8 +160,7 @@ class WebSocketConnection:
         # What keeps frames that are not whole, and the inflater; a server has it while it needs it.
         self._spares = role is Role.SERVER and deflate is None
         self._reader = None if self._spares else self._new_reader()
-        self._state = State.OPEN
-        self._legal = SENDING[role][State.OPEN]
+        self._state, self._legal = State.OPEN, SENDING[role][State.OPEN]
         self.outbox: list[Any] = []
         """What is to be sent: one list for ever, which :meth:`data_to_send` empties."""
         self._squeezes = False

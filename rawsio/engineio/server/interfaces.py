@@ -60,6 +60,9 @@ if TYPE_CHECKING:
         def clogged(self) -> None:
             """Much waits to be sent."""
 
+        def flowing(self) -> None:
+            """Less waits again."""
+
         def reroute(self) -> None:
             """Somebody wants to see every packet from now on."""
 

@@ -94,7 +94,7 @@ class _NoUser:
     def moved(self) -> None:
         """Do nothing."""
 
-    reroute = drained = go_on = go_on_alone = clogged = abandon = moved
+    reroute = drained = go_on = go_on_alone = clogged = flowing = abandon = moved
 
     def ended(self, reason: str, description: str | None = None) -> None:
         """Do nothing."""
