@@ -501,3 +501,41 @@ def test_a_broadcast_calls_nothing_for_most_of_its_receivers(
     way.do(("emit", 0, 5))
     assert len(delivered) == 1
     way.kit.close()
+
+
+def test_what_a_handler_changes_is_so_for_the_next_event_of_the_same_read() -> None:
+    chat, none = frame('2["chat","x"]'), frame('27["none"]')
+    both([chat + frame('2["own"]') + chat, chat], "pause", LOOSE, listen)
+    both([none, none + frame('2["on"]') + none, none], "pause", LOOSE, listen)
+    both([none + frame('2["any"]') + none], "pause", LOOSE, listen)
+
+
+def test_an_event_that_is_taken_tells_that_the_client_lives() -> None:
+    none = frame('2["none"]')
+    both([none, 11.0, none, 6.0, none, 4.5, 6.0], "pause", LOOSE, listen)
+
+
+@pytest.mark.parametrize("backpressure", ["pause", "drop-volatile", "disconnect"])
+@pytest.mark.parametrize("size", [700, 9000])
+def test_a_client_that_takes_nothing_is_counted_the_same(backpressure: str, size: int) -> None:
+    limits = SMALL.but(events_per_second=999, high_water=150_000, low_water=40_000, queue=400_000)
+    ways = [Crowd(limits, traced=traced, backpressure=backpressure) for traced in (False, True)]
+    steps = [("silence", 1, 0), *[("emit", 2, size)] * 60, *[("say", 1, size)] * 9]
+    try:
+        for step in [*steps, ("listen", 1, 0), ("emit", 2, 5), ("say", 1, 5)]:
+            for way in ways:
+                way.do(step)
+            assert ways[0].heard == ways[1].heard
+            assert ways[0].calls == ways[1].calls
+            assert ways[0].state() == ways[1].state()
+    finally:
+        for way in ways:
+            way.kit.close()
+
+
+@pytest.mark.parametrize("backpressure", ["drop-volatile", "disconnect"])
+def test_answers_to_a_client_that_takes_nothing_are_counted_the_same(backpressure: str) -> None:
+    limits = LOOSE.but(events_per_second=9999, high_water=150_000, low_water=40_000, queue=400_000)
+    asks = frame('27["quotes","' + "q" * 90 + '"]') * 40
+    long = frame('27["quotes","' + "q" * 900 + '"]') * 40
+    both(["silence", *[asks] * 30, *[long] * 8, "listen", asks], backpressure, limits, listen)
