@@ -15,7 +15,7 @@ WebSocket, one of the protocol, whether handlers are running.  What a handler ma
 answer (leave, listen, watch, close) makes :attr:`_socket` ``None`` or another one, and ends it.
 
 What is not taken is given to the layers as it came, and they find everything as if they had read
-the events before.  ``tests/test_routes.py`` holds both to the same bytes, calls and states.
+the events before.  ``tests/test_express.py`` holds both to the same bytes, calls and states.
 
 A share ends after ``limits.turn_frames`` events or ``limits.turn_time`` seconds: the rest of the
 read waits for its turn, as it does in the layers.
