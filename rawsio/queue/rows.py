@@ -25,7 +25,7 @@ INLINE = 1024
 
 _BODIES = (
     "INSERT INTO rawsio_message (id, queue, state, rank, due, published, size, body, lease,"
-    " deliveries) SELECT ?1 + column1, ?2, 0, 0, 0, ?3, length(column2), column2, 0, 0"
+    " deliveries) SELECT ? + column1, ?, 0, 0, 0, ?, length(column2), column2, 0, 0"
     " FROM (VALUES {}) WHERE column2 IS NOT NULL"
 )
 _INSERT = (
@@ -81,8 +81,8 @@ def insert_bodies(
 
 @cache
 def _bodies_statement(size: int) -> str:
-    # ?1 is the first id, ?2 the queue, ?3 the time, and bodies follow.
-    return _BODIES.format(",".join([f"({n},?{n + 4})" for n in range(size)]))
+    # The variables are the first id, the queue, the time, and the bodies.
+    return _BODIES.format(",".join([f"({n},?)" for n in range(size)]))
 
 
 def insert_messages(
