@@ -309,13 +309,27 @@ def files_of(config: Config) -> Callable[[Request], tuple[Response, bytes] | Non
             return None
         path = request.path
         if not cache and path.startswith(folder + "socket.io."):
-            cache.update(client_files(folder))
+            try:
+                cache.update(client_files(folder))
+            except OSError:
+                return _left_behind()
         if path not in cache:
             return None
         # A module is loaded with CORS, unlike a script.
         return cache[path].answer(request, policy.headers(request.headers.get("origin")))
 
     return find
+
+
+def _left_behind() -> tuple[Response, bytes]:
+    """Answer for a program that was packed without the browser client."""
+    from rawsio.http.messages import answer
+
+    text = (
+        b"rawsio/browser/socket.io.js is not where the modules of rawsio are. Who packed this"
+        b" program has to take it along; PyInstaller does with --collect-data rawsio.\n"
+    )
+    return answer(500, text), text
 
 
 def client_files(folder: str) -> dict[str, File]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import rawsio.browser
 from rawsio import Server
 from rawsio.app.recovery import Recovery
 from rawsio.browser import client
@@ -129,6 +131,16 @@ def ask(io: Server, path: str, *fields: str) -> tuple[str, bytes]:
         kit.run()
         head, _, body = wire.recv(1_000_000).partition(b"\r\n\r\n")
     return head.decode(), body
+
+
+def test_a_program_that_was_packed_without_our_client_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = SimpleNamespace(loader=rawsio.browser.__spec__.loader, origin="/nowhere/__init__.py")
+    monkeypatch.setattr(rawsio.browser, "__spec__", away)
+    head, body = ask(Server(), "/socket.io/socket.io.js")
+    assert head.startswith("HTTP/1.1 500 ")
+    assert b"--collect-data rawsio" in body
 
 
 def test_our_client_is_served_beside_the_application() -> None:
