@@ -253,14 +253,19 @@ def types(ctx: Context) -> None:
     ctx.run(Job("typing_api", [_lint_python(), "-m", "tests.typing_api"]))
 
 
+_BESIDE_LAWS = ("tests/net", "tests/server", "tests/workers")
+"""Folders that are in the first half of the suite, with the laws."""
+
+
 def suite(ctx: Context) -> None:
     """Run the whole suite with many examples, in two halves that take about as long."""
     python, laws_only = _suite_python(), [p.relative_to(ROOT).as_posix() for p in _laws()]
-    without_laws = [f"--ignore={name}" for name in laws_only]
+    first = [*laws_only, *_BESIDE_LAWS]
+    second = [f"--ignore={name}" for name in first]
     profile = f"--hypothesis-profile={'ci' if ctx.script == 'full' else 'run'}"
     jobs = [
         _pytest(f"suite, {what}", python, [], profile, *arguments)
-        for what, arguments in (("laws", laws_only), ("all but the laws", without_laws))
+        for what, arguments in (("laws and sockets", first), ("all the rest", second))
     ]
     ctx.run_two_at_a_time(jobs)
 
