@@ -10,9 +10,8 @@ began with the first of them would take few, and from then on two halves would t
 a slow commit the next one waits until about as many have come as there were, a third of the
 commit's time at most.  If not even half of them have come by then, two halves are better: the one
 is written while the other is answered and comes back.  So for a while nothing is waited for, and
-the next transaction begins before the answers to the last one are given.  If the crowd comes as a
-whole, but late (threads keep the loop from its turn), it is parted.  A store in memory needs no
-thread, and is asked at once.
+the next transaction begins before the answers to the last one are given.  A store in memory needs
+no thread, and is asked at once.
 """
 
 from __future__ import annotations
@@ -70,10 +69,6 @@ _GATHER = 0.005
 """The most seconds that a transaction waits for them."""
 _VAIN = 16
 """How many transactions wait for nobody after one that has waited in vain."""
-_LATE = 0.6
-"""After this part of the time of a commit the store has rested too long."""
-_SPORADIC = 8
-"""After so many times the time of a commit those who come are no crowd that was answered."""
 _SAMPLES = 512
 """How many commits the statistics are about."""
 
@@ -101,8 +96,6 @@ class Keeper:
         self._patience = 0.0
         self._expected = 0
         self._hurries = 0
-        # When the last transaction ended, and how long it took.
-        self._ended = self._took = 0.0
         self._clock: Any = None
         self._offset = self._last = 0.0
         self._emptied: list[Callable[[], None]] = []
@@ -148,20 +141,19 @@ class Keeper:
         if waiting < self._expected and now < self._patience:
             self._set_timer(self._patience - now)
             return
-        late = self._took * _LATE < now - self._ended < self._took * _SPORADIC
-        if late or 2 * waiting < self._expected:
+        if 2 * waiting < self._expected:
             self._hurries = _VAIN
         self._expected = 0
         for client in self.clients:
             client.take(client.queue.tick(now))
-        self._begin(now, parted=late and self._count_waiting() >= 2 * _CROWD)
+        self._begin(now)
 
-    def _begin(self, now: float, *, parted: bool = False) -> None:
-        """Ask the store for all that waits, or for half of it; or wait for the next time."""
+    def _begin(self, now: float) -> None:
+        """Ask the store for all that waits, or wait for the next time."""
         operations: list[Any] = []
         asked: list[tuple[Client, int]] = []
         for client in self.clients:
-            mine = client.queue.operations(half=parted)
+            mine = client.queue.operations()
             if mine:
                 operations += mine
                 asked.append((client, len(mine)))
@@ -214,7 +206,6 @@ class Keeper:
         else:
             self._broken = ""
             results, counts, seconds = result
-            self._ended, self._took = self.now(), seconds
             self.commits.append(seconds)
             # Before anybody is answered: who asks again at once is no second one.
             crowd = self._count_waiting()

@@ -374,17 +374,12 @@ class Queue:
 
     # The store
 
-    def operations(self, *, half: bool = False) -> list[Any]:
-        """Return what the store shall do now, in one transaction; ``[]`` while it is at work.
-
-        With ``half`` the later half of what waits is left for the next one.
-        """
+    def operations(self) -> list[Any]:
+        """Return what the store shall do now, in one transaction; ``[]`` while it is at work."""
         if self._sent or self.now < self._stalled:
             return []
         most = self.limits.queue_batch
         ready = len(self._outbox) <= most
-        if half:
-            most = min(most, (len(self._outbox) + 1) // 2)
         self._sent, self._outbox = self._outbox[:most], self._outbox[most:]
         drop = self._intake.drop_for(self._sent)
         if drop is not None:

@@ -95,18 +95,23 @@ def test_a_server_with_nothing_to_do_does_not_turn() -> None:
         assert jobs.stats()["commit_ms_p99"] >= 0
 
 
+def slow_down(kit: TestKit, store: Counting, times: int | None = None) -> None:
+    """Let each transaction take ten milliseconds; with ``times``, so many of them."""
+    quick, left = store.apply, [] if times is None else [0.01] * times
+
+    def slow(operations: list[Any]) -> list[Any]:
+        kit.board.now += 0.01 if times is None else left.pop() if left else 0.0
+        return quick(operations)
+
+    store.apply = slow  # type: ignore[method-assign]
+
+
 def test_after_a_slow_commit_the_next_one_waits_for_as_many_but_not_for_long() -> None:
     io = Server()
     store, (jobs,) = counted(io, "jobs")
     with TestKit(io) as kit:
         kit.run()
-        quick = store.apply
-
-        def slow(operations: list[Any]) -> list[Any]:
-            kit.board.now += 0.01
-            return quick(operations)
-
-        store.apply = slow  # type: ignore[method-assign]
+        slow_down(kit, store)
         jobs.publish_many(range(8))
         kit.run()
         store.batches.clear()
@@ -127,18 +132,14 @@ def test_callers_that_ask_again_when_they_are_answered_are_not_waited_for_twice(
     store, (jobs,) = counted(io, "jobs")
     with TestKit(io) as kit:
         kit.run()
-        quick, left = store.apply, [3] * 8
-
-        def slow(operations: list[Any]) -> list[Any]:
-            kit.board.now += 0.01 if len(store.batches) < 3 else 0.0
-            return quick(operations)
+        left = [3] * 8
 
         def go(at: int) -> None:
             if left[at]:
                 left[at] -= 1
                 jobs.publish(at).add_done_callback(lambda _: go(at))
 
-        store.apply = slow  # type: ignore[method-assign]
+        slow_down(kit, store, times=3)
         store.batches.clear()
         for at in range(8):
             go(at)
@@ -216,13 +217,7 @@ def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
     store, (jobs,) = counted(io, "jobs")
     with TestKit(io) as kit:
         kit.run()
-        quick = store.apply
-
-        def slow(operations: list[Any]) -> list[Any]:
-            kit.board.now += 0.01
-            return quick(operations)
-
-        store.apply = slow  # type: ignore[method-assign]
+        slow_down(kit, store)
         jobs.publish_many(range(8))
         kit.run()
         jobs.publish_many(range(2))
@@ -238,33 +233,3 @@ def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
         jobs.publish_many(range(2))
         kit.run()
         assert store.batches[-1] == 8, "it waits again"
-
-
-def test_a_crowd_that_comes_late_is_parted_and_one_that_nobody_answered_is_not() -> None:
-    io = Server()
-    store, jobs, worker = held(io)
-    with TestKit(io) as kit:
-
-        def store_all() -> None:
-            kit.run()
-            quick = store.apply
-
-            def slow(operations: list[Any]) -> list[Any]:
-                kit.board.now += 0.01
-                return quick(operations)
-
-            store.apply = slow  # type: ignore[method-assign]
-            while worker.jobs:
-                worker.work()
-            store.apply = quick  # type: ignore[method-assign]
-
-        jobs.publish_many(range(20))
-        store_all()
-        kit.board.now += 0.008  # nearly as long as the commit: what came in it is written alone
-        jobs.publish_many(range(20))
-        store_all()
-        assert store.batches == [20, 10, 10]
-        kit.advance(1.0)
-        jobs.publish_many(range(20))
-        store_all()
-        assert store.batches[3:] == [20]
