@@ -19,11 +19,7 @@ SHORT = 125
 PIECE = 16384
 """Long payloads are masked in pieces of this many bytes; a multiple of 4."""
 
-_BYTES = [(1 << 8 * n) - 1 for n in range(SHORT + 1)]
-_ONES = int.from_bytes(b"\1\0\0\0" * 32, "little")
 _PIECE_WORDS = int.from_bytes(b"\1\0\0\0" * (PIECE // 4), "little")
-_WORDS = [_ONES & ones for ones in _BYTES]
-"""Times the key: the key repeated over so many bytes (the last repetition may go beyond)."""
 
 
 def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
@@ -83,14 +79,15 @@ def factor(size: int) -> tuple[int, int]:
 def unmask_short(data: bytes, at: int, size: int) -> bytes:
     """Return the payload of a short frame whose mask key is at ``at``, before ``size`` bytes.
 
-    Key and payload are read as one integer: the fastest way that was measured.
+    Key and payload are read as one integer, and the key becomes four zeros: the fastest way that
+    was measured.
 
     >>> unmask_short(bytes.fromhex("8185 37fa213d 7f9f4d5158"), 2, 5)
     b'Hello'
     """
     number = int.from_bytes(data[at : at + 4 + size], "little")
-    key = (number & 0xFFFFFFFF) * _WORDS[size] & _BYTES[size]
-    return (number >> 32 ^ key).to_bytes(size, "little")
+    times, ones = FACTORS[size]
+    return (number ^ (number & 0xFFFFFFFF) * times & ones).to_bytes(size + 4, "little")[4:]
 
 
 def rotated(key: bytes, count: int) -> bytes:
