@@ -10,7 +10,15 @@ import json
 from rawsio.lazy import Pattern
 
 from .case import Case, Finding, failed, fine, lax, noted, rows
-from .eio_wire import SEPARATOR, Polling, Socket, engine_path, exchange, open_data
+from .eio_wire import (
+    SEPARATOR,
+    Polling,
+    Socket,
+    engine_path,
+    exchange,
+    need_websocket,
+    open_data,
+)
 from .http_wire import show
 from .ws_judges import opened, stepwise
 
@@ -113,8 +121,10 @@ def _sid(data: dict[str, Any]) -> str:
     return "" if good else f"sid is {sid!r}"
 
 
-def _upgrades(data: dict[str, Any]) -> str:
-    return "" if data.get("upgrades") == ["websocket"] else f"upgrades are {data.get('upgrades')}"
+def _upgrades(talk: Talk) -> Finding:
+    need_websocket(talk)
+    upgrades = Polling(talk).open.get("upgrades")
+    return (fine if upgrades == ["websocket"] else failed)(f"upgrades are {upgrades}")
 
 
 def _max_payload(data: dict[str, Any]) -> str:
@@ -179,7 +189,7 @@ _OPEN: list[tuple[str, str, Send]] = [
         _field("content-type", "text/plain;charset=utf-8"),
     ),
     ("no-store", "Cache-Control forbids storing", _field("cache-control", "no-store")),
-    ("upgrades", 'upgrades are ["websocket"] over polling', _data(_upgrades)),
+    ("upgrades", 'upgrades are ["websocket"] over polling', _upgrades),
     ("max-payload", "maxPayload is there", _data(_max_payload)),
     ("t-ignored", "t=... makes no difference", _opens(_POLL + "&t=abc123")),
     ("b64", "b64=1 is accepted", _opens(_POLL + "&b64=1")),

@@ -29,6 +29,7 @@ __all__ = [
     "exchange",
     "last_answer",
     "most_payload",
+    "need_websocket",
     "open_data",
     "packets_of",
     "request",
@@ -242,6 +243,14 @@ def _from_text(text: str) -> Packet:
         return text
 
 
+def need_websocket(talk: Talk) -> None:
+    """Raise :class:`NotOffered` where no WebSocket opens, and none is named in the handshake."""
+    upgrades = talk.target.open.get("upgrades")
+    named = isinstance(upgrades, list) and "websocket" in upgrades
+    if not talk.target.websocket and not named:
+        raise NotOffered("the server offers no WebSocket")
+
+
 class Socket:
     """A session over WebSocket, or a probe for one that polls."""
 
@@ -259,6 +268,7 @@ class Socket:
         wire.send(data)
         heard = hear(talk, wire)
         if heard.statuses[:1] != [101]:
+            need_websocket(talk)
             raise Refused(f"no WebSocket was opened: {heard.statuses or 'no answer'}")
         self.wire = wire
         self.channel = Channel(talk, wire, heard.answers[0], key)

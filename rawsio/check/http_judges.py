@@ -7,6 +7,8 @@ that one shows the disagreement, whatever the first status was.
 
 from __future__ import annotations
 
+from rawsio.lazy import Pattern
+
 from .case import Finding, NotOffered, failed, fine, lax, noted
 from .http_wire import GOOD, Heard, ended_by, hear, read_answers
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["HTTP_JUDGES", "control", "follow_up", "judge_answers", "need_http", "sent"]
 
 _TOLERATED = (501, 505)
+_LAST = Pattern(rb"(?s).*[^A-Z]")
+"""All before the capitals at the end."""
 
 
 def need_http(talk: Talk) -> None:
@@ -48,6 +52,10 @@ def _refused(heard: bytearray) -> bool:
     return bytes(heard[9:10]) in (b"4", b"5")
 
 
+def _method(data: bytes) -> str:
+    return data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")
+
+
 def _crashed(status: int) -> bool:
     return status >= 500 and status not in _TOLERATED
 
@@ -65,31 +73,35 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
         wire.finish()
     heard = hear(talk, wire, 2)
     got = ended_by(wire, heard)
-    lenient = case.expect.endswith("-S")
     if heard.problem:
         return failed(got)
     if not heard.answers:
         return lax(got) if wire.ended else failed(got, "neither an answer nor an end")
     first = heard.statuses[0]
-    if first < 400:
-        refused = all(400 <= status < 500 for status in heard.statuses[1:])
-        if _answered_early(talk, case) and refused and wire.ended:
-            talk.facts["mild"] = "when an answer comes depends on when the body does"
-            return lax(got, "answered before the body was read, then ended")
-        if lenient and first == control(talk):
-            return lax(got, "accepted as the lenient rule allows")
-        return failed(got, "a request that must be refused was accepted")
-    if len(heard.answers) > 1:
-        if "framed" in case.marks and not _crashed(first):
-            return lax(got, "refused, and the connection goes on: its framing was not in doubt")
-        if lenient and first == control(talk):
-            return lax(got, "accepted as the lenient rule allows")
-        return failed(got, "the two ends disagree about where the message ended")
+    if first < 400 or len(heard.answers) > 1:
+        return _not_refused(talk, case, heard, got, ended=bool(wire.ended))
     if _crashed(first):
         return failed(got)
     if not wire.ended:
         return lax(got, "the connection was not ended")
     return fine(got) if first in wanted else lax(got)
+
+
+def _not_refused(talk: Talk, case: Case, heard: Heard, got: str, *, ended: bool) -> Finding:
+    """Judge what came where a request was accepted, or the one behind it was answered as well."""
+    first = heard.statuses[0]
+    faultless = first == control(talk, _method(case.data))
+    refused = all(400 <= status < 500 for status in heard.statuses[1:])
+    if (first < 400 or faultless) and ended and refused and _answered_early(talk, case):
+        talk.facts["mild"] = "when an answer comes depends on when the body does"
+        return lax(got, "answered before the body was read, then ended")
+    if first >= 400 and "framed" in case.marks and not _crashed(first):
+        return lax(got, "refused, and the connection goes on: its framing was not in doubt")
+    if faultless and case.expect.endswith("-S"):
+        return lax(got, "accepted as the lenient rule allows")
+    if first < 400:
+        return failed(got, "a request that must be refused was accepted")
+    return failed(got, "the two ends disagree about where the message ended")
 
 
 def _rejected_as(*statuses: int) -> Judge:
@@ -119,7 +131,7 @@ def _accepted(talk: Talk, case: Case) -> Finding:
     """ACC: the status of a faultless request, the body echoed, and the connection in step."""
     need_http(talk)
     wire = sent(talk, case)
-    method = case.data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")
+    method = _method(case.data)
     heard = hear(talk, wire, 1, [method])
     return judge_answers(talk, case, wire, heard, method)
 
@@ -165,7 +177,7 @@ def _either(talk: Talk, case: Case) -> Finding:
     """EITHER: what was done is recorded; only a crash, a hang or two answers are wrong."""
     need_http(talk)
     wire = sent(talk, case)
-    method = case.data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")
+    method = _method(case.data)
     heard = hear(talk, wire, 1, [method])
     got = ended_by(wire, heard)
     if heard.problem or not (heard.complete or wire.ended):
@@ -205,10 +217,8 @@ def _several(count: int, *, ends: bool) -> Callable[[Talk, Case], Finding]:
         if "finish" in case.marks:
             wire.finish()
         wanted = case.data.count(b" HTTP/1.") if not ends else count
-        methods = [
-            item.split(b" ")[0].rpartition(b"\n")[2].decode("latin-1")[-4:].strip("0123456789")
-            for item in case.data.split(b" $P")[:-1]
-        ]
+        # What stands before a target may follow a body at once: only its end is the method.
+        methods = [_LAST.sub(b"", item).decode() for item in case.data.split(b" $P")[:-1]]
         heard = hear(talk, wire, wanted, methods)
         if ends:
             wire.until_end()

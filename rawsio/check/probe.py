@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from rawsio.lazy import Pattern
 
+from .case import NotOffered
 from .http_wire import Answer, get, hear, post
 from .talk import Stuck, Talk
 
@@ -150,7 +151,7 @@ def _echoes(talk: Talk) -> bool:
 
     try:
         socket = Socket(talk).opened()
-    except Refused:
+    except (NotOffered, Refused):
         return False
     socket.send("4echo?")
     answer = socket.receive(1.0)
@@ -164,7 +165,7 @@ def _find_contract(talk: Talk) -> None:
 
     try:
         socket = Socket(talk, socketio=True).opened()
-    except Refused:
+    except (NotOffered, Refused):
         return
     socket.send("40")
     socket.receive()
@@ -199,7 +200,7 @@ def _find_websocket(talk: Talk) -> None:
     target = talk.target
     candidates = [("", "/echo")]
     candidates += [(target.engine_at, target.engine + _ENGINE)] if target.engine else []
-    candidates += [("", target.socket + _ENGINE)] if target.socket else []
+    candidates += [("", (target.socket or "/socket.io/") + _ENGINE)]
     if "echo" in target.facts:
         candidates = [("echo", target.facts["echo"])]
     elif target.scheme.startswith("ws"):

@@ -55,7 +55,7 @@ def _opens(
 
     def case(talk: Talk) -> Finding:
         target = ""
-        if form:
+        if form and talk.target.websocket:
             target = f"http://{talk.target.authority_of(talk.target.websocket_at)}"
             target += talk.target.websocket
         data, nonce = handshake(talk, *lines, drop=drop, key=key, target=target)

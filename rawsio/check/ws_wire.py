@@ -263,8 +263,13 @@ class Channel:
         return _with(frame, payload), inside and not frame.fin
 
     def undress(self, opcode: int, payload: bytes) -> tuple[int, bytes] | None:
-        """Return a message that came as the case speaks of it; ``None`` if it is not an echo."""
-        if self.manner in ("raw", "") or opcode == BINARY:
+        """Return a message that came as the case speaks of it; ``None`` if it is not an echo.
+
+        Where nothing comes back, all that comes is the server's own, such as a greeting.
+        """
+        if not self.manner:
+            return None
+        if self.manner == "raw" or opcode == BINARY:
             return opcode, payload
         if self.manner == "engine":
             return (opcode, payload[1:]) if payload[:1] == b"4" else None

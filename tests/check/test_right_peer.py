@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+import rawsio
+from rawsio import Server
 from rawsio.check.catalogue import SERVER_FAMILIES, server_cases
 from rawsio.check.probe import probe
 from rawsio.check.runner import Options, Result, Runner, counts
@@ -24,6 +28,31 @@ def test_no_case_fails_on_our_own_server() -> None:
     wrong = [f"{r.id}: {r.got} {r.note}" for r in results if r.verdict in ("FAILED", "ERROR")]
     assert not wrong, "\n".join(wrong)
     assert counts(results)["OK"] > len(sample) * 3 // 4
+
+
+def _files(folder: Path) -> Server:
+    (folder / "index.html").write_text("<h1>It runs</h1>", "utf-8")
+    return Server(app=rawsio.folder(folder))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _folder: Server(),
+        lambda _folder: Server(app=lambda request: request.path),
+        lambda _folder: Server(transports=["polling"]),
+        lambda _folder: Server(transports=["websocket"]),
+        _files,
+    ],
+    ids=["nothing", "a function", "no WebSocket", "no polling", "files"],
+)
+def test_no_case_fails_on_a_server_that_knows_nothing_of_the_contract(
+    make: Callable[[Path], Server], tmp_path: Path
+) -> None:
+    cases = [case for case in server_cases() if case.layer in ("http", "ws")]
+    results = check(make(tmp_path), [*cases[::3], *server_cases()[::9]])
+    wrong = [f"{r.id}: {r.got} {r.note}" for r in results if r.verdict in ("FAILED", "ERROR")]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("how", [Mutant("cut", cuts=True), Mutant("slow", lags=0.02)])
