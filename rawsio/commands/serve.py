@@ -50,18 +50,24 @@ def port(text: str) -> int:
 def load_server(text: str) -> Server:
     """Return the server that ``MODULE:NAME`` names; raises ``Stop`` if there is none."""
     from rawsio import Server
+    from rawsio.server.server import IMPORTED, RunByImportError
 
     module_name, _, name = text.partition(":")
     if not module_name or not name:
         raise Stop(f"MODULE:NAME is expected, as in chat:io, not {text!r}")
     if getcwd() not in sys.path:
         sys.path.insert(0, getcwd())
+    IMPORTED.append(module_name)
     try:
         module = import_module(module_name)
+    except RunByImportError as error:
+        raise Stop(str(error)) from None
     except ModuleNotFoundError as error:
         if error.name not in (module_name, module_name.partition(".")[0]):
             raise
         raise Stop(f"there is no module {module_name!r} in {getcwd()}") from None
+    finally:
+        IMPORTED.pop()
     found = getattr(module, name, None)
     if callable(found) and not isinstance(found, Server):
         found = found()

@@ -65,7 +65,15 @@ if TYPE_CHECKING:
 
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-__all__ = ["Server"]
+__all__ = ["IMPORTED", "RunByImportError", "Server"]
+
+
+IMPORTED: list[str] = []
+"""The modules that are being imported for their servers, which somebody else will run."""
+
+
+class RunByImportError(RuntimeError):
+    """A module that is imported for its server runs it."""
 
 
 class Server(Listening, Operators):
@@ -293,6 +301,14 @@ class Server(Listening, Operators):
         address: tuple[str, int] | str = self.net.listen(host, port, sock, path, tls)
         return address
 
+    def _check_may_run(self) -> None:
+        self.core.check_open("cannot run again")
+        if IMPORTED:
+            raise RunByImportError(
+                f"{IMPORTED[-1]} runs its server when it is imported: put that call under"
+                ' `if __name__ == "__main__":`'
+            )
+
     def run(
         self, host: str = "127.0.0.1", port: int | None = None, *, workers: int | None = None
     ) -> None:
@@ -304,7 +320,7 @@ class Server(Listening, Operators):
         ``RuntimeError`` says that it cannot be, or that one could not begin, ``ValueError`` that
         the server has something which several processes cannot share, as a queue in a file.
         """
-        self.core.check_open("cannot run again")
+        self._check_may_run()
         if workers is not None:
             self._run_workers(host, port, workers)
             return
@@ -361,7 +377,7 @@ class Server(Listening, Operators):
         (those of ``disconnect``, too) get the time of :meth:`close`, or one second, to come to
         their end; then they are cancelled.
         """
-        self.core.check_open("cannot run again")
+        self._check_may_run()
         from rawsio.net.aio import AsyncioLoop
 
         self.net.start(AsyncioLoop())

@@ -35,7 +35,7 @@ def test_the_first_server_serves_its_page_and_what_the_page_loads(
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "index.html").write_text(page, "utf-8")
     monkeypatch.chdir(tmp_path)
-    io = _run(PROGRAMS[0].partition("io.run(")[0], 0)["io"]
+    io = _run(PROGRAMS[0], 0)["io"]
     with TestKit(io) as kit:
         for path, part in (("/", b"<title>Chat"), ("/socket.io/socket.io.js", b"socket")):
             wire = kit.dial()
