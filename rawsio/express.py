@@ -42,7 +42,7 @@ from rawsio.socketio.values import (
     refuse_constant,
 )
 from rawsio.websocket.frames import TEXT_HEADERS, decode_frame, text_frame
-from rawsio.websocket.masking import FACTORS, SHORT, factor
+from rawsio.websocket.masking import FACTORS, SHORT, unmask_behind_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,10 +131,12 @@ def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
             at = key + 4 + size
             if at > end or size > reading.longest:
                 break
-            # Key and payload as one number: masked with itself, the key becomes four zeros.
-            number = int.from_bytes(data[key:at], "little")
-            times, ones = FACTORS[size] if size <= SHORT else factor(size)
-            raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
+            if size > SHORT:
+                raw = unmask_behind_key(data, key, size)
+            else:  # the same, written out: it runs for nearly every message
+                number = int.from_bytes(data[key:at], "little")
+                times, ones = FACTORS[size]
+                raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
             if raw[:6] != _HEAD:
                 break
             text = raw.decode()

@@ -37,7 +37,7 @@ __all__ = [
 START = 1000.0
 """What the clock shows at the beginning: not zero, which means "at once" to timers."""
 
-CAPACITY = 65536
+CAPACITY = 131072
 """Bytes that a wire holds before its writer has to wait, as a socket's buffers do."""
 
 PATIENCE = 3600.0

@@ -87,7 +87,10 @@ class TurnTaker:
             self._size = max(_SMALLEST_RECEIVE, self._size // 2)
         elif size >= self._size and 4 * seconds <= driver.limits.turn_time:
             self._size = min(_LARGEST_RECEIVE, 4 * size)
-        elif 0 < size < self._size:
+        elif 0 < 2 * size < driver.limits.receive_size < self._size:
+            # The tail of one long message says little of the next: down in steps.
+            self._size = max(driver.limits.receive_size, self._size // 2)
+        elif 0 < size < self._size < driver.limits.receive_size:
             self._size = driver.limits.receive_size
         if seconds < SHORT:
             return

@@ -68,16 +68,24 @@ def test_one_readable_event_is_one_receive() -> None:
         assert t.sock.receives == [65536]
 
 
-def test_a_full_read_makes_the_next_one_larger_and_a_small_one_ends_that() -> None:
+def test_a_full_read_makes_the_next_one_larger_and_small_ones_end_that_in_steps() -> None:
     with joined(Limits(receive_size=1000)) as t:
         t.peer.sendall(b"x" * 2500)
         t.turns(3)
-        t.peer.sendall(b"y")
-        t.loop.step(0)
-        t.peer.sendall(b"y")
-        t.loop.step(0)
-        assert t.sock.receives == [1000, 4000, 1000, 1000]
-        assert t.owner.received() == b"x" * 2500 + b"yy"
+        for _ in range(3):
+            t.peer.sendall(b"y")
+            t.loop.step(0)
+        assert t.sock.receives == [1000, 4000, 4000, 2000, 1000]
+        assert t.owner.received() == b"x" * 2500 + b"yyy"
+
+
+def test_the_end_of_a_long_message_does_not_cut_the_next_one_in_two() -> None:
+    with joined(Limits(receive_size=1000)) as t:
+        for _ in range(5):
+            t.peer.sendall(b"x" * 1020)
+            t.turns(2)
+        assert t.sock.receives == [1000, 4000, 2000, 2000, 2000, 2000]
+        assert t.owner.received() == b"x" * 5100
 
 
 def test_a_read_that_takes_long_makes_the_next_ones_smaller_down_to_an_end() -> None:

@@ -1,4 +1,4 @@
-"""Masking: the integer way equals the loop of the RFC."""
+"""Masking: integers and tables equal the loop of the RFC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawsio.websocket.masking import PIECE, SHORT, mask, rotated, unmask_short
+from rawsio.websocket.masking import LONG, SHORT, mask, rotated, unmask_behind_key, unmask_short
 
 keys = st.binary(min_size=4, max_size=4)
 
@@ -24,10 +24,12 @@ def test_masking_is_the_loop_of_the_rfc(data: bytes, key: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [0, 1, 3, 4, 125, 126, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 5]
+    "size", [0, 1, 3, 4, 125, 126, LONG - 1, LONG, LONG + 1, LONG + 2, LONG + 3, 30 * LONG + 1]
 )
-@pytest.mark.parametrize("key", [b"\0\0\0\0", b"\x00\x01\x02\x03", b"\xff\xfe\xfd\xfc"])
-def test_masking_at_the_edges_of_a_piece(size: int, key: bytes) -> None:
+@pytest.mark.parametrize(
+    "key", [b"\0\0\0\0", b"\x00\x01\x02\x03", b"\xff\xfe\xfd\xfc", b"\x11\xaa\x11\x00"]
+)
+def test_masking_at_the_length_from_which_tables_do_it(size: int, key: bytes) -> None:
     data = bytes(n * 7 & 0xFF for n in range(size))
     assert mask(data, key) == by_the_book(data, key)
 
@@ -38,6 +40,14 @@ def test_a_short_payload_is_unmasked_with_the_key_before_it(
 ) -> None:
     wire = before + key + mask(data, key) + b"after"
     assert unmask_short(wire, len(before), len(data)) == data
+    assert unmask_behind_key(wire, len(before), len(data)) == b"\0\0\0\0" + data
+
+
+@pytest.mark.parametrize("size", [126, 1000, LONG - 1, LONG, LONG + 1, 3000])
+def test_a_longer_payload_is_unmasked_with_the_key_before_it(size: int) -> None:
+    data = bytes(n * 7 & 0xFF for n in range(size))
+    wire = b"-" + b"key!" + by_the_book(data, b"key!") + b"after"
+    assert unmask_behind_key(wire, 1, size) == b"\0\0\0\0" + data
 
 
 @given(st.binary(max_size=50), keys, st.integers(0, 50))

@@ -20,7 +20,7 @@ from rawsio.websocket.frames import (
     TEXT,
     encode_close,
 )
-from rawsio.websocket.masking import PIECE
+from rawsio.websocket.masking import LONG
 
 from .feeding import KEY, close_sent, feed, frame, work_off
 
@@ -39,7 +39,7 @@ def failed(role: Role, wire: bytes, **options: Any) -> tuple[str, int]:
 
 @both
 @pytest.mark.rule("6455-6.2-unmask", "6455-5.6-data")
-@pytest.mark.parametrize("size", [0, 1, 4, 125, 126, 127, 65535, 65536, PIECE + 1, 200_000])
+@pytest.mark.parametrize("size", [0, 1, 4, 125, 126, 127, 65535, 65536, LONG - 1, LONG, 200_000])
 def test_messages_of_every_length_encoding_arrive(role: Role, size: int) -> None:
     for opcode, data in ((TEXT, "x" * size), (BINARY, b"x" * size)):
         wire = frame(role, opcode, b"x" * size) + frame(role, TEXT, b"next")
