@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -62,11 +63,13 @@ class Raw:
         answers = []
         for name in names:
             self.request(f"&sid={sid}", f'420["{name}"]'.encode())
-            content = b""
-            while b"430[" not in content:
+            found: list[bytes] = []
+            while not found:
                 status, content = self.request(f"&sid={sid}")
                 assert status == 200, content
-            answers += json.loads(content.rpartition(b"430")[2])
+                # A heartbeat may be before it or behind it.
+                found = [p for p in content.split(b"\x1e") if p.startswith(b"430[")]
+            answers += json.loads(found[0][3:])
         return answers
 
     def close(self) -> None:
@@ -119,17 +122,21 @@ class Workers:
         self._clients.callback(raw.close)
         return raw
 
-    def ask(self, socket: Any, *event: Any) -> Any:
+    def bare(self) -> socket.socket:
+        """Return a connection that has said nothing."""
+        return self._clients.enter_context(socket.create_connection(("127.0.0.1", self.port)))
+
+    def ask(self, client: Any, *event: Any) -> Any:
         """Return what the server answers a client."""
-        return socket.emit_with_ack(*event).result(timeout=PATIENCE)
+        return client.emit_with_ack(*event).result(timeout=PATIENCE)
 
     def spread(self, *transports: str, **options: Any) -> dict[int, Any]:
         """Return a client of each worker, by the worker's process id."""
         found: dict[int, Any] = {}
         for _ in range(40):  # where TLS hides what is asked for, chance decides
-            socket = self.connect(*transports, **options)
-            if found.setdefault(self.ask(socket, "who"), socket) is not socket:
-                socket.disconnect()
+            client = self.connect(*transports, **options)
+            if found.setdefault(self.ask(client, "who"), client) is not client:
+                client.disconnect()
             if len(found) == self.options.get("workers", 2):
                 return found
         raise AssertionError(f"only {sorted(found)} got clients")

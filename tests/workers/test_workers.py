@@ -6,7 +6,6 @@ import asyncio
 import os
 import select
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -128,9 +127,9 @@ def test_an_id_that_names_no_worker_is_unknown_at_once(workers: Workers) -> None
 
 
 def test_silent_and_slow_connections_hold_up_nobody(workers: Workers) -> None:
-    silent = [socket.create_connection(("127.0.0.1", workers.port)) for _ in range(20)]
+    silent = [workers.bare() for _ in range(20)]
     sid = workers.raw().open()
-    slow = socket.create_connection(("127.0.0.1", workers.port))
+    slow = workers.bare()
     request = f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n"
     for byte in f"{request}Content-Length: 2\r\n\r\n40".encode():
         slow.sendall(bytes([byte]))
@@ -138,14 +137,12 @@ def test_silent_and_slow_connections_hold_up_nobody(workers: Workers) -> None:
     wait_until(lambda: workers.raw().open())
     silent[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert silent[0].recv(12) == b"HTTP/1.1 404"
-    for sock in (*silent, slow):
-        sock.close()
 
 
 def test_what_is_no_http_is_answered_as_by_one_process(workers: Workers) -> None:
-    with socket.create_connection(("127.0.0.1", workers.port)) as sock:
-        sock.sendall(b"\x00\x01\x02\r\n\r\n")
-        assert sock.recv(12) == b"HTTP/1.1 400"
+    sock = workers.bare()
+    sock.sendall(b"\x00\x01\x02\r\n\r\n")
+    assert sock.recv(12) == b"HTTP/1.1 400"
 
 
 # Ends and restarts
@@ -333,7 +330,7 @@ def test_a_worker_that_took_nothing_for_long_hears_the_others_again() -> None:
 def test_silent_connections_take_no_descriptors_that_others_need() -> None:
     with Workers(files=48, quiet=True) as workers:
         spread = workers.spread("websocket")
-        silent = [socket.create_connection(("127.0.0.1", workers.port)) for _ in range(48)]
+        silent = [workers.bare() for _ in range(48)]
         raw = workers.raw()
         assert raw.ask(raw.open(), "who")[0] in spread
         os.kill(next(iter(spread)), signal.SIGKILL)
