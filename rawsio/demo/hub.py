@@ -182,7 +182,8 @@ class _Connection:
     def data(self, sender: Role, data: bytes) -> None:
         """Bytes have passed."""
         for item in self._conversation.each(sender, data):
-            self._take(item)
+            if item is not None:
+                self._take(item)
 
     def end(self, sender: Role) -> None:
         """One side sends no more."""

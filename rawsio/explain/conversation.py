@@ -24,7 +24,7 @@ from .fields import Field, mistake, shown, walk
 from .http import Messages
 from .json_tree import explain_json
 from .tls import Records
-from .websocket import Frames
+from .websocket import LOOKED, RATIO, Frames, is_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Item:
     ``sender`` is whose it is; ``layers`` are those that it goes through, from below; ``summary`` is
     a line; ``packets`` the whole Socket.IO packets in it; ``offset`` where it begins in the stream;
     ``head`` what a head says, ``content`` what a body or a message of a WebSocket holds, inflated,
-    and ``sent`` how many bytes of a body that was; ``purpose`` what an HTTP exchange is for in
-    Engine.IO, in words, or nothing.
+    ``left_out`` how much longer that is, and ``sent`` how many bytes of a body that was;
+    ``purpose`` what an HTTP exchange is for in Engine.IO, in words, or nothing.
     """
 
     sender: Role
@@ -82,6 +82,7 @@ class Item:
     content: bytes = b""
     purpose: str = ""
     sent: int = 0
+    left_out: int = 0
 
     @property
     def wrong(self) -> str:
@@ -166,10 +167,13 @@ class Conversation:
 
     def feed(self, sender: Role, data: bytes) -> list[Item]:
         """Return the messages that the next bytes of one direction complete."""
-        return list(self.each(sender, data))
+        return [item for item in self.each(sender, data) if item is not None]
 
-    def each(self, sender: Role, data: bytes) -> Iterable[Item]:
-        """Give them one by one, so that nobody has to keep them: take all of them."""
+    def each(self, sender: Role, data: bytes) -> Iterable[Item | None]:
+        """Give them one by one, so that nobody has to keep them: take all of them.
+
+        A message that takes long to look at gives a ``None`` after each step.
+        """
         start = self._size[sender]
         self._size[sender] += len(data)
         if sender in self._lost:
@@ -263,7 +267,8 @@ class Conversation:
         if self.protocol == "http":
             head = self._http[sender].head
             fields = self._http[sender].end(ended=ended)
-            return [self._of_http(sender, field, head) for field in fields]
+            items = [item for field in fields for item in self._of_http(sender, field, head)]
+            return [item for item in items if item is not None]
         readers: dict[Role, Frames] | dict[Role, Records] = self._frames or self._records
         layer, base = ("WebSocket", self._base[sender]) if self._frames else ("TLS", 0)
         fields = readers[sender].end() if sender in readers else []
@@ -271,7 +276,7 @@ class Conversation:
 
     # What is spoken
 
-    def _find_out(self, sender: Role, data: bytes) -> Iterator[Item]:
+    def _find_out(self, sender: Role, data: bytes) -> Iterator[Item | None]:
         self._early.append((sender, data))
         whole = b"".join(piece for who, piece in self._early if who is sender)
         if _TLS.match(whole):
@@ -311,7 +316,7 @@ class Conversation:
 
     # HTTP
 
-    def _feed_http(self, sender: Role, data: bytes) -> Iterator[Item]:
+    def _feed_http(self, sender: Role, data: bytes) -> Iterator[Item | None]:
         """Feed pieces, so that nobody waits for all the heads in much at a time."""
         self._size[sender] -= len(data)
         for at in range(0, len(data), _PIECE):
@@ -322,18 +327,16 @@ class Conversation:
             else:
                 yield from self.each(sender, piece)
 
-    def _feed_piece(self, sender: Role, data: bytes) -> list[Item]:
+    def _feed_piece(self, sender: Role, data: bytes) -> Iterator[Item | None]:
         messages = self._http[sender]
         if sender is Role.SERVER and not self._asked and not messages.head:
             self._asked.append(_Asked(None))
-        items: list[Item] = []
         for field in messages.read(data):
             if field.name.endswith("head") and not messages.failed:
                 self._see_head(sender, field)
-            items.append(self._of_http(sender, field, messages.head))
+            yield from self._of_http(sender, field, messages.head)
         if messages.switched and self.protocol == "http":
-            items += self._switch()
-        return items
+            yield from self._switch()
 
     def _see_head(self, sender: Role, field: Field) -> None:
         head = _head_of(field, self._http[sender].head)
@@ -344,7 +347,9 @@ class Conversation:
         elif isinstance(head, Response) and (head.status >= 200 or head.status == 101):
             self._answered = self._asked.pop(0) if self._asked else _Asked(None)
 
-    def _of_http(self, sender: Role, field: Field, head: Request | Response | None) -> Item:
+    def _of_http(
+        self, sender: Role, field: Field, head: Request | Response | None
+    ) -> Iterator[Item | None]:
         asked = self._now if sender is Role.CLIENT else self._answered
         item = self._item(sender, ("HTTP",), field, self._base[sender] + field.start)
         if asked.purpose:
@@ -355,22 +360,25 @@ class Conversation:
         elif not field.wrong:
             content = self._http[sender].content
             coding = (head.headers.get("content-encoding") or "") if head else ""
-            item.content, item.sent = _decoded(content, coding, self._limits.body), len(content)
+            item.content, item.left_out = _decoded(content, coding)
+            item.sent = len(content)
         if field.name == "body" and asked.engine and not field.wrong:
-            self._payload(item, asked, head)
+            yield from self._payload(item, asked, head)
         if asked.engine and asked.sid:
             item.session = self.session = asked.sid
-        return item
+        yield item
 
-    def _payload(self, item: Item, asked: _Asked, head: Request | Response | None) -> None:
+    def _payload(
+        self, item: Item, asked: _Asked, head: Request | Response | None
+    ) -> Iterator[None]:
         if isinstance(head, Response) and (head.status != 200 or asked.method == "POST"):
             return
         content = item.content
-        if not content:
+        if not content or item.left_out:
             return
         session = self.sessions.get(asked.sid or self._own, item.sender, asked.revision)
         kind = (head.headers.get("content-type") or "") if head else ""
-        tree = session.payload(content, binary="octet-stream" in kind)
+        tree = yield from session.payload_steps(content, binary="octet-stream" in kind)
         tree.start, tree.end = 0, len(item.tree.data or b"")
         item.tree.fields = [*item.tree.fields, tree]
         item.layers += ("Engine.IO",)
@@ -386,7 +394,7 @@ class Conversation:
         if session.sid:
             item.session = self.session = session.sid
 
-    def _switch(self) -> list[Item]:
+    def _switch(self) -> Iterator[Item | None]:
         """HTTP has ended: a WebSocket begins, or something that is not read."""
         asked = self._answered
         response = self._http[Role.SERVER].head
@@ -396,29 +404,39 @@ class Conversation:
             self.protocol = "other"
         else:
             self._begin_frames(asked, _agreement(asked, response))
-        items: list[Item] = []
         for role, data in rest.items():
             self._size[role] -= len(data)
             self._base[role] = self._size[role]
-            items += self.feed(role, data)
-        return items
+            yield from self.each(role, data)
 
     # WebSocket
 
-    def _feed_frames(self, sender: Role, data: bytes) -> Iterable[Item]:
-        base = self._base[sender]
-        frames = self._frames[sender].each(data)
-        return (self._of_frame(sender, field, base + field.start) for field in frames)
+    def _feed_frames(self, sender: Role, data: bytes) -> Iterator[Item | None]:
+        base, frames = self._base[sender], self._frames[sender]
+        for field in frames.each(data):
+            if field is None:
+                yield None
+                continue
+            item = self._item_of_frame(sender, field, base + field.start)
+            yield from self._look_into(item, frames.left_out)
+            yield item
 
-    def _of_frame(self, sender: Role, field: Field, offset: int) -> Item:
+    def _item_of_frame(self, sender: Role, field: Field, offset: int) -> Item:
         if sender in self._blind and (field.data or b"\0")[0] & 0x70 == 0x40:
             self._forgive(sender, field)
-        item = self._item(sender, ("WebSocket",), field, offset)
+        return self._item(sender, ("WebSocket",), field, offset)
+
+    def _look_into(self, item: Item, left_out: int) -> Iterator[None]:
+        """Look into the message that a frame ends, if it does."""
+        field = item.tree
         message = field.fields[-1] if field.fields and field.fields[-1].name == "message" else None
         if message is None or message.data is None:
-            return item
-        item.content = message.data
-        text = message.meaning == "the whole text message"
+            return
+        item.content, item.left_out = message.data, left_out
+        if left_out:
+            item.summary = f"{item.summary}, {message.meaning}"
+            return
+        text = is_text(message)
         whole: str | bytes = message.data.decode() if text else message.data
         asked = self._websocket
         if not asked.target and text and _ENGINE.match(message.data):
@@ -426,8 +444,8 @@ class Conversation:
             asked.engine = True
         if asked.engine:
             sid = asked.sid or self._own
-            session = self.sessions.get(sid, sender, asked.revision)
-            below = session.explain(whole)
+            session = self.sessions.get(sid, item.sender, asked.revision)
+            below = yield from session.steps(whole)
             item.layers += ("Engine.IO",)
             item.summary = below.value
             self._look(item, session, below)
@@ -435,9 +453,8 @@ class Conversation:
         elif text and message.data[:1] in (b"{", b"["):
             below = explain_json(whole)
         else:
-            return item
+            return
         message.fields = [below]
-        return item
 
     def _forgive(self, sender: Role, field: Field) -> None:
         """A compressed frame behind a hole is no mistake; only its window is not known."""
@@ -454,17 +471,22 @@ class Conversation:
         return Item(sender, layers, f"{name}{field.value}".rstrip(" "), field, offset, [])
 
 
-def _decoded(content: bytes, coding: str, most: int) -> bytes:
-    """Return content without its compression; as it is if that is not known or broken."""
+def _decoded(content: bytes, coding: str) -> tuple[bytes, int]:
+    """Return content without its compression, and whether there is more (1, as far as is known).
+
+    It is as it came if its compression is not known or broken.
+    """
     window = {"gzip": 31, "deflate": 15}.get(coding)
     if window is None:
-        return content
+        return content, 0
     import zlib
 
+    stream = zlib.decompressobj(window)
     try:
-        return zlib.decompressobj(window).decompress(content, most)
+        data = stream.decompress(content, max(LOOKED, RATIO * len(content)))
     except zlib.error:
-        return content
+        return content, 0
+    return data, int(bool(stream.unconsumed_tail))
 
 
 _SOCKETIO = ("Socket.IO packet", "Socket.IO packet in MessagePack", "attachment")

@@ -14,14 +14,18 @@ from rawsio.errors import EngineIOError
 from rawsio.layer import Failed, Role
 from rawsio.limits import DEFAULT
 
-from .fields import Field, blame, moved, shown, wire_bytes
+from .fields import Field, blame, finished, moved, shown, wire_bytes
 from .json_tree import explain_json
 from .socketio import Packets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
+
+    Steps = Generator[None, None, None]
 
 __all__ = ["Session", "explain_engineio", "explain_payload"]
 
@@ -109,28 +113,32 @@ class Session:
 
     def explain(self, packet: str | bytes) -> Field:
         """Return the tree of the next packet."""
+        return finished(self.steps(packet))
+
+    def steps(self, packet: str | bytes) -> Generator[None, None, Field]:
+        """Do what :meth:`explain` does in steps, so that nobody waits for a long packet."""
         failed, event = self._judge(packet)
         data = packet.encode("utf-8", "surrogatepass") if isinstance(packet, str) else packet
         tree = Field(0, len(data), "Engine.IO packet", "", "", "", [], data)
         if isinstance(packet, bytes):
-            self._binary(tree, data, event)
+            yield from self._binary(tree, data, event)
         elif packet:
-            self._text(tree, packet, data, event)
+            yield from self._text(tree, packet, data, event)
         if failed is not None:
             first = tree.fields[0] if tree.fields and failed.rule in _ON_TYPE else tree
             blame(first, EngineIOError(failed.message, failed.rule))
         return tree
 
-    def _binary(self, tree: Field, data: bytes, event: object) -> None:
+    def _binary(self, tree: Field, data: bytes, event: object) -> Steps:
         at = 0 if self._revision == 4 else 1
         if at and data:
             tree.fields.append(
                 Field(0, 1, "type", f"{data[0]:02x}", "message", "engineio-v3-packet-binary")
             )
         if isinstance(event, Message):
-            self._message(tree, event, at)
+            yield from self._message(tree, event, at)
 
-    def _text(self, tree: Field, packet: str, data: bytes, event: object) -> None:
+    def _text(self, tree: Field, packet: str, data: bytes, event: object) -> Steps:
         kind = packet[0]
         name, meaning, rule = _TYPES.get(kind, ("unknown", "", "engineio-v4-packet-known"))
         if packet in _PROBES:
@@ -141,9 +149,9 @@ class Session:
         )  # fmt: skip
         tree.value = f"{name}: {meaning}" if meaning else name
         if isinstance(event, Message):
-            self._message(tree, event, 2 if kind == "b" and self._revision == 3 else 1)
+            yield from self._message(tree, event, 2 if kind == "b" and self._revision == 3 else 1)
         elif kind == "0":
-            below = explain_json(packet[1:])
+            below = explain_json(packet[1:])  # a handshake is short
             below.name, below.rule = "handshake", "engineio-v4-handshake-keys"
             if isinstance(event, Opened):
                 self.sid = event.sid
@@ -152,7 +160,7 @@ class Session:
         elif len(data) > 1:
             tree.fields.append(Field(1, len(data), "data", shown(packet[1:])))
 
-    def _message(self, tree: Field, event: Message, at: int) -> None:
+    def _message(self, tree: Field, event: Message, at: int) -> Steps:
         """Add what a message carries, which begins at ``at``."""
         data = event.data
         if isinstance(data, bytes):
@@ -161,7 +169,7 @@ class Session:
             what = "an attachment, or a packet in MessagePack"
             below = Field(at, tree.end, "data", f"{len(data)} bytes", what, "", [], data)
         else:
-            below = self._inner.explain(data)
+            below = yield from self._inner.steps(data)
             if self._inner.packet is not None:
                 self._found.append(self._inner.packet)
             if not isinstance(data, bytes) or below.name.startswith("Socket.IO"):
@@ -189,51 +197,60 @@ class Session:
 
     def payload(self, body: bytes, *, binary: bool | None = None) -> Field:
         """Return the tree of the next payload."""
+        return finished(self.payload_steps(body, binary=binary))
+
+    def payload_steps(
+        self, body: bytes, *, binary: bool | None = None
+    ) -> Generator[None, None, Field]:
+        """Do what :meth:`payload` does in steps, one packet after the other."""
         body = bytes(body)
         tree = Field(0, len(body), "Engine.IO payload", "", "", "", [], body)
         try:
             if self._revision == 4:
-                decode = self._separated
+                decode: Callable[[Field, bytes, int], Steps] = self._separated
             elif body[:1] in (b"\x00", b"\x01") if binary is None else binary:
                 decode = self._binary_items
             else:
                 decode = self._text_items
-            decode(tree, body, self._limits.payload_packets)
+            yield from decode(tree, body, self._limits.payload_packets)
         except EngineIOError as error:
             blame(tree, error)
         count = sum(field.name == "Engine.IO packet" for field in tree.fields)
         tree.value = f"{count} packet{'' if count == 1 else 's'}"
         return tree
 
-    def _separated(self, tree: Field, body: bytes, most: int) -> None:
+    def _separated(self, tree: Field, body: bytes, most: int) -> Steps:
         at = 0
         for packet in decode_payload(body, most):
             if at:
                 tree.fields.append(
                     _between(at - 1, at, "separator", "engineio-v4-payload-separator")
                 )
-            field = moved(self.explain(packet), at)
+            field = moved((yield from self.steps(packet)), at)
             tree.fields.append(field)
             at = field.end + 1
+            yield
 
-    def _text_items(self, tree: Field, body: bytes, most: int) -> None:
+    def _text_items(self, tree: Field, body: bytes, most: int) -> Steps:
         at = 0
         for packet in decode_text(body, most):
             start = body.find(b":", at) + 1
             tree.fields.append(_length(at, start, shown(body[at : start - 1]), "text"))
-            field = moved(self.explain(packet), start)
+            field = moved((yield from self.steps(packet)), start)
             tree.fields.append(field)
             at = field.end
+            yield
 
-    def _binary_items(self, tree: Field, body: bytes, most: int) -> None:
+    def _binary_items(self, tree: Field, body: bytes, most: int) -> Steps:
         at = 0
         for packet in decode_binary(body, most):
             start = body.find(b"\xff", at) + 1
             digits = "".join(map(str, body[at + 1 : start - 1]))
             tree.fields.append(_length(at, start, digits, "binary"))
-            field = moved(self.explain(packet), start)
+            field = moved((yield from self.steps(packet)), start)
             tree.fields.append(field)
             at = field.end
+            yield
 
 
 _ON_TYPE = ("engineio-v4-packet-known", "engineio-v4-heartbeat-direction")

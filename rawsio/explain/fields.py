@@ -13,15 +13,18 @@ from rawsio.layer import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Generator, Iterator
+    from typing import Any, TypeVar
 
     from rawsio.errors import RemoteProtocolError
+
+    Result = TypeVar("Result")
 
 __all__ = [
     "Field",
     "blame",
     "check_tree",
+    "finished",
     "mistake",
     "moved",
     "rest",
@@ -71,6 +74,16 @@ def wire_bytes(data: Any, *, text: bool = False) -> bytes:
     if text and isinstance(data, str):
         return data.encode("utf-8", "surrogatepass")
     raise TypeError(f"bytes{' or text' * text} are explained, not {data!r}")
+
+
+def finished(steps: Generator[None, None, Result]) -> Result:
+    """Take all the steps of something that can be done in steps; return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
 
 
 def check_tree(field: Any) -> None:

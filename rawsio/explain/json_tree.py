@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from rawsio.lazy import Pattern
 
-from .fields import Field, shown, wire_bytes
+from .fields import Field, finished, shown, wire_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from re import Match
     from re import Pattern as Compiled
 
-__all__ = ["explain_json", "json_fields"]
+__all__ = ["explain_json", "json_fields", "json_steps"]
 
 MOST = 2000
 """Most values that one tree shows."""
@@ -25,6 +26,8 @@ COUNTED = 25_000
 """Most values that are looked at: a megabyte of them would hold up a recording for seconds."""
 DEEPEST = 100
 """Deepest level that a tree shows."""
+STEP = 500
+"""Values that are looked at in one step."""
 
 # One token: white space before it, then a string, a number, a word, or a mark.
 _TOKEN: Compiled[bytes] = Pattern(
@@ -54,7 +57,12 @@ def explain_json(text: str | bytes) -> Field:
 
 def json_fields(data: bytes, start: int) -> tuple[list[Field], int]:
     """Return the value that begins at ``start`` as one field (or none), and where it ends."""
-    return _Walk(data, start).run()
+    return finished(json_steps(data, start))
+
+
+def json_steps(data: bytes, start: int) -> Generator[None, None, tuple[list[Field], int]]:
+    """Do what :func:`json_fields` does in steps."""
+    return _Walk(data, start).steps()
 
 
 class _Walk:
@@ -71,7 +79,8 @@ class _Walk:
         self.made = 0
         self.wants = "value"
 
-    def run(self) -> tuple[list[Field], int]:
+    def steps(self) -> Generator[None, None, tuple[list[Field], int]]:
+        pause = STEP
         while not self.top or self.open:
             token = _TOKEN.match(self.data, self.at)
             if token is None or not self._take(token):
@@ -79,6 +88,9 @@ class _Walk:
             self.at = token.end()
             if self.made >= COUNTED and self.open:
                 return self._break_off()
+            if self.made >= pause:
+                pause += STEP
+                yield
         for field, _ in self.open:
             field.end = self.at
             field.meaning = "not closed"

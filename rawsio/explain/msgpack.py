@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from rawsio.layer import record
 
-from .fields import Field, shown
-from .json_tree import COUNTED, DEEPEST, MOST
+from .fields import Field, finished, shown
+from .json_tree import COUNTED, DEEPEST, MOST, STEP
 
-__all__ = ["msgpack_field"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["msgpack_field", "msgpack_steps"]
 
 
 @record
@@ -54,7 +58,12 @@ def msgpack_field(data: bytes) -> Field:
     >>> field.value, [(f.name, f.value, f.start, f.end) for f in field.fields]
     ('2 members', [('a', '1', 3, 4), ('b', '2 members', 6, 11)])
     """
-    return _Walk(data).run()
+    return finished(msgpack_steps(data))
+
+
+def msgpack_steps(data: bytes) -> Generator[None, None, Field]:
+    """Do what :func:`msgpack_field` does in steps."""
+    return _Walk(data).steps()
 
 
 class _Walk:
@@ -68,7 +77,7 @@ class _Walk:
         self.due: list[int] = []
         self.key: str | None = None
 
-    def run(self) -> Field:
+    def steps(self) -> Generator[None, None, Field]:
         top = Field(0, 0, "value", "", "cut short", "", [])
         while True:
             head = _head(self.data, self.at)
@@ -79,6 +88,8 @@ class _Walk:
             if not self.made:
                 top = field
             self.made += 1
+            if not self.made % STEP:
+                yield
             self.at = head.end + head.size
             if self.key is None and self.open and self.open[-1][1] and self._is_key():
                 if head.members >= 0:

@@ -19,15 +19,17 @@ from rawsio.socketio.packets import (
     Event,
     Partial,
     decode_packet,
+    packet_in_steps,
 )
+from rawsio.socketio.values import LONG
 
-from .fields import Field, blame, rest, shown, wire_bytes
-from .json_tree import json_fields
-from .msgpack import msgpack_field
+from .fields import Field, blame, finished, rest, shown, wire_bytes
+from .json_tree import json_steps
+from .msgpack import msgpack_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
@@ -101,11 +103,15 @@ class Packets:
 
     def explain(self, message: str | bytes) -> Field:
         """Return the tree of the next message."""
+        return finished(self.steps(message))
+
+    def steps(self, message: str | bytes) -> Generator[None, None, Field]:
+        """Do what :meth:`explain` does in steps, so that nobody waits for a long message."""
         self.packet = None
         if isinstance(message, bytes) and (self._msgpack or self._looks_packed(message)):
-            return self._packed(message)
+            return (yield from self._packed(message))
         if self._partial is not None:
-            return self._attached(self._partial, message)
+            return (yield from self._attached(self._partial, message))
         if self._missed and isinstance(message, bytes):
             what = "of a packet that was missed"
             return Field(
@@ -114,20 +120,22 @@ class Packets:
         self._missed = False
         data = _utf8(message)
         try:
-            found = decode_packet(message, self._limits)
+            if isinstance(message, str) and len(message) >= self._limits.turn_bytes:
+                found = yield from packet_in_steps(message, self._limits)
+            else:
+                found = decode_packet(message, self._limits)
         except SocketIOError as error:
-            return _broken(message, data, error)
+            return (yield from _broken(message, data, error))
         packet = found.packet if isinstance(found, Partial) else found
+        text = message if isinstance(message, str) else ""
+        parts = yield from _parts(text, data)
         if isinstance(found, Partial):
             self._partial = found
         else:
             self.packet = found
-        text = message if isinstance(message, str) else ""
-        return Field(
-            0, len(data), "Socket.IO packet", summary(packet), "", "", _parts(text, data), data
-        )
+        return Field(0, len(data), "Socket.IO packet", summary(packet), "", "", parts, data)
 
-    def _attached(self, partial: Partial, message: str | bytes) -> Field:
+    def _attached(self, partial: Partial, message: str | bytes) -> Generator[None, None, Field]:
         field = Field(0, len(message), "attachment", f"{len(message)} bytes", "", "", [])
         field.rule = "socketio-v5-binary-count"
         try:
@@ -136,25 +144,37 @@ class Packets:
                 text = "text where an attachment is due"
                 raise SocketIOError(text, "socketio-v5-binary-interrupted")
             field.data = message
-            whole = partial.add(message, self._limits)
+            if not partial.take(message, self._limits):
+                field.meaning = "more follow"
+                return field
+            whole = yield from self._whole(partial)
         except SocketIOError as error:
             self._partial = None
             return blame(field, error)
-        if whole is None:
-            field.meaning = "more follow"
-            return field
         self._partial, self.packet = None, whole
         field.meaning = f"the last of {summary(whole)}"
         return field
 
+    def _whole(self, partial: Partial) -> Generator[None, None, AnyEvent]:
+        if partial.is_long(self._limits):
+            return (yield from partial.whole_in_steps(self._limits))
+        return partial.whole(self._limits)
+
     def _looks_packed(self, message: bytes) -> bool:
         return self._partial is None and looks_packed(message)
 
-    def _packed(self, message: bytes) -> Field:
-        field = explain_msgpack(message, limits=self._limits)
-        if not field.wrong:
-            self.packet = MsgpackParser().decode(message, self._limits)
-        return field
+    def _packed(self, message: bytes) -> Generator[None, None, Field]:
+        tree = yield from _packed_tree(message)
+        parser, limits = MsgpackParser(), self._limits
+        try:
+            if len(message) >= LONG:
+                self.packet = yield from parser.decode_in_steps(message, limits)
+            else:
+                self.packet = parser.decode(message, limits)
+            tree.value = summary(self.packet)
+        except SocketIOError as error:
+            blame(tree, error)
+        return tree
 
 
 def summary(packet: AnyEvent) -> str:
@@ -180,7 +200,7 @@ def _utf8(message: str | bytes) -> bytes:
     return message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message
 
 
-def _parts(text: str, data: bytes) -> list[Field]:
+def _parts(text: str, data: bytes) -> Generator[None, None, list[Field]]:
     head = HEAD.match(text)
     if head is None:
         return []
@@ -206,12 +226,12 @@ def _parts(text: str, data: bytes) -> list[Field]:
         )
         at += len(digits)
     if at < len(data):
-        fields.append(_value(data, at, _PAYLOAD_RULES[kind]))
+        fields.append((yield from _value(data, at, _PAYLOAD_RULES[kind])))
     return fields
 
 
-def _value(data: bytes, start: int, rule: str) -> Field:
-    fields, end = json_fields(data, start)
+def _value(data: bytes, start: int, rule: str) -> Generator[None, None, Field]:
+    fields, end = yield from json_steps(data, start)
     value = f"{fields[0].name}, {fields[0].value}" if fields else shown(data[start:])
     if fields and fields[0].fields:
         fields = fields[0].fields
@@ -219,8 +239,10 @@ def _value(data: bytes, start: int, rule: str) -> Field:
     return Field(start, len(data), "payload", value, "", rule, fields)
 
 
-def _broken(message: str | bytes, data: bytes, error: SocketIOError) -> Field:
-    parts = _parts(message, data) if isinstance(message, str) else []
+def _broken(
+    message: str | bytes, data: bytes, error: SocketIOError
+) -> Generator[None, None, Field]:
+    parts = (yield from _parts(message, data)) if isinstance(message, str) else []
     name, size = "Socket.IO packet", len(data)
     if isinstance(message, bytes):
         name, size = "binary message", len(message)
@@ -248,8 +270,12 @@ def explain_msgpack(data: bytes, *, limits: Limits = DEFAULT) -> Field:
     >>> explain_msgpack(b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa2hi").value
     'EVENT "hi" in /'
     """
-    data = wire_bytes(data)
-    value = msgpack_field(data)
+    return Packets(limits, msgpack=True).explain(wire_bytes(data))
+
+
+def _packed_tree(data: bytes) -> Generator[None, None, Field]:
+    """Return where the values of a packet in MessagePack stand."""
+    value = yield from msgpack_steps(data)
     fields = value.fields if "map" in value.name else [value]
     fields += rest(value.end, len(data), "behind the value")
     for field in fields:
@@ -257,8 +283,4 @@ def explain_msgpack(data: bytes, *, limits: Limits = DEFAULT) -> Field:
             field.meaning, field.rule = ": ".join(_TYPES[field.value]), "socketio-v5-format-type"
     tree = Field(0, len(data), "Socket.IO packet in MessagePack", "", "", "", fields, data)
     tree.rule = "socketio-v5-msgpack-form"
-    try:
-        tree.value = summary(MsgpackParser().decode(data, limits))
-    except SocketIOError as error:
-        return blame(tree, error)
     return tree

@@ -1,9 +1,9 @@
 r"""WebSocket frames, and the messages that they make (RFC 6455 section 5, RFC 7692).
 
 A :class:`Frames` takes what one side sends, and gives a field a frame: the bits of the header, the
-payload without its mask, and at the last fragment the whole message, inflated.  The layer's
-:class:`~rawsio.websocket.reader.Reader` is fed the same bytes and judges them; its mistake is put
-on the part of the header that it is about.
+payload without its mask, and at the last fragment the whole message, inflated in steps.  The
+layer's :class:`~rawsio.websocket.reader.Reader` is fed the same bytes and judges them; its mistake
+is put on the part of the header that it is about.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 from rawsio.errors import WebSocketError
 from rawsio.layer import Closed, Role
 from rawsio.limits import DEFAULT
+from rawsio.websocket.deflate import Inflater
 from rawsio.websocket.events import Message
 from rawsio.websocket.frames import CLOSE, CONTINUATION, close_code_is_valid
 from rawsio.websocket.masking import mask
-from rawsio.websocket.reader import Reader
+from rawsio.websocket.reader import Reader, too_long
 
 from .fields import Field, blame, moved, rest, shown, wire_bytes
 
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
 
     Inside = Callable[[str | bytes], Field | None]
 
-__all__ = ["Frames", "explain_websocket", "OPCODES", "CLOSE_CODES"]
+__all__ = ["Frames", "explain_websocket", "is_text", "OPCODES", "CLOSE_CODES", "LOOKED", "RATIO"]
+
+LOOKED = 2_000_000
+"""Bytes that are shown of a message or body, inflated."""
+RATIO = 20
+"""Or so many times as many as were sent, if that is more: a few bytes may be made of very many."""
 
 OPCODES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 """Opcode -> name (RFC 6455 section 5.2)."""
@@ -110,8 +116,11 @@ class Frames:
         *,
         own: bool = False,
     ) -> None:
-        inflater = deflate.inflater(sender.peer) if deflate else None
-        self._reader = Reader(limits, sender is Role.CLIENT, inflater)
+        self.left_out = 0
+        """Bytes of the last message beyond those that are shown of it."""
+        self._inflater = _Ahead(*deflate.stream(sender)) if deflate else None
+        self._reader = Reader(limits, sender is Role.CLIENT, self._inflater)
+        self._limits = limits
         self._inside = inside
         self._own = own
         self._data = bytearray()
@@ -125,16 +134,20 @@ class Frames:
 
     def feed(self, data: bytes) -> list[Field]:
         """Return the frames that ``data`` completes; a mistake completes its frame."""
-        return list(self.each(data))
+        return [field for field in self.each(data) if field is not None]
 
-    def each(self, data: bytes) -> Iterator[Field]:
-        """Give the frames one by one: a few bytes may be many megabytes, inflated."""
+    def each(self, data: bytes) -> Iterator[Field | None]:
+        """Give the frames one by one: a few bytes may be many megabytes, inflated.
+
+        A message that takes long to inflate gives a ``None`` after each step.
+        """
         if self._over:
             self._skipped += len(data)
             return
         self._data += data
         at = 0
         while not self._over and len(self._data) - at >= self._need:
+            yield from self._inflate_ahead(at)
             made = self._frame(at)
             if made is None:
                 continue
@@ -202,6 +215,24 @@ class Frames:
         field.data = data if self._own else None
         return moved(field, at + self._start)
 
+    def _inflate_ahead(self, at: int) -> Iterator[None]:
+        """Inflate the message that the frame at ``at`` ends, if it does, before it is judged."""
+        inflater, data = self._inflater, bytes(memoryview(self._data)[at : at + 14])
+        header, size = _sizes(data)
+        if inflater is None or self._closed or self._need != header + size:
+            return
+        if not data[0] & 0x80 or data[0] & 0x08:
+            return
+        if size:  # all but the last byte: with that the reader inflates
+            self._judge(at + header + size - 1)
+        payload = self._reader.deflated
+        if payload is None:
+            return
+        if size:
+            key = data[header - 4 + (size - 1) % 4] if data[1] & 0x80 else 0
+            payload += bytes((self._data[at + header + size - 1] ^ key,))
+        yield from inflater.ahead(payload, self._limits)
+
     def _judge(self, upto: int) -> None:
         upto = min(upto, len(self._data))
         if upto > self._judged and not self._closed:
@@ -232,18 +263,81 @@ class Frames:
                 self._closed = True
             elif isinstance(event, Message):
                 whole = event.data
+                self.left_out = 0 if self._inflater is None else self._inflater.take_left_out()
                 data = whole.encode() if isinstance(whole, str) else whole
                 fields = []
                 below = self._inside(whole) if self._inside is not None else None
                 if below is not None:
                     fields = [below]
-                field.fields.append(_message(field, whole, data, fields))
+                field.fields.append(_message(field, whole, data, fields, self.left_out))
 
 
-def _message(frame: Field, whole: str | bytes, data: bytes, fields: list[Field]) -> Field:
+class _Ahead(Inflater):
+    """Inflates a message ahead of the reader, in steps, and as far as it is shown."""
+
+    __slots__ = ("_pieces", "_error", "_left_out")
+
+    def __init__(self, bits: int, fresh: bool) -> None:  # noqa: FBT001
+        super().__init__(bits, fresh)
+        self._pieces: list[bytes] | None = None
+        self._error: WebSocketError | None = None
+        self._left_out = 0
+
+    def ahead(self, payload: bytes, limits: Limits) -> Iterator[None]:
+        """Inflate a message, with a pause after each piece."""
+        most, size, pieces = max(LOOKED, RATIO * len(payload)), 0, [b""]
+        self._pieces, self._error = pieces, None
+        try:
+            for piece in super().inflate(payload):
+                if size < most:
+                    pieces.append(piece)
+                    self._left_out = 0
+                else:
+                    self._left_out += len(piece)
+                size += len(piece)
+                if size > limits.message:
+                    raise too_long(limits)
+                yield
+        except WebSocketError as error:
+            self._error = error
+        if self._left_out:
+            pieces[-1] = _whole_characters(pieces[-1])
+            self._left_out = size - sum(map(len, pieces))
+
+    def inflate(self, payload: bytes | bytearray) -> Iterator[bytes]:
+        """Give what was inflated ahead, or inflate."""
+        pieces, self._pieces = self._pieces, None
+        yield from super().inflate(payload) if pieces is None else pieces
+        if pieces is not None and self._error is not None:
+            raise self._error
+
+    def take_left_out(self) -> int:
+        """Return how many bytes of the last message the reader did not get."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Return what there is of a text without its last character, of which a part may be missing."""
+    at = len(data) - 1
+    while at > 0 and data[at] & 0xC0 == 0x80:
+        at -= 1
+    return data[:at]
+
+
+def is_text(message: Field) -> bool:
+    """Say whether the field of a message is that of a text."""
+    return message.meaning.endswith("text message")
+
+
+def _message(
+    frame: Field, whole: str | bytes, data: bytes, fields: list[Field], left_out: int
+) -> Field:
     kind = "text" if isinstance(whole, str) else "binary"
     value = shown(whole) if isinstance(whole, str) else f"{len(data)} bytes"
     meaning = f"the whole {kind} message"
+    if left_out:
+        meaning = f"the first {len(data)} of {len(data) + left_out} bytes of a {kind} message"
     # It stands where the payload of its last frame does.
     start = frame.fields[-1].start if frame.fields[-1].name == "payload" else frame.end
     return Field(start, frame.end, "message", value, meaning, "6455-5.6-data", fields, data)

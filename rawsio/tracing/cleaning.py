@@ -25,7 +25,10 @@ __all__ = ["Cleaner"]
 REMEMBERED = 10_000
 """Most sessions whose numbers are remembered."""
 
+_LONG = 262_144
+"""Bytes of a message that holds a secret from which on it is not explained anew."""
 _ANEW = "written anew: it holds a secret, and came compressed or in fragments"
+_LONG_ONE = "not shown: it holds a secret, and is long"
 _PART = "not shown: it may be part of a secret"
 _SECRET_STARTS = (b"0{", b"40", b"0", b"4", b"")
 _PACKED_STARTS = (b"", *(bytes((first,)) for first in (*range(0x82, 0x90), 0xDE, 0xDF)))
@@ -66,7 +69,9 @@ class Cleaner:
         if item.tree.name.endswith("head"):
             return _head(item)
         if item.tree.name == "body":
-            return _body(item) if hidden_content(item.content) != item.content else item
+            if hidden_content(item.content) == item.content:
+                return item
+            return _body(item) if len(item.content) < _LONG else _unread(item)
         if item.tree.name == "frame":
             return self._frame(number, item)
         return _rest(item) if item.tree.name == "rest" else item
@@ -80,7 +85,9 @@ class Cleaner:
         whole = item.tree.fields[-1] if item.tree.fields else None
         if whole is not None and whole.name == "message":
             self._open.pop(key, None)
-            return _message(item) if hidden_content(item.content) != item.content else item
+            if hidden_content(item.content) == item.content:
+                return item
+            return _message(item) if len(item.content) < _LONG else _fragment(item)
         if (
             first & 0x0F
         ):  # the first fragment, or one that is not whole: is it the start of a secret?
@@ -149,6 +156,14 @@ def _body(item: Item) -> Item:
     made = _again(item, tree, _packets(tree), session)
     made.content = content
     return made
+
+
+def _unread(item: Item) -> Item:
+    """Return a long body that holds a secret, without what it says."""
+    tree = item.tree
+    size = len(tree.data or b"")
+    made = Field(0, size, tree.name, tree.value, _LONG_ONE, tree.rule, [], hidden(item), tree.wrong)
+    return _again(item, made, [], None)
 
 
 def _message(item: Item) -> Item:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections import deque
 
+from rawsio.explain.websocket import is_text
 from rawsio.http.messages import Request, Response
 from rawsio.layer import Role
 from rawsio.net.output import Output
 
-from .jsonl import plain_packet
+from .jsonl import compact, plain_packet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Exchanges:
 
     def _body(self, item: Item) -> None:
         data = item.content
-        decoded = [plain_packet(packet) for packet in item.packets]
+        decoded = _plain(item)
         if item.sender is Role.CLIENT:
             if self._asked:
                 entry = self._asked[-1]
@@ -206,7 +207,7 @@ class Exchanges:
         message = item.tree.fields[-1] if item.tree.fields else None
         if message is None or message.name != "message" or self._messages is None:
             return
-        text = message.meaning == "the whole text message"
+        text = is_text(message)
         data = item.content
         shown = _as_text(data) if text else {"text": _base64(data)}
         made = {
@@ -215,7 +216,7 @@ class Exchanges:
             "opcode": 1 if text else 2,
             "data": shown["text"],
         }
-        _note(made, [plain_packet(packet) for packet in item.packets])
+        _note(made, _plain(item))
         self._messages.append(made)
         if self._answered is not None:
             self._answered["_last"] = item.time
@@ -253,6 +254,10 @@ class Exchanges:
 
 def _fields(head: Request | Response) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in head.headers]
+
+
+def _plain(item: Item) -> list[dict[str, Any]]:
+    return [] if compact(item) else [plain_packet(packet) for packet in item.packets]
 
 
 def _note(entry: dict[str, Any], packets: list[dict[str, Any]]) -> None:

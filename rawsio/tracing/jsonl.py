@@ -8,12 +8,14 @@
      "size": 27}
 
 Bytes in a packet are ``{"base64": ...}``.  Of a message that a few compressed bytes made long there
-is ``"left_out"``, its length, in place of its packets.
+is ``"left_out"``, its length, in place of its packets (:func:`compact`).
 """
 
 from __future__ import annotations
 
 from binascii import b2a_base64
+
+from rawsio.explain.websocket import RATIO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +24,11 @@ if TYPE_CHECKING:
     from rawsio.explain.conversation import Item
     from rawsio.socketio.packets import AnyEvent
 
-__all__ = ["line", "plain_packet"]
+__all__ = ["compact", "line", "plain_packet"]
 
-
-MOST = 1_000_000
+MOST = 65_536
 """Bytes of a message beyond which its packets are left out, if it was sent compressed: a thousand
-bytes on the wire may be so many, and the disk would hold everybody up."""
-_RATIO = 20
-"""How many times its own length the frame that ends such a message becomes, inflated."""
+bytes on the wire may be a megabyte, and to write that would hold everybody up."""
 
 
 def line(connection: int, item: Item) -> bytes:
@@ -47,12 +46,18 @@ def line(connection: int, item: Item) -> bytes:
         "packets": [],
         "size": len(item.tree.data or b""),
     }
-    size = len(item.content)
-    if size > MOST and size > _RATIO * len(item.tree.data or b""):
-        shown["left_out"] = size
+    if compact(item):
+        shown["left_out"] = len(item.content) + item.left_out
     else:
         shown["packets"] = [plain_packet(packet) for packet in item.packets]
     return json.dumps(shown, default=_bytes).encode() + b"\n"
+
+
+def compact(item: Item) -> bool:
+    """Say whether the message became :data:`RATIO` times as long by inflation, and is long."""
+    size = len(item.content) + item.left_out
+    sent = item.sent or len(item.tree.data or b"")
+    return size > MOST and size > RATIO * sent
 
 
 def plain_packet(packet: AnyEvent) -> dict[str, Any]:

@@ -191,7 +191,7 @@ class Tap:
             pass
 
     def steps(self, sender: Role, data: bytes, now: float) -> Iterator[None]:
-        """Tell that bytes have passed, with a pause behind each message."""
+        """Tell that bytes have passed, with a pause behind each message, and within a long one."""
         self._sizes[sender] += len(data)
         if self._sizes[sender] > CONVERSATION_BYTES:
             self._conversation = None
@@ -199,6 +199,9 @@ class Tap:
         whole = self._packets if self._recorder.secrets else None
         comments: list[str] = []
         for item in items:
+            if item is None:
+                yield
+                continue
             if whole is not None:
                 comments.append(_comment(item))
             self._tell([item], now)

@@ -216,20 +216,27 @@ def _values(values: Iterable[Any]) -> str:
     for value in values:
         if value is None or room <= 0:
             continue
-        text = json.dumps(value, ensure_ascii=False, default=_size)
+        text = ""
+        for piece in _ENCODER.iterencode(value):
+            text += piece[: room + 1]
+            if len(text) > room:
+                break
         texts.append(text[: room + 1])
         room -= len(text)
     return _plain(" ".join(texts))
+
+
+def _size(value: Any) -> str:
+    return f"{len(value)} bytes"
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_size)
 
 
 def _plain(text: str) -> str:
     """Return text in one line, cut short, with what cannot be printed escaped."""
     more = "…" if len(text) > SHOWN_TEXT else ""
     return "".join(c if c.isprintable() else escaped(c)[1:-1] for c in text[:SHOWN_TEXT]) + more
-
-
-def _size(value: Any) -> str:
-    return f"{len(value)} bytes"
 
 
 def rule_text(id_: object) -> str:

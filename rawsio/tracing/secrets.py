@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64, b2a_base64
 
-from rawsio.explain.fields import Field, walk
+from rawsio.explain.fields import walk
 from rawsio.explain.json_tree import MOST
 from rawsio.explain.msgpack import msgpack_field
 from rawsio.explain.socketio import looks_packed
+from rawsio.explain.websocket import is_text
 from rawsio.layer import Role
 from rawsio.lazy import Pattern
 from rawsio.websocket.frames import BINARY, TEXT, encode_frame
@@ -40,6 +41,9 @@ _OPEN_SID = Pattern(rb'("(?:sid|pid)"[ ]*:[ ]*")([^"]*)')
 _CONNECT = Pattern(rb"(?:^|\x1e|[0-9]:|\xff)40(?:/[^,{]*,)?\{")
 _VALUE = Pattern(rb'"(?:[^"\\]|\\.)*"|[0-9]+')
 _BASE64 = Pattern(rb"((?:^|\x1e|[0-9]:)b4?)([A-Za-z0-9+/]+={0,2})(?=\x1e|\Z)")
+_LONG = 65_536
+"""Bytes of a CONNECT's payload from which on its names are hidden, too: servers take no longer one,
+and there may be a value in every other byte."""
 _HEADS = {"8": 1, "16": 2, "32": 4}
 _WORDS = ("nil", "true", "false", "cut short")
 _KEY = b"\0\0\0\0"
@@ -75,6 +79,10 @@ def hidden_content(content: bytes) -> bytes:
 
 def _hide_packed(content: bytes) -> bytes:
     """Return a packet in MessagePack; of a CONNECT, the values in its data are hidden."""
+    if content[1:6] == b"\xa4type" and b"\1" <= content[6:7] <= b"\6":
+        return content
+    if len(content) >= _LONG:
+        return _hide_all(content, 1)
     tree = msgpack_field(content)
     parts = {field.name: field for field in tree.fields}
     kind = parts["type"].value if "type" in parts else "0"
@@ -82,7 +90,7 @@ def _hide_packed(content: bytes) -> bytes:
     if kind == "0" and sum(1 for _ in walk(tree)) > MOST - 10:
         # What the tree does not show cannot be told apart: all behind the first key is hidden.
         at = min(field.start for field in tree.fields)
-        return content[:at] + bytes(len(content) - at)
+        return _hide_all(content, at)
     if "data" not in parts or "type" not in parts or kind != "0":
         return content
     for field in walk(parts["data"]):
@@ -96,6 +104,10 @@ def _hide_packed(content: bytes) -> bytes:
             filler = b"*" if "str" in kind or "bin" in kind else b"\0"
             made[field.start + head : field.end] = filler * (field.end - field.start - head)
     return bytes(made)
+
+
+def _hide_all(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes(len(content) - at)
 
 
 def _hide_base64(found: Match[bytes]) -> bytes:
@@ -115,6 +127,9 @@ def _starred(found: Match[bytes]) -> bytes:
 
 def _hide_values(text: bytes) -> bytes:
     """Return JSON whose values are asterisks; the names of members stay."""
+
+    if len(text) >= _LONG:
+        return b'{"":"' + b"*" * (len(text) - 7) + b'"}'
 
     def hide(found: Match[bytes]) -> bytes:
         piece = found[0]
@@ -166,10 +181,6 @@ def _hidden_frame(item: Item, data: bytes) -> bytes:
     message = item.tree.fields[-1] if item.tree.fields else None
     if message is None or message.name != "message":
         return b"" if not data[0] & 0x80 or data[0] & 0x40 else data
-    kind = TEXT if _is_text(message) else BINARY
+    kind = TEXT if is_text(message) else BINARY
     key = _KEY if item.sender is Role.CLIENT else None
     return encode_frame(kind, hidden_content(message.data or b""), mask=key)
-
-
-def _is_text(message: Field) -> bool:
-    return message.meaning == "the whole text message"

@@ -102,13 +102,14 @@ class Agreement:
 
     def compressor(self, role: Role) -> Compressor:
         """Return what compresses the messages that ``role`` sends."""
-        return Compressor(*self._stream(role), self.level, self.memory)
+        return Compressor(*self.stream(role), self.level, self.memory)
 
     def inflater(self, role: Role) -> Inflater:
         """Return what inflates the messages that ``role`` receives."""
-        return Inflater(*self._stream(role.peer))
+        return Inflater(*self.stream(role.peer))
 
-    def _stream(self, sender: Role) -> tuple[int, bool]:
+    def stream(self, sender: Role) -> tuple[int, bool]:
+        """Return the bits of a sender's window, and whether that begins anew with each message."""
         if sender is Role.SERVER:
             return self.server_max_window_bits, self.server_no_context_takeover
         return self.client_max_window_bits, self.client_no_context_takeover

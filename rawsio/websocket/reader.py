@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from .deflate import Inflater
 
-__all__ = ["Reader", "take_texts"]
+__all__ = ["Reader", "take_texts", "too_long"]
 
 _WHOLE_TEXT = FIN | TEXT
 _NO_KEY = b"\0\0\0\0"
@@ -147,6 +147,11 @@ class Reader:
         """How many bytes are held."""
         kept = sum(map(len, self.kept or ())) - self._at
         return len(self._pending) + len(self._message or b"") + len(self._deflated or b"") + kept
+
+    @property
+    def deflated(self) -> bytes | None:
+        """The payload so far of a compressed message, ``None`` if none is coming."""
+        return None if self._deflated is None else bytes(self._deflated)
 
     def go_on(self, events: list[Any]) -> None:
         """Take the next share of the input in ``kept``, as :meth:`read` does."""
@@ -254,10 +259,10 @@ class Reader:
         self._left = size
         if self._deflated is None:
             if size + len(self._message or b"") > self._limits.message:
-                raise self._too_long()
+                raise too_long(self._limits)
         elif size + len(self._deflated) > self._limits.message * 17 // 16 + 64 * self._fragments:
             # Data that cannot be compressed grows a little, by the headers of its blocks.
-            raise self._too_long()
+            raise too_long(self._limits)
 
     def _payload(self, data: bytes, at: int, events: list[Any]) -> int:
         """Take what there is of the payload of the frame; return where it ends in ``data``."""
@@ -298,7 +303,7 @@ class Reader:
             for piece in self._inflater.inflate(self._deflated):
                 self._weight += len(piece)
                 if len(piece) + len(self._message or b"") > self._limits.message:
-                    raise self._too_long()
+                    raise too_long(self._limits)
                 self._append(piece)
             self._weight += self._inflater.work - before
         if last:
@@ -313,7 +318,9 @@ class Reader:
         self._opcode = self._fragments = 0
         self._message = self._deflated = None
 
-    def _too_long(self) -> WebSocketError:
-        return WebSocketError(
-            f"a message has more than {self._limits.message} bytes", "6455-10.4-message", 1009
-        )
+
+def too_long(limits: Limits) -> WebSocketError:
+    """Return the error for a message that is longer than the limit."""
+    return WebSocketError(
+        f"a message has more than {limits.message} bytes", "6455-10.4-message", 1009
+    )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rawsio.explain.conversation import Conversation, Item, Sessions
 from rawsio.explain.fields import walk
+from rawsio.explain.websocket import LOOKED
 from rawsio.layer import Role
 from rawsio.socketio.msgpack import pack
 from rawsio.socketio.packets import Ack, Connect, Event
@@ -279,3 +280,69 @@ def test_any_bytes_give_items_and_cuts_change_nothing(
     assert [(i.sender, i.summary, i.offset, i.wrong) for i in cut if i.layers] == [
         (i.sender, i.summary, i.offset, i.wrong) for i in whole if i.layers
     ]
+
+
+LONG = [
+    b'42["e",[' + b"[]," * 100_000 + b"1]]",
+    b'42["e",[' + b'{"a":1},' * 40_000 + b"1]]",
+    b'42["e",[' + b"1," * 200_000,
+    b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\xdd\0\3\r\x41\xa1e" + b"\x90" * 200_000,
+    b'42["e","' + b"x" * 1_000_000 + b'"]',
+]
+
+
+@pytest.mark.rule("layers-turn-told")
+@pytest.mark.parametrize("content", LONG, ids=lambda content: content[:14].hex())
+def test_what_a_few_bytes_become_is_looked_at_in_steps(content: bytes) -> None:
+    text = content[:1] == b"4"
+    wire = Agreement().compressor(C).compress(content)
+    frame = encode_frame(1 if text else 2, wire, rsv1=True, mask=KEY)
+    conversation = websocket(DEFLATE % b"")
+    *pauses, item = conversation.each(C, frame)
+    # A step is 64 KB that are inflated, or some hundred values that are looked at.
+    assert pauses.count(None) == len(pauses) >= 14
+    assert item is not None
+    assert len(frame) < 2000
+    assert item.content == content
+    assert item.summary.startswith("message: EVENT") or content[-1:] == b","
+    (plain,) = websocket().feed(C, encode_frame(1 if text else 2, content, mask=KEY))
+    assert (item.wrong, item.packets) == (plain.wrong, plain.packets)
+
+
+@pytest.mark.rule("layers-turn-told")
+def test_a_body_of_many_packets_is_looked_at_in_steps() -> None:
+    body = b"\x1e".join([b"42[1]"] * 1000)
+    pauses = list(Conversation().each(C, post("transport=polling&sid=a", body)))
+    assert pauses.count(None) == 1000
+    assert len(packets([item for item in pauses if item is not None])) == 1000
+
+
+@pytest.mark.rule("layers-turn-told")
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_the_end_of_what_very_few_bytes_become_is_left_out(letter: str) -> None:
+    compressor = Agreement().compressor(C)
+    conversation = websocket(DEFLATE % b"")
+    content = f'42["e","{letter * 2 * LOOKED}"]'.encode()
+    bomb, after = (
+        encode_frame(1, compressor.compress(data), rsv1=True, mask=KEY)
+        for data in (content, b'42["after"]')
+    )
+    (item,) = conversation.feed(C, bomb)
+    assert LOOKED <= len(item.content) < LOOKED + 65536
+    assert content.startswith(item.content)
+    assert item.left_out == len(content) - len(item.content)
+    assert (item.wrong, item.packets) == ("", [])
+    assert f"the first {len(item.content)} of {len(content)} bytes" in item.summary
+    # The window of compression goes on behind what was left out.
+    (item,) = conversation.feed(C, after)
+    assert (item.packets, item.left_out) == ([Event("/", ["after"])], 0)
+
+
+def test_the_end_of_what_a_compressed_body_becomes_is_left_out() -> None:
+    content = b"x" * (LOOKED + 1)
+    head = b"Content-Encoding: gzip\r\nContent-Type: text/plain\r\n"
+    items = talk(
+        (C, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (S, answer(gzip.compress(content), head))
+    )
+    assert items[-1].content == content[:LOOKED]
+    assert items[-1].left_out

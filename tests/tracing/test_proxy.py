@@ -14,10 +14,20 @@ import pytest
 from rawsio.layer import Role
 from rawsio.tracing.badness import Badness
 from rawsio.tracing.proxy import HIGH
+from rawsio.websocket.deflate import Agreement
+from rawsio.websocket.frames import encode_frame
 
 from .wires import World, world
 
 C, S = Role.CLIENT, Role.SERVER
+REQUEST = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+ANSWER = (
+    b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="the openssl command makes the certificate"
 )
@@ -109,6 +119,25 @@ def test_a_side_that_says_more_than_can_be_told_is_stopped_and_nothing_is_left_o
         made.until(all_told)
         assert len(ends[S].heard) == len(much)
         assert HIGH < max(waited) < HIGH + 4 * 262_144
+
+
+@pytest.mark.rule("layers-turn-told")
+def test_while_a_message_is_told_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rawsio.tracing.backlog.SHARE", 0.0)  # one step in each turn
+    with world() as made:
+        bomb, quiet = made.pair(), made.pair()
+        bomb[C].pipe.write(REQUEST)
+        made.until(lambda: bomb[S].heard == REQUEST)
+        bomb[S].pipe.write(ANSWER)
+        made.until(lambda: bomb[C].heard == ANSWER)
+        wire = Agreement().compressor(C).compress(b'42["e",[' + b"[]," * 100_000 + b"1]]")
+        bomb[C].pipe.write(encode_frame(1, wire, rsv1=True, mask=b"abcd"))
+        turns = 0
+        while not any("EVENT" in item.summary for _, item in made.items):
+            turns += 1
+            quiet[C].pipe.write(b"a")
+            made.until(lambda turns=turns: len(quiet[S].heard) == turns)
+        assert turns > 20
 
 
 def test_an_upstream_that_is_down_is_said_and_resets_the_client() -> None:
