@@ -25,8 +25,10 @@ heads that may come again: every message can do without.  Then whoever holds the
 the next, until it holds seven eighths of it.
 
 **Handlers outlive their client.**  What those were given whose client is gone is counted until they
-end (``departed``), but closing others would not make it less: so nobody is closed for it.  Events
-of such clients that have not begun are dropped where they and all others hold too much.
+end (``departed``), but closing others would not make it less: so nobody is closed for it.  Where
+they and all others hold too much, events of such clients that have not begun are dropped, and if
+that is not enough there are no new sessions until enough handlers have ended: else who starts a
+slow handler and leaves, again and again, could have as many as he likes.
 """
 
 from __future__ import annotations
@@ -60,6 +62,9 @@ _PAUSE = 0.02
 
 _AGAIN = 1.0
 """Seconds after which it is looked whether handlers of those who are gone have ended."""
+
+_GONE = 4096
+"""Bytes of a client that is gone which a handler keeps, beside what it was given."""
 
 _FEW = 64
 """How many are measured between two looks at the clock."""
@@ -118,20 +123,22 @@ class _Nothing:
 class Budget:
     """Adds up and sheds; see the module.
 
-    ``sessions()`` gives those that are open, ``shrink()`` makes recovery forget the older half of
-    what it keeps, and ``kept.bytes`` is how much that is.  :meth:`watch` gives it the driver, which
-    then calls it.
+    ``sessions()`` gives those that are open, ``admit(yes)`` lets new ones in or not, ``shrink()``
+    makes recovery forget the older half of what it keeps, and ``kept.bytes`` is how much that is.
+    :meth:`watch` gives it the driver, which then calls it.
     """
 
     def __init__(
         self,
         host: Runtime,
         sessions: Callable[[], Iterable[Session]],
+        admit: Callable[[bool], None],
         shrink: Callable[[], None],
         kept: Kept | None = None,
     ) -> None:
         self._host = host
         self._sessions = sessions
+        self._admit = admit
         self._shrink = shrink
         self._kept: Kept = _Nothing() if kept is None else kept
         self._most = host.limits.memory
@@ -143,9 +150,12 @@ class Budget:
         self._queues: dict[Session, _Queue] = {}
         self._unpolled = Pool()
         self._timer: Any = None
-        self._departed: dict[Any, None] = {}
+        # What the handlers of each client hold that is gone; the sum; who is looked at again next.
+        self._departed: dict[Any, int] = {}
         self._gone = 0
+        self._looking: list[Any] = []
         self._watching = False
+        self._full = False
 
     def watch(self, driver: Driver) -> None:
         """Look after the connections of this driver."""
@@ -170,21 +180,56 @@ class Budget:
         self._sum -= self._held.pop(target, 0)
         self._drop_queue(target)
         if target.__class__ is Session and target.user.queued_bytes:
-            self._departed[target.user] = None
-            self._count_departed()
+            if self._full:
+                target.user.abandon()
+            self._count(target.user)
+            if not self._watching:
+                self._watching = True
+                self._host.call_later(_AGAIN, self._look_again)
+            if self.total + self._gone > self._most:
+                self._judge()
 
-    def _count_departed(self) -> None:
-        """Count what handlers hold whose client is gone, and let go of those that have ended."""
-        left = {user: user.queued_bytes for user in self._departed}
-        self._departed = {user: None for user, size in left.items() if size}
-        self._gone = sum(left.values())
-        if self._departed and not self._watching:
-            self._watching = True
-            self._host.call_later(_AGAIN, self._look_again)
+    def _count(self, user: Any) -> None:
+        """Count what handlers hold whose client is gone, or let go of it if they have ended."""
+        held = user.queued_bytes
+        held += _GONE if held else 0
+        self._gone += held - self._departed.pop(user, 0)
+        if held:
+            self._departed[user] = held
 
     def _look_again(self) -> None:
-        self._watching = False
-        self._count_departed()
+        """See which handlers of those who are gone have ended; there may be ten thousands."""
+        self._looking = self._looking or list(self._departed)
+        looking, end = self._looking, self._host.time() + self._host.limits.turn_time
+        while looking and self._host.time() < end:
+            for user in looking[-_FEW:]:
+                self._count(user)
+            del looking[-_FEW:]
+        self._judge()
+        self._watching = bool(self._departed)
+        if self._watching:
+            self._host.call_later(0.0 if looking else _AGAIN, self._look_again)
+
+    def _judge(self) -> None:
+        """Let nobody in while handlers of those who are gone hold too much."""
+        full = self.total + self._gone > self._most
+        if full and not self._full:
+            for user in list(self._departed):
+                user.abandon()
+                self._count(user)
+            full = self.total + self._gone > self._most
+        if full is not self._full:
+            self._full = full
+            self._admit(not full)
+            if full:
+                self._host.log("net", WARNING, self._told())
+
+    def _told(self) -> str:
+        return (
+            f"handlers of {len(self._departed)} clients that are gone hold {self._gone} bytes, all"
+            f" together may hold {self._most}: no new sessions until some have ended"
+            " [layers-memory-departed]"
+        )
 
     def _time_is_up(self) -> None:
         """Measure some of those who did something; there may be ten thousand of them."""
@@ -196,8 +241,10 @@ class Budget:
                 self._measure(target)
         if busy:
             self._timer = self._host.call_later(0.0, self._time_is_up)
-        if self.total + self._gone > self._most:
+        if self.total > self._most:
             self.measure()
+        elif self._gone:
+            self._judge()
 
     # Measuring
 
@@ -212,10 +259,8 @@ class Budget:
         busy, self._busy = self._busy, {}
         for target in busy:
             self._measure(target)
-        if self._gone and self.total + self._gone > self._most:
-            for user in self._departed:
-                user.abandon()
-            self._count_departed()
+        if self._gone and not self._full:
+            self._judge()
         if self.total > self._most:
             self._shed()
 
@@ -324,6 +369,7 @@ class Budget:
         parts["unpolled"] = sum(queue.own for queue in self._queues.values()) + self._unpolled.size
         parts["unsent"] += self._pool.size
         parts["recovery"] = self._kept.bytes
-        self._count_departed()
+        for user in list(self._departed):
+            self._count(user)
         parts["departed"] = self._gone
         return {"total": sum(parts.values()), "most": self._most, **parts}

@@ -70,8 +70,10 @@ class ServerSockets:
     def __init__(self, core: ServerCore) -> None:
         self.core = core
         self.runtime = core.runtime
-        kept, shrink = core.recovery, core.namespaces.shrink
-        self.budget = Budget(core.runtime, core.registry.sessions.values, shrink, kept)
+        registry, shrink = core.registry, core.namespaces.shrink
+        self.budget = Budget(
+            core.runtime, registry.sessions.values, registry.admit, shrink, core.recovery
+        )
         self._driver: Driver | None = None
         self._places: list[_Place] = []
         # Connections that were given to us before there was a loop.

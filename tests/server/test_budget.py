@@ -391,7 +391,7 @@ class Clockwork:
 @pytest.mark.rule("layers-memory-total")
 def test_who_is_busy_is_measured_a_little_later_and_once_for_all() -> None:
     host: Any = Clockwork(SMALL)
-    budget = Budget(host, lambda: (), lambda: None)
+    budget = Budget(host, lambda: (), lambda yes: None, lambda: None)
     budget.flushed({})
     assert host.timers == 0
     for _ in range(20):

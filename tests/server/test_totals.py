@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -12,8 +13,14 @@ from rawsio import Server
 from rawsio.limits import Limits
 from rawsio.socketio.msgpack import MsgpackParser
 from rawsio.testing import TestKit
+from rawsio.websocket.frames import encode_frame
 from tests.raw import Polling
 
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost:a\r\n\r\n"
 
 
@@ -158,3 +165,67 @@ def test_nobody_is_closed_for_those_who_are_gone_but_their_waiting_events_are_dr
         assert len(began) < 18
         assert len(ended) == 6
         assert io.stats()["memory"]["departed"] == 0
+
+
+def _come_and_go(kit: TestKit) -> bool:
+    """Start a handler that does not end, and leave; return whether the server let us in."""
+    wire = kit.dial()
+    heard = answer(kit, wire, UPGRADE)
+    if heard.startswith(b"HTTP/1.1 101 "):
+        answer(kit, wire, b"".join(encode_frame(1, p, mask=b"abcd") for p in (b"40", b'42["e"]')))
+    wire.reset()
+    kit.run()
+    return heard.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.rule("layers-memory-departed", "engineio-v4-handshake-memory")
+def test_who_starts_handlers_and_leaves_again_and_again_is_not_let_in_at_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    io, gates, began = _serving(Limits(memory=300_000))
+    with TestKit(io) as kit:
+        honest = kit.connect(reconnection=False)
+        came = 0
+        while _come_and_go(kit):
+            came += 1
+            assert came < 60
+        assert came == len(began) > 40
+        assert io.stats()["memory"]["departed"] < 310_000
+        (line,) = [r.message for r in caplog.records if "layers-memory-departed" in r.message]
+        assert f"handlers of {came} clients that are gone hold" in line
+        assert honest.connected
+        # Some seconds later nothing has changed; when handlers have ended there is room again.
+        kit.advance(5.0)
+        assert not _come_and_go(kit)
+        gates[0].set()
+        kit.advance(2.0)
+        assert _come_and_go(kit)
+        assert honest.connected
+
+
+@pytest.mark.rule("layers-memory-departed")
+def test_who_leaves_costs_the_same_however_many_have_left() -> None:
+    io, _gates, _began = _serving(Limits())
+
+    def calls() -> int:
+        """Return how many functions of Python it takes."""
+        counted = 0
+
+        def count(_frame: Any, event: str, _arg: Any) -> None:
+            nonlocal counted
+            counted += event == "call"
+
+        sys.setprofile(count)
+        try:
+            assert _come_and_go(kit)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    with TestKit(io) as kit:
+        for _ in range(20):
+            _come_and_go(kit)
+        few = min(calls() for _ in range(3))
+        for _ in range(200):
+            _come_and_go(kit)
+        assert min(calls() for _ in range(3)) < few + 50

@@ -34,10 +34,21 @@ _NOBODY = ("", "unix")
 class Admission:
     """Counts sessions and handshakes, and refuses what is too much; see the module."""
 
-    __slots__ = ("shut", "_limits", "_share", "_guests", "_sessions", "_handshakes", "_since")
+    __slots__ = (
+        "shut",
+        "short",
+        "_limits",
+        "_share",
+        "_guests",
+        "_sessions",
+        "_handshakes",
+        "_since",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self.shut = False
+        self.short = False
+        """Whether there is no memory for new sessions at the moment."""
         self._limits = limits
         share = limits.sessions_per_address
         self._share = share if share < limits.sessions else 0
@@ -58,6 +69,9 @@ class Admission:
             raise RequestError(3, "engineio-v4-handshake-shut", context, status=503)
         # First of all: who is too fast must not push others out.
         self._count(address, now)
+        if self.short:
+            context = {"name": "TOO_LITTLE_MEMORY"}
+            raise RequestError(3, "engineio-v4-handshake-memory", context, status=503)
         full: str | None
         if self._share and self._sessions.get(address, 0) >= self._share:
             full = address

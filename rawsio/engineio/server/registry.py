@@ -494,6 +494,10 @@ class SessionRegistry:
         refusal = RequestError(3, error.rule, context, status=error.code, message=error.message)
         self._replies.refuse(link, request, refusal, fields)
 
+    def admit(self, ready: bool) -> None:  # noqa: FBT001 - a state, not a flag
+        """Open new sessions, or none for now."""
+        self._admission.short = not ready
+
     def close(self, reason: str = "server shutting down") -> None:
         """Admit nobody any more, and end every session as ``Session.close`` does.
 

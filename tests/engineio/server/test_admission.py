@@ -120,6 +120,18 @@ def test_a_server_that_shuts_down_takes_no_new_session() -> None:
     assert b.request(b.q(sid=session.id)).body == b"4last words"
 
 
+@pytest.mark.rule("engineio-v4-handshake-memory")
+def test_without_memory_nobody_new_is_admitted_and_those_who_are_in_go_on() -> None:
+    b = Bench()
+    session = b.open()
+    b.server.admit(False)
+    assert b.request(b.q()).status == 503
+    session.send(Message("news"))
+    assert b.request(b.q(sid=session.id)).body == b"4news"
+    b.server.admit(True)
+    assert b.request(b.q()).status == 200
+
+
 @pytest.mark.rule("engineio-v4-handshake-rate")
 def test_an_address_begins_so_many_sessions_in_ten_seconds() -> None:
     door = Admission(Limits(handshakes_per_second=2))
