@@ -27,6 +27,7 @@ from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Even
 from rawsio.socketio.values import made_of, weight
 
 from .dispatch import COROUTINE, await_result, handlers_of, run_event
+from .ended_route import ENDED
 from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
 from .lifecycle_events import (
     AdmissionChain,
@@ -70,37 +71,7 @@ _RATE_WINDOW = 10.0
 """Seconds over which the rate of packets is averaged."""
 
 
-class _Ended:
-    """The route of a session that is over: packets are dropped."""
-
-    __slots__ = ()
-
-    def send(self, packet: Any) -> None:
-        """Drop a packet."""
-
-    def transmit(self, prepared: Prepared) -> None:
-        """Drop an encoded packet."""
-
-    def acknowledge(self, namespace: str, values: list[Any], packet_id: int) -> None:
-        """Drop an acknowledgement."""
-
-    def welcome(self, namespace: str, data: dict[str, Any]) -> None:
-        """Drop the answer to a CONNECT."""
-
-    def give_way(self, _route: Route) -> Route:
-        """Stay."""
-        return self
-
-    def settle(self) -> None:
-        """Nothing waits."""
-
-    retire = clog = flow = settle
-
-    def attend(self, socket: Socket) -> None:
-        """Nobody is served any more."""
-
-
-_ENDED = _Ended()
+_NO_MORE: dict[str, Socket] = {}
 
 
 class Multiplexer(HandlerQueue):
@@ -113,7 +84,7 @@ class Multiplexer(HandlerQueue):
     """
 
     __slots__ = (
-        *("namespaces", "protocol", "base_id", "standard", "sockets", "route"),
+        *("namespaces", "protocol", "base_id", "standard", "_first", "_more", "route"),
         *("_over", "_asked", "_deciding", "_timer", "allowance", "_window", "_weights"),
     )
 
@@ -132,7 +103,10 @@ class Multiplexer(HandlerQueue):
         self.protocol = protocol
         self.base_id = base_id
         self.standard = standard
-        self.sockets: dict[str, Socket] = {}
+        # Nearly every client is in one namespace: a dictionary for it would be the largest thing
+        # that is kept of a connection.  Those that it joined later are in another.
+        self._first: Socket | None = None
+        self._more: dict[str, Socket] = _NO_MORE
         self._over = False
         # CONNECTs whose namespace is being looked for, by name.
         self._asked: dict[str, object] | None = None
@@ -145,6 +119,19 @@ class Multiplexer(HandlerQueue):
         self._window = host.time()
         self.route: Route = sink.route(self)
         self._tick()
+
+    @property
+    def sockets(self) -> dict[str, Socket]:
+        """The sockets by the name of their namespace, in the order in which they came; a copy."""
+        first = self._first
+        return {**self._more} if first is None else {first.namespace.name: first, **self._more}
+
+    def socket_in(self, namespace: str) -> Socket | None:
+        """Return the socket in a namespace."""
+        first = self._first
+        if first is not None and first.namespace.name == namespace:
+            return first
+        return self._more.get(namespace)
 
     # In
 
@@ -212,7 +199,7 @@ class Multiplexer(HandlerQueue):
 
     def take_event(self, event: Event) -> None:
         """Take an event that the protocol let through."""
-        socket = self.sockets.get(event.namespace)
+        socket = self.socket_in(event.namespace)
         if socket is None:
             self.arriving = 0
             return
@@ -297,14 +284,14 @@ class Multiplexer(HandlerQueue):
     def take_ack(self, packet: Ack) -> None:
         """Take an acknowledgement that the protocol let through."""
         self.arriving = 0
-        socket = self.sockets.get(packet.namespace)
+        socket = self.socket_in(packet.namespace)
         if socket is not None:
             socket._answered(packet)
 
     def _disconnect(self, packet: Disconnect) -> None:
         if self._asked is not None:
             self._asked.pop(packet.namespace, None)
-        socket = self.sockets.get(packet.namespace)
+        socket = self.socket_in(packet.namespace)
         if socket is not None:
             socket._end("client namespace disconnect", None)
         answer = self.protocol.data_to_send()  # to the CONNECT that this has cancelled
@@ -315,7 +302,7 @@ class Multiplexer(HandlerQueue):
         address = self.sink.address
         self.host.log("socketio", WARNING, f"{address}: {event.message} [{event.rule}]")
         error = ValueError(event.message)
-        for socket in list(self.sockets.values()):
+        for socket in self.sockets.values():
             raise_library_event(self.host, socket, "error", error)
         self.drop("forced close", event.message)
 
@@ -371,7 +358,8 @@ class Multiplexer(HandlerQueue):
         main = self.namespaces.main
         return not (
             self._over
-            or self.sockets
+            or self._first is not None
+            or self._more
             or self._deciding
             or main._middleware
             or main.adapter.recovers
@@ -402,7 +390,7 @@ class Multiplexer(HandlerQueue):
         return sum(weights.values()) <= most
 
     def _is_in(self, name: str) -> bool:
-        return name in self.sockets or (self._asked is not None and name in self._asked)
+        return self.socket_in(name) is not None or (self._asked is not None and name in self._asked)
 
     @property
     def connect_data(self) -> int:
@@ -422,7 +410,11 @@ class Multiplexer(HandlerQueue):
 
     def _admit(self, namespace: Namespace, auth: Any, session: Any) -> None:
         socket = namespace._admit(self, auth, session)
-        self.sockets[namespace.name] = socket
+        first = self._first
+        if first.namespace is namespace if first is not None else not self._more:
+            self._first = socket
+        else:
+            self._more = {**self._more, namespace.name: socket}
         if self._over:  # by a handler of the connection that it took over
             socket._end("forced close", None)
             return
@@ -488,14 +480,14 @@ class Multiplexer(HandlerQueue):
             return
         self._over = True
         self.route.settle()
-        self.route = _ENDED
+        self.route = ENDED
         self.sink.told("close", reason)
         self._asked = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.protocol.receive_eof()
-        for socket in list(self.sockets.values()):
+        for socket in self.sockets.values():
             socket._end(reason, description)
 
     def drop(self, reason: str, description: str | None = None) -> None:
@@ -507,7 +499,7 @@ class Multiplexer(HandlerQueue):
         """Disconnect every socket of the connection, telling the client, and close it."""
         if self._over:
             return
-        for socket in list(self.sockets.values()):
+        for socket in self.sockets.values():
             socket._dismiss(reason)
         self.drop(reason)
 
@@ -520,15 +512,17 @@ class Multiplexer(HandlerQueue):
     ) -> None:
         """Forget a socket that has ended, and let its handlers know in their turn."""
         self.route.attend(socket)
-        if self.sockets.get(socket.namespace.name) is socket:
-            del self.sockets[socket.namespace.name]
+        if socket is self._first:
+            self._first = None
+        elif self._more.get(socket.namespace.name) is socket:
+            self._more = {n: s for n, s in self._more.items() if s is not socket} or _NO_MORE
         if was_open:
             self.perform(run_disconnect, self, socket, reason, description)
 
     def drained(self) -> None:
         """What waited to be sent has been taken: handlers of ``drain`` are called."""
         self.sink.told("drain")
-        for socket in list(self.sockets.values()):
+        for socket in self.sockets.values():
             raise_library_event(self.host, socket, "drain")
 
     def reroute(self) -> None:

@@ -13,6 +13,10 @@ A target is any hashable object with ``deadline`` (a time of the loop's clock, 0
 ``None``) and ``tick(now)``, which returns events.  They go to ``target.on_events(target, events)``
 if it has that, else to the ``on_events`` given here.
 
+Most connections want to be watched when they begin, and no more when they have become WebSockets.
+So a target that is only *expected* to need its deadline is put into the heap a second later, if it
+still has one then.
+
 Many may be due at once: ten thousand clients that came back in the same second are pinged in the
 same second.  They are ticked in the order of their deadlines for as long as ``turn_time`` lasts,
 and the rest in the turns that follow; each leaves the heap just before its own tick, so an
@@ -42,6 +46,9 @@ __all__ = ["Deadlines"]
 _GRAIN = 0.001
 """Seconds between two ticks of a target that stays overdue: a mistaken one must not spin."""
 
+_SOON = 1.0
+"""Seconds after which those that were expected to need a deadline are watched."""
+
 _WHEN, _SEQUENCE, _TARGET = 0, 1, 2
 
 
@@ -70,7 +77,7 @@ class Deadlines:
 
     __slots__ = (
         *("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "log"),
-        "_turn_time",
+        *("_turn_time", "_expected"),
     )
 
     def __init__(
@@ -90,6 +97,7 @@ class Deadlines:
         self._next: float | None = None
         self.log = log.Log(loop.time) if write is None else write
         self._turn_time = turn_time
+        self._expected: dict[Any, None] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,8 +122,24 @@ class Deadlines:
             entry[_TARGET] = None
         self._push(target, deadline)
 
+    def expect(self, target: Any, deadline: float) -> None:
+        """Do what ``watch_until`` does, but for one that may have no deadline before long."""
+        if target in self._entries or deadline - self._loop.time() < _SOON:
+            self.watch_until(target, deadline)
+            return
+        if not self._expected:
+            self._loop.call_later(_SOON, self._watch_expected)
+        self._expected[target] = None
+
+    def _watch_expected(self) -> None:
+        expected, self._expected = self._expected, {}
+        for target in expected:
+            self.watch(target)
+
     def forget(self, target: Any) -> None:
         """Drop the target, and the reference to it."""
+        if self._expected:
+            self._expected.pop(target, None)
         entry = self._entries.pop(target, None)
         if entry is not None:
             entry[_TARGET] = None

@@ -138,7 +138,7 @@ class Driver:
 
     __slots__ = (
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded", "burden"),
-        *("told", "joined"),
+        *("told", "joined", "add_readable"),
         *("pool", "meter", "_answered"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
         "_passed_over",
@@ -169,6 +169,8 @@ class Driver:
         """
         self.joined: tuple[list[Any], bytes] = ([], b"")
         """What one stream sent, and joined: the next may have the same to send."""
+        self.add_readable = getattr(loop, "add_readable", None) or self._add_reader
+        """Has ``stream.readable()`` called."""
         self._call_soon = loop.call_soon
         self._batch = _NOBODY
         # Ordered dictionaries: taking the first out of a plain one costs more each time.
@@ -178,6 +180,9 @@ class Driver:
         self._going = False
         self._spent = 0.0
         self._scheduled = self._passed_over = False
+
+    def _add_reader(self, fd: int, stream: Any) -> None:
+        self.loop.add_reader(fd, stream.readable)
 
     def touch(self, target: Any) -> None:
         """Have ``target.flush()`` called at the end of this turn (outside one: of the next)."""

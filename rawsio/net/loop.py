@@ -61,9 +61,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from selectors import BaseSelector
-    from typing import Any
+    from typing import Any, Protocol
 
     from .loop_timers import AnyLoop
+
+    class Reader(Protocol):
+        """What only waits for its descriptor to be readable."""
+
+        def readable(self) -> object:
+            """Read from it."""
+
 
 __all__ = ["Loop"]
 
@@ -122,7 +129,8 @@ class Loop:
         self.owner = get_ident()
         self.copied = False
         self._poll = best() if selector is None else Selected(selector)
-        self._channels: dict[int, _Channel] = {}
+        # By descriptor; the many that only wait to be readable need no channel.
+        self._channels: dict[int, _Channel | Reader] = {}
         # Descriptors that were registered in this turn.  The callback of one may close another of
         # the same batch, and its number be given to a third, whose event this is not.
         self._fresh: set[int] = set()
@@ -150,7 +158,8 @@ class Loop:
         self._wakeup.renew()
         move_wakeup(before, self._wakeup.writable_fileno())
         for fd, channel in self._channels.items():
-            self._poll.register(fd, channel.mask())
+            mask = channel.mask() if isinstance(channel, _Channel) else READABLE
+            self._poll.register(fd, mask)
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
         self.copied = True
         if self.owner != get_ident():  # the thread that runs it stayed with the parent
@@ -176,18 +185,20 @@ class Loop:
         ``fd`` is a descriptor or has a ``fileno()``; a callback that was there is replaced.  Remove
         it before closing the descriptor.
         """
-        if not args and fd.__class__ is int and fd not in self._channels:
-            # Every new connection is one: the same, with fewer calls.
-            self._check_open()
-            self._poll.register(fd, READABLE)
-            self._channels[fd] = channel = _Channel()
-            channel.read = callback
-            if self._turning:
-                self._fresh.add(fd)
-            return
         fd, channel = self._channel(fd)
         channel.read = bound(callback, args)
         self._register(fd, channel)
+
+    def add_readable(self, fd: int, reader: Reader) -> None:
+        """Call ``reader.readable()`` in every such turn: ``add_reader`` without objects for it."""
+        if fd in self._channels:
+            self.add_reader(fd, reader.readable)
+            return
+        self._check_open()
+        self._poll.register(fd, READABLE)
+        self._channels[fd] = reader
+        if self._turning:
+            self._fresh.add(fd)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` in every turn in which ``fd`` is writable."""
@@ -216,7 +227,12 @@ class Loop:
     def _channel(self, fileobj: Any) -> tuple[int, _Channel]:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         # After the end there are none: whatever is removed then is gone already.
-        return fd, self._channels.get(fd) or _Channel()
+        found = self._channels.get(fd)
+        if isinstance(found, _Channel):
+            return fd, found
+        channel = _Channel()
+        channel.read = None if found is None else found.readable
+        return fd, channel
 
     def _register(self, fd: int, channel: _Channel) -> None:
         self._check_open()
@@ -233,6 +249,7 @@ class Loop:
             except FileNotFoundError:
                 del self._channels[fd]
             else:
+                self._channels[fd] = channel
                 return
         if mask:
             self._poll.register(fd, mask)
@@ -324,10 +341,13 @@ class Loop:
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
         for fd, mask in ready:
-            channel = channels.get(fd)
+            channel: Any = channels.get(fd)
             if channel is None or (fresh and fd in fresh):
                 continue
             try:
+                if channel.__class__ is not _Channel:
+                    channel.readable()
+                    continue
                 if mask & _READS and channel.read is not None:
                     channel.read()
                 if mask != READABLE and mask & _WRITES and channel.write is not None:

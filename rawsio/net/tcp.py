@@ -130,7 +130,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)
-        driver.loop.add_reader(self._fd, self._readable)
+        driver.add_readable(self._fd, self)
         driver.touch(self)  # what a new layer has to say, and its first tick
 
     # For the owner
@@ -196,11 +196,11 @@ class TCPStream(TurnTaker, Generic[TagT]):
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
         if self._may_be_long() or (
-            self._readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold
+            self.readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold
         ):
             self._wait()
 
-    def _readable(self, most: int = 0) -> int:
+    def readable(self, most: int = 0) -> int:
         """Read once, and return how many bytes came; the loop calls it for whoever is light."""
         driver = self.driver
         if not most and driver.crowded:
@@ -268,7 +268,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             self._weigh(self.driver.time() - began, 0)
             self.touch()
         elif not self._hold and self.state is _OPENED:
-            self._readable(self._size)
+            self.readable(self._size)
         elif not self._hold:
             self._discard()
 
@@ -276,7 +276,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         """Be readable while heavy: wait for a turn, or be light again."""
         if self._is_light():
             self._listen_anew()
-            self._readable()
+            self.readable()
         else:
             self._wait()
 
@@ -288,7 +288,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         """Return what is to be called when the socket is readable."""
         if self.state is not _OPENED:
             return self._discard
-        return self._queue_up if self.heavy else self._readable
+        return self._queue_up if self.heavy else self.readable
 
     def _discard(self) -> None:
         """Read while ending: the layer sees what comes, but only so much of it."""
@@ -444,7 +444,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if self.state is _CLOSED:
             return
         if deadline:
-            self.driver.timers.watch_until(self, deadline)
+            self.driver.timers.expect(self, deadline)
         elif deadline is not None and not self._hold & _STOPS:
             self._wait()
         if layer.closing is not _OPEN:

@@ -80,6 +80,8 @@ class ServerSockets:
         self._given: list[tuple[Any, Any]] = []
         self._finished: list[Callable[[], object]] = []
         self._serving = False
+        # Where the last one came from: many come through one proxy, and all keep the same text.
+        self._address = ""
         # Bound once: each connection would have objects of its own for them.
         self._receive = core.router.receive
         self._offer: Callable[[ServerStack, bytes, float], bool] | None = None
@@ -158,7 +160,9 @@ class ServerSockets:
         ``secure`` says whether the client speaks TLS, where somebody else deciphers it.
         """
         name = address[0] if isinstance(address, tuple) and address else "unix"
-        core = self.core
+        if name != self._address:
+            self._address = name
+        name, core = self._address, self.core
         stack = core.new_stack(name, secure=tls is not None if secure is None else secure)
         layer: AnyLayer = stack
         if tls is not None:

@@ -620,3 +620,21 @@ def test_events_that_wait_count_as_what_they_became() -> None:
     while world.started:
         world.finish()
     assert client.peer.held == 0
+
+
+@pytest.mark.parametrize("left", ["/", "/a", "/b"])
+def test_sockets_are_found_and_counted_whichever_namespace_was_left(left: str) -> None:
+    world = World()
+    world.namespaces.of("/a")
+    world.namespaces.of("/b")
+    client = world.client("/a")
+    for name in ("/", "/b"):
+        client.send(Connect(name))
+    assert [*client.peer.sockets] == ["/a", "/", "/b"]
+    client.leave(left)
+    stay = [name for name in ("/a", "/", "/b") if name != left]
+    assert [*client.peer.sockets] == stay
+    assert client.peer.socket_in(left) is None
+    assert [client.peer.socket_in(name).namespace.name for name in stay] == stay
+    client.send(Connect(left))
+    assert [*client.peer.sockets] == [*stay, left]

@@ -51,6 +51,38 @@ class Bench:
         self.loop.close()
 
 
+def test_who_is_only_expected_to_need_its_deadline_is_watched_if_it_has_one_a_second_later() -> (
+    None
+):
+    with Bench() as b:
+        lasting, passing, hasty = Target(5.0), Target(60.0), Target(0.5)
+        for target in (lasting, passing, hasty):
+            b.timers.expect(target, target.deadline or 0.0)
+        assert b.timers.targets == [hasty]
+        passing.deadline = None
+        b.at(1.0)
+        assert hasty.ticks == [1.0]
+        assert b.timers.targets == [lasting]
+        b.timers.expect(lasting, 4.0)
+        lasting.deadline = 4.0
+        b.at(4.0)
+        assert lasting.ticks == [4.0]
+        assert len(b.timers) == 0
+
+
+def test_who_was_expected_and_is_forgotten_is_not_kept() -> None:
+    with Bench() as b:
+        target = Target(60.0)
+        gone = weakref.ref(target)
+        b.timers.expect(target, 60.0)
+        b.timers.forget(target)
+        del target
+        gc.collect()
+        assert gone() is None
+        b.at(1.0)
+        assert len(b.timers) == 0
+
+
 def test_a_target_is_ticked_at_its_deadline_and_its_events_are_reported() -> None:
     with Bench() as b:
         target = Target(5.0)

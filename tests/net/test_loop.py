@@ -515,3 +515,48 @@ def test_what_ends_a_program_leaves_the_loop_which_may_go_on(error: Any) -> None
     loop.step(0)
     assert done == ["later"]
     loop.close()
+
+
+class Reads:
+    """What only waits for its descriptor to be readable."""
+
+    def __init__(self, sock: Any) -> None:
+        self.sock = sock
+        self.heard: list[bytes] = []
+
+    def readable(self) -> None:
+        self.heard.append(self.sock.recv(10))
+
+
+def test_what_only_reads_is_called_until_it_is_removed(loop: Loop, pair: Any) -> None:
+    ours, theirs = pair
+    reads = Reads(ours)
+    loop.add_readable(ours.fileno(), reads)
+    theirs.send(b"one")
+    loop.step(0)
+    written: list[str] = []
+    loop.add_writer(ours, written.append, "writable")
+    theirs.send(b"two")
+    loop.step(0)
+    assert loop.remove_writer(ours)
+    theirs.send(b"three")
+    loop.step(0)
+    assert (reads.heard, written) == ([b"one", b"two", b"three"], ["writable"])
+    assert loop.remove_reader(ours)
+    assert not loop.remove_reader(ours)
+    theirs.send(b"four")
+    loop.step(0)
+    assert len(reads.heard) == 3
+
+
+def test_what_only_reads_may_come_after_a_callback_for_the_same_descriptor(
+    loop: Loop, pair: Any
+) -> None:
+    ours, theirs = pair
+    reads = Reads(ours)
+    loop.add_reader(ours, print)
+    loop.add_readable(ours.fileno(), reads)
+    theirs.send(b"one")
+    loop.step(0)
+    assert reads.heard == [b"one"]
+    loop.remove_reader(ours)
