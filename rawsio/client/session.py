@@ -152,6 +152,7 @@ class ClientSession:
             for packet in engine.data_to_send():
                 websocket.send(packet)
             if not engine.keeps_websocket:
+                self._websocket = None
                 self._drop(websocket)
         if engine.closing is Closing.NOW:
             for stack in self.stacks:
@@ -189,8 +190,6 @@ class ClientSession:
 
     def _drop(self, stack: ClientStack) -> None:
         self._stacks.pop(stack, None)
-        if stack is self._websocket:
-            self._websocket = None
         stack.close()
 
     # Up

@@ -363,7 +363,6 @@ class ServerSockets:
 
     def refuse(self) -> None:
         """Listen no more."""
-        self._serving = False
         for place in self._places:
             place.close()
         for sock, _tls in self._given:

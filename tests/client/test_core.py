@@ -180,3 +180,42 @@ def test_who_steps_ends_when_the_server_has_its_goodbye_and_not_before() -> None
         kit.run()
         assert client.closed
         assert ends == ["transport close"]
+
+
+class Counted(ClientStack):
+    """Counts how often it is told to close."""
+
+    closes = 0
+
+    def close(self, code: int = 1005, reason: str = "") -> None:
+        self.closes += 1
+        super().close(code, reason)
+
+
+class Counting(Memory):
+    """Counts how often each connection is told to close."""
+
+    def dial(self, session: Any) -> ClientStack:
+        stack = Counted(self.core.address.authority, random_bytes=bytes)
+        self.stacks.append((session, stack))
+        return stack
+
+
+def test_a_websocket_whose_probe_failed_is_closed_once_and_forgotten() -> None:
+    client = Client("http://example", transports=["polling", "websocket"], random_bytes=bytes)
+    host = Counting(client)
+    client.main.connect()
+    host.turn()
+    host.give(answered(OPENED.replace('"upgrades":[]', '"upgrades":["websocket"]')))
+    host.use("websocket")
+    assert host.give(SWITCHED).endswith(b"2probe")
+    session, candidate = host.stacks[-1]
+    host.give(frame("3not it"))
+    assert candidate not in session.stacks
+    host.use("post")
+    host.give(answered("ok"))
+    host.use("poll")
+    host.give(answered('40{"sid":"b"}'))
+    assert (client.connected, client.transport) == (True, "polling")
+    assert isinstance(candidate, Counted)
+    assert candidate.closes == 1
