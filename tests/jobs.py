@@ -2,8 +2,8 @@
 
 :func:`run` waits for a program's end, :func:`serving` for what a server says first and, when the
 work is done, makes sure that the server is still there.  Whoever is late, or ended unasked, is
-named in :class:`Stuck`; and whatever was started ends with the job.  :func:`free_port` is for
-those that cannot choose their port themselves.
+named in :class:`Stuck`; and whatever was started ends with the job, or with the block of
+:func:`killed_at_last`.  :func:`free_port` is for those that cannot choose their port themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Stuck", "end", "ends_with_sigterm", "first_line", "free_port", "run", "serving"]
+__all__ = [
+    "Stuck",
+    "end",
+    "ends_with_sigterm",
+    "first_line",
+    "free_port",
+    "killed_at_last",
+    "run",
+    "serving",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 START = 60.0
@@ -106,6 +115,20 @@ def first_line(child: subprocess.Popen[Any], seconds: float = START) -> str:
             raise Stuck(f"{shown} ended with {child.returncode} and said nothing")
         line += byte
     return line.decode().strip()
+
+
+@contextlib.contextmanager
+def killed_at_last(command: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a program, which is killed when the block is left, if it has not ended by then.
+
+    ``Popen`` as a context manager waits for the end instead: for good, if a test failed before it
+    asked for that.
+    """
+    with subprocess.Popen(command, **options) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 @contextlib.contextmanager

@@ -238,7 +238,7 @@ def test_on_asyncio_a_client_lets_its_handlers_come_to_their_end(server: ServerS
 
             @socket.on("disconnect")
             async def gone(_reason: str, _description: Any) -> None:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
                 log.append("cleaned up")
 
     asyncio.run(main())

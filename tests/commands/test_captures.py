@@ -13,6 +13,7 @@ from rawsio.__main__ import main
 from rawsio.layer import Role
 from rawsio.websocket.frames import encode_frame
 from tests.explain.packets import Talk, pcap, pcapng
+from tests.jobs import killed_at_last
 
 C, S = Role.CLIENT, Role.SERVER
 ASK = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
@@ -103,10 +104,9 @@ def test_a_file_is_followed_while_it_grows(capture: Path) -> None:
     capture.write_bytes(data[:-400])
     command = [sys.executable, "-m", "rawsio", "explain", str(capture), "--follow"]
     command += ["--layer", "http"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+    with killed_at_last(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
         assert "GET /socket.io" in following.stdout.readline()
         with capture.open("ab") as file:
             file.write(data[-400:])
         assert "101" in following.stdout.readline()
-        following.terminate()

@@ -17,6 +17,7 @@ import pytest
 from rawsio.__main__ import main
 from rawsio.check import run
 from tests.check.world import UNHURRIED, contract
+from tests.jobs import ROOT, killed_at_last
 
 
 @pytest.fixture
@@ -56,10 +57,12 @@ def peer(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(60)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(60)
 
 
 def test_a_right_server_passes_and_every_report_is_written(
@@ -200,13 +203,15 @@ def test_an_interrupt_writes_the_reports_of_what_ran(tmp_path: Path) -> None:
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     path = tmp_path / "a.json"
-    with peer(agrees) as address:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "rawsio", "check", address, "--json", str(path), "--fast",
-             "--timeout", "0.3"],
-            cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    command = [sys.executable, "-m", "rawsio", "check", "--json", str(path), "--fast"]
+    command += ["--timeout", "0.3"]
+    with (
+        peer(agrees) as address,
+        killed_at_last(
+            [*command, address], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True,
-        )  # fmt: skip
+        ) as child,
+    ):  # fmt: skip
         assert enough.wait(60.0)
         child.send_signal(signal.SIGINT)
         interrupted.set()

@@ -14,11 +14,12 @@ import pytest
 from rawsio.__main__ import main
 from rawsio.commands import Stop
 from rawsio.commands.serve import load_server
+from tests.jobs import killed_at_last
 
 
 def test_serve_serves_the_chat_until_a_signal() -> None:
     command = [sys.executable, "-m", "rawsio", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+    with killed_at_last(command, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
         line = serving.stdout.readline()
         url = line.split()[2]

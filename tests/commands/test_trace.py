@@ -18,6 +18,7 @@ from rawsio import Client, Server
 from rawsio.__main__ import main
 from rawsio.commands import trace
 from rawsio.tracing.badness import Badness
+from tests.jobs import killed_at_last
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_client_is_traced_and_the_files_are_complete(
     files = {name: tmp_path / f"a.{name}" for name in ("pcapng", "har", "jsonl")}
     command = [sys.executable, "-m", "rawsio", "trace", "--to", f"http://127.0.0.1:{port}"]
     command += [part for name, path in files.items() for part in (f"--{name}", str(path))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tracing:
+    with killed_at_last(command, stdout=subprocess.PIPE, text=True) as tracing:
         assert tracing.stdout is not None
         url = tracing.stdout.readline().strip()
         page = tracing.stdout.readline().split(" ")[-1].strip()

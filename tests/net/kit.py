@@ -31,7 +31,7 @@ __all__ = [
     "unhurried",
 ]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """What a test waits for something of the system, in seconds, before it fails."""
 
 

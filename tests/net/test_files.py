@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rawsio.net.files import FileLock, Reserve, is_folder, real_path
+from tests.jobs import killed_at_last
 
 HOLD = """
 import sys
@@ -22,9 +23,7 @@ sys.stdin.read()
 def test_a_lock_names_its_owner_and_ends_with_its_process(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     command = [sys.executable, "-c", HOLD, path]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with killed_at_last(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         with pytest.raises(BlockingIOError, match=f"process {child.pid} owns it"):

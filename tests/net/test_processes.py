@@ -12,6 +12,7 @@ import pytest
 
 from rawsio.net.loop import Loop
 from rawsio.net.processes import Child, check_forking
+from tests.jobs import killed_at_last
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux has pidfd")
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,7 @@ def test_a_child_has_no_handler_of_its_parent_and_ignores_its_terminals_end() ->
 
 
 def test_a_child_that_is_released_is_watched_no_more() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    with killed_at_last([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         loop = Loop()
         child = Child(process.pid)
         ended: list[bool] = []

@@ -20,7 +20,7 @@ import rawsio
 __all__ = ["Raw", "Workers", "wait_until"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:

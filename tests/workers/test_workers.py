@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from rawsio import ConnectionClosed
+from tests.jobs import killed_at_last
 from tests.soak.workers import Client
 from tests.soak.workers import run as soak
 
@@ -418,7 +419,7 @@ def test_the_example_of_the_readme_serves_by_a_command(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "rawsio", "serve", "chat:io", "--workers", "2", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
+    with killed_at_last(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as serving:
         assert serving.stdout is not None
