@@ -19,6 +19,7 @@ from rawsio.net.aio import AsyncioLoop
 from rawsio.net.loop import Loop
 from rawsio.runtime import Runtime
 from rawsio.testing import TestKit
+from tests.net.kit import turn_until
 
 
 class World:
@@ -42,11 +43,7 @@ class World:
         self.results.append(result if error is None else error)
 
     def turns_until_done(self) -> None:
-        for _ in range(200):
-            if self.results:
-                return
-            self.loop.step(0.05)
-        raise AssertionError("it never ended")
+        turn_until(self.loop, lambda: self.results)
 
 
 @pytest.fixture

@@ -442,7 +442,7 @@ def test_a_server_answers_on_a_listener_with_tls(contexts: Contexts) -> None:
     thread.start()
     try:
         with (
-            socket.create_connection((host, port), 10) as plain,
+            socket.create_connection((host, port), 60) as plain,
             theirs.wrap_socket(plain, server_hostname="localhost") as wire,
         ):
             wire.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")

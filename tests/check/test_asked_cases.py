@@ -63,7 +63,7 @@ def test_a_client_that_loops_is_judged_case_by_case() -> None:
     cases = Selection(["client.ws.rsv", "client.ws.ping", "client.ws.accept-wrong"]).of(
         client_cases()
     )
-    runner = Runner(Target("http://127.0.0.1"), SocketWorld({}), Options(patience=1.0))
+    runner = Runner(Target("http://127.0.0.1"), SocketWorld({}), Options(patience=60.0))
     asked, told = AskedCases(cases, runner.one_with), list[Result]()
     thread = threading.Thread(target=asked.serve, args=(listener, told.append))
     thread.start()

@@ -18,7 +18,7 @@ from rawsio.net import forking
 from rawsio.net.loop import Loop
 from rawsio.net.signals import Signals
 
-from .kit import only_new_objects
+from .kit import PATIENCE, only_new_objects
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork"),
@@ -44,7 +44,7 @@ def woken(loop: Loop) -> bool:
     """Return whether another thread can end the waiting of a loop."""
     said: list[str] = []
     thread = threading.Thread(target=loop.call_soon_threadsafe, args=(said.append, "woken"))
-    loop.call_later(20, said.append, "too late")
+    loop.call_later(PATIENCE, said.append, "too late")
     loop.call_soon(thread.start)
     while not said:
         loop.step()
@@ -201,7 +201,7 @@ assert [process.exitcode for process in children] == [0] * 4
         [sys.executable, "-W", "ignore", "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -11,6 +11,8 @@ import pytest
 from rawsio.net.loop import Loop
 from rawsio.net.pipes import Pipe
 
+from .kit import turn_until
+
 
 class Owner:
     def __init__(self) -> None:
@@ -54,21 +56,13 @@ def ends(loop: Loop) -> Iterator[tuple[Pipe, Owner, socket.socket]]:
     pipe.abort()
 
 
-def turns(loop: Loop, done: object) -> None:
-    for _ in range(2000):
-        if done():  # type: ignore[operator]
-            return
-        loop.step(0.01)
-    raise AssertionError("it did not happen")
-
-
 def test_bytes_pass_and_each_direction_ends_by_itself(
     loop: Loop, ends: tuple[Pipe, Owner, socket.socket]
 ) -> None:
     pipe, owner, far = ends
     far.sendall(b"hello")
     far.shutdown(socket.SHUT_WR)
-    turns(loop, lambda: "ended" in owner.said)
+    turn_until(loop, lambda: "ended" in owner.said)
     assert owner.data == b"hello"
     pipe.write(b"still ")
     pipe.write(b"here")
@@ -98,7 +92,7 @@ def test_what_is_not_taken_waits_and_is_sent_before_the_end(
             return False
         return len(got) >= len(data)
 
-    turns(loop, read)
+    turn_until(loop, read)
     assert got == data
     assert pipe.unsent == 0
 
@@ -111,14 +105,14 @@ def test_a_paused_pipe_does_not_read(loop: Loop, ends: tuple[Pipe, Owner, socket
         loop.step(0.01)
     assert owner.data == b""
     pipe.resume()
-    turns(loop, lambda: owner.data == b"x")
+    turn_until(loop, lambda: owner.data == b"x")
 
 
 def test_a_reset_is_told_from_an_end(loop: Loop, ends: tuple[Pipe, Owner, socket.socket]) -> None:
     pipe, owner, far = ends
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
     far.close()
-    turns(loop, lambda: owner.said)
+    turn_until(loop, lambda: owner.said)
     assert owner.said == [("lost", True)]
     pipe.write(b"nobody")
     pipe.end()

@@ -328,7 +328,7 @@ def test_threads_publish_and_handlers_run_on_threads(tmp_path: Path) -> None:
             thread.join()
         for _ in range(100):
             assert ended.acquire(timeout=60)
-        io.close()
+        io.close(60)
         runner.join(60)
     assert seen == set(range(100))
     assert runner.ident not in threads
@@ -360,7 +360,7 @@ def test_a_closed_server_waits_for_handlers_and_gives_back_the_rest(tmp_path: Pa
         runner = threading.Thread(target=io.run, kwargs={"port": 0})
         runner.start()
         assert began.wait(60)
-        io.close(timeout=10)
+        io.close(timeout=60)
         reply = jobs.publish(9)
         with pytest.raises(QueueError, match="closing"):
             reply.result(60)

@@ -41,7 +41,7 @@ async def _serving(io: Server, port: int = 0) -> tuple[Any, str]:
 
 
 async def _ended(io: Server, task: Any) -> None:
-    io.close()
+    io.close(60)
     await asyncio.wait_for(task, 60)
 
 

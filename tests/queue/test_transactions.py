@@ -36,9 +36,11 @@ def served(tmp_path: Path, work: Callable[[Jobs, Any], None], **options: Any) ->
 
         runner = threading.Thread(target=io.run, kwargs={"port": 0})
         runner.start()
-        yield jobs, ended
-        io.close()
-        runner.join(60)
+        try:
+            yield jobs, ended
+        finally:
+            io.close(60)
+            runner.join(60)
 
 
 def effects(tmp_path: Path) -> list[Any]:
@@ -176,7 +178,7 @@ def test_a_coroutine_awaits_its_statements(tmp_path: Path) -> None:
         await jobs.publish(5)
         await asyncio.wait_for(ended.get(), 60)
         await asyncio.wait_for(ended.get(), 60)
-        io.close()
+        io.close(60)
         await asyncio.wait_for(serving, 60)
         return jobs.stats()
 

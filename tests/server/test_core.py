@@ -236,7 +236,7 @@ def serve_in_child(report: int) -> None:
     answers: list[bytes] = []
 
     def ask() -> None:
-        with socket.create_connection(address, 20) as client:
+        with socket.create_connection(address, 60) as client:
             client.sendall(UPGRADE + frame("40") + frame('421["pid"]'))
             data = b""
             while b"431[" not in data:
@@ -288,7 +288,7 @@ def test_each_of_four_children_has_a_selector_and_a_wake_up_of_its_own() -> None
 def test_a_server_that_has_clients_stays_on_its_loop() -> None:
     io = Server()
     address = io.listen()
-    with socket.create_connection(address, 20) as client:
+    with socket.create_connection(address, 60) as client:
         client.sendall(b"GET / HT")
         while not io.stats()["connections"]:
             io.step(1)

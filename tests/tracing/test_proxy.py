@@ -214,7 +214,7 @@ def test_tls_ends_on_either_side(contexts: tuple[ssl.SSLContext, ssl.SSLContext]
             wire.sendall(wire.recv(100).upper())
 
     def ask(address: tuple[str, int]) -> None:
-        sock = socket.create_connection(address, 20)
+        sock = socket.create_connection(address, 60)
         with client.wrap_socket(sock, server_hostname="127.0.0.1") as wire:
             wire.sendall(b"hello")
             got.append(wire.recv(100))
