@@ -521,7 +521,7 @@ def test_a_quiet_client_over_tls_waits_for_little_beside_floods(
             assert reply.result(0) == "answer"
             waits.append(kit.board.now - began)
         assert max(waits) < 0.03
-        assert len(waits) > 10
+        assert len(waits) > 5, "they were not long at work"
 
 
 @pytest.mark.rule("layers-turn-order")
