@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .checks import as_seconds, as_text, as_whole
 from .messages import QueueError
-from .operations import Drop, Insert
+from .operations import Bodies, Drop, Insert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +90,26 @@ class Intake:
         self._admit(made, size, waiting)
         return made
 
+    def admits(self, bodies: list[bytes], waiting: int) -> bool:
+        """Take note of messages that are nothing but a body, if each of them may be stored."""
+        if len(bodies) == 1:
+            size = longest = len(bodies[0])
+        else:
+            sizes = [*map(len, bodies)]
+            size, longest = sum(sizes), max(sizes, default=0)
+        limits, many = self._limits, self.incoming + len(bodies)
+        coming = self._bytes + size
+        if (
+            longest > self._longest
+            or waiting + len(bodies) > limits.queue_waiting
+            or coming > limits.queue_waiting_bytes
+            or many > self._free
+            or coming > self._free_bytes
+        ):
+            return False
+        self.incoming, self._bytes = many, coming
+        return True
+
     def _admit(self, made: Insert, size: int, waiting: int) -> None:
         limits, coming = self._limits, self._bytes + size
         if waiting >= limits.queue_waiting or coming > limits.queue_waiting_bytes:
@@ -125,11 +145,19 @@ class Intake:
             self.incoming -= 1
         self._bytes -= len(insert.body)
 
+    def forget_bodies(self, bodies: list[bytes]) -> None:
+        """As :meth:`forget`, for messages that were :meth:`admitted <admits>`."""
+        self.incoming -= len(bodies)
+        self._bytes -= sum(map(len, bodies))
+
     def drop_for(self, sent: list[tuple[Any, Any]]) -> Drop | None:
         """Return what has to go so that these operations find room (``drop_oldest``)."""
         if self._options.policy == "refuse" or not self.incoming:
             return None
         sizes = [len(op.body) for op, _ in sent if op.__class__ is Insert and not op.known_only]
+        for op, _ in sent:
+            if op.__class__ is Bodies:
+                sizes += map(len, op.bodies)
         many = self._counts.total + len(sizes) - self._most
         size = self._counts.bytes + sum(sizes) - self._most_bytes
         if not sizes or (many <= 0 and size <= 0):

@@ -18,7 +18,17 @@ from rawsio.log import INFO
 
 from .bodies import each_body, encode_body, shown
 from .handling import Handling, Message
-from .messages import Buried, Deliver, Drained, QueueError, QueueOptions, Rejected, Settled
+from .messages import (
+    Buried,
+    Deliver,
+    Drained,
+    Published,
+    QueueError,
+    QueueOptions,
+    Rejected,
+    Settled,
+    Stored,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .keeper import Keeper
-    from .messages import Published, PublishKeywords
+    from .messages import PublishKeywords
     from .queue import Queue
     from .transactions import Transaction
 
@@ -37,8 +47,9 @@ if TYPE_CHECKING:
 __all__ = ["Jobs"]
 
 _OF_MESSAGES = ("key", "delay", "priority", "group", "expires")
-_WINDOW = 1000
-"""How many publishes of other threads may wait for their commit before a thread is held up."""
+_STRIDE, _STRIDES = 100, 10
+"""A thread is held up when more than so many times so many publishes of threads wait for their
+commit; only the last of each stride is looked at."""
 
 
 class Jobs:
@@ -68,6 +79,7 @@ class Jobs:
         self._drained: dict[Any, Callable[[], None]] = {}
         self._handlings: list[Handling] = []
         self._window: deque[Reply] = deque()
+        self._strides = 0
         # What other threads have published, until the loop takes all of it at once.
         self._handed: deque[tuple[Promise, bytes, dict[str, Any]]] = deque()
         self._handing = False
@@ -102,24 +114,33 @@ class Jobs:
         if self._host.on_loop():
             self.enqueue(reply, body, options)
             return reply
-        self._hold_up(reply)
         self._handed.append((reply, body, options))
         if not self._handing:
             self._handing = True
             self._host.call_soon_threadsafe(self._take_handed)
+        self._strides += 1
+        if self._strides >= _STRIDE:
+            self._strides = 0
+            self._hold_up(reply)
         return reply
 
     def _take_handed(self) -> None:
         # Before the list is looked at: what comes later is announced again.
         self._handing = False
-        handed = self._handed
-        for _ in range(len(handed)):
-            self.enqueue(*handed.popleft())
+        take = self._handed.popleft
+        handed = [take() for _ in range(len(self._handed))]
+        if not any(options for _, _, options in handed):
+            tickets, bodies = [reply for reply, _, _ in handed], [body for _, body, _ in handed]
+            if self.queue.publish_bodies(tickets, bodies):
+                self.keeper.touch()
+                return
+        for reply, body, options in handed:
+            self.enqueue(reply, body, options)
 
     def _hold_up(self, reply: Reply) -> None:
         window = self._window
         window.append(reply)
-        while len(window) > _WINDOW:
+        while len(window) > _STRIDES:
             try:
                 oldest = window.popleft()
             except IndexError:
@@ -311,6 +332,9 @@ class Jobs:
 
     def enqueue(self, ticket: Any, body: bytes, options: dict[str, Any]) -> None:
         """Publish a body that is encoded."""
+        if not options and self.queue.publish_bodies([ticket], [body]):
+            self.keeper.touch()
+            return
         try:
             self.queue.publish(ticket, body, **options)
         except QueueError as error:
@@ -344,7 +368,10 @@ class Jobs:
         """Take what the queue gave."""
         for event in events:
             kind = event.__class__
-            if kind is Settled:
+            if kind is Stored:
+                for ticket, number in zip(event.tickets, event.ids, strict=True):
+                    ticket.resolve(Published(number))
+            elif kind is Settled:
                 if event.ticket is not None:
                     event.ticket.resolve(event.value)
             elif kind is Deliver:

@@ -216,7 +216,7 @@ class Keeper:
                 at += length
             for guest in writing:
                 guest.written(None)
-            if not self._waits_for(crowd, seconds, sum(many for _, many in asked)):
+            if not self._waits_for(crowd, seconds):
                 given += self._go_on(given)
             for client, events in given:
                 client.take(events)
@@ -226,11 +226,12 @@ class Keeper:
                 emptied()
         self.touch()
 
-    def _waits_for(self, crowd: int, seconds: float, many: int) -> bool:
+    def _waits_for(self, crowd: int, seconds: float) -> bool:
         """Decide whether the next transaction waits until a crowd has come back."""
+        waiting = self._count_waiting()
         if self._hurries:
             self._hurries -= 1
-        elif seconds > _SLOW and many >= _CROWD and self._count_waiting() < crowd * 9 // 10:
+        elif seconds > _SLOW and crowd - waiting >= _CROWD and waiting < crowd * 9 // 10:
             self._expected = crowd * 9 // 10
             self._patience = self.now() + min(_GATHER, seconds / 3)
             return True

@@ -15,6 +15,7 @@ from .operations import (
     DELAYED,
     LEASED,
     READY,
+    Bodies,
     Bury,
     Claim,
     Counts,
@@ -182,6 +183,16 @@ class MemoryStore:
         self._enter(space, row, state)
         return row.id, False
 
+    def _insert_bodies(self, space: _Space, op: Bodies) -> range:
+        first, rows, ready = self._last + 1, space.rows, space.ready
+        for number, body in enumerate(op.bodies, first):
+            rows[number] = Row(number, READY, body, len(body), 0, op.published)
+            heappush(ready, (0, number))
+        self._last += len(op.bodies)
+        space.counts.ready += len(op.bodies)
+        space.counts.bytes += sum(map(len, op.bodies))
+        return range(first, self._last + 1)
+
     def _claim(self, space: _Space, op: Claim) -> list[Row]:
         found: list[Row] = []
         while len(found) < op.count:
@@ -291,6 +302,7 @@ class MemoryStore:
 
 
 _DOERS: dict[type, Callable[[MemoryStore, _Space, Any], Any]] = {
+    Bodies: MemoryStore._insert_bodies,
     Insert: MemoryStore._insert,
     Claim: MemoryStore._claim,
     Delete: MemoryStore._delete,

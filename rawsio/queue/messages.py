@@ -1,7 +1,8 @@
 """What a queue tells and is told: its options, deliveries, events and errors.
 
-Requests carry a *ticket*, any object of the caller's.  It comes back in :class:`Settled` when the
-request is committed, or in :class:`Rejected` when the store could not do it.
+Requests carry a *ticket*, any object of the caller's.  It comes back in :class:`Settled` or
+:class:`Stored` when the request is committed, or in :class:`Rejected` when the store could not do
+it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from rawsio.limits import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Literal, TypedDict
 
     from rawsio.limits import Limits
@@ -54,6 +56,7 @@ __all__ = [
     "QueueOptions",
     "Rejected",
     "Settled",
+    "Stored",
 ]
 
 CODES = (
@@ -198,6 +201,14 @@ class Settled:
 
     ticket: Any
     value: Any = None
+
+
+@record
+class Stored:
+    """Messages are committed that are nothing but a body: their tickets, and their ids."""
+
+    tickets: list[Any]
+    ids: Sequence[int]
 
 
 @record

@@ -35,6 +35,7 @@ __all__ = [
     "LEASED",
     "READY",
     "STATES",
+    "Bodies",
     "Bury",
     "Claim",
     "Counts",
@@ -56,7 +57,7 @@ __all__ = [
 READY, DELAYED, BLOCKED, LEASED, DEAD = range(5)
 STATES = ("ready", "delayed", "blocked", "leased", "dead")
 """The names of the states, by their numbers."""
-
+_NEVER = float("inf")
 
 INTERRUPTED = "the process ended while this message was being processed"
 """The error of a message whose delivery nobody could end."""
@@ -91,6 +92,15 @@ class Insert:
     key: str | None = None
     until: int = 0
     known_only: bool = False
+
+
+@record
+class Bodies:
+    """Store messages that are ready and nothing but a body; gives their ids, in their order."""
+
+    queue: str
+    published: int
+    bodies: list[bytes]
 
 
 @record
@@ -242,6 +252,19 @@ class Counts:
     def total(self) -> int:
         """All messages, dead letters included."""
         return self.ready + self.delayed + self.blocked + self.leased + self.dead
+
+    @property
+    def soonest(self) -> float:
+        """When a :class:`Sweep` may find something; ``inf`` if nothing is to come."""
+        due = _NEVER if self.due is None else self.due
+        return due if self.expires is None else min(due, self.expires)
+
+    def shown(self, now: float) -> dict[str, float]:
+        """Return the numbers by name, and ``oldest_age`` of what is next, in seconds."""
+        shown: dict[str, float] = {name: getattr(self, name) for name in STATES}
+        shown["bytes"] = self.bytes
+        shown["oldest_age"] = 0.0 if self.head is None else max(0.0, now - self.head / 1000)
+        return shown
 
     def copy(self) -> Counts:
         """Return the same numbers."""

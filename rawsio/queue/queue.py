@@ -42,9 +42,10 @@ from .messages import (
     QueueOptions,
     Rejected,
     Settled,
+    Stored,
 )
 from .operations import (
-    STATES,
+    Bodies,
     Bury,
     Claim,
     Counts,
@@ -58,10 +59,11 @@ from .operations import (
     Row,
     Sweep,
 )
+from .outbox import Outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from rawsio.limits import Limits
@@ -114,9 +116,9 @@ class Queue:
         self._intake = Intake(name, self.options, limits, counts, self.totals)
         self.counts = counts
         self._random = random
+        self._expiring = self.options.retention is not None
         self._number = run << 32
-        self._outbox: list[tuple[Any, Any]] = []
-        self._sent: list[tuple[Any, Any]] = []
+        self._outbox = Outbox(limits.queue_batch)
         self._events: list[Any] = []
         self._consumers = Consumers()
         self._leases: dict[str, Lease] = {}
@@ -148,12 +150,26 @@ class Queue:
         after another, in the order in which they were published.
         """
         self._check_open()
-        now = int(self.now * 1000)
-        row = self._intake.insert(
-            body, now, len(self._outbox), key, delay, priority, group, expires
-        )
+        if key is None and group is None and expires is None and not (delay or priority):
+            plain = delay.__class__ in (int, float) and priority.__class__ is int
+            if plain and self.publish_bodies([ticket], [body]):
+                return
+        now, waiting = int(self.now * 1000), self._outbox.waiting
+        row = self._intake.insert(body, now, waiting, key, delay, priority, group, expires)
         self._stirred = self._stirred or not delay
-        self._outbox.append((row, ticket))
+        self._outbox.add(row, ticket)
+
+    def publish_bodies(self, tickets: list[Any], bodies: list[bytes]) -> bool:
+        """Store messages that say nothing besides; ``Stored(tickets, ids)`` follows.
+
+        ``False`` if one of them cannot be accepted, or if they are more than a body here: then
+        nothing was done, and :meth:`publish` says why, or does it.
+        """
+        if self.closing or self._expiring or not self._intake.admits(bodies, self._outbox.waiting):
+            return False
+        self._stirred = True
+        self._outbox.add_bodies(self.name, int(self.now * 1000), tickets, bodies)
+        return True
 
     def _check_open(self) -> None:
         if self.closing:
@@ -230,7 +246,7 @@ class Queue:
         self.totals["acked"] += 1
         self._stirred = self._stirred or lease.group is not None
         delete = Delete(self.name, lease.id, lease.number, lease.size, lease.group)
-        self._outbox.append((delete, ticket))
+        self._outbox.add(delete, ticket)
 
     def nack(
         self,
@@ -328,43 +344,39 @@ class Queue:
             due = int((self.now + delay) * 1000) if delay > 0 else 0
             operation = Release(self.name, lease.id, lease.number, due, error or None, counted)
             self._stirred = self._stirred or not due
-        self._outbox.append((operation, ticket))
+        self._outbox.add(operation, ticket)
 
     # Management
 
     def redrive(self, ticket: Any, count: int) -> None:
         """Give the oldest dead letters new deliveries; ``Settled(ticket, how many)``."""
         self._stirred = True
-        self._outbox.append((Redrive(self.name, as_whole("count", count, 1, MOST)), ticket))
+        self._outbox.add(Redrive(self.name, as_whole("count", count, 1, MOST)), ticket)
 
     def purge(self, ticket: Any, states: Iterable[str] = ("ready", "delayed", "blocked")) -> None:
         """Delete all messages in these states; ``Settled(ticket, how many)``."""
         chosen = tuple(as_state(state, leased=False) for state in states)
-        self._outbox.append((Purge(self.name, chosen), ticket))
+        self._outbox.add(Purge(self.name, chosen), ticket)
 
     def peek(self, ticket: Any, state: str | None = None, count: int = 10, after: int = 0) -> None:
         """Look at messages without taking them; ``Settled(ticket, rows)``."""
         number = None if state is None else as_state(state, leased=True)
         as_whole("after", after, 0, 2**53)
         many = min(as_whole("count", count, 1, MOST), self.limits.queue_many)
-        self._outbox.append((Peek(self.name, number, many, after), ticket))
+        self._outbox.add(Peek(self.name, number, many, after), ticket)
 
     def stats(self) -> dict[str, float]:
         """Return how the queue stands, and what it did since the start."""
-        counts = self.counts
-        shown: dict[str, float] = {name: getattr(counts, name) for name in STATES}
-        shown["bytes"] = counts.bytes
+        shown = self.counts.shown(self.now)
         shown["waiting"] = self.waiting
         shown["consumers"] = len(self._consumers.named)
         shown["credit"] = self._consumers.room
-        head = counts.head
-        shown["oldest_age"] = 0.0 if head is None else max(0.0, self.now - head / 1000)
         return {**shown, **self.totals}
 
     @property
     def waiting(self) -> int:
         """How many operations wait for the store, or are with it."""
-        return len(self._outbox) + len(self._sent)
+        return self._outbox.waiting + self._outbox.away
 
     def close(self) -> None:
         """Refuse what is new, and give back what is with consumers."""
@@ -376,36 +388,28 @@ class Queue:
 
     def operations(self) -> list[Any]:
         """Return what the store shall do now, in one transaction; ``[]`` while it is at work."""
-        if self._sent or self.now < self._stalled:
+        outbox = self._outbox
+        if outbox.sent or self.now < self._stalled:
             return []
-        most = self.limits.queue_batch
-        ready = len(self._outbox) <= most
-        self._sent, self._outbox = self._outbox[:most], self._outbox[most:]
-        drop = self._intake.drop_for(self._sent)
+        ready = outbox.begin()
+        drop = self._intake.drop_for(outbox.sent)
         if drop is not None:
-            self._sent.insert(0, (drop, None))
-        if ready and (self._looking or self._is_due()):
+            outbox.send(drop, 0)
+        if ready and (self._looking or self.counts.soonest <= self.now * 1000):
             self._looking, self._stirred = False, True
-            self._sent.append((Sweep(self.name, int(self.now * 1000)), None))
+            outbox.send(Sweep(self.name, int(self.now * 1000)))
         wanted = self._wanted() if ready else 0
         if wanted:
             self._number += 1
-            self._sent.append((Claim(self.name, wanted, self._number), None))
-        return [operation for operation, _ in self._sent]
-
-    def _is_due(self) -> bool:
-        counts, now = self.counts, int(self.now * 1000)
-        return (counts.due is not None and counts.due <= now) or (
-            counts.expires is not None and counts.expires <= now
-        )
+            outbox.send(Claim(self.name, wanted, self._number))
+        return [operation for operation, _ in outbox.sent]
 
     def _wanted(self) -> int:
         """Return how many messages consumers could take now."""
         if not (self.counts.ready or self._stirred) or self.closing or not self._number:
             return 0
         self._stirred = False
-        allowed = self._allowance.at(self.now)
-        return min(self._consumers.room, allowed, self.limits.queue_batch)
+        return min(self._consumers.room, self._allowance.at(self.now), self.limits.queue_batch)
 
     def opened(self, counts: Counts, run: int) -> None:
         """A store that is far away has answered for the first time."""
@@ -419,16 +423,11 @@ class Queue:
 
     def receive(self, results: list[Any], counts: Counts) -> list[Any]:
         """Take the results of the operations, in their order; return events."""
-        sent, self._sent = self._sent, []
+        sent = self._outbox.settle()
         self._take_counts(counts)
-        events = self._events
-        self._events = []
-        take_insert = self._inserted
+        events, self._events = self._events, []
         for (operation, ticket), result in zip(sent, results, strict=True):
-            if operation.__class__ is Insert:
-                take_insert(operation, ticket, result, events)
-            else:
-                _RESULTS[operation.__class__](self, operation, ticket, result, events)
+            _RESULTS[operation.__class__](self, operation, ticket, result, events)
         if self._busy and not (
             counts.ready or counts.leased or counts.blocked or self._intake.incoming
         ):
@@ -436,12 +435,16 @@ class Queue:
             events += [Drained(name) for name in self._consumers.named]
         return events
 
+    def _stored(self, run: Bodies, tickets: Any, ids: Sequence[int], events: list[Any]) -> None:
+        self._intake.forget_bodies(run.bodies)
+        self.totals["published"] += len(ids)
+        events.append(Stored(tickets, ids))
+
     def _inserted(self, insert: Insert, ticket: Any, result: Any, events: list[Any]) -> None:
         self._intake.forget(insert)
         if result is None:
             self.totals["refused"] += 1
-            error = QueueError("full", f"the queue {self.name} is full")
-            events.append(Rejected(ticket, error))
+            events.append(Rejected(ticket, QueueError("full", f"the queue {self.name} is full")))
             return
         number, known = result
         self.totals["duplicates" if known else "published"] += 1
@@ -486,7 +489,7 @@ class Queue:
         if consumer is None:  # it went away, or rests, since the claim
             release = Release(self.name, row.id, number, 0, row.error, counted=False)
             self._stirred = True
-            self._outbox.append((release, None))
+            self._outbox.add(release, None)
             return
         token = f"{number:x}-{row.id:x}"
         lease = Lease(row.id, number, row.size, row.group, row.deliveries, consumer, NEVER)
@@ -512,17 +515,17 @@ class Queue:
 
     def receive_failure(self, error: StoreError) -> list[Any]:
         """The store did nothing of the batch: refuse what is new, try again what must be done."""
-        sent, self._sent = self._sent, []
-        events, again, inserts = self._refuse(sent, error)
+        events, again, inserts = self._refuse(self._outbox.settle(), error)
         self._stirred = True
-        self._outbox = again + self._outbox
+        self._outbox.put_back(again)
         if not (error.full and inserts):
             self._stalled = self.now + _STALL
         return events
 
     def refuse_waiting(self, error: StoreError) -> list[Any]:
         """The store cannot be reached: refuse what waits for it, but keep what must be done."""
-        events, self._outbox, _ = self._refuse(self._outbox, error)
+        events, again, _ = self._refuse(self._outbox.clear(), error)
+        self._outbox.put_back(again)
         return events
 
     def _refuse(
@@ -530,20 +533,23 @@ class Queue:
     ) -> tuple[list[Any], list[tuple[Any, Any]], int]:
         """Return events, the operations that are tried again, and how many were inserts."""
         code = "full" if error.full else "unavailable"
-        again = []
-        events = self._events
-        self._events = []
-        inserts = 0
+        again, inserts = [], 0
+        events, self._events = self._events, []
         for operation, ticket in asked:
             kind = operation.__class__
             if kind in (Delete, Release, Bury):
                 again.append((operation, ticket))
+            elif kind is Bodies:
+                inserts += len(ticket)
+                self._intake.forget_bodies(operation.bodies)
+                events += [Rejected(one, QueueError(code, str(error))) for one in ticket]
+                continue
             elif kind is Insert:
                 inserts += 1
                 self._intake.forget(operation)
-                self.totals["refused"] += 1
             if kind not in (Delete, Release, Bury) and ticket is not None:
                 events.append(Rejected(ticket, QueueError(code, str(error))))
+        self.totals["refused"] += inserts
         return events, again, inserts
 
     # Time
@@ -570,22 +576,23 @@ class Queue:
     def deadline(self) -> float | None:
         """When :meth:`tick` wants to be called, and :meth:`operations` behind it."""
         times = [self._lapse, self._consumers.deadline]
-        if not self._sent:
+        if not self._outbox.sent:
             times.append(self._store_deadline())
         soonest = min(times)
         return None if soonest == NEVER else soonest
 
     def _store_deadline(self) -> float:
-        if self._outbox:
+        if self._outbox.waiting:
             return max(self._stalled, 0.0)
-        counts = self.counts
-        times = [when / 1000 for when in (counts.due, counts.expires) if when is not None]
-        if self._consumers.hungry and counts.ready and not self.closing:
-            times.append(self._allowance.next)
-        return max(self._stalled, min(times, default=NEVER))
+        soonest = self.counts.soonest / 1000
+        if self._consumers.hungry and self.counts.ready and not self.closing:
+            soonest = min(soonest, self._allowance.next)
+        return max(self._stalled, soonest)
 
 
 _RESULTS: dict[type, Callable[[Queue, Any, Any, Any, list[Any]], None]] = {
+    Bodies: Queue._stored,
+    Insert: Queue._inserted,
     Claim: Queue._claimed,
     **dict.fromkeys((Delete, Release, Bury, Sweep, Drop, Purge, Redrive, Peek), Queue._settled),
 }

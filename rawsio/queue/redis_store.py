@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .operations import (
     INTERRUPTED,
+    Bodies,
     Bury,
     Claim,
     Counts,
@@ -68,10 +69,10 @@ class RedisStore:
         Where Redis does not know the script (``NOSCRIPT``), :meth:`in_full` does.
         """
         self._number += 1
-        new = any(op.__class__ is Insert for op in operations)
+        new = any(op.__class__ in (Insert, Bodies) for op in operations)
         args = [b"EVALSHA", _DIGESTS[PLAIN if new else SAVING].encode(), b"1", self.key]
         args += [self.run, b"%d" % self._number, *self._head]
-        for op in operations:
+        for op in _apart(operations):
             args += _FORMS[op.__class__](op)
         return args
 
@@ -89,11 +90,17 @@ class RedisStore:
         try:
             results, numbers, run = answer
             self.run = bytes(run)
-            made = [
-                _RESULTS.get(op.__class__, int)(result)
-                for op, result in zip(operations, results, strict=True)
+            made = iter(
+                [
+                    _RESULTS.get(op.__class__, int)(result)
+                    for op, result in zip(_apart(operations), results, strict=True)
+                ]
+            )
+            found = [
+                [next(made)[0] for _ in op.bodies] if op.__class__ is Bodies else next(made)
+                for op in operations
             ]
-            return made, _counts(numbers)
+            return found, _counts(numbers)
         except (TypeError, ValueError, IndexError) as error:
             raise StoreError(f"Redis answered what our script never says: {error}") from None
 
@@ -107,6 +114,17 @@ def failure(code: str, message: str, shown: str) -> StoreError:
     if code == "OOM":
         return StoreError(f"no memory left in Redis at {shown} (maxmemory)", full=True)
     return StoreError(f"Redis at {shown}: {code} {message}")
+
+
+def _apart(operations: list[Any]) -> list[Any]:
+    """Return operations of which each is one for the script: a run is an insert for each body."""
+    found: list[Any] = []
+    for op in operations:
+        if op.__class__ is Bodies:
+            found += [Insert(op.queue, body, op.published) for body in op.bodies]
+        else:
+            found.append(op)
+    return found
 
 
 def _counts(numbers: list[Any]) -> Counts:

@@ -12,13 +12,11 @@ from __future__ import annotations
 from functools import cache
 from itertools import chain
 
-from .operations import Insert
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["INLINE", "insert_bodies", "insert_messages", "only_a_body", "only_bodies"]
+__all__ = ["INLINE", "STATEMENT", "are_short", "insert_bodies", "insert_messages"]
 
 INLINE = 1024
 """Longest body that stands in the row itself."""
@@ -35,45 +33,24 @@ _INSERT = (
 _ROW = "(?,?,?,?,?,?,?,?,?,?,?,0,0)"
 _INSERT_BODY = "INSERT INTO rawsio_body VALUES "
 _PAIR = "(?,?)"
-_MOST = 256
+STATEMENT = 256
+"""The most messages of a statement, if they are nothing but a body."""
 _STEPS = (64, 8)
 """How many rows a statement inserts: at most 999 variables, the most that old versions of SQLite
 allow."""
 
 
-def only_a_body(op: Insert) -> int | None:
-    """Return when a message was published that is ready and nothing but a body."""
-    if op.key is not None or op.group is not None or op.expires is not None:
-        return None
-    if op.due or op.priority or op.known_only or len(op.body) > INLINE:
-        return None
-    return op.published
-
-
-def only_bodies(operations: list[Any]) -> list[bytes] | None:
-    """Return the bodies, if all operations are such messages of one queue, and one statement.
-
-    >>> only_bodies([Insert("jobs", b"1", 9), Insert("jobs", b"2", 9)])
-    [b'1', b'2']
-    """
-    first = operations[0]
-    if first.__class__ is not Insert or len(operations) > _MOST:
-        return None
-    queue, published = first.queue, first.published
-    bodies = [
-        op.body
-        for op in operations
-        if op.__class__ is Insert and op.queue == queue and only_a_body(op) == published
-    ]
-    return bodies if len(bodies) == len(operations) else None
+def are_short(bodies: list[bytes]) -> bool:
+    """Tell whether all of them stand in the rows themselves."""
+    return max(map(len, bodies)) <= INLINE
 
 
 def insert_bodies(
     connection: Any, first: int, queue: int, published: int, bodies: list[bytes]
 ) -> None:
     """Insert messages that are ready and nothing but a body; ``first`` is the id of the first."""
-    for at in range(0, len(bodies), _MOST):
-        part = bodies[at : at + _MOST]
+    for at in range(0, len(bodies), STATEMENT):
+        part = bodies[at : at + STATEMENT]
         size = 1 << (len(part) - 1).bit_length()
         values = (first + at, queue, published, *part, *[None] * (size - len(part)))
         connection.execute(_bodies_statement(size), values)

@@ -19,6 +19,7 @@ from .operations import (
     LEASED,
     READY,
     STATES,
+    Bodies,
     Bury,
     Claim,
     Counts,
@@ -34,11 +35,11 @@ from .operations import (
     Sweep,
     Write,
 )
-from .rows import INLINE, insert_bodies, insert_messages, only_a_body, only_bodies
+from .rows import INLINE, STATEMENT, are_short, insert_bodies, insert_messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 __all__ = ["COLUMNS", "SQLiteStore"]
@@ -168,15 +169,15 @@ class SQLiteStore:
     def apply(self, operations: list[Any]) -> list[Any]:
         """Do all operations in one transaction."""
         sizes = [len(op.body) for op in operations if op.__class__ is Insert]
+        sizes += [sum(map(len, op.bodies)) for op in operations if op.__class__ is Bodies]
         writes = [op for op in operations if op.__class__ is Write]
         sizes += [op.size for op in writes if op.size]
         self.database.sync = any(op.sync for op in writes)
         if sizes and not self.database.has_room(sum(sizes)):
             raise StoreError(f"no room left on the disk of {self.database.path}", full=True)
-        bodies = only_bodies(operations) if operations else None
         try:
-            if bodies and self.database.takes_a_statement(len(bodies), operations[0].published):
-                return self._insert_alone(operations[0], bodies)
+            if len(operations) == 1 and self._is_a_statement(operations[0]):
+                return [self._insert_alone(operations[0])]
             return list(self._transact(lambda: self._do(operations)))
         except _NotLeasedError:
             return list(self._transact(lambda: self._do(operations, careful=True)))
@@ -194,7 +195,7 @@ class SQLiteStore:
             if kind is Insert:
                 results += self._insert(queue, list(run))
                 continue
-            if kind is not Peek:
+            if kind is not Peek and kind is not Bodies:
                 self._heads.pop(queue, None)
             if kind is Delete and not careful:
                 results += self._delete_many(queue, list(run))
@@ -250,38 +251,40 @@ class SQLiteStore:
 
     # Operations
 
-    def _insert(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
-        results: list[tuple[int, bool] | None] = []
-        self.database.expect(len(inserts), inserts[0].published)
-        for published, run in groupby(inserts, key=only_a_body):
-            if published is None:
-                results += self._insert_special(queue, list(run))
-            else:
-                results += self._insert_bodies(queue, published, [op.body for op in run])
-        return results
+    def _is_a_statement(self, op: Any) -> bool:
+        """Tell whether an operation is one statement, and can be a transaction by itself."""
+        if op.__class__ is not Bodies or len(op.bodies) > STATEMENT or not are_short(op.bodies):
+            return False
+        return self.database.takes_a_statement(len(op.bodies), op.published)
 
-    def _insert_alone(self, first: Insert, bodies: list[bytes]) -> list[tuple[int, bool] | None]:
+    def _insert_alone(self, op: Bodies) -> Sequence[int]:
         # A statement is a transaction by itself.  Each of BEGIN and COMMIT is one more, and gives
         # the interpreter to the loop, which may keep it for a turn.
         try:
-            results = self._insert_bodies(first.queue, first.published, bodies)
+            ids = self._insert_run(op)
         except self.database.error as error:
             raise translate(error, self.database.path) from None
         self.database.committed()
-        return results
+        return ids
 
-    def _insert_bodies(
-        self, queue: str, published: int, bodies: list[bytes]
-    ) -> list[tuple[int, bool] | None]:
-        first, many = self.database.next_id, len(bodies)
-        insert_bodies(self.connection, first, self._ids[queue], published, bodies)
+    def _insert_bodies(self, op: Bodies) -> Sequence[int]:
+        if not are_short(op.bodies):
+            inserts = [Insert(op.queue, body, op.published) for body in op.bodies]
+            return [found[0] for found in self._insert(op.queue, inserts) if found]
+        self.database.expect(len(op.bodies), op.published)
+        return self._insert_run(op)
+
+    def _insert_run(self, op: Bodies) -> Sequence[int]:
+        queue, first, many = op.queue, self.database.next_id, len(op.bodies)
+        insert_bodies(self.connection, first, self._ids[queue], op.published, op.bodies)
         counts = self._counts[queue]
         counts.ready += many
-        counts.bytes += sum(map(len, bodies))
+        counts.bytes += sum(map(len, op.bodies))
         self.database.next_id = first + many
-        return [(number, False) for number in range(first, first + many)]
+        return range(first, first + many)
 
-    def _insert_special(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
+    def _insert(self, queue: str, inserts: list[Insert]) -> list[tuple[int, bool] | None]:
+        self.database.expect(len(inserts), inserts[0].published)
         self._heads.pop(queue, None)
         results: list[tuple[int, bool] | None] = []
         rows: list[tuple[Any, ...]] = []
@@ -582,6 +585,7 @@ def _claim_of(op: Delete) -> tuple[int, str | None]:
 
 
 _DOERS: dict[type, Callable[[SQLiteStore, Any], Any]] = {
+    Bodies: SQLiteStore._insert_bodies,
     Claim: SQLiteStore._claim,
     Delete: SQLiteStore._delete,
     Release: SQLiteStore._release,

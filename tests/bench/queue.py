@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rawsio import Limits, Server
 from rawsio.queue import SQLiteStore
-from rawsio.queue.operations import Insert
+from rawsio.queue.operations import Bodies, Insert
 
 from .peers import generator
 
@@ -166,6 +166,7 @@ class Watched:
         """Do all operations in one transaction."""
         results = self._store.apply(operations)
         rows = sum([operation.__class__ is Insert for operation in operations])
+        rows += sum([len(op.bodies) for op in operations if op.__class__ is Bodies])
         self.inserted.append((time.time(), rows))
         return results
 

@@ -25,6 +25,7 @@ from rawsio.queue.messages import (
     QueueOptions,
     Rejected,
     Settled,
+    Stored,
 )
 from rawsio.queue.operations import (
     BLOCKED,
@@ -32,6 +33,7 @@ from rawsio.queue.operations import (
     DELAYED,
     LEASED,
     READY,
+    Bodies,
     Bury,
     Claim,
     Delete,
@@ -45,7 +47,7 @@ from rawsio.queue.operations import (
 )
 from rawsio.queue.queue import Queue
 
-__all__ = ["Bench", "Driven", "machine_for", "store_tests"]
+__all__ = ["Bench", "Driven", "machine_for", "many", "store_tests"]
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Driven:
         while operations := self.queue.operations():
             results = self.store.apply(operations)
             happened += self.queue.receive(results, self.store.counts("jobs"))
-        return happened
+        return one_by_one(happened)
 
     def advance_to(self, now: float) -> list[Any]:
         self.events += self.queue.tick(now)
@@ -102,6 +104,23 @@ class Driven:
         return [d for e in found if consumer in (None, e.consumer) for d in e.deliveries]
 
 
+def many(operations: list[Any]) -> int:
+    """Count operations, each message of a run as one."""
+    return sum(len(op.bodies) if isinstance(op, Bodies) else 1 for op in operations)
+
+
+def one_by_one(events: list[Any]) -> list[Any]:
+    """Return events with one for each message of a run, as if it had been published alone."""
+    found: list[Any] = []
+    for event in events:
+        if isinstance(event, Stored):
+            pairs = zip(event.tickets, event.ids, strict=True)
+            found += [Settled(ticket, Published(number)) for ticket, number in pairs]
+        else:
+            found.append(event)
+    return found
+
+
 # The operations, one by one
 
 
@@ -115,6 +134,35 @@ def store_tests(bench: Bench) -> type:
             made.open("jobs", 3, 0)
             yield made
             made.close()
+
+        def test_a_run_of_bodies_is_so_many_messages_in_their_order(self, store: Any) -> None:
+            long = bytes(5000)
+            ((before, _), ids, (after, _)) = store.apply(
+                [
+                    Insert("jobs", b"before", 6, group="g"),
+                    Bodies("jobs", 7, [b"0", long, b"2"]),
+                    Insert("jobs", b"after", 8),
+                ]
+            )
+            assert [before, *ids, after] == sorted({before, *ids, after})
+            counts = store.counts("jobs")
+            assert (counts.ready, counts.bytes, counts.head) == (5, 5013, 6)
+            (rows,) = store.apply([Claim("jobs", 9, 1)])
+            assert [row.id for row in rows] == [before, *ids, after]
+            assert [row.body for row in rows] == [b"before", b"0", long, b"2", b"after"]
+            assert [row.published for row in rows] == [6, 7, 7, 7, 8]
+            assert {(row.priority, row.due, row.expires, row.key) for row in rows} == {
+                (0, 0, None, None)
+            }
+            store.apply([Delete("jobs", row.id, 1, row.size, row.group) for row in rows])
+            assert store.counts("jobs").bytes == 0
+
+        def test_a_long_run_alone_is_stored_whole(self, store: Any) -> None:
+            (ids,) = store.apply([Bodies("jobs", 0, [b"%d" % n for n in range(300)])])
+            assert list(ids) == sorted(set(ids))
+            assert len(ids) == store.counts("jobs").ready == 300
+            (rows,) = store.apply([Claim("jobs", 300, 1)])
+            assert [row.body for row in rows] == [b"%d" % n for n in range(300)]
 
         def test_messages_are_claimed_by_priority_then_by_age(self, store: Any) -> None:
             bodies = [(b"a", 0), (b"b", 5), (b"c", 0), (b"d", -1), (b"e", 5)]
@@ -494,6 +542,31 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
                 self.published += 1
                 if key is not None:
                     self.keys[key] = (number, now + 20)
+            self.see(happened)
+
+        @rule(count=st.integers(2, 4))
+        def publish_several(self, count: int) -> None:
+            """Of several at once each has its answer; those that find no room are refused."""
+            room = 12 - len(self.messages)
+            tickets: dict[object, bytes] = {}
+            for _ in range(count):
+                self.count += 1
+                ticket = object()
+                try:
+                    self.driven.queue.publish(ticket, b"%d" % self.count)
+                except QueueError as refused:
+                    assert refused.code == "full"
+                    assert len(tickets) == max(0, room)
+                else:
+                    tickets[ticket] = b"%d" % self.count
+            happened = self.driven.turn()
+            answers = [e for e in happened if getattr(e, "ticket", None) in tickets]
+            assert [answer.ticket for answer in answers] == list(tickets)
+            for answer in answers:
+                number = answer.value.id
+                assert number not in self.messages
+                self.messages[number] = Known(number, tickets[answer.ticket], None, 0)
+                self.published += 1
             self.see(happened)
 
         @rule(name=NAMES, credit=st.integers(1, 4), batch=st.integers(1, 3))

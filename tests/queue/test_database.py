@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rawsio.queue.database import VERSION, translate
-from rawsio.queue.operations import Claim, Delete, Insert, StoreError
+from rawsio.queue.operations import Bodies, Claim, Delete, Insert, StoreError
 from rawsio.queue.sqlite import SQLiteStore
 
 
@@ -196,9 +196,12 @@ def test_on_a_full_disk_nothing_is_stored_and_the_rest_goes_on(
     store.close()
 
 
-@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [(Insert("jobs", b"2", 0, key="k"), (2, False)), (Bodies("jobs", 0, [b"2"]), range(2, 3))],
+)
 def test_a_program_that_writes_for_too_long_is_named_and_nothing_is_lost(
-    path: str, key: str | None
+    path: str, operation: Any, result: object
 ) -> None:
     store = opened(path)
     store.apply([Insert("jobs", b"1", 0)])
@@ -206,12 +209,12 @@ def test_a_program_that_writes_for_too_long_is_named_and_nothing_is_lost(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="another program writes to it for too long") as caught:
-        store.apply([Insert("jobs", b"2", 0, key=key)])
+        store.apply([operation])
     assert not caught.value.full
     assert store.counts("jobs").ready == 1
     other.execute("ROLLBACK")
     other.close()
-    assert store.apply([Insert("jobs", b"2", 0, key=key)]) == [(2, False)]
+    assert store.apply([operation]) == [result]
     store.close()
 
 
@@ -221,12 +224,12 @@ def test_a_statement_that_finds_no_room_uses_the_reserve(path: str) -> None:
     pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
     store.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError) as caught:
-        store.apply([Insert("jobs", bytes(1000), 0)] * 50)
+        store.apply([Bodies("jobs", 0, [bytes(1000)] * 50)])
     assert caught.value.full
     assert not Path(path + "-reserve").exists()
     assert store.counts("jobs").ready == 1
     store.connection.execute("PRAGMA max_page_count = 100000")
-    assert store.apply([Insert("jobs", bytes(1000), 0)] * 50)[0] == (2, False)
+    assert store.apply([Bodies("jobs", 0, [bytes(1000)] * 50)]) == [range(2, 52)]
     store.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from rawsio.limits import DEFAULT
 from rawsio.queue.intake import Intake
 from rawsio.queue.messages import QueueError, QueueOptions
-from rawsio.queue.operations import Counts, Drop
+from rawsio.queue.operations import Bodies, Counts, Drop
 
 
 def intake(counts: Counts | None = None, **options: Any) -> Intake:
@@ -67,3 +67,33 @@ def test_a_queue_that_drops_makes_room_for_what_is_sent() -> None:
     assert isinstance(drop, Drop)
     assert drop.count == 2
     assert intake(max_messages=3).drop_for([]) is None
+
+
+def test_bodies_that_find_room_are_taken_together_and_others_not_at_all() -> None:
+    made = intake(Counts(ready=1, bytes=10), max_messages=4, max_message=5)
+    assert made.admits([b"1", b"22"], 0)
+    assert made.incoming == 2
+    assert not made.admits([b"3", b"4"], 2), "one too many"
+    assert not made.admits([b"666666"], 2), "too long"
+    assert made.incoming == 2
+    assert made.admits([b"3"], 2)
+    made.forget_bodies([b"1", b"22"])
+    assert made.incoming == 1
+    waiting = DEFAULT.queue_waiting - 2
+    assert not made.admits([b"1"] * 3, waiting), "too much waits for the store"
+    assert made.admits([b"1"], waiting)
+
+
+def test_bodies_have_to_find_room_in_bytes() -> None:
+    made = intake(Counts(ready=1, bytes=10), max_bytes=13)
+    assert not made.admits([b"12", b"34"], 0)
+    assert made.admits([b"12", b"3"], 0)
+    assert not made.admits([b"4"], 0)
+    made.forget_bodies([b"12", b"3"])
+    assert made.admits([b"4"], 0)
+
+
+def test_oldest_messages_make_room_for_bodies() -> None:
+    made = intake(Counts(ready=3, bytes=30), max_messages=3, policy="drop_oldest")
+    assert made.admits([b"1", b"2"], 0)
+    assert made.drop_for([(Bodies("jobs", 0, [b"1", b"2"]), [1, 2])]) == Drop("jobs", 2, 0)

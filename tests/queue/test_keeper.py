@@ -8,8 +8,10 @@ import pytest
 
 from rawsio import Server
 from rawsio.queue import QueueError, StoreError
-from rawsio.queue.operations import Insert
+from rawsio.queue.operations import Bodies
 from rawsio.testing import TestKit
+
+from .contract import many
 
 
 class Counting:
@@ -24,9 +26,9 @@ class Counting:
         return getattr(self._store, name)
 
     def apply(self, operations: list[Any]) -> list[Any]:
-        if self.error is not None and any(isinstance(op, Insert) for op in operations):
+        if self.error is not None and any(isinstance(op, Bodies) for op in operations):
             raise self.error
-        self.batches.append(len(operations))
+        self.batches.append(many(operations))
         return list(self._store.apply(operations))
 
 
@@ -224,10 +226,10 @@ def test_after_waiting_in_vain_transactions_do_not_wait_for_a_while() -> None:
         kit.advance(0.01)
         assert store.batches[-1] == 2, "much fewer than before"
         for _ in range(8):
-            for many in (8, 2):
-                jobs.publish_many(range(many))
+            for size in (8, 2):
+                jobs.publish_many(range(size))
                 kit.run()
-                assert store.batches[-1] == many
+                assert store.batches[-1] == size
         jobs.publish_many(range(8))
         kit.run()
         jobs.publish_many(range(2))

@@ -9,9 +9,9 @@ import pytest
 from rawsio.limits import DEFAULT
 from rawsio.queue.memory import MemoryStore
 from rawsio.queue.messages import Buried, Deliver, Drained, Published, QueueError, Rejected
-from rawsio.queue.operations import Claim, Delete, Insert, StoreError, Sweep
+from rawsio.queue.operations import Bodies, Claim, Delete, StoreError, Sweep
 
-from .contract import Driven
+from .contract import Driven, many
 
 
 def driven(**options: Any) -> Driven:
@@ -38,7 +38,7 @@ def test_requests_collect_while_the_store_is_at_work() -> None:
     assert it.queue.operations() == []
     it.queue.receive(it.store.apply(first), it.store.counts("jobs"))
     second = it.queue.operations()
-    assert [op.body for op in second] == [b"2", b"3"]
+    assert [op.bodies for op in second] == [[b"2", b"3"]]
 
 
 def test_a_publish_and_its_delivery_take_one_commit() -> None:
@@ -47,7 +47,7 @@ def test_a_publish_and_its_delivery_take_one_commit() -> None:
     it.turn()
     it.queue.publish("a", b"1")
     operations = it.queue.operations()
-    assert [type(op) for op in operations] == [Insert, Claim]
+    assert [type(op) for op in operations] == [Bodies, Claim]
     events = it.queue.receive(it.store.apply(operations), it.store.counts("jobs"))
     assert [type(event) for event in events][1] is Deliver
 
@@ -448,7 +448,7 @@ def test_a_long_line_goes_to_the_store_in_bounded_batches() -> None:
         it.queue.publish(None, b"1")
     sizes = []
     while operations := it.queue.operations():
-        sizes.append(len(operations))
+        sizes.append(many(operations))
         it.queue.receive(it.store.apply(operations), it.store.counts("jobs"))
     assert sum(sizes) >= 25
     assert max(sizes) <= 12

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rawsio.queue.operations import (
+    Bodies,
     Bury,
     Claim,
     Counts,
@@ -55,6 +56,11 @@ def test_each_operation_has_its_words(operation: Any, words: list[bytes]) -> Non
     assert store().request([operation])[10:] == words
 
 
+def test_a_run_is_an_insert_for_each_body() -> None:
+    inserts = [Insert("jobs", b"1", 5), Insert("jobs", b"2", 5)]
+    assert store().request([Bodies("jobs", 5, [b"1", b"2"])]) == store().request(inserts)
+
+
 def test_a_turn_names_its_script_its_queue_its_server_and_its_number() -> None:
     made = store()
     first = made.request([Insert("jobs", b"1", 0)])
@@ -76,11 +82,15 @@ def test_an_answer_is_the_results_and_how_the_queue_stands() -> None:
     row = [b"4", 3, b"{}", 2, b"5", b"-1", b"0", None, b"g", None, b"why"]
     made, counts = store().take(
         [Insert("jobs", b"1", 0), Insert("jobs", b"1", 0), Claim("jobs", 1, 1), Sweep("jobs", 0)]
-        + [Delete("jobs", 1, 1, 1)] * 2,
-        [[[b"3", 1], None, [row], 6, 1, 0], [1, 2, 3, 4, 5, 6, b"1.5e3", None, b"8"], b"1"],
+        + [Bodies("jobs", 0, [b"1", b"2"]), *[Delete("jobs", 1, 1, 1)] * 2],
+        [
+            [[b"3", 1], None, [row], 6, [b"8", 0], [b"9", 0], 1, 0],
+            [1, 2, 3, 4, 5, 6, b"1.5e3", None, b"8"],
+            b"1",
+        ],
     )
     expected = Row(4, 3, b"{}", 2, 2, 5, -1, 0, None, "g", None, "why")
-    assert made == [(3, True), None, [expected], 6, True, False]
+    assert made == [(3, True), None, [expected], 6, [8, 9], True, False]
     assert counts == Counts(1, 2, 3, 4, 5, 6, 1500, None, 8)
 
 
