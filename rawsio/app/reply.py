@@ -169,10 +169,11 @@ class Reply(Generic[T]):
         self._value = value
         self._error = error
         self._state = state
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            self._host.call(timer.cancel)
-        self._run_callbacks()
+        if self._timer is not None:
+            self._host.call(self._timer.cancel)
+            self._timer = None
+        if self._callbacks:
+            self._run_callbacks()
 
     def _run_callbacks(self) -> None:
         callbacks = self._callbacks

@@ -91,10 +91,11 @@ def wait_until(
     """
     lock = allocate_lock()
     lock.acquire()
-    arm(lambda *_: lock.release())
-    if lock.acquire(blocking=False):
-        return
+    # It releases the lock as ``release`` does, but takes what it is called with.
+    arm(lock.__exit__)
     if owned():
+        if lock.acquire(blocking=False):
+            return
         raise RuntimeError(_HANGS)
     if not lock.acquire(timeout=-1 if timeout is None else timeout):
         raise TimeoutError(f"no result within {timeout} s")

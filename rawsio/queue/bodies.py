@@ -55,7 +55,8 @@ def encode_body(value: Any, limits: Limits = DEFAULT) -> bytes:
     except HasBinary:
         text, attachments = encode_binary(value)
     else:
-        check_depth(text, limits)
+        if text.count("[") + text.count("{") > limits.json_depth:
+            check_depth(text, limits)
         return text.encode()
     check_depth(text, limits)
     check_attachments((text, *attachments), limits)

@@ -42,11 +42,17 @@ if TYPE_CHECKING:
     from .queue import Queue
     from .transactions import Transaction
 
+    # A ticket, an encoded body, and what else is said of the message.
+    Asked = tuple[Any, bytes, dict[str, Any]]
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Jobs"]
 
 _OF_MESSAGES = ("key", "delay", "priority", "group", "expires")
+_NOW, _USUAL = 0.0, 0
+"""The delay and the priority of a message whose publisher says nothing about them."""
+_NO_MORE = (None, None, None)
+_NONE: dict[str, Any] = {}
 _STRIDE, _STRIDES = 100, 10
 """A thread is held up when more than so many times so many publishes of threads wait for their
 commit; only the last of each stride is looked at."""
@@ -80,8 +86,10 @@ class Jobs:
         self._handlings: list[Handling] = []
         self._window: deque[Reply] = deque()
         self._strides = 0
+        # What was published in this turn, until the queue gets all of it.
+        self._asked: list[Asked] = []
         # What other threads have published, until the loop takes all of it at once.
-        self._handed: deque[tuple[Promise, bytes, dict[str, Any]]] = deque()
+        self._handed: deque[Asked] = deque()
         self._handing = False
         self.ended: Callable[[], None] = _nothing
 
@@ -92,8 +100,8 @@ class Jobs:
         body: Any,
         *,
         key: str | None = None,
-        delay: float = 0.0,
-        priority: int = 0,
+        delay: float = _NOW,
+        priority: int = _USUAL,
         group: str | None = None,
         expires: float | None = None,
     ) -> Reply[Published]:
@@ -107,7 +115,10 @@ class Jobs:
         ``LocalProtocolError`` here.  A thread that publishes faster than the disk takes it waits.
         """
         encoded = encode_body(body, self._host.limits)
-        return self._publish(encoded, _named(key, delay, priority, group, expires))
+        options = _NONE
+        if delay is not _NOW or priority is not _USUAL or (key, group, expires) != _NO_MORE:
+            options = _named(key, delay, priority, group, expires)
+        return self._publish(encoded, options)
 
     def _publish(self, body: bytes, options: dict[str, Any]) -> Reply[Published]:
         reply: Promise[Published] = Promise(self._host)
@@ -128,14 +139,8 @@ class Jobs:
         # Before the list is looked at: what comes later is announced again.
         self._handing = False
         take = self._handed.popleft
-        handed = [take() for _ in range(len(self._handed))]
-        if not any(options for _, _, options in handed):
-            tickets, bodies = [reply for reply, _, _ in handed], [body for _, body, _ in handed]
-            if self.queue.publish_bodies(tickets, bodies):
-                self.keeper.touch()
-                return
-        for reply, body, options in handed:
-            self.enqueue(reply, body, options)
+        self._asked += [take() for _ in range(len(self._handed))]
+        self._ask_soon()
 
     def _hold_up(self, reply: Reply) -> None:
         window = self._window
@@ -255,7 +260,7 @@ class Jobs:
 
     def redrive(self, limit: int = 1000) -> Reply[int]:
         """Give the oldest dead letters new deliveries; the reply is how many."""
-        return self._ask(self.queue.redrive, limit)
+        return self._request(self.queue.redrive, limit)
 
     def purge(self, *states: str) -> Reply[int]:
         """Delete messages that nobody holds; the reply is how many.
@@ -263,7 +268,7 @@ class Jobs:
         ``states`` are of ``ready``, ``delayed``, ``blocked`` and ``dead``; without any: all but
         the dead letters.
         """
-        return self._ask(self.queue.purge, states or ("ready", "delayed", "blocked"))
+        return self._request(self.queue.purge, states or ("ready", "delayed", "blocked"))
 
     def peek(
         self, state: str | None = None, limit: int = 10, after: int = 0
@@ -274,9 +279,9 @@ class Jobs:
         def shape(rows: list[Any]) -> list[Any]:
             return [shown(row, limits) for row in rows]
 
-        return self._ask(self.queue.peek, state, limit, after, shape=shape)
+        return self._request(self.queue.peek, state, limit, after, shape=shape)
 
-    def _ask(
+    def _request(
         self,
         request: Callable[..., None],
         *args: Any,
@@ -296,7 +301,9 @@ class Jobs:
         lapsed expired dropped buried``; and ``commit_ms_p50`` and ``commit_ms_p99``.
         """
         median, worst = self.keeper.commit_times()
-        return {**self.queue.stats(), "commit_ms_p50": median, "commit_ms_p99": worst}
+        shown = {**self.queue.stats(), "commit_ms_p50": median, "commit_ms_p99": worst}
+        shown["waiting"] += len(self._asked) + len(self._handed)
+        return shown
 
     def consumers(self) -> list[dict[str, Any]]:
         """Return who consumes: ``name``, ``credit``, how many messages it holds (``held``), and
@@ -323,6 +330,7 @@ class Jobs:
 
     def request(self, ticket: Any, request: Callable[..., Any], *args: Any) -> Any:
         """Make a request of the queue; what it refuses fails the ticket."""
+        self.collect()  # which was asked for before
         try:
             return request(*args)
         except QueueError as error:
@@ -331,16 +339,31 @@ class Jobs:
             self.keeper.touch()
 
     def enqueue(self, ticket: Any, body: bytes, options: dict[str, Any]) -> None:
-        """Publish a body that is encoded."""
-        if not options and self.queue.publish_bodies([ticket], [body]):
+        """Publish a body that is encoded, at the end of this turn together with all others."""
+        self._asked.append((ticket, body, options))
+        self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        if self.queue.closing:
+            self.collect()  # nobody may look for it any more
+        else:
             self.keeper.touch()
+
+    def collect(self) -> None:
+        """Give the queue what was published since the last call."""
+        if not self._asked:
             return
-        try:
-            self.queue.publish(ticket, body, **options)
-        except QueueError as error:
-            ticket.fail(error)
+        asked, self._asked = self._asked, []
+        tickets, bodies, options = map(list, zip(*asked, strict=True))
+        if not any(options) and self.queue.publish_bodies(tickets, bodies):
             return
-        self.keeper.touch()
+        for ticket, body, said in asked:
+            if not said and self.queue.publish_bodies([ticket], [body]):
+                continue
+            try:
+                self.queue.publish(ticket, body, **said)
+            except QueueError as error:
+                ticket.fail(error)
 
     def consume(
         self,
@@ -396,6 +419,7 @@ class Jobs:
     def pause(self, ended: Callable[[], None]) -> None:
         """Deliver nothing any more; handlers that have begun go on, and ``ended`` is called."""
         self.ended = ended
+        self.collect()
         self.queue.closing = True
         for handling in self._handlings:
             handling.stop()

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
         queue: Queue
 
+        def collect(self) -> None:
+            """Give the queue what was asked for in this turn, if it did not do so at once."""
+
         def take(self, events: list[Any], /) -> None:
             """Take what the queue gave."""
 
@@ -134,6 +137,8 @@ class Keeper:
 
     def _flush(self) -> None:
         self._armed = False
+        for client in self.clients:
+            client.collect()
         if self._busy or self._over:
             return
         now = self.now()
@@ -207,6 +212,8 @@ class Keeper:
             self._broken = ""
             results, counts, seconds = result
             self.commits.append(seconds)
+            for client in self.clients:
+                client.collect()
             # Before anybody is answered: who asks again at once is no second one.
             crowd = self._count_waiting()
             at = 0

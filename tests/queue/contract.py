@@ -551,14 +551,13 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
             tickets: dict[object, bytes] = {}
             for _ in range(count):
                 self.count += 1
-                ticket = object()
-                try:
-                    self.driven.queue.publish(ticket, b"%d" % self.count)
-                except QueueError as refused:
-                    assert refused.code == "full"
-                    assert len(tickets) == max(0, room)
+                ticket, body = object(), b"%d" % self.count
+                if len(tickets) < room:
+                    self.driven.queue.publish(ticket, body)
+                    tickets[ticket] = body
                 else:
-                    tickets[ticket] = b"%d" % self.count
+                    with pytest.raises(QueueError, match="is full"):
+                        self.driven.queue.publish(ticket, body)
             happened = self.driven.turn()
             answers = [e for e in happened if getattr(e, "ticket", None) in tickets]
             assert [answer.ticket for answer in answers] == list(tickets)

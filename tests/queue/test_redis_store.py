@@ -80,9 +80,10 @@ def test_a_turn_names_its_script_its_queue_its_server_and_its_number() -> None:
 
 def test_an_answer_is_the_results_and_how_the_queue_stands() -> None:
     row = [b"4", 3, b"{}", 2, b"5", b"-1", b"0", None, b"g", None, b"why"]
+    insert, delete = Insert("jobs", b"1", 0), Delete("jobs", 1, 1, 1)
+    run = Bodies("jobs", 0, [b"1", b"2"])
     made, counts = store().take(
-        [Insert("jobs", b"1", 0), Insert("jobs", b"1", 0), Claim("jobs", 1, 1), Sweep("jobs", 0)]
-        + [Bodies("jobs", 0, [b"1", b"2"]), *[Delete("jobs", 1, 1, 1)] * 2],
+        [insert, insert, Claim("jobs", 1, 1), Sweep("jobs", 0), run, delete, delete],
         [
             [[b"3", 1], None, [row], 6, [b"8", 0], [b"9", 0], 1, 0],
             [1, 2, 3, 4, 5, 6, b"1.5e3", None, b"8"],
