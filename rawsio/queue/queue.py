@@ -8,7 +8,7 @@ go in, become *operations* on the store, and are answered once these are committ
     queue.publish(ticket, body)              a request
     operations = queue.operations()          what the store shall do, in one transaction
     results = store.apply(operations)
-    events = queue.receive(results, counts)  Settled(ticket, Published(1)), Deliver(...), ...
+    events = queue.receive(results, counts)  Stored(tickets, ids), Deliver(...), ...
     events = queue.tick(now)                 leases that have ended, batches that have waited
     queue.deadline                           when ``tick`` wants to be called
 
@@ -94,7 +94,7 @@ class Queue:
     >>> queue.publish("ticket", b"1")
     >>> results = store.apply(queue.operations())
     >>> queue.receive(results, store.counts("jobs"))[0]
-    Settled(ticket='ticket', value=Published(id=1, duplicate=False))
+    Stored(tickets=['ticket'], ids=range(1, 2))
     """
 
     def __init__(
