@@ -21,7 +21,7 @@ from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.grammar import REASONS
 from rawsio.http.messages import Body, EndOfMessage, Response
-from rawsio.http.repeated import begin_known, find_known
+from rawsio.http.repeated import answer_whole
 from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
 from rawsio.websocket.connection import WebSocketConnection
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.server.links import LinkUser, Outlet
     from rawsio.http.messages import Request
-    from rawsio.http.receive import Known
     from rawsio.layer import AnyLayer, Taker
     from rawsio.limits import Limits
     from rawsio.prepared import Prepared
@@ -268,22 +267,13 @@ class ServerStack:
         self._http = self._layer = begun
         return begun
 
-    def find_known(self, data: bytes) -> Known | None:
-        """Return the head with which a request begins that is whole, if it is one to be offered.
-
-        It is none where somebody watches, or anything else is to be seen to.
-        """
+    @property
+    def at_once(self) -> HTTPConnection | None:
+        """The HTTP layer, if nobody watches it, and nothing is to be seen to before the input."""
         http = self._http
         if not isinstance(http, HTTPConnection) or self.early or self.last or self._eof:
             return None
-        return find_known(http, data)
-
-    def begin_known(self, known: Known, now: float) -> Request:
-        """Take the request that :meth:`find_known` has found; it is to be answered."""
-        http: Any = self._http
-        request = self.request = begin_known(http, known, now)
-        self.asked = known.asked.framing
-        return request
+        return http
 
     def put_back(self, events: list[Any]) -> None:
         """Take back events that nobody has seen to; the next ``tick`` gives them again.
@@ -379,16 +369,17 @@ class ServerStack:
 
         A connection that the HTTP layer has answered already, and is about to close, stays so.
         """
-        http, date, rests = self._http, self._date, None
-        if date is not None and not self.last and isinstance(http, HTTPConnection):
-            rests = http.answer(response, body, date())
-        if rests is not None:
-            self.request, stream = None, self.stream
-            if rests and stream is not None and stream.layer is self:
-                stream.driver.answered(stream, http)
-            else:  # the next request waits, or TLS is between
-                self._touch()
-        elif http is not None and self.begin(response):
+        http, date = self._http, self._date
+        if date is not None and isinstance(http, HTTPConnection) and not self.last:
+            rests = answer_whole(http, response, body, date())
+            if rests is not None:
+                self.request, stream = None, self.stream
+                if rests and stream is not None and stream.layer is self:
+                    stream.driver.answered(stream, http)
+                else:  # the next request waits, or TLS is between
+                    self._touch()
+                return
+        if http is not None and self.begin(response):
             asked = "" if self.request is None else self.request.method
             if body and asked != "HEAD" and response.status not in (204, 304):
                 http.send(Body(body))

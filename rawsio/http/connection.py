@@ -61,7 +61,7 @@ from .messages import (
     encode_head,
 )
 from .receive import Receiver
-from .repeated import answer_whole, take_repeated
+from .repeated import take_repeated
 from .states import BODY, CLOSED, DONE, IDLE, SWITCHED, WAITING, Interim, State, Switch
 
 TYPE_CHECKING = False
@@ -172,24 +172,16 @@ class HTTPConnection(Receiver):
             return False
         return self._persists and not self._ended and self.closing is Closing.OPEN
 
-    def answer(self, response: Response, body: bytes, date: str) -> bool | None:
-        """Send a whole answer, with this ``Date``, where that is a matter of course.
-
-        Tells whether nothing waits behind it.  ``None`` if it is not so simple: send the events
-        then, with the fields that the answer needs.  Raises ``LocalProtocolError`` as :meth:`send`
-        does.
-        """
-        return answer_whole(self, response, body, date)
-
-    def rest(self, now: float) -> float | None:
-        """Begin to wait for the next request; return until when.
+    def rest(self, now: float) -> list[bytes] | None:
+        """Begin to wait for the next request, for ``limits.idle_time``, and drain the outbox.
 
         ``None``, and nothing is done, if it is not between two exchanges, or events wait.
         """
         if self._theirs is not IDLE or self._due:
             return None
         self._now = self._since = now
-        return now + self.limits.idle_time
+        outbox, self._outbox = self._outbox, []
+        return outbox
 
     @property
     def idle(self) -> bool:

@@ -56,6 +56,7 @@ __all__ = [
     "check_request",
     "answer",
     "fields_with_length",
+    "ready",
     "accepted_coding",
     "compressed",
     "refusal",
@@ -407,6 +408,26 @@ def fields_with_length(fields: tuple[tuple[str, str], ...], length: int) -> Head
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         _kept[fields, length] = kept
+    return kept
+
+
+_ready: dict[tuple[tuple[tuple[str, str], ...], int], Response] = {}
+
+
+def ready(fields: tuple[tuple[str, str], ...], length: int) -> Response:
+    """Return a 200 with :func:`fields_with_length`: the same object for the same fields.
+
+    It belongs to all who ask for it, so nobody changes it.
+
+    >>> ready((("Content-Type", "text/html"),), 2) is ready((("Content-Type", "text/html"),), 2)
+    True
+    """
+    kept = _ready.get((fields, length))
+    if kept is None:
+        kept = Response(200, fields_with_length(fields, length), "OK")
+        if len(_ready) >= _MOST_KEPT:
+            _ready.clear()
+        _ready[fields, length] = kept
     return kept
 
 

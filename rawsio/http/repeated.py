@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .receive import Event, Known, Receiver
 
-__all__ = ["answer_whole", "begin_known", "find_known", "take_repeated"]
+__all__ = ["answer_whole", "begin_known", "find_known", "request_of", "take_repeated"]
 
 _SHORT = 2048
 """A body of so many bytes is copied behind its head; a longer one is a unit of its own."""
@@ -42,18 +42,17 @@ def find_known(server: Receiver, data: bytes) -> Known | None:
 
     ``None`` as well where the connection is not between two exchanges, or something waits.
     """
-    if server._theirs is not IDLE or server._due or server._buffer or server._ended:
-        return None
-    size = len(data)
-    for known in server.known:
-        # Not a part of the body, nor more than this request.
-        if known.size == size and data.startswith(known.head):
-            return known
+    if server._theirs is IDLE and not (server._due or server._buffer or server._ended):
+        size = len(data)
+        for known in server.known:
+            # Not a part of the body, nor more than this request.
+            if known.size == size and data.startswith(known.head):
+                return known
     return None
 
 
-def begin_known(server: Receiver, known: Known, now: float | None) -> Request:
-    """Take the request that begins with a known head, and came at this time.
+def begin_known(server: Receiver, known: Known, now: float | None) -> None:
+    """Take a request that begins with a known head, and came at this time.
 
     Nobody waits for what comes next until it is answered.
     """
@@ -65,6 +64,11 @@ def begin_known(server: Receiver, known: Known, now: float | None) -> Request:
     server._now, server._since = now, None
     server._received = asked.framing
     server._heads.blank = 0
+
+
+def request_of(known: Known) -> Request:
+    """Return the request that a known head is."""
+    asked = known.asked
     request = Request(asked.method, known.target, asked.headers, asked.version)
     request._found = known.found
     return request
@@ -75,8 +79,9 @@ def take_repeated(server: Receiver, data: bytes) -> list[Event] | None:
     known = find_known(server, data)
     if known is None:
         return None
-    request, body = begin_known(server, known, server._now), data[len(known.head) :]
+    begin_known(server, known, server._now)
     server._since = server._now
+    request, body = request_of(known), data[len(known.head) :]
     return [request, Body(body), _END] if body else [request, _END]
 
 

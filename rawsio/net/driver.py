@@ -60,12 +60,11 @@ if TYPE_CHECKING:
     class Resting(Protocol):
         """What has said all, and waits for the peer's next words."""
 
-        def rest(self, now: float, /) -> float | None:
-            """Begin to wait; return until when, or ``None`` if there is more to do."""
-            ...
+        def rest(self, now: float, /) -> list[Any] | None:
+            """Begin to wait, for ``limits.idle_time``, and drain the outbox.
 
-        def data_to_send(self) -> list[Any]:
-            """Drain the outbox."""
+            ``None``, and nothing is done, if there is more to do.
+            """
             ...
 
     from .deadlines import Report
@@ -193,7 +192,7 @@ class Driver:
             dirty[target] = False
 
     def answered(self, stream: Any, source: Resting) -> None:
-        """Have ``stream.send_answer(source)`` called at the end of this turn.
+        """Have ``stream.send_answer(source, now)`` called at the end of this turn.
 
         It is less than a flush, for a stream that waits for its peer's next request then.
         """
@@ -256,11 +255,11 @@ class Driver:
                 self.schedule()
 
     def _send_answers(self) -> None:
-        answered = self._answered
+        answered, now = self._answered, self.time()
         many = len(answered)
         for stream, source in answered[:many]:
             try:
-                stream.send_answer(source)
+                stream.send_answer(source, now)
             except Exception as error:  # noqa: BLE001 - one connection must not stop the others
                 self._failed(stream, error)
         del answered[:many]  # what these have led to is for the next time

@@ -466,17 +466,26 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self.driver.dirty.pop(self, None)  # by its own answers, which are here already
         return ([], None) if self.state is _CLOSED else (units, self.layer.deadline)
 
-    def send_answer(self, source: Resting) -> None:
+    def send_answer(self, source: Resting, now: float) -> None:
         """Send an answer, which is in the outbox of ``source``; used by the driver."""
-        until = source.rest(self.driver.time()) if self.state is _OPENED else None
-        if until is None:  # there is more to be seen to
+        units = source.rest(now) if self.state is _OPENED else None
+        if units is None:  # there is more to be seen to
             self.flush()
             return
-        units = source.data_to_send()
+        if len(units) == 1 and self._unsent is None:
+            data = units[0]
+            try:
+                sent = self.sock.send(data)
+            except OSError:
+                sent = 0  # it is met again
+            units = [] if sent == len(data) else [memoryview(data)[sent:]]
         if units:
             self._write(units)
+        elif self._high:
+            self._check_high()
+        driver = self.driver
         if self._unsent is None and self.state is _OPENED:
-            self.driver.timers.watch_until(self, until)
+            driver.timers.watch_until(self, now + driver.limits.idle_time)
         else:
             self.touch()  # the meter hears of what waits
 

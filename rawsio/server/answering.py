@@ -125,25 +125,18 @@ class Answering:
         self._ready: deque[_Answer] = deque()
         self._scheduled = False
 
-    def ask(self, stack: ServerStack, request: Request, body: bytes) -> None:
-        """Ask the application, and see to its answer."""
-        peer = RemoteAddress(stack.address, stack.secure, stack.certificate)
-        runtime = self._runtime
-        if runtime is not None and runtime.inline:
-            self._ask_at_once(runtime, stack, request, body, peer)
-            return
-        one = self._answers[stack] = _Answer(stack, request, self._name)
-        answered = partial(self._answered_first, one)
-        self._start(self._application, (request, body, peer), answered, one)
-
-    def _ask_at_once(
-        self,
-        runtime: Caller,
-        stack: ServerStack,
-        request: Request,
-        body: bytes,
-        peer: RemoteAddress,
+    def ask(
+        self, stack: ServerStack, request: Request, body: bytes, peer: RemoteAddress | None = None
     ) -> None:
+        """Ask the application, and see to its answer; ``peer`` if that is known already."""
+        if peer is None:
+            peer = RemoteAddress(stack.address, stack.secure, stack.certificate)
+        runtime = self._runtime
+        if runtime is None or not runtime.inline:
+            one = self._answers[stack] = _Answer(stack, request, self._name)
+            answered = partial(self._answered_first, one)
+            self._start(self._application, (request, body, peer), answered, one)
+            return
         # What `start` does on the loop.  Nearly always the answer is there then, and all of it: no
         # object for its way is needed.
         answers, began = self._answers, runtime.time()

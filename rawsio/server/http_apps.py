@@ -20,7 +20,7 @@ from rawsio.http.messages import (
     accepted_coding,
     answer,
     compressed,
-    fields_with_length,
+    ready,
 )
 from rawsio.lazy import Pattern
 
@@ -155,7 +155,7 @@ def function(fn: Callable[[Any], Any]) -> Application:
         value = fn(_Question(request, body, peer))
         if value.__class__ is str and value:  # what most functions return
             data = value.encode()
-            return Response(200, fields_with_length(_PLAIN_TEXT, len(data)), "OK"), data
+            return ready(_PLAIN_TEXT, len(data)), data
         return _answer_of(value)
 
     return application

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from rawsio.http.messages import Request, answer
+from rawsio.http.messages import RemoteAddress, answer
+from rawsio.http.repeated import begin_known, find_known, request_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from rawsio.engineio.server.polling import Compression
     from rawsio.engineio.server.registry import SessionRegistry
-    from rawsio.http.messages import Response
+    from rawsio.http.connection import HTTPConnection
+    from rawsio.http.messages import Request, Response
     from rawsio.http.receive import Known
     from rawsio.stack import ServerStack
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     Files = Callable[[Request], tuple[Response, bytes] | None]
     Pairs = list[tuple[str, str]]
-    Way = Callable[[ServerStack, Known, bytes, float], bool]
+    Way = Callable[[ServerStack, HTTPConnection, Known, bytes, float], bool]
 
 __all__ = ["Repeats"]
 
@@ -60,26 +62,28 @@ class Repeats:
 
     def take(self, stack: ServerStack, data: bytes, now: float) -> bool:
         """Take what has come over a connection at this time; ``False`` if the layers have to."""
-        known = stack.find_known(data)
-        if known is None:
+        http = stack.at_once
+        known = None if http is None else find_known(http, data)
+        if http is None or known is None:
             return False
         way: Way | None = known.way
         if way is None:
             way = known.way = self._way(stack, known)
-        return way(stack, known, data, now)
+        return way(stack, http, known, data, now)
 
     def _way(self, stack: ServerStack, known: Known) -> Way:
         """Return where the requests with a head go."""
-        asked = known.asked
-        request = Request(asked.method, known.target, asked.headers, asked.version)
+        request = request_of(known)
         if self._registry.serves(request):
             return self._polling(stack, request) or _by_the_layers
-        if asked.method == "CONNECT" or not self._registry.allows_host(request):
+        if request.method == "CONNECT" or not self._registry.allows_host(request):
             return _by_the_layers
         found = None if self._files is None else self._files(request)
         if found is not None:
-            return partial(_respond, found)
-        return partial(_respond, (answer(404), b"")) if self._application is None else self._ask
+            return partial(_respond, request, found)
+        if self._application is None:
+            return partial(_respond, request, (answer(404), b""))
+        return partial(_ask, self._application, RemoteAddress(stack.address, stack.secure))
 
     def _polling(self, stack: ServerStack, request: Request) -> Way | None:
         registry = self._registry
@@ -88,29 +92,46 @@ class Repeats:
         what = None if transport is None else transport.repeats(request)
         if found is None or what is None:
             return None
-        polled = _Polled(registry, *found, *what)
+        polled = _Polled(registry, request, *found, *what)
         return polled.poll if request.method == "GET" else polled.post
 
-    def _ask(self, stack: ServerStack, known: Known, data: bytes, now: float) -> bool:
-        """Ask the application."""
-        request = stack.begin_known(known, now)
-        if self._application is not None:
-            self._application.ask(stack, request, data[len(known.head) :])
-        if stack.request is not None and stack.stream is not None:
-            stack.stream.touch()  # it is still at work: what that holds is counted
-        return True
+
+def _ask(
+    application: Answering,
+    peer: RemoteAddress,
+    stack: ServerStack,
+    http: HTTPConnection,
+    known: Known,
+    data: bytes,
+    now: float,
+) -> bool:
+    """Ask the application."""
+    begin_known(http, known, now)
+    request = request_of(known)
+    stack.request, stack.asked = request, known.asked.framing
+    application.ask(stack, request, data[len(known.head) :], peer)
+    if stack.request is not None and stack.stream is not None:
+        stack.stream.touch()  # it is still at work: what that holds is counted
+    return True
 
 
 def _respond(
-    answer: tuple[Response, bytes], stack: ServerStack, known: Known, _data: bytes, now: float
+    request: Request,
+    answer: tuple[Response, bytes],
+    stack: ServerStack,
+    http: HTTPConnection,
+    known: Known,
+    _data: bytes,
+    now: float,
 ) -> bool:
     """Answer as ever."""
-    stack.begin_known(known, now)
+    begin_known(http, known, now)
+    stack.request, stack.asked = request, known.asked.framing
     stack.respond(*answer)
     return True
 
 
-def _by_the_layers(_stack: ServerStack, _known: Known, _data: bytes, _now: float) -> bool:
+def _by_the_layers(*_asked: object) -> bool:
     """Leave it to the layers."""
     return False
 
@@ -118,39 +139,47 @@ def _by_the_layers(_stack: ServerStack, _known: Known, _data: bytes, _now: float
 class _Polled:
     """What the requests with one head mean for the session that they name."""
 
-    __slots__ = ("_registry", "_sid", "_fields", "_compression", "_binary")
+    __slots__ = ("_registry", "_request", "_sid", "_fields", "_compression", "_binary")
 
     def __init__(
         self,
         registry: SessionRegistry,
+        request: Request,
         sid: str,
         fields: Pairs,
         compression: Compression | None,
         binary: bool,  # noqa: FBT001 - as it is given
     ) -> None:
         self._registry = registry
+        self._request = request
         self._sid = sid
         self._fields = fields
         self._compression = compression
         self._binary = binary
 
-    def poll(self, stack: ServerStack, known: Known, _data: bytes, now: float) -> bool:
+    def poll(
+        self, stack: ServerStack, http: HTTPConnection, known: Known, _data: bytes, now: float
+    ) -> bool:
         """Take a poll."""
         transport = self._registry.polling(self._sid)
         if transport is None or transport.ready:
             return False
-        stack.begin_known(known, now)
+        begin_known(http, known, now)
+        stack.request, stack.asked = self._request, known.asked.framing
         transport.poll_again(stack, self._fields, self._compression)
         if known.size >= _LONG and stack.request is not None and stack.stream is not None:
             stack.stream.touch()  # it waits: what its head takes is counted
         return True
 
-    def post(self, stack: ServerStack, known: Known, data: bytes, now: float) -> bool:
+    def post(
+        self, stack: ServerStack, http: HTTPConnection, known: Known, data: bytes, now: float
+    ) -> bool:
         """Take a post."""
         transport = self._registry.polling(self._sid)
         if transport is None or transport.posting:
             return False
-        stack.begin_known(known, now)
+        begin_known(http, known, now)
+        stack.request, stack.asked = self._request, known.asked.framing
         transport.post_again(stack, self._fields, data[len(known.head) :], binary=self._binary)
         if stack.request is not None and stack.stream is not None:
             stack.stream.touch()  # its answer is held back: what it takes is counted

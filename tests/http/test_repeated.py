@@ -12,6 +12,7 @@ from rawsio.errors import LocalProtocolError
 from rawsio.http.connection import HTTPConnection
 from rawsio.http.headers import Headers
 from rawsio.http.messages import EndOfMessage, Request, Response, answer, fields_with_length
+from rawsio.http.repeated import answer_whole
 from rawsio.http.states import BODY, IDLE, WAITING
 from rawsio.layer import Role
 from rawsio.limits import Limits
@@ -223,7 +224,7 @@ def test_a_poll_and_a_post_in_turns_are_both_known() -> None:
     before = http._heads.whole
     for wire, head in ((GET, GET), (POST + b"world", POST), (GET, GET)):
         http.receive(wire)
-        assert http.answer(answer(404), b"", DATE)
+        assert answer_whole(http, answer(404), b"", DATE)
         assert http.known[0].head == head
     assert http._heads.whole is before, "a head was read again"
 
@@ -232,7 +233,7 @@ def test_what_comes_behind_the_end_of_input_is_not_read() -> None:
     http = HTTPConnection(Role.SERVER, LIMITS)
     http.tick(0.0)
     http.receive(GET)
-    assert http.answer(answer(404), b"", DATE)
+    assert answer_whole(http, answer(404), b"", DATE)
     http.receive(GET)
     assert http.receive_eof() == []
     http.send(answer(404))
@@ -248,7 +249,7 @@ def test_a_known_head_is_not_read_again_and_the_answer_is_one_unit() -> None:
     sent = []
     for _ in range(2):
         http.receive(GET)
-        assert http.answer(response, b"ok", DATE)
+        assert answer_whole(http, response, b"ok", DATE)
         sent.append(http.data_to_send())
     assert len(sent[1]) == 1
     assert sent[0] == sent[1]
@@ -260,7 +261,7 @@ def test_a_new_second_has_a_new_date() -> None:
     http.tick(0.0)
     for date in ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"):
         http.receive(GET)
-        assert http.answer(answer(404), b"", date)
+        assert answer_whole(http, answer(404), b"", date)
         assert f"\r\nDate: {date}\r\n\r\n".encode() in b"".join(http.data_to_send())
 
 
@@ -285,7 +286,7 @@ def test_nothing_is_answered_in_one_go_while_an_answer_has_begun() -> None:
     http.receive(GET)
     http.send(answer(200, b"ok"))
     assert http._ours is BODY
-    assert http.answer(answer(200, b"ok"), b"ok", DATE) is None
+    assert answer_whole(http, answer(200, b"ok"), b"ok", DATE) is None
     assert http._ours is not WAITING
 
 
@@ -299,7 +300,7 @@ def test_what_was_made_of_a_head_is_shared_by_the_requests_that_repeat_it_alone(
             if isinstance(event, Request):
                 event.found.setdefault(str, event.target)
                 found.append(event.found)
-                assert http.answer(answer(404), b"", DATE)
+                assert answer_whole(http, answer(404), b"", DATE)
     assert found[0] is found[2]
     assert found[1] is found[3]
     assert len({id(each) for each in found}) == 4

@@ -345,7 +345,7 @@ def test_nothing_is_known_while_anything_else_waits() -> None:
         stack.tick(1.0)
         stack.request = stack.receive(GET)[0]
         stack.respond(answer(404), b"")
-        assert stack.find_known(GET) is not None
+        assert stack.at_once is not None
         if wait == "last":
             stack.last = True
         else:
@@ -353,7 +353,7 @@ def test_nothing_is_known_while_anything_else_waits() -> None:
         if wait == "end":
             stack.receive_eof()
             stack.early = ()
-        assert stack.find_known(GET) is None, wait
+        assert stack.at_once is None, wait
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_closed() -> None:

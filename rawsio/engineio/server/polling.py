@@ -24,7 +24,7 @@ from __future__ import annotations
 from rawsio.engineio.packets import encode_payload
 from rawsio.errors import EngineIOError
 from rawsio.http.headers import Headers
-from rawsio.http.messages import Request, Response, compressed, fields_with_length
+from rawsio.http.messages import Request, Response, compressed, ready
 from rawsio.layer import record
 from rawsio.uri import parameters
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
             ...
 
     Pairs = list[tuple[str, str]]
-    Constants = tuple[tuple[str, str], ...]
     Compression = tuple[str, int]
 
 __all__ = [
@@ -153,7 +152,8 @@ def error_answer(
 
 def ok_answer(fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
     """Return the answer to a post: ``ok``, as ``text/html``, as every client has always got it."""
-    return _answer(200, b"ok", [HTML, NO_STORE, *fields] if fields else _OK), b"ok"
+    response = _answer(200, b"ok", [HTML, NO_STORE, *fields]) if fields else ready(_OK, 2)
+    return response, b"ok"
 
 
 def empty_answer(status: int, fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
@@ -183,7 +183,7 @@ def payload_answer(
     if revision == 4:
         body = encode_payload(packets)
         if not fields and compression is None and jsonp is None:
-            return _answer(200, body, _PLAIN), body
+            return ready(_PLAIN, len(body)), body
     else:
         from rawsio.engineio.payloads_v3 import encode_payload as encode_payload_v3
 
@@ -201,12 +201,10 @@ def payload_answer(
     return _answer(200, body, pairs), body
 
 
-def _answer(status: int, body: bytes, pairs: Pairs | Constants) -> Response:
+def _answer(status: int, body: bytes, pairs: Pairs) -> Response:
     # A 204 has no body and says so by its status alone (RFC 9110 section 8.6).
     if status == 204:
         return Response(status, Headers(pairs))
-    if isinstance(pairs, tuple):  # constants of ours
-        return Response(status, fields_with_length(pairs, len(body)))
     return Response(status, Headers([*pairs, ("Content-Length", str(len(body)))]))
 
 
