@@ -35,7 +35,8 @@ __all__ = [
     "ServerEventRun",
     "announce",
     "run_disconnect",
-    "run_connect",
+    "tell_of_end",
+    "tell_of_entry",
     "raise_library_event",
     "raise_namespace_event",
     "refusal",
@@ -154,9 +155,23 @@ def announce(peer: HandlerQueue[Pausing], socket: HandlerSocket, name: str, *val
     return run.run()
 
 
-def run_connect(peer: HandlerQueue[Pausing], socket: Socket) -> bool:
-    """Call the handlers of ``connection``: a job."""
-    return announce(peer, socket, "connection")
+def tell_of_entry(peer: HandlerQueue[Pausing], socket: Socket) -> None:
+    """Call the handlers of ``connection``, when it is their turn."""
+    if peer.busy or _is_heard(socket, "connection"):
+        peer.perform(announce, peer, socket, "connection")
+    else:
+        peer.arriving = 0
+
+
+def tell_of_end(
+    peer: HandlerQueue[Pausing], socket: Socket, reason: str, description: str | None
+) -> None:
+    """Do what follows the end of a socket, when it is its turn."""
+    if peer.busy or _is_heard(socket, "disconnecting") or _is_heard(socket, "disconnect"):
+        peer.perform(run_disconnect, peer, socket, reason, description)
+    else:
+        _depart(socket, reason)
+        peer.arriving = 0
 
 
 def run_disconnect(

@@ -33,8 +33,8 @@ from .lifecycle_events import (
     AdmissionChain,
     raise_library_event,
     refusal,
-    run_connect,
-    run_disconnect,
+    tell_of_end,
+    tell_of_entry,
 )
 from .reply import as_values
 from .socket import Acknowledge
@@ -116,9 +116,12 @@ class Multiplexer(HandlerQueue):
         # What the data of CONNECTs takes, by namespace, where it is worth counting.
         self._weights: dict[str, int] | None = None
         self.allowance = int(host.limits.events_per_second * _RATE_WINDOW)
-        self._window = host.time()
+        self._window = now = host.time()
         self.route: Route = sink.route(self)
-        self._tick()
+        self.dispatch(protocol.tick(now))
+        until = protocol.deadline
+        if until:  # for its first namespace, like every client
+            self._timer = namespaces.joining.wait(until, self)
 
     @property
     def sockets(self) -> dict[str, Socket]:
@@ -149,7 +152,7 @@ class Multiplexer(HandlerQueue):
             else:
                 self._RECEIVE[type(event)](self, event)
         if self._timer is None and protocol.deadline:
-            self._tick()
+            self.late()
 
     @property
     def reading(self) -> bool:
@@ -162,7 +165,7 @@ class Multiplexer(HandlerQueue):
             return
         self.dispatch(self.protocol.tick(self.host.time()))
         if self._timer is None and self.protocol.deadline and not self._over:
-            self._tick()
+            self.late()
 
     def go_on_alone(self) -> None:
         """Read a long message to its end, in turns of its own: nobody waits for it to feed on."""
@@ -464,7 +467,7 @@ class Multiplexer(HandlerQueue):
             # The time to join is over, and what is due next may be due sooner.
             self._timer.cancel()
             self._timer = None
-        self.perform(run_connect, self, socket)
+        tell_of_entry(self, socket)
 
     # Out: by the route
 
@@ -480,9 +483,8 @@ class Multiplexer(HandlerQueue):
             return
         self._over = True
         self.route.settle()
-        self.route = ENDED
+        self.route, self._asked = ENDED, None
         self.sink.told("close", reason)
-        self._asked = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -517,7 +519,7 @@ class Multiplexer(HandlerQueue):
         elif self._more.get(socket.namespace.name) is socket:
             self._more = {n: s for n, s in self._more.items() if s is not socket} or _NO_MORE
         if was_open:
-            self.perform(run_disconnect, self, socket, reason, description)
+            tell_of_end(self, socket, reason, description)
 
     def drained(self) -> None:
         """What waited to be sent has been taken: handlers of ``drain`` are called."""
@@ -558,17 +560,16 @@ class Multiplexer(HandlerQueue):
 
     # Time
 
-    def _tick(self) -> None:
+    def late(self) -> None:
+        """Take note that the time is over for what the protocol waits for."""
         self._timer = None
         if self._over:
             return
         now = self.host.time()
-        events = self.protocol.tick(now)
-        if events:
-            self.dispatch(events)
+        self.dispatch(self.protocol.tick(now))
         deadline = self.protocol.deadline
         if deadline and not self._over:  # 0.0: whoever feeds it goes on
-            self._timer = self.host.call_later(max(0.0, deadline - now), self._tick)
+            self._timer = self.host.call_later(max(0.0, deadline - now), self.late)
 
     def _too_fast(self) -> bool:
         now = self.host.time()

@@ -21,6 +21,7 @@ from .adapter import Adapter
 from .handler_queue import log_failure
 from .lifecycle_events import raise_namespace_event
 from .namespace import Namespace, ParentNamespace
+from .patience import Patience
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Namespaces:
         self._children = 0
         self._started = False
         self.named: dict[str, Namespace] = {}
+        self.joining = Patience(host)
+        """The clients that have joined nothing yet."""
         self.main = self._make("/")
 
     def of(self, name: str | Welcome) -> Namespace:

@@ -284,7 +284,8 @@ class Driver:
         if abort is not None:
             abort("internal error")
 
-    def _flush(self, target: Any) -> None:
+    def flush_now(self, target: Any) -> None:
+        """Flush a target that need not wait for the end of the turn."""
         try:
             target.flush()
         except Exception as error:  # noqa: BLE001 - one connection must not stop the others
@@ -296,7 +297,7 @@ class Driver:
         if len(told) < len(batch):
             for target, asked in batch.items():
                 if asked:
-                    self._flush(target)
+                    self.flush_now(target)
         end = self.time() + self.limits.turn_time
         if self._late:
             self._late.update(dict.fromkeys(told))
@@ -323,7 +324,7 @@ class Driver:
         while late:
             for _ in range(min(len(late), _FEW)):
                 target = next(iter(late))
-                self._flush(target)
+                self.flush_now(target)
                 late.pop(target, None)
                 done[target] = False
             if self.time() >= end:

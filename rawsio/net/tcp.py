@@ -3,18 +3,17 @@
 Theory of operation
 ===================
 *Reading.*  Each readable event costs one ``recv`` (level-triggered: what is left makes the next
-event), then ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(tag,
-events)`` with what both gave.  The connection is then *touched*, and flushed at the end of the
-turn together with all others (:mod:`rawsio.net.driver`).  Before the layer a read is *offered*: if
-``offer(tag, data, now)`` takes it, with all that follows from it, nothing else is done.
+event), ``layer.tick(now)``, ``layer.receive(data)``, and one call of ``on_events(tag, events)``.
+The connection is then *touched*, and flushed at the end of the turn together with all others
+(:mod:`rawsio.net.driver`).  Before the layer a read is *offered*: if ``offer(tag, data, now)``
+takes it, with all that follows from it, nothing else is done.
 
 *Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
-and ``reading`` false.  The stream then waits for its turn, in which the layer is ticked once
-(:mod:`rawsio.net.turns`).
+and ``reading`` false.  The stream then waits for its turn, to tick it (:mod:`rawsio.net.turns`).
 
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
-not take is kept as it is (references, never copies of a growing buffer) and only then the socket
-is registered for writing.  Long parts go out by ``sendmsg``, unjoined.
+not take is kept as it is (references, no copies), and only then the socket is registered for
+writing.  Long parts go out by ``sendmsg``, unjoined.
 
 *Holding back.*  Reading stops for any of four reasons, bits of one number: the owner paused it,
 the layer can only store what comes, our answers pile up unsent above the high-water mark, or the
@@ -69,12 +68,10 @@ _AGAIN = (BlockingIOError, InterruptedError)
 
 _OWNER, _LAYER, _WRITES, _EOF = 1, 2, 4, 8  # why we do not read: bits of one number
 _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off, either
-_SMALL = 256
-"""Bytes that are read where others took long: an event that asks for something is shorter."""
+_SMALL = 256  # bytes that are read where others took long: who asks for something sends less
 _AT_A_TIME = 16  # how many pipelined requests are a share
 
 _NO_OUTBOX: list[Any] = []
-
 _OPEN = Closing.OPEN
 _OPENED, _LOST, _CLOSED = StreamState.OPEN, StreamState.LOST, StreamState.CLOSED
 
@@ -86,7 +83,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
     what the layer makes of the input and of time.  ``on_closed(tag, reason)`` comes once, at
     the end; ``on_high(tag)`` when the unsent bytes reach ``limits.high_water`` and
     ``on_drain(tag)`` when they are back at ``limits.low_water``.  ``tag`` is what the owner knows
-    the connection by; without one it is the stream itself.
+    the connection by; without one it is the stream itself.  ``until`` is the deadline of a layer
+    that was told the time, and has nothing to say before something comes.
     """
 
     __slots__ = (
@@ -104,6 +102,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
         on_events: Callable[[TagT, list[Any]], object],
         on_closed: Callable[[TagT, str], object] | None = None,
         tag: TagT | None = None,
+        *,
+        until: float | None = None,
     ) -> None:
         super().__init__(driver)
         self.sock = sock
@@ -117,12 +117,10 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self.tag: TagT = itself if tag is None else tag
         self.state = StreamState.OPEN
         self._fd = sock.fileno()
-        self._hold = 0
-        self._high = False
+        self._hold, self._high = 0, False
         self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
-        self._discarded = 0
-        self._reason = ""
+        self._discarded, self._reason = 0, ""
         self.quick: Taker | None = None
         """Who is offered what comes first."""
         # What the layer sends, if it need not be asked; and whether that is all.
@@ -131,7 +129,10 @@ class TCPStream(TurnTaker, Generic[TagT]):
             sock.setblocking(False)
         driver.streams.add(self)
         driver.add_readable(self._fd, self)
-        driver.touch(self)  # what a new layer has to say, and its first tick
+        if until is None:
+            driver.touch(self)  # what a new layer has to say, and its first tick
+        else:
+            driver.timers.expect(self, until)
 
     # For the owner
 
@@ -272,14 +273,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
         elif not self._hold:
             self._discard()
 
-    def _queue_up(self) -> None:
-        """Be readable while heavy: wait for a turn, or be light again."""
-        if self._is_light():
-            self._listen_anew()
-            self.readable()
-        else:
-            self._wait()
-
     def _listen_anew(self) -> None:
         if not self._hold and self.state is _OPENED:
             self.driver.loop.add_reader(self._fd, self._listener())
@@ -310,11 +303,14 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self.driver.touch(self)
 
     def _peer_ended(self) -> None:
-        # Without this the socket would be readable for ever, and a half-open peer spin the loop.
-        self._set_hold(_EOF, on=True)
         self._report(self.layer.tick, self.driver.time())
         self._report(self.layer.receive_eof)
-        self.driver.touch(self)
+        if self.layer.closing is Closing.NOW:
+            self.driver.flush_now(self)
+        if self.state is not _CLOSED:
+            # Else the socket would be readable for ever, and a half-open peer spin the loop.
+            self._set_hold(_EOF, on=True)
+            self.driver.touch(self)
 
     def _lost(self, error: OSError) -> None:
         """End after an error of the socket, or a time-out: nothing can be sent any more."""
@@ -472,7 +468,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if units is None:  # there is more to be seen to
             self.flush()
             return
-        if len(units) == 1 and self._unsent is None:
+        if len(units) == 1 and self._unsent is None and not self._high:
             data = units[0]
             try:
                 sent = self.sock.send(data)
@@ -481,11 +477,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
             units = [] if sent == len(data) else [memoryview(data)[sent:]]
         if units:
             self._write(units)
-        elif self._high:
-            self._check_high()
-        driver = self.driver
         if self._unsent is None and self.state is _OPENED:
-            driver.timers.watch_until(self, now + driver.limits.idle_time)
+            self.driver.timers.watch_until(self, now + self.driver.limits.idle_time)
         else:
             self.touch()  # the meter hears of what waits
 

@@ -50,6 +50,18 @@ class TurnTaker:
         """Have the loop call what is to be called now, as it has become heavy."""
         raise NotImplementedError
 
+    def readable(self, most: int = 0) -> int:
+        """Read once."""
+        raise NotImplementedError
+
+    def _queue_up(self) -> None:
+        """Be readable while heavy: wait for a turn, or be light again."""
+        if self._is_light():
+            self._listen_anew()
+            self.readable()
+        else:
+            self._wait()
+
     def _wait(self) -> None:
         if not self._waits_since:
             self._waits_since = self.driver.time()

@@ -170,9 +170,13 @@ class ServerSockets:
 
             stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
             layer = Secured(stack.tls, stack)
-        stream = TCPStream(self.driver, sock, layer, self._receive, self._lost, stack)
+        driver, until = self.driver, None
+        if layer is stack:
+            stack.tick(driver.time())
+            until = stack.deadline
+        stream = TCPStream(driver, sock, layer, self._receive, self._lost, stack, until=until)
         stack.connect(stream)
-        if tls is None and stack.trace is None:
+        if layer is stack and stack.trace is None:
             stream.offer = self._offer or self._begin_offers()
         stream.on_drain = self._drained
         if not core.pressure.pauses:

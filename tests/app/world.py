@@ -231,8 +231,10 @@ class World:
         self.now = end
 
     def timers(self) -> int:
-        """How many timers are armed."""
-        return sum(not timer.cancelled for timer in self._timers)
+        """How many timers are armed, but that of a queue in which nobody waits."""
+        joining = self.namespaces.joining
+        armed = [timer.fn for timer in self._timers if not timer.cancelled]
+        return len(armed) - (not len(joining) and joining._look in armed)
 
     def client(self, namespace: str | None = "/", auth: Any = None) -> Client:
         """Open a session, and join a namespace unless it is ``None``."""
