@@ -83,6 +83,8 @@ class Role(Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
+
     @property
     def peer(self) -> Role:
         """Return the other role.

@@ -26,6 +26,7 @@ from rawsio.layer import Closed, Closing, Role, record
 from rawsio.limits import DEFAULT
 from rawsio.websocket.connection import WebSocketConnection
 from rawsio.websocket.events import Message
+from rawsio.websocket.frames import text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +55,16 @@ if TYPE_CHECKING:
 
         def find(self, data: bytes, /, *, secure: bool) -> Recognised | None: ...
 
+    class Timers(Protocol):
+        """What a stack needs of the driver's deadlines."""
+
+        def expect(self, target: Any, deadline: float, /) -> None: ...
+
     class AnsweringDriver(Protocol):
         """What a stack needs of the driver of its stream."""
 
+        @property
+        def timers(self) -> Timers: ...
         def answered(self, stream: Any, source: Any, /) -> None: ...
 
     class Stream(Protocol):
@@ -432,12 +440,26 @@ class ServerStack:
         self._rest = http.take_rest() or None
         self._become(accepted.agreement)
 
-    def switch(self, found: Recognised) -> None:
-        """Do the same for a request that was recognised."""
-        self._head = [found.handshake.answer(found.key)]
-        self._become(None)
+    def switch(self, found: Recognised, packets: list[Any]) -> None:
+        """Do the same for a request that was recognised; the packets leave with the 101.
 
-    def _become(self, agreed: Agreement | None) -> None:
+        The first of them is text, in ASCII.
+        """
+        websocket = self._become(None)
+        first = text_frame(packets[0].encode("ascii"))
+        websocket.outbox.append(found.handshake.answer(found.key) + first)
+        for packet in packets[1:]:
+            self.send(packet)
+        self._step_aside()
+
+    def expect(self, target: Any, deadline: float) -> bool:
+        """Have somebody ticked in time; ``False`` if nobody is known here who does that."""
+        if self.stream is None:
+            return False
+        self.stream.driver.timers.expect(target, deadline)
+        return True
+
+    def _become(self, agreed: Agreement | None) -> WebSocketConnection:
         self.request = self.body = self._known = self._date = None
         self._now = self._idle_by = 0.0
         stream, trace = self.stream, self.trace
@@ -447,6 +469,7 @@ class ServerStack:
         self._websocket = websocket if trace is None else _traced(websocket, trace)
         self._layer = self._websocket
         self._touch()
+        return websocket
 
     def send(self, packet: str | bytes) -> None:
         """Send one packet as a WebSocket message."""

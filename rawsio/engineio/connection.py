@@ -35,6 +35,7 @@ from .packets import (
     decode_open,
     encode_base64,
     encode_open,
+    open_packet,
 )
 from .states import CONNECTION, Beat, SessionState
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.limits import Limits
+
+    from .packets import Times
 
     Packet = str | bytes
     AnyEvent = Opened | Message | Closed | Failed
@@ -360,6 +363,18 @@ code=3, message="there is no packet '9'")], [])
         self._outbox = outbox[number:] or None
         self._counted = self._held = 0
         return outbox[:number]
+
+    def begin(self, sid: str, times: Times, now: float) -> None:
+        """Do ``send(Opened(sid, *times))`` and ``tick(now)`` in one step.
+
+        For a server to which nothing has happened, and an id that is known to be one.
+        """
+        self.state = _OPEN
+        self._legal = CONNECTION[self.role][_OPEN]
+        _, self._interval, self._timeout, _ = times
+        self._beat = Beat.RESTING
+        self.deadline = self._next(now)
+        self._outbox = [open_packet(sid, times)]
 
     # Time
 

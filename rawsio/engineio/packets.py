@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    Times = tuple[tuple[str, ...], float, float, int]
+    """All fields of :class:`Opened` but the id."""
+
     Packet = str | bytes
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "Upgraded",
     "check_sid",
     "encode_open",
+    "open_packet",
     "decode_open",
     "encode_base64",
     "decode_base64",
@@ -124,16 +128,21 @@ def encode_open(opened: Opened) -> str:
     """
     check_sid(opened.sid)
     times = opened.upgrades, opened.ping_interval, opened.ping_timeout, opened.max_payload
+    return open_packet(opened.sid, times)
+
+
+def open_packet(sid: str, times: Times) -> str:
+    """Return the open packet for an id that is known to be one, and what is the same for many."""
     rest = _rests.get(times)
     if rest is None:
         if len(_rests) >= _MOST_RESTS:
             _rests.clear()
         rest = _rests[times] = _rest_of_open(*times)
-    return f'0{{"sid":"{opened.sid}",{rest}'
+    return f'0{{"sid":"{sid}",{rest}'
 
 
 _MOST_RESTS = 64
-_rests: dict[tuple[tuple[str, ...], float, float, int], str] = {}
+_rests: dict[Times, str] = {}
 """What follows the id in open packets: the same for all sessions of a server."""
 
 

@@ -32,6 +32,8 @@ class SessionState(Enum):
     OPEN = "open"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
+
 
 class Beat(Enum):
     """Where the heartbeat is: the side that pings goes through all, the other rests."""
@@ -60,6 +62,8 @@ class Stage(Enum):
     LEAVING = "leaving"
     """Ended by us; a last request may take what is queued."""
     OVER = "over"
+
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
 
 
 CONNECTION: dict[Role, dict[SessionState, dict[type[Any], SessionState]]] = {

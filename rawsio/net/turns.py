@@ -43,7 +43,8 @@ class TurnTaker:
         self._size = driver.limits.receive_size
         # Whether a share of it ever took long; nobody knows that of a newcomer.
         self._dear = False
-        self._light_at = driver.time() + _EIGHTH * driver.limits.turn_time
+        # When it has made up for what it took, or when it came.
+        self._light_at = driver.time()
         self._waits_since = 0.0
 
     def _listen_anew(self) -> None:
@@ -76,7 +77,9 @@ class TurnTaker:
 
     def _may_be_long(self) -> bool:
         """Return whether a read may take long, as one did, or because nobody knows yet."""
-        return self._dear or self._waits_since > 0 or self.driver.time() < self._light_at
+        driver = self.driver
+        new = driver.time() < self._light_at + _EIGHTH * driver.limits.turn_time
+        return self._dear or self._waits_since > 0 or new
 
     def _is_light(self) -> bool:
         """Stop being heavy, if the time has come for that; return whether it has."""

@@ -44,15 +44,14 @@ _LONGEST = 1024
 class Handshake:
     """A head that has opened a session, and what was made of it.
 
-    ``query`` and ``kind`` are what it asks for, ``revision`` is the protocol; ``secure`` says that
-    it came by TLS, which is part of its origin.
+    ``query`` is what it asks for, ``revision`` is the protocol; ``secure`` says that it came by
+    TLS, which is part of its origin.
     """
 
-    __slots__ = ("kind", "query", "revision", "secure", "_head", "_answer", "_line")
+    __slots__ = ("query", "revision", "secure", "_head", "_answer", "_line")
 
     def __init__(self, request: Request, accepted: Accepted, session: Session) -> None:
         self.query = read_query(request)
-        self.kind = type(session.transport)
         self.revision = session.revision
         self.secure = session.secure
         line, block = f"{request.method} {request.target}", request.headers.block

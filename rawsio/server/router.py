@@ -256,11 +256,16 @@ class Router:
         self.known.remember(request, accepted, session)
 
     def _recognised(self, stack: ServerStack, found: Recognised) -> None:
-        if self.registry.begin(stack, found, self.clock()):
-            stack.switch(found)
-            stack.user.accepted(stack)
-        else:  # which the long way refuses
+        registry = self.registry
+        session = registry.begin(stack, found, self.clock())
+        if session is None:  # which the long way refuses
             self.receive(stack, stack.read(found))
+            return
+        stack.switch(found, session.take())
+        registry.carry(stack, session)
+        deadline = session.deadline
+        if deadline is None or not stack.expect(session, deadline):
+            registry.touched(session)
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.

@@ -60,6 +60,8 @@ class State(Enum):
     LEFT = "left"
     """We sent DISCONNECT: packets of the past may still arrive."""
 
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
+
 
 _ABSENT, _CONNECTING, _REJOINING = State.ABSENT, State.CONNECTING, State.REJOINING
 _JOINED, _LEFT = State.JOINED, State.LEFT

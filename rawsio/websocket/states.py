@@ -32,6 +32,8 @@ class State(Enum):
     ENDED = "ended"
     """The terminal event was given."""
 
+    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python, at each use
+
 
 _OPEN = {
     Message: State.OPEN,

@@ -334,3 +334,18 @@ def test_only_what_came_since_the_last_ping_shows_that_a_server_lives() -> None:
     client = open_client()
     client.hold(HELD)
     assert client.tick(100.0 + INTERVAL + TIMEOUT) == []
+
+
+@pytest.mark.parametrize("revision", [3, 4])
+@pytest.mark.parametrize(("interval", "timeout"), [(25.0, 20.0), (0.0, 0.0)])
+def test_to_begin_in_one_step_is_to_send_the_open_packet_and_to_tell_the_time(
+    revision: int, interval: float, timeout: float
+) -> None:
+    times = ("websocket",), interval, timeout, 100
+    steps = EngineIOConnection(Role.SERVER, revision=revision)
+    steps.send(Opened("a", *times))
+    steps.tick(5.0)
+    at_once = EngineIOConnection(Role.SERVER, revision=revision)
+    at_once.begin("a", times, 5.0)
+    for name in EngineIOConnection.__slots__:
+        assert getattr(at_once, name) == getattr(steps, name), name

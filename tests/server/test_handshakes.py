@@ -239,3 +239,33 @@ def test_a_connection_on_which_nothing_comes_ends_as_ever(seconds: float) -> Non
         way.say(wire, OTHER)
 
     both(act)
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(0.5, 0.2), (25.0, 20.0), (70.0, 1.0)])
+@pytest.mark.parametrize("waits", [0.0, 3.0])
+def test_a_client_that_is_recognised_is_pinged_and_given_up_in_time(
+    interval: float, timeout: float, waits: float, recognised: list[Recognised]
+) -> None:
+    def act(way: Way) -> None:
+        way.give(HEAD)
+        wire = way.kit.dial()
+        way.kit.run()
+        way.kit.advance(waits)
+        way.say(wire, OTHER)
+        way.say(wire, frame("40"))
+        for step in (interval - 0.01, 0.02, timeout - 0.02, 0.02, 1.0):
+            way.kit.advance(step)
+            way.seen.append(wire.recv(99999) if wire.readable else b"")
+
+    both(act, ping_interval=interval, ping_timeout=timeout)
+    assert len(recognised) == 1
+
+
+@pytest.mark.parametrize("packet", ["hello", b"\x00hello", "Gr\u00fc\u00dfe", ""])
+def test_a_client_that_is_recognised_gets_the_initial_packet(
+    packet: str | bytes, recognised: list[Recognised]
+) -> None:
+    known = both(lambda way: [way.give(HEAD), way.give(OTHER)], initial_packet=packet)
+    assert len(recognised) == 1
+    sent = packet.encode() if isinstance(packet, str) else packet
+    assert sent in b"".join(piece for piece in known.seen if isinstance(piece, bytes))

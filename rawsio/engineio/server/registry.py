@@ -42,13 +42,15 @@ from .options import EngineOptions
 from .polling import empty_answer, error_answer, freeze
 from .response_headers import Replies
 from .session import Session
-from .transport import TooLong, Transport
+from .transport import TooLong
+from .transports import WebSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from rawsio.engineio.packets import Times
     from rawsio.errors import HTTPError
     from rawsio.http.messages import Request
     from rawsio.layer import Failed
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
     from .links import Link
     from .polling import FirstRequest, Query
+    from .transport import Transport
     from .transports import Polling
 
     Pairs = list[tuple[str, str]]
@@ -66,11 +69,6 @@ if TYPE_CHECKING:
         @property
         def query(self) -> Query:
             """What it asked for."""
-            ...
-
-        @property
-        def kind(self) -> type[Transport]:
-            """Of which transport."""
             ...
 
         @property
@@ -146,7 +144,7 @@ class SessionRegistry:
         *("options", "limits", "sessions", "time", "touched", "flushed", "confirmed"),
         "id_prefix",
         *("_owner", "_admission", "_replies", "_path", "_random_bytes", "_log", "_guests"),
-        *("_kinds", "_repeatable"),
+        *("_kinds", "_repeatable", "_times"),
     )
 
     def __init__(
@@ -180,6 +178,7 @@ class SessionRegistry:
         self._log = log
         self._kinds = self.options.kinds()
         self._repeatable = self.options.repeatable()
+        self._times = self._times_of(())
 
     def attach(
         self, touched: Callable[[Session], None], flushed: Callable[[Session], None]
@@ -380,9 +379,7 @@ class SessionRegistry:
 
         ``None`` where more than the bytes of the request counts: hooks, a cookie.
         """
-        user = link.user
-        transport = user if isinstance(user, Transport) else None
-        session = None if transport is None else transport.session
+        session = link.user.session if type(link.user) is WebSocket else None
         if (
             self._repeatable
             and isinstance(session, Session)
@@ -391,22 +388,35 @@ class SessionRegistry:
             return session
         return None
 
-    def begin(self, link: Link, found: Found, now: float) -> bool:
-        """Begin a session by a WebSocket; ``False`` if there is no place for it.
+    def begin(self, link: Link, found: Found, now: float) -> Session | None:
+        """Open a session by a WebSocket; ``None`` if there is no place for it.
 
-        Then nothing has happened, and :meth:`receive_request` refuses the request.
+        Then nothing has happened, and :meth:`receive_request` refuses the request.  Else the link
+        is to become a WebSocket that sends what waits in the session, before :meth:`carry`.
         """
         try:
             oldest = self._admission.check(link.address, len(self.sessions), now)
         except RequestError:
             self._admission.take_back(link.address)
-            return False
-        sid, known = self._random_id(), found.handshake
+            return None
+        sid, known, initial = self._random_id(), found.handshake, self.options.initial_packet
         if oldest is not None:
             self._evict(oldest)
-        session = self._new_session(sid, known.revision, known.query, known.kind, link, found)
-        link.assign(session.transport)
-        return True
+        session = self._new_session(sid, known.revision, known.query, WebSocket, link, found)
+        session.connection.begin(sid, self._times, now)
+        if initial is not None:
+            session.connection.send(Message(initial))
+        session.begin()
+        self.sessions[sid] = session
+        self._admission.opened(session)
+        return session
+
+    def carry(self, link: Link, session: Session) -> None:
+        """Take note that the link carries a session that has begun by it."""
+        transport: Any = session.transport
+        transport.carry(link)
+        link.assign(transport)
+        self._owner.opened(session)
 
     def _evict(self, session: Session) -> None:
         message = "the table of sessions is full, and this one has joined no namespace"
@@ -437,14 +447,8 @@ class SessionRegistry:
     def _open(self, session: Session, upgrades: tuple[str, ...] = ()) -> None:
         options = self.options
         served = [name for name in upgrades if name in self._kinds] if upgrades else ()
-        opened = Opened(
-            session.id,
-            tuple(served) if options.allow_upgrades else (),
-            options.ping_interval,
-            options.ping_timeout,
-            options.max_http_buffer_size,
-        )
-        session.connection.send(opened)
+        times = self._times_of(tuple(served) if options.allow_upgrades else ())
+        session.connection.send(Opened(session.id, *times))
         session.connection.tick(self.time())  # its heartbeat begins now
         session.begin()
         self.sessions[session.id] = session
@@ -452,6 +456,10 @@ class SessionRegistry:
         if options.initial_packet is not None:
             session.connection.send(Message(options.initial_packet))
         self._owner.touched(session)
+
+    def _times_of(self, upgrades: tuple[str, ...]) -> Times:
+        o = self.options
+        return upgrades, o.ping_interval, o.ping_timeout, o.max_http_buffer_size
 
     # What sessions say
 

@@ -421,8 +421,12 @@ class WebSocket(Transport):
 
     def accepted(self, link: Link) -> None:
         """Begin the session, or offer to take it over."""
-        self.link, self._outlet = link, link.outlet
+        self.carry(link)
         self.session.accepted(self)
+
+    def carry(self, link: Link) -> None:
+        """Take note that the WebSocket is there."""
+        self.link, self._outlet = link, link.outlet
 
     def lost(self, link: Link, reason: str) -> None:
         """The WebSocket is gone, and the session with it."""
