@@ -47,6 +47,7 @@ __all__ = [
     "leaves_the_loop",
     "meant",
     "refusal_in",
+    "sendable",
     "welcomed_by",
 ]
 
@@ -191,6 +192,19 @@ def welcomed_by(value: object, hook: str) -> bool:
         return value is True
     kind = type(value).__name__
     raise TypeError(f"{hook} returned {kind}: it says yes with True, and no with False or None")
+
+
+def sendable(text: str) -> bool:
+    r"""Say whether a text can be sent: it has no lone surrogates.
+
+    >>> sendable("caf\u00e9"), sendable("caf\udce9")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def meant(name: object, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ made by parents at a time, and empty ones give way first.
 
 from __future__ import annotations
 
-from rawsio.errors import Refused, welcomed_by
+from rawsio.errors import Refused, sendable, welcomed_by
 from rawsio.log import ERROR, WARNING
 
 from .adapter import Adapter
@@ -109,6 +109,8 @@ class Namespaces:
         most = self._host.limits.namespace_name
         if "," in name:
             raise ValueError(f"the name of a namespace has no comma, where it would end: {name!r}")
+        if not sendable(name):
+            raise ValueError(f"the name of a namespace has no lone surrogates, as {name!r} has")
         if len(name) > most:
             raise ValueError(f"the name of a namespace has {most} characters at most: {name!r}")
         if any(sign in name for sign in _SIGNS):

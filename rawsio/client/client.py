@@ -27,6 +27,7 @@ from os import urandom
 from rawsio.app.handlers import Handler
 from rawsio.app.listeners import Listening
 from rawsio.app.reply import check_seconds
+from rawsio.errors import sendable
 from rawsio.extension import check_extensions
 from rawsio.prepared import prepare, preparer
 
@@ -141,6 +142,8 @@ class Client(Listening):
             raise ValueError(
                 f"the name of a namespace begins with a slash, and has no comma: {namespace!r}"
             )
+        if not sendable(namespace):
+            raise ValueError(f"the name of a namespace has no lone surrogates: {namespace!r}")
         check_auth(auth)
         made = self.core.sockets[namespace] = ClientSocket(self, namespace, auth)
         return made

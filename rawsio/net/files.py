@@ -21,11 +21,25 @@ def real_path(path: object) -> str:
     return os.path.realpath(plain_path(path))
 
 
-def plain_path(path: object) -> str:
-    """Return a path as text; ``TypeError`` for what is none."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"the path of a file is a str or a Path, not {path!r}")
-    return str(os.fspath(path))
+def plain_path(path: object, what: str = "the path of a file") -> str:
+    """Return a path as text; ``TypeError`` or ``ValueError``, about ``what``, for what is none.
+
+    >>> plain_path("a\\0b")
+    Traceback (most recent call last):
+    ValueError: the path of a file is the name of one, without NUL, not 'a\\x00b'
+    """
+    text: Any = None
+    if isinstance(path, (str, os.PathLike)) and not isinstance(path, type):
+        text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a str or a Path, not {path!r}")
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or b"\0" in encoded:
+        raise ValueError(f"{what} is the name of one, without NUL, not {text!r}")
+    return text
 
 
 def is_folder(path: str) -> bool:
@@ -36,8 +50,8 @@ def is_folder(path: str) -> bool:
 class FileLock:
     """A lock on a file, held until :meth:`release` or the end of the process.
 
-    Raises ``BlockingIOError`` with the owner's process id if somebody else has it, ``OSError`` if
-    the file cannot be made.
+    Raises ``BlockingIOError``, which says who has it, if somebody else does, ``OSError`` if the
+    file cannot be made.
     """
 
     def __init__(self, path: str) -> None:
@@ -49,6 +63,11 @@ class FileLock:
                 os.read(self._descriptor, 40).decode("ascii", "replace").strip("\n") or "unknown"
             )
             os.close(self._descriptor)
+            if owner == str(os.getpid()):
+                raise BlockingIOError(
+                    "this process has it open already: close that server or queue first, and wait"
+                    " for its end (`closed`)"
+                ) from None
             raise BlockingIOError(f"process {owner} owns it") from None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

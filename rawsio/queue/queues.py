@@ -11,7 +11,7 @@ from functools import partial
 
 from rawsio.app.handlers import check_plain
 from rawsio.app.reply import Promise
-from rawsio.errors import meant
+from rawsio.errors import meant, sendable
 
 from .jobs import Jobs
 from .messages import QueueOptions
@@ -58,8 +58,7 @@ class Queues:
         """Make a queue; ``TypeError`` for an unknown option, ``ValueError`` for a known name."""
         if path is not None and store is not None:
             raise ValueError("path is a SQLite file, store another place: only one can be given")
-        if not isinstance(name, str) or not 0 < len(name) <= self._host.limits.queue_key:
-            raise ValueError(f"the name of a queue is a text, not {name!r}")
+        self._check_name(name)
         if name in self._jobs:
             raise ValueError(f"there is a queue {name!r} already")
         known = QueueOptions.__match_args__
@@ -80,6 +79,15 @@ class Queues:
         if namespace is not None:
             self._space(namespace).add(jobs, allow)
         return jobs
+
+    def _check_name(self, name: Any) -> None:
+        most = self._host.limits.queue_key
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"the name of a queue is a text, not {name!r}")
+        if len(name) > most:
+            raise ValueError(f"the name of a queue has {most} characters at most: {name[:80]!r}...")
+        if not sendable(name):
+            raise ValueError(f"the name of a queue has no lone surrogates, as {name!r} has")
 
     @property
     def alone(self) -> str:

@@ -91,6 +91,8 @@ database=1)
 
     if not isinstance(url, str):
         raise TypeError(f"the URL of a Redis server is a str, not {_given(url)}")
+    if any(character <= " " or character == "\x7f" for character in url) or "%00" in url:
+        raise ValueError(f"a URL of Redis has no spaces and no control characters{_ENCODE}")
     try:
         parts = urlsplit(url)
     except ValueError:  # its text may have the password

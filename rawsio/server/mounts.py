@@ -6,6 +6,7 @@ served by one of those, which is asked with the rest of the path.
 
 from __future__ import annotations
 
+from rawsio.errors import sendable
 from rawsio.http.messages import Request
 from rawsio.lazy import Pattern
 
@@ -97,6 +98,10 @@ def _mount(
         return
     if found.name[:1] == ".":
         raise ValueError(f"files: {found.name!r} begins with a dot, and is served to nobody")
+    if not sendable(found.name):
+        raise ValueError(
+            f"files: {found.name!r} is not UTF-8, so no request can name it: rename it"
+        )
     exact[key] = _single(folder(found.parent, **options), found.name)
 
 

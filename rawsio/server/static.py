@@ -132,6 +132,8 @@ def existing(path: Any, whose: str) -> Path:
     except OSError as error:
         message = f"{whose}: {str(path)[:200]!r}: {error.strerror}"
         raise OSError(error.errno, message) from None
+    except TypeError:  # a PathLike of bytes
+        raise TypeError(f"{whose}: a str or a Path is expected, not {path!r}") from None
     except (RuntimeError, ValueError) as error:  # a link to itself, NUL, lone surrogates
         raise ValueError(f"{whose}: {str(path)[:200]!r} is no path: {error}") from None
 

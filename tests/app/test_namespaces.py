@@ -27,7 +27,11 @@ def test_the_same_name_is_the_same_namespace() -> None:
 
 def test_a_name_that_no_client_could_ask_for_is_refused() -> None:
     world = World(limits=Limits(namespace_name=5))
-    for name, complaint in (("/a,b", "no comma"), ("/abcde", "5 characters at most: '/abcde'")):
+    for name, complaint in (
+        ("/a,b", "no comma"),
+        ("/abcde", "5 characters at most: '/abcde'"),
+        ("/\ud800", "no lone surrogates"),
+    ):
         with pytest.raises(ValueError, match=complaint):
             world.namespaces.of(name)
     assert list(world.namespaces.named) == ["/"]

@@ -352,3 +352,13 @@ def test_whoever_listens_where_nothing_is_raised_is_told_where_it_is(
         kit.client().main.on(name, print)
         kit.run()
     assert f"on({name!r}) hears events of the server: {cure}" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["admin", "/a,b", "/\ud800"])
+def test_a_namespace_that_cannot_be_asked_for_is_refused_where_it_is_named(name: str) -> None:
+    client = Client("http://127.0.0.1:1", reconnection=False)
+    try:
+        with pytest.raises(ValueError, match="the name of a namespace"):
+            client.socket(name)
+    finally:
+        client.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rawsio.net.files import FileLock, Reserve, is_folder, real_path
+from rawsio.net.files import FileLock, Reserve, is_folder, plain_path, real_path
 from tests.jobs import killed_at_last
 
 HOLD = """
@@ -54,3 +54,36 @@ def test_a_file_has_one_name(tmp_path: Path) -> None:
     assert real_path(str(tmp_path / "b")) == real_path(str(tmp_path / "a"))
     assert is_folder(str(tmp_path))
     assert not is_folder(str(tmp_path / "a"))
+
+
+class _Bytes:
+    """A path as bytes, which file systems take and we do not."""
+
+    def __fspath__(self) -> bytes:
+        return b"/a"
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        *[(path, TypeError) for path in (None, 5, b"/a", _Bytes(), Path)],
+        *[(path, ValueError) for path in ("", "a\0b", "\ud800", Path("a\0b"))],
+    ],
+)
+def test_what_is_no_path_is_refused_in_words(path: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"the path of a file is .*, not "):
+        plain_path(path)
+
+
+def test_a_path_may_have_bytes_that_are_no_text() -> None:
+    assert plain_path("/a\udcff") == "/a\udcff"
+    assert plain_path(Path("/a/b")) == "/a/b"
+
+
+def test_that_this_process_has_a_lock_is_said_with_what_to_do(tmp_path: Path) -> None:
+    lock = FileLock(str(tmp_path / "lock"))
+    try:
+        with pytest.raises(BlockingIOError, match="this process has it open already: close"):
+            FileLock(str(tmp_path / "lock"))
+    finally:
+        lock.release()

@@ -232,6 +232,10 @@ def test_what_is_wrong_with_a_queue_is_said_where_it_is_made(io: Server, tmp_pat
         io.queue("jobs")
     with pytest.raises(ValueError, match="name of a queue"):
         io.queue("")
+    with pytest.raises(ValueError, match="256 characters at most"):
+        io.queue("x" * 257)
+    with pytest.raises(ValueError, match="no lone surrogates"):
+        io.queue("\ud800", path=tmp_path / "jobs.db")
     with pytest.raises(TypeError, match="no option 'leese'"):
         io.queue("a", leese=5)
     with pytest.raises(ValueError, match="policy"):

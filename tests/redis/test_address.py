@@ -38,6 +38,9 @@ def test_the_parts_of_a_url(url: str, parts: dict[str, Any]) -> None:
         ("redis://h/²", "the database of Redis is a number"),
         ("redis://h?timeout=3", "no parameter 'timeout'"),
         ("unix://", "a path is expected"),
+        ("unix:///run/redis\0.sock", "no control characters"),
+        ("unix:///run/redis%00.sock", "no control characters"),
+        ("redis://a b", "no spaces"),
     ],
 )
 def test_what_is_no_url_of_redis_is_refused_in_words(url: str, reason: str) -> None:

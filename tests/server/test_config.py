@@ -55,7 +55,7 @@ def test_an_option_of_the_reference_is_refused_with_its_name_here(
         ("serve_client", "no", "serve_client: True or False is expected, not 'no'"),
         ("limits", {"rooms": 1}, r"limits: a Limits\(...\) is expected, not {'rooms': 1}"),
         ("connection_state_recovery", Recovery("60"), "duration: a number is expected, not '60'"),  # type: ignore[arg-type]
-        ("connection_state_recovery", Recovery(path=5), "is the path of a file, not 5"),  # type: ignore[arg-type]
+        ("connection_state_recovery", Recovery(path=5), "file is a str or a Path, not 5"),  # type: ignore[arg-type]
         ("adapter", "redis", "adapter: a subclass of Adapter, .* expected, not 'redis'"),
         ("parser", "msgpack", "parser: a parser, .* expected, not 'msgpack'"),
         ("parser", MsgpackParser, "parser: a parser, .* expected, not <class"),
@@ -68,6 +68,12 @@ def test_an_option_of_another_kind_is_refused_at_set_up(
 ) -> None:
     with pytest.raises(TypeError, match=complaint):
         Server(**{option: value})
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "\ud800"])
+def test_what_is_no_path_of_a_recovery_is_refused_at_set_up(path: str) -> None:
+    with pytest.raises(ValueError, match=r"Recovery\(path=...\): the path of a file is the name"):
+        Server(connection_state_recovery=Recovery(path=path))
 
 
 def test_recovery_has_options_of_its_own_record() -> None:

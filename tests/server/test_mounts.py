@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,9 @@ def test_what_cannot_be_served_is_said_at_once(place: Path) -> None:
         rawsio.files({"static": place / "public"})
     with pytest.raises(ValueError, match=r"'\.env' begins with a dot"):
         rawsio.files({"/env": place / ".env"})
+    (place / os.fsdecode(b"\xff")).write_bytes(b"")
+    with pytest.raises(ValueError, match="is not UTF-8, so no request can name it"):
+        rawsio.files({"/": place / os.fsdecode(b"\xff")})
     with pytest.raises(TypeError, match="'/' leads to 5, not to a file or folder"):
         rawsio.files({"/": 5})  # type: ignore[dict-item]
     with pytest.raises(TypeError, match="a dict of path -> file or folder is expected"):
