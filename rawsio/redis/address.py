@@ -89,10 +89,7 @@ database=1)
     """
     from urllib.parse import parse_qsl, unquote, urlsplit
 
-    if not isinstance(url, str):
-        raise TypeError(f"the URL of a Redis server is a str, not {_given(url)}")
-    if any(character <= " " or character == "\x7f" for character in url) or "%00" in url:
-        raise ValueError(f"a URL of Redis has no spaces and no control characters{_ENCODE}")
+    _check(url)
     try:
         parts = urlsplit(url)
     except ValueError:  # its text may have the password
@@ -127,6 +124,13 @@ database=1)
     database = _database(query.get("db", "") or parts.path.removeprefix("/"))
     secure = parts.scheme == "rediss"
     return RedisAddress(parts.hostname, port, "", secure, username, password, database)
+
+
+def _check(url: Any) -> None:
+    if not isinstance(url, str):
+        raise TypeError(f"the URL of a Redis server is a str, not {_given(url)}")
+    if any(character <= " " or character == "\x7f" for character in url) or "%00" in url:
+        raise ValueError(f"a URL of Redis has no spaces and no control characters{_ENCODE}")
 
 
 def _database(text: str) -> int:

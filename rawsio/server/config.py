@@ -14,7 +14,6 @@ from rawsio.errors import meant
 from rawsio.extension import check_extensions
 from rawsio.layer import check_fields, record
 from rawsio.limits import DEFAULT, Limits
-from rawsio.net.files import plain_path
 from rawsio.prepared import prepare, preparer
 from rawsio.runtime import Runtime
 from rawsio.websocket.handshake import compression
@@ -258,6 +257,8 @@ def _recovery(option: object, *, own_adapter: bool) -> ConnectionStateRecovery |
     check_fields(recovery)
     if recovery.path is None:
         return ConnectionStateRecovery(recovery)
+    from rawsio.net.files import plain_path
+
     plain_path(recovery.path, "Recovery(path=...): the path of a file")
     if recovery.synchronous not in ("FULL", "NORMAL"):
         raise ValueError(f"synchronous is FULL or NORMAL, not {recovery.synchronous!r}")
