@@ -126,7 +126,7 @@ database=1)
     return RedisAddress(parts.hostname, port, "", secure, username, password, database)
 
 
-def _check(url: Any) -> None:
+def _check(url: object) -> None:
     if not isinstance(url, str):
         raise TypeError(f"the URL of a Redis server is a str, not {_given(url)}")
     if any(character <= " " or character == "\x7f" for character in url) or "%00" in url:
