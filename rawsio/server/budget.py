@@ -28,7 +28,8 @@ the next, until it holds seven eighths of it.
 end (``departed``), but closing others would not make it less: so nobody is closed for it.  Where
 they and all others hold too much, events of such clients that have not begun are dropped, and if
 that is not enough there are no new sessions until enough handlers have ended: else who starts a
-slow handler and leaves, again and again, could have as many as he likes.
+slow handler and leaves, again and again, could have as many as he likes.  Nobody is kept out while
+they hold less than a quarter of the budget: then it is those who are here that hold much.
 """
 
 from __future__ import annotations
@@ -218,6 +219,7 @@ class Budget:
                 user.abandon()
                 self._count(user)
             full = self.total + self._gone > self._most
+        full = full and self._gone > self._most // 4
         if full is not self._full:
             self._full = full
             self._admit(not full)

@@ -204,6 +204,21 @@ def test_who_starts_handlers_and_leaves_again_and_again_is_not_let_in_at_last(
 
 
 @pytest.mark.rule("layers-memory-departed")
+def test_nobody_is_kept_out_for_a_few_handlers_while_those_who_are_here_hold_nearly_all() -> None:
+    io, _gates, _began = _serving(Limits(memory=300_000))
+    with TestKit(io) as kit:
+        for _ in range(3):
+            kit.connect(reconnection=False).emit("e", "x" * 96_000)
+        kit.advance(0.1)
+        assert _come_and_go(kit)
+        kit.advance(2.0)
+        memory = io.stats()["memory"]
+        assert 0 < memory["departed"] < 75_000
+        assert memory["total"] > 290_000
+        assert _come_and_go(kit)
+
+
+@pytest.mark.rule("layers-memory-departed")
 def test_who_leaves_costs_the_same_however_many_have_left() -> None:
     io, _gates, _began = _serving(Limits())
 
