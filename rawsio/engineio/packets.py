@@ -74,7 +74,8 @@ SEPARATOR = "\x1e"
 OPEN_PACKET_LENGTH = 16384
 """Longest open packet that a client reads: it holds five short values."""
 
-_BASE64 = Pattern(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_PADDING = (b"", b"=", b"==")
 # Any visible character that needs no escape in JSON: a custom id may look as it likes.
 _SID = Pattern(r"[!#-\[\]-~]{1,512}")
 
@@ -220,11 +221,14 @@ def decode_base64(text: str) -> bytes:
     >>> decode_base64("AQIDBA==")
     b'\x01\x02\x03\x04'
     """
-    if _BASE64.fullmatch(text) is None:
+    # A pattern takes twenty times as long, and a megabyte of it would hold everybody up.
+    data = text.encode() if text.isascii() else b"?"
+    padding = data.translate(None, _BASE64)
+    if len(data) % 4 or padding not in _PADDING or not data.endswith(padding):
         raise EngineIOError(
             f"a binary packet should be base64, not {escaped(text)}", "engineio-v4-payload-base64"
         )
-    return a2b_base64(text)
+    return a2b_base64(data)
 
 
 def encode_text(text: str) -> bytes:

@@ -32,7 +32,6 @@ from .packets import encode_base64, encode_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from re import Match
     from typing import Any
 
     Packet = str | bytes
@@ -40,12 +39,13 @@ if TYPE_CHECKING:
 __all__ = ["encode_payload", "decode_text", "decode_binary", "encode_jsonp", "decode_jsonp"]
 
 _LENGTH = Pattern(r"([0-9]{1,10}):")
+_WIDE_LENGTH = Pattern(rb"((?:[0-9]\0){1,10}):\0")
 _ASTRAL = Pattern("[\U00010000-\U0010ffff]")
 _MOST_DIGITS = 10
 
 
 def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text) + len(_ASTRAL.findall(text))
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _flat(packets: Iterable[Any]) -> list[Packet]:
@@ -97,10 +97,8 @@ def decode_text(body: bytes, most: int) -> list[Packet]:
         text = body.decode()
     except UnicodeDecodeError:
         raise EngineIOError("a payload is not UTF-8", "engineio-v4-payload-utf8") from None
-    # Outside the basic plane a character is two code units: take the text apart, join the packets.
-    wide = not text.isascii() and _ASTRAL.search(text) is not None
-    if wide:
-        text = _ASTRAL.sub(_surrogates, text)
+    if not text.isascii() and _ASTRAL.search(text) is not None:
+        return _decode_units(text.encode("utf-16-le"), most)
     packets: list[Packet] = []
     at = 0
     while at < len(text) or not packets:
@@ -112,18 +110,29 @@ def decode_text(body: bytes, most: int) -> list[Packet]:
             raise _bad_length(text[header.start() : header.start() + 40])
         if len(packets) >= most:
             raise _too_many(most)
-        packet = text[header.end() : at]
-        packets.append(_joined(packet) if wide else packet)
+        packets.append(text[header.end() : at])
     return packets
 
 
-def _surrogates(match: Match[str]) -> str:
-    offset = ord(match[0]) - 0x10000
-    return chr(0xD800 + (offset >> 10)) + chr(0xDC00 + (offset & 0x3FF))
+def _decode_units(data: bytes, most: int) -> list[Packet]:
+    """Do the same for UTF-16: outside the basic plane a character is two of its code units."""
+    packets: list[Packet] = []
+    at = 0
+    while at < len(data) or not packets:
+        header = _WIDE_LENGTH.match(data, at)
+        if header is None:
+            raise _bad_length(_of_units(data[at : at + 80]))
+        at = header.end() + 2 * int(header[1][::2])
+        if at > len(data):
+            raise _bad_length(_of_units(data[header.start() : header.start() + 80]))
+        if len(packets) >= most:
+            raise _too_many(most)
+        packets.append(_of_units(data[header.end() : at]))
+    return packets
 
 
-def _joined(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _of_units(data: bytes) -> str:
+    return data.decode("utf-16-le", "replace")
 
 
 def _bad_length(seen: str) -> EngineIOError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -134,6 +135,19 @@ def test_junk_is_not_taken_for_base64(text: str) -> None:
         p.decode_base64(text)
     assert caught.value.rule == "engineio-v4-payload-base64"
     agrees(explain_engineio("b" + text), caught.value.rule)
+
+
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
+@pytest.mark.rule("engineio-v4-payload-base64")
+@given(st.text("A/9=?é\n", max_size=12))
+def test_what_is_base64_is_judged_as_its_grammar_has_it(text: str) -> None:
+    if BASE64.fullmatch(text):
+        p.decode_base64(text)
+    else:
+        with pytest.raises(EngineIOError):
+            p.decode_base64(text)
 
 
 @given(binaries)

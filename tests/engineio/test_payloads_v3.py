@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -147,3 +148,35 @@ def test_a_jsonp_post_without_its_field_is_refused() -> None:
     with pytest.raises(EngineIOError) as caught:
         v3.decode_jsonp(None)
     assert caught.value.rule == "engineio-v3-jsonp-body"
+
+
+@pytest.mark.rule("engineio-v3-payload-text")
+def test_characters_of_two_units_cost_no_calls_of_their_own() -> None:
+    def calls(count: int) -> int:
+        """Return how many functions are called to read a packet of so many of them."""
+        body = v3.encode_payload(["4" + "\U0001f600" * count])[0]
+        counted = 0
+
+        def count_call(_frame: Any, _event: str, _arg: Any) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count_call)
+        try:
+            found = v3.decode_text(body, 1)
+        finally:
+            sys.setprofile(None)
+        assert found == ["4" + "\U0001f600" * count]
+        return counted
+
+    calls(1)
+    assert calls(1000) == calls(1)
+
+
+@pytest.mark.rule("engineio-v3-payload-length")
+@pytest.mark.parametrize(
+    "body", ["2:4\U0001f600", "5:4\U0001f600", "3:4\U0001f600;1:2", "3:4\U0001f600:"]
+)
+def test_wrong_lengths_are_refused_where_characters_have_two_units(body: str) -> None:
+    with pytest.raises(EngineIOError, match="preceded by its length"):
+        v3.decode_text(body.encode(), 10)
