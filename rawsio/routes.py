@@ -148,9 +148,10 @@ class Direct(Layered):
     def __init__(
         self, multiplexer: Multiplexer, port: Port, session: Session, outlet: PacketSender
     ) -> None:
-        super().__init__(multiplexer, port, session if session.transport.immediate else None)
+        transport = session.transport
+        super().__init__(multiplexer, port, session if transport.immediate else None)
         self.session = session
-        self._transport: Transport = session.transport
+        self._transport: Transport = transport
         self._engine = session.connection
         self._outlet = outlet
         self._limits = multiplexer.host.limits

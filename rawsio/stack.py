@@ -254,11 +254,17 @@ class ServerStack:
         """Feed bytes from the socket, after ``tick``, which gives what waited."""
         layer = self._layer
         if layer is None:
-            found = None if self._known is None else self._known.find(data, secure=self.secure)
+            found = self.recognise(data)
             if found is not None:
                 return [found]
             layer = self._begin()
         return layer.receive(data)
+
+    def recognise(self, data: bytes) -> Recognised | None:
+        """Return what the first bytes are, if others have begun with the same."""
+        if self._known is None or self._layer is not None:
+            return None
+        return self._known.find(data, secure=self.secure)
 
     def read(self, found: Recognised) -> list[Any]:
         """Read a request that was recognised, after all; return the events."""
@@ -349,6 +355,14 @@ class ServerStack:
             rest, self._rest = self._rest, None
             events += layer.receive(rest)
         return events
+
+    def wait(self, now: float) -> float | None:
+        """Begin to wait for the first bytes; return until when."""
+        if self._layer is not None:
+            self._layer.tick(now)
+            return self._layer.deadline
+        self._now, self._idle_by = now, now + self._limits.idle_time
+        return self._idle_by
 
     def _wait(self, now: float) -> list[Any]:
         """Wait for the first bytes, as long as HTTP would."""

@@ -208,6 +208,11 @@ class Loop:
 
     def remove_reader(self, fd: Any) -> bool:
         """Stop calling back for reading; return whether somebody was called."""
+        reader = self._channels.get(fd)
+        if reader is not None and reader.__class__ is not _Channel:
+            del self._channels[fd]
+            self._poll.unregister(fd)
+            return True
         fd, channel = self._channel(fd)
         if channel.read is None:
             return False

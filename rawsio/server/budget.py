@@ -178,8 +178,10 @@ class Budget:
     def forget(self, target: Target) -> None:
         """Take note that a stream or session is over."""
         self._busy.pop(target, None)
-        self._sum -= self._held.pop(target, 0)
-        self._drop_queue(target)
+        if self._held:
+            self._sum -= self._held.pop(target, 0)
+        if self._queues:
+            self._drop_queue(target)
         if target.__class__ is Session and target.user.queued_bytes:
             if self._full:
                 target.user.abandon()

@@ -256,16 +256,21 @@ class Router:
         self.known.remember(request, accepted, session)
 
     def _recognised(self, stack: ServerStack, found: Recognised) -> None:
-        registry = self.registry
-        session = registry.begin(stack, found, self.clock())
-        if session is None:  # which the long way refuses
+        if not self.welcome(stack, found, self.clock()):  # the long way refuses it
             self.receive(stack, stack.read(found))
-            return
+
+    def welcome(self, stack: ServerStack, found: Recognised, now: float) -> bool:
+        """Open the session of a connection that is recognised; ``False`` if there is no place."""
+        registry = self.registry
+        session = registry.begin(stack, found, now)
+        if session is None:
+            return False
         stack.switch(found, session.take())
         registry.carry(stack, session)
         deadline = session.deadline
         if deadline is None or not stack.expect(session, deadline):
             registry.touched(session)
+        return True
 
     def _hook_failed(self, stack: ServerStack, request: Request, error: Exception) -> None:
         # The target has the session id in it, which no log should see.

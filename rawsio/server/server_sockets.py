@@ -86,6 +86,7 @@ class ServerSockets:
         self._receive = core.router.receive
         self._offer: Callable[[ServerStack, bytes, float], bool] | None = None
         self._drained = core.drained
+        self._first = self._greet
         self._lost = self._tell_core
 
     # Beginning
@@ -171,17 +172,31 @@ class ServerSockets:
             stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
             layer = Secured(stack.tls, stack)
         driver, until = self.driver, None
-        if layer is stack:
-            stack.tick(driver.time())
-            until = stack.deadline
+        if tls is None:
+            until = stack.wait(driver.time())
         stream = TCPStream(driver, sock, layer, self._receive, self._lost, stack, until=until)
         stack.connect(stream)
-        if layer is stack and stack.trace is None:
-            stream.offer = self._offer or self._begin_offers()
+        if tls is None and stack.trace is None:
+            stream.offer = self._first if core.router.known else self._offer or self._begin_offers()
         stream.on_drain = self._drained
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)
         return stack
+
+    def _greet(self, stack: ServerStack, data: bytes, now: float) -> bool:
+        """Take the first bytes of a connection, if they are known; others are offered from now on.
+
+        ``tests/server/test_handshakes.py`` holds it to what the layers do.
+        """
+        if stack.stream is not None:
+            stack.stream.offer = self._offer or self._begin_offers()
+        found, router = stack.recognise(data), self.core.router
+        if found is None:
+            return False
+        if not router.welcome(stack, found, now):  # the long way refuses it
+            stack.tick(now)
+            router.receive(stack, stack.read(found))
+        return True
 
     def _begin_offers(self) -> Callable[[ServerStack, bytes, float], bool]:
         from .repeats import Repeats

@@ -337,9 +337,11 @@ class SocketIOConnection:
 
     def take_connect(self) -> bool:
         """Take a client's CONNECT for ``/``; ``False`` for one that is somewhere already."""
-        if self._states is not _NOWHERE or self._cancelled is not None or not self.reading:
+        if self._states is not _NOWHERE or self._cancelled is not None:
             return False
-        if self.closing is not Closing.OPEN or self._is_full():
+        if self._work is not None or self._behind is not None:
+            return False
+        if self.closing is not Closing.OPEN or self._limits.namespaces < 1:
             return False
         self._states = _ROOT[_CONNECTING]
         return True
@@ -476,7 +478,7 @@ class SocketIOConnection:
     @property
     def deadline(self) -> float | None:
         """When ``tick`` wants to be called: for the first CONNECT, or for attachments."""
-        if not self.reading:
+        if self._work is not None or self._behind is not None:
             return 0.0
         # Never both: before the first namespace is joined a server takes no binary packet.
         return self._connect_by if self._partial is None else self._partial.deadline
@@ -486,7 +488,7 @@ class SocketIOConnection:
         self._now = now
         if self._connect_by == 0.0:
             self._connect_by = now + self._limits.connect_time
-        if not self.reading:
+        if self._work is not None or self._behind is not None:
             try:
                 return self._go_on()
             except SocketIOError as error:
