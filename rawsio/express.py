@@ -42,7 +42,7 @@ from rawsio.socketio.values import (
     refuse_constant,
 )
 from rawsio.websocket.frames import TEXT_HEADERS, decode_frame, text_frame
-from rawsio.websocket.masking import FACTORS, SHORT, unmask_behind_key
+from rawsio.websocket.masking import FACTORS, SHORT, unmask_behind_key, unmask_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Express(Direct):
         "_clogged",
         "_odd",
         "_skip",
+        "_begins",
     )
 
     def __init__(
@@ -196,6 +197,8 @@ class Express(Direct):
         self.stream: Any = websocket.below
         """What carries them."""
         self._reading = reading
+        # Whether nothing has come yet.
+        self._begins = True
         # How many reads were no events, about, and how many are therefore not looked at.
         self._odd = self._skip = 0
         # Whether more waits for the client than leaves with a turn.
@@ -259,7 +262,7 @@ class Express(Direct):
         """Take events off the front of what came; return where the rest begins."""
         socket = self._socket
         if socket is None:
-            return 0
+            return self._enter(data) if self._begins else 0
         if self._skip:
             self._skip -= 1
             return 0
@@ -289,6 +292,20 @@ class Express(Direct):
             self.layer.put_off(data[taken:])
             return len(data)
         return taken
+
+    def _enter(self, data: bytes) -> int:
+        """Take the CONNECT with which nearly every client begins, if that is all that came."""
+        self._begins = False
+        size = len(data) - 6
+        if not 0 < size <= SHORT or data[0] != _WHOLE_TEXT or data[1] != 0x80 | size:
+            return 0
+        if not self._reading.most or self._engine.state is not _OPEN:
+            return 0
+        try:
+            packet = unmask_short(data, 2, size).decode()
+        except UnicodeDecodeError:
+            return 0
+        return len(data) if packet[:2] == "40" and self._join(packet) else 0
 
     def _perform(self, found: list[Found], data: bytes, socket: Socket, now: float) -> Done:
         """Call handlers, and answer: return for how many events, and whether time is over."""

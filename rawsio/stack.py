@@ -453,6 +453,7 @@ class ServerStack:
         self._head = http.data_to_send()
         self._rest = http.take_rest() or None
         self._become(accepted.agreement)
+        self._touch()
 
     def switch(self, found: Recognised, packets: list[Any]) -> None:
         """Do the same for a request that was recognised; the packets leave with the 101.
@@ -466,11 +467,20 @@ class ServerStack:
             self.send(packet)
         self._step_aside()
 
-    def expect(self, target: Any, deadline: float) -> bool:
-        """Have somebody ticked in time; ``False`` if nobody is known here who does that."""
-        if self.stream is None:
+    def settle(self, target: Any, deadline: float | None) -> bool:
+        """After :meth:`switch`: have the outbox sent, and somebody ticked in time.
+
+        ``False`` if nobody is known here who does that.
+        """
+        stream = self.stream
+        if stream is None:
             return False
-        self.stream.driver.timers.expect(target, deadline)
+        if stream.quick is None:
+            stream.touch()
+        else:  # the layer has no more to say than what is in the outbox
+            stream.send_soon()
+        if deadline is not None:
+            stream.driver.timers.expect(target, deadline)
         return True
 
     def _become(self, agreed: Agreement | None) -> WebSocketConnection:
@@ -482,7 +492,6 @@ class ServerStack:
         websocket = WebSocketConnection(Role.SERVER, self._limits, deflate=agreed, below=stream)
         self._websocket = websocket if trace is None else _traced(websocket, trace)
         self._layer = self._websocket
-        self._touch()
         return websocket
 
     def send(self, packet: str | bytes) -> None:

@@ -539,3 +539,90 @@ def test_answers_to_a_client_that_takes_nothing_are_counted_the_same(backpressur
     asks = frame('27["quotes","' + "q" * 90 + '"]') * 40
     long = frame('27["quotes","' + "q" * 900 + '"]') * 40
     both(["silence", *[asks] * 30, *[long] * 8, "listen", asks], backpressure, limits, listen)
+
+
+# The CONNECT
+
+_FIRST = [
+    *("40", "40{}", '40{"token":"x"}', '40{"a":', "40[]", "40/,", "40/a,", "40/b,", "40 ", "4", ""),
+    *(
+        "41",
+        "42",
+        '42["chat","x"]',
+        '421["chat",1]',
+        "43[]",
+        "430[]",
+        "45",
+        "2",
+        "3",
+        "5",
+        "6",
+        "0",
+    ),
+    *('40{"t":"' + "x" * 90 + '"}', '40{"t":"' + "x" * 400 + '"}', "4\u00fc", "40\u00fc", "400"),
+    *('40{"a":[[[[[[[[1]]]]]]]]}', '40{"a":1e999}', '40{"a":1}x', "140", " 40"),
+]
+_ODD = [
+    encode_frame(PING, b"40", mask=KEY),
+    encode_frame(BINARY, b"40", mask=KEY),
+    encode_frame(TEXT, b"40", mask=KEY, fin=False),
+    encode_frame(TEXT, b"40"),
+    encode_frame(TEXT, b"40{}\xff", mask=KEY),
+    encode_frame(TEXT, b'40{"a":"\xff"}', mask=KEY),
+    encode_frame(CLOSE, b"", mask=KEY),
+    b"\x81\xfe\0\x02" + encode_frame(TEXT, b"40", mask=KEY)[2:],
+    b"\xc1" + encode_frame(TEXT, b"40", mask=KEY)[1:],
+    b"\x81\x81" + encode_frame(TEXT, b"40", mask=KEY)[2:],
+    b"\x81\x83" + encode_frame(TEXT, b"40", mask=KEY)[2:],
+    b"\x81\x02" + encode_frame(TEXT, b"40", mask=KEY)[2:],
+]
+_firsts = st.one_of(
+    st.builds(masked, st.sampled_from(["40", *_FIRST]), _keys), st.sampled_from(_ODD)
+)
+
+
+@pytest.mark.parametrize("first", [*map(masked, _FIRST), *_ODD])
+def test_each_thing_that_a_client_may_say_first_is_taken_as_the_layers_take_it(
+    first: bytes,
+) -> None:
+    strict = DEFAULT.but(credentials=10, json_depth=3)
+    for limits in (DEFAULT, strict, DEFAULT.but(message=8, body=8), LOOSE):
+        both(["before", first, masked('427["chat",1]'), masked("40"), 60.0], "pause", limits)
+
+
+@given(
+    st.lists(st.one_of(st.lists(_firsts, min_size=1, max_size=3), st.just([])), max_size=5),
+    st.integers(0, 60),
+    st.sampled_from(
+        [
+            *(SMALL, LOOSE, DEFAULT.but(connect_time=2.0), DEFAULT.but(credentials=10)),
+            *(DEFAULT.but(json_depth=3), LOOSE.but(events_per_second=1)),
+        ]
+    ),
+)
+@example([[masked("40")], [], [masked("40")]], 0, DEFAULT)
+@example([[masked("40")], [masked("41")], [masked("40")]], 0, DEFAULT)
+@example([[masked("40"), masked('421["chat",1]')]], 0, DEFAULT)
+@example([[masked('40{"token":"x"}')], []], 7, DEFAULT)
+def test_what_a_client_says_first_is_taken_as_the_layers_take_it(
+    reads: list[list[bytes]], cut: int, limits: Limits
+) -> None:
+    steps: list[Any] = ["before"]
+    for read in reads:
+        data = b"".join(read)
+        steps += [data[:cut], data[cut:]] if 0 < cut < len(data) else [data or 1.5]
+    both(steps, "pause", limits)
+
+
+def test_a_connect_that_comes_alone_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    enter = Express._enter
+
+    def entering(self: Express, data: bytes) -> int:
+        taken.append(enter(self, data))
+        return taken[-1]
+
+    monkeypatch.setattr(Express, "_enter", entering)
+    for first in (masked("40"), masked('40{"token":"x"}'), masked("40/a,"), masked("40") * 2):
+        both(["before", first, masked('427["chat",1]')], "pause", DEFAULT)
+    assert taken == [8, 21, 0, 0]

@@ -124,7 +124,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self.quick: Taker | None = None
         """Who is offered what comes first."""
         # What the layer sends, if it need not be asked; and whether that is all.
-        self.outbox, self._calm = _NO_OUTBOX, False
+        self.outbox, self._calm = _NO_OUTBOX, until is not None
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)

@@ -267,8 +267,7 @@ class Router:
             return False
         stack.switch(found, session.take())
         registry.carry(stack, session)
-        deadline = session.deadline
-        if deadline is None or not stack.expect(session, deadline):
+        if not stack.settle(session, session.deadline):
             registry.touched(session)
         return True
 
