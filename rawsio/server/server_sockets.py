@@ -188,8 +188,9 @@ class ServerSockets:
 
         ``tests/server/test_handshakes.py`` holds it to what the layers do.
         """
-        if stack.stream is not None:
-            stack.stream.offer = self._offer or self._begin_offers()
+        stream = stack.stream
+        if stream is not None:
+            stream.offer = self._offer or self._begin_offers()
         found, router = stack.recognise(data), self.core.router
         if found is None:
             return False
