@@ -244,7 +244,11 @@ class Express(Direct):
         """Tell whether a packet may be put into the lanes of this server now, and count it."""
         if prepared.checked is not self._limits and not self._check(prepared):
             return False
-        driver, size = self.stream.driver, len(prepared.frame)
+        return self.holds(len(prepared.frame))
+
+    def holds(self, size: int) -> bool:
+        """Tell whether so many bytes may be put into the lanes of this server now, and count."""
+        driver = self.stream.driver
         if not driver.dirty and not driver.behind:
             driver.told = 0
         if driver.told + size > self._limits.high_water // 4:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Protocol, TypeVar, overload
 
     from rawsio.http.messages import Request
@@ -31,6 +31,7 @@ __all__ = [
     "Connection",
     "FetchedSocket",
     "Handle",
+    "Joined",
     "Lane",
     "RuntimeLike",
     "MultiplexerLike",
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
         checked: Limits | None
         """Which limits it is known to keep."""
+        compress: bool
+        """Whether it is worth compressing."""
 
         @property
         def size(self) -> int:
@@ -321,8 +324,22 @@ if TYPE_CHECKING:
             """Tell whether a packet may be put into the lanes of this server now, and count it."""
             ...
 
+        def holds(self, size: int, /) -> bool:
+            """Tell the same of so many bytes of packets that keep all limits, and count them."""
+            ...
+
         def touch(self, streams: list[Any], /) -> None:
             """Have these send what they have; their outboxes were empty."""
+
+    class Joined(Protocol):
+        """Packets one after the other, whose bytes for a lane were made together."""
+
+        frame: bytes
+        """All of them, as unmasked WebSocket frames."""
+
+        def __iter__(self) -> Iterator[Prepared]:
+            """Give them one by one."""
+            ...
 
     class NamespaceLike(Protocol):
         """What adapters, operators and sockets need of a namespace."""
@@ -393,4 +410,4 @@ if TYPE_CHECKING:
 
 else:
     Connection = FetchedSocket = Handle = Prepared = RuntimeLike = SessionPort = Route = object
-    NamespaceLike = MultiplexerLike = Lane = object
+    NamespaceLike = MultiplexerLike = Lane = Joined = object

@@ -138,6 +138,7 @@ class Driver:
     __slots__ = (
         *("loop", "limits", "streams", "timers", "log", "time", "dirty", "crowded", "burden"),
         *("told", "joined", "add_readable"),
+        "_ahead",
         *("pool", "meter", "_answered"),
         *("_call_soon", "_batch", "_late", "_waiting", "_heavy", "_going", "_spent", "_scheduled"),
         "_passed_over",
@@ -157,6 +158,8 @@ class Driver:
         # What was touched, in order; true for who has just read something.  A dict, not a list:
         # touched twice is flushed once.
         self.dirty: dict[Any, bool] = {}
+        # What is flushed before all that.
+        self._ahead: list[Any] = []
         self.crowded = False
         """Whether the reads of this turn took so long that further ones should be small."""
         self.burden = 0
@@ -190,6 +193,12 @@ class Driver:
             self.schedule()
         if target not in dirty:
             dirty[target] = False
+
+    def touch_first(self, target: Any) -> None:
+        """Have ``target.flush()`` called before those of all others."""
+        if target not in self._ahead:
+            self._ahead.append(target)
+            self.schedule()
 
     def answered(self, stream: Any, source: Resting) -> None:
         """Have ``stream.send_answer(source, now)`` called at the end of this turn.
@@ -241,6 +250,8 @@ class Driver:
         self.crowded, self._spent = False, 0.0
         self._scheduled = True  # what is touched meanwhile needs no further call
         try:
+            if self._ahead:
+                self._flush_ahead()
             if self.dirty or self._batch:
                 if self.meter is not None:
                     self.meter.flushed(self.dirty)
@@ -251,8 +262,13 @@ class Driver:
                 self._send_answers()
         finally:
             self._scheduled = False
-            if self.dirty or self._batch or self._answered:
+            if self.dirty or self._batch or self._answered or self._ahead:
                 self.schedule()
+
+    def _flush_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, []
+        for target in ahead:
+            self._flush(target)
 
     def _send_answers(self) -> None:
         answered, now = self._answered, self.time()
@@ -293,8 +309,9 @@ class Driver:
 
     def _flush_many(self, batch: dict[Any, bool]) -> None:
         """Flush those who asked for something, and then, for a while, those who are only told."""
-        told = [target for target, asked in batch.items() if not asked]
-        if len(told) < len(batch):
+        told = list(batch)
+        if True in batch.values():
+            told = [target for target, asked in batch.items() if not asked]
             for target, asked in batch.items():
                 if asked:
                     self.flush_now(target)

@@ -4,7 +4,7 @@ Each worker has a stream to each other one, so a broadcast goes to its receivers
 the parent has no part in it.  The messages are those of Node's cluster adapter, as
 :mod:`rawsio.cluster.envelope` writes them, behind the name of their namespace; what is done with
 them is :class:`rawsio.cluster.ClusterAdapter`'s business, as it is with Redis between.  The
-commonest by far, an event for many, goes as the packet that their clients get (:mod:`.shared`).
+commonest by far, an event for many, goes as the bytes that their clients get (:mod:`.shared`).
 
 What is said in a turn goes out at its end, in one write for each worker, and before the clients of
 this one get theirs: the others send at the same time.
@@ -26,7 +26,7 @@ from rawsio.net.driver import Driver
 from rawsio.net.tcp import TCPStream
 
 from .frames import Frame, FrameConnection
-from .shared import SHARED, SharedForm
+from .shared import SHARED, Joined, Run, SharedForm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class WorkersLink:
         self._waiting: list[tuple[int, socket.socket]] = []
         self._driver: Driver | None = None
         self._turn: Driver | None = None
+        # The broadcasts that were said last, which the next one may join.
+        self._run: Run | None = None
 
     def start(self, loop: AnyLoop, turn: Driver | None = None) -> None:
         """Begin, on the loop of the server; ``turn`` flushes its clients, and us before them."""
@@ -97,6 +99,7 @@ class WorkersLink:
         if self._driver is None:
             self._waiting.append((number, sock))
             return
+        self._end_run()  # what was said before is for those who were there
         name = name_of(number)
         self._joined += 1
         self._newest[number] = self._joined
@@ -126,10 +129,11 @@ class WorkersLink:
         if self._buses.get(namespace) is bus:
             del self._buses[namespace]
 
-    def publish(self, namespace: bytes, payload: bytes, to: str = "") -> None:
+    def publish(self, data: bytes, to: str = "") -> None:
         """Say something to all other workers, or to one; never waits."""
+        self._end_run()
+        self._soon()
         self.published += 1
-        data = len(namespace).to_bytes(2, "big") + namespace + payload
         if to:
             peer = self.peers.get(to)
             if peer is not None:
@@ -138,21 +142,43 @@ class WorkersLink:
         for peer in self.peers.values():
             self._send(peer, data)
 
-    def _send(self, peer: TCPStream, data: bytes) -> None:
+    def share(self, bus: WorkersBus, prepared: Prepared, targets: Targets) -> None:
+        """Say a broadcast to all other workers, at the end of the turn; never waits.
+
+        Raises ``LocalProtocolError`` if it is too long.
+        """
+        frame, compress, run = prepared.frame, prepared.compress, self._run
+        if run is None or not run.add(bus, frame, targets, compress=compress):
+            self._end_run()
+            run = Run(bus, targets, self.limits, compress=compress)
+            run.begin(frame)
+            self._run = run
+            self._soon()
+        self.published += 1
+
+    def _end_run(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            data = run.bus.named(run.encode())
+            for peer in self.peers.values():
+                self._send(peer, data, len(run.frames))
+
+    def _soon(self) -> None:
+        """Have all that is said in this turn sent at its end."""
+        if self._turn is not None:
+            self._turn.touch_first(self)
+
+    def _send(self, peer: TCPStream, data: bytes, messages: int = 1) -> None:
         if peer.buffered_amount > self.limits.worker_queue:
-            self.dropped += 1
+            self.dropped += messages
             message = f"{peer.tag} takes nothing: it misses messages (Limits.worker_queue)"
             peer.driver.log("workers", WARNING, message)
             return
         peer.layer.send(Frame(data))
-        turn = self._turn
-        if turn is not None:
-            if not turn.dirty:
-                turn.schedule()
-            turn.dirty[self] = True
 
     def flush(self) -> None:
         """Send what was said in this turn; the driver calls it."""
+        self._end_run()
         for peer in list(self.peers.values()):
             peer.flush()
 
@@ -168,6 +194,7 @@ class WorkersLink:
     def stop(self) -> None:
         """Say no more."""
         self._torn = _nobody
+        self._end_run()
         for peer in list(self.peers.values()):
             peer.flush()
             peer.abort("closed")
@@ -193,9 +220,10 @@ class WorkersBus:
         self._link = link
         self._host = namespace.host
         self._name = namespace.name.encode("utf-8", "surrogatepass")
+        self._named = len(self._name).to_bytes(2, "big") + self._name
         self._form = Envelope(namespace.name, namespace.host.limits)
         self._shared = SharedForm(namespace.host.limits)
-        self.deliver: Callable[[Any, Targets], None] | None = None
+        self.deliver: Callable[[Joined, Targets], None] | None = None
         self._received: Callable[[Any], None] | None = None
 
     def start(self, received: Callable[[Any], None]) -> None:
@@ -211,12 +239,16 @@ class WorkersBus:
     def publish(self, message: Any, to: str = "") -> None:
         """Say something to all other workers, or to one."""
         if self._link.peers:
-            self._link.publish(self._name, self._form.encode(message), to)
+            self._link.publish(self.named(self._form.encode(message)), to)
 
     def share(self, prepared: Prepared, targets: Targets) -> None:
         """Have all other workers send a packet to those of their clients whom it is for."""
         if self._link.peers:
-            self._link.publish(self._name, self._shared.encode(prepared, targets))
+            self._link.share(self, prepared, targets)
+
+    def named(self, payload: bytes) -> bytes:
+        """Return a message behind the name of the namespace."""
+        return self._named + payload
 
     def count(self, counted: Callable[[int | None], None]) -> None:
         """Call ``counted`` with the number of workers that are connected."""
@@ -269,10 +301,10 @@ class WorkerAdapter(ClusterAdapter):
         except LocalProtocolError as error:
             self.namespace.host.log("cluster", WARNING, f"a broadcast was not shared: {error}")
 
-    def _deliver(self, packet: Prepared, targets: Targets) -> None:
+    def _deliver(self, joined: Joined, targets: Targets) -> None:
         chosen = self.selected(targets)
         if chosen:
-            self.send_to(chosen, packet, targets)
+            self.send_joined(chosen, joined, targets)
 
 
 class WorkersAdapter:

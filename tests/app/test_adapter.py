@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -203,3 +204,73 @@ def test_an_idle_socket_costs_the_adapter_nothing(count: int) -> None:
         world.client()
     assert not world.io.adapter.rooms
     assert not world.io.adapter.sids
+
+
+class Lanes:
+    """A server's lanes, which hold so many bytes, or a client's."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.outbox: list[bytes] = []
+        self.stream = self
+        self.touched = 0
+
+    def holds(self, size: int) -> bool:
+        return size <= self.room
+
+    def takes(self, prepared: Any) -> bool:
+        return self.holds(len(prepared.frame))
+
+    def touch(self, streams: list[Any]) -> None:
+        for stream in streams:
+            stream.touched += 1
+
+
+class Listener:
+    """A socket, as an adapter sees it; notes what it is told."""
+
+    def __init__(self, lane: Lanes | None = None) -> None:
+        self._lane = lane
+        self.told: list[Any] = []
+
+    def _deliver(self, packet: Any) -> None:
+        self.told.append(packet.frame)
+
+    def _deliver_volatile(self, packet: Any) -> None:
+        self.told.append(("volatile", packet.frame))
+
+
+class Several(list[Any]):
+    """Two packets that came together."""
+
+    frame = b"onetwo"
+
+
+def joined() -> Several:
+    return Several([SimpleNamespace(frame=b"one"), SimpleNamespace(frame=b"two")])
+
+
+def test_packets_that_came_together_are_one_piece_for_a_lane_and_several_for_others() -> None:
+    lane = Lanes(10)
+    with_lane, without = Listener(lane), Listener()
+    make().send_joined([without, with_lane], joined(), EVERYONE)
+    assert (lane.outbox, lane.touched, with_lane.told) == ([b"onetwo"], 1, [])
+    assert without.told == [b"one", b"two"]
+    make().send_joined([with_lane], joined(), EVERYONE)
+    assert (lane.outbox, lane.touched) == ([b"onetwo"] * 2, 1)
+
+
+def test_packets_that_lanes_have_no_room_for_together_go_as_they_went_alone() -> None:
+    lane = Lanes(5)
+    with_lane, without = Listener(lane), Listener()
+    make().send_joined([with_lane, without], joined(), EVERYONE)
+    assert (lane.outbox, without.told) == ([b"one", b"two"], [b"one", b"two"])
+    nobody = Listener(Lanes(2))
+    make().send_joined([nobody], joined(), EVERYONE)
+    assert nobody.told == [b"one", b"two"]
+
+
+def test_volatile_packets_that_came_together_are_volatile_for_each_client() -> None:
+    with_lane, without = Listener(Lanes(10)), Listener()
+    make().send_joined([with_lane, without], joined(), Targets(volatile=True))
+    assert with_lane.told == without.told == [("volatile", b"one"), ("volatile", b"two")]

@@ -55,6 +55,32 @@ def test_what_a_flush_touches_is_flushed_in_the_same_turn(driver: Driver) -> Non
     assert log == ["session", "stream"]
 
 
+def test_what_is_touched_first_is_flushed_once_and_before_all_others(driver: Driver) -> None:
+    log: list[str] = []
+    others = [Target(log, "other") for _ in range(40)]
+    for other in others:
+        driver.touch(other)
+    late = Target(log, "late")
+    first = Target(log, "first", lambda: driver.touch_first(late))
+    driver.touch_first(first)
+    driver.touch_first(first)
+    driver.loop.step(0)
+    assert log[:2] == ["first", "other"]
+    assert sorted(log[1:]) == ["late"] + ["other"] * 40
+
+
+def test_what_is_touched_first_alone_is_flushed_and_may_fail(driver: Driver) -> None:
+    log: list[str] = []
+
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    driver.touch_first(Target(log, "broken", fail))
+    driver.touch_first(Target(log, "whole"))
+    driver.loop.step(0)
+    assert log == ["broken", "whole"]
+
+
 def test_targets_that_touch_each_other_for_ever_leave_the_loop_its_turns(driver: Driver) -> None:
     log: list[str] = []
     target = Target(log, "x")

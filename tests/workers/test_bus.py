@@ -19,7 +19,7 @@ from rawsio.net.loop import Loop
 from rawsio.net.memory import Switchboard
 from rawsio.testing import TestKit
 from rawsio.workers.bus import WorkersAdapter, WorkersBus, WorkersLink, name_of
-from rawsio.workers.shared import SharedForm
+from rawsio.workers.shared import Run
 from tests.net.kit import closed_after, turn_until
 
 LIMITS = Limits(worker_queue=100_000, worker_message=10_000_000)
@@ -179,8 +179,8 @@ def test_what_is_no_message_is_dropped_and_the_next_one_heard(
 ) -> None:
     one, other, _third = members
     for payload in (b"", b"\xc1", b'{"type":99,"nsp":"/"}', b"[]", b'{"nsp":"/x"}'):
-        one.link.publish(b"/", payload, "worker-1")
-    one.link.publish(b"", b"", "worker-1")
+        one.link.publish(one.bus.named(payload), "worker-1")
+    one.link.publish(b"\x00\x00", "worker-1")
     one.say("good")
     turn_until(loop, lambda: other.heard)
     assert len(other.heard) == 1
@@ -238,6 +238,56 @@ def test_a_broadcast_reaches_the_clients_of_the_other_worker_by_any_transport(pa
     assert [sorted(heard, key=len) for heard in told] == [[("ä\u2028",), values]] * 4
 
 
+def test_what_is_said_in_a_turn_keeps_its_order_for_clients_of_every_transport(pair: Pair) -> None:
+    told = [
+        pair.connect(1, transports=transports)[1]
+        for transports in (["websocket"], ["polling"], ["websocket"])
+    ]
+    volatile = pair.connect(1)[1]
+    io = pair.servers[0]
+    joined = io.fetch_sockets()
+    for n in range(3):
+        io.emit("news", n, b"%d" % n)
+    io.volatile.emit("news", "v")
+    io.compress(False).emit("news", "c")
+    io.sockets_join("here")
+    io.to("here").emit("news", "room")
+    io.of("/other").emit("news", "nobody")
+    for n in range(3, 5):
+        io.emit("news", n)
+    published = pair.links[0].published
+    pair.kit.run()
+    assert joined.done()
+    expected = [(n, b"%d" % n) for n in range(3)]
+    assert told == [[*expected, ("v",), ("c",), ("room",), (3,), (4,)]] * 3
+    assert volatile == told[0]
+    assert published == 11, "each broadcast, the join, and the question for sockets"
+
+
+def test_what_was_said_before_clients_are_disconnected_reaches_them(pair: Pair) -> None:
+    socket, told = pair.connect(1)
+    reasons: list[str] = []
+    socket.on("disconnect", reasons.append)
+    pair.servers[0].emit("news", "last words")
+    pair.servers[0].disconnect_sockets()
+    pair.kit.run()
+    assert (told, reasons) == ([("last words",)], ["io server disconnect"])
+
+
+def test_a_worker_that_is_joined_hears_what_is_said_from_then_on(pair: Pair) -> None:
+    _socket, told = pair.connect(1)
+    io, link = pair.servers[0], pair.links[0]
+    here, there = pair.kit.board.pair()
+    io.emit("news", "before")
+    link.join(2, here)
+    io.emit("news", "after")
+    pair.kit.run()
+    assert told == [("before",), ("after",)]
+    heard = there.recv(1000)
+    assert b"after" in heard
+    assert b"before" not in heard
+
+
 def test_rooms_and_who_is_left_out_are_looked_up_where_they_are(pair: Pair) -> None:
     joined: list[Any] = []
     pair.servers[1].on("join", lambda socket, room: (socket.join(room), joined.append(socket.id)))
@@ -282,13 +332,15 @@ def test_a_broadcast_that_is_broken_is_dropped_and_the_next_one_heard(
     pair.servers[1].on("connection", lambda socket: socket.on_any_outgoing(lambda *args: None))
     _socket, told = pair.connect(1)
     link = pair.links[0]
-    good = SharedForm(LIMITS).encode(pair.servers[0].core.runtime.prepare(_event("x")), Targets())
+    run = Run(None, Targets(), LIMITS, compress=True)
+    run.begin(pair.servers[0].core.runtime.prepare(_event("x")).frame)
+    good = run.encode()
     for broken in (good[:-1], good[:3], good[:1], good[:-5] + b"\xff" + good[-4:]):
-        link.publish(b"/", broken)
+        link.publish(b"\x00\x01/" + broken)
     pair.servers[0].emit("news", 1)
     pair.kit.run()
     assert told == [(1,)]
-    assert caplog.text.count("a message of a worker was dropped") >= 1
+    assert caplog.text.count("a message of a worker was dropped") == 4
     assert pair.links[1].peers, "the connection between the workers goes on"
 
 
@@ -335,7 +387,7 @@ def test_other_workers_are_told_before_the_clients_of_this_one() -> None:
     for client in clients:
         driver.touch(client)
     for n in range(3):
-        link.publish(b"/", b"%d" % n)
+        link.publish(b"\x00\x01/%d" % n)
     loop.step(0)
     assert all(client.late for client in clients)
     assert there.recv(1000).count(b"\x00\x01/") == 3, "all of a turn in one write"
