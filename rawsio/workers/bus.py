@@ -25,7 +25,7 @@ from rawsio.log import INFO, WARNING
 from rawsio.net.driver import Driver
 from rawsio.net.tcp import TCPStream
 
-from .frames import Frame, FrameConnection
+from .frames import LENGTH, Frame, FrameConnection
 from .shared import SHARED, Joined, Run, SharedForm
 
 TYPE_CHECKING = False
@@ -108,7 +108,9 @@ class WorkersLink:
             before.abort("replaced")
         lost = partial(self._lost, number, self._joined)
         layer = FrameConnection(self.limits)
-        self.peers[name] = TCPStream(self._driver, sock, layer, self._received, lost, name)
+        stream = TCPStream(self._driver, sock, layer, self._received, lost, name)
+        stream.outbox, stream.offer = layer.outbox, partial(self._offered, layer)
+        self.peers[name] = stream
 
     def _lost(self, number: int, which: int, name: str, reason: str) -> None:
         if self._newest.get(number) != which:
@@ -182,14 +184,27 @@ class WorkersLink:
         for peer in list(self.peers.values()):
             peer.flush()
 
+    def _offered(self, layer: FrameConnection, _name: str, data: bytes, _now: float) -> bool:
+        """Take a read of whole messages, as most are, without the layer."""
+        if not layer.are_whole(data):
+            return False
+        at, size = 0, len(data)
+        while at < size:
+            begin = at + LENGTH
+            at = begin + int.from_bytes(data[at:begin], "big")
+            self._take(data[begin:at])
+        return True
+
     def _received(self, _name: str, events: list[Any]) -> None:
         for event in events:
             if isinstance(event, Frame):
-                data = event.data
-                end = 2 + int.from_bytes(data[:2], "big")
-                bus = self._buses.get(data[2:end])
-                if bus is not None:
-                    bus.take(data, end)
+                self._take(event.data)
+
+    def _take(self, data: bytes) -> None:
+        end = 2 + int.from_bytes(data[:2], "big")
+        bus = self._buses.get(data[2:end])
+        if bus is not None:
+            bus.take(data, end)
 
     def stop(self) -> None:
         """Say no more."""

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     Event = "Frame | Closed | Failed"
 
-__all__ = ["Frame", "FrameConnection"]
+__all__ = ["LENGTH", "Frame", "FrameConnection"]
 
-_LENGTH = 4
+LENGTH = 4
+"""How many bytes say how long a frame is."""
 
 
 @record
@@ -44,8 +45,9 @@ class FrameConnection:
         self.closing = Closing.OPEN
         self._buffer = bytearray()
         # How long that has to be for the next step: a long frame is not looked at in every read.
-        self._wanted = _LENGTH
-        self._outbox: list[bytes] = []
+        self._wanted = LENGTH
+        self.outbox: list[bytes] = []
+        """What is to be sent: always the same list, so that a stream may look into it."""
         self._ended = False
 
     @property
@@ -65,12 +67,26 @@ class FrameConnection:
                 f"a message of {len(event.data)} bytes is too long for other workers: at most"
                 f" {self.limits.worker_message} (Limits.worker_message)"
             )
-        self._outbox += (len(event.data).to_bytes(_LENGTH, "big"), event.data)
+        self.outbox += (len(event.data).to_bytes(LENGTH, "big"), event.data)
 
     def data_to_send(self) -> list[bytes]:
         """Drain the outbox."""
-        outbox, self._outbox = self._outbox, []
-        return outbox
+        units = self.outbox[:]
+        del self.outbox[:]
+        return units
+
+    def are_whole(self, data: bytes) -> bool:
+        """Tell whether bytes that have come are frames, all of them whole, and none begun before.
+
+        >>> FrameConnection().are_whole(b"\\0\\0\\0\\2ab\\0\\0\\0\\0")
+        True
+        """
+        at, size = 0, len(data)
+        if self._buffer or size > self.limits.worker_message or self._ended:
+            return False
+        while at + LENGTH <= size:
+            at += LENGTH + int.from_bytes(data[at : at + LENGTH], "big")
+        return at == size
 
     def receive(self, data: bytes) -> list[Frame | Closed | Failed]:
         """Feed bytes; return the frames that they complete."""
@@ -85,15 +101,15 @@ class FrameConnection:
             buffer.clear()
         events: list[Frame | Closed | Failed] = []
         at, size = 0, len(data)
-        self._wanted = _LENGTH
-        while size - at >= _LENGTH:
-            begin = at + _LENGTH
+        self._wanted = LENGTH
+        while size - at >= LENGTH:
+            begin = at + LENGTH
             length = int.from_bytes(data[at:begin], "big")
             if length > self.limits.worker_message:
                 events.append(self._fail(length))
                 return events
             if size < begin + length:
-                self._wanted = _LENGTH + length
+                self._wanted = LENGTH + length
                 break
             at = begin + length
             events.append(Frame(data[begin:at]))

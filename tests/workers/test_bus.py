@@ -267,7 +267,7 @@ def test_what_is_said_in_a_turn_keeps_its_order_for_clients_of_every_transport(p
 def test_what_was_said_before_clients_are_disconnected_reaches_them(pair: Pair) -> None:
     socket, told = pair.connect(1)
     reasons: list[str] = []
-    socket.on("disconnect", reasons.append)
+    socket.on("disconnect", lambda reason, _details: reasons.append(reason))
     pair.servers[0].emit("news", "last words")
     pair.servers[0].disconnect_sockets()
     pair.kit.run()
