@@ -504,7 +504,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if unsent is None and sent != len(data):
             unsent = WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
         if unsent is not None and unsent.size:
-            self._unsent = unsent
+            self._unsent, self._calm = unsent, False
             if self.quick is not None:
                 self.quick.clog()
             self.driver.loop.add_writer(self._fd, self._send_unsent)

@@ -589,6 +589,35 @@ def test_a_stream_that_is_cut_with_bytes_unsent_leaves_nothing_behind() -> None:
         t.turns()
 
 
+def test_what_comes_into_an_outbox_that_the_stream_knows_never_overtakes_what_is_unsent() -> None:
+    with joined() as t:
+        outbox = t.stream.outbox = t.layer.outbox
+
+        def drain() -> list[bytes]:
+            units = outbox[:]
+            del outbox[:]
+            return units
+
+        t.layer.data_to_send = drain  # type: ignore[method-assign]
+        t.say(b"first ")
+        t.turns()
+        assert t.peer_reads() == b"first "
+        t.sock.most = 3
+        outbox.append(b"second ")
+        t.stream.send_soon()
+        t.driver.flush()
+        assert t.stream.buffered_amount
+        t.sock.most = 100  # the peer has read, and the loop does not know yet
+        outbox.append(b"third ")
+        t.stream.send_soon()
+        t.driver.flush()
+        t.turns()
+        outbox.append(b"fourth")
+        t.stream.send_soon()
+        t.turns()
+        assert t.peer_reads() == b"second third fourth"
+
+
 def test_a_stream_takes_a_blocking_socket_over() -> None:
     with joined() as t:
         ours, peer = socket.socketpair()
