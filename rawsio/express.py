@@ -260,6 +260,10 @@ class Express(Direct):
         """Have these send what they have."""
         self.stream.driver.touch_all(streams)
 
+    def hand_out(self, lanes: list[Express], frame: bytes, *, now: bool) -> None:
+        """Put bytes into these lanes; ``now``: send them where nothing else is to be sent."""
+        self.stream.driver.hand_out(lanes, frame, now=now)
+
     # What comes
 
     def read(self, data: bytes, now: float) -> int:

@@ -80,24 +80,24 @@ def _deliver(sockets: Iterator[Socket], prepared: Prepared, *, volatile: bool) -
         return
     for socket in sockets:
         if socket._lane is not None and socket._lane.takes(prepared):
-            _put(chain((socket,), sockets), (prepared,), prepared.frame, socket._lane)
+            _put(chain((socket,), sockets), prepared, socket._lane)
             return
         socket._deliver(prepared)
 
 
-def _put(sockets: Iterator[Socket], packets: Iterable[Prepared], frame: bytes, first: Lane) -> None:
-    """Put the frame of packets into the lanes of those who have one; the others are sent them.
+def _put(sockets: Iterator[Socket], prepared: Prepared, first: Lane) -> None:
+    """Put a packet into the lanes of those who have one; the others are sent it.
 
     Most receivers of a broadcast have one, so this loop is all that happens for each of them, until
     their streams send what they have at the end of the turn.
     """
+    frame = prepared.frame
     fresh: list[Any] = []
     try:
         for socket in sockets:
             lane = socket._lane
             if lane is None:
-                for packet in packets:
-                    socket._deliver(packet)
+                socket._deliver(prepared)
                 continue
             outbox = lane.outbox
             if not outbox:
@@ -271,15 +271,24 @@ class Adapter:
             # Nobody is left, but for those behind an interrupt: they get what the others got.
             _deliver(sockets, prepared, volatile=targets.volatile)
 
-    def send_joined(self, chosen: list[Socket], joined: Joined, targets: Targets) -> None:
-        """Send several encoded packets to these sockets, one after the other."""
+    def send_joined(
+        self, chosen: list[Socket], joined: Joined, targets: Targets, *, last: bool
+    ) -> None:
+        """Send several encoded packets to these sockets, one after the other.
+
+        ``last`` says that nothing else is to be sent to them in this turn, as far as one knows.
+        """
         if not targets.volatile:
-            lane = next((socket._lane for socket in chosen if socket._lane is not None), None)
-            if lane is not None and lane.holds(len(joined.frame)):
-                _put(iter(chosen), joined, joined.frame, lane)
-                return
-        for packet in joined:
-            self.send_to(chosen, packet, targets)
+            lanes = [lane for socket in chosen if (lane := socket._lane) is not None]
+            if lanes and lanes[0].holds(len(joined.frame)):
+                if len(lanes) < len(chosen):
+                    chosen = [socket for socket in chosen if socket._lane is None]
+                else:
+                    chosen = []
+                lanes[0].hand_out(lanes, joined.frame, now=last)
+        if chosen:
+            for packet in joined:
+                self.send_to(chosen, packet, targets)
 
     def broadcast_with_ack(
         self, prepared: Prepared, targets: Targets, gathering: Gathering

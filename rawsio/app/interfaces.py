@@ -331,6 +331,9 @@ if TYPE_CHECKING:
         def touch(self, streams: list[Any], /) -> None:
             """Have these send what they have; their outboxes were empty."""
 
+        def hand_out(self, lanes: list[Any], frame: bytes, /, *, now: bool) -> None:
+            """Put bytes into these lanes; ``now``: send them where nothing else is to be sent."""
+
     class Joined(Protocol):
         """Packets one after the other, whose bytes for a lane were made together."""
 

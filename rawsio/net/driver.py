@@ -44,6 +44,7 @@ from .write_buffer import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Protocol
 
     from rawsio.limits import Limits
@@ -218,6 +219,39 @@ class Driver:
             # Who has read something stays before the others.
             self.dirty = {**dict.fromkeys(targets, False), **self.dirty}
 
+    def hand_out(self, lanes: Iterable[Any], data: bytes, *, now: bool) -> None:
+        """Put the same bytes into the outboxes of many, whose streams send them with this turn.
+
+        A lane has an ``outbox``, and a ``stream`` that sends it.  With ``now`` those that have
+        nothing else to send do it here, as far as the time goes: that is half of the work of a
+        flush, for who has nothing to add.
+        """
+        size, number = len(data), 0
+        fresh: list[Any] = []
+        end = self.time() + self.limits.turn_time if now and not self.behind else 0.0
+        lanes = iter(lanes)
+        try:
+            for lane in lanes:
+                stream, outbox = lane.stream, lane.outbox
+                if outbox:
+                    outbox.append(data)
+                    continue
+                number += 1
+                if not number % _FEW and end and self.time() >= end:
+                    end = 0.0
+                try:
+                    sent = stream.sock.send(data) if end and stream._calm else 0
+                except OSError:
+                    sent = 0  # its flush meets it again
+                if sent != size:
+                    outbox.append(memoryview(data)[sent:] if sent else data)
+                    fresh.append(stream)
+        finally:
+            self.touch_all(fresh)
+            # Nobody is left, but for those behind an interrupt: they get what the others got.
+            if rest := list(lanes):
+                self.hand_out(rest, data, now=False)
+
     @property
     def behind(self) -> bool:
         """Whether some have not been flushed, for want of time."""
@@ -268,7 +302,7 @@ class Driver:
     def _flush_ahead(self) -> None:
         ahead, self._ahead = self._ahead, []
         for target in ahead:
-            self._flush(target)
+            self.flush_now(target)
 
     def _send_answers(self) -> None:
         answered, now = self._answered, self.time()

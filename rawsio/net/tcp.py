@@ -8,8 +8,8 @@ The connection is then *touched*, and flushed at the end of the turn together wi
 (:mod:`rawsio.net.driver`).  Before the layer a read is *offered*: if ``offer(tag, data, now)``
 takes it, with all that follows from it, nothing else is done.
 
-*Taking turns.*  A layer takes a share of what it is given, and keeps the rest: ``deadline`` is 0.0
-and ``reading`` false.  The stream then waits for its turn, to tick it (:mod:`rawsio.net.turns`).
+*Taking turns.*  A layer takes a share of its input, and keeps the rest: ``deadline`` is 0.0 and
+``reading`` false.  The stream waits for its turn then, and ticks the layer once (:mod:`.turns`).
 
 *Flushing.*  What the layer has in its outbox is joined into one ``send``.  What the kernel does
 not take is kept as it is (references, no copies), and only then the socket is registered for
@@ -17,8 +17,7 @@ writing.  Long parts go out by ``sendmsg``, unjoined.
 
 *Holding back.*  Reading stops for any of four reasons, bits of one number: the owner paused it,
 the layer can only store what comes, our answers pile up unsent above the high-water mark, or the
-peer has ended.  While a bit is set the socket is not registered for reading, so a peer that
-half-closed, or keeps sending, does not wake the loop.
+peer has ended.  Meanwhile the socket is not registered for reading, and wakes nobody.
 
 *Ending*, when ``layer.closing`` says so and everything is sent::
 
@@ -30,8 +29,8 @@ may then never see our last words.
 
 An error of the socket is an end like any other: ``receive_eof``, what the layer still works off
 (the state is LOST meanwhile), then ``on_closed(tag, reason)``, which is the last call of every
-stream, exactly once.  An exception out of the layer or
-out of ``on_events`` is a mistake on our side: it is logged and the connection cut.
+stream, exactly once.  An exception out of the layer or out of ``on_events`` is a mistake on our
+side: it is logged and the connection cut.
 """
 
 from __future__ import annotations
@@ -90,8 +89,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
     __slots__ = (
         *("sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_unsent", "_cutoff", "_discarded", "_reason"),
-        *("offer", "quick", "outbox", "_calm"),
-        "__weakref__",
+        *("offer", "quick", "outbox", "_calm", "__weakref__"),
     )
 
     def __init__(

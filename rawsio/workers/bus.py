@@ -7,7 +7,8 @@ them is :class:`rawsio.cluster.ClusterAdapter`'s business, as it is with Redis b
 commonest by far, an event for many, goes as the bytes that their clients get (:mod:`.shared`).
 
 What is said in a turn goes out at its end, in one write for each worker, and before the clients of
-this one get theirs: the others send at the same time.
+this one get theirs: the others send at the same time.  What has come from others goes to the
+clients at the end of a turn, too: a broadcast that is the only one leaves without a flush.
 
 Who is connected is known without asking: a worker that dies takes its end of the pair along.  One
 that hangs is told no more when ``Limits.worker_queue`` bytes wait for it.
@@ -32,12 +33,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.app.adapter import Targets
     from rawsio.app.interfaces import NamespaceLike, Prepared
     from rawsio.limits import Limits
     from rawsio.net.loop_timers import AnyLoop
+
+    class Deliver(Protocol):
+        """Sends broadcasts of another worker to those of our clients whom they are for."""
+
+        def __call__(self, joined: Joined, targets: Targets, /, *, last: bool) -> None:
+            """``last``: nothing else is to be sent to them in this turn, as far as one knows."""
+
 
 __all__ = ["WorkerAdapter", "WorkersAdapter", "WorkersBus", "WorkersLink", "name_of"]
 
@@ -85,6 +93,7 @@ class WorkersLink:
         self._turn: Driver | None = None
         # The broadcasts that were said last, which the next one may join.
         self._run: Run | None = None
+        self._arrived = _Arrived()
 
     def start(self, loop: AnyLoop, turn: Driver | None = None) -> None:
         """Begin, on the loop of the server; ``turn`` flushes its clients, and us before them."""
@@ -178,6 +187,16 @@ class WorkersLink:
             return
         peer.layer.send(Frame(data))
 
+    def arrived(self, bus: WorkersBus, joined: Joined, targets: Targets) -> None:
+        """Have broadcasts delivered at the end of the turn."""
+        if self._turn is not None:
+            self._arrived.add(bus, joined, targets)
+            self._turn.touch(self._arrived)
+
+    def settle(self) -> None:
+        """Deliver them now: something else is to follow."""
+        self._arrived.deliver(last=False)
+
     def flush(self) -> None:
         """Send what was said in this turn; the driver calls it."""
         self._end_run()
@@ -225,6 +244,27 @@ class WorkersLink:
         }
 
 
+class _Arrived:
+    """Broadcasts of other workers that our clients are to get with this turn."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[WorkersBus, Joined, Targets]] = []
+
+    def add(self, bus: WorkersBus, joined: Joined, targets: Targets) -> None:
+        """Put some behind the others."""
+        self._waiting.append((bus, joined, targets))
+
+    def flush(self) -> None:
+        """Deliver them at the end of the turn; the driver calls it."""
+        self.deliver(last=len(self._waiting) == 1)
+
+    def deliver(self, *, last: bool) -> None:
+        """Deliver them."""
+        waiting, self._waiting = self._waiting, []
+        for bus, joined, targets in waiting:
+            bus.hand_on(joined, targets, last=last)
+
+
 class WorkersBus:
     """The bus of one namespace: see :class:`rawsio.cluster.adapter.Bus`."""
 
@@ -238,7 +278,7 @@ class WorkersBus:
         self._named = len(self._name).to_bytes(2, "big") + self._name
         self._form = Envelope(namespace.name, namespace.host.limits)
         self._shared = SharedForm(namespace.host.limits)
-        self.deliver: Callable[[Joined, Targets], None] | None = None
+        self.deliver: Deliver | None = None
         self._received: Callable[[Any], None] | None = None
 
     def start(self, received: Callable[[Any], None]) -> None:
@@ -284,16 +324,28 @@ class WorkersBus:
             return
         try:
             if data[at : at + 1] == _SHARED:
-                if self.deliver is not None:
-                    self.deliver(*self._shared.decode(data, at))
+                self._link.arrived(self, *self._shared.decode(data, at))
                 return
             message = self._form.decode(data[at:])
         except RemoteProtocolError as error:
-            text = f"a message of a worker was dropped: {error.message} [{error.rule}]"
-            self._host.log("cluster", WARNING, text)
+            self._dropped(error)
             return
         if message is not None:
-            self._received(message)
+            self._link.settle()
+            if self._received is not None:
+                self._received(message)
+
+    def _dropped(self, error: RemoteProtocolError) -> None:
+        text = f"a message of a worker was dropped: {error.message} [{error.rule}]"
+        self._host.log("cluster", WARNING, text)
+
+    def hand_on(self, joined: Joined, targets: Targets, *, last: bool) -> None:
+        """Give broadcasts to the adapter; what are none are dropped."""
+        if self._received is not None and self.deliver is not None:
+            try:
+                self.deliver(joined, targets, last=last)
+            except RemoteProtocolError as error:
+                self._dropped(error)
 
 
 class WorkerAdapter(ClusterAdapter):
@@ -316,10 +368,10 @@ class WorkerAdapter(ClusterAdapter):
         except LocalProtocolError as error:
             self.namespace.host.log("cluster", WARNING, f"a broadcast was not shared: {error}")
 
-    def _deliver(self, joined: Joined, targets: Targets) -> None:
+    def _deliver(self, joined: Joined, targets: Targets, *, last: bool) -> None:
         chosen = self.selected(targets)
         if chosen:
-            self.send_joined(chosen, joined, targets)
+            self.send_joined(chosen, joined, targets, last=last)
 
 
 class WorkersAdapter:

@@ -207,13 +207,13 @@ def test_an_idle_socket_costs_the_adapter_nothing(count: int) -> None:
 
 
 class Lanes:
-    """A server's lanes, which hold so many bytes, or a client's."""
+    """A lane of a server whose lanes hold so many bytes."""
 
     def __init__(self, room: int) -> None:
         self.room = room
         self.outbox: list[bytes] = []
         self.stream = self
-        self.touched = 0
+        self.handed_out: list[tuple[int, bytes, bool]] = []
 
     def holds(self, size: int) -> bool:
         return size <= self.room
@@ -221,9 +221,11 @@ class Lanes:
     def takes(self, prepared: Any) -> bool:
         return self.holds(len(prepared.frame))
 
-    def touch(self, streams: list[Any]) -> None:
-        for stream in streams:
-            stream.touched += 1
+    def touch(self, _streams: list[Any]) -> None:
+        """Nothing is sent here."""
+
+    def hand_out(self, lanes: list[Any], frame: bytes, *, now: bool) -> None:
+        self.handed_out.append((len(lanes), frame, now))
 
 
 class Listener:
@@ -253,24 +255,26 @@ def joined() -> Several:
 def test_packets_that_came_together_are_one_piece_for_a_lane_and_several_for_others() -> None:
     lane = Lanes(10)
     with_lane, without = Listener(lane), Listener()
-    make().send_joined([without, with_lane], joined(), EVERYONE)
-    assert (lane.outbox, lane.touched, with_lane.told) == ([b"onetwo"], 1, [])
+    make().send_joined([with_lane, without, with_lane], joined(), EVERYONE, last=True)
+    assert (lane.handed_out, with_lane.told) == ([(2, b"onetwo", True)], [])
     assert without.told == [b"one", b"two"]
-    make().send_joined([with_lane], joined(), EVERYONE)
-    assert (lane.outbox, lane.touched) == ([b"onetwo"] * 2, 1)
+    make().send_joined([with_lane], joined(), EVERYONE, last=False)
+    assert lane.handed_out[1:] == [(1, b"onetwo", False)]
+    make().send_joined([without], joined(), EVERYONE, last=True)
+    assert without.told == [b"one", b"two"] * 2
 
 
 def test_packets_that_lanes_have_no_room_for_together_go_as_they_went_alone() -> None:
     lane = Lanes(5)
     with_lane, without = Listener(lane), Listener()
-    make().send_joined([with_lane, without], joined(), EVERYONE)
+    make().send_joined([with_lane, without], joined(), EVERYONE, last=True)
     assert (lane.outbox, without.told) == ([b"one", b"two"], [b"one", b"two"])
     nobody = Listener(Lanes(2))
-    make().send_joined([nobody], joined(), EVERYONE)
+    make().send_joined([nobody], joined(), EVERYONE, last=True)
     assert nobody.told == [b"one", b"two"]
 
 
 def test_volatile_packets_that_came_together_are_volatile_for_each_client() -> None:
     with_lane, without = Listener(Lanes(10)), Listener()
-    make().send_joined([with_lane, without], joined(), Targets(volatile=True))
+    make().send_joined([with_lane, without], joined(), Targets(volatile=True), last=True)
     assert with_lane.told == without.told == [("volatile", b"one"), ("volatile", b"two")]

@@ -121,7 +121,8 @@ class Parrot:
         self.outbox.append(event)
 
     def data_to_send(self) -> list[bytes]:
-        units, self.outbox = self.outbox, []
+        units = self.outbox[:]
+        del self.outbox[:]
         return units
 
     def tick(self, now: float) -> list[Any]:

@@ -81,6 +81,97 @@ def test_what_is_touched_first_alone_is_flushed_and_may_fail(driver: Driver) -> 
     assert log == ["broken", "whole"]
 
 
+class Lane:
+    """An outbox, and the stream that sends it: so many bytes at a time."""
+
+    def __init__(self, driver: Driver, most: int = 100, waiting: tuple[bytes, ...] = ()) -> None:
+        self.driver = driver
+        self.most = most
+        self.outbox: list[Any] = [*waiting]
+        self.stream = self.sock = self
+        self._calm = True
+        self.sent: list[bytes] = []
+        self.then: Any = None
+
+    def send(self, data: bytes) -> int:
+        if self.then is not None:
+            self.then()
+        self.sent.append(bytes(data[: self.most]))
+        return min(len(data), self.most)
+
+    def flush(self) -> None:
+        self.sent.append(b"".join(self.outbox))
+        del self.outbox[:]
+
+
+def test_what_is_handed_out_leaves_at_once_but_where_something_waits(driver: Driver) -> None:
+    fast, slow, full, busy = (
+        Lane(driver),
+        Lane(driver, most=2),
+        Lane(driver, most=0),
+        Lane(driver, waiting=(b"before ",)),
+    )
+    driver.touch(busy)
+    driver.hand_out([fast, slow, full, busy], b"news", now=True)
+    assert (fast.sent, slow.sent, full.sent, busy.sent) == ([b"news"], [b"ne"], [b""], [])
+    driver.loop.step(0)
+    assert (fast.sent, fast.outbox) == ([b"news"], [])
+    assert (slow.sent, full.sent, busy.sent) == (
+        [b"ne", b"ws"],
+        [b"", b"news"],
+        [b"before news"],
+    )
+
+
+def test_what_is_handed_out_with_more_to_come_waits_for_the_end_of_the_turn(driver: Driver) -> None:
+    lane = Lane(driver)
+    driver.hand_out([lane], b"one ", now=False)
+    driver.hand_out([lane], b"two", now=True)
+    assert lane.sent == []
+    driver.loop.step(0)
+    assert lane.sent == [b"one two"]
+
+
+def test_who_gets_nothing_before_the_turn_is_over_gets_it_in_the_next_ones() -> None:
+    clock = Clock()
+    loop = Loop(clock=clock)
+    driver = Driver(loop)
+    lanes = [Lane(driver) for _ in range(20)]
+
+    def pass_time() -> None:
+        clock.now += driver.limits.turn_time / 2
+
+    for lane in lanes:
+        lane.then = pass_time
+    driver.hand_out(lanes, b"news", now=True)
+    at_once = sum(bool(lane.sent) for lane in lanes)
+    assert 2 <= at_once < 8
+    loop.step(0)
+    assert [lane.sent for lane in lanes] == [[b"news"]] * 20
+    for _ in range(20):
+        driver.touch(Target([], "slow", pass_time))
+    driver.flush()
+    assert driver.behind
+    driver.hand_out([fast := Lane(driver)], b"news", now=True)
+    assert fast.sent == [], "others have waited for longer"
+    loop.step(0)
+    assert fast.sent == [b"news"]
+    loop.close()
+
+
+def test_an_interrupt_while_something_is_handed_out_leaves_nobody_out(driver: Driver) -> None:
+    lanes = [Lane(driver) for _ in range(4)]
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    lanes[1].then = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        driver.hand_out(lanes, b"news", now=True)
+    driver.loop.step(0)
+    assert [lane.sent for lane in lanes] == [[b"news"], [], [b"news"], [b"news"]]
+
+
 def test_targets_that_touch_each_other_for_ever_leave_the_loop_its_turns(driver: Driver) -> None:
     log: list[str] = []
     target = Target(log, "x")

@@ -6,6 +6,7 @@ import errno
 import gc
 import socket
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -592,13 +593,6 @@ def test_a_stream_that_is_cut_with_bytes_unsent_leaves_nothing_behind() -> None:
 def test_what_comes_into_an_outbox_that_the_stream_knows_never_overtakes_what_is_unsent() -> None:
     with joined() as t:
         outbox = t.stream.outbox = t.layer.outbox
-
-        def drain() -> list[bytes]:
-            units = outbox[:]
-            del outbox[:]
-            return units
-
-        t.layer.data_to_send = drain  # type: ignore[method-assign]
         t.say(b"first ")
         t.turns()
         assert t.peer_reads() == b"first "
@@ -616,6 +610,30 @@ def test_what_comes_into_an_outbox_that_the_stream_knows_never_overtakes_what_is
         t.stream.send_soon()
         t.turns()
         assert t.peer_reads() == b"second third fourth"
+
+
+def test_a_stream_that_may_have_more_to_send_is_handed_nothing_out_at_once() -> None:
+    with joined() as t:
+        lane = SimpleNamespace(stream=t.stream, outbox=t.layer.outbox)
+        t.driver.hand_out([lane], b"a layer that has to be asked", now=True)
+        assert t.sock.sends == []
+        t.turns()
+        t.stream.outbox = t.layer.outbox
+        t.stream.touch()
+        t.turns()
+        t.peer_reads()
+        t.driver.hand_out([lane], b"now", now=True)
+        assert t.peer_reads() == b"now"
+        t.stream.touch()
+        t.driver.hand_out([lane], b"with the rest", now=True)
+        assert t.peer_reads() == b""
+        t.turns()
+        assert t.peer_reads() == b"with the rest"
+        t.sock.fail["send"] = ConnectionResetError()
+        t.driver.hand_out([lane], b"lost", now=True)
+        assert t.owner.closed == []
+        t.turns()
+        assert t.owner.closed == ["ConnectionResetError"]
 
 
 def test_a_stream_takes_a_blocking_socket_over() -> None:

@@ -274,6 +274,52 @@ def test_what_was_said_before_clients_are_disconnected_reaches_them(pair: Pair) 
     assert (told, reasons) == ([("last words",)], ["io server disconnect"])
 
 
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Counting:
+    """The socket of a client, which notes how much is sent at a time."""
+
+    def __init__(self, sock: Any, sends: list[int]) -> None:
+        self.sock = sock
+        self.sends = sends
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def send(self, data: bytes) -> int:
+        sent: int = self.sock.send(data)
+        self.sends.append(sent)
+        return sent
+
+
+def test_a_client_is_sent_once_in_a_turn_what_another_worker_says(pair: Pair) -> None:
+    wires = [pair.kit.dial("http://other") for _ in range(20)]
+    pair.servers[1].on("connection", lambda socket: socket.join("room"))
+    for wire in wires:
+        wire.send(UPGRADE)
+        pair.kit.run()
+        wire.send(b"\x81\x82\0\0\0\0" + b"40")
+        pair.kit.run()
+        wire.recv(1000)
+    sends: list[int] = []
+    for stream in pair.servers[1].net.driver.streams:
+        stream.sock = Counting(stream.sock, sends)
+    pair.servers[0].emit("news", 1)
+    pair.kit.run()
+    assert len(sends) == 20
+    for n in range(3):
+        pair.servers[0].emit("news", n)
+        pair.servers[0].to("room").emit("news", "room")
+    pair.kit.run()
+    assert len(sends) == 40
+    assert {wire.recv(1000).count(b"news") for wire in wires} == {7}
+
+
 def test_a_worker_that_is_joined_hears_what_is_said_from_then_on(pair: Pair) -> None:
     _socket, told = pair.connect(1)
     io, link = pair.servers[0], pair.links[0]
