@@ -45,7 +45,7 @@ _LONG = 65536
 
 
 class Joined:
-    """Packets that another worker has encoded: together for a lane, or one by one.
+    r"""Packets that another worker has encoded: together for a lane, or one by one.
 
     >>> from rawsio.limits import DEFAULT
     >>> joined = Joined(b'\x81\x0742["a"]\x81\x0742["b"]', DEFAULT)
