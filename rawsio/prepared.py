@@ -12,17 +12,17 @@ from binascii import b2a_base64
 from rawsio.limits import DEFAULT
 from rawsio.socketio.packets import encode_packet, read_messages
 from rawsio.socketio.values import check_attachments, check_depth
-from rawsio.websocket.frames import BINARY, encode_frame, text_frame
+from rawsio.websocket.frames import BINARY, TEXT, decode_frame, encode_frame, text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.limits import Limits
     from rawsio.socketio.packets import AnyEvent
 
-__all__ = ["Prepared", "prepare", "preparer"]
+__all__ = ["Prepared", "messages_in", "prepare", "preparer"]
 
 
 class Prepared:
@@ -123,6 +123,33 @@ def prepare(event: AnyEvent, *, compress: bool = True) -> Prepared:
     packet cannot be encoded.
     """
     return Prepared(event, encode_packet(event), compress=compress)
+
+
+def messages_in(frames: bytes) -> Iterator[tuple[str | bytes, ...]]:
+    r"""Give the Engine.IO messages of each packet in these frames: what :attr:`Prepared.frame` had.
+
+    Raises ``WebSocketError`` or ``ValueError`` at what is something else.
+
+    >>> list(messages_in(b'\x81\x0742["a"]\x81\x0742["b"]'))
+    [('2["a"]',), ('2["b"]',)]
+    """
+    at = 0
+    messages: list[str | bytes] = []
+    while at < len(frames):
+        found = decode_frame(frames, at, False)
+        if found is None:
+            raise ValueError(f"{len(frames) - at} bytes are no whole frame")
+        frame, at = found
+        if frame.opcode == TEXT and frame.payload[:1] == b"4":
+            if messages:
+                yield tuple(messages)
+            messages = [str(frame.payload[1:], "utf-8")]
+        elif frame.opcode == BINARY and messages:
+            messages.append(frame.payload)
+        else:
+            raise ValueError(f"a frame of type {frame.opcode} that begins no packet")
+    if messages:
+        yield tuple(messages)
 
 
 def preparer(parser: Any) -> Callable[..., Prepared]:

@@ -20,9 +20,8 @@ from struct import error as StructError
 from rawsio.app.adapter import Targets
 from rawsio.cluster.fields import ClusterError, names
 from rawsio.errors import LocalProtocolError, RemoteProtocolError, WebSocketError
-from rawsio.prepared import Prepared
+from rawsio.prepared import Prepared, messages_in
 from rawsio.socketio.values import decode_value, encode_plain
-from rawsio.websocket.frames import BINARY, TEXT, decode_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,36 +67,15 @@ class Joined:
             try:
                 self._packets = [
                     Prepared(None, messages, compress=self._compress, checked=self._limits)
-                    for messages in _messages(self.frame)
+                    for messages in messages_in(self.frame)
                 ]
-            except (WebSocketError, UnicodeDecodeError) as error:
+            except (WebSocketError, ValueError) as error:
                 raise _cut(error) from None
         return iter(self._packets)
 
 
 def _cut(why: object) -> ClusterError:
     return ClusterError(f"a broadcast that is cut: {why}", "cluster-message-form")
-
-
-def _messages(data: bytes) -> Iterator[tuple[str | bytes, ...]]:
-    """Give the Engine.IO messages of each packet: its text, then its attachments."""
-    at = 0
-    messages: list[str | bytes] = []
-    while at < len(data):
-        found = decode_frame(data, at, False)
-        if found is None:
-            raise _cut(f"{len(data) - at} bytes are left")
-        frame, at = found
-        if frame.opcode == TEXT and frame.payload[:1] == b"4":
-            if messages:
-                yield tuple(messages)
-            messages = [str(frame.payload[1:], "utf-8")]
-        elif frame.opcode == BINARY and messages:
-            messages.append(frame.payload)
-        else:
-            raise _cut(f"a frame of type {frame.opcode}")
-    if messages:
-        yield tuple(messages)
 
 
 class Run:
