@@ -3,7 +3,8 @@
 A case says what is sent, which rule it is about, and what the peer has to do.  Most cases are rows
 of a table (:func:`rows`): a name, a few words, and the bytes or the function that sends them.  The
 *expectation* is a short code (``REJ``, ``ECHO``, ``FAIL1002``) that names the judge, and is what
-reports show beside the verdict.  A trailing ``-S`` or ``-W`` widens what is tolerated.
+reports show beside the verdict.  A trailing ``-S`` or ``-W`` widens what is tolerated,
+``-C`` tolerates a peer that closes afterwards.
 
 Case ids are for ever: a case that goes leaves its id unused.
 """

@@ -75,12 +75,16 @@ class Echo:
     def receive(self, count: int, seconds: float | None = None) -> list[Message]:
         """Return so many messages that came back, or fewer; pings are answered meanwhile."""
         found: list[Message] = []
+        patience = self.talk.patience if seconds is None else seconds
+        until = self.talk.time() + patience
         while len(found) < count:
-            packet = self.session.receive(seconds)
+            packet = self.session.receive(max(0.0, until - self.talk.time()))
             if packet is None:
                 break
             if packet == "2":
                 self.session.send("3")
+            else:
+                until = self.talk.time() + patience
             message = self.unwrap(packet)
             found += [message] if message is not None else []
         return found

@@ -302,8 +302,6 @@ class Socket:
             frame = self.channel.next(seconds)
             if frame is None or frame.opcode == CLOSE:
                 return None
-            if frame.opcode == PING:
-                self.wire.send(encode(F(PONG, frame.payload)))
             if frame.opcode > 2:
                 continue
             opcode = frame.opcode or opcode

@@ -63,8 +63,8 @@ _LENGTH += rows(
     "REJ-413",
     HTTP_JUDGES,
     [
-        ("huge", "40 nines", _length("9" * 40)),
-        ("2-64-plus-5", "2**64 + 5", _length("18446744073709551621")),
+        ("huge", "40 nines", _length("9" * 40), "waits"),
+        ("2-64-plus-5", "2**64 + 5", _length("18446744073709551621"), "waits"),
         (
             "2-32-plus-5-short",
             "2**32 + 5, five bytes, then our end",
@@ -195,10 +195,11 @@ _CODING += rows(
         ("quote-cut", "an open quote", _coding('"chunked')),
     ],
 )
+# RFC 9112 section 6.1: such a request may be read by its coding, if the connection then closes.
 _CODING += rows(
     "http.coding",
     "9112-6.1-length-and-coding",
-    "REJ",
+    "REJ-C",
     HTTP_JUDGES,
     [
         (
@@ -219,7 +220,7 @@ _CODING += rows(
 _CODING += rows(
     "http.coding",
     "9112-6.1-coding-in-old",
-    "REJ",
+    "REJ-C",
     HTTP_JUDGES,
     [
         (
@@ -312,7 +313,12 @@ _CHUNK += rows(
     "REJ-413",
     HTTP_JUDGES,
     [
-        ("overflow-64", "2**64 + 5", chunked("10000000000000005\r\nhello\r\n0\r\n\r\n")),
+        (
+            "overflow-64",
+            "2**64 + 5",
+            chunked("10000000000000005\r\nhello\r\n0\r\n\r\n"),
+            "waits",
+        ),
         (
             "overflow-32",
             "2**32 + 5, five bytes, then our end",
@@ -385,7 +391,7 @@ def _trailer(text: str) -> bytes:
 _TRAILER = rows(
     "http.trailer",
     "9112-5-field-line",
-    "REJ",
+    "REJ-S",
     HTTP_JUDGES,
     [
         ("no-colon", "a line without a colon", _trailer("X")),

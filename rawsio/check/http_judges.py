@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["HTTP_JUDGES", "control", "follow_up", "judge_answers", "need_http", "sent"]
 
 _TOLERATED = (501, 505)
+_SETTINGS = Pattern(rb"(?s)\x00..\x04\x00\x00\x00\x00\x00")
+"""The frame that an HTTP/2 server begins with."""
 _LAST = Pattern(rb"(?s).*[^A-Z]")
 """All before the capitals at the end."""
 
@@ -62,7 +64,8 @@ def _crashed(status: int) -> bool:
 
 def _answered_early(talk: Talk, case: Case) -> bool:
     """Whether what is wrong with a case is behind what this server answers to."""
-    return talk.target.early and case.prefix in ("http.chunk", "http.trailer")
+    behind = case.prefix in ("http.chunk", "http.trailer") or "finish" in case.marks
+    return talk.target.early and behind
 
 
 def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Finding:
@@ -74,17 +77,36 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
     heard = hear(talk, wire, 2)
     got = ended_by(wire, heard)
     if heard.problem:
-        return failed(got)
+        return _other_protocol(case, bytes(wire.heard), got)
     if not heard.answers:
-        return lax(got) if wire.ended else failed(got, "neither an answer nor an end")
+        return _unanswered(case, got, ended=bool(wire.ended))
     first = heard.statuses[0]
     if first < 400 or len(heard.answers) > 1:
         return _not_refused(talk, case, heard, got, ended=bool(wire.ended))
     if _crashed(first):
         return failed(got)
     if not wire.ended:
+        talk.facts["mild"] = "how long a server lingers is its own affair"
         return lax(got, "the connection was not ended")
     return fine(got) if first in wanted else lax(got)
+
+
+def _other_protocol(case: Case, data: bytes, got: str) -> Finding:
+    """Judge an answer that is no HTTP/1: some servers speak its neighbours on the same port."""
+    if "preface" in case.marks and _SETTINGS.match(data):
+        return noted(got, "it speaks HTTP/2 on this port")
+    if "simple" in case.marks:
+        return lax(got, "answered without a head, as HTTP/0.9 was")
+    return failed(got)
+
+
+def _unanswered(case: Case, got: str, *, ended: bool) -> Finding:
+    """Judge silence: a server that can count so far waits for the rest of a body."""
+    if ended:
+        return lax(got)
+    if "waits" in case.marks:
+        return lax(got, "it waits for the rest of a body that is this long")
+    return failed(got, "neither an answer nor an end")
 
 
 def _not_refused(talk: Talk, case: Case, heard: Heard, got: str, *, ended: bool) -> Finding:
@@ -92,14 +114,17 @@ def _not_refused(talk: Talk, case: Case, heard: Heard, got: str, *, ended: bool)
     first = heard.statuses[0]
     faultless = first == control(talk, _method(case.data))
     refused = all(400 <= status < 500 for status in heard.statuses[1:])
+    in_step = heard.statuses[1:] in ([], [control(talk)])
     if (first < 400 or faultless) and ended and refused and _answered_early(talk, case):
         talk.facts["mild"] = "when an answer comes depends on when the body does"
         return lax(got, "answered before the body was read, then ended")
     if first >= 400 and "framed" in case.marks and not _crashed(first):
         return lax(got, "refused, and the connection goes on: its framing was not in doubt")
-    if faultless and case.expect.endswith("-S"):
+    if faultless and in_step and case.expect.endswith("-S"):
         return lax(got, "accepted as the lenient rule allows")
-    if first < 400:
+    if faultless and ended and len(heard.answers) == 1 and case.expect.endswith("-C"):
+        return lax(got, "accepted, and then closed")
+    if first < 400 and (in_step or not case.expect.endswith("-S")):
         return failed(got, "a request that must be refused was accepted")
     return failed(got, "the two ends disagree about where the message ended")
 
@@ -240,9 +265,15 @@ def _count(
         return lax(got, "answered before the body was read, then ended")
     if heard.complete < wanted:
         said = heard.answers and heard.answers[-1].closes
-        return lax(got, "closes earlier, but says so") if said else failed(got, "answers miss")
+        if said:
+            return lax(got, "closes earlier, but says so")
+        if "finish" in case.marks and wire.ended:
+            return lax(got, "a client that ended its direction gets no answer")
+        return failed(got, "answers miss")
     for answer, method in zip(heard.answers, methods, strict=False):
         lost = "elsewhere" in case.marks and answer.status in (404, 405)
+        if case.expect.endswith("-S") and heard.statuses[-1] == 400 and heard.answers[-1].closes:
+            return lax(got, "refused, where the lenient rule allows it")
         if answer.status != control(talk, method) and not lost:
             return failed(got, f"a faultless {method} gets {control(talk, method)}")
     if talk.target.echoes:

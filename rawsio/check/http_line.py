@@ -12,6 +12,7 @@ from .http_wire import NOT_IN_TOKENS, fields, get, line
 
 __all__ = ["CASES"]
 
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TLS_HELLO = bytes.fromhex("16030100c5010000c10303") + bytes(range(64)) + b"\r\n"
 _GARBAGE = bytes((i * 73 + 41) % 254 + 1 for i in range(64)).replace(b"\n", b"~") + b"\r\n"
 
@@ -44,10 +45,11 @@ _LINE = rows(
         ),
     ],
 )
+# RFC 9112 section 3 allows any white space between the parts, and says SHOULD of the rest.
 _LINE += rows(
     "http.line",
     "9112-3-request-line",
-    "REJ",
+    "REJ-S",
     HTTP_JUDGES,
     [
         ("two-spaces", "two blanks between the parts", line("GET  $P  HTTP/1.1")),
@@ -57,7 +59,7 @@ _LINE += rows(
         ("vt", "VT as separator", line("GET\x0b$P\x0bHTTP/1.1")),
         ("ff", "FF as separator", line("GET\x0c$P\x0cHTTP/1.1")),
         ("cr-space", "bare CR as separator", line("GET\r$P\rHTTP/1.1")),
-        ("no-version", "no version, as in HTTP/0.9", line("GET $P")),
+        ("no-version", "no version, as in HTTP/0.9", line("GET $P"), "simple"),
         ("no-target", "no target", line("GET HTTP/1.1")),
         ("empty-target", "an empty target", line("GET  HTTP/1.1")),
         ("only-method", "a method and nothing else", line("GET")),
@@ -66,16 +68,22 @@ _LINE += rows(
         ("garbage", "64 arbitrary bytes", _GARBAGE),
         ("tls-hello", "a TLS ClientHello", _TLS_HELLO),
         ("target-no-slash", "a path without a slash", line("GET p HTTP/1.1")),
-        ("absolute-empty-host", "absolute form without a host", line("GET http:///p HTTP/1.1")),
     ],
+)
+_LINE += rows(
+    "http.line",
+    "9110-4.2.3-host",
+    "REJ",
+    HTTP_JUDGES,
+    [("absolute-empty-host", "absolute form without a host", line("GET http:///p HTTP/1.1"))],
 )
 
 _LINE += rows(
     "http.line",
     "9110-2.5-version",
-    "REJ505",
+    "REJ505-S",
     HTTP_JUDGES,
-    [("http2-preface", "the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")],
+    [("http2-preface", "the preface of HTTP/2", _PREFACE, "preface", "alone")],
 )
 # RFC 9112 section 3 says SHOULD of these two: fragments are dropped, users are ignored by many.
 _LINE += rows(
@@ -90,17 +98,18 @@ _LINE += rows(
     "framed",
 )
 
+# RFC 9110 section 2.5 leaves a 505 to the server.
 _VERSION = rows(
     "http.version",
     "9110-2.5-version",
-    "REJ505",
+    "REJ505-S",
     HTTP_JUDGES,
     [(v, f"HTTP/{v}", line(f"GET $P HTTP/{v}")) for v in ("2.0", "3.0", "0.9", "9.9")],
 )
 _VERSION += rows(
     "http.version",
     "9112-2.3-name",
-    "REJ",
+    "REJ-S",
     HTTP_JUDGES,
     [
         (name, version, line(f"GET $P {version}"))
@@ -146,7 +155,7 @@ _VERSION += rows(
 _METHOD = rows(
     "http.method",
     "9110-9.1-method",
-    "REJ",
+    "REJ-S",
     HTTP_JUDGES,
     [
         (f"char-{name}", f"byte {ord(char):02X} inside the method", line(f"GE{char}T $P HTTP/1.1"))
@@ -206,10 +215,17 @@ _METHOD += rows(
 _METHOD += rows(
     "http.method",
     "9112-3.2.4-asterisk-form",
+    "REJ-S",
+    HTTP_JUDGES,
+    [("get-star", "GET *", line("GET * HTTP/1.1"))],
+    "framed",
+)
+_METHOD += rows(
+    "http.method",
+    "9110-9.3.6-target",
     "REJ",
     HTTP_JUDGES,
     [
-        ("get-star", "GET *", line("GET * HTTP/1.1")),
         ("connect-path", "CONNECT with a path", line("CONNECT /p HTTP/1.1")),
         ("connect-no-port", "CONNECT without a port", line("CONNECT h HTTP/1.1")),
         ("connect-port-0", "CONNECT to port 0", line("CONNECT h:0 HTTP/1.1")),
@@ -246,7 +262,7 @@ _TARGET = rows(
 _TARGET += rows(
     "http.target",
     "9112-3.2-target",
-    "REJ",
+    "REJ-S",
     HTTP_JUDGES,
     [
         ("ctl01", "byte 01 in the target", line("GET $P\x01 HTTP/1.1")),

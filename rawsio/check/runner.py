@@ -184,7 +184,7 @@ class Runner:
         if finding.verdict not in (UNIMPLEMENTED, ERROR, FAILED):
             for cut in self._cuts(case):
                 other, cut_talk = self._judge(case, cut)
-                if _differ(finding, other, cut_talk):
+                if _differ(finding, other, talk, cut_talk):
                     how = "one byte a segment" if cut == 0 else f"cut behind byte {cut}"
                     note = f"depends on TCP: whole it was {finding.verdict} ({finding.got}); {how}"
                     finding = Finding(FAILED, other.got, f"{note}; {other.note}".rstrip("; "))
@@ -300,8 +300,8 @@ def guarded(case: Case, talk: Talk) -> Finding:
         return Finding(ERROR, "", f"mistake of the tester: {type(error).__name__}: {error}")
 
 
-def _differ(whole: Finding, cut: Finding, talk: Talk) -> bool:
-    """Whether two cuts of the same bytes mean that the peer depends on TCP.
+def _differ(whole: Finding, cut: Finding, *talks: Talk) -> bool:
+    """Whether two cuts of the same bytes, each with its talk, mean that the peer depends on TCP.
 
     A reset may destroy an answer on its way, which is the network's doing, and a judge may say that
     the difference is mild: then OK and NON-STRICT count as the same.
@@ -309,5 +309,6 @@ def _differ(whole: Finding, cut: Finding, talk: Talk) -> bool:
     if cut.verdict in (whole.verdict, ERROR):
         return False
     mild = {whole.verdict, cut.verdict} <= {OK, NON_STRICT, INFORMATIONAL}
-    excused = "mild" in talk.facts or any(line.ended == "reset" for line in talk.lines)
+    resets = any(line.ended == "reset" for talk in talks for line in talk.lines)
+    excused = resets or any("mild" in talk.facts for talk in talks)
     return not (mild and excused)

@@ -188,6 +188,8 @@ def handshake(
     return "\r\n".join([*head, *lines, "", ""]).encode("latin-1"), nonce
 
 
+_PINGS = b"2", b"2\x02\x00"
+"""A heartbeat of Engine.IO: as it is, and compressed."""
 _MOST_NOTED = 100_000
 """Frames of a run that are looked at together in the end."""
 
@@ -203,9 +205,19 @@ class Channel:
         self.at = self._looked = len(answer.head)
         self.frames: list[Seen] = []
         self.manner = talk.target.manner
+        self._rest: tuple[float, int] | None = None
 
     def next(self, seconds: float | None = None) -> Seen | None:
-        """Return the next frame; ``None`` at the end or after so much silence."""
+        """Return the next frame; ``None`` at the end or after so much silence.
+
+        Heartbeats are answered, and do not break the silence: who waits for something else waits
+        no longer because of them.
+        """
+        patience = self.talk.patience if seconds is None else seconds
+        if self._rest is not None and self._rest[1] == self.talk.said:
+            patience = min(patience, self._rest[0])
+        until = self.talk.time() + patience
+        self._rest = None
         while True:
             found = next_frame(self.talk, self.wire.heard, self.at)
             if found is not None:
@@ -214,11 +226,22 @@ class Channel:
                 self.frames.append(frame)
                 if len(self.talk.target.frames) < _MOST_NOTED:
                     self.talk.target.frames.append((frame.opcode, frame.masked))
-                if self.manner in ("engine", "socket") and frame.payload == b"2":
-                    self.wire.send(encode(F(TEXT, b"3")))  # a heartbeat of Engine.IO
+                if self._beat(frame):
+                    self._rest = max(0.0, until - self.talk.time()), self.talk.said
                 return frame
-            if not self.wire.receive(seconds):
+            if not self.wire.receive(max(0.0, until - self.talk.time())):
                 return None
+
+    def _beat(self, frame: Seen) -> bool:
+        """Answer a heartbeat, of WebSocket or of Engine.IO; say whether the frame is one."""
+        if frame.opcode == PING:
+            if self.close_frame is None:
+                self.wire.send(encode(F(PONG, frame.payload)))
+            return True
+        if self.manner not in ("engine", "socket") or frame.payload not in _PINGS:
+            return False
+        self.wire.send(encode(F(TEXT, b"3")))
+        return True
 
     def closed(self, heard: bytearray) -> bool:
         """Whether a close frame stands in what was heard but not read yet; for ``Line.send``."""
