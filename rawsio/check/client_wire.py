@@ -161,7 +161,10 @@ class Host:
                 raise Stuck("the client connects without end")
         for line in self.lines:
             self._read(line)
-        self.seen += self.caller.saw()
+        for item in self.caller.saw():
+            if item.get("event") == "unable":
+                raise NotOffered(f"the client cannot {item.get('what', 'do this')}")
+            self.seen.append(item)
         if self.poll is not None and self.outbox:
             self._flush()
 

@@ -11,7 +11,7 @@ import json
 
 from .case import NotOffered
 from .http_wire import Answer, hear
-from .ws_wire import BINARY, CLOSE, PING, PONG, TEXT, Channel, F, Refused, encode, handshake
+from .ws_wire import BINARY, CLOSE, TEXT, Channel, F, Refused, encode, handshake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

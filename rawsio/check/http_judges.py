@@ -260,16 +260,8 @@ def _count(
     got = ended_by(wire, heard)
     if heard.problem or len(heard.answers) > wanted:
         return failed(got, f"{wanted} answers were due")
-    if heard.complete < wanted and talk.target.early and wire.ended:
-        talk.facts["mild"] = "when an answer comes depends on when the body does"
-        return lax(got, "answered before the body was read, then ended")
     if heard.complete < wanted:
-        said = heard.answers and heard.answers[-1].closes
-        if said:
-            return lax(got, "closes earlier, but says so")
-        if "finish" in case.marks and wire.ended:
-            return lax(got, "a client that ended its direction gets no answer")
-        return failed(got, "answers miss")
+        return _too_few(talk, case, wire, heard)
     for answer, method in zip(heard.answers, methods, strict=False):
         lost = "elsewhere" in case.marks and answer.status in (404, 405)
         if case.expect.endswith("-S") and heard.statuses[-1] == 400 and heard.answers[-1].closes:
@@ -285,6 +277,19 @@ def _count(
     if ends and not wire.ended:
         return failed(got, "the connection had to end")
     return fine(got)
+
+
+def _too_few(talk: Talk, case: Case, wire: Line, heard: Heard) -> Finding:
+    """Judge that fewer answers came than were due."""
+    got = ended_by(wire, heard)
+    if talk.target.early and wire.ended:
+        talk.facts["mild"] = "when an answer comes depends on when the body does"
+        return lax(got, "answered before the body was read, then ended")
+    if heard.answers and heard.answers[-1].closes:
+        return lax(got, "closes earlier, but says so")
+    if "finish" in case.marks and wire.ended:
+        return lax(got, "a client that ended its direction gets no answer")
+    return failed(got, "answers miss")
 
 
 def _ignored(talk: Talk, case: Case) -> Finding:

@@ -68,7 +68,7 @@ def _compare(
 _TEXT = b"the quick brown fox jumps over the lazy dog " * 40
 
 
-def _negotiated(offer: str) -> Send:
+def _negotiated(offer: str) -> Callable[[Talk], Finding]:
     """Return a case whose offer may be granted or declined, and is obeyed if granted."""
 
     def case(talk: Talk) -> Finding:

@@ -175,6 +175,7 @@ MUTANTS: dict[str, list[Mutant]] = {
         Mutant("acknowledgements get lost", says=_drops(r"\A4[36].*\Z")),
         Mutant("events get lost", says=_drops(r"\A4[25].*\Z")),
         Mutant("volatile events are kept", asks=_hears('"volatile":true', '"volatile":false')),
+        Mutant("offsets are another's", says=texts("offset1", "offset2")),
         Mutant("offsets are made up", says=texts(r'("pid":"p1")', r'\1,"offset":"x"')),
         Mutant("two events are in flight", says=packets(_two_at_once)),
         Mutant("nothing is sent again", says=packets(_once)),

@@ -103,8 +103,11 @@ MUTANTS: dict[str, list[Mutant]] = {
     ],
     "9110-9.1-allow": [_refuses("no method is allowed", _ANY)],
     "9110-9.1-405": [Mutant("other methods crash", asks=crashes(rb"\A(?!GET|POST|HEAD)"))],
+    "9110-9.3.6-target": [_takes("any port is one", rb"\ACONNECT (?!h:80 )")],
+    "9110-4.2.3-host": [_takes("a host may be empty", rb"\A\S+ http:///")],
+    "9112-2.2-space-before-field": [_takes("fields begin anywhere", rb"\A[^\r]+\r\n[ \t]")],
     "9112-3.2.4-asterisk-form": [
-        _takes("* and authorities are paths", rb"\A(?:GET \*|CONNECT (?!h:80))"),
+        _takes("* is a path", rb"\AGET \*"),
         Mutant("* and tunnels crash", asks=crashes(rb"\A(?:OPTIONS \*|CONNECT h:80)")),
     ],
     "9112-3.2-target": [
