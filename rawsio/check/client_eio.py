@@ -401,7 +401,8 @@ def _opened_with(body: bytes, *, status: int = 200, content: str = "") -> Send:
             return failed(made.said(), "it comes back without a delay")
         if told:
             return fine(made.said())
-        return lax(made.said(), "its user is not told within 3 s")
+        verdict = lax if status == 200 else failed
+        return verdict(made.said(), "its user is not told within 3 s")
 
     return case
 

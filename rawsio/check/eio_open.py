@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .case import Judge, Send
     from .http_answers import Answer
-    from .talk import Talk
+    from .talk import Line, Talk
 
 __all__ = ["CASES", "EIO_JUDGES", "error_of", "refused_with"]
 
@@ -215,12 +215,24 @@ def _refuses(query: str, *codes: int, method: str = "GET", upgrade: bool = False
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
             )
         body = b"4hello" if method in ("POST", "PUT", "PATCH") else None
-        answer, _wire = exchange(talk, query, method=method, lines=lines, body=body)
+        answer, wire = exchange(talk, query, method=method, lines=lines, body=body)
         if answer is not None and answer.status == 101:
-            return failed("101", "to be refused before the 101")
+            return _refused_late(wire, answer)
         return refused_with(answer, *codes)
 
     return case
+
+
+def _refused_late(wire: Line, answer: Answer) -> Finding:
+    """Judge a refusal that comes when the WebSocket is open: its close frame, or the end."""
+    wire.until_end()
+    behind = bytes(wire.heard)[len(answer.head) :]
+    got = f"101, then {show(behind)}" if behind else "101"
+    if b"HTTP/1." in behind:
+        return failed(got, "an HTTP answer inside a WebSocket")
+    if behind[:1] == b"\x88" or (wire.ended and not behind):
+        return lax(got, "refused behind the 101")
+    return failed(got, "to be refused before the 101")
 
 
 def _eio3(talk: Talk) -> Finding:

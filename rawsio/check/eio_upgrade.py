@@ -286,6 +286,8 @@ def _rejected(*packets: str | bytes) -> Send:
         socket.send(*packets)
         ended = socket.ends()
         if gone(talk, session, 0.0):
+            if packets == ("5",) and not ended:
+                return lax(socket.channel.said(), "upgraded without a probe")
             return failed(socket.channel.said(), "the session died")
         if not ended:
             return lax(socket.channel.said(), "the candidate stays open")

@@ -315,10 +315,20 @@ class Socket:
         return bool(self.wire.ended) or self.channel.close_frame is not None
 
     def ends(self, seconds: float | None = None) -> bool:
-        """Read on until it is closed; False after so much silence."""
+        """Read on until it is closed; False after so much silence.
+
+        Heartbeats are answered, and do not break the silence.
+        """
+        patience = self.talk.patience if seconds is None else seconds
+        until = self.talk.time() + patience
         while not self.ended:
-            if self.receive(seconds) is None and not self.ended:
+            packet = self.receive(max(0.0, until - self.talk.time()))
+            if packet is None and not self.ended:
                 return False
+            if packet == "2":
+                self.send("3")
+            else:
+                until = self.talk.time() + patience
         closed = self.channel.close_frame
         if closed is not None and not self.wire.ended:
             self.wire.send(encode(F(CLOSE, closed.payload[:2])))

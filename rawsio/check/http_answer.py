@@ -86,7 +86,7 @@ def _dates(talk: Talk) -> Finding:
     if date is not None and "clock" not in talk.target.facts:
         off = abs(parsedate_to_datetime(date).timestamp() - time())
         if off > 2.5:
-            return failed(date, f"{off:.0f} s away from the clock")
+            return lax(date, f"{off:.0f} s away from the clock")
     if missing:
         return lax(show(missing[0].head, 120), "an answer without Date")
     refused = sum(not a.all("date") for a in talk.target.seen)
@@ -120,10 +120,16 @@ def _no_chunks_to_10(talk: Talk) -> Finding:
 
 
 def _error_framing(answer: Answer) -> str:
-    return "an error answer without an end" if answer.status >= 400 and not answer.complete else ""
+    # One that ends with its connection may end later than the case that asked for it.
+    endless = answer.status >= 400 and not answer.complete and answer.framing != "close"
+    return "an error answer without an end" if endless else ""
 
 
 def _errors(talk: Talk) -> list[tuple[Answer, bool, int]]:
+    """Return the first answer to broken requests, whether the end came, and how many there were.
+
+    The last one has no length: only its connection must end.
+    """
     found = []
     for data in (fields(": v"), fields("X : v"), post("Content-Length: x")):
         wire = talk.dial()
@@ -136,8 +142,9 @@ def _errors(talk: Talk) -> list[tuple[Answer, bool, int]]:
 
 
 def _error_close(talk: Talk) -> Finding:
-    for answer, ended, _count in _errors(talk):
-        if answer.status == 400 and not ended:
+    found = _errors(talk)
+    for number, (answer, ended, count) in enumerate(found, 1):
+        if answer.status == 400 and not ended and (count > 1 or number == len(found)):
             return failed(show(answer.head, 120), "the connection goes on behind a framing error")
         if answer.status == 400 and not answer.closes:
             return lax(show(answer.head, 120), "the answer does not say close")
@@ -162,8 +169,8 @@ def _needs(status: int, *names: str) -> Fault:
 def _injection(talk: Talk) -> Finding:
     data = get("$P%0d%0aX-Injected:%20yes"), get("$P?q=%0d%0aX-Injected:%20yes")
     for answer in _provoke(talk, [("GET", item) for item in data]):
-        if answer.all("x-injected") or b"\r\nX-Injected" in answer.body:
-            return failed(show(answer.head + answer.body, 200))
+        if answer.all("x-injected"):
+            return failed(show(answer.head, 200))
     return fine()
 
 
@@ -171,6 +178,8 @@ def _head_length(talk: Talk) -> Finding:
     pair = _provoke(talk, _TYPICAL[:2])
     if len(pair) != 2:
         return failed("no two answers")
+    if pair[0].status != pair[1].status:
+        return lax(f"{pair[0].status} to GET, {pair[1].status} to HEAD")
     got, head = (answer.get("content-length") for answer in pair)
     if head is not None and got is not None and head != got:
         return failed(f"GET says {got}, HEAD says {head}")

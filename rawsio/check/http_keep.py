@@ -152,8 +152,9 @@ def _expecting(
     if any(status != 100 for status in heard.interim) or len(heard.interim) > 1:
         return failed(got, "one 100 at most was due")
     status = heard.statuses[0]
-    if status >= 500 or (path == b"$P" and status not in (control(talk, "POST"), 417)):
-        return failed(got)
+    usual = control(talk, "POST")
+    if (status >= 500 and status != usual) or (path == b"$P" and status not in (usual, 417)):
+        return failed(got, f"a faultless POST gets {usual}")
     if waited:
         return lax(got, "no 100: the answer came after the body that had waited for it")
     # Without the body, what follows would be taken for it.

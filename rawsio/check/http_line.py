@@ -59,7 +59,7 @@ _LINE += rows(
         ("vt", "VT as separator", line("GET\x0b$P\x0bHTTP/1.1")),
         ("ff", "FF as separator", line("GET\x0c$P\x0cHTTP/1.1")),
         ("cr-space", "bare CR as separator", line("GET\r$P\rHTTP/1.1")),
-        ("no-version", "no version, as in HTTP/0.9", line("GET $P"), "simple"),
+        ("no-version", "no version, as in HTTP/0.9", line("GET $P")),
         ("no-target", "no target", line("GET HTTP/1.1")),
         ("empty-target", "an empty target", line("GET  HTTP/1.1")),
         ("only-method", "a method and nothing else", line("GET")),
@@ -76,6 +76,7 @@ _LINE += rows(
     "REJ",
     HTTP_JUDGES,
     [("absolute-empty-host", "absolute form without a host", line("GET http:///p HTTP/1.1"))],
+    "framed",
 )
 
 _LINE += rows(

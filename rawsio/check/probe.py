@@ -95,6 +95,16 @@ def _probe_http(talk: Talk, path: str) -> None:
     wire.send(target.fill(post("Content-Length: 5", body=b"")))
     target.early = bool(wire.receive(0.4))
     wire.close()
+    _probe_crowd(talk)
+
+
+def _probe_crowd(talk: Talk) -> None:
+    """Find out whether a connection on which nothing is said keeps others waiting."""
+    silent, wire = talk.dial(), talk.dial()
+    wire.send(talk.target.fill(get("$P", "Connection: close")))
+    talk.target.alone = not hear(talk, wire, 1, seconds=1.5).complete
+    wire.close()
+    silent.close()
 
 
 def alive(talk: Talk) -> bool:
@@ -243,6 +253,6 @@ def _judge_websocket(talk: Talk) -> None:
     wire.send(encode(F(TEXT, b"4echo?")))
     for _ in range(3):
         frame = channel.next(1.0)
-        if frame is not None and b"4echo?" in frame.payload:
+        if frame is not None and frame.payload == b"4echo?":
             target.manner = "engine" if first is not None and first.payload[:1] == b"0" else "raw"
             return

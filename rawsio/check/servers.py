@@ -78,6 +78,8 @@ def find(check: ServerCheck) -> tuple[Target, SocketWorld]:
         check.options.load = False
     world = SocketWorld(target.addresses, secure=target.secure)
     probe(world, target, path=check.path, seed=check.options.seed)
+    if target.alone:
+        check.options.jobs = 1
     return target, world
 
 

@@ -39,8 +39,8 @@ class Target:
 
     ``path`` answers plain HTTP requests; ``control`` is the status that it gives to a method;
     ``echoes`` says whether it sends the body of a POST back, ``early`` whether it answers a POST
-    before it has the body.  ``websocket`` is the target of
-    WebSocket handshakes and ``manner`` how messages come back there: ``raw``, ``engine`` (as
+    before it has the body, ``alone`` that it serves one connection at a time.  ``websocket`` is
+    the target of WebSocket handshakes and ``manner`` how messages come back there: ``raw``, ``engine`` (as
     Engine.IO messages), ``socket`` (as Socket.IO events) or ``""``.  ``engine`` and ``socket``
     are the paths of Engine.IO and of Socket.IO.  ``addresses`` are host and port of the target
     (``""``) and of the endpoints ``echo`` and ``engine`` where those are others; ``websocket_at``
@@ -55,6 +55,7 @@ class Target:
         self.control: dict[str, int] = {}
         self.echoes = False
         self.early = False
+        self.alone = False
         self.websocket = ""
         self.websocket_at = ""
         self.manner = ""

@@ -99,7 +99,7 @@ _LENGTH += rows(
 _LENGTH += rows(
     "ws.length",
     "6455-10.4-message",
-    "FAIL1009",
+    "FAIL1009-S",
     WS_JUDGES,
     [
         (

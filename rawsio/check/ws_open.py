@@ -257,18 +257,26 @@ _BAD += rows(
     [
         ("no-key", "no key", _refused(drop=[_K])),
         ("key-empty", "an empty key", _refused("Sec-WebSocket-Key:", drop=[_K])),
-        ("key-short", "15 bytes", _refused(key="dGhlIHNhbXBsZSBub25j")),
-        ("key-long", "17 bytes", _refused(key="dGhlIHNhbXBsZSBub25jZWU=")),
-        ("key-no-padding", "22 characters", _refused(key="dGhlIHNhbXBsZSBub25jZQ")),
-        ("key-urlsafe", "the alphabet of URLs", _refused(key="-_hlIHNhbXBsZSBub25jZQ==")),
-        ("key-space", "a blank inside", _refused(key="dGhlIHNhbXBs SBub25jZQ==")),
-        (
-            "key-trailing-bits",
-            "unused bits set",
-            _refused(key="dGhlIHNhbXBsZSBub25jZR==", lenient=True),
-        ),
         ("key-twice", "two keys", _refused(f"Sec-WebSocket-Key: {_SAMPLE}")),
-        ("key-not-base64", "! inside", _refused(key="dGhlIHNhbXBs!SBub25jZQ==")),
+    ],
+)
+# Section 4.2.2: it is not necessary for a server to decode the key.
+_BAD += rows(
+    "ws.open",
+    "6455-4.2.1-key",
+    "HREJ-S",
+    WS_JUDGES,
+    [
+        (f"key-{name}", text, _refused(key=key, lenient=True))
+        for name, text, key in (
+            ("short", "15 bytes", "dGhlIHNhbXBsZSBub25j"),
+            ("long", "17 bytes", "dGhlIHNhbXBsZSBub25jZWU="),
+            ("no-padding", "22 characters", "dGhlIHNhbXBsZSBub25jZQ"),
+            ("urlsafe", "the alphabet of URLs", "-_hlIHNhbXBsZSBub25jZQ=="),
+            ("space", "a blank inside", "dGhlIHNhbXBs SBub25jZQ=="),
+            ("trailing-bits", "unused bits set", "dGhlIHNhbXBsZSBub25jZR=="),
+            ("not-base64", "! inside", "dGhlIHNhbXBs!SBub25jZQ=="),
+        )
     ],
 )
 _BAD += rows(

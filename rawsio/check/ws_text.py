@@ -148,7 +148,7 @@ def _close(code: int, reason: bytes = b"") -> F:
 
 
 _VALID = (
-    *(1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014),
+    *(1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011),
     *(3000, 3999, 4000, 4999),
 )
 _CLOSE = rows(
@@ -157,6 +157,14 @@ _CLOSE = rows(
     "CLOSEn",
     WS_JUDGES,
     [(f"code-{code}", f"close {code}", Frames([_close(code)])) for code in _VALID],
+)
+# Registered since RFC 6455: a peer that was made before may not know them.
+_CLOSE += rows(
+    "ws.close",
+    "6455-5.5.1-answer",
+    "CLOSEn-S",
+    WS_JUDGES,
+    [(f"code-{code}", f"close {code}", Frames([_close(code)])) for code in (1012, 1013, 1014)],
 )
 _CLOSE += rows(
     "ws.close",
