@@ -8,7 +8,15 @@ from __future__ import annotations
 from .case import Case, Finding, failed, fine, lax, rows
 from .eio_echo import polling
 from .eio_open import EIO_JUDGES, refused_with
-from .eio_wire import SEPARATOR, Polling, exchange, last_answer, most_payload, request
+from .eio_wire import (
+    SEPARATOR,
+    Polling,
+    exchange,
+    last_answer,
+    most_payload,
+    packets_of,
+    request,
+)
 from .http_wire import show
 
 TYPE_CHECKING = False
@@ -153,7 +161,7 @@ def _malformed(body: str | bytes, *lines: str, dropped: bool = False) -> Callabl
         got = f"{answer.status} {show(answer.body)}"
         if answer.status >= 500:
             return failed(got)
-        if not gone(talk, session):
+        if not _told_to_close(session) and not gone(talk, session):
             if dropped:
                 return lax(got, "dropped: the session lives on")
             return failed(got, "the session lives on")
@@ -162,6 +170,14 @@ def _malformed(body: str | bytes, *lines: str, dropped: bool = False) -> Callabl
         return fine(got) if answer.status == 400 else lax(got)
 
     return case
+
+
+def _told_to_close(session: Polling) -> bool:
+    """Whether a poll brings the packet that ends the session: some servers wait for one."""
+    answer = session.get(0.15)
+    return answer is not None and (
+        answer.status == 400 or "1" in packets_of(session.talk, answer.body)
+    )
 
 
 def _old_form(talk: Talk) -> Finding:

@@ -45,6 +45,7 @@ def _provoke(talk: Talk, requests: Iterable[tuple[str, bytes]] = _TYPICAL) -> li
         wire = talk.dial()
         wire.send(talk.target.fill(data))
         answers += hear(talk, wire, 1, [method]).answers
+        wire.close()
     return answers
 
 

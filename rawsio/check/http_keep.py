@@ -257,6 +257,7 @@ _UPGRADE = rows(
             fields(
                 "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABk"
             ),
+            "h2c",
         ),
         ("no-connection", "Upgrade that Connection does not name", fields("Upgrade: websocket")),
         (

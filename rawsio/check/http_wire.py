@@ -113,9 +113,28 @@ def hear(
     for answer in heard.answers:
         answer.line = wire.number
     talk.counts(len(heard.answers))
-    if len(talk.target.seen) < 20_000:
-        talk.target.seen += heard.answers
+    if len(talk.target.seen) < _MOST_SEEN:
+        talk.target.seen += [_without_body(answer) for answer in heard.answers]
     return heard
+
+
+_MOST_SEEN = 20_000
+"""Answers of a run that are looked at together in the end."""
+
+
+def _without_body(seen: Answer) -> Answer:
+    """Return an answer as it is kept for the rest of the run."""
+    return Answer(
+        seen.status,
+        seen.version,
+        seen.fields,
+        b"",
+        seen.framing,
+        seen.complete,
+        seen.method,
+        seen.head,
+        seen.line,
+    )
 
 
 def ended_by(wire: Line, heard: Heard) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NothingThere", "alive", "probe"]
 
-_PATHS = ("/", "/socket.io/socket.io.js")
 _ENGINE = "?EIO=4&transport=websocket"
 _LONGEST = 4 * 1024 * 1024
 """Bytes of an answer after which it counts as one without an end."""
@@ -40,7 +39,7 @@ class NothingThere(Exception):
     """The target cannot be judged at all; the text says why."""
 
 
-def _ask(talk: Talk, data: bytes, method: str = "GET", *, needed: bool = False) -> Answer | None:
+def _ask(talk: Talk, data: bytes, method: str = "GET") -> Answer | None:
     wire = talk.dial()
     wire.send(talk.target.fill(data))
     heard = hear(talk, wire, 1, [method])
@@ -49,8 +48,9 @@ def _ask(talk: Talk, data: bytes, method: str = "GET", *, needed: bool = False) 
         if _TLS.match(wire.heard):
             raise NothingThere("it answers with TLS: try https:// or wss://")
         raise NothingThere(f"it does not speak HTTP: {heard.problem}")
-    if needed and not wire.heard:
-        raise NothingThere(f"it does not answer a plain HTTP request: {_SILENCE[wire.ended]}")
+    if not heard.complete:
+        endless = "its answer does not come to an end"
+        talk.facts.setdefault("silence", endless if wire.heard else _SILENCE[wire.ended])
     return heard.answers[0] if heard.complete else None
 
 
@@ -62,6 +62,9 @@ def probe(world: World, target: Target, *, path: str = "", seed: int = 0) -> Tar
         _probe_http(talk, path or ("" if target.scheme.startswith("ws") else target.given))
         _find_engine(talk)
         _find_websocket(talk)
+        if not (target.control or target.open or target.websocket):
+            why = talk.facts.get("silence", "nothing")
+            raise NothingThere(f"it does not answer a plain HTTP request: {why}")
     except Stuck as error:
         raise NothingThere(f"it is too slow or says too much to be probed: {error}") from None
     except OSError as error:
@@ -76,13 +79,15 @@ def probe(world: World, target: Target, *, path: str = "", seed: int = 0) -> Tar
 def _probe_http(talk: Talk, path: str) -> None:
     target = talk.target
     statuses: dict[str, int] = {}
-    for candidate in [path] if path else _PATHS:
-        answer = _ask(talk, get(candidate), needed=True)
-        if answer is None:
-            raise NothingThere("its answer to a plain HTTP request does not come to an end")
-        statuses[candidate] = answer.status
-        if 200 <= answer.status < 400:
-            break
+    folder = path if path.endswith("/") else "/socket.io/"
+    for candidate in dict.fromkeys([path or "/", "/", f"{folder}socket.io.js"]):
+        answer = _ask(talk, get(candidate))
+        if answer is not None:
+            statuses[candidate] = answer.status
+            if 200 <= answer.status < 400:
+                break
+    if not statuses:
+        return
     good = [item for item, status in statuses.items() if status < 400]
     target.path = good[0] if good else next(iter(statuses))
     target.control = {"GET": statuses[target.path]}
@@ -91,10 +96,12 @@ def _probe_http(talk: Talk, path: str) -> None:
     posted = _ask(talk, post("Content-Length: 5", body=b"probe"), "POST")
     target.control["POST"] = posted.status if posted else target.control["GET"]
     target.echoes = posted is not None and posted.body == b"probe"
-    wire = talk.dial()
-    wire.send(target.fill(post("Content-Length: 5", body=b"")))
-    target.early = bool(wire.receive(0.4))
-    wire.close()
+    for framing in ("Content-Length: 5", "Transfer-Encoding: chunked"):
+        wire = talk.dial()
+        wire.send(target.fill(post(framing, body=b"")))
+        target.early = target.early or bool(wire.receive(0.4))
+        wire.close()
+    target.mute = _ask(talk, get("/no-such-path")) is None
     _probe_crowd(talk)
 
 

@@ -39,12 +39,12 @@ class Target:
 
     ``path`` answers plain HTTP requests; ``control`` is the status that it gives to a method;
     ``echoes`` says whether it sends the body of a POST back, ``early`` whether it answers a POST
-    before it has the body, ``alone`` that it serves one connection at a time.  ``websocket`` is
-    the target of WebSocket handshakes and ``manner`` how messages come back there: ``raw``, ``engine`` (as
-    Engine.IO messages), ``socket`` (as Socket.IO events) or ``""``.  ``engine`` and ``socket``
-    are the paths of Engine.IO and of Socket.IO.  ``addresses`` are host and port of the target
-    (``""``) and of the endpoints ``echo`` and ``engine`` where those are others; ``websocket_at``
-    and ``engine_at`` say which holds.
+    before it has the body, ``alone`` that it serves one connection at a time, ``mute`` that paths
+    which are not there get no answer. ``websocket`` is the target of WebSocket handshakes and
+    ``manner`` how messages come back there: ``raw``, ``engine`` (as Engine.IO messages), ``socket``
+    (as Socket.IO events) or ``""``. ``engine`` and ``socket`` are the paths of Engine.IO and of
+    Socket.IO. ``addresses`` are host and port of the target (``""``) and of the endpoints ``echo``
+    and ``engine`` where those are others; ``websocket_at`` and ``engine_at`` say which holds.
     """
 
     def __init__(self, url: str) -> None:
@@ -56,6 +56,7 @@ class Target:
         self.echoes = False
         self.early = False
         self.alone = False
+        self.mute = False
         self.websocket = ""
         self.websocket_at = ""
         self.manner = ""

@@ -87,7 +87,11 @@ class Deflated:
         self.channel.wire.send(encode(F(opcode, data, rsv=4)))
 
     def receive(self, count: int = 1) -> list[tuple[int, bytes]]:
-        """Return so many further echoed messages, or fewer if no more come."""
+        """Return so many further echoed messages, or fewer if no more come.
+
+        Raises :class:`NotOffered` where nothing comes back.
+        """
+        self.channel.need_echo()
         found: list[tuple[int, bytes]] = []
         while len(found) < count:
             message = self._message()

@@ -96,6 +96,8 @@ def _early(part: int) -> Send:
         part_of = frame[: part or len(frame)]
         wire, answer, got = _ask(talk, data + part_of)
         if answer is None or answer.status != 101:
+            if answer is not None and answer.status < 500:
+                return lax(got, "refused: clients must wait for the 101")
             return failed(got, "a faultless handshake")
         wire.send(frame[len(part_of) :])
         channel = Channel(talk, wire, answer, nonce)

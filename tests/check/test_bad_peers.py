@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -212,6 +212,62 @@ def test_an_answer_that_is_not_whole_in_time_is_named_by_the_probes() -> None:
         pytest.raises(NothingThere, match=r"too slow .* within 60 s"),
     ):
         probe(_World(kit, _Drips), Target("http://127.0.0.1"))
+
+
+class _SilentElsewhere(_Bad):
+    """Answers no path but those of Socket.IO."""
+
+    known = False
+
+    def send(self, data: bytes) -> int:
+        self.known = self.known or b" /socket.io/" in data
+        return self.inner.send(data) if self.known else len(data)
+
+
+def test_a_server_that_leaves_other_paths_unanswered_is_found_all_the_same() -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(_World(kit, _SilentElsewhere), Target("http://127.0.0.1"))
+    assert target.mute
+    assert target.path == "/socket.io/socket.io.js"
+    assert target.contract == "extended"
+
+
+class _OneAtATime(_Bad):
+    """Hears of a request only when no other connection is open."""
+
+    crowd: ClassVar[list[Any]] = []
+
+    def __init__(self, inner: MemoryTransport, world: MemoryWorld) -> None:
+        super().__init__(inner, world)
+        self.crowd.append(self)
+
+    def receive(self) -> bytes | None:
+        return self.inner.receive() if self.crowd[0] is self else None
+
+    def close(self, *, reset: bool = False) -> None:
+        if self in self.crowd:
+            self.crowd.remove(self)
+        super().close(reset=reset)
+
+
+def test_a_server_of_one_connection_at_a_time_is_known_for_it() -> None:
+    _OneAtATime.crowd.clear()
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        assert probe(_World(kit, _OneAtATime), Target("http://127.0.0.1")).alone
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        assert not probe(MemoryWorld(kit), Target("http://127.0.0.1")).alone
+
+
+class _ChangesEchoes(_Bad):
+    def receive(self) -> bytes | None:
+        data = self.inner.receive()
+        return data.replace(b"4echo?", b"4Echo!") if data else data
+
+
+def test_what_comes_back_changed_is_no_echo() -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(_World(kit, _ChangesEchoes), Target("http://127.0.0.1"))
+    assert target.manner in ("", "socket")
 
 
 class _FloodsFrames(_Bad):

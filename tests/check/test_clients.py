@@ -10,13 +10,15 @@ import pytest
 
 from rawsio.__main__ import main
 from rawsio.check.callers import ClientGone, ProcessCaller
-from rawsio.check.case import Case, Finding, fine
+from rawsio.check.case import UNIMPLEMENTED, Case, Finding, fine
 from rawsio.check.catalogue import client_cases
 from rawsio.check.runner import MOST_AWAY, Options, Runner, counts
 from rawsio.check.sockets import SocketWorld
 from rawsio.check.talk import Talk
 from rawsio.check.target import Target
 
+from .mutants.run import run as run_mutant
+from .mutants.taps import Mutant
 from .world import MemoryCaller, check_client
 
 
@@ -115,3 +117,15 @@ def test_a_run_goes_on_without_a_client_only_if_it_came_once(*, comes: bool, res
 def test_the_list_names_the_cases_for_clients(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--client", "--list", "--case", "client.http.*"]) == 0
     assert capsys.readouterr().out.count("\n") == 30
+
+
+def test_what_a_client_cannot_do_is_not_held_against_it() -> None:
+    def unable(_item: dict[str, Any]) -> dict[str, Any]:
+        return {"event": "unable", "what": "emit without a connection"}
+
+    cases = [case for case in client_cases() if case.id == "client.sio.buffer-offline"]
+    (result,) = run_mutant(Mutant("says so", tells=unable), cases, "client")
+    assert (result.verdict, result.note) == (
+        UNIMPLEMENTED,
+        "the client cannot emit without a connection",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import pytest
 
 import rawsio
 from rawsio import Server
+from rawsio.check.case import FAILED, NON_STRICT, UNIMPLEMENTED, Case, Finding, fine, lax
 from rawsio.check.catalogue import SERVER_FAMILIES, server_cases
 from rawsio.check.probe import probe
 from rawsio.check.runner import Options, Result, Runner, counts
+from rawsio.check.talk import Talk
 from rawsio.check.target import Target
 from rawsio.testing import TestKit
 from tests.architecture.rules import rules
 
 from .mutants.run import run as run_mutant
-from .mutants.taps import Mutant
+from .mutants.table import MUTANTS
+from .mutants.taps import Mutant, answers, takes
 from .world import MemoryWorld, check, contract
 
 
@@ -109,3 +113,61 @@ def test_an_interrupt_keeps_what_ran() -> None:
         results = runner.run(cases, told)
     assert [result.id for result in results] == heard
     assert runner.stopped
+
+
+_CLOSED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+_BOTH = rb"(?s)\APOST.*chunked"
+
+
+@pytest.mark.parametrize(
+    ("case_id", "peer", "verdict"),
+    [
+        ("http.line.two-spaces", Mutant("blanks are blanks", asks=takes(rb"\A\S+  ")), NON_STRICT),
+        ("http.version.2.0", Mutant("any version", asks=takes(rb"HTTP/2")), NON_STRICT),
+        ("http.field.fold-space", Mutant("folds are blanks", asks=takes(rb"\r\n ")), NON_STRICT),
+        ("http.field.value-nul", Mutant("so is NUL", asks=takes(rb"\0")), NON_STRICT),
+        ("http.coding.cl-first", Mutant("then closes", asks=answers(_BOTH, _CLOSED)), NON_STRICT),
+        ("http.coding.cl-first", Mutant("then goes on", asks=takes(_BOTH)), FAILED),
+        ("http.field.space-colon", Mutant("any colon", asks=takes(rb"X :")), FAILED),
+        ("http.host.userinfo", Mutant("any host", asks=takes(rb"u@h")), FAILED),
+    ],
+    ids=lambda value: getattr(value, "how", None),
+)
+def test_only_what_a_rule_forbids_is_failed(case_id: str, peer: Mutant, verdict: str) -> None:
+    cases = [case for case in server_cases() if case.id == case_id]
+    assert [result.verdict for result in run_mutant(peer, cases)] == [verdict]
+
+
+def test_heartbeats_do_not_hold_up_a_verdict() -> None:
+    cases = [case for case in server_cases() if case.id == "ws.length.126-for-5"]
+    (lenient,) = MUTANTS["server"][cases[0].rule][:1]
+    quick = replace(lenient, options={"ping_interval": 0.3, "ping_timeout": 0.4})
+    (result,) = run_mutant(quick, cases)
+    assert (result.verdict, result.seconds < 5.0) == (NON_STRICT, True), result.got
+
+
+@pytest.mark.parametrize(("expect", "verdict"), [("REJ-S", NON_STRICT), ("REJ", FAILED)])
+def test_a_cut_that_shows_what_is_tolerated_is_no_fault(expect: str, verdict: str) -> None:
+    def judge(talk: Talk, _case: Case) -> Finding:
+        return lax("accepted") if talk.cut == 0 else fine()
+
+    case = Case("http.a.b", "rule", "SHOULD", expect, "", b"abc", judge)
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        runner = Runner(Target("http://127.0.0.1"), MemoryWorld(kit), Options(jobs=1))
+        assert runner.one(case).verdict == verdict
+
+
+def test_a_server_of_websockets_only_is_not_judged_as_one_of_http() -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(MemoryWorld(kit), Target("http://127.0.0.1"))
+        target.control = {"GET": 426}
+        cases = [case for case in server_cases() if case.id.startswith("http.host.")]
+        results = Runner(target, MemoryWorld(kit), Options(jobs=1, fast=True)).run(cases)
+    assert {result.verdict for result in results} == {UNIMPLEMENTED}
+
+
+def test_answers_are_kept_without_their_bodies() -> None:
+    with TestKit(contract(), url="http://127.0.0.1") as kit:
+        target = probe(MemoryWorld(kit), Target("http://127.0.0.1"))
+    assert target.seen
+    assert not any(answer.body for answer in target.seen)

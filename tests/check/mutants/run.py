@@ -40,6 +40,7 @@ _SOFT = (
     "FAIL1007-S",
     "FAIL1009-S",
     "CLOSEn-S",
+    "E400-S",
     "EBAD-S",
     "EEND-S",
     "FAIL1007-W",
