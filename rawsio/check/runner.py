@@ -185,8 +185,8 @@ class Runner:
             for cut in self._cuts(case):
                 other, cut_talk = self._judge(case, cut)
                 if _tolerated(case, finding, other):
-                    if other.verdict == NON_STRICT:
-                        finding, talk = other, cut_talk
+                    lenient = other.verdict == NON_STRICT
+                    finding, talk = (other, cut_talk) if lenient else (finding, talk)
                 elif _differ(finding, other, talk, cut_talk):
                     how = "one byte a segment" if cut == 0 else f"cut behind byte {cut}"
                     note = f"depends on TCP: whole it was {finding.verdict} ({finding.got}); {how}"
