@@ -1,7 +1,8 @@
 """From the bytes of a read to the bytes of its answers, without a layer between.
 
-Nearly everything that a busy server reads over a WebSocket is short events of the main namespace,
-``42<id>["name",...]``, for which there is one handler, and whose answer is one acknowledgement.
+Nearly everything that a busy server reads over a WebSocket is short events of one namespace,
+``42<id>["name",...]`` or ``42/name,<id>[...]``, for which there is one handler, and whose answer is
+one acknowledgement, now or later.
 :class:`Express` is the route of a session on a plain WebSocket, and is offered each read before the
 layers see it.  It does its work in two steps.
 
@@ -28,6 +29,7 @@ from sys import maxsize
 from rawsio.app.dispatch import COROUTINE
 from rawsio.app.handler_queue import log_event_failure
 from rawsio.app.reply import as_values
+from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
 from rawsio.engineio.states import SessionState
 from rawsio.errors import SocketIOError
@@ -42,7 +44,7 @@ from rawsio.socketio.values import (
     refuse_constant,
 )
 from rawsio.websocket.frames import TEXT_HEADERS, decode_frame, text_frame
-from rawsio.websocket.masking import FACTORS, SHORT, unmask_behind_key, unmask_short
+from rawsio.websocket.masking import FACTORS, SHORT, mask, unmask_behind_key, unmask_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from .routes import Port
 
     Found = tuple[str, list[Any], int]
+    Mark = tuple[bytes, int, int, int, int, Callable[[str, int], tuple[Any, int]]]
     Done = tuple[int, bool]
 
 __all__ = ["Express", "Reading", "events_in"]
@@ -70,7 +73,7 @@ _TWO_BYTES = 0xFE
 _DIGITS = "0123456789"
 _KEY = 0xFFFFFFFF
 _HEAD = b"\0\0\0\x0042"
-"""How the text of an event begins: behind the key, which was masked with itself."""
+"""How an event of the main namespace begins: behind the key, which was masked with itself."""
 _FEW_DIGITS = 15
 """A packet id of so many digits is exact in every language."""
 _OVERHEAD = 15
@@ -80,14 +83,16 @@ _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
 _SHORT = 100
 """Texts of fewer characters are answered at once; longer ones are counted."""
-_LONGEST_ANSWER = 6 * _SHORT + 40
+_LONGEST_NAME = 40
+"""Of namespaces with longer names nothing is taken."""
+_LONGEST_ANSWER = 6 * _SHORT + 40 + _LONGEST_NAME
 """The frame of a short text, should each of its characters have to be escaped."""
 
 
 class Reading:
     """What :func:`events_in` needs of a server: its limits, as they are compared, and a scanner."""
 
-    __slots__ = ("most", "bytes", "longest", "depth", "bracket", "scan", "quoted")
+    __slots__ = (*("most", "bytes", "main", "quoted"), *("_longest", "_depth", "_scan", "_digits"))
 
     def __init__(self, limits: Limits) -> None:
         from json import JSONDecoder
@@ -97,29 +102,40 @@ class Reading:
         self.most = min(limits.turn_frames, limits.high_water // 4 // _LONGEST_ANSWER)
         self.bytes = limits.turn_bytes
         # Up to here no look for long integers, or at the number of arrays, is due.
-        self.longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
-        if self.longest < SHORT:
+        self._longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
+        if self._longest < SHORT:
             self.most = 0
-        self.depth = limits.json_depth
-        # Where the list begins at the latest: ids of so many digits are below the limit.
-        digits = min(_FEW_DIGITS, len(str(limits.packet_id)) - 1)
-        self.bracket = len(_HEAD) + digits
+        self._depth = limits.json_depth
+        # Ids of so many digits are below the limit.
+        self._digits = min(_FEW_DIGITS, len(str(limits.packet_id)) - 1)
         decoder: Any = JSONDecoder(parse_float=finite, parse_constant=refuse_constant)
-        self.scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
+        self._scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
         self.quoted: Callable[[str], str] = encode_basestring
+        self.main = self.mark("/")
+
+    def mark(self, namespace: str) -> Mark:
+        """Return what :func:`events_in` needs to know.
+
+        That is how an event of the namespace begins, how long that is, where its list begins at the
+        latest, how long it is at most and how deep, and a scanner.
+        """
+        head = _HEAD if namespace == "/" else _HEAD + namespace.encode() + b","
+        bracket = len(head) + self._digits
+        return head, len(head), bracket, self._longest, self._depth, self._scan
 
 
-def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
-    r"""Return the events that ``data`` begins with, at most so many.
+def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
+    r"""Return the events that ``data`` begins with, at most so many, of the namespace of ``mark``.
 
     For each: its id as text (or nothing), its name and arguments, and where its frame ends.
 
     >>> from rawsio.limits import DEFAULT
     >>> frame = b"\x81\x8d\0\0\0\0" + b'427["news",1]'
-    >>> events_in(frame + b"\x81", 9, Reading(DEFAULT))
+    >>> events_in(frame + b"\x81", 9, Reading(DEFAULT).main)
     [('7', ['news', 1], 19)]
     """
-    at, end, scan, depth = 0, len(data), reading.scan, reading.depth
+    head, first, bracket, longest, depth, scan = mark
+    at, end = 0, len(data)
     found: list[Found] = []
     try:
         for _ in range(most):
@@ -129,7 +145,7 @@ def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
             if size > SHORT:
                 size, key = _long_size(data, at), at + 4
             at = key + 4 + size
-            if at > end or size > reading.longest:
+            if at > end or size > longest:
                 break
             if size > SHORT:
                 raw = unmask_behind_key(data, key, size)
@@ -137,13 +153,13 @@ def events_in(data: bytes, most: int, reading: Reading) -> list[Found]:
                 number = int.from_bytes(data[key:at], "little")
                 times, ones = FACTORS[size]
                 raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
-            if raw[:6] != _HEAD:
+            if raw[:first] != head:
                 break
             text = raw.decode()
             start = text.find("[")
-            if start > reading.bracket:
+            if start > bracket:
                 break
-            digits = text[6:start]
+            digits = text[first:start]
             if digits and (digits.strip(_DIGITS) or digits[0] == "0"):
                 break
             if size > depth and text.count("[") + text.count("{") > depth:
@@ -174,6 +190,8 @@ class Express(Direct):
         "outbox",
         "stream",
         "_socket",
+        "_mark",
+        "_kind",
         "_reading",
         "layer",
         "_clogged",
@@ -203,16 +221,55 @@ class Express(Direct):
         self._odd = self._skip = 0
         # Whether more waits for the client than leaves with a turn.
         self._clogged = False
-        # The socket of "/", as long as its events may be taken here.
+        # The socket whose events are taken here: that of "/", or of the first other namespace.
         self._socket: Socket | None = None
+        # How its events begin, and their answers.
+        self._mark, self._kind = reading.main, "43"
 
     def attend(self, socket: Socket) -> None:
         """Take note that a socket has entered, has ended, or has become unusual."""
         usual = socket._state is _JOINED and socket._hooks is None
         socket._lane = self if usual and not self._clogged else None
-        if socket.namespace.name == "/":
-            usual = usual and socket._handlers is None and self._multiplexer.host.inline
-            self._socket = socket if usual else None
+        if usual and socket._handlers is None and self._multiplexer.host.inline:
+            if self._kind == "43" and socket.namespace.name == "/":
+                self._socket = socket  # the usual case: it is aimed at already
+            elif self._socket is None or socket.namespace.name == "/":
+                self._aim(socket)
+        elif socket is self._socket:
+            self._socket = None
+            for other in self._multiplexer.sockets.values():
+                if self._is_usual(other) and self._aim(other):
+                    break
+
+    def _is_usual(self, socket: Socket) -> bool:
+        """Tell whether nothing but the handlers of its namespace hears the events of a socket."""
+        if socket._state is not _JOINED or socket._hooks is not None:
+            return False
+        return socket._handlers is None and self._multiplexer.host.inline
+
+    def _aim(self, socket: Socket) -> bool:
+        """Take the events of this socket from now on, if its namespace has a usual name."""
+        name = socket.namespace.name
+        if name == "/":
+            self._mark, self._kind = self._reading.main, "43"
+        elif name.isascii() and len(name) < _LONGEST_NAME and "[" not in name:
+            self._mark, self._kind = self._reading.mark(name), f"43{name},"
+        else:
+            return False
+        self._socket = socket
+        return True
+
+    def _elsewhere(self, data: bytes, most: int) -> list[Found]:
+        """Return the events, and aim at their namespace, if it is another that may be taken."""
+        multiplexer, key = self._multiplexer, 4 if data[1:2] == b"\xfe" else 2
+        if not multiplexer._more or data[0] != _WHOLE_TEXT:
+            return []
+        start = mask(data[key + 4 : key + 8 + _LONGEST_NAME], data[key : key + 4])
+        name = start[2:].partition(b",")[0] if start[2:3] == b"/" else b"/"
+        socket = multiplexer.socket_in(name.decode("latin-1"))
+        if socket is None or socket is self._socket or not self._is_usual(socket):
+            return []
+        return events_in(data, most, self._mark) if self._aim(socket) else []
 
     def retire(self) -> None:
         """Take nothing any more."""
@@ -286,10 +343,13 @@ class Express(Direct):
         ):
             return 0
         most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
-        found = events_in(data, most, reading)
+        found = events_in(data, most, self._mark)
         if not found:
-            self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
-            return 0
+            found = self._elsewhere(data, most)
+            if not found or self._socket is None:
+                self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
+                return 0
+            socket = self._socket
         self._odd = 0
         self._engine.heard()
         multiplexer.busy = True
@@ -318,13 +378,13 @@ class Express(Direct):
     def _perform(self, found: list[Found], data: bytes, socket: Socket, now: float) -> Done:
         """Call handlers, and answer: return for how many events, and whether time is over."""
         multiplexer, outbox, quoted = self._multiplexer, self.outbox, self._reading.quoted
-        handlers, time = socket.namespace._handlers, multiplexer.host.time
+        handlers, time, kind = socket.namespace._handlers, multiplexer.host.time, self._kind
         alone, end, done, over = handlers.alone, now + self._limits.turn_time, 0, False
         for digits, args, after in found:
             name = args[0]
             handler = alone.get(name) or handlers.only(name)
             if handler is None or not handler.least < len(args) <= handler.full:
-                break
+                return self._perform_later(found, done, data, socket, now)
             args[0] = socket
             done += 1
             try:
@@ -340,8 +400,7 @@ class Express(Direct):
             began, now = now, time()
             if now < end and self._socket is socket and multiplexer._jobs is None:
                 if digits and result.__class__ is str and len(result) < _SHORT and result.isascii():
-                    body = f"43{digits}[{quoted(result)}]".encode()
-                    size = len(body)
+                    size = len(body := f"{kind}{digits}[{quoted(result)}]".encode())
                     outbox.append(TEXT_HEADERS[size] + body if size < 126 else text_frame(body))
                     continue
                 if self._answer(digits, result) if digits else result.__class__ is not COROUTINE:
@@ -349,10 +408,44 @@ class Express(Direct):
             if result.__class__ is COROUTINE:
                 self._weigh(data, found, done)
             args[0], over = name, now >= end
-            if not self._conclude(socket, handler, args, digits, result, now - began):
+            if not self._conclude(socket, handler, args, digits, result, now - began, over=over):
                 return done, over
-            if over:
+        multiplexer.busy = False
+        return done, over
+
+    def _perform_later(
+        self, found: list[Found], done: int, data: bytes, socket: Socket, now: float
+    ) -> Done:
+        """Go on behind so many events with those whose handlers answer by themselves."""
+        multiplexer, handlers = self._multiplexer, socket.namespace._handlers
+        time, end, over = multiplexer.host.time, now + self._limits.turn_time, False
+        for digits, args, after in found[done:]:
+            name = args[0]
+            handler = handlers.answering(name)
+            if handler is None or not handler.least < len(args) <= handler.full:
                 break
+            args[0] = socket
+            done += 1
+            ack = Acknowledge(socket, int(digits) if digits else None)
+            try:
+                result = handler.fn(*args, ack)
+            except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+                if self._failed(socket, name, args, digits, error):
+                    now = time()
+                    continue
+                return done, over
+            except BaseException:
+                self._interrupted(data[after:])
+                raise
+            began, now = now, time()
+            usual = self._socket is socket and multiplexer._jobs is None
+            if result is None and now < end and usual:
+                continue
+            if result.__class__ is COROUTINE:
+                self._weigh(data, found, done)
+            args[0], over, seconds = name, now >= end, now - began
+            if not self._conclude(socket, handler, args, digits, result, seconds, ack, over=over):
+                return done, over
         multiplexer.busy = False
         return done, over
 
@@ -361,7 +454,7 @@ class Express(Direct):
     ) -> bool:
         """Tell of an error of a handler; return whether the next event may be taken."""
         args[0] = name
-        event = Event("/", args, int(digits) if digits else None)
+        event = Event(socket.namespace.name, args, int(digits) if digits else None)
         log_event_failure(self._multiplexer.host, "a handler of", socket, event, error)
         self._multiplexer.job_done()
         return self._goes_on(socket)
@@ -369,12 +462,12 @@ class Express(Direct):
     def _answer(self, digits: str, result: Any) -> bool:
         """Put an answer that is not that short into the outbox; ``False`` if it is no plain one."""
         if result.__class__ is str and _needs_no_escapes(result):
-            text = f'43{digits}["{result}"]'
+            text = f'{self._kind}{digits}["{result}"]'
         elif result.__class__ is COROUTINE:
             return False
         else:
             try:
-                text = f"43{digits}{encode_plain(as_values(result))}"
+                text = f"{self._kind}{digits}{encode_plain(as_values(result))}"
             except (HasBinary, Unsendable):
                 return False
         room = self._port.room - len(text) - _OVERHEAD
@@ -405,11 +498,14 @@ class Express(Direct):
         digits: str,
         result: Any,
         seconds: float,
+        ack: Acknowledge | None = None,
+        *,
+        over: bool,
     ) -> bool:
         """End an event for which more is to be done; return whether the next may be taken."""
-        event = Event("/", args, int(digits) if digits else None)
-        self._multiplexer.conclude(socket, event, handler, result, seconds)
-        return self._goes_on(socket)
+        event = Event(socket.namespace.name, args, int(digits) if digits else None)
+        self._multiplexer.conclude(socket, event, handler, result, seconds, ack)
+        return not over and self._goes_on(socket)
 
     def _goes_on(self, socket: Socket) -> bool:
         multiplexer = self._multiplexer

@@ -40,6 +40,10 @@ def masked(text: str, key: bytes = KEY) -> bytes:
     return encode_frame(TEXT, text.encode("utf-8", "surrogatepass"), mask=key)
 
 
+def read_in(data: bytes, most: int, reading: Reading) -> list[Any]:
+    return events_in(data, most, reading.main)
+
+
 def frame(packet: str) -> bytes:
     return masked("4" + packet)
 
@@ -97,7 +101,7 @@ def test_what_it_reads_the_layers_read_as_well(
 ) -> None:
     data = b"".join(frames)
     data = data[: max(0, len(data) - cut)]
-    found = events_in(data, 9, Reading(limits))
+    found = read_in(data, 9, Reading(limits))
     ends = [0, *(end for _digits, _args, end in found)]
     for (digits, args, _end), (begin, end) in zip(found, pairwise(ends), strict=True):
         whole, after = decode_frame(data, begin, True) or (None, 0)
@@ -130,14 +134,14 @@ def test_what_it_reads_the_layers_read_as_well(
     ],
 )
 def test_it_reads_what_is_plain(packet: str, read: bool) -> None:
-    assert len(events_in(masked(packet), 9, Reading(TIGHT))) == read
+    assert len(read_in(masked(packet), 9, Reading(TIGHT))) == read
 
 
 def test_it_reads_no_more_events_than_asked_for_and_none_behind_another_frame() -> None:
     one = masked('42["a"]')
-    assert [len(events_in(one * 5, most, READING)) for most in (0, 1, 5, 9)] == [0, 1, 5, 5]
-    assert len(events_in(one * 2 + masked("2") + one, 9, READING)) == 2
-    assert len(events_in(one * 2 + one[:-1], 9, READING)) == 2
+    assert [len(read_in(one * 5, most, READING)) for most in (0, 1, 5, 9)] == [0, 1, 5, 5]
+    assert len(read_in(one * 2 + masked("2") + one, 9, READING)) == 2
+    assert len(read_in(one * 2 + one[:-1], 9, READING)) == 2
 
 
 # What it takes
@@ -199,6 +203,81 @@ def test_an_event_with_one_plain_handler_is_taken(
     way.kit.close()
 
 
+SPACES = pytest.mark.parametrize(
+    ("joined", "space"), [(("0/a,",), "/a,"), (("0", "0/a,"), "/a,"), (("0/a,", "0"), "")]
+)
+
+
+def join(way: Conversation, *packets: str, space: str) -> None:
+    """Join namespaces; and as a read behind one without events is not looked at, say something."""
+    for packet in packets:
+        way.say(frame(packet))
+    for _ in range(2):
+        way.say(frame(f'2{space}["nobody listens"]'))
+
+
+@SPACES
+def test_an_event_of_any_namespace_is_taken(
+    joined: tuple[str, ...], space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(LOOSE.but(json_depth=20), traced=False, backpressure="pause")
+    join(way, *joined, space=space)
+    assert taken(way, frame(f'2{space}7["fails"]') + frame(f'2{space}8["deep"]'), monkeypatch)
+    assert f'43{space}8[[[[[[[[[["x"]]]]]]]]]]'.encode() in way.heard
+    way.kit.close()
+
+
+def test_a_client_of_two_namespaces_has_the_events_of_both_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Conversation(LOOSE, traced=False, backpressure="pause")
+    join(way, "0", "0/a,", space="")
+    layers = Layers(monkeypatch)
+    for number in range(1, 5):
+        way.say(frame(f'2/a,{number}["chat"]'))
+        way.say(frame(f'2{number}["none"]'))
+        assert f'43/a,{number}["a"]'.encode() in way.heard
+        assert f"43{number}[]".encode() in way.heard
+    assert layers.packets == []
+    way.say(frame("1/a,"))
+    layers.packets.clear()
+    way.say(frame('2/a,9["chat"]'))
+    assert len(layers.packets) > 0
+    assert b"43/a,9" not in way.heard
+    way.kit.close()
+
+
+@pytest.mark.parametrize("name", ["/" + "n" * 60, "/é", "/a[b"])
+def test_events_of_namespaces_with_odd_names_go_through_the_layers(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    way.io.of(name).on("chat", lambda _socket: "odd")
+    join(way, f"0{name},", space=f"{name},")
+    assert not taken(way, frame(f'2{name},7["chat"]'), monkeypatch)
+    assert f'43{name},7["odd"]'.encode() in way.heard
+    way.kit.close()
+
+
+@SPACES
+def test_a_handler_that_answers_later_is_taken_and_so_is_one_that_answers_at_once(
+    joined: tuple[str, ...], space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(LOOSE, traced=False, backpressure="pause")
+    listen(way)
+    join(way, *joined, space=space)
+    names = ("later on", "now", "both ways", "later on")
+    said = [frame(f'2{space}{number}["{name}"]') for number, name in enumerate(names, 1)]
+    assert taken(way, b"".join(said), monkeypatch)
+    way.kit.advance(0.02)
+    way.listen()
+    answers = [way.heard.find(f"43{space}{number}[".encode()) for number in (2, 3, 1, 4)]
+    assert -1 not in answers
+    assert answers == sorted(answers)
+    assert way.heard.count(f"43{space}3".encode()) == 1, "the second answer is none"
+    way.kit.close()
+
+
 @pytest.mark.parametrize("before", BEFORE)
 def test_nothing_is_taken_where_something_is_unusual(
     before: str, monkeypatch: pytest.MonkeyPatch
@@ -246,10 +325,29 @@ def listen(way: Conversation) -> None:
     def stop(_socket: Any) -> None:
         way.kit.board.now += 0.3
 
-    @io.on("own")
     def own(socket: Any) -> None:
         socket.on("chat", lambda value="": calls.append(["own", value]))
 
+    io.on("own", own)
+    io.of("/a").on("own", own)
+
+    def later(_socket: Any, ack: Any) -> None:
+        io.host.call_later(0.01, ack, "é")
+
+    def both_ways(_socket: Any, ack: Any) -> str:
+        ack("first")
+        return "second"
+
+    for space in (io, io.of("/a")):
+        space.on("now", lambda _socket, ack: ack("now"), ack=True)
+        space.on("later on", later, ack=True)
+        space.on("by value", lambda _socket, _value, _ack: ["x" * 120], ack=True)
+        space.on("both ways", both_ways, ack=True)
+        space.on("fails with it", lambda _socket, ack: ack(object()), ack=True)
+        space.on("waits with it", lambda _socket, ack: wait(0.01), ack=True)
+    io.of("/a").on("none", lambda _socket: None)
+    io.of("/a").on("quotes", lambda _socket, text: text)
+    io.of("/a").on("a or b", lambda _socket, a, b="b": [a, b])
     io.on("wait", lambda _socket, seconds=0.01: wait(seconds))
     io.on("at once", lambda _socket: wait(0))
     io.on("work", work)
@@ -281,6 +379,8 @@ _plain = st.sampled_from(
         *('"a or b",1,2,3', '"nothing"', '"nothing",1', '"fails"', '"big"', '"quotes","\\n\\""'),
         *('"quotes","' + "q" * 120 + '\\\\"', '"quotes","' + "q" * 300 + '"', '"chat","é"'),
         '"quotes",' + "[" * 5 + '"x"' + "]" * 5,
+        *('"now"', '"later on"', '"by value",1', '"both ways"', '"fails with it"'),
+        *('"waits with it"', '"by value"', '"chat"'),
     ]
 )
 _unusual = st.sampled_from(
@@ -301,10 +401,16 @@ _unusual = st.sampled_from(
     ]
 )
 _numbers = st.sampled_from(["", "0", "1", "12", "999"])
-_usual = st.builds(lambda number, rest: frame(f"2{number}[{rest}]"), _numbers, _plain)
+_spaces = st.sampled_from(["", "", "/a,"])
+_usual = st.builds(
+    lambda space, number, rest: frame(f"2{space}{number}[{rest}]"), _spaces, _numbers, _plain
+)
 _odd = st.one_of(
-    st.builds(lambda number, rest: frame(f"2{number}[{rest}]"), _numbers, _unusual),
+    st.builds(
+        lambda space, number, rest: frame(f"2{space}{number}[{rest}]"), _spaces, _numbers, _unusual
+    ),
     st.sampled_from([frame("1"), frame("0"), frame("0/a,"), frame("30[1]"), frame("2[")]),
+    st.sampled_from([frame("1/a,"), frame('2/b,["chat"]'), frame('2/a["chat"]'), frame("2/a,[")]),
     st.sampled_from(
         [
             encode_frame(PING, b"!", mask=KEY),
@@ -332,11 +438,12 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     ),
     st.sampled_from(["pause", "drop-volatile", "disconnect"]),
     st.sampled_from([LOOSE, LOOSE, LOOSE.but(turn_frames=3), LOOSE.but(json_depth=2)]),
+    st.sampled_from([("0", "0/a,"), ("0/a,",), ("0/a,", "0")]),
 )
 def test_nobody_can_tell_whether_the_layers_were_there(
-    said: list[Any], backpressure: str, limits: Limits
+    said: list[Any], backpressure: str, limits: Limits, joined: tuple[str, ...]
 ) -> None:
-    steps: list[Any] = [frame("0/a,")]
+    steps: list[Any] = ["before", *map(frame, joined)]
     for one in said:
         steps += pieces(*one) if isinstance(one, tuple) else [one]
     both([*steps, "listen", 1.0], backpressure, limits, listen)

@@ -209,6 +209,13 @@ class Handlers:
         self.alone[name] = handlers[0]
         return handlers[0]
 
+    def answering(self, name: str) -> Handler | None:
+        """Return the one handler that an event has, if it answers and takes the socket."""
+        handlers = self.events.get(name, ())
+        if len(handlers) != 1 or not handlers[0].answers or not handlers[0].takes_socket:
+            return None
+        return handlers[0]
+
     def update(self, other: Handlers) -> None:
         """Take the handlers of another table."""
         self.events.update(other.events)

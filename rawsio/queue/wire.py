@@ -87,9 +87,11 @@ class QueueNamespace:
     # Requests
 
     def _take(self, handler: Callable[..., None], socket: Any, *args: Any) -> None:
-        # Perhaps on an executor's thread; queues are used on the loop's.
         *given, ack = args
-        self._host.call(self._perform, handler, socket, given, _Ticket(ack))
+        if self._host.inline:
+            self._perform(handler, socket, given, _Ticket(ack))
+        else:  # on an executor's thread, and queues are used on the loop's
+            self._host.call(self._perform, handler, socket, given, _Ticket(ack))
 
     def _perform(
         self, handler: Callable[..., None], socket: Any, given: list[Any], ticket: _Ticket

@@ -14,9 +14,13 @@ end        publish, handler and acknowledgement in one process, in batches
 spike      100,000 publishes at once against a handler of ``--rate`` messages a second
 echo       what others' events wait while clients publish, beside as many plain events
 
-A row is measured in rounds, with plain behind each, and the median of the ratios counts.  The last
-two columns are what plain does if every caller is in every transaction, and what the queue has of
-that; and for callers, as many threads that hand their rows to one thread of plain, and wait.
+A row is measured in rounds, with plain behind each, and the median of the ratios counts.  Behind it
+stands what plain does if every caller is in every transaction, and what the queue has of that.
+
+The last columns show what Python itself can do there, in the same round, and what the queue has of
+it.  For callers this is *by hand*: as many threads that hand each row to one thread of plain, and
+wait for a lock; nothing is encoded, checked or counted.  For clients it is the same server and the
+same clients, and an event whose handler answers at once.
 """
 
 from __future__ import annotations
@@ -186,7 +190,7 @@ class Served:
         self.jobs = self.io.queue("jobs", path=path, namespace="/queue", **options)
         self.store = self.jobs.keeper.store = Watched(self.jobs.keeper.store)
         space = self.io.of("/queue")
-        space.on("plain", lambda *_: None)
+        space.on("plain", lambda _socket, *_values: None)
         space.on("echo", lambda *_: None)
         self.port = self.io.listen()[1]
         self.thread = threading.Thread(target=self.io.run)
@@ -299,19 +303,26 @@ def _node(script: str, *arguments: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
 
-def websocket(folder: str, many: int, seconds: float) -> Run:
+def websocket(folder: str, many: int, seconds: float, event: str = "publish") -> Run:
     """Measure so many clients of the load generator."""
     with Served(folder, f"websocket{many}") as served:
         arguments = f'"jobs",{ENCODED.decode()},{{}}'
         options = {"p": served.port, "c": many, "t": seconds, "w": 0.7, "n": "/queue"}
-        options |= {"E": "publish", "m": arguments, "g": '[null,{"id":'}
+        options |= {"E": event, "m": arguments, "g": '[null,{"id":' if event == "publish" else "[]"}
         command = [generator(), "echo", *(f"-{name}{value}" for name, value in options.items())]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         end, found = time.time(), json.loads(done.stdout)
         if found["errors"] or found["different"]:
-            raise AssertionError(f"publishes were not answered as they should be: {found}")
+            raise AssertionError(f"events were not answered as they should be: {found}")
         batches = served.store.between(end - found["seconds"], end)
         return Run(found["count"], found["seconds"], batches)
+
+
+def bound(folder: str, run: Any, many: int, seconds: float) -> float | None:
+    """Return how many a second Python can do there without a queue; ``None`` where it is open."""
+    if run is callers:
+        return handed(folder, many, seconds)
+    return websocket(folder, many, seconds, "plain").rate if run is websocket else None
 
 
 def node(folder: str, many: int, seconds: float) -> Run:
@@ -432,15 +443,18 @@ def _row(folder: str, row: tuple[Any, ...], given: argparse.Namespace) -> bool:
         same = plain(folder, batches, given.seconds if run is end else 10 * given.seconds)
         most = plain(folder, repeat(full), given.seconds / 2)
         size = sum(ours.batches) / len(ours.batches)
-        found.append((ours.rate / same.rate, ours.rate, size, same.rate, most.rate))
+        python = bound(folder, run, many, given.seconds)
+        found.append((ours.rate / same.rate, ours.rate, size, same.rate, most.rate, python))
         for file in Path(folder).iterdir():
             file.unlink()
-    ratio, rate, size, same_rate, most_rate = sorted(found)[len(found) // 2]
+    ratio, rate, size, same_rate, most_rate, python = sorted(found)[len(found) // 2]
     # For the whole way 15,000 a second are enough, whatever the disk could do.
     good: bool = ratio >= least or (name == "end" and rate >= 15_000)
     asked = f"{least} {'yes' if good else 'NO'}" if least else "-"
     line = f"{name} {many or ''} | {rate:,.0f} | {size:.0f} | {same_rate:,.0f} | {ratio:.2f}"
-    print(f"| {line} | {asked} | {full} | {most_rate:,.0f} | {rate / most_rate:.2f} |", flush=True)
+    last = "- | -" if python is None else f"{python:,.0f} | {rate / python:.2f}"
+    full_line = f"{full} | {most_rate:,.0f} | {rate / most_rate:.2f}"
+    print(f"| {line} | {asked} | {full_line} | {last} |", flush=True)
     return good
 
 
@@ -461,7 +475,7 @@ def main(arguments: list[str]) -> int:
     good = True
     try:
         print("| what | messages/s | rows each | plain, the same | ratio | asked for |", end="")
-        print(" all rows | plain, all | ratio |\n|---|---|---|---|---|---|---|---|---|")
+        print(" all rows | plain, all | ratio | Python | ratio |\n" + "|---" * 11 + "|")
         for row in ROWS:
             if row[0] in given.only and (not given.many or row[2] in given.many):
                 good &= _row(folder, row, given)

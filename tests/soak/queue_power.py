@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from rawsio.queue import SQLiteStore
-from rawsio.queue.operations import Claim, Delete, Insert
+from rawsio.queue.operations import Bodies, Claim, Delete, Insert
 
 from .recovery import unsynced
 
@@ -38,8 +38,12 @@ def publish(path: str, synchronous: str) -> None:
     store.open("jobs", 1_000_000, 0)
     lease = 1 << 40
     for turn in range(10**9):
-        found = store.apply([Insert("jobs", bytes(200), turn) for _ in range(1 + turn % 7)])
-        print("+", *[number for number, _ in found], flush=True)
+        if turn % 2:
+            (ids,) = store.apply([Bodies("jobs", turn, [bytes(200)] * (1 + turn % 7))])
+        else:
+            inserts = [Insert("jobs", bytes(200), turn) for _ in range(1 + turn % 7)]
+            ids = [number for number, _ in store.apply(inserts)]
+        print("+", *ids, flush=True)
         if turn % 5 == 4:
             lease += 1
             (rows,) = store.apply([Claim("jobs", 3, lease)])
@@ -59,9 +63,11 @@ def cut(library: str, synchronous: str, *, lies: bool, seconds: float) -> tuple[
             env["UNSYNCED_LIES"] = "1"
         command = [sys.executable, "-m", "tests.soak.queue_power", "--publish", path, synchronous]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT)
+        assert child.stdout is not None
+        first = child.stdout.readline()  # however long it takes to begin
         time.sleep(seconds)
         child.kill()
-        output, _ = child.communicate()
+        output = first + child.communicate()[0]
         acknowledged: set[int] = set()
         for line in output.splitlines(keepends=True):
             if not line.endswith("\n"):
