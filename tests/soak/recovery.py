@@ -1,9 +1,10 @@
 """Kill a server with recoverable clients, again and again, under traffic: everybody comes back.
 
 ``python -m tests.soak.recovery [--clients N] [--kills K] [--power LEVEL]``: half of the clients
-are official ones (Node), half are ours; a third of each polls at first.  Each is in a room, says
-something there every second, and counts in its ``data``; the server says things, too.  It is killed
-with SIGKILL after a random time, ``K`` times, and started again on the same file.  Then:
+are official ones (Node), a quarter is ours in Python, a quarter ours for browsers (in Node, too); a
+third of each polls at first.  Each is in a room, says something there every second, and counts in
+its ``data``; the server says things, too.  It is killed with SIGKILL a random time after everybody
+has come back, ``K`` times, and started again on the same file.  Then:
 
 - every client has come back after each kill with its session, its room and its data, and what it
   counted is not less than what the server has acknowledged;
@@ -22,6 +23,7 @@ import itertools
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -43,8 +45,8 @@ PATIENCE = 60.0
 """Seconds in which everybody has to be in a room."""
 
 
-def serve(path: str, port: int, level: str) -> None:
-    """Serve until the end of the process, however it comes."""
+def serve(path: str, port: int, level: str, clients: int) -> None:
+    """Serve until the end of the process; say so when so many clients have come back."""
     recovery = Recovery(path=path, synchronous=level)
     # Official clients that lose a server amid an upgrade notice it by a missing heartbeat alone.
     io = Server(connection_state_recovery=recovery, ping_interval=3.0, ping_timeout=5.0)
@@ -62,8 +64,13 @@ def serve(path: str, port: int, level: str) -> None:
         io.to(client.data.get("room", client.id)).emit("said", what)
         return int(counted)
 
+    back: set[str] = set()
+
     @io.on("who")
     def who(client: Any) -> tuple[str, list[str], int]:
+        back.add(client.id)
+        if len(back) == clients:
+            print("whole", flush=True)
         rooms = sorted(room for room in client.rooms if room != client.id)
         return client.data.get("name"), rooms, client.data.get("counted", -1)
 
@@ -111,13 +118,16 @@ def end(child: subprocess.Popen[str]) -> None:
 class Killed:
     """A server that is killed, and its clients."""
 
-    def __init__(self, path: str, level: str = "NORMAL", library: str | None = None) -> None:
+    def __init__(
+        self, path: str, level: str = "NORMAL", library: str | None = None, *, many: int = 0
+    ) -> None:
         self.path = os.path.realpath(path)
         self.level = level
         self.env = dict(os.environ)
         if library is not None:
             self.env |= {"LD_PRELOAD": library, "UNSYNCED": self.path}
         self.port = free_port()
+        self.many = many
         self.server = self.start()
         self.clients: list[subprocess.Popen[str]] = []
 
@@ -125,7 +135,7 @@ class Killed:
         """Start the server."""
         command = [sys.executable, "-m", "tests.soak.recovery", "--serve", self.path]
         child = subprocess.Popen(
-            [*command, str(self.port), self.level],
+            [*command, str(self.port), self.level, str(self.many)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -161,6 +171,13 @@ class Killed:
         """Kill the server, and start another one on its file."""
         end(self.server)
         self.server = self.start()
+
+    def wait(self) -> None:
+        """Wait until all clients have come back to a server that was started again."""
+        assert self.server.stdout is not None
+        ready, _, _ = select.select([self.server.stdout], [], [], PATIENCE)
+        if not ready or self.server.stdout.readline() != "whole\n":
+            raise SystemExit(f"not all of {self.many} clients came back within {PATIENCE} s")
 
     def end(self) -> list[dict[str, Any]]:
         """Let the clients come to their end; return what they saw."""
@@ -228,10 +245,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--power", choices=("FULL", "NORMAL"), metavar="LEVEL")
-    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.serve:
-        serve(given.serve[0], int(given.serve[1]), given.serve[2])
+        path, port, level, many = given.serve
+        serve(path, int(port), level, int(many))
         return 0
     wrong = run(given)
     print("\n".join(wrong[:20]) or "all came back, nothing was lost, nothing came twice")
@@ -246,17 +264,20 @@ def run(given: argparse.Namespace) -> list[str]:
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="rawsio-recovery-") as folder:
         library = unsynced(folder) if given.power else None
-        killed = Killed(f"{folder}/app.db", given.power or "NORMAL", library)
+        path, level = f"{folder}/app.db", given.power or "NORMAL"
+        killed = Killed(path, level, library, many=given.clients)
         try:
             node = ["node", str(HERE / "recovery_clients.js")]
-            killed.add(node, "official", official, {"NODE_PATH": str(install())})
+            modules = {"NODE_PATH": str(install())}
+            killed.add(node, "official", official, modules)
+            killed.add(node, "browser", official // 2, modules)
             ours = [sys.executable, "-m", "tests.soak.recovery_clients"]
-            killed.add(ours, "ours", given.clients - official, {})
+            killed.add(ours, "ours", given.clients - official - official // 2, {})
             began = time.monotonic()
             for _ in range(given.kills):
-                time.sleep(rng.uniform(1.0, 3.0))
+                time.sleep(rng.uniform(0.5, 2.0))
                 killed.kill()
-            time.sleep(3.0)
+                killed.wait()
             found = killed.end()
             seconds = time.monotonic() - began
             size = os.path.getsize(killed.path)

@@ -1,4 +1,5 @@
-// Clients for recovery.py: the official client, until standard input ends.
+// Clients for recovery.py: the official client, until standard input ends; ours for browsers, if
+// NAME is `browser`.
 //
 //   node recovery_clients.js URL NAME CLIENTS ROOMS
 //
@@ -6,9 +7,14 @@
 // server.  What it saw, how often it came back, and what was wrong then is printed at the end.
 "use strict";
 
-const { io } = require("socket.io-client");
+const path = require("node:path");
 
 const [url, name, clients, rooms] = [process.argv[2], process.argv[3], ...process.argv.slice(4).map(Number)];
+if (name === "browser") globalThis.WebSocket = require("ws");
+const { io } =
+  name === "browser"
+    ? require(path.join(__dirname, "../../rawsio/browser/socket.io.js"))
+    : require("socket.io-client");
 const found = [];
 const sockets = [];
 let over = false;
