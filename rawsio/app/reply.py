@@ -121,7 +121,8 @@ class Reply(Generic[T]):
         that runs the loop an answer could never arrive while blocked: there, a reply that is not
         done raises ``RuntimeError`` at once.
         """
-        check_seconds(timeout)
+        if timeout is not None:
+            check_seconds(timeout)
         if self._state == _PENDING:
             self._host.wait(self, timeout)
         if self._error is not None:
@@ -204,8 +205,15 @@ class Promise(Reply[T]):
 
     def resolve(self, value: T) -> None:
         """End it with a value; does nothing if it is over."""
-        if self._state == _PENDING:
+        if self._state != _PENDING:
+            return
+        if self._timer is not None:
             self._finish(_DONE, value, None)
+            return
+        self._value = value  # as _finish() would: most replies end here
+        self._state = _DONE
+        if self._callbacks:
+            self._run_callbacks()
 
     def fail(self, error: BaseException) -> None:
         """End it with an error; does nothing if it is over."""

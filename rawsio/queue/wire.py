@@ -51,6 +51,7 @@ MANAGEMENT = ("peek", "stats", "purge", "redrive")
 _PUBLISH = ("key", "delay", "priority", "group", "expires")
 _CONSUME = ("credit", "lease", "batch", "linger", "drained", "on_disconnect")
 _ANSWER = ("error", "delay", "dead")
+_NO_OPTIONS: dict[str, Any] = {}
 _CREDIT = 10
 """The credit of a consumer that names none."""
 
@@ -76,13 +77,18 @@ class QueueNamespace:
         self._consumers: dict[str, dict[str, tuple[Jobs, bool]]] = {}
         probe = self._host.prepare(Event(namespace.name, ["probe"]))
         self._standard = probe.parser is None
+        # Queues to which everybody may publish.
+        self._open: dict[str, Jobs] = {}
         for name, handler in _HANDLERS.items():
-            namespace.on(name, partial(self._take, handler), ack=True)
+            take = self._take_publish if name == "publish" else partial(self._take, handler)
+            namespace.on(name, take, ack=True)
         namespace.on("disconnect", self._gone)
 
     def add(self, jobs: Jobs, allow: Allow | None) -> None:
         """Let clients use a queue; ``allow(socket, operation, queue)`` decides who may do what."""
         self._queues[jobs.name] = (jobs, allow_work if allow is None else allow)
+        if allow is None:
+            self._open[jobs.name] = jobs
 
     # Requests
 
@@ -92,6 +98,21 @@ class QueueNamespace:
             self._perform(handler, socket, given, _Ticket(ack))
         else:  # on an executor's thread, and queues are used on the loop's
             self._host.call(self._perform, handler, socket, given, _Ticket(ack))
+
+    def _take_publish(self, socket: Any, *args: Any) -> None:
+        """Do as :meth:`_take` does, in fewer steps where nothing but a body is published."""
+        more = len(args) - 3
+        if (more == 0 or (more == 1 and args[2] == {})) and args[0].__class__ is str:
+            jobs = self._open.get(args[0]) if self._host.inline else None
+            if jobs is not None:
+                try:
+                    encoded = encode_body(args[1], self._host.limits)
+                except LocalProtocolError:
+                    encoded = b""
+                if encoded:
+                    jobs.enqueue(_Ticket(args[-1]), encoded, _NO_OPTIONS)
+                    return
+        self._take(QueueNamespace._publish, socket, *args)
 
     def _perform(
         self, handler: Callable[..., None], socket: Any, given: list[Any], ticket: _Ticket

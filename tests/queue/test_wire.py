@@ -67,6 +67,40 @@ def test_a_publish_is_answered_with_the_id_after_its_commit(world: World) -> Non
 
 
 @pytest.mark.rule("queue-wire-publish")
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (("jobs", 1), {"id": 1}),
+        (("jobs", 1, {}), {"id": 1}),
+        (("jobs", 1, None), {"id": 1}),
+        (("jobs", [b"1", {"a": b"2"}], {}), {"id": 1}),
+        (("jobs", 1, {"priority": 1}), {"id": 1}),
+        (("jobs", "\ud800", {}), {"id": 1}),
+        (("jobs", 1, []), "bad_request"),
+        (("jobs", 1, 0), "bad_request"),
+        (("jobs", 1, {"no": 1}), "bad_request"),
+        (("jobs", 1, {}, 1), "bad_request"),
+        (("jobs",), "bad_request"),
+        ((["jobs"], 1, {}), "no_such_queue"),
+        (("others", 1, {}), "no_such_queue"),
+        (("jobs", "x" * 300, {}), "too_large"),
+        (("forbidden", 1, {}), "forbidden"),
+    ],
+)
+def test_a_publish_in_any_form_has_its_answer(given: tuple[Any, ...], answer: object) -> None:
+    io, jobs = make(max_message=200)
+    io.queue("forbidden", namespace="/queue", allow=lambda *_: False)
+    with TestKit(io) as kit:
+        world = World(kit, jobs)
+        assert world.ask(world.client(), "publish", *given) == answer
+        kept = world.jobs.peek()
+        kit.run()
+        assert [message["body"] for message in kept.result()] == (
+            [given[1]] if isinstance(answer, dict) else []
+        )
+
+
+@pytest.mark.rule("queue-wire-publish")
 def test_many_are_published_in_one_request_and_answered_by_position(world: World) -> None:
     socket = world.client()
     items = [[1], [2, {"key": "k"}], [3, {"key": "k"}], [4, {"delay": -1}], "no", [5, {}, 6]]
