@@ -13,7 +13,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 _HERE = Path(__file__).parent
 _HELPERS = {path.stem for path in _HERE.iterdir() if path.suffix == ".py" or path.is_dir()}
@@ -24,6 +23,8 @@ pytest.register_assert_rewrite(
 from tests.caches import keep_compiled  # noqa: E402 - its assertions are to be rewritten, too
 
 keep_compiled()
+
+from hypothesis import HealthCheck, settings  # noqa: E402 - it is compiled once, too
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 

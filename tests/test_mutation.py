@@ -7,7 +7,7 @@ import ast
 from tests.architecture.source import ROOT, modules
 from tests.mutation import EQUIVALENT, Mutant, _shuffled, apply, mutants_of, steps_for
 
-SMALL = {"uri", "http.framing", "engineio.probe", "app.broadcast"}
+SMALL = {"uri", "http.grammar", "engineio.probe", "net.deadlines"}
 
 
 def test_every_mutant_is_a_program_that_differs_in_one_place() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from binascii import b2a_base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from struct import pack
 from typing import Any
 
 import pytest
 
 from rawsio.cluster import StreamsAdapter
-from rawsio.cluster.stream_form import from_base64, to_base64
+from rawsio.cluster.stream_form import from_base64
 from rawsio.limits import DEFAULT, Limits
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import unpack
@@ -207,10 +209,14 @@ def test_who_asks_for_something_else_begins_anew(cluster: Cluster, auth: dict[st
     assert other.id != session["sid"]
 
 
-MANY = to_base64({"sid": "x", "rooms": [], "data": [[]] * DEFAULT.containers}, 9)
+COUNT = DEFAULT.containers
+MANY = b2a_base64(
+    b"\x83\xa3sid\xa1x\xa5rooms\x90\xa4data\xdd" + pack(">I", COUNT) + COUNT * b"\x90"
+)
+"""A session whose data are one list too many."""
 
 
-@pytest.mark.parametrize("value", [b"junk!", b"gA==", b"kA==", MANY.encode()])
+@pytest.mark.parametrize("value", [b"junk!", b"gA==", b"kA==", MANY])
 def test_a_session_that_is_none_is_dropped(
     cluster: Cluster, value: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

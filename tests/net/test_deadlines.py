@@ -71,7 +71,7 @@ def test_who_is_only_expected_to_need_its_deadline_is_watched_if_it_has_one_a_se
 
 
 def test_who_was_expected_and_is_forgotten_is_not_kept() -> None:
-    with Bench() as b:
+    with only_new_objects(), Bench() as b:
         target = Target(60.0)
         gone = weakref.ref(target)
         b.timers.expect(target, 60.0)
