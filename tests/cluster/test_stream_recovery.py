@@ -209,10 +209,8 @@ def test_who_asks_for_something_else_begins_anew(cluster: Cluster, auth: dict[st
     assert other.id != session["sid"]
 
 
-COUNT = DEFAULT.containers
-MANY = b2a_base64(
-    b"\x83\xa3sid\xa1x\xa5rooms\x90\xa4data\xdd" + pack(">I", COUNT) + COUNT * b"\x90"
-)
+HEAD = b"\x83\xa3sid\xa1x\xa5rooms\x90\xa4data\xdd" + pack(">I", DEFAULT.containers)
+MANY = b2a_base64(HEAD + DEFAULT.containers * b"\x90", newline=False)
 """A session whose data are one list too many."""
 
 
