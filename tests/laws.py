@@ -98,7 +98,7 @@ def snapshot(value: Any, depth: int = 6) -> Any:
     return _picture(value, depth, {})
 
 
-_PLAIN = (bool, int, float, str, bytes, type(None))
+_PLAIN = frozenset({bool, int, float, str, bytes, type(None)})
 _NEVER_CHANGED = (Enum, Limits)
 
 

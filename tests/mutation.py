@@ -3,8 +3,8 @@
 ``python -m tests.mutation`` draws mutants from a seed, tries each in a copy of the checkout, and
 prints how many were killed and which survived.  ``--mutants 200 --seed 1`` are the defaults;
 ``--package engineio app`` draws from these packages only, ``--since COMMIT`` from the lines that
-changed since a commit, ``--only 17`` tries one mutant of the drawn list again.  It ends with 1 if
-fewer than ``--least`` percent (90) were killed.
+changed since a commit, ``--only 17`` tries one mutant of the drawn list again, ``--first 60`` goes
+on with the sixtieth.  It ends with 1 if fewer than ``--least`` percent (90) were killed.
 
 A mutant is one change of one node of the syntax tree: a comparison turned or moved by one, a
 condition denied, ``and`` for ``or``, a number plus one, a constant that is another, a statement
@@ -419,12 +419,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--package", nargs="+", default=[])
     parser.add_argument("--since", metavar="COMMIT")
     parser.add_argument("--only", type=int, metavar="NUMBER")
+    parser.add_argument("--first", type=int, default=0, metavar="NUMBER")
     parser.add_argument("--least", type=float, default=90.0)
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args(arguments)
     chosen = drawn(options)
-    numbers = range(len(chosen)) if options.only is None else [options.only]
+    numbers = range(options.first, len(chosen)) if options.only is None else [options.only]
     deadline = time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory() as folder:
         benches = [Bench(Path(folder, str(n))) for n in range(options.workers)]

@@ -282,8 +282,10 @@ class Switchboard:
             wire = self._wires.get(fd)
             if wire is None:  # what wakes a loop up that waits: this one never does
                 continue
-            mask = key.events & EVENT_READ if wire.readable else 0
-            mask |= key.events & EVENT_WRITE if wire.writable else 0
+            events = key.events
+            mask = EVENT_READ if events & EVENT_READ and wire.readable else 0
+            if events & EVENT_WRITE and wire.writable:
+                mask |= EVENT_WRITE
             if mask:
                 found.append((key, mask))
         return found
