@@ -18,6 +18,7 @@ takes over, and when somebody begins to watch.
 
 from __future__ import annotations
 
+from rawsio.app.plain_route import PlainRoute
 from rawsio.engineio.states import SessionState
 from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.lazy import Pattern
@@ -37,9 +38,8 @@ if TYPE_CHECKING:
     import re
     from typing import Any, Protocol
 
-    from rawsio.app.interfaces import Prepared, Route
+    from rawsio.app.interfaces import Prepared
     from rawsio.app.multiplexer import Multiplexer
-    from rawsio.app.socket import Socket
     from rawsio.engineio.server.links import Link, PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.engineio.server.transport import Transport
@@ -65,7 +65,7 @@ _OPEN = SessionState.OPEN
 _HEAD = Pattern(r"4([23])(?:(/[^,]*),)?([0-9]{0,15})\[")
 
 
-class Layered:
+class Layered(PlainRoute):
     """The route through all layers: each is given what the one above has made.
 
     The port is between Socket.IO and Engine.IO, and counts what waits.  Where a ``session`` is
@@ -116,24 +116,6 @@ class Layered:
     def welcome(self, namespace: str, data: dict[str, Any]) -> None:
         """Send the answer to a CONNECT."""
         self.send(Connect(namespace, data))
-
-    def give_way(self, route: Route) -> Route:
-        """Return the route of the session, whose way has changed."""
-        return route
-
-    def settle(self) -> None:
-        """Nothing waits here."""
-
-    def retire(self) -> None:
-        """Nobody is served in another way than the others."""
-
-    def clog(self) -> None:
-        """Everything is counted."""
-
-    flow = clog
-
-    def attend(self, socket: Socket) -> None:
-        """Every socket is served in the same way."""
 
 
 class Direct(Layered):

@@ -21,13 +21,14 @@ from rawsio.errors import LocalProtocolError
 from rawsio.log import DEBUG, WARNING
 from rawsio.socketio.packets import Ack
 
+from .plain_route import PlainRoute
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     from .interfaces import Handle, MultiplexerLike, Prepared, Route, RuntimeLike
-    from .socket import Socket
 
 __all__ = ["Gate", "GatedRoute", "HeldRoute"]
 
@@ -139,8 +140,8 @@ class Gate:
             self._host.log("recovery", level, text)
 
 
-class GatedRoute:
-    """The route of a session of such a server: ``inner``, behind the gate."""
+class GatedRoute(PlainRoute):
+    """The route of a session of such a server: ``inner``, behind the gate, for every socket."""
 
     __slots__ = ("inner", "_multiplexer", "_gate", "_held")
 
@@ -202,26 +203,11 @@ class GatedRoute:
         self._held = None
         return True
 
-    def give_way(self, route: Route) -> Route:
-        """Return the route of the session, whose way has changed: the gate stands in it already."""
-        return route
-
     def settle(self) -> None:
         """The session is about to end: send everything, if the layers still take it."""
         if self._held:
             self._gate.forget(self)
             self.release(self._held[-1][0])
-
-    def retire(self) -> None:
-        """Nobody is served in another way than the others."""
-
-    def clog(self) -> None:
-        """Everything is counted."""
-
-    flow = clog
-
-    def attend(self, socket: Socket) -> None:
-        """Every socket is served in the same way: what it is sent has to wait."""
 
     def _transmit(self, prepared: Prepared) -> None:
         # The client may have left the namespace, or be gone, since the packet was made.

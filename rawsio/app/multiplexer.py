@@ -27,7 +27,6 @@ from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Even
 from rawsio.socketio.values import made_of, weight
 
 from .dispatch import COROUTINE, await_result, handlers_of, run_event
-from .ended_route import ENDED
 from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
 from .lifecycle_events import (
     AdmissionChain,
@@ -36,6 +35,7 @@ from .lifecycle_events import (
     tell_of_end,
     tell_of_entry,
 )
+from .plain_route import ENDED
 from .reply import as_values
 from .socket import Acknowledge
 from .states import SocketState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rawsio.app.ended_route import ENDED
+from rawsio.app.plain_route import ENDED
 from rawsio.socketio.packets import Event
 from tests.app.world import World
 
