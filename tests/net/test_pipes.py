@@ -127,3 +127,14 @@ def test_a_reset_is_sent_when_it_is_asked_for(
     with pytest.raises(ConnectionResetError):
         far.recv(1)
     assert owner.said == []
+
+
+def test_a_pipe_on_which_nothing_waits_is_not_woken(
+    loop: Loop, ends: tuple[Pipe, Owner, socket.socket]
+) -> None:
+    pipe, owner, far = ends
+    pipe.write(b"at once")
+    for _ in range(3):
+        loop.step(0)
+    assert owner.said == ["drained"]
+    assert far.recv(100) == b"at once"
