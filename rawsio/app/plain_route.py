@@ -58,7 +58,7 @@ class EndedRoute(PlainRoute):
     def welcome(self, namespace: str, data: dict[str, Any]) -> None:
         """Drop the answer to a CONNECT."""
 
-    def give_way(self, _route: Route) -> Route:
+    def give_way(self, route: Route) -> Route:
         """Stay."""
         return self
 
