@@ -18,7 +18,9 @@ it is for; until that is known its messages wait, and an exchange that is no ses
 ``/trace`` are left out; and it is sent later, by a timer, never from within a report, where it
 would end up between a packet and its attachments.
 
-What is kept is bounded, for each session and in all.
+What is kept is bounded, for each session and in all.  What a busy connection says is looked at a
+little in each turn (:mod:`rawsio.tracing.backlog`); whoever says more than can be looked at has
+holes in its view.
 """
 
 from __future__ import annotations
@@ -33,11 +35,12 @@ from rawsio.tracing.rows import Rows, rule_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from rawsio.explain.conversation import Item
     from rawsio.explain.fields import Field
+    from rawsio.tracing.backlog import Backlog
 
     Later = Callable[[Callable[[], None]], object]
 
@@ -64,6 +67,9 @@ BATCH = 100
 _OWN = Pattern(rb"4[0-6](?:[0-9]{1,4}-)?/trace(?:,|\Z)")
 
 
+_TOO_FAST = "came faster than it could be looked at"
+
+
 class _Session:
     """The messages of one session, and who looks at them: socket -> the last row that it has."""
 
@@ -84,6 +90,8 @@ class TraceHub:
     def __init__(self, clock: Callable[[], float], later: Later | None = None) -> None:
         self.clock = clock
         self.later = later
+        self.backlog: Backlog | None = None
+        """What shares out the time; without one everything is looked at at once."""
         self.known = Sessions()
         """What explains the packets of the sessions."""
         self._sessions: dict[str, _Session] = {}
@@ -93,7 +101,8 @@ class TraceHub:
     def connection(self, *role: Role) -> Callable[[str, str, str, Any], None]:
         """Return the reporter for the layers of one TCP connection."""
         self._connections += 1
-        return Inside(_Connection(self, self._connections), *role)
+        made = _Connection(self, self._connections)
+        return Inside(made if self.backlog is None else self.backlog.hurried(made), *role)
 
     def session(self, _sid: str) -> Callable[[str, str, str, Any], None]:
         """Return the reporter for the layers of a session: their packets passed a connection."""
@@ -179,20 +188,35 @@ class _Connection:
         self._answered = False
         self._due = False
 
+    def now(self) -> float:
+        """Return the time of what passes now."""
+        return self._hub.clock()
+
     def data(self, sender: Role, data: bytes) -> None:
         """Bytes have passed."""
+        for _ in self.steps(sender, data, self.now()):
+            pass
+
+    def steps(self, sender: Role, data: bytes, now: float) -> Iterator[None]:
+        """Take note that bytes have passed, in steps."""
         for item in self._conversation.each(sender, data):
             if item is not None:
-                self._take(item)
+                self._take(item, now)
+            yield
+
+    def missing(self, sender: Role, size: int) -> None:
+        """Take note that bytes have passed which nobody had the time to look at."""
+        for item in self._conversation.missing(sender, size, _TOO_FAST):
+            self._take(item, self.now())
 
     def end(self, sender: Role) -> None:
         """One side sends no more."""
         for item in self._conversation.end(sender, ended=True):
-            self._take(item)
+            self._take(item, self.now())
         self._settle()
 
-    def _take(self, item: Item) -> None:
-        item.time = self._hub.clock()
+    def _take(self, item: Item, now: float) -> None:
+        item.time = now
         if isinstance(item.head, Request):
             self._settle()
             self._wanted, self._sid, self._answered = bool(item.purpose), "", False

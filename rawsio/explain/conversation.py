@@ -233,11 +233,11 @@ class Conversation:
         self.sessions.get(sid, sender, self._websocket.revision).resume()
         return True
 
-    def missing(self, sender: Role, size: int) -> list[Item]:
+    def missing(self, sender: Role, size: int, why: str = "not in the capture") -> list[Item]:
         """Bytes of one direction were not seen: it cannot be followed any further."""
         start = self._size[sender]
         self._size[sender] += size
-        tree = Field(0, 0, "missing", f"{size} bytes", "not in the capture", "", [], b"")
+        tree = Field(0, 0, "missing", f"{size} bytes", why, "", [], b"")
         self._missed(sender, size)
         items = self.end(sender)
         if sender not in self._lost:

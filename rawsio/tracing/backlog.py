@@ -1,30 +1,67 @@
-"""What has passed a proxy and is not told yet: a little of it in each turn, for all in turn.
+"""What has passed and is not told yet: a little of it in each turn, for all in turn.
 
 To find out what bytes mean costs more than to pass them on, and a few of them may be many messages.
-So a :class:`Backlog` stands between the connections of a proxy and their taps
-(:class:`rawsio.tracing.recorder.Tap`).  What takes no time is told at once.  Once it takes more
-than :data:`SHARE` seconds, it is told in shares, between which the loop passes on what everybody
-has said; connections take turns.
+So a :class:`Backlog` stands between the connections of a proxy, or of the server of the demo, and
+their taps (:class:`rawsio.tracing.recorder.Tap`).  What takes no time is told at once.  Once it
+takes more than :data:`SHARE` seconds, it is told in shares, between which the loop passes on what
+everybody has said; connections take turns.
 
-Nothing is left out.  :attr:`Late.waiting` is how many bytes of a connection wait, and the proxy
-reads no more from one for which many do.
+A proxy leaves nothing out: :attr:`Late.waiting` is how many bytes of a connection wait, and no more
+is read from one for which many do.  A server goes on reading, so there what does not fit into
+:data:`HELD` is told to be missing (:class:`Hurried`).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 from rawsio.layer import Role
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Protocol
 
-    from rawsio.net.loop_timers import AnyLoop
+    class Clock(Protocol):
+        """Gives the time, and turns: a loop, or what stands for one."""
 
-    from .recorder import Tap
+        @property
+        def time(self) -> Callable[[], float]:
+            """What returns the time, in seconds."""
 
-__all__ = ["SHARE", "Backlog", "Late"]
+        def call_later(self, delay: float, callback: Callable[..., object], /) -> object:
+            """Call a function so many seconds later."""
+
+    class Tap(Protocol):
+        """Who is told in the end."""
+
+        def now(self) -> float:
+            """Return the time of what passes now."""
+
+        def steps(self, sender: Role, data: bytes, now: float) -> Iterator[None]:
+            """Tell that bytes have passed, in steps."""
+
+        def end(self, sender: Role) -> None:
+            """Tell that one side sends no more."""
+
+    class Resettable(Tap, Protocol):
+        """A tap that knows resets."""
+
+        def reset(self, sender: Role) -> None:
+            """Tell that one side reset the connection."""
+
+    class Holed(Tap, Protocol):
+        """A tap that knows of holes."""
+
+        def missing(self, sender: Role, size: int) -> None:
+            """Tell that so many bytes are not told."""
+
+
+__all__ = ["HELD", "SHARE", "Backlog", "Hurried", "Late"]
+
+HELD = 1_000_000
+"""Bytes that wait to be told of one connection of a server; sixteen times as many of all."""
 
 SHARE = 0.004
 """Seconds of a turn in which messages are told."""
@@ -33,15 +70,17 @@ SHARE = 0.004
 class Backlog:
     """What is not told yet, of all connections; ``loop`` gives the time and the turns."""
 
-    def __init__(self, loop: AnyLoop) -> None:
+    def __init__(self, loop: Clock) -> None:
+        self.waiting = 0
+        """How many bytes wait to be told, of all connections."""
         self._loop = loop
-        self._waiting: deque[Late] = deque()
+        self._waiting: deque[_Queue] = deque()
 
-    def tap(self, tap: Tap, less: Callable[[], object]) -> Late:
+    def tap(self, tap: Resettable, less: Callable[[], object]) -> Late:
         """Return what takes the place of a tap; ``less()`` is called when less waits for it."""
         return Late(self, tap, less)
 
-    def add(self, late: Late) -> None:
+    def add(self, late: _Queue) -> None:
         """Tell what a connection has for us: at once if nobody waits, else in its turn."""
         alone = not self._waiting
         self._waiting.append(late)
@@ -71,6 +110,10 @@ class Backlog:
             if time() >= end:
                 return
 
+    def hurried(self, tap: Holed) -> Hurried:
+        """Return the same for a connection that goes on, however much waits."""
+        return Hurried(self, tap)
+
     def finish(self, seconds: float) -> None:
         """Tell what waits, for so many seconds at most: the proxy closes."""
         end = self._loop.time() + seconds
@@ -79,8 +122,8 @@ class Backlog:
         self._waiting.clear()
 
 
-class Late:
-    """A tap that is told later, in order; the interface is that of a tap."""
+class _Queue:
+    """What waits to be told of one connection, in order."""
 
     def __init__(self, backlog: Backlog, tap: Tap, less: Callable[[], object]) -> None:
         self.waiting = 0
@@ -95,18 +138,16 @@ class Late:
 
     def data(self, sender: Role, data: bytes) -> None:
         """Bytes have passed."""
-        self._put(self._tap.steps, sender, data)
+        self.put(self._tap.steps, sender, data)
 
     def end(self, sender: Role) -> None:
         """One side sends no more."""
-        self._put(self._tap.end, sender)
+        self.put(self._tap.end, sender)
 
-    def reset(self, sender: Role) -> None:
-        """One side reset the connection."""
-        self._put(self._tap.reset, sender)
-
-    def _put(self, tell: Callable[..., object], sender: Role, data: bytes = b"") -> None:
+    def put(self, tell: Callable[..., object], sender: Role, data: bytes = b"") -> None:
+        """Have bytes told, or ``tell(sender)`` called, in their turn."""
         self.waiting += len(data)
+        self._backlog.waiting += len(data)
         self._queue.append((tell, sender, data, self._tap.now()))
         if not self.listed:
             self.listed = True
@@ -126,5 +167,46 @@ class Late:
         self._queue.popleft()
         if data:
             self.waiting -= len(data)
+            self._backlog.waiting -= len(data)
             self._less()
         return len(self._queue) > 0
+
+
+class Late(_Queue):
+    """A tap that is told later, in order; the interface is that of a tap."""
+
+    def __init__(self, backlog: Backlog, tap: Resettable, less: Callable[[], object]) -> None:
+        super().__init__(backlog, tap, less)
+        self._reset = tap.reset
+
+    def reset(self, sender: Role) -> None:
+        """One side reset the connection."""
+        self.put(self._reset, sender)
+
+
+class Hurried:
+    """A tap of a connection that nobody holds back: what comes too fast is told to be missing."""
+
+    def __init__(self, backlog: Backlog, tap: Holed) -> None:
+        self._backlog = backlog
+        self._tap = tap
+        self._queue = _Queue(backlog, tap, int)
+        self._missed = dict.fromkeys(Role, 0)
+
+    def data(self, sender: Role, data: bytes) -> None:
+        """Bytes have passed."""
+        if self._queue.waiting > HELD or self._backlog.waiting > 16 * HELD:
+            self._missed[sender] += len(data)
+            return
+        self._tell_missed(sender)
+        self._queue.data(sender, data)
+
+    def end(self, sender: Role) -> None:
+        """One side sends no more."""
+        self._tell_missed(sender)
+        self._queue.end(sender)
+
+    def _tell_missed(self, sender: Role) -> None:
+        size, self._missed[sender] = self._missed[sender], 0
+        if size:
+            self._queue.put(partial(self._tap.missing, size=size), sender)

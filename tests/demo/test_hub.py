@@ -10,6 +10,7 @@ import pytest
 from rawsio.demo import hub as hubs
 from rawsio.demo.hub import TraceHub
 from rawsio.layer import Closed
+from rawsio.tracing.backlog import Backlog
 from rawsio.websocket.frames import encode_frame
 
 UPGRADE = (
@@ -245,3 +246,45 @@ def test_a_page_that_looks_no_longer_gets_nothing(stage: Stage) -> None:
     stage.websocket()
     stage.later()
     assert looker.rows == []
+
+
+class _Turns:
+    """A loop whose clock goes on by a millisecond whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[Callable[[], object]] = []
+
+    def time(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def call_later(self, delay: float, fn: Callable[[], object]) -> None:
+        assert delay == 0.0
+        self.calls.append(fn)
+
+
+@pytest.mark.rule("layers-turn-told")
+def test_a_connection_that_says_much_is_looked_at_in_turns_and_as_far_as_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rawsio.tracing.backlog.HELD", 20_000)
+    stage, loop = Stage(), _Turns()
+    stage.hub.backlog = Backlog(loop)
+    looker = Looker(stage.hub, "abc")
+    report = stage.websocket()
+    for _ in range(10):
+        said(report, *['42["a"]'] * 1)
+        report("websocket", "out", "unit", encode_frame(1, b'42["many"]') * 1000)
+    turns = 0
+    while loop.calls:
+        loop.calls.pop(0)()
+        turns += 1
+        stage.later()
+    assert turns > 100
+    said(report, '42["after"]')
+    while loop.calls:
+        loop.calls.pop(0)()
+    stage.later()
+    assert looker.titles[-1] == "after"
+    assert "missing" in looker.titles

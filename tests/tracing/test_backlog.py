@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from rawsio.layer import Role
-from rawsio.tracing.backlog import SHARE, Backlog
+from rawsio.tracing.backlog import HELD, SHARE, Backlog
 from rawsio.tracing.recorder import Recorder
 
 C, S = Role.CLIENT, Role.SERVER
@@ -58,6 +58,9 @@ class _Tap:
 
     def reset(self, sender: Role) -> None:
         self.told.append((sender, "reset", None))
+
+    def missing(self, sender: Role, size: int) -> None:
+        self.told.append((sender, f"{size} missing", None))
 
 
 def _late(loop: _Loop, backlog: Backlog, less: Any = int) -> tuple[Any, list[Any]]:
@@ -141,3 +144,36 @@ def test_a_tap_gives_the_same_messages_in_steps() -> None:
                 tap.data(C, heads[at : at + 7])
     assert whole == single
     assert len(whole) == 300
+
+
+@pytest.mark.rule("layers-turn-told")
+def test_what_comes_too_fast_to_a_server_is_told_to_be_missing(
+    loop: _Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawsio.tracing.backlog.HELD", 20)
+    backlog, told = Backlog(cast("Any", loop)), list[Any]()
+    hurried = backlog.hurried(cast("Any", _Tap(loop, told)))
+    for _ in range(3):
+        hurried.data(C, b"x" * 20)
+    assert backlog.waiting == 40
+    hurried.data(C, b"lost")
+    hurried.data(S, b"lost")
+    while loop.turn():
+        pass
+    assert backlog.waiting == 0
+    hurried.data(C, b"again")
+    hurried.end(S)
+    while loop.turn():
+        pass
+    words = "".join(word for _, word, _ in told)
+    assert words == "x" * 40 + "24 missing" + "again" + "4 missing" + "end"
+    assert told[40] == (C, "24 missing", None)
+
+
+@pytest.mark.rule("layers-turn-told")
+def test_many_connections_together_hold_no_more_than_a_bound(loop: _Loop) -> None:
+    backlog = Backlog(cast("Any", loop))
+    for _ in range(100):
+        hurried = backlog.hurried(cast("Any", _Tap(loop, [])))
+        hurried.data(C, bytes(HELD))
+    assert backlog.waiting <= 18 * HELD
