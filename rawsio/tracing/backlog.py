@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         @property
         def time(self) -> Callable[[], float]:
             """What returns the time, in seconds."""
+            ...
 
         def call_later(self, delay: float, callback: Callable[..., object], /) -> object:
             """Call a function so many seconds later."""
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
 
         def now(self) -> float:
             """Return the time of what passes now."""
+            ...
 
         def steps(self, sender: Role, data: bytes, now: float) -> Iterator[None]:
             """Tell that bytes have passed, in steps."""
+            ...
 
         def end(self, sender: Role) -> None:
             """Tell that one side sends no more."""
