@@ -205,6 +205,11 @@ class Runtime:
             self._dialer = Dialer()
         return self._dialer.connect(self.loop, host, port, done, failed)
 
+    def doubt(self, host: str, port: int) -> None:
+        """Take note that what answered there last is no use: try other addresses before it."""
+        if self._dialer is not None:
+            self._dialer.doubt(host, port)
+
     def open_datagram(
         self,
         receive: Callable[[bytes, Any], object],

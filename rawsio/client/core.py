@@ -368,6 +368,7 @@ class ClientCore:
 
     def _tell_failed(self, active: list[ClientSocket], why: str) -> None:
         error = ConnectionClosed(f"cannot connect to {self.address.origin}: {why}")
+        self.runtime.doubt(self.address.host, self.address.port)
         if self._backoff.attempts:
             self._announce("reconnect_error", error)
         for socket in active:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["STAGGER", "Attempts", "in_order"]
@@ -18,12 +19,16 @@ STAGGER = 0.25
 """Seconds between two attempts (RFC 8305 section 8)."""
 
 
-def in_order(found: list[Any], good: Any = None) -> list[Any]:
-    """Return what ``getaddrinfo`` gave in the order of trying; ``good`` answered the last time.
+def in_order(found: list[Any], good: Any = None, doubted: Sequence[Any] = ()) -> list[Any]:
+    """Return what ``getaddrinfo`` gave in the order of trying.
+
+    ``good`` answered the last time; those in ``doubted`` did, and were no use: they are the last.
 
     >>> found = [(6, "s", 0, "", "a"), (6, "s", 0, "", "b"), (4, "s", 0, "", "c")]
     >>> [address[4] for address in in_order(found)], in_order(found, "b")[0][4]
     (['a', 'c', 'b'], 'b')
+    >>> [address[4] for address in in_order(found, doubted=["a"])]
+    ['c', 'b', 'a']
     """
     if not found:
         return []
@@ -34,7 +39,8 @@ def in_order(found: list[Any], good: Any = None) -> list[Any]:
     while ours or theirs:
         mixed += ours[:1] + theirs[:1]
         del ours[:1], theirs[:1]
-    return sorted(mixed, key=lambda address: address[4] != good)
+    late = {address: place for place, address in enumerate(doubted, 1)}
+    return sorted(mixed, key=lambda found: -1 if found[4] == good else late.get(found[4], 0))
 
 
 class Attempts:

@@ -5,39 +5,48 @@ its own, except for numeric addresses, which need no looking up.  Then its addre
 the order and at the times of :mod:`rawsio.net.attempts`, until one answers.  What is reported is
 one socket or one text: the reason why the last attempt failed.
 
-A :class:`Dialer` remembers which address of a name answered, and begins with it the next time.
+A :class:`Dialer` remembers which address of a name answered, and begins with it the next time.  One
+that answered and was no use, as its caller says, is the last to be tried.
 """
 
 from __future__ import annotations
 
 import socket
 from _thread import start_new_thread
+from functools import partial
 from os import strerror
 
 from .attempts import Attempts, in_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from .loop_timers import AnyLoop, Cancellable
 
+    Order = Callable[[list[Any]], list[Any]]
+
 __all__ = ["Connecting", "Dialer", "check_ssl", "connect_tcp", "default_tls"]
+
+_DOUBTED = 16
+"""Most addresses of a name that are remembered as no use."""
 
 _PENDING = (BlockingIOError, InterruptedError)
 
 
 class Dialer:
-    """Makes connections; remembers for each name the address that answered.
+    """Makes connections; remembers for each name the addresses that answered, and were no use.
 
     ``prepare(sock)`` is called with each socket before it begins to connect.
     """
 
-    __slots__ = ("_good", "_prepare")
+    __slots__ = ("_good", "_doubted", "_prepare")
 
     def __init__(self, prepare: Callable[[socket.socket], object] | None = None) -> None:
         self._good: dict[tuple[str, int], Any] = {}
+        # Those that were doubted longest ago stand first.
+        self._doubted: dict[tuple[str, int], list[Any]] = {}
         self._prepare = prepare
 
     def connect(
@@ -55,8 +64,22 @@ class Dialer:
             done(sock)
 
         connecting = Connecting(loop, connected, failed, self._prepare)
-        connecting.begin(host, port, self._good.get((host, port)))
+        key = host, port
+        connecting.begin(host, port, self._good.get(key), self._doubted.get(key, ()))
         return connecting
+
+    def doubt(self, host: str, port: int) -> None:
+        """Take note that the address which answered last is no use: others are tried before it.
+
+        It may be a machine that is not ready yet, or no longer, where another one is.
+        """
+        address = self._good.pop((host, port), None)
+        if address is not None:
+            doubted = self._doubted.setdefault((host, port), [])
+            if address in doubted:
+                doubted.remove(address)
+            doubted.append(address)
+            del doubted[:-_DOUBTED]
 
 
 def connect_tcp(
@@ -106,17 +129,21 @@ class Connecting:
         self._text = "the name has no address"
         self._over = False
 
-    def begin(self, host: str, port: int, good: Any = None) -> None:
-        """Look the host up, and try its addresses; ``good`` first, if it is one of them."""
+    def begin(self, host: str, port: int, good: Any = None, doubted: Sequence[Any] = ()) -> None:
+        """Look the host up, and try its addresses.
+
+        ``good`` is the first, if it is one of them, and those in ``doubted`` are the last.
+        """
+        wanted = partial(in_order, good=good, doubted=doubted)
         try:
             flags = socket.AI_NUMERICHOST
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
         except socket.gaierror:  # a name
-            self._look_up(host, port, good)
+            self._look_up(host, port, wanted)
         except (OSError, UnicodeError) as error:  # one that cannot be: a label of 64 bytes
-            self._found([], _words(error), good)
+            self._found([], _words(error), wanted)
         else:
-            self._found(found, "", good)
+            self._found(found, "", wanted)
 
     def try_all(self, addresses: list[Any]) -> None:
         """Try addresses as ``getaddrinfo`` gives them, in this order."""
@@ -136,24 +163,24 @@ class Connecting:
 
     # The name
 
-    def _look_up(self, host: str, port: int, good: Any) -> None:
+    def _look_up(self, host: str, port: int, wanted: Order) -> None:
         def in_thread() -> None:
             result = _look_up(host, port)
             try:
-                self._loop.call_soon_threadsafe(self._found, *result, good)
+                self._loop.call_soon_threadsafe(self._found, *result, wanted)
             except RuntimeError:
                 return  # the loop has been closed meanwhile
 
         try:
             start_new_thread(in_thread, ())
         except RuntimeError:  # there are no threads, or too many
-            self._found(*_look_up(host, port), good)
+            self._found(*_look_up(host, port), wanted)
 
-    def _found(self, found: list[Any], text: str, good: Any) -> None:
+    def _found(self, found: list[Any], text: str, wanted: Order) -> None:
         if self._over:
             return
         self._text = text or self._text
-        self.try_all(in_order(found, good))
+        self.try_all(wanted(found))
 
     # Attempts
 

@@ -170,7 +170,8 @@ class RedisClient:
         self.on_refused = on_refused
         self._loop = loop
         self._driver = Driver(loop, limits)
-        self._connect = connect or _dialer(limits).connect
+        self._dialer = _dialer(limits)
+        self._connect = connect or self._dialer.connect
         self._random_bytes = random_bytes
         self._attempts = 0
         self._dialing: Any = None
@@ -512,6 +513,8 @@ class RedisClient:
         lived = self._loop.time() - self._ready_since
         if self.state is RedisState.READY and lived >= self.limits.redis_retry_time:
             self._attempts = 0  # else it may be a server that lets us in and throws us out
+        if self.state in (RedisState.GREETING, RedisState.SUBSCRIBING):
+            self._dialer.doubt(self.address.host, self.address.port)
         waiting = self._become(RedisState.WAITING, reason)
         message = f"no connection to {self.address.shown}: {reason}"
         if not self._attempts:  # the first of a row of failures; READY ends the row

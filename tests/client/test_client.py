@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -314,6 +315,45 @@ def test_a_client_lives_in_a_foreign_poll_loop(server: ServerSockets) -> None:
     client.close()
     while not client.closed:
         client.step()
+
+
+@pytest.mark.rule("layers-connect-doubt")
+@pytest.mark.parametrize("transports", [["polling", "websocket"], ["websocket"]])
+def test_of_two_addresses_the_one_that_serves_is_found_though_the_other_answers(
+    server: ServerSockets, transports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.url.rpartition(":")[2])
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def look_up(_host: str, _port: int, **more: Any) -> list[Any]:
+            if more.get("flags"):
+                raise socket.gaierror("not numeric")
+            return [(*kind, other.getsockname()), (*kind, ("127.0.0.1", port))]
+
+        def turn_away() -> None:
+            other.accept()[0].close()
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        thread = threading.Thread(target=turn_away)
+        thread.start()
+        client = Client(
+            f"http://two.example:{port}", transports=transports, reconnection_delay=0.01
+        )
+        try:
+            errors: list[Exception] = []
+            client.main.on("connect_error", errors.append)
+            client.main.connect()
+            while not client.main.connected:
+                client.step()
+            assert errors
+        finally:
+            client.close()
+            while not client.closed:
+                client.step()
+            thread.join(60)
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", ".a"])

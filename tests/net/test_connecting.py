@@ -137,6 +137,36 @@ def test_an_address_that_leads_nowhere_costs_a_quarter_of_a_second_once(
     loop.close()
 
 
+@pytest.mark.rule("layers-connect-doubt")
+def test_an_address_that_was_no_use_is_the_last_to_be_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, dialer = Loop(clock=Clock()), Dialer()
+    met: list[Any] = []
+
+    def meet() -> Any:
+        """Connect; return who answered."""
+        made: list[socket.socket] = []
+        dialer.connect(loop, "three.example", 80, made.append, print)
+        turn_until(loop, lambda: made)
+        with made[0]:
+            met.append(made[0].getpeername())
+        return met[-1]
+
+    with listen_tcp() as one, listen_tcp() as two, listen_tcp() as three:
+        names = [sock.getsockname() for sock in (one, two, three)]
+        resolve(monkeypatch, *names)
+        dialer.doubt("three.example", 80)  # of which nothing is known
+        for _ in range(5):
+            assert meet() == meet()
+            dialer.doubt("three.example", 80)
+        assert met[::2] == [*names, *names[:2]]
+        monkeypatch.undo()
+        resolve(monkeypatch, names[1])  # it is the only one now
+        assert meet() == names[1]
+    loop.close()
+
+
 @pytest.mark.rule("layers-connect-lookup")
 def test_a_name_is_looked_up_in_a_thread_and_a_number_is_not(
     ends: Ends, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from rawsio.errors import ConnectionClosed, LocalProtocolError
 from rawsio.limits import DEFAULT
+from rawsio.net.listener import listen_tcp
 from rawsio.net.loop import Loop
 from rawsio.redis import ErrorReply, RedisClient, RedisError, RedisOptions, RedisState
 from rawsio.redis.slots import slot_of
@@ -523,3 +525,35 @@ def test_what_was_sent_or_dropped_leaves_room_in_the_queue(bench: Bench) -> None
         bench.run()
         assert answer.result() == "OK"
     assert redis.dropped == 1
+
+
+@pytest.mark.rule("layers-connect-doubt")
+def test_of_two_addresses_the_one_that_greets_is_found_though_the_other_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    with listen_tcp() as useless, listen_tcp() as good:
+        for sock in (useless, good):
+            sock.setblocking(False)
+
+        def look_up(_host: str, _port: int, **more: Any) -> list[Any]:
+            if more.get("flags"):
+                raise socket.gaierror("not numeric")
+            return [(*kind, sock.getsockname()) for sock in (useless, good)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        loop = Loop()
+        redis = RedisClient(loop, "redis://two.example", DEFAULT.but(redis_retry_time=0.01))
+        redis.start()
+        met: list[str] = []
+        while "good" not in met:
+            loop.step(0.01)
+            for name, sock in (("useless", useless), ("good", good)):
+                with suppress(BlockingIOError):
+                    sock.accept()[0].close()
+                    met.append(name)
+            assert len(met) < 20
+        assert met[0] == "useless"
+        redis.close()
+        loop.step(0.0)
+        loop.close()
