@@ -17,6 +17,7 @@ from rawsio.cluster import (
     StreamsOptions,
 )
 from rawsio.cluster.messages import SocketsAnswer
+from rawsio.cluster.requests import Question
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
@@ -443,3 +444,15 @@ def test_the_options_have_the_defaults_of_the_notes() -> None:
         # Two announcements may be lost.
         assert options.heartbeat_interval == 5.0
         assert options.heartbeat_timeout == 12.0
+
+
+def test_a_question_ends_once_and_takes_no_answer_afterwards() -> None:
+    ended: list[Any] = []
+    question = Question(["ours"], ended.append)
+    question.expect(2)
+    question.add(["theirs"], "a")
+    question.expire()
+    question.add(["late"], "b")
+    question.left("c")
+    question.expire()
+    assert (ended, question.items) == ([question], ["ours", "theirs"])

@@ -24,6 +24,7 @@ from tests.laws import Subject, laws_for
 
 from . import strategies
 from .strategies import LIMITS
+from .test_values import collections
 
 PARSER = MsgpackParser(LIMITS)
 
@@ -348,3 +349,10 @@ def test_timestamps_of_servers_in_a_cluster_are_read_as_dates(wire: str, text: s
 def test_timestamps_of_other_sizes_are_refused(wire: str) -> None:
     with pytest.raises(SocketIOError, match="an extension of type 255"):
         unpack(bytes.fromhex(wire))
+
+
+def test_a_long_packet_is_read_without_a_look_for_garbage_every_few_hundred_lists() -> None:
+    long = pack([[]] * 100_000)
+    with collections() as made:
+        assert len(unpack(long)) == 100_000
+    assert len(made) < 10

@@ -504,3 +504,18 @@ def test_a_failure_after_our_close_frame_sends_no_second_one(role: Role) -> None
 @both
 def test_it_always_reads(role: Role) -> None:
     assert WebSocketConnection(role).reading
+
+
+def test_who_relaxes_keeps_nothing_for_compression_until_the_next_message() -> None:
+    layer = WebSocketConnection(Role.SERVER, deflate=Agreement(threshold=1))
+    layer.relax()
+    layer.send(Message("hello, hello, hello"))
+    kept = layer.contexts
+    assert kept > 0
+    layer.relax()
+    assert (layer.contexts, layer.held) == (0, 0)
+    layer.send(Message("hello, hello, hello"))
+    assert layer.contexts == kept
+    plain = WebSocketConnection(Role.SERVER)
+    plain.relax()
+    assert plain.contexts == 0
