@@ -18,6 +18,7 @@ from rawsio.net.thread import LoopThread
 from rawsio.queue import Dead, QueueError, StoreError
 from rawsio.queue.jobs import Jobs
 from rawsio.queue.messages import Published
+from rawsio.queue.sqlite import SQLiteStore
 from rawsio.testing import TestKit
 
 
@@ -439,3 +440,76 @@ def test_a_handler_has_a_whole_number_of_calls_at_a_time(io: Server, wrong: Any)
     jobs = io.queue("jobs")
     with pytest.raises((TypeError, ValueError), match="concurrency"):
         jobs.handler(print, concurrency=wrong)
+
+
+def test_what_cannot_be_accepted_refuses_nothing_else_of_its_turn() -> None:
+    io = Server()
+    jobs = io.queue("jobs", max_message=10)
+    with TestKit(io) as kit:
+        replies = jobs.publish_many(["1", "x" * 20, "2"])
+        replies.append(jobs.publish("3", key="k"))
+        replies += jobs.publish_many(["4", "5"])
+        kit.run()
+        assert [reply.result().id for at, reply in enumerate(replies) if at != 1] == [1, 2, 3, 4, 5]
+        with pytest.raises(QueueError, match="max_message"):
+            replies[1].result()
+
+
+def test_publishes_of_a_turn_that_find_no_more_room_are_refused_one_by_one() -> None:
+    io = Server()
+    jobs = io.queue("jobs", max_messages=3)
+    with TestKit(io) as kit:
+        replies = jobs.publish_many(range(5))
+        kit.run()
+        assert [reply.result().id for reply in replies[:3]] == [1, 2, 3]
+        for reply in replies[3:]:
+            with pytest.raises(QueueError, match="is full"):
+                reply.result()
+        assert jobs.stats()["refused"] == 2
+
+
+def test_a_request_finds_what_was_published_before_it_in_the_same_turn() -> None:
+    io = Server()
+    jobs = io.queue("jobs")
+    with TestKit(io) as kit:
+        jobs.publish_many(range(3))
+        assert jobs.stats()["waiting"] == 3
+        purged = jobs.purge()
+        last = jobs.publish("kept")
+        kit.run()
+        assert purged.result() == 3
+        assert last.result().id == 4
+        assert jobs.stats()["ready"] == 1
+
+
+def test_what_was_published_in_the_turn_in_which_a_server_is_closed_is_stored(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "app.db")
+    io = Server()
+    jobs = io.queue("jobs", path=path)
+    replies = []
+
+    def last_words() -> None:
+        io.close()
+        replies.append(jobs.publish("last"))
+
+    io.call_later(0.0, last_words)
+    io.run(port=0)
+    assert replies[0].result(0).id == 1
+    store = SQLiteStore(path)
+    assert store.open("jobs", 5, 0)[0].ready == 1
+    store.close()
+
+
+def test_a_queue_that_is_paused_takes_what_was_published_before_and_nothing_after() -> None:
+    io = Server()
+    jobs = io.queue("jobs")
+    with TestKit(io) as kit:
+        before = jobs.publish(1)
+        jobs.pause(lambda: None)
+        after = jobs.publish(2)
+        kit.run()
+        assert before.result().id == 1
+        with pytest.raises(QueueError, match="closing"):
+            after.result()
