@@ -17,6 +17,7 @@ answered what, and who did not.
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 
 from rawsio.errors import ConnectionClosed
 from rawsio.layer import Generic, is_async
@@ -158,7 +159,15 @@ class Reply(Generic[T]):
             # Whoever awaits is a task of asyncio, so it has been imported by somebody.
             loop = sys.modules["asyncio"].get_running_loop()
             future = loop.create_future()
-            self.add_done_callback(lambda _: loop.call_soon_threadsafe(_wake, future))
+            thread = get_ident()
+
+            def over(_: Reply[T]) -> None:
+                if get_ident() == thread:
+                    _wake(future)
+                else:  # which costs the loop a call of the system
+                    loop.call_soon_threadsafe(_wake, future)
+
+            self.add_done_callback(over)
             try:
                 yield from future
             except BaseException:

@@ -7,6 +7,7 @@ the same transactions, one after the other, with ``synchronous=FULL``; nothing e
 
 callers    so many threads that publish and wait for the commit, one message at a time
 chains     so many callers on the loop's thread: each publishes again when it was answered
+coroutines so many tasks of asyncio that await each publish, on asyncio's loop
 websocket  so many clients over WebSocket, each publishes when it was answered (the load generator
            in C, which leaves the machine to the server)
 node       the same with official clients in one process of Node, whose own work is in it
@@ -26,6 +27,7 @@ same clients, and an event whose handler answers at once.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import os
@@ -37,6 +39,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from queue import SimpleQueue
@@ -182,7 +185,7 @@ class Watched:
 class Served:
     """A server with a queue in a file, in a thread."""
 
-    def __init__(self, folder: str, name: str, **options: Any) -> None:
+    def __init__(self, folder: str, name: str, *, aio: bool = False, **options: Any) -> None:
         limits = Limits(queue_messages=10_000_000, queue_bytes=10**11, queue_waiting=200_000)
         limits = limits.but(queue_waiting_bytes=10**9)
         self.io = Server(limits=limits)
@@ -193,7 +196,8 @@ class Served:
         space.on("plain", lambda _socket, *_values: None)
         space.on("echo", lambda *_: None)
         self.port = self.io.listen()[1]
-        self.thread = threading.Thread(target=self.io.run)
+        run = partial(asyncio.run, self.io.serve()) if aio else self.io.run
+        self.thread = threading.Thread(target=run)
 
     def __enter__(self) -> Served:
         self.thread.start()
@@ -249,6 +253,25 @@ def chains(folder: str, many: int, seconds: float) -> Run:
             served.io.host.call(go)
         found = served.measure(seconds, lambda: count[0])
         over.set()
+    return found
+
+
+def coroutines(folder: str, many: int, seconds: float) -> Run:
+    """Measure so many tasks that await each commit."""
+    with Served(folder, f"coroutines{many}", aio=True) as served:
+        count, over = [0], threading.Event()
+        tasks: list[Any] = []
+
+        async def go() -> None:
+            while not over.is_set():
+                await served.jobs.publish(BODY)
+                count[0] += 1
+
+        served.io.host.call(lambda: tasks.extend(asyncio.ensure_future(go()) for _ in range(many)))
+        found = served.measure(seconds, lambda: count[0])
+        over.set()
+        while not all(task.done() for task in tasks):
+            time.sleep(0.01)
     return found
 
 
@@ -424,6 +447,8 @@ ROWS: list[tuple[str, Measure, int, int, float]] = [
     ("callers", callers, 256, 256, 0.7),
     ("chains", chains, 64, 64, 0.0),
     ("chains", chains, 256, 256, 0.0),
+    ("coroutines", coroutines, 64, 64, 0.0),
+    ("coroutines", coroutines, 256, 256, 0.0),
     ("websocket", websocket, 1, 1, 0.0),
     ("websocket", websocket, 64, 64, 0.7),
     ("websocket", websocket, 256, 256, 0.0),
@@ -463,9 +488,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.queue")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--only", nargs="*", default=["callers", "chains", "websocket", "node", "end"]
-    )
+    parser.add_argument("--only", nargs="*", default=list(dict.fromkeys(name for name, *_ in ROWS)))
     parser.add_argument("--many", type=int, nargs="*", help="how many callers, instead of all")
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=100_000)
