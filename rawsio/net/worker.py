@@ -9,6 +9,8 @@ from __future__ import annotations
 from _thread import allocate_lock
 from functools import partial
 
+from .forking import watch
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
@@ -47,6 +49,13 @@ class Worker:
         self._thread: Thread | None = None
         self._stopped = False
         self._rests = False
+        watch(self)
+
+    def forked(self) -> None:
+        """Begin anew in a child process: the thread, and what it was to do, are the parent's."""
+        from queue import SimpleQueue
+
+        self._jobs, self._thread, self._rests = SimpleQueue(), None, False
 
     def submit(self, job: Callable[[], Any], done: Done, post: Post) -> None:
         """Do a job after those before; then ``post(done, result, error)``, in this thread."""

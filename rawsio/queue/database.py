@@ -16,6 +16,8 @@ tables is in ``rawsio_meta``, because ``user_version`` belongs to the applicatio
 
 from __future__ import annotations
 
+from rawsio.net.forking import watch
+
 from .operations import StoreError
 
 TYPE_CHECKING = False
@@ -92,7 +94,8 @@ class Database:
 
     ``synchronous`` is ``"FULL"``, ``"NORMAL"`` or ``"OFF"``.  ``next_id`` is the id of the next
     message, ``clock`` the time of the last note, ``run`` counts openings of queues.  Raises
-    :class:`~rawsio.queue.operations.StoreError` if the file cannot be used, or is in use.
+    :class:`~rawsio.queue.operations.StoreError` if the file cannot be used, or is in use.  It is
+    the process's that made it, and not its children's.
     """
 
     def __init__(self, path: str, synchronous: str = "FULL") -> None:
@@ -122,6 +125,20 @@ class Database:
             self._lock.release()
             raise
         self._reserve.take()
+        self._copied = False
+        watch(self)
+
+    def forked(self) -> None:
+        """Take note that this is a copy, in a child process."""
+        self._copied = True
+
+    def _check_process(self) -> None:
+        """Raise :class:`StoreError` in a child process: with two writers a message comes twice."""
+        if self._copied:
+            raise StoreError(
+                f"{self.path} was opened before this process was forked, and is its parent's: fork"
+                " first, and make queues in the process that uses them"
+            )
 
     def _connect(self, synchronous: str) -> Any:
         try:
@@ -181,6 +198,7 @@ class Database:
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self._check_process()
         self._saved = (self.next_id, self._reserved, self.clock, self.run)
         level = "FULL" if self.sync else self._level
         try:
@@ -205,7 +223,8 @@ class Database:
     def takes_a_statement(self, count: int, now: int) -> bool:
         """Whether a statement that stores so many messages can be a transaction by itself."""
         expected = self.next_id + count <= self._reserved and now < self.clock + TICK
-        return expected and self._used == self._level and not self.sync
+        plain = self._used == self._level and not self.sync and not self._copied
+        return expected and plain
 
     def committed(self) -> None:
         """Count a transaction, and look after the file now and then."""
@@ -266,6 +285,9 @@ class Database:
 
     def close(self) -> None:
         """Write everything into the file itself, and let go of it."""
+        if self._copied:
+            self._lock.release()
+            return
         try:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self.connection.close()

@@ -287,3 +287,49 @@ def test_a_commit_of_what_is_not_leased_or_fails_undoes_all(path: str) -> None:
     assert not store.connection.in_transaction
     assert store.counts("jobs").ready == 0
     store.close()
+
+
+FORKED = """
+import os, sys
+from rawsio import Server
+from rawsio.queue import StoreError, QueueError
+
+def publish():
+    reply = jobs.publish({"a": 1})
+    while not reply.done():
+        io.step(0.1)
+    try:
+        return f"{reply.result()}"
+    except QueueError as error:
+        return f"{error}"
+
+io = Server()
+jobs = io.queue("jobs", path=sys.argv[1])
+if sys.argv[2] == "used":
+    publish()
+child = os.fork()
+if not child:
+    print("child:", publish(), flush=True)
+    io.close()
+    while not io.closed:
+        io.step(0.1)
+    os._exit(0)
+os.waitpid(child, 0)
+print("parent:", publish(), flush=True)
+io.close()
+while not io.closed:
+    io.step(0.1)
+"""
+
+
+@pytest.mark.rule("queue-owner-single")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.parametrize("used", ["new", "used"])
+def test_a_child_process_has_no_part_in_the_file_of_its_parent(path: str, used: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, path, used]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    child, parent = done.stdout.splitlines()
+    assert "was opened before this process was forked" in child
+    number = 2 if used == "used" else 1
+    assert parent == f"parent: Published(id={number}, duplicate=False)"
+    opened(path).close()
