@@ -302,6 +302,9 @@ class Emitter(EmitterNamespace):
         if self._thread is None:
             self._end()
             return
+        if self._loop.orphaned:  # in a child process: it is the parent's
+            self._closed = True
+            return
         try:
             self.flush(timeout)
         except TimeoutError as error:

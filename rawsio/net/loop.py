@@ -117,7 +117,7 @@ class Loop:
     """
 
     __slots__ = (
-        *("time", "owner", "copied", "_poll", "_ready", "_timers", "_wakeup", "log"),
+        *("time", "owner", "copied", "orphaned", "_poll", "_ready", "_timers", "_wakeup", "log"),
         *("_channels", "_fresh"),
         *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
     )
@@ -128,6 +128,8 @@ class Loop:
         self.time = clock
         self.owner = get_ident()
         self.copied = False
+        self.orphaned = False
+        """Whether the thread that ran it stayed with the parent process."""
         self._poll = best() if selector is None else Selected(selector)
         # By descriptor; the many that only wait to be readable need no channel.
         self._channels: dict[int, _Channel | Reader] = {}
@@ -163,6 +165,7 @@ class Loop:
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
         self.copied = True
         if self.owner != get_ident():  # the thread that runs it stayed with the parent
+            self.orphaned = self._running
             self._turning = self._running = False
         if self._ready:
             self._wakeup.wake()
@@ -175,7 +178,7 @@ class Loop:
                     "this process was forked from one with open connections, which stay with it:"
                     " fork first, and connect or listen then"
                 )
-            self.copied = False
+            self.copied = self.orphaned = False
 
     # Descriptors
 
@@ -275,8 +278,16 @@ class Loop:
             self._wakeup.wake()
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call ``callback(*args)`` in the next turn: from any thread, or a signal handler."""
+        """Call ``callback(*args)`` in the next turn: from any thread, or a signal handler.
+
+        ``RuntimeError`` in a child process if the thread that makes turns stayed with the parent.
+        """
         self._check_open()
+        if self.orphaned:
+            raise RuntimeError(
+                "the thread that runs this stayed with the parent process: fork first, and start"
+                " it in the process that uses it"
+            )
         self._ready.append(bound(callback, args))
         self._wakeup.wake()
 
@@ -296,7 +307,7 @@ class Loop:
         if self._running:
             raise RuntimeError("the loop is running already")
         self._begin_turn()
-        self._running, self._stopping = True, False
+        self._running, self._stopping, self.orphaned = True, False, False
         try:
             while not self._stopping:
                 self._turn(None)

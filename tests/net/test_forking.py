@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from rawsio import Client, Server
+from rawsio import Client, Emitter, Server
 from rawsio.net import forking
 from rawsio.net.loop import Loop
 from rawsio.net.signals import Signals
+from rawsio.net.thread import LoopThread, call
 
 from .kit import PATIENCE, only_new_objects
 
@@ -217,3 +219,38 @@ def test_a_loop_that_is_gone_is_watched_no_more() -> None:
         del loop
         gc.collect()
         assert len(forking._watched) == before
+
+
+@pytest.mark.rule("layers-loop-fork")
+def test_a_child_of_a_program_whose_loop_runs_in_a_thread_is_told_that_it_has_none() -> None:
+    loop = Loop()
+
+    def child() -> None:
+        for what in (loop.call_soon_threadsafe, partial(call, loop)):
+            with pytest.raises(RuntimeError, match="stayed with the parent process: fork first"):
+                what(print)
+        # It may have a thread of its own.
+        started = threading.Event()
+        loop.call_soon(started.set)
+        threading.Thread(target=loop.run).start()
+        started.wait()
+        assert call(loop, max, 3, 4) == 4
+        loop.stop()
+
+    with LoopThread(loop):
+        in_child(child)
+        assert call(loop, max, 3, 4) == 4
+    loop.close()
+
+
+@pytest.mark.rule("layers-loop-fork")
+def test_an_emitter_says_in_a_child_that_it_is_the_parents() -> None:
+    emitter = Emitter("redis://127.0.0.1:1")
+
+    def child() -> None:
+        with pytest.raises(RuntimeError, match="stayed with the parent process"):
+            emitter.emit("news")
+        emitter.close()
+
+    in_child(child)
+    emitter.close()
