@@ -465,7 +465,9 @@ class ServerStack:
         websocket.outbox.append(found.handshake.answer(found.key) + first)
         for packet in packets[1:]:
             self.send(packet)
-        self._step_aside()
+        stream = self.stream
+        if stream is not None and stream.layer is self:  # nothing is kept here
+            stream.layer = websocket
 
     def settle(self, target: Any, deadline: float | None) -> bool:
         """After :meth:`switch`: have the outbox sent, and somebody ticked in time.

@@ -157,7 +157,8 @@ def announce(peer: HandlerQueue[Pausing], socket: HandlerSocket, name: str, *val
 
 def tell_of_entry(peer: HandlerQueue[Pausing], socket: Socket) -> None:
     """Call the handlers of ``connection``, when it is their turn."""
-    if peer.busy or _is_heard(socket, "connection"):
+    listened = socket._handlers is not None or socket.namespace._handlers.library
+    if peer.busy or listened:
         peer.perform(announce, peer, socket, "connection")
     else:
         peer.arriving = 0
@@ -167,7 +168,8 @@ def tell_of_end(
     peer: HandlerQueue[Pausing], socket: Socket, reason: str, description: str | None
 ) -> None:
     """Do what follows the end of a socket, when it is its turn."""
-    if peer.busy or _is_heard(socket, "disconnecting") or _is_heard(socket, "disconnect"):
+    listened = socket._handlers is not None or socket.namespace._handlers.library
+    if peer.busy or listened:
         peer.perform(run_disconnect, peer, socket, reason, description)
     else:
         _depart(socket, reason)

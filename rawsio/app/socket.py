@@ -416,8 +416,9 @@ class Socket(SocketListening):
         if was_open:
             del self.namespace.sockets[self.id]
         pending, self._pending = self._pending, None
-        for waiter in list((pending or {}).values()):
-            waiter.lost(self.id, reason)
+        if pending is not None:
+            for waiter in list(pending.values()):
+                waiter.lost(self.id, reason)
         if not was_open:
             if self.recovered and reason in RECOVERABLE:  # it has not got what it missed
                 self.namespace.adapter.persist_session(self)

@@ -28,9 +28,8 @@ The detour exists because a close with unread input makes TCP reset the connecti
 may then never see our last words.
 
 An error of the socket is an end like any other: ``receive_eof``, what the layer still works off
-(the state is LOST meanwhile), then ``on_closed(tag, reason)``, which is the last call of every
-stream, exactly once.  An exception out of the layer or out of ``on_events`` is a mistake on our
-side: it is logged and the connection cut.
+(the state is LOST meanwhile), then ``on_closed(tag, reason)``, the last call of every stream.  An
+exception out of the layer or of ``on_events`` is our mistake: it is logged, the connection cut.
 """
 
 from __future__ import annotations
@@ -119,8 +118,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
         self._discarded, self._reason = 0, ""
-        self.quick: Taker | None = None
-        """Who is offered what comes first."""
+        self.quick: Taker | None = None  # who is offered what comes first
         # What the layer sends, if it need not be asked; and whether that is all.
         self.outbox, self._calm = _NO_OUTBOX, until is not None
         if sock.gettimeout() != 0.0:
@@ -301,10 +299,14 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self.driver.touch(self)
 
     def _peer_ended(self) -> None:
-        self._report(self.layer.tick, self.driver.time())
-        self._report(self.layer.receive_eof)
-        if self.layer.closing is Closing.NOW:
+        layer = self.layer
+        if self.quick is None or layer.deadline is not None:
+            self._report(layer.tick, self.driver.time())
+        self._report(layer.receive_eof)
+        if layer.closing is Closing.NOW and (self.quick is None or self.outbox):
             self.driver.flush_now(self)
+        elif layer.closing is Closing.NOW:
+            self._end()
         if self.state is not _CLOSED:
             # Else the socket would be readable for ever, and a half-open peer spin the loop.
             self._set_hold(_EOF, on=True)

@@ -148,7 +148,7 @@ class Router:
         stack.body = stack.request = None
         if self.application is not None:
             self.application.lost(stack)
-        asking = self._asking.pop(stack, None)
+        asking = self._asking.pop(stack, None) if self._asking else None
         if asking is not None and asking.task is not None:
             asking.task.cancel()
 

@@ -104,24 +104,23 @@ class Admission:
     def opened(self, session: Session) -> None:
         """Take note of a session."""
         address = session.address
+        somebody = address not in _NOBODY
         if session.guest:
-            for key in self._keys(session):
-                self._guests.setdefault(key, {})[session] = None
-        if address not in _NOBODY:
+            self._guests[None][session] = None
+            if self._share and somebody:
+                self._guests.setdefault(address, {})[session] = None
+        if somebody:
             self._sessions[address] = self._sessions.get(address, 0) + 1
 
     def confirmed(self, session: Session) -> None:
         """Take note that a session has a place of its own."""
-        for key in self._keys(session):
-            guests = self._guests.get(key)
-            if guests is not None:
-                guests.pop(session, None)
-                if not guests and key is not None:
-                    del self._guests[key]
-
-    def _keys(self, session: Session) -> tuple[str | None, ...]:
-        nobody = not self._share or session.address in _NOBODY
-        return (None,) if nobody else (None, session.address)
+        address = session.address
+        self._guests[None].pop(session, None)
+        guests = self._guests.get(address) if self._share else None
+        if guests is not None:
+            guests.pop(session, None)
+            if not guests:
+                del self._guests[address]
 
     def closed(self, session: Session) -> None:
         """Take note of the end of a session."""
