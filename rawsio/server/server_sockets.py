@@ -215,9 +215,10 @@ class ServerSockets:
         if stack.upgraded:
             stream.ignore_high_water()
 
-    def touch(self, session: Session) -> None:
-        """Have a session flushed at the end of the turn."""
-        self.driver.touch(session)
+    @property
+    def touch(self) -> Callable[[Session], None]:
+        """Has a session flushed at the end of the turn."""
+        return self.driver.touch
 
     def see_to(self, session: Session) -> None:
         """Have a session ticked in time: now, if it wants that."""

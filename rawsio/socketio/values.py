@@ -217,11 +217,9 @@ def refuse_constant(name: str) -> Any:
 def _decoder(hook: Hook | None = None) -> Callable[[str, int], tuple[Any, int]]:
     from json import JSONDecoder
 
-    return JSONDecoder(
-        object_hook=hook,
-        parse_float=finite,
-        parse_constant=refuse_constant,
-    ).raw_decode
+    decoder: Any = JSONDecoder(object_hook=hook, parse_float=finite, parse_constant=refuse_constant)
+    scan: Decode = decoder.scan_once
+    return scan
 
 
 def _decode_first(text: str, start: int) -> tuple[Any, int]:
@@ -308,7 +306,7 @@ def decode_value(text: str, start: int, limits: Limits, hook: Hook | None = None
             value, end = decode(text, start)
         else:
             value, end = undisturbed(decode, text, start)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, StopIteration):  # the last: no value begins there
         message = f"the payload is not JSON: {escaped(text[start : start + 60])}"
         raise SocketIOError(message, "socketio-v5-value-json") from None
     # Some encoders end their text with a newline, which JSON allows.

@@ -76,8 +76,10 @@ BINARY = ("Content-Type", "application/octet-stream")
 HTML = ("Content-Type", "text/html")
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
-_OK, _PLAIN = (HTML, NO_STORE), (TEXT, NO_STORE)
-"""All fields of the two answers that nearly all are, but the length and the date."""
+_PLAIN = (TEXT, NO_STORE)
+"""All fields of nearly all answers to polls, but the length and the date."""
+_READ = (ready((HTML, NO_STORE), 2), b"ok")
+"""Nearly all answers to posts."""
 
 
 @record
@@ -152,8 +154,7 @@ def error_answer(
 
 def ok_answer(fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:
     """Return the answer to a post: ``ok``, as ``text/html``, as every client has always got it."""
-    response = _answer(200, b"ok", [HTML, NO_STORE, *fields]) if fields else ready(_OK, 2)
-    return response, b"ok"
+    return (_answer(200, b"ok", [HTML, NO_STORE, *fields]), b"ok") if fields else _READ
 
 
 def empty_answer(status: int, fields: Iterable[tuple[str, str]] = ()) -> tuple[Response, bytes]:

@@ -533,7 +533,10 @@ class Session:
             return due
         if self._overfull:
             return 0.0
-        others = [transport.deadline, self._grace]
+        carried = transport.deadline
+        if carried is None and self._grace is None and self.candidate is None:
+            return due
+        others = [carried, self._grace]
         if self.candidate is not None:
             others.append(self.candidate.deadline)
         for when in others:
