@@ -208,7 +208,7 @@ class Express(Direct):
         websocket: PlainWebSocket,
         reading: Reading,
     ) -> None:
-        super().__init__(multiplexer, port, session, websocket)
+        Direct.__init__(self, multiplexer, port, session, websocket)  # as there
         self.layer = websocket
         self.outbox = websocket.outbox
         """The frames that it sends."""

@@ -131,7 +131,8 @@ class Direct(Layered):
         self, multiplexer: Multiplexer, port: Port, session: Session, outlet: PacketSender
     ) -> None:
         transport = session.transport
-        super().__init__(multiplexer, port, session if transport.immediate else None)
+        # super() makes an object, for each connection.
+        Layered.__init__(self, multiplexer, port, session if transport.immediate else None)
         self.session = session
         self._transport: Transport = transport
         self._engine = session.connection

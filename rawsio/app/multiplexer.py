@@ -98,7 +98,7 @@ class Multiplexer(HandlerQueue):
         base_id: str | None = None,
         standard: bool = True,
     ) -> None:
-        super().__init__(host, sink)
+        HandlerQueue.__init__(self, host, sink)  # super() makes an object, for each connection
         self.namespaces = namespaces
         self.protocol = protocol
         self.base_id = base_id

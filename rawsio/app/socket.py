@@ -90,7 +90,7 @@ class Socket(SocketListening):
         peer: MultiplexerLike,
         auth: Any,
     ) -> None:
-        super().__init__()
+        SocketListening.__init__(self)  # super() makes an object, for each connection
         self.id = sid
         self.namespace = namespace
         self._state = SocketState.OPENING

@@ -102,7 +102,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         *,
         until: float | None = None,
     ) -> None:
-        super().__init__(driver)
+        TurnTaker.__init__(self, driver)  # super() makes an object, for each connection
         self.sock = sock
         self.layer = layer
         self.on_events = on_events
