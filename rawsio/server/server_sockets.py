@@ -109,6 +109,7 @@ class ServerSockets:
         self.budget.watch(self._driver)
         try:
             self.core.start(self)
+            self.core.registry.attach(self._driver.touch, self.see_to)  # with no call between
         except BaseException:
             self.core.close(0.0)
             self.core.end()
@@ -215,10 +216,9 @@ class ServerSockets:
         if stack.upgraded:
             stream.ignore_high_water()
 
-    @property
-    def touch(self) -> Callable[[Session], None]:
-        """Has a session flushed at the end of the turn."""
-        return self.driver.touch
+    def touch(self, session: Session) -> None:
+        """Have a session flushed at the end of the turn."""
+        self.driver.touch(session)
 
     def see_to(self, session: Session) -> None:
         """Have a session ticked in time: now, if it wants that."""
