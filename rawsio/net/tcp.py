@@ -499,6 +499,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
         except _AGAIN:
             sent = 0
         except OSError as error:
+            if unsent is not None:
+                unsent.clear()  # the pool has counted it
             self._lost(error)
             return
         if unsent is None and sent != len(data):

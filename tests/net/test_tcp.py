@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import socket
+import struct
 import weakref
 from types import SimpleNamespace
 
@@ -695,3 +696,16 @@ def test_who_is_at_the_other_end_is_named_in_the_log() -> None:
         stream.abort()
         assert stream.peer == "a peer that is gone"
         client.close()
+
+
+@pytest.mark.rule("layers-memory-total")
+@pytest.mark.parametrize("sizes", [[40_000], [40_000, 40_000], [100] * 500, [10] * 3])
+def test_what_a_broken_connection_did_not_take_is_counted_no_more(sizes: list[int]) -> None:
+    with joined() as t:
+        pool = t.driver.pool
+        for size in sizes:
+            t.say(bytes(size))
+        t.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        t.peer.close()
+        turn_until(t.loop, lambda: t.stream.state is StreamState.CLOSED)
+        assert pool.size == 0
