@@ -243,10 +243,6 @@ _CONNECT: list[tuple[object, ...]] = [
 ]
 
 
-def _deep(head: str, levels: int, tail: str) -> Send:
-    return bad(head + "[" * levels + "]" * levels + tail)
-
-
 _BAD_CONNECT: list[tuple[object, ...]] = [
     ("array", "40[]", bad("40[]", before=True)),
     ("string", '40"x"', bad('40"x"', before=True)),

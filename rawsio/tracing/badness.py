@@ -128,7 +128,6 @@ class Line:
         self._random = random
         self._queue: deque[tuple[float, bytes | None]] = deque()
         self._last = 0.0
-        self._paced = False
 
     def put(self, now: float, data: bytes | None) -> None:
         """Send bytes, or ``None`` for the end."""

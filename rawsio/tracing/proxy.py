@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from random import Random
     from typing import Any
 
+    from rawsio.net.connecting import Connecting
     from rawsio.net.loop_timers import AnyLoop, Cancellable
 
     from .recorder import Recorder
@@ -241,6 +242,7 @@ class _Link:
         self._stalled_until = 0.0
         self._timer: Cancellable | None = None
         self._over = False
+        self._connecting: Connecting | None = None
         self._sides: dict[Role, _Side] = {Role.CLIENT: _Side(self, Role.CLIENT, sock)}
         if self._fate.reset:
             self._end_all(Role.SERVER, reset=True)
@@ -260,18 +262,14 @@ class _Link:
         return TLSConnection(upstream.tls, Role.CLIENT, server_hostname=upstream.host)
 
     def _connected(self, sock: socket.socket) -> None:
-        if self._over:
-            sock.close()
-            return
         self._sides[Role.SERVER] = _Side(self, Role.SERVER, sock)
         for side in self._sides.values():
             side.pipe.resume()
 
     def _unreachable(self, reason: str) -> None:
-        if not self._over:
-            upstream = self.proxy.upstream
-            self.proxy.say(f"{upstream.host}:{upstream.port} cannot be reached: {reason}")
-            self._end_all(Role.SERVER, reset=True)
+        upstream = self.proxy.upstream
+        self.proxy.say(f"{upstream.host}:{upstream.port} cannot be reached: {reason}")
+        self._end_all(Role.SERVER, reset=True)
 
     # Bytes
 
@@ -371,6 +369,8 @@ class _Link:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         for side in self._sides.values():
             side.abort(reset=reset)
         if reset:

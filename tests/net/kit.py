@@ -7,7 +7,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -27,6 +27,7 @@ __all__ = [
     "closed_after",
     "joined",
     "only_new_objects",
+    "silent_address",
     "turn_until",
     "unhurried",
 ]
@@ -38,6 +39,20 @@ PATIENCE = 120.0
 def unhurried(limits: Limits = DEFAULT) -> Limits:
     """Return limits by which no turn is long: a machine may stand still in any."""
     return limits.but(turn_time=PATIENCE)
+
+
+@contextmanager
+def silent_address() -> Iterator[tuple[str, int]]:
+    """Give an address whose attempts to connect nobody answers (on Linux)."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):  # its queue is full: what comes now is swallowed
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(server.getsockname())
+        yield server.getsockname()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rawsio.net.connecting import Dialer
 from rawsio.net.liveness import watch_silence
 from rawsio.net.loop import Loop
 
-from .kit import turn_until
+from .kit import silent_address, turn_until
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the clock is Linux's")
 
@@ -37,19 +37,9 @@ def test_a_socket_that_has_no_such_options_stays_as_it_is() -> None:
 
 @linux
 def test_an_attempt_that_nobody_answers_is_given_up_by_the_system() -> None:
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.socket())
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        for _ in range(4):  # its queue is full: what comes now is swallowed
-            sock = stack.enter_context(socket.socket())
-            sock.setblocking(False)
-            sock.connect_ex(server.getsockname())
-        loop = Loop()
+    with silent_address() as (host, port), contextlib.closing(Loop()) as loop:
         texts: list[str] = []
-        stack.callback(loop.close)
         dialer = Dialer(partial(watch_silence, seconds=0.5))
-        host, port = server.getsockname()
         dialer.connect(loop, host, port, lambda _sock: None, texts.append)
         turn_until(loop, lambda: texts)
         assert texts == ["connection timed out"]

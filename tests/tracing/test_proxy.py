@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from random import Random
 
@@ -16,6 +18,7 @@ from rawsio.tracing.badness import Badness
 from rawsio.tracing.proxy import HIGH
 from rawsio.websocket.deflate import Agreement
 from rawsio.websocket.frames import encode_frame
+from tests.net.kit import silent_address
 
 from .wires import World, world
 
@@ -244,3 +247,16 @@ def test_an_upstream_that_speaks_no_tls_is_said() -> None:
         made.until(lambda: client.over)
         assert client.over == "reset"
         assert "the server does not speak TLS" in made.said[0]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="another system may answer")
+def test_a_proxy_that_closes_gives_up_the_connections_that_it_tries_to_make() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    with silent_address() as (_host, port):
+        before = descriptors()
+        with world(port=port) as made:
+            made.client()
+            made.until(lambda: made.proxy.links)
+        assert descriptors() <= before
