@@ -57,6 +57,20 @@ def fail() -> None:
     raise KeyError("mine")
 
 
+class TestBeforeTheLoop:
+    def test_what_was_asked_is_done_on_the_loop_that_comes(self, world: World) -> None:
+        done: list[str] = []
+        early = Runtime(Limits(), Log(lambda: 0.0))
+        early.call_soon(done.append, "soon")
+        early.call_later(0.5, done.append, "later")
+        early.attach(world.loop)
+        world.loop.step(0)
+        assert done == ["soon"]
+        world.now += 0.5
+        world.loop.step(0)
+        assert done == ["soon", "later"]
+
+
 class TestOnTheLoop:
     def test_a_function_has_run_when_start_returns(self, world: World) -> None:
         world.host.start(lambda a, b: a + b, (1, 2), world.done)

@@ -178,6 +178,7 @@ REQUEST_LINES = [
     (b"NONSENSE / HTTP/1.1", "9110-9.1-method", 501),
     (b"GET x HTTP/1.1", "9112-3.2-target", 400),
     (b"GET x:80 HTTP/1.1", "9112-3.2-target", 400),
+    (b"OPTIONS x HTTP/1.1", "9112-3.2-target", 400),
     (b"GET ftp://a/ HTTP/1.1", "9112-3.2-target", 400),
     (b"GET http:///x HTTP/1.1", "9112-3.2-target", 400),
     (b"GET http://a@b@c/ HTTP/1.1", "9112-3.2-target", 400),

@@ -438,3 +438,20 @@ def test_other_workers_are_told_before_the_clients_of_this_one() -> None:
     assert all(client.late for client in clients)
     assert there.recv(1000).count(b"\x00\x01/") == 3, "all of a turn in one write"
     loop.close()
+
+
+def test_a_bus_that_has_another_in_its_place_takes_nothing_along_when_it_ends(
+    loop: Loop, members: list[Member]
+) -> None:
+    one, other, _third = members
+    heard: list[Any] = []
+    newer = WorkersBus(other.link, other.namespace)
+    newer.start(heard.append)
+    other.bus.stop()
+    one.say("a")
+    turn_until(loop, lambda: heard)
+    newer.stop()
+    one.say("b")
+    one.say("c", to=name_of(2))
+    turn_until(loop, lambda: len(members[2].heard) == 3)
+    assert (len(heard), other.heard) == (1, [])
