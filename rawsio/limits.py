@@ -212,6 +212,8 @@ class Limits:
 
     cluster_nodes: int = 10_000
     """Most servers of a cluster that are known by name."""
+    cluster_silent_time: float = 0.2
+    """How long a request waits for servers that did not answer the last one, after all others."""
 
     # Workers: several processes that serve one address
     worker_look_time: float = 1.0

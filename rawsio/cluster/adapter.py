@@ -35,7 +35,7 @@ from .messages import (
     SocketsAnswer,
 )
 from .remote import RemoteSocket, as_fields
-from .requests import Question
+from .requests import Question, Silence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class ClusterAdapter(Adapter):
         self._listener = listener
         self._bus = bus
         self._questions: dict[str, Question] = {}
+        self._silence = Silence()
         self._askings: dict[str, _Asking] = {}
 
     def init(self) -> None:
@@ -180,9 +181,11 @@ class ClusterAdapter(Adapter):
         timeout: float | None,
     ) -> None:
         request = self._new_request()
-        question = Question(items, partial(self._question_ended, request, reply))
-        self._questions[request] = question
         seconds = self._bus.timeout if timeout is None else timeout
+        ended = partial(self._question_ended, request, reply)
+        patient = seconds >= self._bus.timeout
+        question = Question(items, ended, self._silence, self._linger, patient=patient)
+        self._questions[request] = question
 
         def counted(servers: int | None) -> None:
             if question.done:
@@ -196,6 +199,11 @@ class ClusterAdapter(Adapter):
         question.timer = self.namespace.host.call_later(seconds, question.expire)
         self._bus.count(counted)
 
+    def _linger(self, question: Question) -> None:
+        """Wait for those who did not answer the last question, but not for long."""
+        host = self.namespace.host
+        host.call_later(host.limits.cluster_silent_time, question.expire)
+
     def _question_ended(self, request: str, reply: Promise, question: Question) -> None:
         self._questions.pop(request, None)
         missing = []
@@ -204,6 +212,8 @@ class ClusterAdapter(Adapter):
             self.namespace.host.log(
                 "cluster", WARNING, f"servers that did not answer a request: {', '.join(missing)}"
             )
+        if question.patient and question.expected is not None:
+            self._silence.learn(missing)
         reply.resolve(Collected(question.items, missing))
 
     def _new_request(self) -> str:
@@ -225,14 +235,17 @@ class ClusterAdapter(Adapter):
 
     def node_left(self, uid: str) -> None:
         """Take note that another server has gone."""
+        self._silence.left(uid)
         for question in list(self._questions.values()):
             question.left(uid)
 
     # What others say
 
     def _received(self, message: Any) -> None:
-        if getattr(message, "uid", "") == self.uid:
+        uid = getattr(message, "uid", "")
+        if uid == self.uid:
             return
+        self._silence.heard(uid)
         handle = _HANDLERS.get(type(message))
         if handle is not None:
             if self._listener is not None:

@@ -4,6 +4,10 @@ A server cannot know who will answer, only how many servers listen, and each of 
 So a :class:`Question` counts.  When its time is over it ends with what has come, and says who is
 silent as well as that can be told: servers of this library announce themselves and sign their
 answers; of others it is known how many there are.
+
+A server that hangs, or that the network has swallowed, is counted until somebody notices.  The
+first question waits for it as long as it may; :class:`Silence` remembers it, and the next ones wait
+a moment for it once all others have answered.
 """
 
 from __future__ import annotations
@@ -13,24 +17,77 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ["UNKNOWN", "Question"]
+__all__ = ["UNKNOWN", "Question", "Silence"]
 
 UNKNOWN = "unknown"
 """Stands in ``missing`` for a server whose name is not known."""
+
+
+class Silence:
+    """Which servers have not answered the last question.
+
+    >>> silence = Silence()
+    >>> silence.learn(["a", UNKNOWN])
+    >>> silence.among({"b"}), silence.among({"a", "b"})
+    (2, 1)
+    """
+
+    __slots__ = ("names", "nameless")
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.nameless = 0
+        """How many there are whose names are not known."""
+
+    def learn(self, missing: list[str]) -> None:
+        """Take note of who has not answered; all others have, or have left."""
+        self.names = {name for name in missing if name != UNKNOWN}
+        self.nameless = missing.count(UNKNOWN)
+
+    def heard(self, uid: str) -> None:
+        """Take note that a server said something."""
+        self.names.discard(uid)
+
+    def left(self, uid: str) -> None:
+        """Take note that a server is forgotten: it may be counted all the same."""
+        if uid in self.names:
+            self.names.discard(uid)
+            self.nameless += 1
+
+    def among(self, answered: set[str]) -> int:
+        """Return how many are silent, if these are not."""
+        return len(self.names - answered) + self.nameless
 
 
 class Question:
     """One question: collects ``items`` until every server has answered.
 
     ``ended(question)`` is called once: with the last answer, at the time-out (:meth:`expire`), or
-    when the missing ones have left.
+    when the missing ones have left.  ``lingers(question)`` is called when only those have not
+    answered of whom nobody hopes much.
     """
 
-    __slots__ = ("answered", "done", "ended", "expected", "ids", "items", "timer", "uids")
+    __slots__ = (
+        *("answered", "done", "ended", "expected", "ids", "items", "timer", "uids"),
+        *("lingering", "lingers", "silence", "patient"),
+    )
 
-    def __init__(self, items: Iterable[Any], ended: Callable[[Question], None]) -> None:
+    def __init__(
+        self,
+        items: Iterable[Any],
+        ended: Callable[[Question], None],
+        silence: Silence,
+        lingers: Callable[[Question], None],
+        *,
+        patient: bool,
+    ) -> None:
         self.items = list(items)
         self.ended = ended
+        self.lingering = False
+        self.lingers = lingers
+        self.silence = silence
+        self.patient = patient
+        """Whether it waits so long that who does not answer meanwhile is silent."""
         self.expected: int | None = None
         self.answered = 0
         self.uids: set[str] = set()
@@ -81,8 +138,14 @@ class Question:
         self._end()
 
     def _check(self) -> None:
-        if self.expected is not None and self.answered >= self.expected:
+        if self.expected is None:
+            return
+        if self.answered >= self.expected:
             self._end()
+        elif not self.lingering and not self.done:
+            self.lingering = self.answered + self.silence.among(self.uids) >= self.expected
+            if self.lingering:
+                self.lingers(self)
 
     def _end(self) -> None:
         if not self.done:

@@ -257,6 +257,78 @@ def test_a_silent_server_costs_the_timeout_once_and_is_named(
     assert f"servers that did not answer a request: {second.uid}" in caplog.text
 
 
+def test_a_server_that_is_known_to_be_silent_is_not_waited_for_again(kind: Any) -> None:
+    with Cluster(3, make=kind) as cluster:
+        first, second, third = cluster.nodes
+        a, c = first.connect(), third.connect()
+        cluster.redis.lost = _answers_of(second)
+        cluster.kit.run()
+        reply = first.io.fetch_sockets()
+        cluster.kit.advance(5.1)
+        assert reply.result().missing == [second.uid]
+        for _ in range(2):
+            reply = first.io.fetch_sockets()
+            cluster.kit.advance(cluster.limits.cluster_silent_time - 0.05)
+            assert not reply.done(), "it may have come back"
+            cluster.kit.advance(0.1)
+            assert reply.done()
+            found = reply.result()
+            assert sorted(s.id for s in found) == sorted([a.id, c.id])
+            assert found.missing == [second.uid]
+        # It answers again: it is found by the next question, and waited for by the one after.
+        cluster.redis.lost = lambda _channel, _payload: False
+        reply = first.io.fetch_sockets()
+        cluster.kit.run()
+        assert reply.done()
+        assert reply.result().missing == []
+        cluster.redis.lost = _answers_of(second)
+        reply = first.io.fetch_sockets()
+        cluster.kit.advance(4.9)
+        assert not reply.done()
+
+
+def test_a_silent_server_that_says_anything_is_waited_for_again(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    cluster.redis.lost = _answers_of(second)
+    reply = first.io.fetch_sockets()
+    cluster.kit.advance(5.1)
+    assert reply.done()
+    cluster.redis.lost = lambda _channel, _payload: False
+    second.io.emit("news")
+    cluster.kit.run()
+    cluster.redis.lost = _answers_of(second)
+    reply = first.io.fetch_sockets()
+    cluster.kit.advance(4.9)
+    assert not reply.done()
+
+
+def test_who_asks_for_a_short_time_makes_nobody_silent(cluster: Cluster) -> None:
+    first, second = cluster.nodes
+    cluster.redis.lost = _answers_of(second)
+    short = first.io.timeout(0.1).fetch_sockets()
+    cluster.kit.advance(0.2)
+    assert short.result().missing == [second.uid]
+    reply = first.io.fetch_sockets()
+    cluster.kit.advance(4.9)
+    assert not reply.done()
+
+
+def test_a_server_that_was_swallowed_by_the_network_costs_the_timeout_once(
+    cluster: Cluster,
+) -> None:
+    first, second = cluster.nodes
+    cluster.redis.lost = lambda _channel, payload: second.uid.encode() in payload
+    reply = first.io.fetch_sockets()
+    cluster.kit.advance(20.0)
+    assert reply.result().missing == [second.uid]
+    assert first.io.of("/").adapter.server_count() == 1, "Redis counts it, and nobody hears it"
+    for _ in range(2):
+        reply = first.io.fetch_sockets()
+        cluster.kit.advance(0.3)
+        assert reply.done()
+        assert reply.result().missing == ["unknown"]
+
+
 def _answers_of(node: Any) -> Any:
     return lambda channel, payload: node.uid.encode() in payload and b"-rawsio" not in channel
 
