@@ -226,6 +226,7 @@ class Namespaces:
 
     def stop(self, _deadline: float) -> None:
         """End every adapter."""
+        self.joining.rest()
         for namespace in self.named.values():
             try:
                 namespace.adapter.close()

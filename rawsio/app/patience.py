@@ -94,6 +94,12 @@ class Patience:
             self._queue = deque(place for place in queue if place.who is not None)
             self._empty = 0
 
+    def rest(self) -> None:
+        """Take the timer back if nobody is waited for: the server ends."""
+        if not self._queue and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _look(self) -> None:
         """Tell those who are late, for ``limits.turn_time``."""
         host, self._timer = self._host, None

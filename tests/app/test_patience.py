@@ -103,6 +103,24 @@ def test_an_error_of_one_keeps_nobody_else_waiting() -> None:
     assert len(fine.late_at) == 1
 
 
+def test_the_timer_is_taken_back_when_the_server_ends_and_nobody_is_waited_for() -> None:
+    world = World()
+    patience = Patience(world)
+    place, late = patience.wait(world.now + 10.0, Guest(world)), Guest(world)
+    other = patience.wait(world.now + 10.0, late)
+    patience.rest()
+    place.cancel()
+    world.pass_time(11.0)
+    assert len(late.late_at) == 1, "who is waited for is waited for to the end"
+    other.cancel()
+    patience.wait(world.now + 10.0, Guest(world)).cancel()
+    patience.rest()
+    assert all(timer.cancelled for timer in world._timers)
+    patience.wait(world.now + 10.0, late)
+    world.pass_time(11.0)
+    assert len(late.late_at) == 2
+
+
 def test_many_who_are_late_at_once_do_not_keep_the_loop_from_the_others() -> None:
     world = World(limits=Limits(turn_time=1.0))
     patience = Patience(world)

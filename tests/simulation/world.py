@@ -213,8 +213,7 @@ class Node(World):
         if not self.alive:
             self.factory.link.stop()
         self.alive = False
-        for space in NAMESPACES:
-            self.namespaces.of(space).adapter.close()
+        self.namespaces.stop(0.0)
 
 
 class Guest:
