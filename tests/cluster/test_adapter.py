@@ -17,7 +17,7 @@ from rawsio.cluster import (
     StreamsOptions,
 )
 from rawsio.cluster.messages import SocketsAnswer
-from rawsio.cluster.requests import Question
+from rawsio.cluster.requests import Question, Silence
 from rawsio.redis import ErrorReply
 from rawsio.socketio.msgpack import pack
 
@@ -520,7 +520,7 @@ def test_the_options_have_the_defaults_of_the_notes() -> None:
 
 def test_a_question_ends_once_and_takes_no_answer_afterwards() -> None:
     ended: list[Any] = []
-    question = Question(["ours"], ended.append)
+    question = Question(["ours"], ended.append, Silence(), ended.append, patient=True)
     question.expect(2)
     question.add(["theirs"], "a")
     question.expire()
