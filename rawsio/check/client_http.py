@@ -72,7 +72,7 @@ def _goes_on(
 
     def case(talk: Talk) -> Finding:
         made, _done = _first(talk, answer)
-        if made.join():
+        if made.join() or made.sees("connect", 0.0):  # one of Engine.IO alone does not join
             return fine(made.said())
         refused = lenient and bool(made.seen)
         return lax(made.said(), "refused") if refused else failed(made.said(), "a good answer")
@@ -83,7 +83,7 @@ def _goes_on(
 def _keep(talk: Talk) -> Finding:
     made = host(talk, transports=["polling"], reconnection=False)
     made.upgrades = []
-    if not made.join():
+    if not made.join() and not made.sees("connect", 0.0):
         return failed(made.said())
     made.work(lambda: False, 0.3)
     return made.recorded(f"{made.connections} connections for {len(made.requests)} requests")
@@ -252,7 +252,7 @@ _BAD: list[tuple[object, ...]] = [
 _NUL = _HEAD + b"X: \0\r\nContent-Length: $L\r\n\r\n$O"
 _SOFT: list[tuple[object, ...]] = [
     ("endless-head", "an endless head", _wrong(_HEAD + b"X: ", repeat=200, lenient=True)),
-    ("endless-body", "an endless body", _wrong(_HEAD + b"\r\n", repeat=500, lenient=True)),
+    ("endless-body", "an endless body", _wrong(_HEAD + b"\r\n", repeat=128, lenient=True)),
     ("nul-field", "NUL in a field", _wrong(_NUL, lenient=True)),
 ]
 

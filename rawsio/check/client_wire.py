@@ -147,7 +147,9 @@ class Host:
             self.turn()
             if until():
                 return True
-            if self.talk.time() >= end:
+            # A client that has ended, and whose connections have, does nothing more.
+            ended = getattr(self.caller, "quiet", False) and self.gone
+            if ended or self.talk.time() >= end:
                 return False
 
     def turn(self) -> None:

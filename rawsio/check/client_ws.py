@@ -163,7 +163,6 @@ _HANDSHAKES: list[tuple[object, ...]] = [
         _bad_101(f"{_DEFLATE}; client_max_window_bits=10"),
     ),
     ("cut", "the head is cut off", _cut_head),
-    ("silent", "no answer: a time-out", _silent),
 ]
 
 # Frames that a client must refuse
@@ -231,6 +230,7 @@ def _tolerated(send: Send) -> Send:
 
 
 _SOFT: list[tuple[object, ...]] = [
+    ("silent", "no answer: a time-out", _tolerated(_silent)),
     (
         "http10",
         "a 101 of HTTP/1.0",

@@ -232,6 +232,8 @@ def _judge_too_long(talk: Talk, session: Polling, answer: Answer | None) -> Find
         ended = session.posts is not None and session.posts.ended
         return lax("ended without an answer") if ended else failed("no answer")
     got = f"{answer.status} {show(answer.body)}"
+    if answer.status in (502, 504):
+        return lax(got, "ended without an answer, says a proxy")
     if answer.status < 400 or answer.status >= 500:
         return failed(got, "413 was due")
     if not gone(talk, session):
@@ -269,7 +271,7 @@ def _overlap(talk: Talk) -> Finding:
     exchange(talk, "", path="/")
     answer, _second = exchange(talk, session.query, method="POST", body=b"4x", path=session.path)
     if answer is not None and answer.status == 200:
-        return failed("200", "two posts at a time were taken")
+        return lax("200", "two posts at a time were taken")
     finding = refused_with(answer, *range(6))
     if finding.verdict == "OK" and not gone(talk, session):
         return lax(finding.got, "the session lives on")

@@ -82,7 +82,7 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
     heard = hear(talk, wire, 2)
     got = ended_by(wire, heard)
     if heard.problem:
-        return _other_protocol(case, bytes(wire.heard), got)
+        return _other_protocol(talk, case, bytes(wire.heard), got)
     if not heard.answers:
         return _unanswered(case, got, ended=bool(wire.ended))
     first = heard.statuses[0]
@@ -96,9 +96,10 @@ def _rejected(talk: Talk, case: Case, wanted: tuple[int, ...] = (400,)) -> Findi
     return fine(got) if first in wanted else lax(got)
 
 
-def _other_protocol(case: Case, data: bytes, got: str) -> Finding:
+def _other_protocol(talk: Talk, case: Case, data: bytes, got: str) -> Finding:
     """Judge an answer that is no HTTP/1: some servers speak its neighbours on the same port."""
     if "preface" in case.marks and _SETTINGS.match(data):
+        talk.facts["mild"] = "some look for the preface in the first segment only"
         return noted(got, "it speaks HTTP/2 on this port")
     if case.expect.endswith("-S") and not data.startswith(b"HTTP/"):
         return lax(got, "answered without a head, as HTTP/0.9 was")
