@@ -36,6 +36,7 @@ __all__ = [
     "NotOffered",
     "failed",
     "fine",
+    "in_words",
     "lax",
     "noted",
     "prefix_of",
@@ -146,6 +147,65 @@ def rows(
         Case(f"{prefix}.{name}", rule, level, expect, text, send, judge, (*marks, *more))
         for name, text, send, *more in table
     ]
+
+
+_WORDS = {
+    "ACC": "the answer that a faultless request gets, and the next request served",
+    "REJ": "a refusal with 400, then the end of the connection",
+    "M501": "501 or 405",
+    "EITHER": "any answer or end, but no crash",
+    "INC": "an error or an end, not a good answer to half a body",
+    "NOMERGE": "the trailer ignored or refused",
+    "ONE": "exactly one answer, then the end of the connection",
+    "TWO": "an answer to each request, in order",
+    "EXP": "what the case says, step by step",
+    "SHAPE": "every answer of the run to keep the rule",
+    "LIM": "a limit below the cap, with its own status or code",
+    "TIME": "an end by the peer, within bounded time",
+    "INFO": "anything; it is recorded",
+    "SW": "a right 101",
+    "NOPROTO": "a right 101, with nothing that was not offered",
+    "HREJ": "a refusal without a 101",
+    "ORIGIN": "foreign origins refused with 403, its own accepted",
+    "DNEG": "an answer that fits the offer, and is obeyed",
+    "DDECL": "a 101 without the extension",
+    "ECHO": "the same messages back",
+    "FAIL": "a close frame with this code, and the end",
+    "FAST": "a close frame before the message ends",
+    "CLOSE": "a close frame with the same code, and the end",
+    "PONG": "a pong with the data of each ping",
+    "SILENT": "no answer, and the connection goes on",
+    "EOPEN": "a session with a faultless open packet",
+    "E4": "a refusal with this status",
+    "EOK": "200 and ok, and the messages back",
+    "EBAD": "400, and the end of the session",
+    "EEND": "the end of the session",
+    "EBEAT": "heartbeats as the handshake announced them",
+    "EUP": "an upgrade that loses nothing",
+    "EPROBE": "the candidate closed, the session polling on",
+    "SCON": "the answer to CONNECT that the case names",
+    "SBAD": "the connection closed, nothing delivered",
+    "SECHO": "the same events back",
+    "SACK": "the acknowledgement with its id",
+    "SDIS": "a DISCONNECT as asked for, and nothing behind it",
+    "SROOM": "the event for each member, once and in order",
+    "SREC": "the session and what it missed, once",
+    "SV2": "what revision 4 of the protocol says",
+    "CPASS": "the client to go on as described",
+    "CFAIL": "the client to end it and tell its user",
+}
+
+
+def in_words(expect: str) -> str:
+    """Return what a code of expectation asks for, with the code.
+
+    >>> in_words("REJ-S")
+    'a refusal with 400, then the end of the connection (REJ-S)'
+    >>> in_words("STEP")
+    'STEP'
+    """
+    words = next((text for code, text in _WORDS.items() if expect.startswith(code)), "")
+    return f"{words} ({expect})" if words else expect
 
 
 def fine(got: str = "", note: str = "") -> Finding:

@@ -5,7 +5,7 @@ The rest of a report is for programs (:mod:`rawsio.check.reports`).
 
 from __future__ import annotations
 
-from .case import FAILED, INFORMATIONAL, NON_STRICT, OK, VERDICTS
+from .case import FAILED, INFORMATIONAL, NON_STRICT, OK, UNIMPLEMENTED, VERDICTS, in_words
 from .outcome import Allowed, bad
 from .reports import LAYERS, repeat, wire_text
 
@@ -56,6 +56,8 @@ def plan(target: dict[str, Any], cases: int) -> str:
     if found.get("engine"):
         parts.append(f"Engine.IO {found['engine']}" + (", revision 3" if found.get("eio3") else ""))
     parts.append(f"contract {found['contract']}" if found.get("contract") else "no contract")
+    if found.get("alone"):
+        parts.append("one connection at a time")
     return f"{target['url']}: {', '.join(parts)}; {cases} cases"
 
 
@@ -70,6 +72,7 @@ def summary(report: dict[str, Any], allowed: Allowed, *, strict: bool, most: int
                 f"{number} {verdict}" for verdict, number in counted.items() if number
             )
             lines.append(f"{layer:<7}{len(cases):5}  {shown}")
+    lines += _left_out(report)
     wrong = bad(report["cases"], strict=strict)
     told = [case for case in wrong if allowed.reason(case["id"]) is None]
     for case in told[:most]:
@@ -89,6 +92,19 @@ def summary(report: dict[str, Any], allowed: Allowed, *, strict: bool, most: int
     return "\n".join(lines)
 
 
+def _left_out(report: dict[str, Any]) -> list[str]:
+    """Return for what reasons cases were UNIMPLEMENTED, the most frequent first."""
+    reasons: dict[str, int] = {}
+    for case in report["cases"]:
+        if case["verdict"] == UNIMPLEMENTED:
+            reasons[case["note"]] = reasons.get(case["note"], 0) + 1
+    most = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
+    return [f"{number:12}  UNIMPLEMENTED: {reason}" for reason, number in most]
+
+
+_MOST_REASONS = 5
+
+
 def _rule(rule: str) -> str:
     """Return what a rule says, empty for an id that stands in no table."""
     from rawsio.rules import find
@@ -101,7 +117,8 @@ def _rule(rule: str) -> str:
 
 def _failure(report: dict[str, Any], case: dict[str, Any]) -> list[str]:
     lines = [f"{case['verdict']}  {case['id']}  [{case['rule']}]  {case['text']}"]
-    lines.append(f"    expected {case['expected']}, got {case['got'] or 'nothing'}")
+    lines.append(f"    expected {in_words(case['expected'])}")
+    lines.append(f"    got {case['got'] or 'nothing'}")
     if case["note"]:
         lines.append(f"    {case['note']}")
     text = _rule(case["rule"])

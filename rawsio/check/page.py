@@ -18,6 +18,7 @@ from .case import (
     OK,
     UNIMPLEMENTED,
     VERDICTS,
+    in_words,
     prefix_of,
 )
 from .outcome import crossings
@@ -162,7 +163,7 @@ def _case(report: dict[str, Any], case: dict[str, Any]) -> str:
     said = f"{case['id']} {case['rule']} {case['text']} {case['got']} {case['note']}".lower()
     body = [
         f"rule      {case['rule']} ({case['level']})",
-        f"expected  {case['expected']}",
+        f"expected  {in_words(case['expected'])}",
         f"got       {case['got']}",
     ]
     body += [f"note      {case['note']}"] if case["note"] else []

@@ -107,6 +107,7 @@ class Target:
             "deflate": self.deflate,
             "engine": self.engine,
             "eio3": self.eio3,
+            "alone": self.alone,
             "contract": self.contract,
             "pingInterval": self.open.get("pingInterval"),
         }

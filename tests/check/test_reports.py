@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rawsio.check.catalogue import Selection, server_cases
+from rawsio.check.case import in_words
+from rawsio.check.catalogue import Selection, client_cases, server_cases
 from rawsio.check.console import Progress, plan, summary
 from rawsio.check.outcome import (
     Allowed,
@@ -184,3 +185,19 @@ def test_cases_are_selected_by_glob_layer_rule_and_level() -> None:
 
 def test_a_report_survives_json() -> None:
     assert json.loads(as_json(ALL))["cases"][0]["wire"][0][1] == ">"
+
+
+def test_why_cases_were_left_out_is_said_once_for_each_reason() -> None:
+    cases = [
+        {"id": f"ws.a.{n}", "verdict": "UNIMPLEMENTED", "note": note, "ms": 1.0}
+        for n, note in enumerate(["no echo", "no echo", "no deflate"])
+    ]
+    text = summary({"cases": cases, "duration": 1.0}, NOBODY, strict=False)
+    assert "2  UNIMPLEMENTED: no echo\n" in text
+    assert "1  UNIMPLEMENTED: no deflate\n" in text
+
+
+def test_every_expectation_but_the_stepwise_has_words() -> None:
+    cases = [*server_cases(), *client_cases()]
+    silent = {case.expect for case in cases if in_words(case.expect) == case.expect}
+    assert silent == {"STEP"}
