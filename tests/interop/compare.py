@@ -63,8 +63,7 @@ EXPLAINED: dict[tuple[str, str], str] = {
         "close codes",
     ): "Close 1006 is answered with 1000, and the connection ends; "
     "no rule says with which code: `ws.close.bad-1006` is NON-STRICT.",
-    ("socket.io", "handshake"): _NO_CASE,
-    ("socket.io", "upgrade"): _NO_CASE,
+    ("socket.io", "close"): "A close packet over WebSocket is ignored. " + _NO_CASE,
     ("socket.io", "payloads"): _NO_CASE,
     ("socket.io", "connect"): "41 and 40 in one segment: the second is read while the first is not "
     "carried out yet. " + _NO_CASE,
@@ -72,9 +71,10 @@ EXPLAINED: dict[tuple[str, str], str] = {
     (
         "python-socketio",
         "heartbeat",
-    ): "It looks at its sessions in turns: a silent one may outlast its "
-    "500 ms by 200 more, and the suite waits for 600. `eio.beat.silent-polling` is not judged: "
-    "the handshake says `pingInterval` 0.",
+    ): "Pings by the client are ignored, for which the suites have no case. It looks at its "
+    "sessions in turns: a silent one may outlast its 500 ms by 200 more, and the suite waits for "
+    "600. `eio.beat.silent-polling` is not judged: the handshake says `pingInterval` 0.",
+    ("python-socketio", "frames"): "A packet of type 8 is dropped. " + _NO_CASE,
     ("python-socketio", "connect"): "CONNECT_ERROR says something else; the protocol names no "
     "text: `sio.connect.unknown` is NON-STRICT.",
     ("python-socketio", "events"): _NO_CASE,
