@@ -15,7 +15,7 @@ if it has that, else to the ``on_events`` given here.
 
 Most connections want to be watched when they begin, and no more when they have become WebSockets.
 So a target that is only *expected* to need its deadline is put into the heap a second later, if it
-still has one then.
+still has one then: those of one second for as long as ``turn_time`` lasts, the rest a turn later.
 
 Many may be due at once: ten thousand clients that came back in the same second are pinged in the
 same second.  They are ticked in the order of their deadlines for as long as ``turn_time`` lasts,
@@ -28,6 +28,7 @@ To cancel, set the deadline to ``None`` or ``forget`` the target.  The precision
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from rawsio import log
 from rawsio.limits import DEFAULT
@@ -48,6 +49,9 @@ _GRAIN = 0.001
 
 _SOON = 1.0
 """Seconds after which those that were expected to need a deadline are watched."""
+
+_FEW = 64
+"""How many are watched between two looks at the clock."""
 
 _WHEN, _SEQUENCE, _TARGET = 0, 1, 2
 
@@ -132,9 +136,13 @@ class Deadlines:
         self._expected[target] = None
 
     def _watch_expected(self) -> None:
-        expected, self._expected = self._expected, {}
-        for target in expected:
-            self.watch(target)
+        expected, end = self._expected, self._loop.time() + self._turn_time
+        while expected and self._loop.time() < end:
+            for target in [*islice(expected, _FEW)]:
+                del expected[target]
+                self.watch(target)
+        if expected:
+            self._loop.call_later(0.0, self._watch_expected)
 
     def forget(self, target: Any) -> None:
         """Drop the target, and the reference to it."""

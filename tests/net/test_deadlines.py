@@ -70,6 +70,33 @@ def test_who_is_only_expected_to_need_its_deadline_is_watched_if_it_has_one_a_se
         assert len(b.timers) == 0
 
 
+def test_thousands_who_were_expected_in_one_second_are_watched_in_several_turns() -> None:
+    class Slow(Target):
+        """Each look at its deadline takes a tenth of a millisecond."""
+
+        @property
+        def deadline(self) -> float | None:
+            b.clock.now += 0.0001
+            return 60.0
+
+        @deadline.setter
+        def deadline(self, _when: float | None) -> None:
+            pass
+
+    with Bench() as b:
+        targets = [Slow(60.0) for _ in range(1000)]
+        for target in targets:
+            b.timers.expect(target, 60.0)
+        b.at(1.0)
+        assert 0 < len(b.timers) < 200
+        turns = 1
+        while len(b.timers) < 1000:
+            b.loop.step(0)
+            turns += 1
+        assert turns > 5
+        assert set(b.timers.targets) == set(targets)
+
+
 def test_who_was_expected_and_is_forgotten_is_not_kept() -> None:
     with only_new_objects(), Bench() as b:
         target = Target(60.0)
