@@ -8,7 +8,8 @@ layers see it.  It does its work in two steps.
 
 :func:`events_in` reads.  It changes nothing: frames that are whole, texts, short, unmasked, and
 that are such events within all limits, become lists of arguments.  It ends before the first frame
-of which one of these is not known, however harmless that is.
+of which one of these is not known, however harmless that is.  One attachment is taken as well
+(:func:`attached_in`), where it is all that an event has beside its name: a picture, a sound.
 
 :meth:`Express.read` then calls the handlers, one event after the other, and puts the answers into
 the outbox.  Everything that could forbid this is asked for once, before the first: a flag of the
@@ -32,7 +33,7 @@ from rawsio.app.reply import as_values
 from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
 from rawsio.engineio.states import SessionState
-from rawsio.errors import SocketIOError
+from rawsio.errors import RemoteProtocolError
 from rawsio.routes import Direct
 from rawsio.socketio.packets import Event
 from rawsio.socketio.values import (
@@ -43,7 +44,13 @@ from rawsio.socketio.values import (
     finite,
     refuse_constant,
 )
-from rawsio.websocket.frames import TEXT_HEADERS, decode_frame, text_frame
+from rawsio.websocket.frames import (
+    TEXT_HEADERS,
+    decode_frame,
+    decode_header,
+    encode_header,
+    text_frame,
+)
 from rawsio.websocket.masking import FACTORS, SHORT, mask, unmask_behind_key, unmask_short
 
 TYPE_CHECKING = False
@@ -61,8 +68,8 @@ if TYPE_CHECKING:
 
     from .routes import Port
 
-    Found = tuple[str, list[Any], int]
-    Mark = tuple[bytes, int, int, int, int, Callable[[str, int], tuple[Any, int]]]
+    Found = tuple[str, list[Any], int, int]
+    Mark = tuple[bytes, int, int, int, int, int, Callable[[str, int], tuple[Any, int]]]
     Done = tuple[int, bool]
 
 __all__ = ["Express", "Reading", "events_in"]
@@ -74,6 +81,11 @@ _DIGITS = "0123456789"
 _KEY = 0xFFFFFFFF
 _HEAD = b"\0\0\0\x0042"
 """How an event of the main namespace begins: behind the key, which was masked with itself."""
+_ATTACHED = b"\0\0\0\x00451-"
+"""The same of one that has an attachment."""
+_PLACE = ',{"_placeholder":true,"num":0}]'
+"""How that ends, if the attachment is its one argument."""
+_WHOLE_BINARY = 0x82
 _FEW_DIGITS = 15
 """A packet id of so many digits is exact in every language."""
 _OVERHEAD = 15
@@ -92,7 +104,10 @@ _LONGEST_ANSWER = 6 * _SHORT + 40 + _LONGEST_NAME
 class Reading:
     """What :func:`events_in` needs of a server: its limits, as they are compared, and a scanner."""
 
-    __slots__ = (*("most", "bytes", "main", "quoted"), *("_longest", "_depth", "_scan", "_digits"))
+    __slots__ = (
+        *("most", "bytes", "main", "quoted", "attached"),
+        *("_longest", "_depth", "_scan", "_digits"),
+    )
 
     def __init__(self, limits: Limits) -> None:
         from json import JSONDecoder
@@ -105,6 +120,10 @@ class Reading:
         self._longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
         if self._longest < SHORT:
             self.most = 0
+        # How long an attachment may be; below zero where a placeholder is too much.
+        self.attached = min(limits.message, limits.attachment_bytes)
+        if limits.attachments < 1 or limits.json_depth < 2:
+            self.attached = -1
         self._depth = limits.json_depth
         # Ids of so many digits are below the limit.
         self._digits = min(_FEW_DIGITS, len(str(limits.packet_id)) - 1)
@@ -117,25 +136,26 @@ class Reading:
         """Return what :func:`events_in` needs to know.
 
         That is how an event of the namespace begins, how long that is, where its list begins at the
-        latest, how long it is at most and how deep, and a scanner.
+        latest, how long it is at most and how deep, how long an attachment is, and a scanner.
         """
         head = _HEAD if namespace == "/" else _HEAD + namespace.encode() + b","
         bracket = len(head) + self._digits
-        return head, len(head), bracket, self._longest, self._depth, self._scan
+        return head, len(head), bracket, self._longest, self._depth, self.attached, self._scan
 
 
 def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
     r"""Return the events that ``data`` begins with, at most so many, of the namespace of ``mark``.
 
-    For each: its id as text (or nothing), its name and arguments, and where its frame ends.
+    For each: its id as text (or nothing), its name and arguments, where its last frame ends, and
+    how many attachments there were so far.
 
     >>> from rawsio.limits import DEFAULT
     >>> frame = b"\x81\x8d\0\0\0\0" + b'427["news",1]'
     >>> events_in(frame + b"\x81", 9, Reading(DEFAULT).main)
-    [('7', ['news', 1], 19)]
+    [('7', ['news', 1], 19, 0)]
     """
-    head, first, bracket, longest, depth, scan = mark
-    at, end = 0, len(data)
+    head, first, bracket, longest, depth, _longest_attached, scan = mark
+    at, end, attached = 0, len(data), 0
     found: list[Found] = []
     try:
         for _ in range(most):
@@ -154,7 +174,10 @@ def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
                 times, ones = FACTORS[size]
                 raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
             if raw[:first] != head:
-                break
+                digits, args, at = attached_in(raw, data, at, mark)
+                attached += 1
+                found.append((digits, args, at, attached))
+                continue
             text = raw.decode()
             start = text.find("[")
             if start > bracket:
@@ -167,10 +190,42 @@ def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
             args, stop = scan(text, start)
             if stop != len(text) or args[0].__class__ is not str:
                 break
-            found.append((digits, args, at))
-    except (ValueError, IndexError, StopIteration, RecursionError, SocketIOError):
-        return found  # not whole, or the layers say what is wrong
+            found.append((digits, args, at, attached))
+    except (ValueError, IndexError, StopIteration, RecursionError, RemoteProtocolError):
+        return found  # another, not whole, or the layers say what is wrong
     return found
+
+
+def attached_in(raw: bytes, data: bytes, at: int, mark: Mark) -> tuple[str, list[Any], int]:
+    r"""Return an event whose one argument is the attachment in the frame at ``at``.
+
+    ``raw`` is the text before it, behind four zeros.  Returns its id, its name and argument, and
+    where the frame ends.  Raises ``ValueError`` for any other packet, or what its parsing raises.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> text = b'451-7["file",{"_placeholder":true,"num":0}]'
+    >>> attached_in(bytes(4) + text, b"\x82\x82\0\0\0\0hi", 0, Reading(DEFAULT).main)
+    ('7', ['file', b'hi'], 8)
+    """
+    plain, _first, bracket, _longest, depth, longest, scan = mark
+    head = _ATTACHED + plain[len(_HEAD) :]
+    text, header = raw.decode(), decode_header(data, at, True)
+    start, digits = text.find("["), text[len(head) : text.find("[")]
+    if raw[: len(head)] != head or header is None or not text.endswith(_PLACE):
+        raise ValueError
+    if start > bracket + 2 or digits.strip(_DIGITS) or digits[:1] == "0":
+        raise ValueError
+    first, size, body = header
+    if first != _WHOLE_BINARY or size > longest or body + size > len(data):
+        raise ValueError
+    named = text[start : -len(_PLACE)] + "]"
+    args, stop = scan(named, 0)
+    if stop != len(named) or len(args) != 1 or args[0].__class__ is not str:
+        raise ValueError
+    if named.count("[") + named.count("{") >= depth:
+        raise ValueError
+    args.append(mask(data[body : body + size], data[body - 4 : body]))
+    return digits, args, body + size
 
 
 def _needs_no_escapes(text: str) -> bool:
@@ -342,7 +397,9 @@ class Express(Direct):
             or (self.outbox and self.stream.driver.behind)
         ):
             return 0
-        most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
+        most = reading.most
+        if most > multiplexer.allowance:  # noqa: PLR1730 - a call costs more
+            most = multiplexer.allowance
         found = events_in(data, most, self._mark)
         if not found:
             found = self._elsewhere(data, most)
@@ -350,12 +407,17 @@ class Express(Direct):
                 self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
                 return 0
             socket = self._socket
+        if found[-1][3]:  # attachments are messages, too
+            while found and len(found) + found[-1][3] > most:
+                found.pop()
         self._odd = 0
         self._engine.heard()
         multiplexer.busy = True
         done, over = self._perform(found, data, socket, now)
-        multiplexer.allowance -= done
-        taken = found[done - 1][2] if done else 0
+        if not done:
+            return 0
+        _digits, _args, taken, attached = found[done - 1]
+        multiplexer.allowance -= done + attached
         if taken < len(data) and (over or done == reading.most or len(data) > reading.bytes):
             self.layer.put_off(data[taken:])
             return len(data)
@@ -380,7 +442,7 @@ class Express(Direct):
         multiplexer, outbox, quoted = self._multiplexer, self.outbox, self._reading.quoted
         handlers, time, kind = socket.namespace._handlers, multiplexer.host.time, self._kind
         alone, end, done, over = handlers.alone, now + self._limits.turn_time, 0, False
-        for digits, args, after in found:
+        for digits, args, after, _attached in found:
             name = args[0]
             handler = alone.get(name) or handlers.only(name)
             if handler is None or not handler.least < len(args) <= handler.full:
@@ -419,7 +481,7 @@ class Express(Direct):
         """Go on behind so many events with those whose handlers answer by themselves."""
         multiplexer, handlers = self._multiplexer, socket.namespace._handlers
         time, end, over = multiplexer.host.time, now + self._limits.turn_time, False
-        for digits, args, after in found[done:]:
+        for digits, args, after, _attached in found[done:]:
             name = args[0]
             handler = handlers.answering(name)
             if handler is None or not handler.least < len(args) <= handler.full:
@@ -463,6 +525,8 @@ class Express(Direct):
         """Put an answer that is not that short into the outbox; ``False`` if it is no plain one."""
         if result.__class__ is str and _needs_no_escapes(result):
             text = f'{self._kind}{digits}["{result}"]'
+        elif result.__class__ is bytes:
+            return self._answer_attached(digits, result)
         elif result.__class__ is COROUTINE:
             return False
         else:
@@ -477,6 +541,17 @@ class Express(Direct):
         self.outbox.append(text_frame(text.encode()))
         return True
 
+    def _answer_attached(self, digits: str, result: bytes) -> bool:
+        """Do the same with an answer that is bytes: never copied, and counted."""
+        most = self._limits.attachment_bytes if self._reading.attached >= 0 else -1
+        if self._port.room <= 0 or len(result) > most:
+            return False
+        text = f'461-{self._kind[2:]}{digits}[{{"_placeholder":true,"num":0}}]'.encode()
+        head = encode_header(_WHOLE_BINARY, len(result))
+        self.outbox += (text_frame(text) + head, result)
+        self._port.spend(len(text) + len(result) + _OVERHEAD + self._port.OVERHEAD)
+        return True
+
     def _interrupted(self, rest: bytes) -> None:
         """Let everything go on later: the program is being stopped, and may go on."""
         self._multiplexer.interrupted()
@@ -487,6 +562,8 @@ class Express(Direct):
         decoded = decode_frame(data, found[done - 2][2] if done > 1 else 0, True)
         if decoded is not None:
             self._multiplexer.weigh(decoded[0].payload[1:].decode())
+        if found[done - 1][1][-1].__class__ is bytes:
+            self._multiplexer.weigh(found[done - 1][1][-1])
         if self.layer.below is not None:
             self.layer.below.touch()  # and have the connection measured
 

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
         def send(self, units: list[Any], /) -> None:
             """Send Engine.IO messages, or drop them."""
 
+        def spend(self, size: int, /) -> None:
+            """Count what was sent."""
+
 
 __all__ = ["Direct", "Layered"]
 

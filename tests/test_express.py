@@ -32,7 +32,9 @@ from tests.test_routes import SMALL, Conversation, NobodyLooks, both
 
 KEY = b"\x01\x9a\xff\x40"
 READING = Reading(DEFAULT)
-LOOSE = SMALL.but(events_per_second=20, high_water=20_000, low_water=4000, queue=60_000)
+LOOSE = SMALL.but(
+    events_per_second=20, high_water=20_000, low_water=4000, queue=60_000, attachment_bytes=1500
+)
 TIGHT = Limits(packet_id=1000, json_depth=3, message=300, body=300)
 
 
@@ -46,6 +48,15 @@ def read_in(data: bytes, most: int, reading: Reading) -> list[Any]:
 
 def frame(packet: str) -> bytes:
     return masked("4" + packet)
+
+
+PLACE = '{"_placeholder":true,"num":0}'
+
+
+def attached(number: str, name: str, data: bytes, rest: str = "]", opcode: int = BINARY) -> bytes:
+    """Return an event with an attachment, the last of its arguments unless there is a rest."""
+    binary = encode_frame(opcode, data, mask=KEY)
+    return frame(f"51-{number}[{name},{PLACE}{rest}") + binary
 
 
 # What is read
@@ -79,8 +90,19 @@ _packets = st.one_of(
         ]
     ),
 )
+_attached = st.builds(
+    attached,
+    st.sampled_from(["", "0", "7", "07", "1000", "1001", "/a,", "9" * 16]),
+    st.sampled_from(
+        [*('"chat"', '"né"', "5", '"a",1', '"[[["', '"connect"', f'"a",{PLACE}', "", '"\\u0061"')]
+    ),
+    st.binary(max_size=9) | st.sampled_from([b"x" * 126, b"y" * 301, b"z" * 66_000]),
+    st.sampled_from(["]"] * 9 + [",1]", "] ", "]x", "", "}"]),
+    st.sampled_from([BINARY] * 9 + [TEXT, PING]),
+)
 _frames = st.one_of(
     *[st.builds(masked, _packets, _keys)] * 4,
+    _attached,
     st.sampled_from(
         [
             encode_frame(PING, b"!", mask=KEY),
@@ -95,23 +117,77 @@ _frames = st.one_of(
 )
 
 
+def packet_of(data: bytes, at: int, limits: Limits) -> tuple[Any, int, int]:
+    """Return what the layers make of the frames there, where they end, and how many there are."""
+    packet: Any = None
+    for count in range(1, 3):
+        whole, at = decode_frame(data, at, True) or (None, 0)
+        assert whole is not None
+        assert (whole.fin, whole.rsv1) == (True, False)
+        if packet is None:
+            assert whole.opcode == TEXT
+            packet = decode_packet(whole.payload.decode()[1:], limits)
+        else:
+            assert whole.opcode == BINARY
+            packet = packet.add(whole.payload, limits)
+        if isinstance(packet, Event):
+            return packet, at, count
+    raise AssertionError(packet)
+
+
 @given(st.lists(_frames, max_size=5), st.integers(0, 40), st.sampled_from([DEFAULT, TIGHT]))
 def test_what_it_reads_the_layers_read_as_well(
     frames: list[bytes], cut: int, limits: Limits
 ) -> None:
     data = b"".join(frames)
     data = data[: max(0, len(data) - cut)]
-    found = read_in(data, 9, Reading(limits))
-    ends = [0, *(end for _digits, _args, end in found)]
-    for (digits, args, _end), (begin, end) in zip(found, pairwise(ends), strict=True):
-        whole, after = decode_frame(data, begin, True) or (None, 0)
-        assert whole is not None
-        assert (whole.opcode, whole.fin, whole.rsv1, after) == (TEXT, True, False, end)
+    begin = messages = 0
+    for n, (digits, args, end, binaries) in enumerate(read_in(data, 9, Reading(limits))):
         if args[0] in RESERVED:  # for which there can be no handler
-            continue
-        packet = decode_packet(whole.payload.decode()[1:], limits)
+            return
+        packet, after, more = packet_of(data, begin, limits)
         assert packet == Event("/", args, int(digits) if digits else None)
         assert digits == ("" if packet.id is None else str(packet.id))
+        begin, messages = after, messages + more
+        assert (begin, messages) == (end, n + 1 + binaries)
+
+
+@pytest.mark.parametrize(
+    ("data", "read"),
+    [
+        (attached("", '"a"', b""), True),
+        (attached("7", '"a"', b"x" * 300), True),
+        (attached("7", '"a"', b"x" * 301), False),
+        (attached("07", '"a"', b"x"), False),
+        (attached("1000", '"a"', b"x"), False),
+        (attached("/a,", '"a"', b"x"), False),
+        (attached("", '"a",1', b"x"), False),
+        (attached("", '"a"', b"x", ",1]"), False),
+        (attached("", f'"a",{PLACE}', b"x"), False),
+        (attached("", '"[["', b"x"), False),
+        (attached("", "5", b"x"), False),
+        (attached("", '"a"', b"x", "]]"), False),
+        (attached("", '"a"', b"x", opcode=TEXT), False),
+        (attached("", '"a"', b"xyz")[:-1], False),
+        (attached("", '"a"', b"")[:-1], False),
+        (frame(f'51-["a",{PLACE}]') + encode_frame(BINARY, b"x"), False),
+        (frame(f'51-["a",{PLACE}]') + encode_frame(BINARY, b"x", mask=KEY, fin=False), False),
+        (frame(f'52-["a",{PLACE}]') + encode_frame(BINARY, b"x", mask=KEY), False),
+    ],
+)
+def test_it_reads_one_attachment_that_is_there(data: bytes, read: bool) -> None:
+    assert len(read_in(data, 9, Reading(TIGHT))) == read
+
+
+@pytest.mark.parametrize("limits", [TIGHT.but(attachments=0), TIGHT.but(json_depth=1)])
+def test_it_reads_no_attachment_where_none_is_allowed(limits: Limits) -> None:
+    assert read_in(attached("", '"a"', b"x"), 9, Reading(limits)) == []
+
+
+def test_attachments_are_counted() -> None:
+    one, plain = attached("7", '"a"', b"x"), masked('42["a"]')
+    found = read_in(one + plain + one + one, 9, READING)
+    assert [attached for _digits, _args, _end, attached in found] == [1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -278,6 +354,19 @@ def test_a_handler_that_answers_later_is_taken_and_so_is_one_that_answers_at_onc
     way.kit.close()
 
 
+@pytest.mark.parametrize("name", ["chat", "same", "fails too"])
+def test_an_event_with_an_attachment_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = Conversation(LOOSE.but(events_per_second=999), traced=False, backpressure="pause")
+    begin(way)
+    way.io.on("same", lambda _socket, data: data)
+    way.io.on("fails too", lambda _socket, data: data / 0)
+    data = attached("7", f'"{name}"', b"12345")
+    assert taken(way, data * 2 + frame('2["none"]') + data, monkeypatch)
+    if name == "same":
+        assert way.heard.count(b'461-7[{"_placeholder":true,"num":0}]\x82\x0512345') == 3
+    way.kit.close()
+
+
 @pytest.mark.parametrize("before", BEFORE)
 def test_nothing_is_taken_where_something_is_unusual(
     before: str, monkeypatch: pytest.MonkeyPatch
@@ -361,6 +450,9 @@ def listen(way: Conversation) -> None:
     io.on("far too much", lambda socket: [socket.emit("x", "y" * 1900) for _ in range(9)] and "z")
     io.on("answers much", lambda _socket: "m" * 1900)
     io.on("quotes", lambda _socket, text: text)
+    for space in (io, io.of("/a")):
+        space.on("slowly", lambda _socket, data: wait(len(data) / 1000))
+    io.on("long bytes", lambda _socket: b"x" * 1501)
     io.on_error(lambda error, _socket, name, args: calls.append([type(error), name, args]))
 
 
@@ -397,6 +489,7 @@ _unusual = st.sampled_from(
             '"much"',
             '"no json"',
             '"ask"',
+            '"long bytes"',
         ),
     ]
 )
@@ -404,6 +497,12 @@ _numbers = st.sampled_from(["", "0", "1", "12", "999"])
 _spaces = st.sampled_from(["", "", "/a,"])
 _usual = st.builds(
     lambda space, number, rest: frame(f"2{space}{number}[{rest}]"), _spaces, _numbers, _plain
+) | st.builds(
+    lambda space, number, name, data: attached(space + number, name, data),
+    _spaces,
+    _numbers,
+    st.sampled_from(['"quotes"', '"chat"', '"none"', '"a or b"', '"two"', '"slowly"', '"x"']),
+    st.sampled_from([b"", b"123", b"a" * 90, b"b" * 300, b"c" * 1000, b"d" * 2500]),
 )
 _odd = st.one_of(
     st.builds(
@@ -450,11 +549,15 @@ def test_nobody_can_tell_whether_the_layers_were_there(
 
 
 @pytest.mark.parametrize(
-    "name", ["none", "fails", "work", "stop", "wait", "leave", "other", "on", "far too much"]
+    "name",
+    ["none", "fails", "work", "stop", "wait", "leave", "other", "on", "far too much", "long bytes"],
 )
 def test_nobody_can_tell_for_any_kind_of_handler_among_others(name: str) -> None:
-    one = frame('2["two"]') + frame('27["chat","x"]')
-    both([frame("0/a,"), one + frame(f'28["{name}"]') + one, 1.0, one], "pause", LOOSE, listen)
+    one, two = frame('27["chat","x"]') + frame('26["a or b",1]'), frame('2["two"]')
+    both(
+        [frame("0/a,"), one, one + frame(f'28["{name}"]') + one + two + one, 1.0, one],
+        *("pause", LOOSE, listen),
+    )
 
 
 def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
@@ -733,3 +836,42 @@ def test_a_connect_that_comes_alone_goes_the_short_way(monkeypatch: pytest.Monke
     for first in (masked("40"), masked('40{"token":"x"}'), masked("40/a,"), masked("40") * 2):
         both(["before", first, masked('427["chat",1]')], "pause", DEFAULT)
     assert taken == [8, 21, 0, 0]
+
+
+@pytest.mark.parametrize("backpressure", ["drop-volatile", "disconnect"])
+def test_a_client_for_whom_much_waits_is_cut_off_by_short_answers_all_the_same(
+    backpressure: str,
+) -> None:
+    limits = LOOSE.but(events_per_second=9999, high_water=150_000, low_water=40_000, queue=400_000)
+    long = frame('27["quotes","' + "q" * 900 + '"]') * 40
+    short = frame('27["quotes","' + "q" * 90 + '"]') * 40
+    both(["silence", *[long] * 9, *[short] * 70, "listen"], backpressure, limits, listen)
+
+
+@pytest.mark.parametrize("backpressure", ["pause", "drop-volatile", "disconnect"])
+@pytest.mark.parametrize("many", [5, 20, 40])
+def test_bytes_that_answer_one_read_are_counted_the_same(backpressure: str, many: int) -> None:
+    limits = LOOSE.but(
+        events_per_second=9999,
+        high_water=150_000,
+        low_water=40_000,
+        queue=400_000,
+        attachment_bytes=20_000,
+    )
+
+    def prepare(way: Conversation) -> None:
+        listen(way)
+        way.io.on("large", lambda _socket: b"x" * 15_000)
+
+    both(["silence", frame('27["large"]') * many, "listen"], backpressure, limits, prepare)
+
+
+def test_what_a_coroutine_holds_of_an_attachment_is_counted_the_same() -> None:
+    held = frame('2["wait"]') + attached("7", '"slowly"', b"a" * 1400)
+    both([attached("7", '"slowly"', b"a" * 1400), 0.5, held, 0.5, 3.0], "pause", LOOSE, listen)
+
+
+@pytest.mark.parametrize("limits", [LOOSE.but(attachments=0), LOOSE.but(json_depth=1)])
+def test_bytes_are_no_answer_where_no_attachment_is_allowed(limits: Limits) -> None:
+    answer = frame('27["bytes"]') + frame('27["long bytes"]')
+    both([answer, frame('27["none"]') + answer], "pause", limits, listen)

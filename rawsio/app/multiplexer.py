@@ -184,7 +184,7 @@ class Multiplexer(HandlerQueue):
         self.allowance -= 1
         return self.allowance >= 0 or not self._too_fast()
 
-    def weigh(self, message: str) -> None:
+    def weigh(self, message: str | bytes) -> None:
         """Take note of how much is made of a message that was counted already."""
         if len(message) > _SHORT:
             self._arrives(message)

@@ -42,7 +42,7 @@ from rawsio.layer import Closing, Generic
 
 from .driver import NO_LAYER, Driver, StreamState
 from .turns import SHORT, TurnTaker
-from .write_buffer import JOIN, WriteBuffer
+from .write_buffer import JOIN, WriteBuffer, send_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -487,15 +487,13 @@ class TCPStream(TurnTaker, Generic[TagT]):
             self._unsent.extend(units)
             self._check_high()
             return
-        unsent = None
-        if len(units) == 1:
-            data = units[0]
-        elif sum(map(len, units)) <= JOIN:
-            data = b"".join(units)
-        else:
-            data, unsent = b"", WriteBuffer(units, self.driver.pool)
+        size = len(units[0])
+        if len(units) > 1:
+            size = sum(map(len, units))
+            if size <= JOIN:
+                units = [b"".join(units)]
         try:
-            sent = self.sock.send(data) if unsent is None else unsent.send(self.sock)
+            sent = self.sock.send(units[0]) if size <= JOIN else send_parts(self.sock, units)
         except _AGAIN:
             sent = 0
         except OSError as error:
@@ -503,10 +501,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
                 unsent.clear()  # the pool has counted it
             self._lost(error)
             return
-        if unsent is None and sent != len(data):
-            unsent = WriteBuffer([memoryview(data)[sent:]], self.driver.pool)
-        if unsent is not None and unsent.size:
-            self._unsent, self._calm = unsent, False
+        if sent != size:
+            self._unsent, self._calm = WriteBuffer(units, self.driver.pool, sent), False
             if self.quick is not None:
                 self.quick.clog()
             self.driver.loop.add_writer(self._fd, self._send_unsent)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Part = bytes | memoryview
 
-__all__ = ["Pool", "WriteBuffer", "JOIN"]
+__all__ = ["Pool", "WriteBuffer", "JOIN", "send_parts"]
 
 JOIN = 32768
 """Up to this many bytes are joined into one ``send``; above, copying costs more than it saves."""
@@ -72,10 +72,18 @@ class Pool:
             self.size -= size
 
 
+def send_parts(sock: socket.socket, parts: list[Any]) -> int:
+    """Send parts in one system call, unjoined; return how many bytes the kernel took."""
+    if len(parts) == 1 or not _HAS_SENDMSG:
+        return sock.send(parts[0])
+    return sock.sendmsg(parts[:_PARTS])
+
+
 class WriteBuffer:
     """A queue of parts; ``size`` is how many bytes they are together, ``own`` those of short parts.
 
-    The others are in the ``pool``, where those of several queues count once.
+    The others are in the ``pool``, where those of several queues count once.  The first ``sent``
+    bytes went out already.
 
     >>> queue = WriteBuffer([b"ab", b"cdef"])
     >>> here, there = socket.socketpair()
@@ -87,11 +95,13 @@ class WriteBuffer:
 
     __slots__ = ("size", "own", "_parts", "_taken", "_pool")
 
-    def __init__(self, parts: Iterable[Part], pool: Pool | None = None) -> None:
+    def __init__(self, parts: Iterable[Part], pool: Pool | None = None, sent: int = 0) -> None:
         self.size = self.own = self._taken = 0
         self._parts: deque[Part] = deque()
         self._pool = Pool() if pool is None else pool
         self.extend(parts)
+        if sent:
+            self._drop(sent)
 
     def extend(self, parts: Iterable[Part]) -> None:
         """Put parts behind what is there; empty ones are dropped."""
@@ -152,11 +162,9 @@ class WriteBuffer:
             parts = [b"".join(parts)]
             self._parts.appendleft(parts[0])
             self._count(parts[0])
-        if len(parts) > 1 and _HAS_SENDMSG:
-            sent = sock.sendmsg(parts)
-        else:
+        if not _HAS_SENDMSG:
             offered = len(parts[0])
-            sent = sock.send(parts[0])
+        sent = send_parts(sock, parts)
         self._drop(sent)
         return sent == offered
 

@@ -246,6 +246,12 @@ class Conn:
         if self.room < 0:
             self._measure()
 
+    def spend(self, size: int) -> None:
+        """Count what was sent past :meth:`send`."""
+        self.room -= size
+        if self.room < 0:
+            self._measure()
+
     def _measure(self) -> None:
         """See how much waits, and how much may be sent before that is worth seeing again."""
         pressure, waiting, before = self._pressure, self.buffered_amount, self.room

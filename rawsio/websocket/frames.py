@@ -41,6 +41,7 @@ __all__ = [
     "TEXT_HEADERS",
     "Frame",
     "encode_frame",
+    "encode_header",
     "text_frame",
     "decode_header",
     "decode_frame",
@@ -61,6 +62,7 @@ PONG = 0xA
 FIN = 0x80
 RSV1 = 0x40
 
+_WHOLE_TEXT = FIN | TEXT
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 
 # What is wrong with a first byte, as far as it alone can tell; "" is nothing.
@@ -111,17 +113,22 @@ def encode_frame(
     '818537fa213d7f9f4d5158'
     """
     first = opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0)
-    size = len(payload)
-    masked = 0 if mask is None else 0x80
-    if size < 126:
-        header = bytes((first, masked | size))
-    elif size < 65536:
-        header = bytes((first, masked | 126)) + size.to_bytes(2, "big")
-    else:
-        header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
     if mask is None:
-        return header + payload
-    return header + mask + apply_mask(payload, mask)
+        return encode_header(first, len(payload)) + payload
+    return encode_header(first, len(payload), 0x80) + mask + apply_mask(payload, mask)
+
+
+def encode_header(first: int, size: int, masked: int = 0) -> bytes:
+    r"""Return the header of a frame, as far as the length; ``masked`` is the bit for that, or 0.
+
+    >>> encode_header(0x82, 65536)
+    b'\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00'
+    """
+    if size < 126:
+        return bytes((first, masked | size))
+    if size < 65536:
+        return bytes((first, masked | 126)) + size.to_bytes(2, "big")
+    return bytes((first, masked | 127)) + size.to_bytes(8, "big")
 
 
 def text_frame(data: bytes) -> bytes:
@@ -132,7 +139,7 @@ def text_frame(data: bytes) -> bytes:
     """
     if len(data) < 126:
         return TEXT_HEADERS[len(data)] + data
-    return encode_frame(TEXT, data)
+    return encode_header(_WHOLE_TEXT, len(data)) + data
 
 
 def decode_header(data: bytes, at: int, masked: bool) -> tuple[int, int, int] | None:  # noqa: FBT001

@@ -81,16 +81,9 @@ FACTORS = [_factor(size) for size in range(SHORT + 1)]
 """For short payloads: what times a key is the key repeated over itself and them, and a mask."""
 
 
+# Of others those that come first.
 _FACTORS: dict[int, tuple[int, int]] = {}
 _MOST_FACTORS = 256
-
-
-def _kept_factor(size: int) -> tuple[int, int]:
-    """Return the same for other lengths, and keep those that come first."""
-    found = _factor(size)
-    if len(_FACTORS) < _MOST_FACTORS:
-        _FACTORS[size] = found
-    return found
 
 
 def unmask_behind_key(data: bytes, at: int, size: int) -> bytes:
@@ -103,7 +96,12 @@ def unmask_behind_key(data: bytes, at: int, size: int) -> bytes:
     """
     if size >= LONG:
         return b"\0\0\0\0" + mask(data[at + 4 : at + 4 + size], data[at : at + 4])
-    times, ones = _FACTORS.get(size) or _kept_factor(size)
+    factors = _FACTORS.get(size)
+    if factors is None:
+        factors = _factor(size)
+        if len(_FACTORS) < _MOST_FACTORS:
+            _FACTORS[size] = factors
+    times, ones = factors
     number = int.from_bytes(data[at : at + 4 + size], "little")
     return (number ^ (number & 0xFFFFFFFF) * times & ones).to_bytes(size + 4, "little")
 
