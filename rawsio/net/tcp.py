@@ -497,8 +497,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
         except _AGAIN:
             sent = 0
         except OSError as error:
-            if unsent is not None:
-                unsent.clear()  # the pool has counted it
             self._lost(error)
             return
         if sent != size:
