@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     Mark = tuple[bytes, int, int, int, int, int, Callable[[str, int], tuple[Any, int]]]
     Done = tuple[int, bool]
 
-__all__ = ["Express", "Reading", "events_in"]
+__all__ = ["Express", "Reading", "attached_in", "events_in"]
 
 _OPEN, _JOINED = SessionState.OPEN, SocketState.OPEN
 _WHOLE_TEXT = 0x81
