@@ -180,10 +180,8 @@ def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
                 continue
             text = raw.decode()
             start = text.find("[")
-            if start > bracket:
-                break
             digits = text[first:start]
-            if digits and (digits.strip(_DIGITS) or digits[0] == "0"):
+            if start > bracket or (digits and (digits.strip(_DIGITS) or digits[0] == "0")):
                 break
             if size > depth and text.count("[") + text.count("{") > depth:
                 break
@@ -226,6 +224,12 @@ def attached_in(raw: bytes, data: bytes, at: int, mark: Mark) -> tuple[str, list
         raise ValueError
     args.append(mask(data[body : body + size], data[body - 4 : body]))
     return digits, args, body + size
+
+
+def _shorten(found: list[Found], most: int) -> None:
+    """Drop the last events until their messages are no more than that, attachments included."""
+    while found and len(found) + found[-1][3] > most:
+        found.pop()
 
 
 def _needs_no_escapes(text: str) -> bool:
@@ -397,9 +401,7 @@ class Express(Direct):
             or (self.outbox and self.stream.driver.behind)
         ):
             return 0
-        most = reading.most
-        if most > multiplexer.allowance:  # noqa: PLR1730 - a call costs more
-            most = multiplexer.allowance
+        most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
         found = events_in(data, most, self._mark)
         if not found:
             found = self._elsewhere(data, most)
@@ -407,9 +409,8 @@ class Express(Direct):
                 self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
                 return 0
             socket = self._socket
-        if found[-1][3]:  # attachments are messages, too
-            while found and len(found) + found[-1][3] > most:
-                found.pop()
+        if found[-1][3]:
+            _shorten(found, most)
         self._odd = 0
         self._engine.heard()
         multiplexer.busy = True
@@ -419,9 +420,13 @@ class Express(Direct):
         _digits, _args, taken, attached = found[done - 1]
         multiplexer.allowance -= done + attached
         if taken < len(data) and (over or done == reading.most or len(data) > reading.bytes):
-            self.layer.put_off(data[taken:])
-            return len(data)
+            return self._put_off(data, taken)
         return taken
+
+    def _put_off(self, data: bytes, taken: int) -> int:
+        """Keep the rest of a read for the next share; return where that ends."""
+        self.layer.put_off(data[taken:])
+        return len(data)
 
     def _enter(self, data: bytes) -> int:
         """Take the CONNECT with which nearly every client begins, if that is all that came."""
