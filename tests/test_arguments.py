@@ -57,7 +57,7 @@ OURS = {
         "deliver deliver_volatile deliver_kept ask ask_for answered forget begin enter quit dismiss"
         " drop end vanish acknowledge disconnected emit_event emit_question"
     ),
-    "Conn": "send route told pause",
+    "Conn": "send spend route told pause",
     "Broadcast": ("including excluding flagged broadcast_question addressed fetch"),
     "Client": ("start step check_size transmit send activate leave left end close run_later hear"),
     "client.Socket": (
