@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from rawsio.http.connection import HTTPConnection
     from rawsio.limits import Limits
+    from rawsio.stack import Recognised
 
     class Owners(Protocol):
         """Who knows which connections are ours."""
@@ -75,6 +77,8 @@ class WorkerStack(ServerStack):
         That is one of somebody's session: he is gone, and we say so.
         """
         self._read, self._settled = first, settled
+        if first and self.stream is not None:
+            self.stream.touch()  # it is ticked at the end of this turn, before the rest is read
 
     @property
     def deadline(self) -> float | None:
@@ -110,6 +114,22 @@ class WorkerStack(ServerStack):
         first, self._first = self._first, b""
         events = super().receive(first) if first else []
         return events + super().receive_eof()
+
+    def recognise(self, data: bytes) -> Recognised | None:
+        """Return what the first bytes are, if others have begun with the same, for us to serve."""
+        if self._waits or not self._owners.takes(ANYBODY):
+            return None
+        return super().recognise(data)
+
+    @property
+    def at_once(self) -> HTTPConnection | None:
+        """The HTTP layer, if nothing is to be seen to before the input, and it is ours."""
+        return None if self._waits else super().at_once
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something that came before the next bytes waits, or they are not for us."""
+        return bool(self._read or self._first) or self.relay is not None
 
     @property
     def incoming(self) -> int:

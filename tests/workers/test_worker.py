@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,13 +20,18 @@ from tests.net.kit import turn_until
 REQUEST = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 SHOWN = encode_certificate({"subject": ((("commonName", "a"),),), "version": 3})
 
 
 class Bench:
     """Worker 5 of a parent that is this test."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hooks: bool = True) -> None:
         self.on_request: Callable[[], object] = bool
         self.asked: list[Any] = []
 
@@ -33,7 +39,7 @@ class Bench:
             self.asked.append(request)
             return bool(self.on_request()) or None
 
-        self.io = Server(allow_request=allow)
+        self.io = Server(allow_request=allow) if hooks else Server()
         here, self.control = channel_pair()
         self.worker = Worker(self.io, 5, self.control, [None])
         self.worker.prepare()
@@ -113,6 +119,83 @@ def test_a_request_of_another_goes_to_the_parent_with_its_connection(bench: Benc
     sock.send(b"from somebody else")
     assert client.recv(100) == b"from somebody else"
     assert bench.io.net.connections == 0
+
+
+def test_what_was_read_of_a_connection_is_answered_at_once(bench: Bench) -> None:
+    client = bench.connection(Passed(-1, -1, address="192.0.2.1", first=REQUEST))
+    client.setblocking(False)
+    for _ in range(3):
+        bench.loop.step(0)
+    assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.fixture
+def plain() -> Iterator[Bench]:
+    """Return a worker without hooks, which knows the request that opens a WebSocket."""
+    made = Bench(hooks=False)
+    known = made.connection()
+    known.send(UPGRADE)
+    assert made.answer(known).startswith(b"HTTP/1.1 101")
+    yield made
+    made.close()
+
+
+def test_a_known_request_behind_what_was_read_is_read_after_it(plain: Bench) -> None:
+    client, server = socket.socketpair()
+    client.send(UPGRADE)
+    plain.clients.append(client)
+    first = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+    plain.parent.send(encode(Passed(-1, 0, first=first)), server)
+    heard = plain.answer(client)
+    assert heard.startswith(b"HTTP/1.1 404")
+    if b" 101 " not in heard:
+        assert plain.answer(client).startswith(b"HTTP/1.1 101")
+
+
+def test_nothing_that_is_known_here_is_answered_here_once_somebody_else_is_asked(
+    plain: Bench,
+) -> None:
+    client = plain.connection()
+    client.send(REQUEST)
+    sid = plain.answer(client).split(b'"')[3]
+    known = b"POST /socket.io/?EIO=4&transport=polling&sid=%b HTTP/1.1\r\nHost: x\r\n" % sid
+    known += b"Content-Length: 2\r\n\r\n40"
+    for _ in range(3):
+        client.send(known)
+        assert plain.answer(client).endswith(b"ok")
+    for stack in plain.io.net.stacks():
+        # So long that what was read does not fit beside it: the worker stays between.
+        stack.show({"subject": "x" * (MOST_BYTES - 100)})  # type: ignore[attr-defined]
+    theirs = b"GET /socket.io/?EIO=4&sid=AAGxyz HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"y" * 99)
+    client.setblocking(True)
+    client.send(theirs)
+    turn_until(plain.loop, lambda: len(plain.said) == 2)
+    _message, sock = plain.said[1]
+    assert sock is not None
+    client.send(known)
+    sock.setblocking(False)
+    heard = bytearray()
+
+    def all_heard() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            heard.extend(sock.recv(65536))
+        return len(heard) >= len(theirs + known)
+
+    turn_until(plain.loop, all_heard)
+    assert heard == theirs + known
+
+
+def test_who_retires_begins_no_session_though_the_request_is_known(plain: Bench) -> None:
+    plain.parent.send(encode(Stop(60.0, retire=True)))
+    client, server = socket.socketpair()
+    plain.clients.append(client)
+    client.send(UPGRADE)
+    plain.parent.send(encode(Passed(-1, 0)), server)
+    turn_until(plain.loop, lambda: len(plain.said) == 2)
+    message, sock = plain.said[1]
+    assert isinstance(message, Passed)
+    assert sock is not None
+    assert (message.number, message.first or sock.recv(65536)) == (-1, UPGRADE)
 
 
 def test_what_a_client_has_shown_to_another_worker_goes_with_its_connection(bench: Bench) -> None:
