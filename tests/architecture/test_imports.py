@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "cluster": BASE | {"app", "socketio", "redis"},
     "emitter": BASE | {"app", "cluster", "net", "redis", "runtime"},
     "queue": BASE | {"app", "socketio", "net", "redis", "runtime", "prepared"},
-    "workers": BASE | {"app", "cluster", "net", "prepared", "socketio", "stack"},
+    "workers": BASE | {"app", "cluster", "http", "net", "prepared", "socketio", "stack"},
     "server.static": BASE | {"http", "net", "server.http_apps"},
     "server.mounts": BASE | {"http", "server.static"},
     "server.handshakes": BASE | {"http", "stack", "websocket", "engineio", "engineio.server"},
