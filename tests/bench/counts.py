@@ -165,11 +165,15 @@ class Rig:
             data = data[wire.send(data) :] if data else b""
             self.kit.run()
             try:
-                answer += wire.recv(1 << 22)
+                more = wire.recv(1 << 22)
             except BlockingIOError:
                 if not data:
                     self.heard += answer
                     return answer
+                continue
+            if not more:
+                raise AssertionError(f"the server has hung up after {answer[-200:]!r}")
+            answer += more
 
     def websocket(self, *more: bytes, url: str | None = None) -> Any:
         """Return a connection that is in the main namespace."""

@@ -82,10 +82,14 @@ def head(first: int, size: int) -> bytes:
 # Writing
 
 
+def gone(_data: bytes) -> int:
+    raise ConnectionError
+
+
 def close(c: Conn) -> None:
     if readers.pop(c.fd, None) is not None:
         members.pop(c.fd, None)
-        c.recv = c.send = None
+        c.recv, c.send = None, gone  # a session may have it still
         c.sock.close()
 
 
