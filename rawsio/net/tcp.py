@@ -230,7 +230,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         seconds = driver.time() - now
         if seconds > SHORT or size >= self._size or self._size != driver.limits.receive_size:
             self._weigh(seconds, size)
-        if taken < size:
+        if taken < size or self in driver.dirty:  # who has asked goes before who is only told
             if not driver.dirty:  # touch(), written out: this runs once for every read
                 driver.schedule()
             driver.dirty[self] = True

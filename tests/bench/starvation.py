@@ -284,6 +284,8 @@ def listen(port: int, count: int) -> None:
     """Be the receivers of broadcasts, until killed; read what comes, and drop it."""
     import selectors
 
+    os.nice(19)  # receivers are elsewhere: here they would take the core from the server
+
     selector = selectors.DefaultSelector()
     for _ in range(count):
         sock = websocket(port)

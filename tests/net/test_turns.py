@@ -406,6 +406,36 @@ def test_who_asked_in_the_turn_of_a_broadcast_is_flushed_before_those_who_are_to
         assert len(crowd.order) < 50
 
 
+@pytest.mark.rule("layers-turn-flush")
+def test_who_asked_and_is_told_by_others_in_the_same_turn_is_flushed_before_all_others() -> None:
+    with Crowd() as crowd:
+        stream, peer, _owner = crowd.join("asker", 0.0)
+        told = [Target(crowd, str(n), 0.0005) for n in range(1000)]
+
+        class Taker:
+            """Takes what comes, behind a broadcast to all."""
+
+            clear = True
+
+            @property
+            def layer(self) -> Taker:
+                return self
+
+            def read(self, data: bytes, _now: float) -> int:
+                for target in [*told, stream]:
+                    crowd.driver.touch(target)
+                stream.layer.send(data)
+                return len(data)
+
+        taker: Any = Taker()
+        stream.quick = taker
+        peer.sendall(b"?")
+        peer.setblocking(False)
+        crowd.loop.step(0)
+        assert peer.recv(10) == b"?"
+        assert len(crowd.order) < 50
+
+
 # Interrupts
 
 
