@@ -212,25 +212,29 @@ class TCPStream(TurnTaker, Generic[TagT]):
             return 0
         size, now, quick = len(data), driver.time(), self.quick
         try:
-            if quick is not None and quick.layer.clear:
-                taken = quick.read(data, now)
-            else:
-                taken = 0 if self.offer is None else self.offer(self.tag, data, now) * size
+            taken = (
+                quick.read(data, now)
+                if quick is not None and quick.layer.clear
+                else (0 if self.offer is None else self.offer(self.tag, data, now) * size)
+            )
             if taken < size:
                 layer, self._calm = self.layer, False
                 early = layer.tick(now)
                 events = layer.receive(data[taken:] if taken else data)
                 if early or events:
                     self.on_events(self.tag, early + events)
-            elif quick is not None and self not in driver.dirty:
-                self.flush()  # nobody else has to say anything: who has asked is answered
+            elif quick is not None:
+                if self not in driver.dirty:
+                    self.flush()  # nobody else has to say anything: who has asked is answered
+                else:
+                    driver.dirty[self] = True  # before those who are only told
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
         seconds = driver.time() - now
         if seconds > SHORT or size >= self._size or self._size != driver.limits.receive_size:
             self._weigh(seconds, size)
-        if taken < size or self in driver.dirty:  # who has asked goes before who is only told
+        if taken < size:
             if not driver.dirty:  # touch(), written out: this runs once for every read
                 driver.schedule()
             driver.dirty[self] = True
