@@ -208,8 +208,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         except OSError as error:
             return self._not_read(error)
         if not data:
-            self._peer_ended()
-            return 0
+            return self._peer_ended()
         size, now, quick = len(data), driver.time(), self.quick
         try:
             taken = (
@@ -223,11 +222,10 @@ class TCPStream(TurnTaker, Generic[TagT]):
                 events = layer.receive(data[taken:] if taken else data)
                 if early or events:
                     self.on_events(self.tag, early + events)
+            elif quick is not None and self not in driver.dirty:
+                self.flush()  # nobody else has to say anything: who has asked is answered
             elif quick is not None:
-                if self not in driver.dirty:
-                    self.flush()  # nobody else has to say anything: who has asked is answered
-                else:
-                    driver.dirty[self] = True  # before those who are only told
+                driver.dirty[self] = True  # it goes before those who are only told
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             self._broken(error)
             return 0
@@ -302,7 +300,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         self._report(self.layer.receive, data)
         self.driver.touch(self)
 
-    def _peer_ended(self) -> None:
+    def _peer_ended(self) -> int:
         layer = self.layer
         if self.quick is None or layer.deadline is not None:
             self._report(layer.tick, self.driver.time())
@@ -315,6 +313,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             # Else the socket would be readable for ever, and a half-open peer spin the loop.
             self._set_hold(_EOF, on=True)
             self.driver.touch(self)
+        return 0
 
     def _lost(self, error: OSError) -> None:
         """End after an error of the socket, or a time-out: nothing can be sent any more."""
