@@ -331,6 +331,7 @@ def make_server(**options: Unpack[ServerKeywords]) -> Server:
     ``options`` are those of :class:`rawsio.server.Server`.
     """
     from rawsio import Server
+    from rawsio.tracing.backlog import Backlog
 
     from . import board
     from .hub import NAMESPACE, TraceHub
@@ -340,6 +341,7 @@ def make_server(**options: Unpack[ServerKeywords]) -> Server:
     options.setdefault("http_compression", None)
     io = Server(app=pages(), trace=hub, **options)
     hub.later = lambda flush: io.host.call_later(TRACE_DELAY, flush)
+    hub.backlog = Backlog(io.host)
     install(io)
     board.install(io)
     trace = io.of(NAMESPACE)
