@@ -287,9 +287,9 @@ class Express(Direct):
 
     def attend(self, socket: Socket) -> None:
         """Take note that a socket has entered, has ended, or has become unusual."""
-        usual = socket._state is _JOINED and socket._hooks is None
-        socket._lane = self if usual and not self._clogged else None
-        if usual and socket._handlers is None and self._multiplexer.host.inline:
+        plain = socket._state is _JOINED and socket._hooks is None
+        socket._lane = self if plain and not self._clogged else None
+        if self._is_usual(socket):
             if self._kind == "43" and socket.namespace.name == "/":
                 self._socket = socket  # the usual case: it is aimed at already
             elif self._socket is None or socket.namespace.name == "/":

@@ -83,7 +83,8 @@ class Repeats:
             return partial(_respond, request, found)
         if self._application is None:
             return partial(_respond, request, (answer(404), b""))
-        return partial(_ask, self._application, RemoteAddress(stack.address, stack.secure))
+        peer = RemoteAddress(stack.address, stack.secure, stack.certificate)
+        return partial(_ask, self._application, peer)
 
     def _polling(self, stack: ServerStack, request: Request) -> Way | None:
         registry = self._registry

@@ -31,7 +31,7 @@ SHOWN = encode_certificate({"subject": ((("commonName", "a"),),), "version": 3})
 class Bench:
     """Worker 5 of a parent that is this test."""
 
-    def __init__(self, *, hooks: bool = True) -> None:
+    def __init__(self, *, hooks: bool = True, app: Callable[[Any], Any] | None = None) -> None:
         self.on_request: Callable[[], object] = bool
         self.asked: list[Any] = []
 
@@ -39,7 +39,7 @@ class Bench:
             self.asked.append(request)
             return bool(self.on_request()) or None
 
-        self.io = Server(allow_request=allow) if hooks else Server()
+        self.io = Server(allow_request=allow, app=app) if hooks else Server(app=app)
         here, self.control = channel_pair()
         self.worker = Worker(self.io, 5, self.control, [None])
         self.worker.prepare()
@@ -211,6 +211,17 @@ def test_what_a_client_has_shown_to_another_worker_goes_with_its_connection(benc
     turn_until(bench.loop, lambda: len(bench.said) == 2)
     message, _sock = bench.said[1]
     assert message == Passed(6, -1, False, True, "192.0.2.1", SHOWN, wire)
+
+
+def test_the_application_is_told_of_it_with_each_request_whose_head_came_before_as_well() -> None:
+    bench = Bench(hooks=False, app=lambda question: repr(question.peer.certificate))
+    try:
+        client = bench.connection(Passed(-1, -1, secure=True, certificate=SHOWN))
+        for _ in range(3):
+            client.send(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"commonName" in bench.answer(client)
+    finally:
+        bench.close()
 
 
 def test_a_certificate_that_is_too_long_to_be_passed_on_ends_the_connection(bench: Bench) -> None:
