@@ -12,7 +12,7 @@ __all__ = ["ROWS", "TUNED_CANNOT", "Row"]
 
 _NESTED = '{"who":{"id":17,"name":"Ada"},"tags":["a","b",null,true],"at":[1.5,-2,{"x":1000}]}'
 _TEXT = '"Grüße aus Köln, 東京, Москва: naïve café - 15 €"'
-TUNED_CANNOT = frozenset({"chat", "deflate", "tls", "move", "ask", "three"})
+TUNED_CANNOT = frozenset({"chat", "deflate", "tls", "move", "ask", "three", "mixed"})
 """What rows need that the hand-tuned file lacks."""
 
 
@@ -69,10 +69,12 @@ ROWS: dict[str, Row] = {
     "three": _row("echo of three arguments", 'echo -c 50 -E echo3 -m "a",2,[3]', None, "three"),
     "namespace": _row("echo in another namespace", "echo -c 50 -n /chat", None, "chat"),
     "say": _row("event answered by an event", "say -c 50 -E say -a said"),
+    "note": _row("event without acknowledgement", "note -c 50 -d 16"),
     "ask": _row("event of the server, acknowledged", "ask -c 50 -E ask", None, "ask"),
     "moves": _row(
         "broadcast to 100, 1,000 joins and leaves/s", "fanout -c 100 -W 4 -j 1000", None, "move"
     ),
+    "mix": _row("a mix of all", "mix -c 50", None, "mixed", "chat", "move", "three", quick=True),
     "tls-echo": _row("echo over TLS", "echo -c 50 -S", None, "tls"),
     "tls-fanout": _row("broadcast to 100 over TLS", "fanout -c 100 -W 4 -S", None, "tls"),
     "deflate-echo": _row("echo of 1 KiB, compressed", "echo -c 50 -s 1024 -z", None, "deflate"),

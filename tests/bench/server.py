@@ -2,7 +2,7 @@
 
 The handlers of every server in that table, in the namespaces ``/`` and ``/chat``: ``echo``,
 ``echo3`` and ``bin`` acknowledge their arguments, ``say`` answers with the event ``said``,
-``bcast`` sends its argument to all as ``news``, ``ask`` has the server ask (``asked``) for as long
+``note`` takes its argument, ``bcast`` sends it to all as ``news``, ``ask`` has the server ask (``asked``) for as long
 as the client acknowledges, ``move`` joins and leaves a room.  Beside them ``GET /hello``, and
 messages up to 100 MB.
 
@@ -60,6 +60,10 @@ def add_handlers(space: Any, everybody: Any) -> None:
     @space.on("say")
     def say(socket: Any, data: Any) -> None:
         socket.emit("said", data)
+
+    @space.on("note")
+    def note(_socket: Any, data: Any) -> None:
+        pass
 
     @space.on("bcast")
     def broadcast(_socket: Any, data: Any) -> None:

@@ -1,6 +1,6 @@
 /* A load generator for Socket.IO servers: one thread, one epoll, one JSON line for each run.
  *
- *     cc -O2 -o load load.c wire.c talk.c poll.c -lssl -lcrypto -lz
+ *     cc -O2 -o load load.c wire.c talk.c mix.c poll.c -lssl -lcrypto -lz
  *     load MODE [options]
  *
  * It costs less than any server that it measures, and checks every answer.  The modes, and what
@@ -15,6 +15,9 @@
  *     binary   echo with one attachment
  *     polling  echo over HTTP long-polling: a POST, and the poll that brings the answer
  *     http     a plain GET (-u)
+ *     note     an event without acknowledgement; one of -d in a row is an echo, so that the client
+ *              knows how far the server is
+ *     mix      a message of the client, of a fixed mixture: see mix.c
  *
  * Options: -A address  -p port  -c connections  -d events in flight on each  -s bytes of payload
  * -t seconds measured  -w seconds before that  -W broadcasts in flight  -k connections that open at
@@ -37,7 +40,7 @@
 #include <unistd.h>
 
 static const char *MODES[] = {"echo", "say",    "ask",     "fanout", "connect",
-                              "idle", "binary", "polling", "http",   NULL};
+                              "idle", "binary", "polling", "http",   "note",    "mix", NULL};
 
 Options options = {.address = "127.0.0.1", .path = "/hello", .engine = "/socket.io/", .space = "",
                    .event = "echo", .answer = "said", .port = 3000, .clients = 1, .depth = 1,
@@ -258,6 +261,7 @@ int main(int count, char **values) {
     finishing = 1;
     to = stand();
     if (!measuring) from = to;
+    if (options.mode == MIXTURE && !mix_whole()) fail("broadcasts did not arrive");
     report(from, to, setup);
     return failure ? 1 : 0;
 }

@@ -12,7 +12,7 @@ typedef struct {
     size_t size, room;
 } Blob;
 
-enum Mode { ECHO, SAY, ASK, FANOUT, CONNECT, IDLE, BINARY, POLLING, HTTP };
+enum Mode { ECHO, SAY, ASK, FANOUT, CONNECT, IDLE, BINARY, POLLING, HTTP, NOTE, MIXTURE };
 
 typedef enum { FREE, DIALING, SHAKING, UPGRADING, OPENING, JOINING, READY } State;
 
@@ -31,6 +31,7 @@ typedef struct {
     uint64_t opened, *asked; /* when it was opened; when each slot asked */
     uint32_t oldest;     /* the slot whose answer is next, where answers come in order */
     int announced;       /* the slot that a binary answer belongs to, or -1 */
+    int step, silent;    /* of a schedule; how many before it have no answer */
     SSL *tls;
     z_stream *inflater;
     Poller *poller;
@@ -87,6 +88,16 @@ void talk_open_more(void);
 void talk_connected(Conn *c);
 size_t talk_bytes(Conn *c, const uint8_t *bytes, size_t size);
 void talk_lost(Conn *c);
+char *text_argument(long size);
+void compare(Conn *c, const Blob *wanted, const uint8_t *text, size_t size);
+
+/* mix.c: schedules */
+void mix_prepare(void);
+void mix_begin(void);
+const Blob *mix_join(Conn *c);
+void mix_text(Conn *c, const uint8_t *text, size_t size);
+void mix_binary(Conn *c, const uint8_t *bytes, size_t size);
+int mix_whole(void);
 
 /* poll.c: what is said over HTTP */
 void poll_prepare(void);

@@ -22,14 +22,15 @@ static char *space_prefix(void) {
     return prefix;
 }
 
-static char *arguments_text(void) {
-    if (options.arguments) return strdup(options.arguments);
-    char *text = malloc((size_t)options.size + 3);
-    text[0] = text[options.size + 1] = '"';
-    for (long i = 0; i < options.size; i++) text[i + 1] = (char)('a' + i % 26);
-    text[options.size + 2] = 0;
+char *text_argument(long size) {
+    char *text = malloc((size_t)size + 3);
+    text[0] = text[size + 1] = '"';
+    for (long i = 0; i < size; i++) text[i + 1] = (char)('a' + i % 26);
+    text[size + 2] = 0;
     return text;
 }
+
+static int scheduled(void) { return options.mode == NOTE || options.mode == MIXTURE; }
 
 static Blob text_frame(const char *text) {
     return options.deflate ? deflated_frame(text, strlen(text)) : frame(TEXT, text, strlen(text));
@@ -95,7 +96,11 @@ void talk_prepare(void) {
         uint8_t byte = (uint8_t)(i * 167 + (i >> 8));
         append(&payload, &byte, 1);
     }
-    char *arguments = arguments_text();
+    if (scheduled()) {
+        mix_prepare();
+        return;
+    }
+    char *arguments = options.arguments ? strdup(options.arguments) : text_argument(options.size);
     for (int slot = 0; slot < slots; slot++) prepare_slot(slot, arguments);
 }
 
@@ -116,6 +121,8 @@ void talk_begin(void) {
         for (int slot = 0; slot < options.window; slot++) broadcast(slot);
     } else if (options.mode == CONNECT) {
         return;
+    } else if (scheduled()) {
+        mix_begin();
     } else {
         for (int i = 0; i < options.clients; i++)
             for (int slot = 0; slot < options.depth; slot++) ask(&conns[i], slot);
@@ -191,7 +198,7 @@ static void answered(Conn *c, int slot, size_t bytes) {
     if (!finishing) ask(c, slot);
 }
 
-static void compare(Conn *c, const Blob *wanted, const uint8_t *text, size_t size) {
+void compare(Conn *c, const Blob *wanted, const uint8_t *text, size_t size) {
     size_t known = options.begins && size > wanted->size ? wanted->size : size;
     if (known == wanted->size && !memcmp(text, wanted->bytes, known)) return;
     different_count++;
@@ -275,9 +282,12 @@ static void take_text(Conn *c, const uint8_t *text, size_t size) {
         wire_put(c, pong.bytes, pong.size);
     } else if (c->state == OPENING && size && text[0] == '0') {
         c->state = JOINING;
-        wire_put(c, join.bytes, join.size);
+        const Blob *said = scheduled() ? mix_join(c) : &join;
+        wire_put(c, said->bytes, said->size);
     } else if (c->state == JOINING && size > 2 && text[0] == '4' && text[1] == '0') {
         ready(c);
+    } else if (scheduled() && c->state == READY && size > 3 && text[0] == '4') {
+        mix_text(c, text, size);
     } else if (c->state == READY && size > 3 && text[0] == '4' && (text[1] == '3' || text[1] == '6')) {
         take_ack(c, text, size);
     } else if (c->state == READY && size > 3 && text[0] == '4' && text[1] == '2') {
@@ -288,6 +298,10 @@ static void take_text(Conn *c, const uint8_t *text, size_t size) {
 }
 
 static void take_binary(Conn *c, const uint8_t *bytes, size_t size) {
+    if (scheduled()) {
+        mix_binary(c, bytes, size);
+        return;
+    }
     int slot = c->announced;
     c->announced = -1;
     if (options.mode != BINARY || slot < 0 || size != payload.size || memcmp(bytes, payload.bytes, size))

@@ -23,6 +23,7 @@ for (const name of ["/", "/chat"]) {
     socket.on("echo3", (a, b, c, done) => done(a, b, c));
     socket.on("bin", (data, done) => done(data));
     socket.on("say", (data) => socket.emit("said", data));
+    socket.on("note", () => {});
     socket.on("bcast", (data) => space.emit("news", data));
     socket.on("ask", (data) => {
       const next = () => socket.emit("asked", data, next);

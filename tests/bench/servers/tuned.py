@@ -159,7 +159,17 @@ def say(c: Conn, value: Any) -> None:
     dirty.append(c)
 
 
-handlers: dict[str, Any] = {"echo": echo, "bin": echo, "bcast": broadcast, "say": say}
+def note(_c: Conn, _value: Any) -> None:
+    pass
+
+
+handlers: dict[str, Any] = {
+    "echo": echo,
+    "bin": echo,
+    "bcast": broadcast,
+    "say": say,
+    "note": note,
+}
 
 
 def other_text(c: Conn, text: str, out: list[Any]) -> None:

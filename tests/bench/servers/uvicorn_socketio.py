@@ -28,6 +28,9 @@ def add(name: str) -> None:
     async def say(sid: str, data: Any) -> None:
         await sio.emit("said", data, to=sid, namespace=name)
 
+    async def note(sid: str, data: Any) -> None:
+        pass
+
     async def bcast(sid: str, data: Any) -> None:
         await sio.emit("news", data, namespace=name)
 
@@ -45,7 +48,7 @@ def add(name: str) -> None:
 
     for event, handler in (
         *(("echo", echo), ("echo3", echo3), ("bin", echo), ("say", say)),
-        *(("bcast", bcast), ("ask", ask), ("move", move)),
+        *(("note", note), ("bcast", bcast), ("ask", ask), ("move", move)),
     ):
         sio.on(event, handler, namespace=name)
 
