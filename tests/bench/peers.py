@@ -7,6 +7,7 @@ npm.  A server whose program is missing, or cannot be installed, is left out and
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -14,21 +15,37 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.__main__ import ROOT, EnvironmentFailed, environment
 
 from .rows import TUNED_CANNOT, Row
 
-__all__ = ["SERVERS", "Missing", "Peer", "Running", "certificate", "generator", "version"]
+__all__ = [
+    "SERVERS",
+    "Missing",
+    "Peer",
+    "Running",
+    "certificate",
+    "described",
+    "environment_of",
+    "generator",
+    "machine",
+    "node",
+    "peers_python",
+    "pinned",
+    "servers",
+]
 
 HERE = Path(__file__).resolve().parent
 FOLDER = ROOT / ".interop" / "bench"
 SERVER_CORE, LOAD_CORE = "0", "1"
 
 _PYTHON = ["python-socketio==5.18.1", "uvicorn==0.54.0", "websockets==17.4", "uvloop", "httptools",
-           "picows"]  # fmt: skip
+           "picows", "aiohttp", "requests", "websocket-client"]  # fmt: skip
 _BUN = "@oven/bun-linux-x64"
 
 
@@ -43,18 +60,16 @@ def _program(name: str) -> str:
     return found
 
 
-def _peers_python() -> str:
+def peers_python() -> str:
+    """Return an interpreter that has the packages of the peers."""
     try:
         return environment(FOLDER / "python", _PYTHON)
     except EnvironmentFailed as error:
         raise Missing(str(error).splitlines()[0]) from None
 
 
-def _uvloop_python() -> str:
-    return _peers_python()
-
-
-def _node() -> str:
+def node() -> str:
+    """Return Node, once it has the packages of the interop tests."""
     modules = ROOT / ".interop" / "npm" / "node_modules" / "socket.io"
     if not modules.exists():
         subprocess.run(
@@ -66,7 +81,7 @@ def _node() -> str:
 
 
 def _bun() -> str:
-    _node()
+    node()
     folder = FOLDER / "npm"
     found = folder / "node_modules" / _BUN / "bin" / "bun"
     if not found.exists():
@@ -84,7 +99,8 @@ def _bun() -> str:
 class Peer:
     """One server: ``interpreter()`` runs ``script`` with the port and the words of the row.
 
-    ``cannot`` are rows' needs and modes that it lacks; ``only`` are the rows that it is for.
+    ``cannot`` are rows' needs and modes that it lacks; ``only`` are the rows that it is for.  Its
+    ``rawsio`` is that of the checkout ``root``.
     """
 
     title: str
@@ -93,6 +109,7 @@ class Peer:
     words: tuple[str, ...] = ()
     cannot: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    root: Path = ROOT
 
     def does(self, name: str, row: Row) -> bool:
         """Return whether it can do a row."""
@@ -105,28 +122,52 @@ def _script(name: str) -> tuple[str, ...]:
 
 
 OURS = ("-m", "tests.bench.server")
-_ELSEWHERE = frozenset({"echo-c50-d1", "echo-c50-d16", "fanout-c100"})
+ELSEWHERE = (
+    *("-c", "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"),
+    str(HERE / "server.py"),
+)
+"""The same script with the library of another checkout: nothing else may come from here."""
+_LOOPS = frozenset({"echo-c50-d1", "echo-c50-d16", "fanout-c100"})
 _ECHOES = frozenset({"echo-c1-d1", "echo-c50-d1", "echo-c50-d16", "echo1k-c50-d1",
                      "echo1k-c50-d16", "unicode", "nested"})  # fmt: skip
 
 
-def servers(python: str) -> dict[str, Peer]:
-    """Return the servers by name; ``python`` runs ours and the hand-tuned file."""
+def servers(python: str, also: str = "", before: Path | None = None) -> dict[str, Peer]:
+    """Return the servers by name; ``python`` runs ours and the hand-tuned file.
+
+    ``also`` is another interpreter that runs both as well, ``before`` another checkout of ours.
+    """
     own = lambda: python  # noqa: E731
-    return {
-        "rawsio": Peer("rawsio", own, OURS),
-        "tuned": Peer("hand-tuned", own, _script("tuned.py"), cannot=TUNED_CANNOT),
-        "node": Peer("Node", _node, _script("node.js")),
+    tuned = Peer("hand-tuned", own, _script("tuned.py"), cannot=TUNED_CANNOT)
+    found = {"rawsio": Peer("rawsio", own, OURS)}
+    if before is not None:
+        checkout = partial(_checkout, before, python)
+        found["before"] = Peer("before", checkout, ELSEWHERE, root=before.resolve())
+    found |= {
+        "tuned": tuned,
+        "node": Peer("Node", node, _script("node.js")),
         "bun": Peer("bun", _bun, _script("node.js")),
-        "uvicorn": Peer("uvicorn", _peers_python, _script("uvicorn_socketio.py")),
-        "picows": Peer("picows", _peers_python, _script("picows_codec.py"), only=_ECHOES),
-        "asyncio": Peer("rawsio on asyncio", own, OURS, ("asyncio",), only=_ELSEWHERE),
-        "uvloop": Peer("rawsio on uvloop", _uvloop_python, OURS, ("uvloop",), only=_ELSEWHERE),
-        "executor": Peer("rawsio, executor", own, OURS, ("executor",), only=_ELSEWHERE),
+        "uvicorn": Peer("uvicorn", peers_python, _script("uvicorn_socketio.py")),
+        "picows": Peer("picows", peers_python, _script("picows_codec.py"), only=_ECHOES),
+        "asyncio": Peer("rawsio on asyncio", own, OURS, ("asyncio",), only=_LOOPS),
+        "uvloop": Peer("rawsio on uvloop", peers_python, OURS, ("uvloop",), only=_LOOPS),
+        "executor": Peer("rawsio, executor", own, OURS, ("executor",), only=_LOOPS),
     }
+    if also:
+        interpreter = partial(_program, also)
+        found["also"] = Peer("rawsio, other Python", interpreter, OURS)
+        title = "hand-tuned, other Python"
+        found["also-tuned"] = replace(tuned, title=title, interpreter=interpreter)
+    return found
 
 
-SERVERS = tuple(servers(""))
+def _checkout(folder: Path, python: str) -> str:
+    if not (folder / "rawsio" / "__init__.py").exists():
+        raise Missing(f"{folder} is no checkout")
+    return python
+
+
+SERVERS = tuple(servers("", "python", ROOT))
 """Their names, in the order of the table."""
 
 
@@ -155,10 +196,38 @@ def certificate() -> tuple[str, str]:
     return str(cert), str(key)
 
 
-def version(command: str) -> str:
-    """Return what a program says of its version, in one line."""
-    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().splitlines()[0]
+def described(peer: Peer) -> str:
+    """Return which version of it runs, in one line."""
+    done = subprocess.run(
+        [peer.interpreter(), "--version"], capture_output=True, text=True, check=False
+    )
+    found = (done.stdout or done.stderr).strip().splitlines()[0]
+    if peer.root == ROOT:
+        return found
+    command = ["git", "-C", str(peer.root), "log", "-1", "--format=%h of %cs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"commit {done.stdout.strip() or 'unknown'}, {found}"
+
+
+def machine() -> dict[str, Any]:
+    """Return what figures belong to."""
+    model = "a processor"
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "processor": f"{os.cpu_count()} cores, {model}",
+        "system": f"{platform.system()} {platform.release()}",
+        "load": os.getloadavg()[0],
+    }
+
+
+def environment_of(root: Path) -> dict[str, str]:
+    """Return the environment in which Python finds a checkout, and Node its packages."""
+    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": "0"}
+    env["NODE_PATH"] = str(ROOT / ".interop" / "npm" / "node_modules")
+    return env
 
 
 def pinned(command: list[str], core: str) -> list[str]:
@@ -172,20 +241,16 @@ class Running:
     Raises :class:`Missing` if it does not listen within 20 seconds.
     """
 
-    def __init__(self, peer: Peer, row: Row) -> None:
+    def __init__(self, peer: Peer, words: tuple[str, ...] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        words = [*peer.words, *row.words]
-        if "tls" in row.words:
-            words += certificate()
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
-        env["NODE_PATH"] = str(ROOT / ".interop" / "npm" / "node_modules")
-        command = [peer.interpreter(), *peer.script, str(self.port), *words]
+        given = [*peer.words, *words, *(certificate() if "tls" in words else ())]
+        command = [peer.interpreter(), *peer.script, str(self.port), *given]
         self._child = subprocess.Popen(
             pinned(command, SERVER_CORE),
-            cwd=ROOT,
-            env=env,
+            cwd=peer.root,
+            env=environment_of(peer.root),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -2,9 +2,9 @@
 
 The handlers of every server in that table, in the namespaces ``/`` and ``/chat``: ``echo``,
 ``echo3`` and ``bin`` acknowledge their arguments, ``say`` answers with the event ``said``,
-``note`` takes its argument, ``bcast`` sends it to all as ``news``, ``ask`` has the server ask (``asked``) for as long
-as the client acknowledges, ``move`` joins and leaves a room.  Beside them ``GET /hello``, and
-messages up to 100 MB.
+``note`` takes its argument, ``bcast`` sends it to all as ``news`` (``flow``: so many times),
+``ask`` has the server ask (``asked``) for as long as the client acknowledges, ``move`` joins and
+leaves a room.  Beside them ``GET /hello``, and messages up to 100 MB.
 
 Words: ``deflate`` compresses, ``executor`` runs handlers on threads, ``asyncio`` and ``uvloop``
 serve on such a loop, ``tls CERTIFICATE KEY`` over TLS.
@@ -29,10 +29,10 @@ def hello(request: Any) -> Any:
     return "hello" if request.path == "/hello" else 404
 
 
-def make_server(*words: str) -> Server:
+def make_server(*words: str, app: Any = hello) -> Server:
     """Return the server with its handlers."""
     io = Server(
-        app=hello,
+        app=app,
         max_http_buffer_size=100_000_000,
         per_message_deflate=DeflateOptions(threshold=0) if "deflate" in words else None,
         executor=ThreadPoolExecutor(4) if "executor" in words else None,
@@ -68,6 +68,11 @@ def add_handlers(space: Any, everybody: Any) -> None:
     @space.on("bcast")
     def broadcast(_socket: Any, data: Any) -> None:
         everybody.emit("news", data)
+
+    @space.on("flow")
+    def flow(_socket: Any, count: int, data: Any) -> None:
+        for _ in range(count):
+            everybody.emit("news", data)
 
     @space.on("ask")
     def ask(socket: Any, data: Any) -> None:
