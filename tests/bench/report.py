@@ -23,7 +23,7 @@ BESIDE = ("rawsio", "before", "tuned", "node", "bun", "uvicorn", "picows")
 ELSEWHERE = ("rawsio", "also", "also-tuned", "asyncio", "uvloop", "executor")
 """Servers of the second: ours under other interpreters, on other loops."""
 RATIOS = {
-    "before": ("rawsio", "before", "before: what ours took before over what it takes now"),
+    "gain": ("rawsio", "before", "gain: what ours took before over what it takes now"),
     "P": ("rawsio", "tuned", "P: the hand-tuned file's over ours"),
     "N": ("rawsio", "node", "N: Node's over ours"),
     "P there": ("also", "also-tuned", "P there: P under the other Python"),
@@ -58,7 +58,7 @@ def tables(found: dict[str, Any]) -> str:
 def table(found: dict[str, Any]) -> str:
     """Return the Markdown tables of the servers, with what they belong to."""
     medians = figures(found)
-    lines = _table(medians, found["facts"]["titles"], BESIDE, ("P", "goal", "N", "before"))
+    lines = _table(medians, found["facts"]["titles"], BESIDE, ("P", "goal", "N", "gain"))
     others = {row: of for row, of in medians.items() if any(n in of for n in ELSEWHERE[1:])}
     if others:
         lines += ["", "Ours elsewhere:", ""]
@@ -126,13 +126,15 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
 )
 _LEFT, _WIDE, _BAR, _GAP = 280, 520, 11, 12
+_MOST = 10.0
+"""The longest bar: one that would be longer is broken, lest all others be short."""
 
 
 def chart(found: dict[str, Any]) -> str:
     """Return bars: how many operations each server does in the CPU time of one of Node's."""
     rows = {r: of for r, of in figures(found).items() if "node" in of and ROWS[r].figure != "kib"}
     highest = max((of["node"] / us for of in rows.values() for us in of.values() if us), default=1)
-    scale = _WIDE / highest
+    scale = _WIDE / min(highest, _MOST)
     parts, y = [], 56
     for row, of in rows.items():
         shown = [name for name in _COLOURS if name in of]
@@ -140,18 +142,28 @@ def chart(found: dict[str, Any]) -> str:
         title = escape(ROWS[row].title)
         parts.append(f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{title}</text>')
         for name in shown:
-            times = of["node"] / of[name]
-            parts.append(
-                f'<rect x="{_LEFT}" y="{y}" width="{times * scale:.1f}" height="{_BAR - 2}"'
-                f' fill="{_COLOURS[name]}"/><text x="{_LEFT + times * scale + 4:.1f}"'
-                f' y="{y + 9}" style="font-size:9px">{times:.2f}</text>'
-            )
+            parts.append(_bar(y, of["node"] / of[name], scale, _COLOURS[name]))
             y += _BAR
         y += _GAP
     one = _LEFT + scale
     parts.append(f'<line x1="{one:.1f}" x2="{one:.1f}" y1="48" y2="{y}" stroke-dasharray="3"/>')
     present = [name for name in _COLOURS if any(name in of for of in rows.values())]
     return _page(parts, y, {name: found["facts"]["titles"][name] for name in present})
+
+
+def _bar(y: int, times: float, scale: float, colour: str) -> str:
+    """Return a bar and its number."""
+    wide = min(times, _MOST) * scale
+    gap = 4 if times > _MOST else 0
+    pieces = [(_LEFT, wide - 5 * gap)] + [(_LEFT + wide - 4 * gap, 4 * gap)] * bool(gap)
+    bars = [
+        f'<rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{_BAR - 2}" fill="{colour}"/>'
+        for x, w in pieces
+    ]
+    number = (
+        f'<text x="{_LEFT + wide + 4:.1f}" y="{y + 9}" style="font-size:9px">{times:.2f}</text>'
+    )
+    return "".join(bars) + number
 
 
 def _page(parts: list[str], height: int, titles: dict[str, str]) -> str:

@@ -50,9 +50,9 @@ def test_ratios_say_how_many_times_less_ours_takes() -> None:
 
 def test_what_ours_took_before_is_beside_what_it_takes_now() -> None:
     heads, _, line, *rest = table(found(run("rawsio", 10.0), run("before", 25.0))).splitlines()
-    assert heads == "| row | rawsio | before | goal | before |"
+    assert heads == "| row | rawsio | before | goal | gain |"
     assert line == "| plain GET | 10.0 | 25.0 | 0.75 | 2.50 |"
-    assert any("before: what ours took before over what it takes now." in text for text in rest)
+    assert any("gain: what ours took before over what it takes now." in text for text in rest)
 
 
 def test_ours_under_another_python_has_a_table_of_its_own_and_is_compared_there() -> None:
@@ -110,6 +110,15 @@ def test_the_chart_has_a_bar_for_each_server_as_long_as_its_ratio_to_node() -> N
     bars = [e for e in page.iter() if e.tag.endswith("rect") and e.get("height") == "9"]
     ours, nodes = sorted((float(bar.get("width", 0)) for bar in bars), reverse=True)
     assert ours == 2 * nodes
+
+
+def test_a_bar_that_would_make_all_others_short_is_broken_and_has_its_number() -> None:
+    text = chart(found(run("rawsio", 1.0), run("node", 40.0), run("bun", 80.0)))
+    bars = [e for e in ElementTree.fromstring(text).iter() if e.get("height") == "9"]
+    widths = [float(bar.get("width", 0)) for bar in bars]
+    assert len(bars) == 4
+    assert sum(widths[:2]) <= 10 * widths[2]
+    assert ">40.00</text>" in text
 
 
 def test_the_readme_has_the_table_between_its_marks_once_however_often_it_is_written() -> None:
