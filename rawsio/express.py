@@ -2,19 +2,17 @@
 
 Nearly everything that a busy server reads over a WebSocket is short events of one namespace,
 ``42<id>["name",...]`` or ``42/name,<id>[...]``, for which there is one handler, and whose answer is
-one acknowledgement, now or later.
+one acknowledgement, now or later; or they are such acknowledgements of what the server has asked.
 :class:`Express` is the route of a session on a plain WebSocket, and is offered each read before the
 layers see it.  It does its work in two steps.
 
-:func:`events_in` reads.  It changes nothing: frames that are whole, texts, short, unmasked, and
-that are such events within all limits, become lists of arguments.  It ends before the first frame
-of which one of these is not known, however harmless that is.  One attachment is taken as well
-(:func:`attached_in`), where it is all that an event has beside its name: a picture, a sound.
-
-:meth:`Express.read` then calls the handlers, one event after the other, and puts the answers into
+The first (:mod:`rawsio.reading`) makes lists of arguments, and changes nothing.  :meth:`Express
+.read` then calls the handlers, one event after the other, and puts the answers into
 the outbox.  Everything that could forbid this is asked for once, before the first: a flag of the
 WebSocket, one of the protocol, whether handlers are running.  What a handler may do to change the
 answer (leave, listen, watch, close) makes :attr:`_socket` ``None`` or another one, and ends it.
+Whoever waits for an acknowledgement is told of it at once, also while a handler runs: it may be the
+handler who waits.
 
 What is not taken is given to the layers as it came, and they find everything as if they had read
 the events before.  ``tests/test_express.py`` holds both to the same bytes, calls and states.
@@ -25,205 +23,51 @@ read waits for its turn, as it does in the layers.
 
 from __future__ import annotations
 
-from sys import maxsize
-
 from rawsio.app.dispatch import COROUTINE
 from rawsio.app.handler_queue import log_event_failure
 from rawsio.app.reply import as_values
 from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
-from rawsio.engineio.states import SessionState
-from rawsio.errors import RemoteProtocolError
-from rawsio.routes import Direct
+from rawsio.engineio.states import Beat, SessionState
+from rawsio.lanes import OVERHEAD, Lane
+from rawsio.reading import ANSWER, BRIEF, LONGEST_NAME, events_in, may_answer
 from rawsio.socketio.packets import Event
 from rawsio.socketio.values import (
-    MAX_DIGITS,
     HasBinary,
     Unsendable,
     encode_plain,
-    finite,
-    refuse_constant,
 )
 from rawsio.websocket.frames import (
     TEXT_HEADERS,
     decode_frame,
-    decode_header,
     encode_header,
     text_frame,
 )
-from rawsio.websocket.masking import FACTORS, SHORT, mask, unmask_behind_key, unmask_short
+from rawsio.websocket.masking import SHORT, mask, unmask_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from rawsio.app.handlers import Handler
-    from rawsio.app.interfaces import Prepared
     from rawsio.app.multiplexer import Multiplexer
     from rawsio.app.socket import Socket
     from rawsio.engineio.server.links import PlainWebSocket
     from rawsio.engineio.server.session import Session
-    from rawsio.limits import Limits
+    from rawsio.reading import Found, Reading
 
     from .routes import Port
 
-    Found = tuple[str, list[Any], int, int]
-    Mark = tuple[bytes, int, int, int, int, int, Callable[[str, int], tuple[Any, int]]]
     Done = tuple[int, bool]
 
-__all__ = ["Express", "Reading", "attached_in", "events_in"]
+__all__ = ["Express"]
 
-_OPEN, _JOINED = SessionState.OPEN, SocketState.OPEN
+_OPEN, _JOINED, _WAITING = SessionState.OPEN, SocketState.OPEN, Beat.WAITING
 _WHOLE_TEXT = 0x81
-_TWO_BYTES = 0xFE
-_DIGITS = "0123456789"
-_KEY = 0xFFFFFFFF
-_HEAD = b"\0\0\0\x0042"
-"""How an event of the main namespace begins: behind the key, which was masked with itself."""
-_ATTACHED = b"\0\0\0\x00451-"
-"""The same of one that has an attachment."""
-_PLACE = ',{"_placeholder":true,"num":0}]'
-"""How that ends, if the attachment is its one argument."""
 _WHOLE_BINARY = 0x82
-_FEW_DIGITS = 15
-"""A packet id of so many digits is exact in every language."""
-_OVERHEAD = 15
-"""What a port counts for a packet (``Port.OVERHEAD``), but for the first digit of its text."""
 _ESCAPED = bytes(range(32)) + b'"\\'
 _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
-_SHORT = 100
-"""Texts of fewer characters are answered at once; longer ones are counted."""
-_LONGEST_NAME = 40
-"""Of namespaces with longer names nothing is taken."""
-_LONGEST_ANSWER = 6 * _SHORT + 40 + _LONGEST_NAME
-"""The frame of a short text, should each of its characters have to be escaped."""
-
-
-class Reading:
-    """What :func:`events_in` needs of a server: its limits, as they are compared, and a scanner."""
-
-    __slots__ = (
-        *("most", "bytes", "main", "quoted", "attached"),
-        *("_longest", "_depth", "_scan", "_digits"),
-    )
-
-    def __init__(self, limits: Limits) -> None:
-        from json import JSONDecoder
-        from json.encoder import encode_basestring
-
-        # What answers one read is not counted, as little of it waits: see ``Conn.room``.
-        self.most = min(limits.turn_frames, limits.high_water // 4 // _LONGEST_ANSWER)
-        self.bytes = limits.turn_bytes
-        # Up to here no look for long integers, or at the number of arrays, is due.
-        self._longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
-        if self._longest < SHORT:
-            self.most = 0
-        # How long an attachment may be; below zero where a placeholder is too much.
-        self.attached = min(limits.message, limits.attachment_bytes)
-        if limits.attachments < 1 or limits.json_depth < 2:
-            self.attached = -1
-        self._depth = limits.json_depth
-        # Ids of so many digits are below the limit.
-        self._digits = min(_FEW_DIGITS, len(str(limits.packet_id)) - 1)
-        decoder: Any = JSONDecoder(parse_float=finite, parse_constant=refuse_constant)
-        self._scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
-        self.quoted: Callable[[str], str] = encode_basestring
-        self.main = self.mark("/")
-
-    def mark(self, namespace: str) -> Mark:
-        """Return what :func:`events_in` needs to know.
-
-        That is how an event of the namespace begins, how long that is, where its list begins at the
-        latest, how long it is at most and how deep, how long an attachment is, and a scanner.
-        """
-        head = _HEAD if namespace == "/" else _HEAD + namespace.encode() + b","
-        bracket = len(head) + self._digits
-        return head, len(head), bracket, self._longest, self._depth, self.attached, self._scan
-
-
-def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
-    r"""Return the events that ``data`` begins with, at most so many, of the namespace of ``mark``.
-
-    For each: its id as text (or nothing), its name and arguments, where its last frame ends, and
-    how many attachments there were so far.
-
-    >>> from rawsio.limits import DEFAULT
-    >>> frame = b"\x81\x8d\0\0\0\0" + b'427["news",1]'
-    >>> events_in(frame + b"\x81", 9, Reading(DEFAULT).main)
-    [('7', ['news', 1], 19, 0)]
-    """
-    head, first, bracket, longest, depth, _longest_attached, scan = mark
-    at, end, attached = 0, len(data), 0
-    found: list[Found] = []
-    try:
-        for _ in range(most):
-            if at >= end or data[at] != _WHOLE_TEXT:
-                break
-            size, key = data[at + 1] ^ 0x80, at + 2
-            if size > SHORT:
-                size, key = _long_size(data, at), at + 4
-            at = key + 4 + size
-            if at > end or size > longest:
-                break
-            if size > SHORT:
-                raw = unmask_behind_key(data, key, size)
-            else:  # the same, written out: it runs for nearly every message
-                number = int.from_bytes(data[key:at], "little")
-                times, ones = FACTORS[size]
-                raw = (number ^ (number & _KEY) * times & ones).to_bytes(size + 4, "little")
-            if raw[:first] != head:
-                digits, args, at = attached_in(raw, data, at, mark)
-                attached += 1
-                found.append((digits, args, at, attached))
-                continue
-            text = raw.decode()
-            start = text.find("[")
-            digits = text[first:start]
-            if start > bracket or (digits and (digits.strip(_DIGITS) or digits[0] == "0")):
-                break
-            if size > depth and text.count("[") + text.count("{") > depth:
-                break
-            args, stop = scan(text, start)
-            if stop != len(text) or args[0].__class__ is not str:
-                break
-            found.append((digits, args, at, attached))
-    except (ValueError, IndexError, StopIteration, RecursionError, RemoteProtocolError):
-        return found  # another, not whole, or the layers say what is wrong
-    return found
-
-
-def attached_in(raw: bytes, data: bytes, at: int, mark: Mark) -> tuple[str, list[Any], int]:
-    r"""Return an event whose one argument is the attachment in the frame at ``at``.
-
-    ``raw`` is the text before it, behind four zeros.  Returns its id, its name and argument, and
-    where the frame ends.  Raises ``ValueError`` for any other packet, or what its parsing raises.
-
-    >>> from rawsio.limits import DEFAULT
-    >>> text = b'451-7["file",{"_placeholder":true,"num":0}]'
-    >>> attached_in(bytes(4) + text, b"\x82\x82\0\0\0\0hi", 0, Reading(DEFAULT).main)
-    ('7', ['file', b'hi'], 8)
-    """
-    plain, _first, bracket, _longest, depth, longest, scan = mark
-    head = _ATTACHED + plain[len(_HEAD) :]
-    text, header = raw.decode(), decode_header(data, at, True)
-    start, digits = text.find("["), text[len(head) : text.find("[")]
-    if raw[: len(head)] != head or header is None or not text.endswith(_PLACE):
-        raise ValueError
-    if start > bracket + 2 or digits.strip(_DIGITS) or digits[:1] == "0":
-        raise ValueError
-    first, size, body = header
-    if first != _WHOLE_BINARY or size > longest or body + size > len(data):
-        raise ValueError
-    named = text[start : -len(_PLACE)] + "]"
-    args, stop = scan(named, 0)
-    if stop != len(named) or len(args) != 1 or args[0].__class__ is not str:
-        raise ValueError
-    if named.count("[") + named.count("{") >= depth:
-        raise ValueError
-    args.append(mask(data[body : body + size], data[body - 4 : body]))
-    return digits, args, body + size
 
 
 def _shorten(found: list[Found], most: int) -> None:
@@ -236,28 +80,10 @@ def _needs_no_escapes(text: str) -> bool:
     return text.isascii() and len(text.encode().translate(None, _ESCAPED)) == len(text)
 
 
-def _long_size(data: bytes, at: int) -> int:
-    """Return the length of a frame that has two bytes for it; a huge one for any other."""
-    size = data[at + 2] << 8 | data[at + 3]
-    return size if data[at + 1] == _TWO_BYTES and size > SHORT else maxsize
-
-
-class Express(Direct):
+class Express(Lane):
     """The route of a session on a WebSocket that is plain; see the module."""
 
-    __slots__ = (
-        "outbox",
-        "stream",
-        "_socket",
-        "_mark",
-        "_kind",
-        "_reading",
-        "layer",
-        "_clogged",
-        "_odd",
-        "_skip",
-        "_begins",
-    )
+    __slots__ = ("_socket", "_mark", "_kind", "_odd", "_skip", "_begins")
 
     def __init__(
         self,
@@ -267,19 +93,11 @@ class Express(Direct):
         websocket: PlainWebSocket,
         reading: Reading,
     ) -> None:
-        Direct.__init__(self, multiplexer, port, session, websocket)  # as there
-        self.layer = websocket
-        self.outbox = websocket.outbox
-        """The frames that it sends."""
-        self.stream: Any = websocket.below
-        """What carries them."""
-        self._reading = reading
+        Lane.__init__(self, multiplexer, port, session, websocket, reading)  # as there
         # Whether nothing has come yet.
         self._begins = True
         # How many reads were no events, about, and how many are therefore not looked at.
         self._odd = self._skip = 0
-        # Whether more waits for the client than leaves with a turn.
-        self._clogged = False
         # The socket whose events are taken here: that of "/", or of the first other namespace.
         self._socket: Socket | None = None
         # How its events begin, and their answers.
@@ -311,7 +129,7 @@ class Express(Direct):
         name = socket.namespace.name
         if name == "/":
             self._mark, self._kind = self._reading.main, "43"
-        elif name.isascii() and len(name) < _LONGEST_NAME and "[" not in name:
+        elif name.isascii() and len(name) < LONGEST_NAME and "[" not in name:
             self._mark, self._kind = self._reading.mark(name), f"43{name},"
         else:
             return False
@@ -323,7 +141,7 @@ class Express(Direct):
         multiplexer, key = self._multiplexer, 4 if data[1:2] == b"\xfe" else 2
         if not multiplexer._more or data[0] != _WHOLE_TEXT:
             return []
-        start = mask(data[key + 4 : key + 8 + _LONGEST_NAME], data[key : key + 4])
+        start = mask(data[key + 4 : key + 8 + LONGEST_NAME], data[key : key + 4])
         name = start[2:].partition(b",")[0] if start[2:3] == b"/" else b"/"
         socket = multiplexer.socket_in(name.decode("latin-1"))
         if socket is None or socket is self._socket or not self._is_usual(socket):
@@ -340,46 +158,6 @@ class Express(Direct):
         """Take nothing any more; the sockets are about to end."""
         self._socket = None
 
-    # As a lane
-
-    def clog(self) -> None:
-        """Take note that more waits than leaves with this turn: all is counted from now on."""
-        if not self._clogged:
-            self._clogged = True
-            for socket in self._multiplexer.sockets.values():
-                socket._lane = None
-
-    def flow(self) -> None:
-        """Take note that less waits: if it is nothing, lanes are open again."""
-        if self._clogged and self._port.room >= 0 and not self.stream.buffered_amount:
-            self._clogged = False
-            for socket in self._multiplexer.sockets.values():
-                socket._lane = self if socket._state is _JOINED and socket._hooks is None else None
-
-    def takes(self, prepared: Prepared) -> bool:
-        """Tell whether a packet may be put into the lanes of this server now, and count it."""
-        if prepared.checked is not self._limits and not self._check(prepared):
-            return False
-        return self.holds(len(prepared.frame))
-
-    def holds(self, size: int) -> bool:
-        """Tell whether so many bytes may be put into the lanes of this server now, and count."""
-        driver = self.stream.driver
-        if not driver.dirty and not driver.behind:
-            driver.told = 0
-        if driver.told + size > self._limits.high_water // 4:
-            return False
-        driver.told += size
-        return True
-
-    def touch(self, streams: list[Any]) -> None:
-        """Have these send what they have."""
-        self.stream.driver.touch_all(streams)
-
-    def hand_out(self, lanes: list[Express], frame: bytes, *, now: bool) -> None:
-        """Put bytes into these lanes; ``now``: send them where nothing else is to be sent."""
-        self.stream.driver.hand_out(lanes, frame, now=now)
-
     # What comes
 
     def read(self, data: bytes, now: float) -> int:
@@ -388,15 +166,13 @@ class Express(Direct):
         if socket is None:
             return self._enter(data) if self._begins else 0
         if self._skip:
-            self._skip -= 1
-            return 0
+            return self._pass_over()
         multiplexer, protocol, reading = self._multiplexer, self._protocol, self._reading
+        engine = self._engine
         if (
-            multiplexer.busy
-            or protocol._partial is not None
-            or protocol._work is not None
-            or protocol._behind is not None
-            or self._engine.state is not _OPEN
+            (multiplexer.busy and not may_answer(data))
+            or (protocol._partial or protocol._work or protocol._behind) is not None
+            or engine.state is not _OPEN
             or self._clogged
             or (self.outbox and self.stream.driver.behind)
         ):
@@ -404,29 +180,72 @@ class Express(Direct):
         most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
         found = events_in(data, most, self._mark)
         if not found:
-            found = self._elsewhere(data, most)
-            if not found or self._socket is None:
-                self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
-                return 0
-            socket = self._socket
+            found, socket = self._elsewhere(data, most), self._socket
+            if not found or socket is None:
+                return self._look_less()
         if found[-1][3]:
             _shorten(found, most)
-        self._odd = 0
-        self._engine.heard()
-        multiplexer.busy = True
-        done, over = self._perform(found, data, socket, now)
+        if engine._beat is _WAITING:
+            engine.heard()
+        self._odd, self._reads, end = 0, True, now + self._limits.turn_time
+        try:
+            if found[0][1][0] is ANSWER:
+                done, over = self._tell(found, 0, data, socket, end)
+            else:
+                done, over = self._perform(found, 0, data, now, end)
+            if done and (last := found[done - 1])[2] == len(data):
+                multiplexer.allowance -= done + last[3]
+                return last[2]
+            return self._go_on(found, done, data, socket, end, over=over)
+        finally:
+            self._reads = False
+
+    def _look_less(self) -> int:
+        """Look at fewer of the next reads, as this was none; none of it is taken."""
+        self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
+        return 0
+
+    def _pass_over(self) -> int:
+        """Do not look at a read."""
+        self._skip -= 1
+        return 0
+
+    def _go_on(
+        self,
+        found: list[Found],
+        done: int,
+        data: bytes,
+        socket: Socket,
+        end: float,
+        *,
+        over: bool,
+    ) -> int:
+        """Go on where so many are done; return where what is left to the layers begins."""
         if not done:
             return 0
+        if done < len(found) and not over:
+            done, over = self._take_more(found, done, data, socket, end)
         _digits, _args, taken, attached = found[done - 1]
-        multiplexer.allowance -= done + attached
+        self._multiplexer.allowance -= done + attached
+        reading = self._reading
         if taken < len(data) and (over or done == reading.most or len(data) > reading.bytes):
-            return self._put_off(data, taken)
+            self.layer.put_off(data[taken:])
+            return len(data)
         return taken
 
-    def _put_off(self, data: bytes, taken: int) -> int:
-        """Keep the rest of a read for the next share; return where that ends."""
-        self.layer.put_off(data[taken:])
-        return len(data)
+    def _take_more(
+        self, found: list[Found], done: int, data: bytes, socket: Socket, end: float
+    ) -> Done:
+        """Go on behind so many, with what is of another kind, as long as that gets on."""
+        multiplexer, all_of_them = self._multiplexer, len(found)
+        before, over = -1, False
+        while before < done < all_of_them and not over and self._socket is socket:
+            before = done
+            if found[done][1][0] is ANSWER:
+                done, over = self._tell(found, done, data, socket, end)
+            elif not multiplexer.busy:
+                done, over = self._perform(found, done, data, multiplexer.host.time(), end)
+        return done, over
 
     def _enter(self, data: bytes) -> int:
         """Take the CONNECT with which nearly every client begins, if that is all that came."""
@@ -442,16 +261,17 @@ class Express(Direct):
             return 0
         return len(data) if packet[:2] == "40" and self._join(packet) else 0
 
-    def _perform(self, found: list[Found], data: bytes, socket: Socket, now: float) -> Done:
-        """Call handlers, and answer: return for how many events, and whether time is over."""
+    def _perform(self, found: list[Found], done: int, data: bytes, now: float, end: float) -> Done:
+        """Call handlers, and answer: return behind how many events, and whether time is over."""
+        socket: Any = self._socket
         multiplexer, outbox, quoted = self._multiplexer, self.outbox, self._reading.quoted
         handlers, time, kind = socket.namespace._handlers, multiplexer.host.time, self._kind
-        alone, end, done, over = handlers.alone, now + self._limits.turn_time, 0, False
-        for digits, args, after, _attached in found:
+        alone, over, multiplexer.busy = handlers.alone, False, True
+        for digits, args, after, _attached in found[done:] if done else found:
             name = args[0]
             handler = alone.get(name) or handlers.only(name)
             if handler is None or not handler.least < len(args) <= handler.full:
-                return self._perform_later(found, done, data, socket, now)
+                return self._perform_later(found, done, data, now, end)
             args[0] = socket
             done += 1
             try:
@@ -466,7 +286,7 @@ class Express(Direct):
                 raise
             began, now = now, time()
             if now < end and self._socket is socket and multiplexer._jobs is None:
-                if digits and result.__class__ is str and len(result) < _SHORT and result.isascii():
+                if digits and result.__class__ is str and len(result) < BRIEF and result.isascii():
                     size = len(body := f"{kind}{digits}[{quoted(result)}]".encode())
                     outbox.append(TEXT_HEADERS[size] + body if size < 126 else text_frame(body))
                     continue
@@ -481,11 +301,12 @@ class Express(Direct):
         return done, over
 
     def _perform_later(
-        self, found: list[Found], done: int, data: bytes, socket: Socket, now: float
+        self, found: list[Found], done: int, data: bytes, now: float, end: float
     ) -> Done:
         """Go on behind so many events with those whose handlers answer by themselves."""
+        socket: Any = self._socket
         multiplexer, handlers = self._multiplexer, socket.namespace._handlers
-        time, end, over = multiplexer.host.time, now + self._limits.turn_time, False
+        time, over = multiplexer.host.time, False
         for digits, args, after, _attached in found[done:]:
             name = args[0]
             handler = handlers.answering(name)
@@ -516,6 +337,26 @@ class Express(Direct):
         multiplexer.busy = False
         return done, over
 
+    def _tell(self, found: list[Found], done: int, data: bytes, socket: Socket, end: float) -> Done:
+        """Go on behind so many with acknowledgements: tell those who wait for them."""
+        time = self._multiplexer.host.time
+        for digits, args, after, _attached in found[done:]:
+            if args[0] is not ANSWER or self._socket is not socket:
+                break
+            done += 1
+            pending = socket._pending
+            waiter = None if pending is None else pending.pop(int(digits), None)
+            if waiter is None:
+                continue
+            try:
+                waiter.answered(socket.id, args[1])
+            except BaseException:  # what users' functions raise is logged there
+                self.layer.put_off(data[after:])
+                raise
+            if time() >= end:
+                return done, True
+        return done, False
+
     def _failed(
         self, socket: Socket, name: str, args: list[Any], digits: str, error: Exception
     ) -> bool:
@@ -539,7 +380,7 @@ class Express(Direct):
                 text = f"{self._kind}{digits}{encode_plain(as_values(result))}"
             except (HasBinary, Unsendable):
                 return False
-        room = self._port.room - len(text) - _OVERHEAD
+        room = self._port.room - len(text) - OVERHEAD
         if room < 0 or self._too_deep(text):
             return False
         self._port.room = room
@@ -554,7 +395,7 @@ class Express(Direct):
         text = f'461-{self._kind[2:]}{digits}[{{"_placeholder":true,"num":0}}]'.encode()
         head = encode_header(_WHOLE_BINARY, len(result))
         self.outbox += (text_frame(text) + head, result)
-        self._port.spend(len(text) + len(result) + _OVERHEAD + self._port.OVERHEAD)
+        self._port.spend(len(text) + len(result) + OVERHEAD + self._port.OVERHEAD)
         return True
 
     def _interrupted(self, rest: bytes) -> None:

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from rawsio import Server
 from rawsio.app.socket import Socket
 from rawsio.engineio.server.session import Session
-from rawsio.express import Express, Reading, events_in
+from rawsio.express import Express
 from rawsio.limits import DEFAULT, Limits
+from rawsio.reading import ANSWER, Reading, events_in
 from rawsio.routes import Direct
-from rawsio.socketio.packets import RESERVED, Event, decode_packet
+from rawsio.socketio.packets import RESERVED, Ack, Event, decode_packet
 from rawsio.testing import TestKit
 from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, decode_frame, encode_frame
 from tests.stack.joined import UPGRADE
@@ -77,6 +78,7 @@ _packets = st.one_of(
         st.lists(_values, max_size=3),
         st.sampled_from([json.dumps, lambda value: json.dumps(value, ensure_ascii=False)]),
     ),
+    st.builds(lambda number, values: f"43{number}{json.dumps(values)}", _ids, _values),
     st.sampled_from(
         [
             *("42[]", "42", "4", "", "42[", '42["a"', '42["a"] ', '42["a"]x', "42{}", '42"["', "2"),
@@ -130,7 +132,7 @@ def packet_of(data: bytes, at: int, limits: Limits) -> tuple[Any, int, int]:
         else:
             assert whole.opcode == BINARY
             packet = packet.add(whole.payload, limits)
-        if isinstance(packet, Event):
+        if isinstance(packet, (Event, Ack)):
             return packet, at, count
     raise AssertionError(packet)
 
@@ -146,8 +148,11 @@ def test_what_it_reads_the_layers_read_as_well(
         if args[0] in RESERVED:  # for which there can be no handler
             return
         packet, after, more = packet_of(data, begin, limits)
-        assert packet == Event("/", args, int(digits) if digits else None)
-        assert digits == ("" if packet.id is None else str(packet.id))
+        if args[0] is ANSWER:
+            assert packet == Ack("/", args[1], int(digits))
+        else:
+            assert packet == Event("/", args, int(digits) if digits else None)
+            assert digits == ("" if packet.id is None else str(packet.id))
         begin, messages = after, messages + more
         assert (begin, messages) == (end, n + 1 + binaries)
 
@@ -206,6 +211,16 @@ def test_attachments_are_counted() -> None:
         ("42[1]", False),
         ('42/a,["a"]', False),
         ('43["a"]', False),
+        ('437["a"]', True),
+        ("430[]", True),
+        ("4307[]", True),
+        ("431000[]", False),
+        ("43²[]", False),
+        ('437{"a":[]}', False),
+        ("437[[[[1]]]]" + " " * 90, False),
+        ("437[]x", False),
+        ("43/a,7[]", False),
+        ('463-7["a"]', False),
         ('42"a"', False),
     ],
 )
@@ -336,6 +351,40 @@ def test_events_of_namespaces_with_odd_names_go_through_the_layers(
 
 
 @SPACES
+def test_acknowledgements_are_taken_and_so_is_what_stands_between_them(
+    joined: tuple[str, ...], space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Conversation(LOOSE, traced=False, backpressure="pause")
+    listen(way)
+    join(way, *joined, space=space)
+    way.say(frame(f'2{space}["asks"]') * 3)
+    answers = [frame(f'3{space}{number}["yes",{number}]') for number in (1, 0, 2, 9)]
+    said = answers[0] + frame(f'2{space}7["a or b",1]') + answers[1] + frame(f'2{space}8["now"]')
+    assert taken(way, said + frame(f'2{space}9["a or b",1]'), monkeypatch)
+    assert taken(way, b"".join(answers), monkeypatch)
+    assert way.calls.count(["told", ("yes", 2)]) == 1
+    told = [call[1] for call in way.calls if call[0] == "told"]
+    assert told == [("yes", 1), ("yes", 0), ("yes", 2)]
+    for number in (7, 8, 9):
+        assert f"43{space}{number}[".encode() in way.heard
+    way.kit.close()
+
+
+def test_an_acknowledgement_is_taken_for_which_a_handler_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Conversation(LOOSE, traced=False, backpressure="pause")
+    listen(way)
+    begin(way)
+    way.say(frame('27["asks and waits"]'))
+    assert way.peers[0].busy
+    assert taken(way, frame('30["yes"]'), monkeypatch)
+    assert not way.peers[0].busy
+    assert b'437["yes"]' in way.heard
+    way.kit.close()
+
+
+@SPACES
 def test_a_handler_that_answers_later_is_taken_and_so_is_one_that_answers_at_once(
     joined: tuple[str, ...], space: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +483,7 @@ def listen(way: Conversation) -> None:
         space.on("both ways", both_ways, ack=True)
         space.on("fails with it", lambda _socket, ack: ack(object()), ack=True)
         space.on("waits with it", lambda _socket, ack: wait(0.01), ack=True)
+    asking(way)
     io.of("/a").on("none", lambda _socket: None)
     io.of("/a").on("quotes", lambda _socket, text: text)
     io.of("/a").on("a or b", lambda _socket, a, b="b": [a, b])
@@ -454,6 +504,50 @@ def listen(way: Conversation) -> None:
         space.on("slowly", lambda _socket, data: wait(len(data) / 1000))
     io.on("long bytes", lambda _socket: b"x" * 1501)
     io.on_error(lambda error, _socket, name, args: calls.append([type(error), name, args]))
+
+
+def asking(way: Conversation) -> None:
+    """Add handlers that ask, and do all kinds of things when they are told."""
+    io, calls = way.io, way.calls
+
+    def told(reply: Any) -> None:
+        error = reply.exception()
+        calls.append(["told", str(error) if error else reply.result()])
+
+    def ask(socket: Any, then: Any = told) -> None:
+        socket.emit_with_ack("question", "é").add_done_callback(then)
+
+    def again(socket: Any, reply: Any) -> None:
+        told(reply)
+        if not reply.exception() and len(calls) < 50:
+            socket.emit("and then", reply.result())
+            ask(socket, lambda reply: again(socket, reply))
+
+    def stop(reply: Any) -> None:
+        told(reply)
+        way.kit.board.now += 0.3
+
+    async def wait(socket: Any) -> Any:
+        return await socket.timeout(2.0).emit_with_ack("question")
+
+    for space in (io, io.of("/a")):
+        space.on("asks", ask)
+        space.on("asks again", lambda socket: ask(socket, lambda reply: again(socket, reply)))
+        space.on("asks in time", lambda socket: ask(socket.timeout(0.5)))
+        space.on("asks slowly", lambda socket: ask(socket, stop))
+        space.on("asks and leaves", lambda socket: ask(socket, lambda _reply: socket.disconnect()))
+        space.on("asks and ends", lambda socket: ask(socket, lambda _: socket.conn.close()))
+        space.on("asks and fails", lambda socket: ask(socket, lambda _reply: 1 / 0))
+        space.on("asks no more", lambda socket: socket.emit_with_ack("question").cancel() and None)
+        space.on("asks and waits", wait)
+        space.on("asks and listens", lambda s: ask(s, lambda _: s.on("chat", lambda: "own")))
+        space.on("tells", lambda socket, *args: socket.emit(*args))
+        space.on("asks for", lambda s, *args: s.emit_with_ack(*args).add_done_callback(told))
+
+    def ask_all(_socket: Any) -> None:
+        io.timeout(0.5).emit_with_ack("all of you").add_done_callback(told)
+
+    io.on("asks all", ask_all)
 
 
 class AtOnce(Executor):
@@ -494,6 +588,14 @@ _unusual = st.sampled_from(
     ]
 )
 _numbers = st.sampled_from(["", "0", "1", "12", "999"])
+_asks = st.sampled_from(
+    [
+        *('"asks"', '"asks again"', '"asks in time"', '"asks slowly"', '"asks and leaves"'),
+        *('"asks and ends"', '"asks and fails"', '"asks no more"', '"asks and waits"'),
+        *('"asks all"', '"asks and listens"', '"asks"', '"asks again"', '"asks in time"'),
+        *('"tells","x","y"', '"tells","connect"', '"tells",5', '"asks for","é",[1]'),
+    ]
+)
 _spaces = st.sampled_from(["", "", "/a,"])
 _usual = st.builds(
     lambda space, number, rest: frame(f"2{space}{number}[{rest}]"), _spaces, _numbers, _plain
@@ -503,6 +605,15 @@ _usual = st.builds(
     _numbers,
     st.sampled_from(['"quotes"', '"chat"', '"none"', '"a or b"', '"two"', '"slowly"', '"x"']),
     st.sampled_from([b"", b"123", b"a" * 90, b"b" * 300, b"c" * 1000, b"d" * 2500]),
+)
+_answers = st.builds(
+    lambda space, number, values: frame(f"3{space}{number}[{values}]"),
+    _spaces,
+    st.sampled_from(["0", "0", "1", "1", "2", "3", "02", "", "999", "1000"]),
+    st.sampled_from(["", "1", '"yes"', '"é",2', "[[1]]", "[[[[[[1]]]]]]", '"' + "x" * 300 + '"']),
+)
+_asked = st.builds(
+    lambda space, number, rest: frame(f"2{space}{number}[{rest}]"), _spaces, _numbers, _asks
 )
 _odd = st.one_of(
     st.builds(
@@ -520,6 +631,9 @@ _odd = st.one_of(
     ),
 )
 _talk = st.lists(st.one_of(*[_usual] * 5, _odd), min_size=1, max_size=12).map(b"".join)
+_questions = st.lists(
+    st.one_of(*[_asked] * 4, *[_answers] * 4, _usual, _odd), min_size=1, max_size=12
+).map(b"".join)
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -546,6 +660,58 @@ def test_nobody_can_tell_whether_the_layers_were_there(
     for one in said:
         steps += pieces(*one) if isinstance(one, tuple) else [one]
     both([*steps, "listen", 1.0], backpressure, limits, listen)
+
+
+@given(
+    st.lists(
+        st.tuples(_questions, st.lists(st.integers(0, 5000), max_size=3))
+        | st.sampled_from(["silence", "listen", 0.6, 11.0]),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+    st.sampled_from(
+        [LOOSE, LOOSE.but(turn_frames=3), LOOSE.but(json_depth=2), LOOSE.but(pending_acks=2)]
+    ),
+    st.sampled_from([("0", "0/a,"), ("0/a,",), ("0/a,", "0")]),
+)
+def test_nobody_can_tell_how_an_acknowledgement_came(
+    said: list[Any], backpressure: str, limits: Limits, joined: tuple[str, ...]
+) -> None:
+    steps: list[Any] = ["before", *map(frame, joined)]
+    for one in said:
+        steps += pieces(*one) if isinstance(one, tuple) else [one]
+    both([*steps, "listen", 3.0], backpressure, limits, listen)
+
+
+LONG = [f'"{"z" * size}"' for size in (99, 100)]
+_tells = st.builds(
+    lambda asks, number, args: frame(f'2{number}["{asks}"{"".join("," + arg for arg in args)}]'),
+    st.sampled_from(["tells", "tells", "asks for"]),
+    _numbers,
+    st.lists(
+        st.sampled_from(['"x"', '"é"', '"q\\"\\u0007"', "5", '"connect"', '"disconnect"', "null"])
+        | _values.map(json.dumps)
+        | st.sampled_from(["[" * 9 + "]" * 9, *LONG, '"\\ud800"']),
+        max_size=3,
+    ),
+)
+
+
+@given(
+    st.lists(
+        st.lists(_tells, min_size=1, max_size=6).map(b"".join)
+        | st.sampled_from(["silence", "listen", 0.6]),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+    st.sampled_from([LOOSE, LOOSE.but(packet_id=1), LOOSE.but(high_water=900, queue=2000)]),
+)
+def test_nobody_can_tell_how_an_event_left(
+    said: list[Any], backpressure: str, limits: Limits
+) -> None:
+    both([*said, "listen", 1.0], backpressure, limits, listen)
 
 
 @pytest.mark.parametrize(

@@ -320,6 +320,12 @@ if TYPE_CHECKING:
         stream: Any
         """What carries them, and is to be given to :meth:`touch`."""
 
+        def says(
+            self, space: Any, name: Any, args: tuple[Any, ...], number: int | None = None, /
+        ) -> bool:
+            """Send an event; ``False``, and nothing is done, if it is to be sent another way."""
+            ...
+
         def takes(self, prepared: Prepared, /) -> bool:
             """Tell whether a packet may be put into the lanes of this server now, and count it."""
             ...

@@ -473,7 +473,12 @@ class Multiplexer(HandlerQueue):
 
     def awaited(self) -> int:
         """Return how many acknowledgements the client owes all of its sockets."""
-        return sum(socket._awaited for socket in self.sockets.values())
+        first, owed = self._first, 0
+        if first is not None and first._pending is not None:
+            owed = len(first._pending)
+        for socket in self._more.values():
+            owed += socket._awaited
+        return owed
 
     # The end
 

@@ -26,18 +26,26 @@ from rawsio.log import ERROR
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
-    from typing import Any
+    from typing import Any, Protocol
 
     from typing_extensions import TypeVar
 
     from .interfaces import Handle, RuntimeLike
 
     T = TypeVar("T", default=Any)
+
+    class Asking(Protocol):
+        """Who has asked."""
+
+        def _forget(self, packet_id: int, /) -> None:
+            """Stop waiting for an acknowledgement."""
+
 else:
     T = None
 
 __all__ = [
     "Promise",
+    "Question",
     "Reply",
     "Responses",
     "Collected",
@@ -247,6 +255,36 @@ class Promise(Reply[T]):
 
     def _expire(self) -> None:
         self.fail(TimeoutError("no acknowledgement arrived in time"))
+
+
+class Question(Promise[T]):
+    """The reply to one event for one socket, which forgets it when the reply ends in another way.
+
+    The owner has ``_forget(packet_id)``, for the loop's thread.
+    """
+
+    __slots__ = ("_owner", "_packet_id")
+
+    def __init__(self, host: RuntimeLike, owner: Asking, packet_id: int) -> None:
+        Reply.__init__(self, host)  # super() makes an object, for each
+        self._owner = owner
+        self._packet_id = packet_id
+
+    def answered(self, _sid: str, args: list[Any]) -> None:
+        """Take the acknowledgement, for which nobody waits any more."""
+        if self._state != _PENDING:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._value = args[0] if len(args) == 1 else value_of(args)
+        self._state = _DONE
+        if self._callbacks:
+            self._run_callbacks()
+
+    def _finish(self, state: int, value: Any, error: BaseException | None) -> None:
+        self._host.call(self._owner._forget, self._packet_id)
+        Promise._finish(self, state, value, error)
 
 
 def _wake(future: Any) -> None:

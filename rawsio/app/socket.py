@@ -22,8 +22,6 @@ memory of an idle connection is what bounds their number.
 
 from __future__ import annotations
 
-from functools import partial
-
 from rawsio.errors import LocalProtocolError
 from rawsio.log import ERROR
 from rawsio.socketio.packets import Ack, ConnectError, Disconnect, Event
@@ -32,7 +30,7 @@ from .adapter import EVERYONE, Targets, snapshot
 from .broadcast import Broadcast, SocketFlags, room_names
 from .handlers import Handlers
 from .listeners import SocketListening
-from .reply import Promise, Reply
+from .reply import Question, Reply
 from .states import RECOVERABLE, SocketState
 
 TYPE_CHECKING = False
@@ -173,11 +171,13 @@ class Socket(SocketListening):
 
         ``LocalProtocolError`` if it cannot be encoded, or has a name that is reserved.
         """
-        self._emit_event(name, args, EVERYONE)
+        lane = self._lane
+        if lane is None or not lane.says(self.namespace, name, args):
+            self._emit_event(name, args, EVERYONE)
 
     def send(self, *args: Any) -> None:
         """Send an event named ``message``."""
-        self._emit_event("message", args, EVERYONE)
+        self.emit("message", *args)
 
     def emit_with_ack(self, name: str | int, *args: Any) -> Reply:
         """Send an event and return the :class:`~rawsio.app.reply.Reply` to it.
@@ -207,9 +207,15 @@ class Socket(SocketListening):
         """Send an event that asks for an acknowledgement, with flags."""
         namespace = self.namespace
         host = namespace.host
-        event = Event(namespace.name, [name, *args], namespace.next_id())
+        number = namespace.next_id()
+        lane, reply = self._lane, Question(host, self, number)
+        if lane is not None and not self._owes_much() and lane.says(namespace, name, args, number):
+            self._await(number, reply)
+            if targets.timeout is not None:
+                reply.expire_after(targets.timeout)
+            return reply
+        event = Event(namespace.name, [name, *args], number)
         prepared = host.prepare(event, compress=targets.compress)
-        reply = Promise(host)
         host.call(self._ask_for, prepared, reply, targets.timeout)
         return reply
 
@@ -320,11 +326,10 @@ class Socket(SocketListening):
 
     # Acknowledgements of ours that are awaited, and theirs
 
-    def _ask_for(self, prepared: Prepared, reply: Promise, timeout: float | None) -> None:
+    def _ask_for(self, prepared: Prepared, reply: Question, timeout: float | None) -> None:
         """Send an event whose acknowledgement ends ``reply``."""
         if reply.done():
             return
-        reply.add_done_callback(partial(self._forget_later, prepared.event.id))
         if timeout is not None:
             reply.expire_after(timeout)
         self._ask(prepared, reply)
@@ -334,13 +339,21 @@ class Socket(SocketListening):
         if self._state is not SocketState.OPEN and self._state is not SocketState.OPENING:
             waiter.lost(self.id, "it had ended before")
             return
-        if self._pending is None:
-            self._pending = {}
-        if self._peer.awaited() >= self.namespace.host.limits.pending_acks:
+        if self._owes_much():
             waiter.lost(self.id, "it owes too many acknowledgements")
             return
-        self._pending[prepared.event.id] = waiter
+        self._await(prepared.event.id, waiter)
         self._deliver(prepared)
+
+    def _owes_much(self) -> bool:
+        """Tell whether the client is not to be asked, as it owes too many acknowledgements."""
+        return self._peer.awaited() >= self.namespace.host.limits.pending_acks
+
+    def _await(self, packet_id: int, waiter: Waiter) -> None:
+        """Have a waiter told of an acknowledgement."""
+        if self._pending is None:
+            self._pending = {}
+        self._pending[packet_id] = waiter
 
     @property
     def _awaited(self) -> int:
@@ -358,9 +371,6 @@ class Socket(SocketListening):
         """Stop waiting for an acknowledgement."""
         if self._pending is not None:
             self._pending.pop(packet_id, None)
-
-    def _forget_later(self, packet_id: int, _reply: Reply) -> None:
-        self.namespace.host.call(self._forget, packet_id)
 
     # Its life
 

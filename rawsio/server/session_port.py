@@ -37,8 +37,9 @@ from enum import Enum
 from rawsio.app.multiplexer import Multiplexer
 from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
-from rawsio.express import Express, Reading
+from rawsio.express import Express
 from rawsio.layer import Role
+from rawsio.reading import Reading
 from rawsio.routes import Direct, Layered
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Connect

@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "prepared": BASE | {"socketio", "websocket"},
     "stack": BASE | PROTOCOLS | SESSIONS | {"tls", "trace", "prepared"},
     "routes": BASE | MODEL,
-    "express": BASE | MODEL | {"routes"},
+    "reading": BASE | {"socketio", "websocket"},
+    "lanes": BASE | MODEL | {"reading", "routes"},
+    "express": BASE | MODEL | {"lanes", "reading", "routes"},
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
@@ -60,7 +62,7 @@ MAY_IMPORT = {
     "server.session_port": BASE
     | MODEL
     | {"http", "app", "engineio", "engineio.server", "routes", "express", "runtime", "net"}
-    | {"trace"}
+    | {"reading", "trace"}
     | {"server.session_events"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE

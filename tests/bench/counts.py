@@ -9,8 +9,10 @@ the layers.
 
 The rows are those of the benchmark (:mod:`tests.bench.server`).  ``traced`` rows go through every
 layer, because somebody watches.  ``mix`` is what the others are not: nested and non-ASCII values,
-three arguments, another namespace, a room.  ``workers`` rows are those of ``fanout`` with half of
-the receivers at another worker (:mod:`rawsio.workers`), whose work is counted, too.
+three arguments, another namespace, a room.  ``say`` is an event that is answered by an event,
+``ask`` one of the server that the client acknowledges, whereupon it is asked again.  ``workers``
+rows are those of ``fanout`` with half of the receivers at another worker (:mod:`rawsio.workers`),
+whose work is counted, too.
 ``idle connection`` counts blocks of memory and objects that the garbage collector looks at.  What
 is said is drawn from a seed (``--seed N``), which is printed: a short way that takes the
 benchmark's own messages alone has no advantage.
@@ -126,6 +128,8 @@ class Rig:
             space.on("one", lambda socket, value: value)
             space.on("room", self._room)
         self.io.on("binary", lambda socket, value: socket.emit("binary", value))
+        self.io.on("say", lambda socket, value: socket.emit("said", value))
+        self.io.on("ask", self._ask)
         self.kit = TestKit(self.io)
 
     def _room(self, socket: Any, name: str) -> str:
@@ -133,6 +137,14 @@ class Rig:
         self.io.to(name).emit("news", name)
         socket.leave(name)
         return name
+
+    def _ask(self, socket: Any, value: str, seconds: float | None) -> None:
+        asking = socket if seconds is None else socket.timeout(seconds)
+
+        def again(_reply: Any = None) -> None:
+            asking.emit_with_ack("asked", value).add_done_callback(again)
+
+        again()
 
     def word(self, least: int, most: int) -> str:
         """Draw a text of so many letters."""
@@ -197,6 +209,31 @@ def _echo(rig: Rig, least: int, most: int, depth: int) -> tuple[Operation, int]:
         _check(answer, b"43", depth)
 
     return once, depth
+
+
+def _say(rig: Rig) -> tuple[Operation, int]:
+    """Events that are answered by an event."""
+    wire = rig.websocket()
+
+    def once(_n: int) -> None:
+        word = rig.word(8, 40)
+        _check(rig.say(wire, frame(f'42["say","{word}"]'.encode())), f'["said","{word}"]'.encode())
+
+    return once, 1
+
+
+def _ask(rig: Rig, seconds: str = "null") -> tuple[Operation, int]:
+    """Events of the server that are acknowledged, and then asked again."""
+    wire = rig.websocket()
+    asked = rig.say(wire, frame(f'42["ask","{rig.word(8, 40)}",{seconds}]'.encode()))
+
+    def once(_n: int) -> None:
+        nonlocal asked
+        number = asked[4 : asked.index(b"[")]
+        asked = rig.say(wire, frame(b'43%b["%b"]' % (number, rig.word(8, 40).encode())))
+        _check(asked, b'["asked",')
+
+    return once, 1
 
 
 def _mix(rig: Rig) -> tuple[Operation, int]:
@@ -305,6 +342,9 @@ ROWS: dict[str, Row] = {
     "echo1k-d1": (lambda rig: _echo(rig, 900, 1100, 1), False, 12),
     "echo1k-d16": (lambda rig: _echo(rig, 900, 1100, 16), False, 2),
     "mix": (_mix, False, 8),
+    "say": (_say, False, 24),
+    "ask": (_ask, False, 24),
+    "ask with time": (lambda rig: _ask(rig, "5"), False, 24),
     "fanout-w1": (lambda rig: _fan_out(rig, 1), False, 4),
     "fanout-w4": (lambda rig: _fan_out(rig, 4), False, 4),
     "workers-w1": (lambda rig: _fan_out(rig, 1, 2), False, 4),
