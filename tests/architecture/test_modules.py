@@ -22,6 +22,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cluster.link": "cluster/test_adapter.py",
     "cluster.classic_adapter": "cluster/test_adapter.py",
     "prepared": "stack/test_laws.py",
+    # The parts of the shortest way.
+    "lanes": "test_express.py",
+    "reading": "test_express.py",
     "emitter": "cluster/test_emitter.py",
     "cluster.bus": "cluster/test_adapter.py",
     "cluster.factory": "cluster/test_adapter.py",

@@ -28,7 +28,18 @@ GRAIN = 0.35
 """What a figure may move in any case: a count that is small in itself has no hundredths."""
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
-AGREE = ("echo-d1", "echo-d16", "echo1k-d1", "mix", "fanout-w4", "polling", "http", "connect")
+AGREE = (
+    "echo-d1",
+    "echo-d16",
+    "echo1k-d1",
+    "mix",
+    "say",
+    "ask",
+    "fanout-w4",
+    "polling",
+    "http",
+    "connect",
+)
 
 Figures = dict[str, dict[str, float]]
 
