@@ -57,7 +57,7 @@ class Lane(Direct):
         Direct.__init__(self, multiplexer, port, session, websocket)  # super() makes an object
         self._reading = reading
         self.layer = websocket
-        self.outbox = websocket.outbox
+        self.outbox: list[Any] = websocket.outbox
         """The frames that it sends."""
         self.stream: Any = websocket.below
         """What carries them."""
@@ -94,7 +94,7 @@ class Lane(Direct):
             return False
         digits, where = "" if number is None else str(number), space.name
         head = f"42{digits}" if where == "/" else f"42{where},{digits}"
-        value = args[0] if len(args) == 1 else None
+        value: Any = args[0] if len(args) == 1 else None
         if value.__class__ is str and len(value) < BRIEF and (name + value).isascii():
             quoted = self._reading.quoted
             text = f"{head}[{quoted(name)},{quoted(value)}]"
