@@ -108,12 +108,13 @@ class Reserve:
     def take(self) -> bool:
         """Occupy the room; ``False`` if there is not so much."""
         try:
-            with open(self._path, "wb") as file:
+            # What a process has left behind that was killed is not given away first.
+            with open(self._path, "ab") as file:
                 # Allocated, where the system can do that: a hole would be no room.
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, self._size)
                 else:
-                    file.write(bytes(self._size))
+                    file.write(bytes(max(0, self._size - file.tell())))
         except OSError:
             self.release()
             return False

@@ -93,11 +93,13 @@ class BlockingStore:
 
     durable = True
 
-    def __init__(self, port: int, mark: str = "", silence: int = 10_000) -> None:
+    def __init__(
+        self, port: int, mark: str = "", silence: int = 10_000, talk: Talk | None = None
+    ) -> None:
         self.port = port
         self.mark = mark or f"t{next(_names)}-"
         self._silence = silence
-        self._talk = Talk(port)
+        self._talk = talk or Talk(port)
         self._stores: dict[str, RedisStore] = {}
         self._counts: dict[str, Counts] = {}
 
@@ -132,8 +134,8 @@ class BlockingStore:
 
     @staticmethod
     def reopen(store: Any) -> BlockingStore:
-        """Drop it as the end of its process would, and begin anew when that is known."""
-        store.close()
-        again = BlockingStore(store.port, store.mark, silence=0)
-        time.sleep(0.002)
-        return again
+        """Drop it as the end of its process would, and begin anew: everybody else is silent.
+
+        Redis knows it by its number, not by its connection, which need not be a new one.
+        """
+        return BlockingStore(store.port, store.mark, silence=0, talk=store._talk)
