@@ -163,7 +163,7 @@ def _list(connection: Any, options: argparse.Namespace) -> None:
 def _peek(connection: Any, options: argparse.Namespace) -> None:
     from rawsio.queue.bodies import shown
     from rawsio.queue.operations import Row
-    from rawsio.queue.sqlite import COLUMNS
+    from rawsio.queue.rows import COLUMNS
 
     state = "" if options.state is None else f" AND state = {_STATES.index(options.state)}"
     number = _number(connection, options)

@@ -27,7 +27,7 @@ module          what it holds
 ``bodies``      bodies as bytes, and as the JSON that travels
 ``operations``  what a queue asks of its store, and the contract of a store
 ``queue``       :class:`~rawsio.queue.queue.Queue`: the rules, without clock and file; ``intake``
-                and ``consumers`` are its two sides
+                and ``consumers`` are its two sides, ``shares`` what concerns many messages
 ``memory``      a store in memory; ``sqlite`` one in a file; ``far`` one in Redis
 ``keeper``      turns: one transaction for all that one turn of the loop collected
 ``jobs``        ``io.queue(...)``: publishers, handlers, transactions

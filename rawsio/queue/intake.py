@@ -7,8 +7,9 @@ cannot overfill a queue together.
 from __future__ import annotations
 
 from .checks import as_seconds, as_text, as_whole
-from .messages import QueueError
-from .operations import Bodies, Drop, Insert
+from .messages import QueueError, Rejected
+from .operations import Bodies, Bury, Delete, Drop, Insert, Release
+from .shares import Share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rawsio.limits import Limits
 
     from .messages import QueueOptions
-    from .operations import Counts
+    from .operations import Counts, StoreError
 
 __all__ = ["MOST", "Intake"]
 
@@ -149,6 +150,33 @@ class Intake:
         """As :meth:`forget`, for messages that were :meth:`admitted <admits>`."""
         self.incoming -= len(bodies)
         self._bytes -= sum(map(len, bodies))
+
+    def reject(
+        self, asked: list[tuple[Any, Any]], error: StoreError
+    ) -> tuple[list[Any], list[tuple[Any, Any]], int]:
+        """Return who is told that a store failed, what is tried again, and how many were new."""
+        code = "full" if error.full else "unavailable"
+        events: list[Any] = []
+        again: list[tuple[Any, Any]] = []
+        inserts = 0
+        for operation, ticket in asked:
+            kind = operation.__class__
+            if kind in (Delete, Release, Bury):
+                again.append((operation, ticket))
+                continue
+            tickets = [] if ticket is None else [ticket]
+            if kind is Bodies:
+                tickets = ticket
+                inserts += len(ticket)
+                self.forget_bodies(operation.bodies)
+            elif kind is Insert:
+                inserts += 1
+                self.forget(operation)
+            elif ticket.__class__ is Share:
+                tickets = [ticket.ticket]
+            events += [Rejected(one, QueueError(code, str(error))) for one in tickets]
+        self._totals["refused"] += inserts
+        return events, again, inserts
 
     def drop_for(self, sent: list[tuple[Any, Any]]) -> Drop | None:
         """Return what has to go so that these operations find room (``drop_oldest``)."""

@@ -51,6 +51,8 @@ class _Space:
         self.groups: dict[str, dict[int, None]] = {}
         self.keys: dict[str, tuple[int, int]] = {}
         self.counts = Counts()
+        # The last sweep has left something: it may have expired.
+        self.unswept = False
 
 
 class MemoryStore:
@@ -195,7 +197,7 @@ class MemoryStore:
 
     def _claim(self, space: _Space, op: Claim) -> list[Row]:
         found: list[Row] = []
-        while len(found) < op.count:
+        while len(found) < op.count and not space.unswept:
             number = self._first(space, space.ready, READY)
             if number is None:
                 break
@@ -252,17 +254,20 @@ class MemoryStore:
         return len(gone)
 
     def _sweep(self, space: _Space, op: Sweep) -> int:
-        rows, expired = space.rows, 0
-        while space.expiring and space.expiring[0][0] <= op.now:
+        rows, expired, due = space.rows, 0, 0
+        while space.expiring and space.expiring[0][0] <= op.now and expired < op.count:
             row = rows.get(heappop(space.expiring)[1])
             if row is not None and row.state < LEASED:
                 self._remove(space, row)
                 expired += 1
-        while (first := self._first(space, space.delayed, DELAYED)) is not None:
-            if rows[first].due > op.now:
+        space.unswept = expired == op.count
+        while due < op.count:
+            first = self._first(space, space.delayed, DELAYED)
+            if first is None or rows[first].due > op.now:
                 break
             heappop(space.delayed)
             self._enter(space, rows[first], READY)
+            due += 1
         return expired
 
     @staticmethod
@@ -271,33 +276,35 @@ class MemoryStore:
         for key in list(islice(takewhile(lambda key: keys[key][1] <= now, keys), 100)):
             del keys[key]
 
-    def _purge(self, space: _Space, op: Purge) -> int:
-        gone = [row for row in space.rows.values() if row.state in op.states]
-        for row in reversed(gone):  # so that none of a group is made ready first
+    def _purge(self, space: _Space, op: Purge) -> tuple[int, int]:
+        fitting = (r for r in reversed(space.rows.values()) if r.id < op.before)
+        gone = [*islice((row for row in fitting if row.state in op.states), op.count)]
+        for row in gone:
             self._remove(space, row)
-        return len(gone)
+        return (gone[-1].id if gone else 0, len(gone))
 
     def _redrive(self, space: _Space, op: Redrive) -> int:
-        dead = [row for row in space.rows.values() if row.state == DEAD][: op.count]
+        dead = [*islice((row for row in space.rows.values() if row.state == DEAD), op.count)]
         for row in dead:
             row.deliveries = row.due = 0
-            state = READY
-            if row.group is not None:
-                members = space.groups.setdefault(row.group, {})
-                state = BLOCKED if members else READY
+            members = space.groups.setdefault(row.group, {}) if row.group is not None else None
+            self._enter(space, row, BLOCKED if members else READY)
+            if members is not None:
                 members[row.id] = None
-                space.groups[row.group] = dict(sorted(members.items()))
-            self._enter(space, row, state)
+        for group in {row.group for row in dead if row.group is not None}:
+            space.groups[group] = dict(sorted(space.groups[group].items()))
         return len(dead)
 
     def _peek(self, space: _Space, op: Peek) -> list[Row]:
         found: list[Row] = []
+        size = 0
         for row in space.rows.values():
             if row.id > op.after and op.state in (None, row.state):
                 kept = [getattr(row, name) for name in row.__match_args__]
                 found.append(Row(*kept))
-            if len(found) >= op.count:
-                break
+                size += row.size
+                if len(found) >= op.count or size >= op.room:
+                    break
         return found
 
 

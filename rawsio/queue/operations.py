@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
 __all__ = [
+    "ANY",
     "BLOCKED",
     "DEAD",
     "DELAYED",
@@ -58,6 +59,8 @@ READY, DELAYED, BLOCKED, LEASED, DEAD = range(5)
 STATES = ("ready", "delayed", "blocked", "leased", "dead")
 """The names of the states, by their numbers."""
 _NEVER = float("inf")
+ANY = 2**53
+"""More than any id: JSON and Redis have no longer numbers."""
 
 INTERRUPTED = "the process ended while this message was being processed"
 """The error of a message whose delivery nobody could end."""
@@ -166,18 +169,30 @@ class Drop:
 
 @record
 class Sweep:
-    """Make ready what has become due, delete what has expired; gives how many expired."""
+    """Make ready what has become due, delete what has expired; gives how many expired.
+
+    Of both not more than ``count``: the rest is for the next one.  Until then claims give nothing,
+    because they might find what has expired.
+    """
 
     queue: str
     now: int
+    count: int
 
 
 @record
 class Purge:
-    """Delete every message in the named states; gives how many."""
+    """Delete the newest messages in the named states; gives the id of the last, and how many.
+
+    Not more than ``count``, and only those published before the id ``before``: so one purge after
+    another ends, however fast others publish.  The newest first, because of a group only the
+    oldest can be claimed in between.
+    """
 
     queue: str
     states: tuple[int, ...]
+    count: int
+    before: int = ANY
 
 
 @record
@@ -190,12 +205,16 @@ class Redrive:
 
 @record
 class Peek:
-    """Look at messages, oldest first, behind the id ``after``; ``state=None`` means all."""
+    """Look at messages, oldest first, behind the id ``after``; ``state=None`` means all.
+
+    Fewer than ``count`` if their bodies have ``room`` bytes.
+    """
 
     queue: str
     state: int | None
     count: int
     after: int = 0
+    room: int = 1_000_000
 
 
 @record

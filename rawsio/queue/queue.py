@@ -45,6 +45,7 @@ from .messages import (
     Stored,
 )
 from .operations import (
+    ANY,
     Bodies,
     Bury,
     Claim,
@@ -60,6 +61,7 @@ from .operations import (
     Sweep,
 )
 from .outbox import Outbox
+from .shares import Share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ __all__ = ["Queue"]
 
 _STALL = 1.0
 """Seconds before a store that failed is asked again."""
+_SWEEP = 500
+"""Messages that expire, or become ready, in one turn: each takes microseconds in memory."""
 _COUNTED = (
     *("published", "duplicates", "refused", "delivered", "acked", "nacked", "returned"),
     *("lapsed", "expired", "dropped", "buried"),
@@ -350,13 +354,15 @@ class Queue:
 
     def redrive(self, ticket: Any, count: int) -> None:
         """Give the oldest dead letters new deliveries; ``Settled(ticket, how many)``."""
+        share = Share(ticket, as_whole("count", count, 1, MOST), self.limits.queue_batch)
         self._stirred = True
-        self._outbox.add(Redrive(self.name, as_whole("count", count, 1, MOST)), ticket)
+        self._outbox.add(share.begin(Redrive(self.name, 0)), share)
 
     def purge(self, ticket: Any, states: Iterable[str] = ("ready", "delayed", "blocked")) -> None:
         """Delete all messages in these states; ``Settled(ticket, how many)``."""
         chosen = tuple(as_state(state, leased=False) for state in states)
-        self._outbox.add(Purge(self.name, chosen), ticket)
+        share = Share(ticket, ANY, self.limits.queue_batch)
+        self._outbox.add(share.begin(Purge(self.name, chosen, 0)), share)
 
     def peek(self, ticket: Any, state: str | None = None, count: int = 10, after: int = 0) -> None:
         """Look at messages without taking them; ``Settled(ticket, rows)``."""
@@ -397,7 +403,8 @@ class Queue:
             outbox.send(drop, 0)
         if ready and (self._looking or self.counts.soonest <= self.now * 1000):
             self._looking, self._stirred = False, True
-            outbox.send(Sweep(self.name, int(self.now * 1000)))
+            most = min(_SWEEP, self.limits.queue_batch)
+            outbox.send(Sweep(self.name, int(self.now * 1000), most))
         wanted = self._wanted() if ready else 0
         if wanted:
             self._number += 1
@@ -464,6 +471,14 @@ class Queue:
         if ticket is not None:
             events.append(Settled(ticket, result))
 
+    def _shared(self, operation: Any, share: Share, result: Any, events: list[Any]) -> None:
+        following = share.follow(operation, result)
+        if following is None:
+            events.append(Settled(share.ticket, share.done))
+        else:
+            self._stirred = True
+            self._outbox.add(following, share)
+
     def _ended_elsewhere(self, operation: Any, ticket: Any, events: list[Any]) -> None:
         """The store gave the message to somebody else: it took this process for dead."""
         if operation.__class__ is Delete:
@@ -515,42 +530,22 @@ class Queue:
 
     def receive_failure(self, error: StoreError) -> list[Any]:
         """The store did nothing of the batch: refuse what is new, try again what must be done."""
-        events, again, inserts = self._refuse(self._outbox.settle(), error)
+        events, again, inserts = self._intake.reject(self._outbox.settle(), error)
         self._stirred = True
         self._outbox.put_back(again)
         if not (error.full and inserts):
             self._stalled = self.now + _STALL
-        return events
+        return self._with_others(events)
 
     def refuse_waiting(self, error: StoreError) -> list[Any]:
         """The store cannot be reached: refuse what waits for it, but keep what must be done."""
-        events, again, _ = self._refuse(self._outbox.clear(), error)
+        events, again, _ = self._intake.reject(self._outbox.clear(), error)
         self._outbox.put_back(again)
-        return events
+        return self._with_others(events)
 
-    def _refuse(
-        self, asked: list[tuple[Any, Any]], error: StoreError
-    ) -> tuple[list[Any], list[tuple[Any, Any]], int]:
-        """Return events, the operations that are tried again, and how many were inserts."""
-        code = "full" if error.full else "unavailable"
-        again, inserts = [], 0
-        events, self._events = self._events, []
-        for operation, ticket in asked:
-            kind = operation.__class__
-            if kind in (Delete, Release, Bury):
-                again.append((operation, ticket))
-            elif kind is Bodies:
-                inserts += len(ticket)
-                self._intake.forget_bodies(operation.bodies)
-                events += [Rejected(one, QueueError(code, str(error))) for one in ticket]
-                continue
-            elif kind is Insert:
-                inserts += 1
-                self._intake.forget(operation)
-            if kind not in (Delete, Release, Bury) and ticket is not None:
-                events.append(Rejected(ticket, QueueError(code, str(error))))
-        self.totals["refused"] += inserts
-        return events, again, inserts
+    def _with_others(self, events: list[Any]) -> list[Any]:
+        before, self._events = self._events, []
+        return before + events
 
     # Time
 
@@ -594,5 +589,6 @@ _RESULTS: dict[type, Callable[[Queue, Any, Any, Any, list[Any]], None]] = {
     Bodies: Queue._stored,
     Insert: Queue._inserted,
     Claim: Queue._claimed,
-    **dict.fromkeys((Delete, Release, Bury, Sweep, Drop, Purge, Redrive, Peek), Queue._settled),
+    **dict.fromkeys((Delete, Release, Bury, Sweep, Drop, Peek), Queue._settled),
+    **dict.fromkeys((Purge, Redrive), Queue._shared),
 }

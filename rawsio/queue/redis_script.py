@@ -45,7 +45,7 @@ local READY, DELAYED, EXPIRING, DEAD = key('ready'), key('delayed'), key('expiri
 local KNOWN, UNTIL = key('known'), key('until')
 local RUNS, GONE, LAST = key('runs'), key('gone'), key('last')
 local NAMES = {[0] = 'ready', 'delayed', 'blocked', 'leased', 'dead'}
-local at, woke = 6, false
+local at, woke, unswept = 6, false, false
 local cursor, last_id
 local call = redis.call
 
@@ -167,12 +167,17 @@ local function bury(id, info, reason, group)
   if group then leave_group(id, group, 3) end
 end
 
--- Ids in order, of both streams, behind one.
-local function each(after)
-  local parts = {{LOG, after, {}, 0}, {SIDE, after, {}, 0}}
+-- Ids in order, of both streams, behind one; or the newest first, with those before it.
+local function each(from, back)
+  local parts = {{LOG, from, {}, 0}, {SIDE, from, {}, 0}}
   local function peek(part)
     if part[4] >= #part[3] and part[2] then
-      part[3] = call('XRANGE', part[1], '(' .. part[2] .. '-0', '+', 'COUNT', 100)
+      local behind = '(' .. part[2] .. '-0'
+      if back then
+        part[3] = call('XREVRANGE', part[1], behind, '-', 'COUNT', 100)
+      else
+        part[3] = call('XRANGE', part[1], behind, '+', 'COUNT', 100)
+      end
       part[4] = 0
       local last = part[3][#part[3]]
       part[2] = last and string.match(last[1], '%d+')
@@ -183,7 +188,7 @@ local function each(after)
   return function()
     local a, first_entry = peek(parts[1])
     local b, second_entry = peek(parts[2])
-    if a and (not b or tonumber(a) < tonumber(b)) then
+    if a and (not b or (tonumber(a) < tonumber(b)) ~= (back or false)) then
       parts[1][4] = parts[1][4] + 1
       return a, first_entry[2]
     elseif b then
@@ -308,7 +313,7 @@ end
 
 function DO.claim()
   local count, lease, rows, size = tonumber(take()), take(), {}, 0
-  while #rows < count and size < room do
+  while #rows < count and size < room and not unswept do
     local id, new = next_ready()
     if not id then break end
     if new then
@@ -369,10 +374,11 @@ function DO.drop()
 end
 
 function DO.sweep()
-  local now = take()
-  local expired = call('ZRANGEBYSCORE', EXPIRING, '-inf', now, 'LIMIT', 0, 10000)
+  local now, count = take(), take()
+  local expired = call('ZRANGEBYSCORE', EXPIRING, '-inf', now, 'LIMIT', 0, count)
   for _, id in ipairs(expired) do remove_whole(id) end
-  for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, 10000)) do
+  unswept = #expired == tonumber(count)
+  for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, count)) do
     local fields, stream = entry(id)
     shift(id, get(id), 0, fields, stream)
   end
@@ -382,12 +388,14 @@ end
 function DO.purge()
   local wanted, chosen = {}, {}
   for state in string.gmatch(take(), '%d') do wanted[tonumber(state)] = true end
-  for id in each('0') do
+  local count, before = tonumber(take()), take()
+  for id in each(before, true) do
+    if #chosen >= count then break end
     local info = get(id)
     if wanted[info and info[1] or 0] then chosen[#chosen + 1] = id end
   end
-  for i = #chosen, 1, -1 do remove_whole(chosen[i]) end
-  return #chosen
+  for _, id in ipairs(chosen) do remove_whole(id) end
+  return {chosen[#chosen] or '0', #chosen}
 end
 
 function DO.redrive()
@@ -406,9 +414,10 @@ function DO.redrive()
 end
 
 function DO.peek()
-  local state, count, after, rows, size = take(), tonumber(take()), take(), {}, 0
+  local state, count, after, most = take(), tonumber(take()), take(), tonumber(take())
+  local rows, size = {}, 0
   for id, words in each(after) do
-    if #rows >= count or size >= room then break end
+    if #rows >= count or size >= most then break end
     local info = get(id) or {0, '', 0, '0', false, 0}
     if state == '' or tonumber(state) == info[1] then
       local fields = fields_of(words)

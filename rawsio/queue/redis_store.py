@@ -162,6 +162,11 @@ def _bury(op: Bury) -> list[bytes]:
     return [b"bury", *map(_number, (op.id, op.lease)), _text(op.error), _text(op.group)]
 
 
+def _purge(op: Purge) -> list[bytes]:
+    states = b"".join(map(_number, op.states))
+    return [b"purge", states, _number(op.count), _number(op.before)]
+
+
 _FORMS: dict[type, Callable[[Any], list[bytes]]] = {
     Insert: _insert,
     Claim: lambda op: [b"claim", _number(op.count), _number(op.lease)],
@@ -169,10 +174,10 @@ _FORMS: dict[type, Callable[[Any], list[bytes]]] = {
     Release: _release,
     Bury: _bury,
     Drop: lambda op: [b"drop", _number(op.count), _number(op.bytes)],
-    Sweep: lambda op: [b"sweep", _number(op.now)],
-    Purge: lambda op: [b"purge", b"".join(map(_number, op.states))],
+    Sweep: lambda op: [b"sweep", _number(op.now), _number(op.count)],
+    Purge: _purge,
     Redrive: lambda op: [b"redrive", _number(op.count)],
-    Peek: lambda op: [b"peek", _number(op.state), _number(op.count), _number(op.after)],
+    Peek: lambda op: [b"peek", *map(_number, (op.state, op.count, op.after, op.room))],
 }
 
 
@@ -201,6 +206,10 @@ def _inserted(result: Any) -> tuple[int, bool] | None:
     return None if result is None else (int(result[0]), bool(result[1]))
 
 
+def _purged(result: Any) -> tuple[int, int]:
+    return int(result[0]), int(result[1])
+
+
 def _done(result: int) -> bool:
     return result == 1
 
@@ -209,5 +218,6 @@ _RESULTS: dict[type, Callable[[Any], Any]] = {
     Insert: _inserted,
     Claim: _rows,
     Peek: _rows,
+    Purge: _purged,
     **dict.fromkeys((Delete, Release, Bury), _done),
 }

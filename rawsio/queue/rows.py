@@ -1,4 +1,4 @@
-"""New rows for the tables of a SQLite file: statements that insert many at once.
+"""Rows of the tables of a SQLite file: statements that insert many at once.
 
 ``executemany`` makes a step of each row, and gives the interpreter to other threads in each.  So
 rows go in by statements of several.  Most messages are nothing but a body: their other columns are
@@ -12,11 +12,24 @@ from __future__ import annotations
 from functools import cache
 from itertools import chain
 
+from .operations import Row
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["INLINE", "STATEMENT", "are_short", "insert_bodies", "insert_messages"]
+__all__ = [
+    "COLUMNS",
+    "INLINE",
+    "STATEMENT",
+    "are_short",
+    "insert_bodies",
+    "insert_messages",
+    "read_rows",
+]
+
+COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
+"""What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
 
 INLINE = 1024
 """Longest body that stands in the row itself."""
@@ -38,6 +51,18 @@ STATEMENT = 256
 _STEPS = (64, 8)
 """How many rows a statement inserts: at most 999 variables, the most that old versions of SQLite
 allow."""
+
+
+def read_rows(found: Any, room: int) -> list[Row]:
+    """Return what a cursor gives, until bodies have ``room`` bytes; and close it."""
+    rows: list[Row] = []
+    for values in found:
+        rows.append(Row(*values))
+        room -= rows[-1].size
+        if room <= 0:
+            break
+    found.close()
+    return rows
 
 
 def are_short(bodies: list[bytes]) -> bool:

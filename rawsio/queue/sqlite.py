@@ -35,17 +35,15 @@ from .operations import (
     Sweep,
     Write,
 )
-from .rows import INLINE, STATEMENT, are_short, insert_bodies, insert_messages
+from .rows import COLUMNS, INLINE, STATEMENT, are_short, insert_bodies, insert_messages, read_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["COLUMNS", "SQLiteStore"]
+__all__ = ["SQLiteStore"]
 
-COLUMNS = "id, state, body, size, deliveries, published, -rank, due, expires, grp, key, error"
-"""What a :class:`~rawsio.queue.operations.Row` is made of, as SQL."""
 _DELETES = (256, 32, 4, 1)
 """How many messages a statement deletes."""
 
@@ -68,8 +66,9 @@ class SQLiteStore:
         self._counts: dict[str, Counts] = {}
         self._saved: dict[str, Counts] = {}
         self._ids: dict[str, int] = {}
-        # When the next message of a queue was published; only new ones behind it leave that true.
+        # When the next message of a queue was published: true until others than new ones move.
         self._heads: dict[str, int] = {}
+        self._unswept: set[str] = set()  # what the last sweep has left may have expired
 
     def demand(self, synchronous: str) -> None:
         """Be at least as strict as this from now on; between two transactions."""
@@ -127,10 +126,9 @@ class SQLiteStore:
 
     def _count(self, queue: str) -> None:
         counts = self._counts[queue] = Counts()
-        number = self._ids[queue]
         found = self.connection.execute(
             "SELECT state, count(*), sum(size) FROM rawsio_message WHERE queue = ? GROUP BY state",
-            (number,),
+            (self._ids[queue],),
         )
         for state, count, size in found.fetchall():
             setattr(counts, STATES[state], count)
@@ -252,7 +250,7 @@ class SQLiteStore:
     # Operations
 
     def _is_a_statement(self, op: Any) -> bool:
-        """Tell whether an operation is one statement, and can be a transaction by itself."""
+        # One that can be a transaction by itself.
         if op.__class__ is not Bodies or len(op.bodies) > STATEMENT or not are_short(op.bodies):
             return False
         return self.database.takes_a_statement(len(op.bodies), op.published)
@@ -338,8 +336,8 @@ class SQLiteStore:
 
     @staticmethod
     def _note_expiry(counts: Counts, expires: int | None) -> None:
-        if expires is not None and (counts.expires is None or expires < counts.expires):
-            counts.expires = expires
+        if expires is not None:
+            counts.expires = expires if counts.expires is None else min(expires, counts.expires)
 
     def _known(self, op: Insert) -> int | None:
         found = self.connection.execute(
@@ -382,6 +380,8 @@ class SQLiteStore:
             counts.due = due
 
     def _claim(self, op: Claim) -> list[Row]:
+        if op.queue in self._unswept:
+            return []
         execute, chosen = self.connection.execute, (self._ids[op.queue], op.count)
         found = execute(
             f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND state = 0"
@@ -527,36 +527,36 @@ class SQLiteStore:
         number = self._ids[op.queue]
         expired = self.connection.execute(
             "SELECT id, state, size, grp FROM rawsio_message"
-            " WHERE queue = ? AND expires IS NOT NULL AND expires <= ? AND state < 3",
-            (number, op.now),
+            " WHERE queue = ? AND expires IS NOT NULL AND expires <= ? AND state < 3 LIMIT ?",
+            (number, op.now, op.count),
         ).fetchall()
         self._remove(op.queue, expired)
+        (self._unswept.add if len(expired) == op.count else self._unswept.discard)(op.queue)
         moved = self.connection.execute(
-            "UPDATE rawsio_message SET state = 0 WHERE queue = ? AND state = 1 AND due <= ?",
-            (number, op.now),
+            "UPDATE rawsio_message SET state = 0 WHERE id IN (SELECT id FROM rawsio_message"
+            " WHERE queue = ? AND state = 1 AND due <= ? ORDER BY due LIMIT ?)",
+            (number, op.now, op.count),
         ).rowcount
         self._counts[op.queue].move(DELAYED, READY, moved)
         self._look_ahead(op.queue)
         return len(expired)
 
-    def _purge(self, op: Purge) -> int:
+    def _purge(self, op: Purge) -> tuple[int, int]:
         states = ", ".join(map(str, op.states))
         found = self.connection.execute(
             f"SELECT id, state, size, grp FROM rawsio_message"
-            f" WHERE queue = ? AND state IN ({states})",
-            (self._ids[op.queue],),
+            f" WHERE queue = ? AND state IN ({states}) AND id < ? ORDER BY id DESC LIMIT ?",
+            (self._ids[op.queue], op.before, op.count),
         ).fetchall()
-        return self._remove(op.queue, found)
+        return (found[-1][0] if found else 0, self._remove(op.queue, found))
 
     def _redrive(self, op: Redrive) -> int:
-        number = self._ids[op.queue]
         found = self.connection.execute(
             "SELECT id, grp FROM rawsio_message WHERE queue = ? AND state = 4 ORDER BY id LIMIT ?",
-            (number, op.count),
+            (self._ids[op.queue], op.count),
         ).fetchall()
         for message, group in found:
-            blocked = group is not None and self._group_head(op.queue, group) is not None
-            state = BLOCKED if blocked else READY
+            state = BLOCKED if group is not None and self._group_head(op.queue, group) else READY
             self.connection.execute(
                 "UPDATE rawsio_message SET state = ?, due = 0, deliveries = 0 WHERE id = ?",
                 (state, message),
@@ -570,8 +570,8 @@ class SQLiteStore:
             f"SELECT {COLUMNS} FROM rawsio_message WHERE queue = ? AND id > ?{state}"
             " ORDER BY id LIMIT ?",
             (self._ids[op.queue], op.after, op.count),
-        ).fetchall()
-        rows = [Row(*values) for values in found]
+        )
+        rows = read_rows(found, op.room)
         self._fetch_bodies(rows)
         return rows
 

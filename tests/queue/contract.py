@@ -34,6 +34,7 @@ from rawsio.queue.operations import (
     DELAYED,
     LEASED,
     READY,
+    STATES,
     Bodies,
     Bury,
     Claim,
@@ -44,6 +45,7 @@ from rawsio.queue.operations import (
     Purge,
     Redrive,
     Release,
+    StoreError,
     Sweep,
 )
 from rawsio.queue.queue import Queue
@@ -230,7 +232,7 @@ def store_tests(bench: Bench) -> type:
             assert row.body == b"1"
             store.apply([Release("jobs", row.id, 2, due=50)])
             assert store.apply([Claim("jobs", 10, 3)]) == [[]], "the others wait with it"
-            store.apply([Sweep("jobs", 50)])
+            store.apply([Sweep("jobs", 50, 100)])
             ((row,),) = store.apply([Claim("jobs", 10, 4)])
             assert (row.body, row.deliveries) == (b"1", 2)
             store.apply([Bury("jobs", row.id, 4, "poison", "g")])
@@ -254,7 +256,7 @@ def store_tests(bench: Bench) -> type:
             store.apply([Insert("jobs", b"late", 0, due=90), Insert("jobs", b"soon", 0, due=20)])
             assert store.counts("jobs").due <= 20
             assert store.apply([Claim("jobs", 5, 1)]) == [[]]
-            store.apply([Sweep("jobs", 20)])
+            store.apply([Sweep("jobs", 20, 100)])
             ((row,),) = store.apply([Claim("jobs", 5, 2)])
             assert row.body == b"soon"
             assert store.counts("jobs").due <= 90
@@ -262,17 +264,17 @@ def store_tests(bench: Bench) -> type:
         def test_what_has_expired_is_deleted_unless_it_is_leased(self, store: Any) -> None:
             store.apply([Insert("jobs", b"%d" % i, 0, expires=10, group="g") for i in range(3)])
             ((row,),) = store.apply([Claim("jobs", 5, 1)])
-            assert store.apply([Sweep("jobs", 10)]) == [2]
+            assert store.apply([Sweep("jobs", 10, 100)]) == [2]
             assert store.counts("jobs").total == 1
             store.apply([Release("jobs", row.id, 1)])
             assert store.counts("jobs").expires <= 10
-            assert store.apply([Sweep("jobs", 10)]) == [1]
+            assert store.apply([Sweep("jobs", 10, 100)]) == [1]
             counts = store.counts("jobs")
             assert (counts.total, counts.bytes, counts.expires) == (0, 0, None)
 
         def test_the_next_of_a_group_follows_one_that_has_expired(self, store: Any) -> None:
             store.apply([Insert("jobs", b"0", 0, expires=5, group="g")])
-            store.apply([Insert("jobs", b"1", 0, group="g"), Sweep("jobs", 5)])
+            store.apply([Insert("jobs", b"1", 0, group="g"), Sweep("jobs", 5, 100)])
             assert store.apply([Claim("jobs", 5, 1)])[0][0].body == b"1"
 
         def test_a_redriven_letter_is_the_next_of_its_group(self, store: Any) -> None:
@@ -314,9 +316,42 @@ def store_tests(bench: Bench) -> type:
             store.apply([Insert("jobs", b"%d" % i, 0, group="g") for i in range(3)])
             store.apply([Insert("jobs", b"x", 0, due=5), Insert("jobs", b"y", 0)])
             store.apply([Claim("jobs", 1, 1)])
-            assert store.apply([Purge("jobs", (READY, DELAYED, BLOCKED))]) == [4]
+            assert store.apply([Purge("jobs", (READY, DELAYED, BLOCKED), 100)])[0][1] == 4
             counts = store.counts("jobs")
             assert (counts.total, counts.leased, counts.bytes) == (1, 1, 1)
+
+        def test_a_purge_takes_the_newest_so_many_at_a_time(self, store: Any) -> None:
+            inserts = [Insert("jobs", b"1", 0, group="g" if i % 2 else None) for i in range(6)]
+            ids = [found[0] for found in store.apply(inserts)]
+            states = (READY, BLOCKED)
+            assert store.apply([Purge("jobs", states, 2)]) == [(ids[4], 2)]
+            later = store.apply([Insert("jobs", b"2", 0)])[0][0]
+            assert store.apply([Purge("jobs", states, 3, ids[4])]) == [(ids[1], 3)]
+            assert store.apply([Purge("jobs", states, 3, ids[1])]) == [(ids[0], 1)]
+            assert store.apply([Purge("jobs", states, 3, ids[0])])[0][1] == 0
+            (left,) = store.apply([Peek("jobs", None, 9)])
+            assert [row.id for row in left] == [later], "published since the purge began"
+
+        def test_behind_a_sweep_that_was_not_the_last_nothing_is_claimed(self, store: Any) -> None:
+            store.apply([Insert("jobs", b"%d" % i, 0, expires=10) for i in range(3)])
+            assert store.apply([Sweep("jobs", 10, 2), Claim("jobs", 5, 1)]) == [2, []]
+            assert store.counts("jobs").expires <= 10
+            assert store.apply([Sweep("jobs", 10, 2), Claim("jobs", 5, 2)]) == [1, []]
+            assert store.counts("jobs").expires is None
+            store.apply([Insert("jobs", b"x", 0)])
+            assert len(store.apply([Claim("jobs", 5, 3)])[0]) == 1
+
+        def test_so_many_become_ready_in_one_sweep(self, store: Any) -> None:
+            store.apply([Insert("jobs", b"1", 0, due=10 - i) for i in range(3)])
+            store.apply([Sweep("jobs", 10, 2)])
+            counts = store.counts("jobs")
+            assert (counts.ready, counts.delayed, counts.due) == (2, 1, 10)
+
+        def test_a_look_ends_where_bodies_are_long(self, store: Any) -> None:
+            store.apply([Insert("jobs", bytes(2000), 0)] * 5)
+            (rows,) = store.apply([Peek("jobs", READY, 5, 0, 3000)])
+            assert [len(row.body) for row in rows] == [2000, 2000]
+            assert len(store.apply([Peek("jobs", READY, 5, rows[1].id, 3000)])[0]) == 2
 
         def test_an_uncounted_release_takes_the_delivery_back(self, store: Any) -> None:
             store.apply([Insert("jobs", b"1", 0)])
@@ -349,9 +384,9 @@ def store_tests(bench: Bench) -> type:
             store.apply([Claim("jobs", 1, 7)])
             store.apply([Insert("jobs", b"4", 40)])
             assert store.counts("jobs").head == 10
-            store.apply([Sweep("jobs", 50)])
+            store.apply([Sweep("jobs", 50, 100)])
             assert store.counts("jobs").head == 30
-            store.apply([Purge("jobs", (READY,))])
+            store.apply([Purge("jobs", (READY,), 100)])
             assert store.counts("jobs").head is None
             store.apply([Insert("jobs", b"5", 60)])
             assert store.counts("jobs").head == 60
@@ -680,6 +715,71 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
             happened = self.driven.turn()
             assert Settled(ticket, len(dead)) in happened
             self.see(happened)
+
+        @rule(states=st.sampled_from([["dead"], ["blocked"], ["ready", "delayed", "blocked"]]))
+        def purge(self, states: list[str]) -> None:
+            wanted = {STATES.index(name) for name in states}
+            gone = [row.id for row in self.rows() if row.state in wanted]
+            ticket = object()
+            self.driven.queue.purge(ticket, states)
+            happened = self.driven.turn()
+            assert Settled(ticket, len(gone)) in happened
+            for number in gone:
+                del self.messages[number]
+            self.gone += len(gone)
+            self.see(happened)
+
+        def half_a_turn(self, place: int) -> tuple[Any, Known | None, list[Any]]:
+            """Publish something, end what somebody holds, and stop before the store is asked."""
+            ticket = None
+            if len(self.messages) < 12:
+                self.count += 1
+                ticket = object()
+                self.driven.queue.publish(ticket, b"%d" % self.count, group="g")
+            ended = one_of(self.held(), place) if self.held() else None
+            if ended is not None:
+                self.driven.queue.ack(ended.token, ended.holder)
+                self.let_go(ended)
+            return ticket, ended, self.driven.queue.operations()
+
+        @rule(place=PLACES, full=st.booleans())
+        def store_fails(self, place: int, full: bool) -> None:
+            """What is new is refused, and what was acknowledged is deleted a second later."""
+            ticket, ended, operations = self.half_a_turn(place)
+            if not operations:
+                return
+            events = self.driven.queue.receive_failure(StoreError("no", full=full))
+            if ticket is not None:
+                code = "full" if full else "unavailable"
+                assert [e.error.code for e in events if isinstance(e, Rejected)] == [code]
+            else:
+                assert not events
+            if ended is not None:
+                del self.messages[ended.id]
+                self.acked += 1
+            self.wait(1.0)
+
+        @precondition(lambda self: bench.reopen is not None)
+        @rule(place=PLACES, done=st.booleans())
+        def crash_in_a_turn(self, place: int, done: bool) -> None:
+            """The process ends while the store is at work, before it does it, or behind that."""
+            ticket, ended, operations = self.half_a_turn(place)
+            if done and operations:
+                self.driven.store.apply(operations)
+                if ticket is not None:
+                    new = [row for row in self.rows() if row.body == b"%d" % self.count]
+                    self.messages[new[0].id] = Known(new[0].id, new[0].body, "g", 0)
+                    self.published += 1
+                if ended is not None:
+                    del self.messages[ended.id]
+                    self.acked += 1
+                left = {row.id for row in self.rows()}
+                for known in [k for k in self.messages.values() if k.id not in left]:
+                    assert known.expires is not None
+                    assert known.expires <= self.driven.queue.now
+                    del self.messages[known.id]
+                    self.gone += 1
+            self.crash()
 
         @precondition(lambda self: bench.reopen is not None)
         @rule()

@@ -31,10 +31,10 @@ _KINDS: dict[str, tuple[type, str]] = {
     "release": (Release, "iiitb"),
     "bury": (Bury, "iist"),
     "drop": (Drop, "ii"),
-    "sweep": (Sweep, "i"),
-    "purge": (Purge, "p"),
+    "sweep": (Sweep, "ii"),
+    "purge": (Purge, "pii"),
     "redrive": (Redrive, "i"),
-    "peek": (Peek, "iii"),
+    "peek": (Peek, "iiii"),
 }
 
 

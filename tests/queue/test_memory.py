@@ -18,7 +18,7 @@ def test_what_is_purged_for_ever_leaves_nothing_behind() -> None:
     for turn in range(300):
         inserts = [Insert("jobs", b"1", 0, expires=turn + 10**9) for _ in range(10)]
         first = store.apply(inserts)[0][0]
-        assert store.apply([Purge("jobs", (0,))])[0] >= 10
+        assert store.apply([Purge("jobs", (0,), 100)])[0][1] >= 10
         store.apply([Insert("jobs", b"first", 0, priority=9)])
         store.counts("jobs")
         assert first

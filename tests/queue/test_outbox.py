@@ -7,7 +7,7 @@ from typing import Any
 from rawsio.queue.operations import Bodies, Sweep
 from rawsio.queue.outbox import Outbox
 
-SWEEP = Sweep("jobs", 0)
+SWEEP = Sweep("jobs", 0, 9)
 
 
 def filled(outbox: Outbox, *bodies: bytes, published: int = 7) -> Outbox:

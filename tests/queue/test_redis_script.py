@@ -22,9 +22,7 @@ def test_the_script_knows_every_operation_and_takes_as_many_words_as_it_is_given
 
 
 def _needed(cls: type) -> int:
-    return {"Sweep": 1, "Purge": 1, "Redrive": 1, "Bury": 3, "Peek": 2, "Delete": 3}.get(
-        cls.__name__, 2
-    )
+    return {"Redrive": 1, "Bury": 3, "Delete": 3}.get(cls.__name__, 2)
 
 
 def test_only_turns_without_new_messages_go_on_without_memory() -> None:

@@ -46,10 +46,10 @@ def store() -> RedisStore:
         (Release("jobs", 1, 2, counted=False), [b"release", b"1", b"2", b"0", b"", b"0"]),
         (Bury("jobs", 1, 2, "why"), [b"bury", b"1", b"2", b"why", b""]),
         (Drop("jobs", 1, 2), [b"drop", b"1", b"2"]),
-        (Sweep("jobs", 9), [b"sweep", b"9"]),
-        (Purge("jobs", (0, 2)), [b"purge", b"02"]),
+        (Sweep("jobs", 9, 5), [b"sweep", b"9", b"5"]),
+        (Purge("jobs", (0, 2), 9, 7), [b"purge", b"02", b"9", b"7"]),
         (Redrive("jobs", 4), [b"redrive", b"4"]),
-        (Peek("jobs", None, 4, 2), [b"peek", b"", b"4", b"2"]),
+        (Peek("jobs", None, 4, 2, 9), [b"peek", b"", b"4", b"2", b"9"]),
     ],
 )
 def test_each_operation_has_its_words(operation: Any, words: list[bytes]) -> None:
@@ -70,7 +70,7 @@ def test_a_turn_names_its_script_its_queue_its_server_and_its_number() -> None:
         *(b"1", b"{rawsio:queue:jobs}", b"", b"1"),
     ]
     made.take([], [[], NONE, b"77"])
-    second = made.request([Sweep("jobs", 0)])
+    second = made.request([Sweep("jobs", 0, 9)])
     assert second[1] == digest(SAVING).encode()
     assert second[4:6] == [b"77", b"2"]
     assert made.in_full(second)[:2] == [b"EVAL", SAVING.encode()]
@@ -83,15 +83,18 @@ def test_an_answer_is_the_results_and_how_the_queue_stands() -> None:
     insert, delete = Insert("jobs", b"1", 0), Delete("jobs", 1, 1, 1)
     run = Bodies("jobs", 0, [b"1", b"2"])
     made, counts = store().take(
-        [insert, insert, Claim("jobs", 1, 1), Sweep("jobs", 0), run, delete, delete],
         [
-            [[b"3", 1], None, [row], 6, [b"8", 0], [b"9", 0], 1, 0],
+            *(insert, insert, Claim("jobs", 1, 1), Sweep("jobs", 0, 9), run, delete, delete),
+            Purge("jobs", (0,), 9),
+        ],
+        [
+            [[b"3", 1], None, [row], 6, [b"8", 0], [b"9", 0], 1, 0, [b"7", 2]],
             [1, 2, 3, 4, 5, 6, b"1.5e3", None, b"8"],
             b"1",
         ],
     )
     expected = Row(4, 3, b"{}", 2, 2, 5, -1, 0, None, "g", None, "why")
-    assert made == [(3, True), None, [expected], 6, [8, 9], True, False]
+    assert made == [(3, True), None, [expected], 6, [8, 9], True, False, (7, 2)]
     assert counts == Counts(1, 2, 3, 4, 5, 6, 1500, None, 8)
 
 
