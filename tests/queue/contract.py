@@ -461,6 +461,8 @@ class Known:
 
 
 MAX_DELIVERIES = 3
+MAX_CRASHES = 4
+"""To open a file takes as long as twenty steps."""
 LEASE = 10.0
 NAMES = ["ann", "bob", "cy"]
 PLACES = st.integers(0, 11)
@@ -495,6 +497,7 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
             self.buried: list[int] = []
             self.consumers: list[str] = []
             self.count = self.published = self.acked = self.gone = self.expired = 0
+            self.crashes = 0
 
         def begin(self, store: Any, now: float) -> Driven:
             return Driven(
@@ -759,7 +762,7 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
                 self.acked += 1
             self.wait(1.0)
 
-        @precondition(lambda self: bench.reopen is not None)
+        @precondition(lambda self: bench.reopen is not None and self.crashes < MAX_CRASHES)
         @rule(place=PLACES, done=st.booleans())
         def crash_in_a_turn(self, place: int, done: bool) -> None:
             """The process ends while the store is at work, before it does it, or behind that."""
@@ -781,10 +784,11 @@ def machine_for(bench: Bench) -> type[RuleBasedStateMachine]:
                     self.gone += 1
             self.crash()
 
-        @precondition(lambda self: bench.reopen is not None)
+        @precondition(lambda self: bench.reopen is not None and self.crashes < MAX_CRASHES)
         @rule()
         def crash(self) -> None:
             assert bench.reopen is not None
+            self.crashes += 1
             driven = self.driven
             self.driven = self.begin(bench.reopen(driven.store), driven.queue.now)
             self.consumers.clear()
