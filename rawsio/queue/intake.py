@@ -164,17 +164,18 @@ class Intake:
             if kind in (Delete, Release, Bury):
                 again.append((operation, ticket))
                 continue
-            tickets = [] if ticket is None else [ticket]
+            tickets: Any = [ticket]
             if kind is Bodies:
                 tickets = ticket
-                inserts += len(ticket)
+                inserts += len(operation.bodies)
                 self.forget_bodies(operation.bodies)
             elif kind is Insert:
                 inserts += 1
                 self.forget(operation)
-            elif ticket.__class__ is Share:
+            elif isinstance(ticket, Share):
                 tickets = [ticket.ticket]
-            events += [Rejected(one, QueueError(code, str(error))) for one in tickets]
+            refused = QueueError(code, str(error))
+            events += [Rejected(one, refused) for one in tickets if one is not None]
         self._totals["refused"] += inserts
         return events, again, inserts
 
