@@ -11,7 +11,7 @@ After the upgrade, while it keeps nothing back, a stack *steps aside*: the strea
 WebSocket itself, which saves a call for each question that a driver has.  It is between the two
 again as soon as events are put back.
 
-TLS is a layer below this one; whoever owns the socket puts it there.
+TLS is a layer below this one, or at the socket; whoever owns that puts it there.
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ one record and not ten.  For the same reason it may be sent before the handshake
 An end without a closing alert (a truncation, as far as TLS can tell) is ``Failed`` with the rule
 ``layers-tls-truncated``; after the alert it is ``Closed``.
 
+Where somebody below can do it as well, :class:`Secured` leaves the work between two records to that
+(:mod:`rawsio.net.veil`), and has only the handshake, the ends and the mistakes.
+
 The ``ssl.SSLContext`` is passed in, and ``ssl`` imported when the first connection is made.
 Certificates, protocol versions and ciphers are the context's.
 """
@@ -33,10 +36,17 @@ from .limits import DEFAULT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLError
-    from typing import Any
+    from typing import Any, Protocol
 
     from .layer import ByteLayer
     from .limits import Limits
+
+    class Below(Protocol):
+        """What can decipher in place of a layer (:class:`rawsio.net.veil.Veil`)."""
+
+        def step_in(self) -> None:
+            """Do so from now on, if it may."""
+
 
 __all__ = ["Secured", "TLSState", "TLSConnection", "TLSError"]
 
@@ -137,6 +147,36 @@ class TLSConnection:
         self._incoming.write(unit)
         return self._pump([])
 
+    def unseal(self, unit: bytes) -> Any:
+        """Feed ciphertext in an open connection: one plaintext comes without a list around it."""
+        incoming = self._incoming
+        incoming.write(unit)
+        try:
+            plain = self._object.read(_CHUNK)
+        except self._ssl.SSLError as error:
+            return self._stopped([], error)
+        if not plain:
+            return self._closed([])
+        return self._pump([plain]) if incoming.pending else plain
+
+    def seal(self, plain: bytes) -> bytes:
+        """Return what an open connection sends for this plaintext; send it before all else."""
+        write, size = self._object.write, len(plain)
+        done = write(plain) if size else 0
+        while done < size:
+            done += write(memoryview(plain)[done:])
+        return self._outgoing.read()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is open, and has nothing to say."""
+        return self.state is TLSState.OPEN and not self._unsent and not self._outgoing.pending
+
+    @property
+    def talks(self) -> bool:
+        """Whether it has something to say that nobody asked it to."""
+        return self._outgoing.pending > 0
+
     def receive_eof(self) -> list[Any]:
         """The peer sends no more: without its closing alert, something may be missing."""
         if self.state is TLSState.CLOSED:
@@ -180,28 +220,36 @@ class TLSConnection:
     # Inside
 
     def _pump(self, events: list[Any]) -> list[Any]:
-        ssl = self._ssl
+        incoming = self._incoming
         try:
             if self.state is TLSState.HANDSHAKE:
                 self._object.do_handshake()
                 self.state = TLSState.OPEN
                 self.deadline = None
-            while True:
+            while incoming.pending:
                 data = self._object.read(_CHUNK)
                 if not data:
-                    break
+                    return self._closed(events)
                 events.append(data)
-        except ssl.SSLWantReadError:
+        except self._ssl.SSLError as error:
+            return self._stopped(events, error)
+        return events
+
+    def _stopped(self, events: list[Any], error: SSLError) -> list[Any]:
+        """See why OpenSSL gives no more: mostly because no more has come."""
+        if isinstance(error, self._ssl.SSLWantReadError):
             return events
-        except ssl.SSLZeroReturnError:
-            pass
-        except ssl.SSLError as error:
-            early = self.state is TLSState.HANDSHAKE
-            rule = "layers-tls-handshake" if early else "layers-tls-record"
-            events.append(self._fail(TLSError(self._explain(error), rule)))
-            if error.reason == "HTTP_REQUEST":
-                self._outgoing.write(_NOT_TLS)
-            return events
+        if isinstance(error, self._ssl.SSLZeroReturnError):
+            return self._closed(events)
+        early = self.state is TLSState.HANDSHAKE
+        rule = "layers-tls-handshake" if early else "layers-tls-record"
+        events.append(self._fail(TLSError(self._explain(error), rule)))
+        if error.reason == "HTTP_REQUEST":
+            self._outgoing.write(_NOT_TLS)
+        return events
+
+    def _closed(self, events: list[Any]) -> list[Any]:
+        """End after the peer's closing alert."""
         if self.state is TLSState.OPEN:
             self._encrypt()
             self._say_goodbye()
@@ -272,11 +320,15 @@ class Secured:
     Attributes that are not of the contract are the upper layer's.
     """
 
-    __slots__ = ("tls", "upper", "_ended", "_late")
+    __slots__ = ("tls", "upper", "_below", "_early", "_ended", "_late")
 
     def __init__(self, tls: TLSConnection, upper: ByteLayer) -> None:
         self.tls = tls
         self.upper = upper
+        # What may do the work between two records in our place.
+        self._below: Below | None = None
+        # What that has read, and not seen to.
+        self._early: list[Any] = []
         self._ended = False
         # The end of TLS, while the upper layer still works off what came before it.
         self._late: Closed | Failed | None = None
@@ -287,6 +339,8 @@ class Secured:
     @property
     def deadline(self) -> float | None:
         """The earlier of the two deadlines."""
+        if self._early:
+            return 0.0
         below, above = self.tls.deadline, self.upper.deadline
         if below is None or above is None:
             return above if below is None else below
@@ -296,6 +350,8 @@ class Secured:
     def closing(self) -> Closing:
         """What the upper layer says, and while it says nothing and has no work left, TLS."""
         above = self.upper.closing
+        if self._early:
+            return Closing.OPEN
         if above is Closing.OPEN and not self._working:
             return self.tls.closing
         return above
@@ -318,7 +374,18 @@ class Secured:
 
     def receive(self, unit: bytes) -> list[Any]:
         """Feed ciphertext; return the upper layer's events."""
-        return self._up(self.tls.receive(unit))
+        plain = self.tls.receive(unit)
+        if self._below is not None and self._late is None and self.tls.settled and not self._early:
+            self._below.step_in()
+        return self._up(plain)
+
+    def lie_above(self, below: Below) -> None:
+        """Let this do the work in our place, as soon as it can."""
+        self._below = below
+
+    def put_back(self, events: list[Any]) -> None:
+        """Take what TLS has given, for the next tick."""
+        self._early += events
 
     def receive_eof(self) -> list[Any]:
         """The peer sends no more."""
@@ -328,7 +395,8 @@ class Secured:
         """Tell both layers the time; what was put back has been let through before."""
         if getattr(self.upper, "early", None):
             return self.upper.tick(now)
-        events = self._up(self.tls.tick(now))
+        early, self._early = self._early, []
+        events = self._up(early + self.tls.tick(now))
         if self._late is None:
             return events + self._pass(self.upper.tick(now))
         return events + self._end_above(self.upper.tick(now), self._late)

@@ -72,11 +72,14 @@ class Conversation:
         self.io.host.log = lambda *line: self.calls.append(["log", *map(str, line[:3])])
         self.io.of("/a")
         self._listen()
-        self.kit = TestKit(self.io)
+        self.kit = self.surroundings()
         self.peers: list[Any] = []
-        self.wire = self.kit.dial()
+        self.wire: Any = self.kit.dial()
         self.heard = b""
         self.begin(traced=traced)
+
+    def surroundings(self) -> TestKit:
+        return TestKit(self.io)
 
     def begin(self, *, traced: bool) -> None:
         self.say(UPGRADE)

@@ -5,6 +5,7 @@
 ``deadlines``  one lazy heap for everything with a ``deadline`` and a ``tick``
 ``driver``     the layers' side of a loop: flushes what was touched, once a turn
 ``tcp``        a socket that drives any layer which keeps the contract of :mod:`rawsio.layer`
+``veil``       TLS in the place of a stream's socket, once its handshake is done
 ``listener``   accepts, and makes listening sockets
 ``connecting`` makes TCP connections: looks names up, and tries their addresses
 ``attempts``   which address of a name to try, and when

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from .deadlines import Report
     from .loop_timers import AnyLoop
 
-__all__ = ["NO_LAYER", "Driver", "StreamState"]
+__all__ = ["NO_LAYER", "NO_OUTBOX", "Driver", "StreamState"]
 
 
 class StreamState(Enum):
@@ -126,6 +126,8 @@ class _NoLayer:
 
 
 NO_LAYER = _NoLayer()
+NO_OUTBOX: list[Any] = []
+"""The outbox of a layer that has to be asked for what it sends."""
 
 
 class Driver:

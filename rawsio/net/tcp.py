@@ -40,8 +40,8 @@ import socket
 from rawsio import log
 from rawsio.layer import Closing, Generic
 
-from .driver import NO_LAYER, Driver, StreamState
-from .turns import SHORT, TurnTaker
+from .driver import NO_LAYER, NO_OUTBOX, Driver, StreamState
+from .turns import SHORT, TurnTaker, fitting
 from .write_buffer import JOIN, WriteBuffer, send_parts
 
 TYPE_CHECKING = False
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from .driver import Resting
     from .tcp_info import TCPInfo
+    from .veil import Veil
 
     TagT = TypeVar("TagT", default=Any)
 else:
@@ -69,7 +70,6 @@ _STOPS = _OWNER | _WRITES  # those for which input that waits is not worked off,
 _SMALL = 256  # bytes that are read where others took long: who asks for something sends less
 _AT_A_TIME = 16  # how many pipelined requests are a share
 
-_NO_OUTBOX: list[Any] = []
 _OPEN = Closing.OPEN
 _OPENED, _LOST, _CLOSED = StreamState.OPEN, StreamState.LOST, StreamState.CLOSED
 
@@ -88,7 +88,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
     __slots__ = (
         *("sock", "layer", "on_events", "on_closed", "on_high", "on_drain", "tag"),
         *("state", "_fd", "_hold", "_high", "_unsent", "_cutoff", "_discarded", "_reason"),
-        *("offer", "quick", "outbox", "_calm", "__weakref__"),
+        *("offer", "quick", "outbox", "veil", "_calm", "__weakref__"),
     )
 
     def __init__(
@@ -103,8 +103,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         until: float | None = None,
     ) -> None:
         TurnTaker.__init__(self, driver)  # super() makes an object, for each connection
-        self.sock = sock
-        self.layer = layer
+        self.sock, self.layer = sock, layer
         self.on_events = on_events
         self.on_closed = on_closed
         self.offer: Callable[[TagT, bytes, float], bool] | None = None
@@ -113,14 +112,14 @@ class TCPStream(TurnTaker, Generic[TagT]):
         itself: Any = self
         self.tag: TagT = itself if tag is None else tag
         self.state = StreamState.OPEN
-        self._fd = sock.fileno()
-        self._hold, self._high = 0, False
+        self._fd, self._hold, self._high = sock.fileno(), 0, False
         self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
         self._discarded, self._reason = 0, ""
         self.quick: Taker | None = None  # who is offered what comes first
+        self.veil: Veil | None = None  # what deciphers, and is the socket while it does
         # What the layer sends, if it need not be asked; and whether that is all.
-        self.outbox, self._calm = _NO_OUTBOX, until is not None
+        self.outbox, self._calm = NO_OUTBOX, until is not None
         if sock.gettimeout() != 0.0:
             sock.setblocking(False)
         driver.streams.add(self)
@@ -154,7 +153,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
     @property
     def own(self) -> int:
         """How many of them are in parts that no other stream can share (:class:`.unsent.Pool`)."""
-        return 0 if self._unsent is None else self._unsent.own
+        own = 0 if self._unsent is None else self._unsent.own
+        return own if self.veil is None else own + self.veil.held
 
     def pause(self) -> None:
         """Do not read from the peer until ``resume``; TCP then slows it down."""
@@ -204,7 +204,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             self._sip()
             return 0
         try:
-            data = self._receive_copied(most) if most else self.sock.recv(self._size)
+            data = fitting(self.sock.recv(most), most) if most else self.sock.recv(self._size)
         except OSError as error:
             return self._not_read(error)
         if not data:
@@ -242,12 +242,6 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if not isinstance(error, _AGAIN):
             self._lost(error)
         return 0
-
-    def _receive_copied(self, most: int) -> bytes:
-        # Read in pieces, a message grows above the block that its last piece was read into.  Cut
-        # down from ``most`` that block would leave a hole below, which no later read fits into.
-        data = self.sock.recv(most)
-        return data if len(data) == most else bytes(memoryview(data))
 
     # Taking turns
 
@@ -453,7 +447,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             if self.state is _LOST and deadline != 0.0:
                 self.abort(self._reason)
         elif deadline is None and self._unsent is None:
-            self._calm = self.outbox is not _NO_OUTBOX
+            self._calm = self.outbox is not NO_OUTBOX
 
     def _tick_again(self, units: list[Any]) -> tuple[list[Any], float | None]:
         """Tell a layer the time that wants to know it, or has the next of some requests.
@@ -503,14 +497,18 @@ class TCPStream(TurnTaker, Generic[TagT]):
             self._lost(error)
             return
         if sent != size:
-            self._unsent, self._calm = WriteBuffer(units, self.driver.pool, sent), False
-            if self.quick is not None:
-                self.quick.clog()
-            self.driver.loop.add_writer(self._fd, self._send_unsent)
-            self._postpone(self.driver.limits.write_time)
-            self._check_high()
+            self.keep_unsent(units, sent)
         elif self._high:
             self._check_high()
+
+    def keep_unsent(self, units: list[Any], sent: int) -> None:
+        """Keep what the kernel has not taken, but for so many bytes, until it does."""
+        self._unsent, self._calm = WriteBuffer(units, self.driver.pool, sent), False
+        if self.quick is not None:
+            self.quick.clog()
+        self.driver.loop.add_writer(self._fd, self._send_unsent)
+        self._postpone(self.driver.limits.write_time)
+        self._check_high()
 
     def _postpone(self, seconds: float) -> None:
         self._cutoff = self.driver.time() + seconds
@@ -554,6 +552,9 @@ class TCPStream(TurnTaker, Generic[TagT]):
         if self.state is _LOST:
             self.abort(self._reason)
             return
+        if self.veil is not None and self.veil.put_back():  # TLS has last words of its own
+            self._flush_layer()
+            return
         over = self.layer.closing is Closing.NOW or self._hold & _EOF
         if over and self._unsent is None:
             self.abort("closed")
@@ -592,5 +593,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
                 driver.log("net", log.ERROR, "on_closed raised an exception", error)
         # They know this stream: what a connection leaves must not be a ring.
         gone: Any = None
-        self.layer, self.tag, self.quick = NO_LAYER, gone, None
-        self.outbox, self._calm = _NO_OUTBOX, False
+        if self.veil is not None:
+            self.veil.drop()
+        self.layer, self.tag, self.quick, self.veil = NO_LAYER, gone, None, None
+        self.outbox, self._calm = NO_OUTBOX, False

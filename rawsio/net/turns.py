@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .driver import Driver
 
-__all__ = ["SHORT", "TurnTaker"]
+__all__ = ["SHORT", "TurnTaker", "fitting"]
 
 SHORT = 0.0005
 """Seconds of work that nobody minds, however often."""
@@ -25,6 +25,15 @@ _LONGEST_DEBT = 1.0
 """The most seconds for which a stream is heavy after its last share."""
 _LARGEST_RECEIVE = 262144  # asked of the kernel once a read came back full: a bulk transfer
 _SMALLEST_RECEIVE = 2048  # and when reads take long
+
+
+def fitting(data: bytes, most: int) -> bytes:
+    """Return what was read, in a block of its own length.
+
+    Read in pieces, a message grows above the block that its last piece was read into.  Cut down
+    from ``most`` that block would leave a hole below, which no later read fits into.
+    """
+    return data if len(data) == most else bytes(memoryview(data))
 
 
 class TurnTaker:
@@ -92,6 +101,10 @@ class TurnTaker:
         if self.heavy:
             self.heavy = False
             self.driver.burden -= 1
+
+    def weigh(self, seconds: float) -> None:
+        """Take note of how long it took to read, beside what is made of it."""
+        self._weigh(seconds, 0)
 
     def _weigh(self, seconds: float, size: int) -> None:
         """Take note of how long a share took, and a read of ``size`` bytes (0: none)."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.server.session import Session
-    from rawsio.layer import AnyLayer
     from rawsio.runtime import Network, World
     from rawsio.stack import ServerStack
 
@@ -166,16 +165,12 @@ class ServerSockets:
             self._address = name
         name, core = self._address, self.core
         stack = core.new_stack(name, secure=tls is not None if secure is None else secure)
-        layer: AnyLayer = stack
+        driver = self.driver
         if tls is not None:
-            from rawsio.tls import Secured, TLSConnection
-
-            stack.tls = TLSConnection(tls, Role.SERVER, core.limits)
-            layer = Secured(stack.tls, stack)
-        driver, until = self.driver, None
-        if tls is None:
+            stream = self._secure(sock, stack, tls)
+        else:
             until = stack.wait(driver.time())
-        stream = TCPStream(driver, sock, layer, self._receive, self._lost, stack, until=until)
+            stream = TCPStream(driver, sock, stack, self._receive, self._lost, stack, until=until)
         stack.connect(stream)
         if tls is None and stack.trace is None:
             stream.offer = self._first if core.router.known else self._offer or self._begin_offers()
@@ -183,6 +178,19 @@ class ServerSockets:
         if not core.pressure.pauses:
             stream.on_high = partial(self._read_on, stream)
         return stack
+
+    def _secure(self, sock: Any, stack: ServerStack, tls: Any) -> TCPStream[ServerStack]:
+        """Return a stream with TLS below the stack: a layer first, and then at the socket."""
+        from rawsio.net.veil import Veil
+        from rawsio.tls import Secured, TLSConnection
+
+        stack.tls = TLSConnection(tls, Role.SERVER, self.core.limits)
+        layer = Secured(stack.tls, stack)
+        stream = TCPStream(self.driver, sock, layer, self._receive, self._lost, stack)
+        if stack.trace is None:
+            stream.veil = Veil(stream, layer, self._offer or self._begin_offers())
+            layer.lie_above(stream.veil)
+        return stream
 
     def _greet(self, stack: ServerStack, data: bytes, now: float) -> bool:
         """Take the first bytes of a connection, if they are known; others are offered from now on.

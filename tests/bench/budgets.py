@@ -39,6 +39,8 @@ AGREE = (
     "polling",
     "http",
     "connect",
+    "tls-echo",
+    "tls-fanout",
 )
 
 Figures = dict[str, dict[str, float]]

@@ -10,7 +10,8 @@ the layers.
 The rows are those of the benchmark (:mod:`tests.bench.server`).  ``traced`` rows go through every
 layer, because somebody watches.  ``mix`` is what the others are not: nested and non-ASCII values,
 three arguments, another namespace, a room.  ``say`` is an event that is answered by an event,
-``ask`` one of the server that the client acknowledges, whereupon it is asked again.  ``workers``
+``ask`` one of the server that the client acknowledges, whereupon it is asked again.  ``tls`` rows
+are over TLS, without what OpenSSL and the module ``ssl`` do.  ``workers``
 rows are those of ``fanout`` with half of the receivers at another worker (:mod:`rawsio.workers`),
 whose work is counted, too.
 ``idle connection`` counts blocks of memory and objects that the garbage collector looks at.  What
@@ -25,10 +26,13 @@ the stream that is to be flushed, in their order.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import json
 import random
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +87,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 RECEIVERS, PUBLISHERS = 50, 16
 OTHER = "http://other"
 """Where the second of two workers is."""
+SECURE = "https://secure"
+"""Where the server speaks TLS."""
 
 SECRETS = re.compile(rb'"sid":"[^"]*"|Date: [^\r]*|Sec-WebSocket-Accept: [^\r]*|"pid":"[^"]*"')
 """What is another in every run."""
@@ -113,6 +119,40 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
     return head + key + bytes(byte ^ key[n & 3] for n, byte in enumerate(payload))
 
 
+class SecureWire:
+    """A client's end of a wire, behind TLS."""
+
+    def __init__(self, wire: Any, kit: TestKit) -> None:
+        self.wire = wire
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._tls = context.wrap_bio(self._incoming, self._outgoing)
+        for _ in range(2):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._tls.do_handshake()
+            wire.send(self._outgoing.read())
+            kit.run()
+            self._incoming.write(wire.recv(1 << 16))
+
+    def send(self, data: bytes) -> int:
+        """Encrypt and send bytes."""
+        self._tls.write(data)
+        self.wire.send(self._outgoing.read())
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Return what can be decrypted, if anything."""
+        self._incoming.write(self.wire.recv(size))
+        found = b""
+        while self._incoming.pending:
+            try:
+                found += self._tls.read(size)
+            except ssl.SSLWantReadError:
+                break
+        return found
+
+
 class Rig:
     """A server and its connections; ``heard`` is all that they were told."""
 
@@ -130,7 +170,7 @@ class Rig:
         self.io.on("binary", lambda socket, value: socket.emit("binary", value))
         self.io.on("say", lambda socket, value: socket.emit("said", value))
         self.io.on("ask", self._ask)
-        self.kit = TestKit(self.io)
+        self.kit = TestKit(self.io, tls=server_context())
 
     def _room(self, socket: Any, name: str) -> str:
         socket.join(name)
@@ -187,6 +227,14 @@ class Rig:
                 raise AssertionError(f"the server has hung up after {answer[-200:]!r}")
             answer += more
 
+    def secure(self) -> Any:
+        """Return a connection over TLS that is in the main namespace."""
+        self.kit.serve(self.io, SECURE)
+        wire = SecureWire(self.kit.dial(SECURE), self.kit)
+        for data in (UPGRADE % self.word(22, 22).encode(), frame(b"40"), frame(b'42["one",1]')):
+            self.say(wire, data)
+        return wire
+
     def websocket(self, *more: bytes, url: str | None = None) -> Any:
         """Return a connection that is in the main namespace."""
         return self.dial(UPGRADE % self.word(22, 22).encode(), frame(b"40"), *more, url=url)
@@ -195,13 +243,25 @@ class Rig:
 Operation = Callable[[int], object]
 
 
+@functools.cache
+def server_context() -> ssl.SSLContext:
+    """Return what a server needs for TLS."""
+    from .peers import certificate
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate())
+    return context
+
+
 def _check(answer: bytes, part: bytes, times: int = 1) -> None:
     if answer.count(part) < times:
         raise AssertionError(f"{part!r} was expected {times} times: {answer[:200]!r}")
 
 
-def _echo(rig: Rig, least: int, most: int, depth: int) -> tuple[Operation, int]:
-    wire = rig.websocket()
+def _echo(
+    rig: Rig, least: int, most: int, depth: int, *, tls: bool = False
+) -> tuple[Operation, int]:
+    wire = rig.secure() if tls else rig.websocket()
 
     def once(n: int) -> None:
         texts = [f'42{n * depth + at + 10}["one","{rig.word(least, most)}"]' for at in range(depth)]
@@ -254,8 +314,9 @@ def _mix(rig: Rig) -> tuple[Operation, int]:
     return once, 5
 
 
-def _fan_out(rig: Rig, emits: int, workers: int = 1) -> tuple[Operation, int]:
-    wires = [rig.websocket() for _ in range(RECEIVERS // workers)]
+def _fan_out(rig: Rig, emits: int, workers: int = 1, *, tls: bool = False) -> tuple[Operation, int]:
+    join = rig.secure if tls else rig.websocket
+    wires = [join() for _ in range(RECEIVERS // workers)]
     if workers == 2:
         rig.join()
         wires += [rig.websocket(url=OTHER) for _ in wires]
@@ -347,6 +408,9 @@ ROWS: dict[str, Row] = {
     "ask with time": (lambda rig: _ask(rig, "5"), False, 24),
     "fanout-w1": (lambda rig: _fan_out(rig, 1), False, 4),
     "fanout-w4": (lambda rig: _fan_out(rig, 4), False, 4),
+    "tls-echo": (lambda rig: _echo(rig, 8, 40, 1, tls=True), False, 12),
+    "tls-echo-d16": (lambda rig: _echo(rig, 8, 40, 16, tls=True), False, 2),
+    "tls-fanout": (lambda rig: _fan_out(rig, 4, tls=True), False, 2),
     "workers-w1": (lambda rig: _fan_out(rig, 1, 2), False, 4),
     "workers-w4": (lambda rig: _fan_out(rig, 4, 2), False, 4),
     "publish": (_publish, False, 4),

@@ -6,8 +6,10 @@ Nanoseconds of CPU time for one of each, the best of some rounds, without the lo
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
+import ssl
 import sys
 import time
 from collections import deque
@@ -73,6 +75,34 @@ def loopback() -> tuple[socket.socket, socket.socket]:
     return here, there
 
 
+class Secured:
+    """The two ends of a TLS connection between memory BIOs."""
+
+    def __init__(self) -> None:
+        from .peers import certificate
+
+        served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        served.load_cert_chain(*certificate())
+        asked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        asked.check_hostname, asked.verify_mode = False, ssl.CERT_NONE
+        self.up, self.down = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.here = asked.wrap_bio(self.down, self.up)
+        self.there = served.wrap_bio(self.up, self.down, server_side=True)
+        for end in (self.here, self.there, self.here, self.there):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+
+    def exchange(self) -> None:
+        """Send a record of 32 bytes, and read it."""
+        self.here.write(b"0123456789abcdef" * 2)
+        self.there.read(65536)
+
+    def nothing(self) -> None:
+        """Read where there is nothing to read."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.there.read(65536)
+
+
 def prices() -> dict[str, float]:
     """Return what each thing costs, in nanoseconds."""
     thing, table, text = _Thing(1, 2, 3), dict.fromkeys(range(100), 1), b"0123456789abcdef" * 2
@@ -84,6 +114,7 @@ def prices() -> dict[str, float]:
     heap: list[Any] = [(float(n), n, thing) for n in range(10000)]
     queue: deque[Any] = deque()
     turn = iter(range(10**9))
+    tls = Secured()
 
     def exchange() -> None:
         here.send(text)
@@ -125,6 +156,8 @@ def prices() -> dict[str, float]:
         "send and recv of 32 bytes": exchange,
         "16 sends and a recv": sixteen,
         "16 frames joined, a send and a recv": joined,
+        "TLS record of 32 bytes, written and read": tls.exchange,
+        "read of TLS that finds nothing": tls.nothing,
         "epoll that has one ready": lambda: epoll.poll(0, 512),
         "epoll_ctl": lambda: epoll.modify(fd, select.EPOLLIN),
         "a megabyte, allocated and freed": lambda: bytes(1 << 20).translate(None),
