@@ -26,13 +26,10 @@ the stream that is to be flushed, in their order.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import gc
 import json
 import random
 import re
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,6 +42,8 @@ from rawsio import Server
 from rawsio.testing import TestKit
 from rawsio.workers.bus import WorkersAdapter, WorkersLink
 from tests.__main__ import ROOT
+
+from .secure_wire import SecureWire, server_context
 
 __all__ = ["ROWS", "Counts", "agree", "counts_of", "hops", "idle", "main"]
 
@@ -117,40 +116,6 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
     if size > 4096:  # a payload of zeros, masked
         return head + key + (key * (size // 4 + 1))[:size]
     return head + key + bytes(byte ^ key[n & 3] for n, byte in enumerate(payload))
-
-
-class SecureWire:
-    """A client's end of a wire, behind TLS."""
-
-    def __init__(self, wire: Any, kit: TestKit) -> None:
-        self.wire = wire
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self._tls = context.wrap_bio(self._incoming, self._outgoing)
-        for _ in range(2):
-            with contextlib.suppress(ssl.SSLWantReadError):
-                self._tls.do_handshake()
-            wire.send(self._outgoing.read())
-            kit.run()
-            self._incoming.write(wire.recv(1 << 16))
-
-    def send(self, data: bytes) -> int:
-        """Encrypt and send bytes."""
-        self._tls.write(data)
-        self.wire.send(self._outgoing.read())
-        return len(data)
-
-    def recv(self, size: int) -> bytes:
-        """Return what can be decrypted, if anything."""
-        self._incoming.write(self.wire.recv(size))
-        found = b""
-        while self._incoming.pending:
-            try:
-                found += self._tls.read(size)
-            except ssl.SSLWantReadError:
-                break
-        return found
 
 
 class Rig:
@@ -241,16 +206,6 @@ class Rig:
 
 
 Operation = Callable[[int], object]
-
-
-@functools.cache
-def server_context() -> ssl.SSLContext:
-    """Return what a server needs for TLS."""
-    from .peers import certificate
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate())
-    return context
 
 
 def _check(answer: bytes, part: bytes, times: int = 1) -> None:
