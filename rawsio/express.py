@@ -306,10 +306,10 @@ class Express(Lane):
         """Go on behind so many events with those whose handlers answer by themselves."""
         socket: Any = self._socket
         multiplexer, handlers = self._multiplexer, socket.namespace._handlers
-        time, over = multiplexer.host.time, False
+        later, time, over = handlers.later, multiplexer.host.time, False
         for digits, args, after, _attached in found[done:]:
             name = args[0]
-            handler = handlers.answering(name)
+            handler = later.get(name) or handlers.answering(name)
             if handler is None or not handler.least < len(args) <= handler.full:
                 break
             args[0] = socket

@@ -193,16 +193,20 @@ class Handlers:
     Lists are replaced, not changed: what is running is never disturbed by ``on`` and ``off``.
     """
 
-    __slots__ = ("events", "library", "alone")
+    __slots__ = ("events", "library", "alone", "later")
 
     def __init__(self) -> None:
         self.events: dict[str | int, tuple[Handler, ...]] = {}
         self.library: dict[str | int, tuple[Handler, ...]] = {}
         self.alone: dict[str, Handler] = {}
         """What :meth:`only` has found."""
+        self.later: dict[str, Handler] = {}
+        """What :meth:`answering` has found."""
 
     def only(self, name: str) -> Handler | None:
         """Return the one handler that an event has, if that is plain and takes the socket."""
+        if name in self.later:
+            return None
         handlers = self.events.get(name, ())
         if len(handlers) != 1 or not handlers[0].plain or not handlers[0].takes_socket:
             return None
@@ -214,13 +218,18 @@ class Handlers:
         handlers = self.events.get(name, ())
         if len(handlers) != 1 or not handlers[0].answers or not handlers[0].takes_socket:
             return None
+        self.later[name] = handlers[0]
         return handlers[0]
+
+    def _forget_found(self) -> None:
+        self.alone.clear()
+        self.later.clear()
 
     def update(self, other: Handlers) -> None:
         """Take the handlers of another table."""
         self.events.update(other.events)
         self.library.update(other.library)
-        self.alone.clear()
+        self._forget_found()
 
     def _table(self, name: str | int) -> dict[str | int, tuple[Handler, ...]]:
         return self.library if name in LIBRARY else self.events
@@ -229,7 +238,7 @@ class Handlers:
         """Put a handler behind the others of this name."""
         table = self._table(name)
         table[name] = (*table.get(name, ()), handler)
-        self.alone.clear()
+        self._forget_found()
 
     def discard(self, name: str | int, handler: Handler) -> bool:
         """Take one handler off; ``False`` if it was not there any more."""
@@ -255,7 +264,7 @@ class Handlers:
             table[name] = left
         else:
             table.pop(name, None)
-        self.alone.clear()
+        self._forget_found()
 
 
 def check_function(fn: object, what: str) -> None:

@@ -32,7 +32,7 @@ from .messages import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Unpack
@@ -92,6 +92,8 @@ class Jobs:
         self._handed: deque[Asked] = deque()
         self._handing = False
         self.ended: Callable[[], None] = _nothing
+        self.answer: Callable[[list[Any], Sequence[int]], Iterable[tuple[Any, int]]] = _pairs
+        """Answers publishes that are stored, by their tickets and ids, and returns the others."""
 
     # Publishing
 
@@ -392,7 +394,7 @@ class Jobs:
         for event in events:
             kind = event.__class__
             if kind is Stored:
-                for ticket, number in zip(event.tickets, event.ids, strict=True):
+                for ticket, number in self.answer(event.tickets, event.ids):
                     ticket.resolve(Published(number))
             elif kind is Settled:
                 if event.ticket is not None:
@@ -457,6 +459,10 @@ def _named(
 
 def _nothing() -> None:
     return
+
+
+def _pairs(tickets: list[Any], ids: Sequence[int]) -> Iterable[tuple[Any, int]]:
+    return zip(tickets, ids, strict=True)
 
 
 def _check_concurrency(value: int) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import count
 
+from rawsio.answers import acknowledge_all
 from rawsio.app.handler_queue import report_failure
 from rawsio.errors import LocalProtocolError, welcomed_by
 from rawsio.log import WARNING
@@ -34,7 +35,7 @@ from .messages import Published, QueueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from rawsio.app.namespace import Namespace
@@ -89,6 +90,8 @@ class QueueNamespace:
         self._queues[jobs.name] = (jobs, allow_work if allow is None else allow)
         if allow is None:
             self._open[jobs.name] = jobs
+        if self._standard and self._host.limits.json_depth > 1:
+            jobs.answer = self._answer
 
     # Requests
 
@@ -101,18 +104,28 @@ class QueueNamespace:
 
     def _take_publish(self, socket: Any, *args: Any) -> None:
         """Do as :meth:`_take` does, in fewer steps where nothing but a body is published."""
-        more = len(args) - 3
-        if (more == 0 or (more == 1 and args[2] == {})) and args[0].__class__ is str:
-            jobs = self._open.get(args[0]) if self._host.inline else None
-            if jobs is not None:
-                try:
-                    encoded = encode_body(args[1], self._host.limits)
-                except LocalProtocolError:
-                    encoded = b""
-                if encoded:
-                    jobs.enqueue(_Ticket(args[-1]), encoded, _NO_OPTIONS)
-                    return
+        name = args[0]
+        if (
+            name.__class__ is str
+            and name in self._open
+            and (len(args) == 3 or (len(args) == 4 and args[2] == _NO_OPTIONS))
+            and self._host.inline
+        ):
+            try:
+                encoded = encode_body(args[1], self._host.limits)
+            except LocalProtocolError:
+                encoded = b""
+            if encoded:
+                self._open[name].enqueue(_Ticket(args[-1]), encoded, _NO_OPTIONS)
+                return
         self._take(QueueNamespace._publish, socket, *args)
+
+    def _answer(self, tickets: list[Any], ids: Sequence[int]) -> list[tuple[Any, int]]:
+        """Answer publishes that are stored; return those for which more is to be done."""
+        acks = [ticket._ack if ticket.__class__ is _Ticket else None for ticket in tickets]
+        texts = [f'[null,{{"id":{number}}}]' for number in ids]
+        left = acknowledge_all(self.namespace.name, acks, texts)
+        return [(tickets[at], ids[at]) for at in left]
 
     def _perform(
         self, handler: Callable[..., None], socket: Any, given: list[Any], ticket: _Ticket
