@@ -16,7 +16,8 @@ the rest waits for the next, so that nobody can keep the loop from its sockets.
 
 Waking
 ======
-``call_soon_threadsafe`` and ``stop`` end a waiting ``select`` (:mod:`rawsio.net.wakeup`).
+``call_soon_threadsafe`` and ``stop`` end a waiting ``select`` (:mod:`rawsio.net.wakeup`); in a turn
+nothing waits, and the next one looks at its queue before it does, so they cost no system call.
 ``call_soon`` and ``call_later`` do so as well outside a turn, though the owner's thread itself is
 awake: the host may be about to wait in *its* loop for our ``fileno()``, and must find it readable.
 
@@ -119,7 +120,7 @@ class Loop:
     __slots__ = (
         *("time", "owner", "copied", "orphaned", "_poll", "_ready", "_timers", "_wakeup", "log"),
         *("_channels", "_fresh"),
-        *("_turning", "_running", "_stopping", "_closed", "__weakref__"),
+        *("_turning", "_running", "_stopping", "_closed", "_awake", "__weakref__"),
     )
 
     def __init__(
@@ -142,6 +143,8 @@ class Loop:
         self._running = False
         self._stopping = False
         self._closed = False
+        # Whether the queue will be looked at before the selector waits: nobody has to be woken.
+        self._awake = False
         self.log = log.Log(clock)
         self._wakeup = WakeUp()
         self.add_reader(self._wakeup.fileno(), self._wakeup.drain)
@@ -166,7 +169,7 @@ class Loop:
         self.copied = True
         if self.owner != get_ident():  # the thread that runs it stayed with the parent
             self.orphaned = self._running
-            self._turning = self._running = False
+            self._turning = self._running = self._awake = False
         if self._ready:
             self._wakeup.wake()
 
@@ -289,7 +292,8 @@ class Loop:
                 " it in the process that uses it"
             )
         self._ready.append(bound(callback, args))
-        self._wakeup.wake()
+        if not self._awake:
+            self._wakeup.wake()
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
         """Call ``callback(*args)`` after ``delay`` seconds; owner's thread only."""
@@ -312,7 +316,8 @@ class Loop:
             while not self._stopping:
                 self._turn(None)
         finally:
-            self._running = self._turning = False
+            self._running = False
+            self._end_turn()
 
     def stop(self) -> None:
         """Make ``run`` return after this turn; from any thread, or a signal handler.
@@ -333,7 +338,11 @@ class Loop:
         try:
             self._turn(timeout)
         finally:
-            self._turning = False
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        """Let whoever waits for our descriptor next find it readable if something is left."""
+        self._turning = self._awake = False
         if self._ready and not self._running:
             self._wakeup.wake()
 
@@ -352,10 +361,12 @@ class Loop:
         timers, queue, channels, fresh = self._timers, self._ready, self._channels, self._fresh
         if fresh:
             fresh.clear()
+        self._awake = False  # before the queue is looked at
         try:
             ready = self._poll.ready(0.0 if queue or timeout == 0 else self._patience(timeout))
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
+        self._awake = True
         for fd, mask in ready:
             channel: Any = channels.get(fd)
             if channel is None or (fresh and fd in fresh):

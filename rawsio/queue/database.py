@@ -60,6 +60,10 @@ _PAGES = 512
 """Pages in the write-ahead log at which they are copied into the file."""
 _RESERVE = (_PAGES + 64) * 4096
 """Bytes kept for a full disk: so that the file can take all that is in the log."""
+_UNSEEN = _RESERVE // 2
+"""Bytes that are stored before the disk is looked at again: the reserve is more than that."""
+_LEAST = 4 * 4096
+"""Bytes that a transaction takes, however small it is."""
 TICK = 1000
 """Milliseconds between two notes of the time."""
 _LEVELS = ("OFF", "NORMAL", "FULL")
@@ -119,6 +123,8 @@ class Database:
         self.clock = self.run = 0
         self._saved = (1, 1, 0, 0)
         self._commits = 0
+        # How many bytes may be stored without a look at the disk, which is a call of the system.
+        self._unseen = 0
         try:
             self.connection = self._connect(synchronous)
         except BaseException:
@@ -253,8 +259,12 @@ class Database:
         """
         if not (self._reserve.held or self._reserve.take()):
             return False
+        self._unseen -= 2 * size + _LEAST
+        if self._unseen >= 0:
+            return True
         short = 2 * size + _PAGES * 4096 - self._reserve.free()
         if short <= 0:
+            self._unseen = min(-short // 4, _UNSEEN)
             return True
         # Pages of the file that nothing is in are room, too.
         return bool(self.connection.execute("PRAGMA freelist_count").fetchone()[0] * 4096 >= short)

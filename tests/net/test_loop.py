@@ -352,6 +352,47 @@ def test_call_soon_outside_a_turn_wakes_a_host_that_polls_the_descriptor(loop: L
     assert loop.next_deadline() is None
 
 
+def test_a_call_of_another_thread_in_a_turn_wakes_nobody_and_comes_all_the_same(
+    loop: Loop,
+) -> None:
+    got: list[Any] = []
+
+    def call(*args: Any) -> None:
+        thread = threading.Thread(target=loop.call_soon_threadsafe, args=args)
+        thread.start()
+        thread.join()
+
+    def look() -> None:
+        call(got.append, "called")
+        got.append(readable(loop.fileno()))
+
+    loop.step(0)
+    loop.call_soon(look)
+    loop.step(0)
+    assert got == [False, "called"]
+    call(got.append, "outside")
+    assert readable(loop.fileno())
+    loop.step(None)
+    assert got[2:] == ["outside"]
+    loop.step(0)
+    assert not readable(loop.fileno())
+
+
+def test_what_other_threads_ask_for_in_a_turn_is_found_before_the_loop_waits(loop: Loop) -> None:
+    done: list[int] = []
+
+    def called(number: int) -> None:
+        done.append(number)
+        if number < 200:
+            threading.Thread(target=loop.call_soon_threadsafe, args=(called, number + 1)).start()
+        else:
+            loop.stop()
+
+    loop.call_soon(called, 0)
+    loop.run()
+    assert done == [*range(201)]
+
+
 def test_what_a_turn_leaves_in_the_queue_wakes_the_host_too(loop: Loop) -> None:
     left = [5]
 
