@@ -11,41 +11,46 @@ from rawsio.websocket.frames import TEXT_HEADERS, text_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["acknowledge_all"]
 
-_OVERHEAD = 32
-"""More than a frame has beside its namespace and its values: two digits, an id, a header."""
+_OVERHEAD = 48
+"""More than a frame has beside these texts: two digits, an id, a number, a header."""
 
 
-def acknowledge_all(namespace: str, acks: list[Any], texts: list[str]) -> list[int]:
-    """Give acknowledgements of one namespace, each with values that are encoded: a list of JSON.
+def acknowledge_all(
+    namespace: str, acks: list[Any], around: tuple[str, str], numbers: Sequence[int]
+) -> list[int]:
+    """Give acknowledgements of one namespace, whose values differ in a number.
 
-    ``acks`` are what handlers were given to answer with (:class:`~rawsio.app.socket.Acknowledge`).
-    The values are plain, and nested no deeper than the limits allow.  Returns the positions of
-    those that have not been given: ``None``, and where more is to be done.
+    ``acks`` are what handlers were given to answer with (:class:`~rawsio.app.socket.Acknowledge`);
+    what is ``around`` the number, an integer of 64 bits, makes JSON of it: a list, nested no deeper
+    than the limits allow.  Returns the positions of those that have not been given: ``None``, and
+    where more is to be done.
     """
     head = "43" if namespace == "/" else f"43{namespace},"
-    most = sum(map(len, texts)) + len(texts) * (len(head) + _OVERHEAD)
+    before, behind = around
+    most = len(acks) * (len(head) + len(before) + len(behind) + _OVERHEAD)
     left: list[int] = []
     fresh: list[Any] = []
     first: Any = None
     at = -1
     try:
-        for ack, text in zip(acks, texts, strict=True):
+        for ack, number in zip(acks, numbers, strict=True):
             at += 1
             lane = None if ack is None else ack._socket._lane
             if lane is None or not (first or lane.holds(most)):
                 left.append(at)
                 continue
             first = first or lane
-            if (number := ack._packet_id) is None:
+            if (packet_id := ack._packet_id) is None:
                 continue
             ack._packet_id, outbox = None, lane.outbox
             if not outbox:
                 fresh.append(lane.stream)
-            size = len(body := f"{head}{number}{text}".encode())
+            size = len(body := f"{head}{packet_id}{before}{number}{behind}".encode())
             outbox.append(TEXT_HEADERS[size] + body if size < 126 else text_frame(body))
     finally:
         if first is not None:

@@ -16,8 +16,9 @@ the rest waits for the next, so that nobody can keep the loop from its sockets.
 
 Waking
 ======
-``call_soon_threadsafe`` and ``stop`` end a waiting ``select`` (:mod:`rawsio.net.wakeup`); in a turn
-nothing waits, and the next one looks at its queue before it does, so they cost no system call.
+``call_soon_threadsafe`` and ``stop`` end a waiting ``select`` (:mod:`rawsio.net.wakeup`).  While
+``run`` makes a turn nothing waits, and its next turn looks at the queue before it does: then they
+cost no system call.
 ``call_soon`` and ``call_later`` do so as well outside a turn, though the owner's thread itself is
 awake: the host may be about to wait in *its* loop for our ``fileno()``, and must find it readable.
 
@@ -312,12 +313,14 @@ class Loop:
             raise RuntimeError("the loop is running already")
         self._begin_turn()
         self._running, self._stopping, self.orphaned = True, False, False
+        self._awake = True
         try:
             while not self._stopping:
                 self._turn(None)
         finally:
-            self._running = False
-            self._end_turn()
+            self._running = self._turning = self._awake = False
+            if self._ready:
+                self._wakeup.wake()
 
     def stop(self) -> None:
         """Make ``run`` return after this turn; from any thread, or a signal handler.
@@ -338,11 +341,7 @@ class Loop:
         try:
             self._turn(timeout)
         finally:
-            self._end_turn()
-
-    def _end_turn(self) -> None:
-        """Let whoever waits for our descriptor next find it readable if something is left."""
-        self._turning = self._awake = False
+            self._turning = False
         if self._ready and not self._running:
             self._wakeup.wake()
 
@@ -361,12 +360,10 @@ class Loop:
         timers, queue, channels, fresh = self._timers, self._ready, self._channels, self._fresh
         if fresh:
             fresh.clear()
-        self._awake = False  # before the queue is looked at
         try:
-            ready = self._poll.ready(0.0 if queue or timeout == 0 else self._patience(timeout))
+            ready = self._poll.ready(0.0) if queue or timeout == 0 else self._wait(timeout)
         except (OSError, ValueError) as error:
             ready = self._forget_closed(error)
-        self._awake = True
         for fd, mask in ready:
             channel: Any = channels.get(fd)
             if channel is None or (fresh and fd in fresh):
@@ -395,6 +392,13 @@ class Loop:
             self._run(handle.run)
             if self.time() > end:  # the others are the first of the next turn
                 break
+
+    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        self._awake = False
+        # Whoever found before that nobody had to be woken has put his reason into the queue.
+        ready = self._poll.ready(0.0 if self._ready else self._patience(timeout))
+        self._awake = self._running
+        return ready
 
     def _patience(self, timeout: float | None) -> float:
         if timeout is None or timeout > _LONGEST_WAIT:

@@ -264,7 +264,7 @@ class Database:
             return True
         short = 2 * size + _PAGES * 4096 - self._reserve.free()
         if short <= 0:
-            self._unseen = min(-short // 4, _UNSEEN)
+            self._unseen = int(min(-short / 4, _UNSEEN))
             return True
         # Pages of the file that nothing is in are room, too.
         return bool(self.connection.execute("PRAGMA freelist_count").fetchone()[0] * 4096 >= short)

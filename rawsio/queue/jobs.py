@@ -342,8 +342,10 @@ class Jobs:
 
     def enqueue(self, ticket: Any, body: bytes, options: dict[str, Any]) -> None:
         """Publish a body that is encoded, at the end of this turn together with all others."""
-        self._asked.append((ticket, body, options))
-        self._ask_soon()
+        asked = self._asked
+        asked.append((ticket, body, options))
+        if len(asked) == 1:  # the others are looked for already
+            self._ask_soon()
 
     def _ask_soon(self) -> None:
         if self.queue.closing:

@@ -28,7 +28,7 @@ from rawsio.errors import LocalProtocolError, welcomed_by
 from rawsio.log import WARNING
 from rawsio.prepared import Prepared
 from rawsio.socketio.packets import Event
-from rawsio.socketio.values import encode_plain
+from rawsio.socketio.values import HasBinary, Unsendable, encode_plain
 
 from .bodies import decode_body, encode_body, parts_of, shown
 from .messages import Published, QueueError
@@ -78,7 +78,7 @@ class QueueNamespace:
         self._consumers: dict[str, dict[str, tuple[Jobs, bool]]] = {}
         probe = self._host.prepare(Event(namespace.name, ["probe"]))
         self._standard = probe.parser is None
-        # Queues to which everybody may publish.
+        # Queues to which everybody may publish, in JSON.
         self._open: dict[str, Jobs] = {}
         for name, handler in _HANDLERS.items():
             take = self._take_publish if name == "publish" else partial(self._take, handler)
@@ -88,9 +88,11 @@ class QueueNamespace:
     def add(self, jobs: Jobs, allow: Allow | None) -> None:
         """Let clients use a queue; ``allow(socket, operation, queue)`` decides who may do what."""
         self._queues[jobs.name] = (jobs, allow_work if allow is None else allow)
+        if not self._standard:
+            return
         if allow is None:
             self._open[jobs.name] = jobs
-        if self._standard and self._host.limits.json_depth > 1:
+        if self._host.limits.json_depth > 1:
             jobs.answer = self._answer
 
     # Requests
@@ -112,10 +114,11 @@ class QueueNamespace:
             and self._host.inline
         ):
             try:
-                encoded = encode_body(args[1], self._host.limits)
-            except LocalProtocolError:
-                encoded = b""
-            if encoded:
+                # What was decoded within all limits is within them as it is; bytes need a check.
+                encoded = encode_plain(args[1]).encode()
+            except (HasBinary, Unsendable):
+                pass
+            else:
                 self._open[name].enqueue(_Ticket(args[-1]), encoded, _NO_OPTIONS)
                 return
         self._take(QueueNamespace._publish, socket, *args)
@@ -123,8 +126,7 @@ class QueueNamespace:
     def _answer(self, tickets: list[Any], ids: Sequence[int]) -> list[tuple[Any, int]]:
         """Answer publishes that are stored; return those for which more is to be done."""
         acks = [ticket._ack if ticket.__class__ is _Ticket else None for ticket in tickets]
-        texts = [f'[null,{{"id":{number}}}]' for number in ids]
-        left = acknowledge_all(self.namespace.name, acks, texts)
+        left = acknowledge_all(self.namespace.name, acks, ('[null,{"id":', "}]"), ids)
         return [(tickets[at], ids[at]) for at in left]
 
     def _perform(

@@ -352,7 +352,7 @@ def test_call_soon_outside_a_turn_wakes_a_host_that_polls_the_descriptor(loop: L
     assert loop.next_deadline() is None
 
 
-def test_a_call_of_another_thread_in_a_turn_wakes_nobody_and_comes_all_the_same(
+def test_a_call_of_another_thread_in_a_turn_of_run_wakes_nobody_and_comes_all_the_same(
     loop: Loop,
 ) -> None:
     got: list[Any] = []
@@ -365,17 +365,21 @@ def test_a_call_of_another_thread_in_a_turn_wakes_nobody_and_comes_all_the_same(
     def look() -> None:
         call(got.append, "called")
         got.append(readable(loop.fileno()))
+        loop.call_later(0.001, last)
+
+    def last() -> None:
+        loop.stop()
+        call(loop.call_soon, loop.call_soon, got.append, "left behind")
 
     loop.step(0)
     loop.call_soon(look)
-    loop.step(0)
+    loop.run()
     assert got == [False, "called"]
+    assert readable(loop.fileno())
+    loop.step(0)
+    assert got[2:] == ["left behind"]
     call(got.append, "outside")
     assert readable(loop.fileno())
-    loop.step(None)
-    assert got[2:] == ["outside"]
-    loop.step(0)
-    assert not readable(loop.fileno())
 
 
 def test_what_other_threads_ask_for_in_a_turn_is_found_before_the_loop_waits(loop: Loop) -> None:
