@@ -382,19 +382,36 @@ def test_a_call_of_another_thread_in_a_turn_of_run_wakes_nobody_and_comes_all_th
     assert readable(loop.fileno())
 
 
-def test_what_other_threads_ask_for_in_a_turn_is_found_before_the_loop_waits(loop: Loop) -> None:
-    done: list[int] = []
+class Asked(selectors.DefaultSelector):
+    """A selector in whose wait another thread asks the loop for something."""
 
-    def called(number: int) -> None:
-        done.append(number)
-        if number < 200:
-            threading.Thread(target=loop.call_soon_threadsafe, args=(called, number + 1)).start()
-        else:
+    ask: Any = None
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout != 0 and self.ask is not None:
+            thread = threading.Thread(target=self.ask)
+            thread.start()
+            thread.join()
+            found = super().select(5)
+            assert found, "the loop would have waited on"
+            return found
+        return super().select(timeout)
+
+
+def test_what_another_thread_asks_for_when_the_loop_waits_wakes_it() -> None:
+    selector = Asked()
+    loop = Loop(selector)
+    left = [3]
+
+    def called() -> None:
+        left[0] -= 1
+        if not left[0]:
             loop.stop()
 
-    loop.call_soon(called, 0)
+    selector.ask = lambda: loop.call_soon_threadsafe(called)
     loop.run()
-    assert done == [*range(201)]
+    assert left == [0]
+    loop.close()
 
 
 def test_what_a_turn_leaves_in_the_queue_wakes_the_host_too(loop: Loop) -> None:
