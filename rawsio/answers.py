@@ -40,7 +40,7 @@ def acknowledge_all(
     try:
         for ack, number in zip(acks, numbers, strict=True):
             at += 1
-            lane = None if ack is None else ack._socket._lane
+            lane = ack and ack._socket._lane
             if lane is None or not (first or lane.holds(most)):
                 left.append(at)
                 continue

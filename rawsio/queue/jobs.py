@@ -9,6 +9,7 @@ it returns acknowledges the message, and what it raises gives the message back.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 from rawsio.app.handlers import check_function
 from rawsio.app.reply import Promise, Reply
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from .queue import Queue
     from .transactions import Transaction
 
-    # A ticket, an encoded body, and what else is said of the message.
-    Asked = tuple[Any, bytes, dict[str, Any]]
+    # A ticket, an encoded body, and what else is said of the message; or no body, and a request.
+    Asked = tuple[Any, bytes | None, dict[str, Any]]
     FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 __all__ = ["Jobs"]
@@ -53,6 +54,9 @@ _NOW, _USUAL = 0.0, 0
 """The delay and the priority of a message whose publisher says nothing about them."""
 _NO_MORE = (None, None, None)
 _NONE: dict[str, Any] = {}
+_SMALL, _MANY = 1024, 256
+"""What is published while a transaction runs is kept until its end: bodies of so many bytes at
+most, and so many of them; then the queue is told, which has bounds."""
 _STRIDE, _STRIDES = 100, 10
 """A thread is held up when more than so many times so many publishes of threads wait for their
 commit; only the last of each stride is looked at."""
@@ -127,21 +131,30 @@ class Jobs:
         if self._host.on_loop():
             self.enqueue(reply, body, options)
             return reply
-        self._handed.append((reply, body, options))
-        if not self._handing:
-            self._handing = True
-            self._host.call_soon_threadsafe(self._take_handed)
+        self._hand_over((reply, body, options))
         self._strides += 1
         if self._strides >= _STRIDE:
             self._strides = 0
             self._hold_up(reply)
         return reply
 
+    def _hand_over(self, asked: Asked) -> None:
+        """Give something to the loop's thread, in the order of this one."""
+        self._handed.append(asked)
+        # Behind that: a transaction that still runs now will collect it at its end.
+        if not self._handing and not self._may_wait(len(self._handed), asked[1]):
+            self._handing = True
+            self._host.call_soon_threadsafe(self._take_handed)
+
+    def _may_wait(self, many: int, body: bytes | None) -> bool:
+        """Tell whether a transaction runs, and so little waits that its end is soon enough."""
+        if not self.keeper.busy or self.queue.closing:
+            return False
+        return many < _MANY and body is not None and len(body) <= _SMALL
+
     def _take_handed(self) -> None:
         # Before the list is looked at: what comes later is announced again.
         self._handing = False
-        take = self._handed.popleft
-        self._asked += [take() for _ in range(len(self._handed))]
         self._ask_soon()
 
     def _hold_up(self, reply: Reply) -> None:
@@ -291,7 +304,10 @@ class Jobs:
     ) -> Reply[Any]:
         reply: Promise[Any] = Promise(self._host)
         ticket: Any = reply if shape is None else _Shaped(reply, shape)
-        self._host.call(self.request, ticket, request, ticket, *args)
+        if self._host.on_loop():
+            self.request(ticket, request, ticket, *args)
+        else:
+            self._hand_over((ticket, None, {"request": partial(request, ticket, *args)}))
         return reply
 
     def stats(self) -> dict[str, float]:
@@ -344,7 +360,10 @@ class Jobs:
         """Publish a body that is encoded, at the end of this turn together with all others."""
         asked = self._asked
         asked.append((ticket, body, options))
-        if len(asked) == 1:  # the others are looked for already
+        many = len(asked)
+        if 1 < many < _MANY and len(body) <= _SMALL:
+            return  # the first of them is looked for already, and so are these
+        if not self._may_wait(many, body):
             self._ask_soon()
 
     def _ask_soon(self) -> None:
@@ -355,6 +374,9 @@ class Jobs:
 
     def collect(self) -> None:
         """Give the queue what was published since the last call."""
+        if self._handed:
+            take = self._handed.popleft
+            self._asked += [take() for _ in range(len(self._handed))]
         if not self._asked:
             return
         asked, self._asked = self._asked, []
@@ -362,10 +384,11 @@ class Jobs:
         if not any(options) and self.queue.publish_bodies(tickets, bodies):
             return
         for ticket, body, said in asked:
-            if not said and self.queue.publish_bodies([ticket], [body]):
-                continue
             try:
-                self.queue.publish(ticket, body, **said)
+                if body is None:
+                    said["request"]()
+                elif said or not self.queue.publish_bodies([ticket], [body]):
+                    self.queue.publish(ticket, body, **said)
             except QueueError as error:
                 ticket.fail(error)
 

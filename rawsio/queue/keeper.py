@@ -12,6 +12,9 @@ commit's time at most.  If not even half of them have come by then, two halves a
 is written while the other is answered and comes back.  So for a while nothing is waited for, and
 the next transaction begins before the answers to the last one are given.  A store in memory needs
 no thread, and is asked at once.
+
+While a transaction runs nobody has to say that he wants something of the next one
+(:attr:`Keeper.busy`).
 """
 
 from __future__ import annotations
@@ -90,7 +93,8 @@ class Keeper:
         self.clients: list[Client] = []
         self.guests: list[Guest] = []
         self.commits: deque[float] = deque(maxlen=_SAMPLES)
-        self._busy = False
+        self.busy = False
+        """Whether a transaction runs: at its end everybody's requests are collected."""
         self._armed = False
         self._over = False
         self._timer: Any = None
@@ -139,7 +143,7 @@ class Keeper:
         self._armed = False
         for client in self.clients:
             client.collect()
-        if self._busy or self._over:
+        if self.busy or self._over:
             return
         now = self.now()
         waiting = self._count_waiting() if self._expected else 0
@@ -169,7 +173,7 @@ class Keeper:
                 operations += writes
                 writing.append(guest)
         if operations:
-            self._busy = True
+            self.busy = True
             self._submit(operations, asked, writing)
         else:
             self._wait(now)
@@ -205,15 +209,15 @@ class Keeper:
     def _done(
         self, asked: list[tuple[Client, int]], writing: list[Guest], result: Any, error: Any
     ) -> None:
-        self._busy = False
+        self.busy = False  # before: who finds it busy relies on being collected behind this
+        for client in self.clients:
+            client.collect()
         if error is not None:
             self._failed(asked, writing, error)
         else:
             self._broken = ""
             results, counts, seconds = result
             self.commits.append(seconds)
-            for client in self.clients:
-                client.collect()
             # Before anybody is answered: who asks again at once is no second one.
             crowd = self._count_waiting()
             at = 0
@@ -300,7 +304,7 @@ class Keeper:
 
     def _pending(self) -> bool:
         waiting = any(c.queue.waiting for c in self.clients)
-        return self._busy or waiting or any(guest.waiting for guest in self.guests)
+        return self.busy or waiting or any(guest.waiting for guest in self.guests)
 
     def drain(self, emptied: Callable[[], None]) -> None:
         """Call ``emptied()`` when nothing waits for the store."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -366,7 +367,9 @@ def test_a_closed_server_waits_for_handlers_and_gives_back_the_rest(tmp_path: Pa
         runner.start()
         assert began.wait(60)
         io.close(timeout=60)
-        reply = jobs.publish(9)
+        asked: SimpleQueue[Any] = SimpleQueue()
+        io.host.call(lambda: asked.put(jobs.publish(9)))  # behind the close
+        reply = asked.get(timeout=60)
         with pytest.raises(QueueError, match="closing"):
             reply.result(60)
         may_end.set()

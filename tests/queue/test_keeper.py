@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -160,7 +161,12 @@ class Held:
 
     def work(self) -> None:
         job, done = self.jobs.pop(0)
-        done(job(), None)
+        try:
+            result = job()
+        except StoreError as error:
+            done(None, error)
+        else:
+            done(result, None)
 
     def let_end(self) -> None:
         assert not self.jobs
@@ -190,6 +196,103 @@ def test_the_next_transaction_begins_before_the_last_one_is_answered() -> None:
         worker.work()
         assert last.result().id == 2
         assert store.batches == [1, 1]
+
+
+def elsewhere(act: Any) -> Any:
+    """Return what ``act()`` gave in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result()
+
+
+def test_while_a_transaction_runs_a_little_waits_for_its_end_and_nobody_is_woken() -> None:
+    io = Server()
+    store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+        first = jobs.publish(1)
+        kit.run()
+        queue = jobs.queue
+        replies = [jobs.publish(2), elsewhere(lambda: jobs.publish(3))]
+        kit.run()
+        assert queue.waiting == 1, "the first"
+        assert jobs.stats()["waiting"] == 3
+        worker.work()
+        assert first.done()
+        worker.work()
+        assert [reply.result().id for reply in replies] == [2, 3]
+        assert store.batches == [1, 2]
+
+
+@pytest.mark.parametrize("bodies", [[b"x" * 2000], [b"x"] * 256])
+@pytest.mark.parametrize("here", [True, False])
+def test_while_a_transaction_runs_the_queue_hears_of_much(bodies: list[bytes], here: bool) -> None:
+    io = Server()
+    _store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        kit.run()
+
+        def publish() -> None:
+            for body in bodies:
+                jobs.publish(body.decode())
+
+        publish() if here else elsewhere(publish)
+        kit.run()
+        assert jobs.queue.waiting == 1 + len(bodies)
+        worker.work()
+        worker.work()
+        assert jobs.queue.counts.ready == 1 + len(bodies)
+
+
+def test_what_a_thread_asks_for_is_done_in_its_order_while_a_transaction_runs() -> None:
+    io = Server()
+    _store, jobs, worker = held(io)
+
+    def ask() -> list[Any]:
+        return [jobs.publish(2), jobs.purge(), jobs.publish(3), jobs.peek()]
+
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        kit.run()
+        replies = elsewhere(ask)
+        kit.run()
+        worker.work()
+        worker.work()
+        _second, purged, _third, peeked = [reply.result() for reply in replies]
+        assert purged == 2
+        assert [message["body"] for message in peeked] == [3]
+
+
+def test_a_request_that_is_refused_fails_alone_wherever_it_was_made() -> None:
+    io = Server()
+    _store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+        jobs.publish(1)
+        kit.run()
+        replies = elsewhere(lambda: [jobs.publish(2), jobs.purge("nothing"), jobs.publish(3)])
+        kit.run()
+        worker.work()
+        worker.work()
+        assert [reply.result().id for reply in replies[::2]] == [2, 3]
+        with pytest.raises(QueueError, match="bad_request"):
+            replies[1].result()
+
+
+def test_what_waits_for_the_end_of_a_transaction_that_fails_is_tried() -> None:
+    io = Server()
+    store, jobs, worker = held(io)
+    with TestKit(io) as kit:
+        first = jobs.publish(1)
+        kit.run()
+        second = jobs.publish(2)
+        kit.run()
+        store.error = StoreError("app.db: the disk is gone")
+        worker.work()
+        with pytest.raises(QueueError, match="the disk is gone"):
+            first.result()
+        store.error = None
+        kit.advance(2.0)
+        worker.work()
+        assert second.result().id == 1
 
 
 def test_what_consumers_say_at_once_is_in_the_next_transaction() -> None:
