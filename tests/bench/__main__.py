@@ -89,6 +89,8 @@ def once(program: str, server: Running, row: Row, seconds: float) -> dict[str, A
     found["busy"] = (busy()[0] - before[0]) / max(1, busy()[1] - before[1])
     if found.get("errors"):
         found.update(ok=False, fail=f"{found['errors']} wrong answers")
+    if not (found["ok"] or found.get("fail")):
+        found["fail"] = f"nothing was done in {seconds:g} seconds"
     return found
 
 

@@ -38,14 +38,28 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import rawsio
-from rawsio import Server
+from rawsio import Limits, Server
 from rawsio.testing import TestKit
 from rawsio.workers.bus import WorkersAdapter, WorkersLink
 from tests.__main__ import ROOT
 
 from .secure_wire import SecureWire, server_context
 
-__all__ = ["ROWS", "Counts", "agree", "counts_of", "hops", "idle", "main"]
+__all__ = [
+    "ROWS",
+    "UPGRADE",
+    "Counts",
+    "Operation",
+    "Rig",
+    "agree",
+    "check",
+    "counted",
+    "counts_of",
+    "frame",
+    "hops",
+    "idle",
+    "main",
+]
 
 PACKAGE = str(Path(rawsio.__file__).parent)
 KERNEL = f"{PACKAGE}/net/memory.py"
@@ -121,12 +135,15 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 class Rig:
     """A server and its connections; ``heard`` is all that they were told."""
 
-    def __init__(self, *, traced: bool = False, seed: int = 1) -> None:
+    def __init__(
+        self, *, traced: bool = False, seed: int = 1, limits: Limits | None = None
+    ) -> None:
         self.draw = random.Random(seed)
         self.heard = b""
         self.io = Server(
             app=lambda request: "Hello",
             trace=NobodyLooks() if traced else None,
+            limits=limits,
         )
         for space in (self.io, self.io.of("/chat")):
             space.on("echo", lambda socket, *values: values)
@@ -208,7 +225,8 @@ class Rig:
 Operation = Callable[[int], object]
 
 
-def _check(answer: bytes, part: bytes, times: int = 1) -> None:
+def check(answer: bytes, part: bytes, times: int = 1) -> None:
+    """Raise ``AssertionError`` unless an answer has a part so many times."""
     if answer.count(part) < times:
         raise AssertionError(f"{part!r} was expected {times} times: {answer[:200]!r}")
 
@@ -221,7 +239,7 @@ def _echo(
     def once(n: int) -> None:
         texts = [f'42{n * depth + at + 10}["one","{rig.word(least, most)}"]' for at in range(depth)]
         answer = rig.say(wire, b"".join(frame(text.encode()) for text in texts))
-        _check(answer, b"43", depth)
+        check(answer, b"43", depth)
 
     return once, depth
 
@@ -232,7 +250,7 @@ def _say(rig: Rig) -> tuple[Operation, int]:
 
     def once(_n: int) -> None:
         word = rig.word(8, 40)
-        _check(rig.say(wire, frame(f'42["say","{word}"]'.encode())), f'["said","{word}"]'.encode())
+        check(rig.say(wire, frame(f'42["say","{word}"]'.encode())), f'["said","{word}"]'.encode())
 
     return once, 1
 
@@ -246,7 +264,7 @@ def _ask(rig: Rig, seconds: str = "null") -> tuple[Operation, int]:
         nonlocal asked
         number = asked[4 : asked.index(b"[")]
         asked = rig.say(wire, frame(b'43%b["%b"]' % (number, rig.word(8, 40).encode())))
-        _check(asked, b'["asked",')
+        check(asked, b'["asked",')
 
     return once, 1
 
@@ -264,7 +282,7 @@ def _mix(rig: Rig) -> tuple[Operation, int]:
             f'42/chat,{n}4["one","{b}"]',
             f'42{n}5["room","{c}"]',
         ]
-        _check(rig.say(wire, b"".join(frame(text.encode()) for text in said)), b"43", 5)
+        check(rig.say(wire, b"".join(frame(text.encode()) for text in said)), b"43", 5)
 
     return once, 5
 
@@ -283,7 +301,7 @@ def _fan_out(rig: Rig, emits: int, workers: int = 1, *, tls: bool = False) -> tu
         for wire in wires:
             said = wire.recv(1 << 16)
             rig.heard += said
-            _check(said, b"news", emits)
+            check(said, b"news", emits)
 
     return once, RECEIVERS * emits
 
@@ -300,7 +318,7 @@ def _publish(rig: Rig) -> tuple[Operation, int]:
         for wire in wires:
             said = wire.recv(1 << 16)
             rig.heard += said
-            _check(said, b'[null,{"id":')
+            check(said, b'[null,{"id":')
 
     return once, PUBLISHERS
 
@@ -324,7 +342,7 @@ def _polling(rig: Rig) -> tuple[Operation, int]:
     def once(n: int) -> None:
         packet = f'42{n % 10}["one","{rig.word(14, 14)}"]'.encode()
         rig.say(other, POST % (sid, len(packet), packet))
-        _check(rig.say(wire, POLL % sid), b"43")
+        check(rig.say(wire, POLL % sid), b"43")
 
     return once, 1
 
@@ -334,7 +352,7 @@ def _http(rig: Rig) -> tuple[Operation, int]:
     request = HELLO % rig.word(5, 40).encode()
 
     def once(_n: int) -> None:
-        _check(rig.say(wire, request), b"Hello")
+        check(rig.say(wire, request), b"Hello")
 
     return once, 1
 
@@ -442,7 +460,19 @@ class _Counter:
 def counts_of(name: str, seed: int = 1) -> Counts:
     """Return what one operation of a row costs."""
     make, traced, rounds = ROWS[name]
-    rig = Rig(traced=traced, seed=seed)
+    return counted(make, rounds, traced=traced, seed=seed)
+
+
+def counted(
+    make: Callable[[Rig], tuple[Operation, int]],
+    rounds: int,
+    *,
+    traced: bool = False,
+    seed: int = 1,
+    limits: Limits | None = None,
+) -> Counts:
+    """Return what one operation costs, of so many rounds of what ``make`` returns."""
+    rig = Rig(traced=traced, seed=seed, limits=limits)
     before = sys.gettrace()
     gc.disable()
     try:

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 HERE = Path(__file__).resolve().parent
-FOLDER = ROOT / ".interop" / "bench"
+FOLDER = (ROOT / ".interop" / "bench").resolve()  # checkouts may share one
 SERVER_CORE, LOAD_CORE = "0", "1"
 
 _PYTHON = ["python-socketio==5.18.1", "uvicorn==0.54.0", "websockets==17.4", "uvloop", "httptools",
