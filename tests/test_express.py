@@ -137,7 +137,28 @@ def packet_of(data: bytes, at: int, limits: Limits) -> tuple[Any, int, int]:
     raise AssertionError(packet)
 
 
-@given(st.lists(_frames, max_size=5), st.integers(0, 40), st.sampled_from([DEFAULT, TIGHT]))
+_good = st.builds(
+    lambda number, name, value, key: masked(f"42{number}{json.dumps([name, value])}", key),
+    st.sampled_from(["", "7", "999"]),
+    st.sampled_from(["chat", "two"]),
+    st.sampled_from([1, "x", {"a": []}, "é" * 40, "z" * 250]),
+    _keys,
+)
+
+
+@given(
+    st.builds(
+        list.__add__, st.lists(_good, max_size=2), st.lists(_frames | _good, min_size=1, max_size=3)
+    ),
+    st.just(0) | st.integers(0, 40),
+    st.sampled_from([DEFAULT, TIGHT]),
+)
+@example([masked('42["a"]'), masked('4207["a"]')], 0, DEFAULT)
+@example([masked('42["a",{"b":{"c":{"d":1}}}]')], 0, TIGHT)
+@example([masked('42["a"]x')], 0, DEFAULT)
+@example([attached("7", '"a"', b"xyz"), masked('42["a"]')], 12, DEFAULT)
+@example([attached("7", '"a"', b"xyz")], 1, DEFAULT)
+@example([masked('421001["a"]')], 0, TIGHT)
 def test_what_it_reads_the_layers_read_as_well(
     frames: list[bytes], cut: int, limits: Limits
 ) -> None:
@@ -499,6 +520,7 @@ def listen(way: Conversation) -> None:
     io.on("big", lambda _socket: {"x": "é" * 70, "y": [None, 1.5, "\ud800"]})
     io.on("far too much", lambda socket: [socket.emit("x", "y" * 1900) for _ in range(9)] and "z")
     io.on("answers much", lambda _socket: "m" * 1900)
+    io.on("bye", lambda socket: (socket.disconnect(), "bye")[1])
     io.on("quotes", lambda _socket, text: text)
     for space in (io, io.of("/a")):
         space.on("slowly", lambda _socket, data: wait(len(data) / 1000))
@@ -575,6 +597,7 @@ _unusual = st.sampled_from(
         *(
             '"far too much"',
             '"answers much"',
+            '"bye"',
             '"leave"',
             '"watch"',
             '"any"',
@@ -636,6 +659,11 @@ _questions = st.lists(
 ).map(b"".join)
 
 
+NONE = frame('27["none"]')
+MUCH = frame('27["quotes","' + "q" * 300 + '"]') * 20
+OFTEN = LOOSE.but(events_per_second=9999)
+
+
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut the data at these places, as far as it goes."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
@@ -653,6 +681,11 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     st.sampled_from([LOOSE, LOOSE, LOOSE.but(turn_frames=3), LOOSE.but(json_depth=2)]),
     st.sampled_from([("0", "0/a,"), ("0/a,",), ("0/a,", "0")]),
 )
+@example([(NONE, []), 11.0, (NONE, []), 6.0, (NONE, []), 4.5, 6.0], "pause", LOOSE, ("0",))
+@example(["silence", *[(MUCH, [])] * 9, "listen"], "disconnect", OFTEN, ("0",))
+@example([(frame('27["deep"]'), [])], "pause", LOOSE.but(json_depth=2), ("0",))
+@example([(NONE + frame('26["bye"]') + NONE, [])], "pause", LOOSE, ("0",))
+@example([(NONE + frame('26["own"]') + NONE, []), (NONE, [])], "pause", LOOSE, ("0",))
 def test_nobody_can_tell_whether_the_layers_were_there(
     said: list[Any], backpressure: str, limits: Limits, joined: tuple[str, ...]
 ) -> None:
@@ -795,8 +828,8 @@ class Crowd:
     def do(self, step: tuple[str, int, int]) -> None:
         what, who, size = step
         wire, io = self.wires[who], self.io
-        if what == "emit":
-            for _ in range(1 + who):
+        if what in ("emit", "many"):
+            for _ in range(1 + who if what == "emit" else 40):
                 io.emit("news", "y" * size)
         elif what == "volatile":
             io.volatile.emit("news", "v" * size)
@@ -825,7 +858,7 @@ class Crowd:
 SECRET = re.compile(rb'"sid":"[^"]*"|Sec-WebSocket-Accept: [^\r]*')
 _does = st.sampled_from(
     [
-        *("emit", "emit", "emit", "say", "say", "volatile", "other", "silence", "silence"),
+        *("emit", "emit", "emit", "many", "say", "say", "volatile", "other", "silence", "silence"),
         *("listen", "wait", "watch out"),
     ]
 )
@@ -843,6 +876,7 @@ _does = st.sampled_from(
 @example([("silence", 1, 0), *[("emit", 0, 3000)] * 9, ("listen", 1, 0)], "pause", 4000)
 @example([("silence", 1, 0), *[("emit", 2, 700)] * 9, ("listen", 1, 0)], "disconnect", 4000)
 @example([("emit", 2, 3000), ("watch out", 0, 0), ("emit", 0, 5)], "drop-volatile", 1500)
+@example([("silence", 1, 0), ("many", 0, 90), ("say", 1, 5), ("listen", 1, 0)], "pause", 1500)
 def test_nobody_can_tell_how_a_broadcast_came(
     steps: list[tuple[str, int, int]], backpressure: str, high: int
 ) -> None:

@@ -111,7 +111,7 @@ def times(load: str, many: int, options: Any) -> float:
     wrong = [run["fail"] for run in runs if not run["ok"]]
     if wrong:
         raise SystemExit(f"{load}: {wrong[0]}")
-    return median(run["us_op"] for run in runs)
+    return float(median(run["us_op"] for run in runs))
 
 
 def widest(many: int) -> int:

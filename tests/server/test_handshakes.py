@@ -152,6 +152,8 @@ def test_a_head_that_differs_is_read(head: bytes, recognised: list[Recognised]) 
     st.integers(1, len(HEAD)),
 )
 @example(HEAD.index(KEY), b"A", 1, len(HEAD))
+@example(HEAD.index(KEY), b" ", 1, len(HEAD))
+@example(HEAD.index(KEY), b"\xff", 1, len(HEAD))
 def test_heads_that_hardly_differ_are_the_same_both_ways(
     at: int, byte: bytes, cut: int, split: int
 ) -> None:

@@ -243,6 +243,7 @@ def conversations(draw: Any) -> list[Step]:
 @example([("0", GET), ("answer", "waits"), ("0", GET), ("0", GET), ("advance", 1.0), ("0", GET)])
 @example([("0", GET), ("answer", "waits"), ("0", GET), ("end", 0)])
 @example([("0", GET), ("advance", 40.0), ("0", GET), ("advance", 40.0), ("0", GET)])
+@example([("0", GET.replace(b"GET", b"HEAD"))] * 3)
 def test_both_ways_give_the_same_answers_calls_and_states(steps: list[Step]) -> None:
     both(steps)
 
@@ -501,6 +502,8 @@ OPTIONS: dict[str, Any] = {"limits": POLLING, "max_http_buffer_size": 150, "app"
 @example([*KNOWN, ("1", post(BODIES[5])), ("0", POLL), ("1", post(BODIES[0])), ("0", POLL)])
 @example([*KNOWN, ("act", _end), ("0", POLL), ("0", POLL), ("1", post(BODIES[0]))])
 @example([*KNOWN, *[("act", _emit)] * 30, ("0", POLL), ("1", post(BODIES[0]))])
+@example([*JOINED[:2], ("2", POLL), ("2", POLL), ("act", _emit), ("0", POLL), ("2", POLL)])
+@example([*KNOWN, ("2", post(BODIES[0])), ("1", post(BODIES[4])), ("2", post(BODIES[0]))])
 @example([*KNOWN, ("0", POLL), ("advance", 26.0), ("0", POLL), ("1", post(text("3")))])
 def test_polls_and_posts_are_the_same_both_ways(steps: list[Step]) -> None:
     both(steps, **OPTIONS)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rawsio.errors import LocalProtocolError
 from rawsio.layer import Role
-from rawsio.prepared import Prepared, prepare
-from rawsio.socketio.packets import Connect
+from rawsio.prepared import Prepared, messages_in, prepare
+from rawsio.socketio.packets import Connect, Event
 from rawsio.socketio.values import Unsendable
-from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, encode_frame
+from rawsio.websocket.frames import BINARY, CLOSE, PING, TEXT, decode_frame, encode_frame
 from tests.laws import Subject, laws_for
 from tests.socketio.strategies import LIMITS, events
 from tests.socketio.strategies import wire as messages
@@ -104,3 +106,23 @@ TestLaws = laws_for(
         steps=10,
     )
 )
+
+
+@given(events(Role.SERVER))
+@example(Event("/", ["file", b"", b"\x00\xff"]))
+def test_the_frames_of_a_prepared_packet_are_its_packets_and_can_be_read_again(event: Any) -> None:
+    try:
+        prepared = prepare(event)
+    except LocalProtocolError:
+        return
+    at, found = 0, list[str | bytes]()
+    while at < len(prepared.frame):
+        whole = decode_frame(prepared.frame, at, False)
+        assert whole is not None
+        frame, at = whole
+        assert (frame.fin, frame.rsv1) == (True, False)
+        text = frame.opcode == TEXT
+        assert text or frame.opcode == BINARY
+        found.append(frame.payload.decode() if text else frame.payload)
+    assert tuple(found) == prepared.packets()
+    assert [*messages_in(prepared.frame)] == [prepared.messages]
