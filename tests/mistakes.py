@@ -68,7 +68,8 @@ class Mistake:
     what: str
 
 
-_EXPRESS, _TCP, _DRIVER = "rawsio/express.py", "rawsio/net/tcp.py", "rawsio/net/driver.py"
+_EXPRESS, _READING = "rawsio/express.py", "rawsio/reading.py"
+_TCP, _DRIVER = "rawsio/net/tcp.py", "rawsio/net/driver.py"
 _REPEATED, _REPEATS = "rawsio/http/repeated.py", "rawsio/server/repeats.py"
 _HANDSHAKES, _PREPARED = "rawsio/server/handshakes.py", "rawsio/prepared.py"
 _MASKING = "rawsio/websocket/masking.py"
@@ -76,28 +77,28 @@ _MASKING = "rawsio/websocket/masking.py"
 MISTAKES = (
     Mistake(
         "events",
-        _EXPRESS,
+        _READING,
         'if start > bracket or (digits and (digits.strip(_DIGITS) or digits[0] == "0")):',
         "if start > bracket or (digits and digits.strip(_DIGITS)):",
         "an id may begin with a zero",
     ),
     Mistake(
         "events",
-        _EXPRESS,
+        _READING,
         'if size > depth and text.count("[") + text.count("{") > depth:',
         'if size > depth and text.count("[") > depth:',
         "objects are nested deeper than the limit",
     ),
     Mistake(
         "events",
-        _EXPRESS,
+        _READING,
         "if stop != len(text) or args[0].__class__ is not str:",
         "if args[0].__class__ is not str:",
         "something stands behind the list",
     ),
     Mistake(
         "events",
-        _EXPRESS,
+        _READING,
         "if first != _WHOLE_BINARY or size > longest or body + size > len(data):",
         "if first != _WHOLE_BINARY or size > longest:",
         "an attachment is taken before all of it has come",
@@ -105,8 +106,8 @@ MISTAKES = (
     Mistake(
         "events",
         _EXPRESS,
-        "        self._engine.heard()\n",
-        "",
+        "            engine.heard()\n",
+        "            pass\n",
         "a client that only sends events counts as silent",
     ),
     Mistake(
@@ -132,7 +133,7 @@ MISTAKES = (
     ),
     Mistake(
         "broadcasts",
-        _EXPRESS,
+        "rawsio/lanes.py",
         "        driver.told += size\n",
         "",
         "what waits in the lanes of a turn has no bound",

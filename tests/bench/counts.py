@@ -38,28 +38,15 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import rawsio
-from rawsio import Limits, Server
+from rawsio import Server
 from rawsio.testing import TestKit
 from rawsio.workers.bus import WorkersAdapter, WorkersLink
 from tests.__main__ import ROOT
 
 from .secure_wire import SecureWire, server_context
 
-__all__ = [
-    "ROWS",
-    "UPGRADE",
-    "Counts",
-    "Operation",
-    "Rig",
-    "agree",
-    "check",
-    "counted",
-    "counts_of",
-    "frame",
-    "hops",
-    "idle",
-    "main",
-]
+__all__ = ["ROWS", "UPGRADE", "Counts", "Operation", "Rig", "agree", "check", "counted",
+           "counts_of", "frame", "hops", "idle", "main"]  # fmt: skip
 
 PACKAGE = str(Path(rawsio.__file__).parent)
 KERNEL = f"{PACKAGE}/net/memory.py"
@@ -135,9 +122,7 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 class Rig:
     """A server and its connections; ``heard`` is all that they were told."""
 
-    def __init__(
-        self, *, traced: bool = False, seed: int = 1, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, *, traced: bool = False, seed: int = 1, limits: Any = None) -> None:
         self.draw = random.Random(seed)
         self.heard = b""
         self.io = Server(
@@ -463,16 +448,9 @@ def counts_of(name: str, seed: int = 1) -> Counts:
     return counted(make, rounds, traced=traced, seed=seed)
 
 
-def counted(
-    make: Callable[[Rig], tuple[Operation, int]],
-    rounds: int,
-    *,
-    traced: bool = False,
-    seed: int = 1,
-    limits: Limits | None = None,
-) -> Counts:
-    """Return what one operation costs, of so many rounds of what ``make`` returns."""
-    rig = Rig(traced=traced, seed=seed, limits=limits)
+def counted(make: Callable[[Rig], tuple[Operation, int]], rounds: int, **rigged: Any) -> Counts:
+    """Return what one operation costs, of so many rounds of what ``make`` does with a rig."""
+    rig = Rig(**rigged)
     before = sys.gettrace()
     gc.disable()
     try:
