@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import os
 from _thread import get_ident
+from functools import partial
 
 from rawsio.app.handlers import shape
 from rawsio.errors import leaves_the_loop
-from rawsio.log import DEBUG, Log
+from rawsio.log import Log
 from rawsio.net.clock import wall
+from rawsio.net.crew import Crew
 from rawsio.prepared import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
     from typing import Any, Protocol
 
     from rawsio.app.interfaces import Told
@@ -141,6 +143,7 @@ class Runtime:
         self.log = Log(self.now) if log is None else log
         self._encode = encode
         self.executor = executor
+        self._crew = None if executor is None else Crew(executor, self)
         self._network: Network | None = None
         self._world: World | None = None
         self._dialer: Dialer | None = None
@@ -179,6 +182,8 @@ class Runtime:
         hand_over = getattr(before, "hand_over", None)
         if hand_over is not None and not borrowed:
             hand_over(loop)
+        if self._crew is not None:
+            self._crew.moved()
 
     def now(self) -> float:
         """Return the time of the loop: for who keeps the function, as the loop may change."""
@@ -299,8 +304,8 @@ class Runtime:
 
         ``one.name`` is what the log calls it, if that is not the function's own name.
         """
-        if self.executor is not None and not shape(fn)[2]:
-            self._submit(self.executor, fn, args, done)
+        if self._crew is not None and not shape(fn)[2]:
+            self._crew.begin(fn, args, partial(self._took, done))
             return
         began = self.time()
         try:
@@ -330,16 +335,6 @@ class Runtime:
         self.watchdog = watchdog
         self.slow_handler = _NEVER if watchdog is None else watchdog.slow
 
-    def _submit(
-        self, executor: Executor, fn: Callable[..., Any], args: tuple[Any, ...], done: Done
-    ) -> None:
-        try:
-            future = executor.submit(fn, *args)
-        except Exception as error:  # noqa: BLE001 - it was shut down before the server, or is broken
-            done(None, error)
-            return
-        future.add_done_callback(lambda ended: self._ended(ended, done))
-
     def _runs_coroutines(self) -> bool:
         return self._world is not None or hasattr(self.loop, "asyncio_loop")
 
@@ -349,24 +344,11 @@ class Runtime:
             return self.on_loop() and self._world.must_await()
         return hasattr(self.loop, "asyncio_loop") and self.on_loop()
 
-    def _ended(self, future: Future[Any], done: Done) -> None:
-        # On the executor's thread.  After the end of the loop nobody is left to be told.
-        try:
-            if future.cancelled():
-                error = RuntimeError("the executor was shut down before the handler ran")
-                self.loop.call_soon_threadsafe(done, None, error)
-            elif future.exception() is not None:
-                self.loop.call_soon_threadsafe(done, None, future.exception())
-            else:
-                self.loop.call_soon_threadsafe(self._took, future.result(), done)
-        except RuntimeError as error:
-            self.log("handler", DEBUG, "a handler ended after its server", error)
-
-    def _took(self, result: Any, done: Done) -> None:
-        if hasattr(result, "cr_code"):
+    def _took(self, done: Done, result: Any, error: BaseException | None) -> None:
+        if error is None and hasattr(result, "cr_code"):
             self.drive(result, done)
         else:
-            done(result, None)
+            done(result, error)
 
     def drive(self, coroutine: Any, done: Done) -> Any:
         """Run a coroutine as a task; ``done(result, error)`` follows on the loop, once.

@@ -157,13 +157,21 @@ class TestOnAnExecutor:
         executor: Any = threaded.host.executor
         executor.shutdown()
         threaded.host.start(fail, (), threaded.done)
+        threaded.turns_until_done()
         assert isinstance(threaded.results[0], RuntimeError)
 
     def test_a_handler_that_it_never_ran_ends_too(self, threaded: World) -> None:
         executor: Any = threaded.host.executor
-        go_on = threading.Event()
-        threaded.host.start(go_on.wait, (20,), lambda result, error: None)
+        began, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            began.set()
+            go_on.wait(20)
+
+        threaded.host.start(wait, (), lambda result, error: None)
         threaded.host.start(fail, (), threaded.done)
+        threaded.loop.step(0)
+        assert began.wait(20)
         executor.shutdown(wait=False, cancel_futures=True)
         threaded.turns_until_done()
         go_on.set()
@@ -176,6 +184,7 @@ class TestOnAnExecutor:
             world = World(executor=executor)
             go_on = threading.Event()
             world.host.start(go_on.wait, (20,), world.done)
+            world.loop.step(0)
             world.loop.close()
             go_on.set()
         assert not world.results

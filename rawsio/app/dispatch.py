@@ -14,6 +14,8 @@ The jobs stand in the queue of their connection (:mod:`rawsio.app.handler_queue`
 
 from __future__ import annotations
 
+from functools import partial
+
 from rawsio.errors import LocalProtocolError, Refused, refusal_in
 from rawsio.socketio.packets import Event
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from .handlers import Listener
     from .listeners import HandlerSocket, Hooks
 
-__all__ = ["COROUTINE", "await_result", "handlers_of", "run_event"]
+__all__ = ["COROUTINE", "await_result", "handlers_of", "run_event", "run_on_thread"]
 
 _NONE: tuple[Handler, ...] = ()
 
@@ -202,6 +204,55 @@ def run_event(
     if socket._state is SocketState.DISMISSED or socket._state is SocketState.GONE:
         return True
     return _EventRun(peer, socket, event, socket._hooks if hooks is None else hooks).begin()
+
+
+def run_on_thread(peer: HandlerQueue[Pausing], socket: HandlerSocket, event: Event) -> bool:
+    """Do what :func:`run_event` does, without its objects where one plain handler is all: a job.
+
+    That is for hosts where plain handlers run on threads, so none has ended when this returns.
+    """
+    args = event.args
+    handlers = handlers_of(socket, args[0])
+    handler = handlers[0] if len(handlers) == 1 else None
+    if (
+        handler is None
+        or not handler.plain
+        or len(args) <= handler.least
+        or socket._hooks is not None
+        or socket._state is not SocketState.OPEN
+    ):
+        return run_event(peer, socket, event)
+    most = handler.most
+    if most is not None and len(args) > most + 1 and not handler.told:
+        tell_surplus(peer.host, handler, args[0], event.namespace, len(args) - 1)
+    held = peer.work_begins(aside=False)
+    ended = partial(_end_on_thread, peer, socket, event, held)
+    peer.host.start(handler.fn, handler.arguments(socket, args[1:]), ended)
+    return False
+
+
+def _end_on_thread(
+    peer: HandlerQueue[Pausing],
+    socket: HandlerSocket,
+    event: Event,
+    held: int,
+    result: Any,
+    error: BaseException | None,
+) -> None:
+    """Answer an event whose one handler has ended, and go on with what waits."""
+    if error is not None:
+        log_event_failure(peer.host, "a handler of", socket, event, error)
+    peer.work_ends(held)
+    hooks = socket._hooks
+    if hooks is not None and hooks.handled is not None:
+        hooks.handled(socket)
+    if error is None and event.id is not None:
+        try:
+            socket._answer(as_values(result), event.id)
+        except LocalProtocolError as wrong:
+            what = "the acknowledgement of"
+            log_event_failure(peer.host, what, socket, event, wrong)
+    peer.proceed()
 
 
 def await_result(

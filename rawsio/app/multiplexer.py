@@ -26,7 +26,7 @@ from rawsio.log import WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import made_of, weight
 
-from .dispatch import COROUTINE, await_result, handlers_of, run_event
+from .dispatch import COROUTINE, await_result, handlers_of, run_event, run_on_thread
 from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
 from .lifecycle_events import (
     AdmissionChain,
@@ -219,7 +219,7 @@ class Multiplexer(HandlerQueue):
             elif not handlers:
                 self.arriving = 0
                 return
-        self.perform(run_event, self, socket, event)
+        self.perform(run_event if self.host.inline else run_on_thread, self, socket, event)
 
     def _call(
         self, socket: Socket, event: Event, handler: Handler, ack: Acknowledge | None = None
