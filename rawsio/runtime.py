@@ -196,6 +196,8 @@ class Runtime:
 
     def call_soon_threadsafe(self, fn: Callable[..., object], *args: Any) -> None:
         """Run ``fn`` on the loop, in a turn to come; from any thread."""
+        if self._crew is not None:
+            self._crew.posted = True
         self.loop.call_soon_threadsafe(fn, *args)
 
     def connect_tcp(
@@ -295,7 +297,7 @@ class Runtime:
         if get_ident() == self.loop.owner:
             fn(*args)
         else:
-            self.loop.call_soon_threadsafe(fn, *args)
+            self.call_soon_threadsafe(fn, *args)
 
     def start(
         self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done, one: Any = None

@@ -11,10 +11,17 @@ other until none is left.
 goes to work, so as many work as the executor has threads, if there is enough to do.  After
 ``limits.turn_time`` it makes way for whatever else the executor was given, and is called again.
 
+*The loop waits itself* while they are quick: what a turn has begun ends in that turn, the events
+that waited for it are begun, and all answers leave with one flush.  It waits for :data:`QUICK` at
+a time, and for a quarter of a turn in all.  If that was in vain it does not wait the next time, nor
+the next three, and so on: handlers that block, or wait for the loop, stop it seldom.
+
 *Results come together*, when a thread has nothing left to do.  Should it be busy with the next for
 longer, the loop fetches them: it looks once, :data:`PATIENCE` after it has called somebody.  From
-then on each result is told at once.  What a function gave the loop by ``call_soon_threadsafe`` is
-there before its result in any case, as every way that a result takes begins after that.
+then on each result is told at once.
+
+*Order.*  What a function gave the loop comes before its result: every way that a result takes
+begins after that, and where the loop has waited, ``posted`` says that it is to be let through.
 
 An executor that was shut down fails the functions that nobody has begun.  A function that ends when
 the loop is closed has nobody to be told.
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from .loop_timers import AnyLoop
 
     Done = Callable[[Any, BaseException | None], None]
+    Ended = tuple[Done, Any, BaseException | None]
 
     class Host(Protocol):
         """What knows the loop, which may change."""
@@ -52,10 +60,16 @@ if TYPE_CHECKING:
         def log(self) -> Log: ...
 
 
-__all__ = ["PATIENCE", "Crew"]
+__all__ = ["PATIENCE", "QUICK", "Crew"]
 
 PATIENCE = 0.002
 """Seconds after which the loop fetches results, if their thread is still busy."""
+
+QUICK = 0.0005
+"""Seconds for which the loop waits for them at a time."""
+
+_MOST_SKIPPED = 255
+"""So often at most it does not wait after it did in vain."""
 
 _SHUT_DOWN = "the executor was shut down before the handler ran"
 
@@ -64,27 +78,41 @@ class Crew:
     """The threads of one executor, at work for one loop; see the module."""
 
     __slots__ = (
-        *("_executor", "_host", "_jobs", "_ended", "_lock"),
-        *("_scheduled", "_called", "_fetching"),
+        *("_executor", "_host", "_jobs", "_ended", "_lock", "_scheduled", "_called", "_fetching"),
+        *("_open", "_odd", "_skip", "_awaited", "_free", "posted"),
     )
 
     def __init__(self, executor: Executor, host: Host) -> None:
         self._executor = executor
         self._host = host
         self._jobs: deque[tuple[Callable[..., Any], tuple[Any, ...], Done]] = deque()
-        # What the loop has not been told yet, and who may change that.
-        self._ended: list[tuple[Done, Any, BaseException | None]] = []
+        # What the loop has not taken yet, how many there will be, and who may change that.
+        self._ended: list[Ended] = []
+        self._open = 0
         self._lock = allocate_lock()
         # Whether somebody is to be called at the end of the turn; is called, and has not begun.
         self._scheduled = self._called = False
         # Whether the loop is going to look for results.
         self._fetching = False
+        # How often it waited in vain, about, and how often it therefore does not wait; whether it
+        # does, and what lets it go on.
+        self._odd = self._skip = 0
+        self._awaited = False
+        self._free = allocate_lock()
+        self._free.acquire()
+        self.posted = False
+        """Whether somebody gave the loop something since it looked last."""
 
     # On the loop
 
     def begin(self, fn: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Run a function on a thread; ``done(result, error)`` follows on the loop, once."""
+        with self._lock:
+            self._open += 1
         self._jobs.append((fn, args, done))
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._host.loop.call_soon(self._call)
@@ -93,18 +121,50 @@ class Crew:
         """Take note that there is another loop: nobody knows what became of the calls of one."""
         self._scheduled = self._fetching = False
         if self._jobs:
-            self._scheduled = True
-            self._host.loop.call_soon(self._call)
+            self._schedule()
 
     def _call(self) -> None:
         self._scheduled = False
+        if self._skip:
+            self._skip -= 1
+        elif self._wait():
+            return
         if not self._fetching:
             self._fetching = True
             self._host.loop.call_later(PATIENCE, self._fetch)
         # Who was called and has not begun finds all that is in the queue by now.
-        error = None if self._called else self._submit()
+        error = None if self._called or not self._jobs else self._submit()
         if error is not None:
             self._fail(error)
+
+    def _wait(self) -> bool:
+        """Wait as long as they are quick; return whether nobody has anything to do any more."""
+        time = self._host.loop.time
+        end = time() + self._host.limits.turn_time / 4
+        while self._open and time() < end:
+            self._awaited = True
+            try:
+                error = None if self._called or not self._jobs else self._submit()
+                let_go = error is None and self._free.acquire(timeout=QUICK)
+            except BaseException:
+                self._wait_no_more()
+                raise
+            if not let_go and self._wait_no_more():
+                self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
+                return False
+            ended, posted, self.posted = self._take(), self.posted, False
+            if posted:
+                self._host.loop.call_soon(self._tell, ended)
+                break
+            self._tell(ended)
+        self._odd = 0
+        return not self._open
+
+    def _wait_no_more(self) -> bool:
+        """Return whether nobody has let the loop go on."""
+        with self._lock:
+            awaited, self._awaited = self._awaited, False
+        return awaited or not self._free.acquire()
 
     def _fetch(self) -> None:
         self._fetching = False
@@ -112,7 +172,7 @@ class Crew:
         if ended:  # behind what their functions gave the loop
             self._host.loop.call_soon(self._tell, ended)
 
-    def _tell(self, ended: list[tuple[Done, Any, BaseException | None]]) -> None:
+    def _tell(self, ended: list[Ended]) -> None:
         for number, (done, result, error) in enumerate(ended, 1):
             try:
                 done(result, error)
@@ -120,7 +180,7 @@ class Crew:
                 if leaves_the_loop(mistake):
                     self._host.loop.call_soon(self._tell, ended[number:])
                     raise
-                self._host.log("net", ERROR, "what follows a handler raised", mistake)
+                self._host.log("net", ERROR, "what follows a handler raised an exception", mistake)
 
     # On any thread
 
@@ -132,6 +192,11 @@ class Crew:
         except Exception as error:  # noqa: BLE001 - it was shut down before the server, or is broken
             self._called = False
             return error
+        except BaseException:
+            # The program is being stopped; should it go on, so does this.
+            self._called = False
+            self._host.loop.call_soon_threadsafe(self._schedule)
+            raise
         future.add_done_callback(self._left)
         return None
 
@@ -153,18 +218,25 @@ class Crew:
                 error = raised
             with self._lock:
                 self._ended.append((done, result, error))
-            if not jobs or not self._fetching:
+            if not jobs or not (self._fetching or self._awaited):
                 self._report()
             elif time() > end and (self._called or self._submit() is None):
                 self._report()
                 return
 
-    def _take(self) -> list[tuple[Done, Any, BaseException | None]]:
+    def _take(self) -> list[Ended]:
         with self._lock:
             ended, self._ended = self._ended, []
+            self._open -= len(ended)
         return ended
 
     def _report(self) -> None:
+        """Let the loop have what has ended."""
+        with self._lock:
+            if self._awaited:
+                self._awaited = False
+                self._free.release()
+                return
         ended = self._take()
         if not ended:
             return
