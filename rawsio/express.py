@@ -6,13 +6,19 @@ one acknowledgement, now or later; or they are such acknowledgements of what the
 :class:`Express` is the route of a session on a plain WebSocket, and is offered each read before the
 layers see it.  It does its work in two steps.
 
-The first (:mod:`rawsio.reading`) makes lists of arguments, and changes nothing.  :meth:`Express
-.read` then calls the handlers, one event after the other, and puts the answers into
-the outbox.  Everything that could forbid this is asked for once, before the first: a flag of the
-WebSocket, one of the protocol, whether handlers are running.  What a handler may do to change the
-answer (leave, listen, watch, close) makes :attr:`_socket` ``None`` or another one, and ends it.
-Whoever waits for an acknowledgement is told of it at once, also while a handler runs: it may be the
-handler who waits.
+The first reads, and changes nothing (:mod:`rawsio.reading`): what is plain, and within all limits,
+becomes a list of arguments.  It ends before the first frame of which that is not known.
+
+The second calls the handlers, one event after the other, and puts the answers into the outbox.
+Everything that could forbid this is asked for once, before the first: a flag of the WebSocket, one
+of the protocol, whether handlers are running.  What a handler may do to change the answer (leave,
+listen, watch, close) makes :attr:`_socket` ``None`` or another one, and ends it.  Whoever waits for
+an acknowledgement is told of it at once, also while a handler runs: it may be the handler who
+waits.
+
+Both are there twice.  Nearly all reads are one event: :meth:`Express._take_one` makes no list of
+events for them, and asks for nothing that only a second one would need, which is a seventh of all
+that a message costs.  :meth:`Express._take_all` is for reads of several, and for what is unusual.
 
 What is not taken is given to the layers as it came, and they find everything as if they had read
 the events before.  ``tests/test_express.py`` holds both to the same bytes, calls and states.
@@ -30,19 +36,18 @@ from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
 from rawsio.engineio.states import Beat, SessionState
 from rawsio.lanes import OVERHEAD, Lane
-from rawsio.reading import ANSWER, BRIEF, LONGEST_NAME, events_in, may_answer
+from rawsio.reading import (
+    ANSWER,
+    BRIEF,
+    BRIEF_FRAME,
+    LONGEST_NAME,
+    event_in,
+    events_in,
+    may_answer,
+)
 from rawsio.socketio.packets import Event
-from rawsio.socketio.values import (
-    HasBinary,
-    Unsendable,
-    encode_plain,
-)
-from rawsio.websocket.frames import (
-    TEXT_HEADERS,
-    decode_frame,
-    encode_header,
-    text_frame,
-)
+from rawsio.socketio.values import HasBinary, Unsendable, encode_plain
+from rawsio.websocket.frames import decode_frame, encode_header, text_frame
 from rawsio.websocket.masking import SHORT, mask, unmask_short
 
 TYPE_CHECKING = False
@@ -54,7 +59,7 @@ if TYPE_CHECKING:
     from rawsio.app.socket import Socket
     from rawsio.engineio.server.links import PlainWebSocket
     from rawsio.engineio.server.session import Session
-    from rawsio.reading import Found, Reading
+    from rawsio.reading import Found, One, Reading
 
     from .routes import Port
 
@@ -62,10 +67,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Express"]
 
-_OPEN, _JOINED, _WAITING = SessionState.OPEN, SocketState.OPEN, Beat.WAITING
+_OPEN, _JOINED = SessionState.OPEN, SocketState.OPEN
+_WAITING, _HEARD = Beat.WAITING, Beat.HEARD
 _WHOLE_TEXT = 0x81
 _WHOLE_BINARY = 0x82
-_ESCAPED = bytes(range(32)) + b'"\\'
+_UNESCAPED = bytes(0xFF if byte < 32 or byte in b'"\\' else byte for byte in range(256))
+"""Changes each byte of UTF-8 that JSON escapes, and no other."""
+_HEADERS = [encode_header(_WHOLE_TEXT, size) for size in range(BRIEF_FRAME)]
+"""How the frames of short answers begin, by their length."""
 _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
 
@@ -74,10 +83,6 @@ def _shorten(found: list[Found], most: int) -> None:
     """Drop the last events until their messages are no more than that, attachments included."""
     while found and len(found) + found[-1][3] > most:
         found.pop()
-
-
-def _needs_no_escapes(text: str) -> bool:
-    return text.isascii() and len(text.encode().translate(None, _ESCAPED)) == len(text)
 
 
 class Express(Lane):
@@ -101,14 +106,14 @@ class Express(Lane):
         # The socket whose events are taken here: that of "/", or of the first other namespace.
         self._socket: Socket | None = None
         # How its events begin, and their answers.
-        self._mark, self._kind = reading.main, "43"
+        self._mark, self._kind = reading.main, b"43"
 
     def attend(self, socket: Socket) -> None:
         """Take note that a socket has entered, has ended, or has become unusual."""
         plain = socket._state is _JOINED and socket._hooks is None
         socket._lane = self if plain and not self._clogged else None
         if self._is_usual(socket):
-            if self._kind == "43" and socket.namespace.name == "/":
+            if self._kind == b"43" and socket.namespace.name == "/":
                 self._socket = socket  # the usual case: it is aimed at already
             elif self._socket is None or socket.namespace.name == "/":
                 self._aim(socket)
@@ -128,9 +133,9 @@ class Express(Lane):
         """Take the events of this socket from now on, if its namespace has a usual name."""
         name = socket.namespace.name
         if name == "/":
-            self._mark, self._kind = self._reading.main, "43"
+            self._mark, self._kind = self._reading.main, b"43"
         elif name.isascii() and len(name) < LONGEST_NAME and "[" not in name:
-            self._mark, self._kind = self._reading.mark(name), f"43{name},"
+            self._mark, self._kind = self._reading.mark(name), b"43%b," % name.encode()
         else:
             return False
         self._socket = socket
@@ -167,8 +172,7 @@ class Express(Lane):
             return self._enter(data) if self._begins else 0
         if self._skip:
             return self._pass_over()
-        multiplexer, protocol, reading = self._multiplexer, self._protocol, self._reading
-        engine = self._engine
+        multiplexer, protocol, engine = self._multiplexer, self._protocol, self._engine
         if (
             (multiplexer.busy and not may_answer(data))
             or (protocol._partial or protocol._work or protocol._behind) is not None
@@ -177,28 +181,83 @@ class Express(Lane):
             or (self.outbox and self.stream.driver.behind)
         ):
             return 0
-        most = reading.most if reading.most < multiplexer.allowance else multiplexer.allowance
+        event = event_in(data, self._mark)
+        self._reads = True
+        try:
+            if event is None or multiplexer.allowance < 1:
+                return self._read_several(data, now)
+            return self._take_one(event, data, socket, now)
+        finally:
+            self._reads = False
+
+    def _read_several(self, data: bytes, now: float) -> int:
+        """Do the same with what is no event, or more than one."""
+        most = min(self._reading.most, self._multiplexer.allowance)
         found = events_in(data, most, self._mark)
         if not found:
-            found, socket = self._elsewhere(data, most), self._socket
-            if not found or socket is None:
+            found = self._elsewhere(data, most)
+            if not found or self._socket is None:
                 return self._look_less()
         if found[-1][3]:
             _shorten(found, most)
+        return self._take_all(found, data, now)
+
+    def _take_one(self, event: One, data: bytes, socket: Socket, now: float) -> int:
+        """Take the event that is all that came; see ``_perform``."""
+        digits, args = event
+        name, many, handlers = args[0], len(args), socket.namespace._handlers
+        handler = handlers.alone.get(name)
+        if handler is None or not handler.least < many <= handler.full:
+            return self._take_all([(digits, args, len(data), 0)], data, now)
+        multiplexer, self._odd, args[0] = self._multiplexer, 0, socket
+        multiplexer.busy = True
+        multiplexer.allowance -= 1
+        engine: Any = self._engine
+        if engine._beat is _WAITING:  # heard(), written out
+            engine._beat = _HEARD
+        try:
+            result = handler.fn(socket, args[1]) if many == 2 else handler.fn(*args)
+        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+            if self._failed(socket, name, args, digits, error):
+                multiplexer.busy = False
+            return len(data)
+        except BaseException:
+            self._interrupted(b"")
+            raise
+        began, now, end = now, multiplexer.host.time(), now + self._limits.turn_time
+        if now < end and self._socket is socket and multiplexer._jobs is None:
+            multiplexer.busy = False
+            if digits and result.__class__ is str and len(result) < BRIEF and result.isascii():
+                raw, kind = result.encode(), self._kind
+                if raw.translate(_UNESCAPED) == raw:
+                    header = _HEADERS[len(raw) + len(digits) + len(kind) + 4]
+                    self.outbox.append(b"".join((header, kind, digits, b'["', raw, b'"]')))
+                    return len(data)
+            if self._answer(digits, result) if digits else result.__class__ is not COROUTINE:
+                return len(data)
+            multiplexer.busy = True
+        args[0] = name
+        if result.__class__ is COROUTINE:
+            self._weigh(data, [(digits, args, len(data), 0)], 1)
+        if self._conclude(socket, handler, args, digits, result, now - began, over=False):
+            multiplexer.busy = False
+        return len(data)
+
+    def _take_all(self, found: list[Found], data: bytes, now: float) -> int:
+        """Take events and acknowledgements; return where what is left to the layers begins."""
+        socket: Any = self._socket
+        engine: Any = self._engine
         if engine._beat is _WAITING:
             engine.heard()
-        self._odd, self._reads, end = 0, True, now + self._limits.turn_time
-        try:
-            if found[0][1][0] is ANSWER:
-                done, over = self._tell(found, 0, data, socket, end)
-            else:
-                done, over = self._perform(found, 0, data, now, end)
-            if done and (last := found[done - 1])[2] == len(data):
-                multiplexer.allowance -= done + last[3]
-                return last[2]
-            return self._go_on(found, done, data, socket, end, over=over)
-        finally:
-            self._reads = False
+        self._odd, end = 0, now + self._limits.turn_time
+        if found[0][1][0] is ANSWER:
+            done, over = self._tell(found, 0, data, socket, end)
+        else:
+            done, over = self._perform(found, 0, data, now, end)
+        if done and (last := found[done - 1])[2] == len(data):
+            self._multiplexer.allowance -= done + last[3]
+            return last[2]
+        return self._go_on(found, done, data, socket, end, over=over)
 
     def _look_less(self) -> int:
         """Look at fewer of the next reads, as this was none; none of it is taken."""
@@ -264,18 +323,17 @@ class Express(Lane):
     def _perform(self, found: list[Found], done: int, data: bytes, now: float, end: float) -> Done:
         """Call handlers, and answer: return behind how many events, and whether time is over."""
         socket: Any = self._socket
-        multiplexer, outbox, quoted = self._multiplexer, self.outbox, self._reading.quoted
+        multiplexer, outbox, extra = self._multiplexer, self.outbox, len(self._kind) + 4
         handlers, time, kind = socket.namespace._handlers, multiplexer.host.time, self._kind
         alone, over, multiplexer.busy = handlers.alone, False, True
         for digits, args, after, _attached in found[done:] if done else found:
-            name = args[0]
+            name, many = args[0], len(args)
             handler = alone.get(name) or handlers.only(name)
-            if handler is None or not handler.least < len(args) <= handler.full:
+            if handler is None or not handler.least < many <= handler.full:
                 return self._perform_later(found, done, data, now, end)
-            args[0] = socket
-            done += 1
+            args[0], done = socket, done + 1
             try:
-                result = handler.fn(*args)
+                result = handler.fn(socket, args[1]) if many == 2 else handler.fn(*args)
             except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
                 if self._failed(socket, name, args, digits, error):
                     now = time()
@@ -286,9 +344,10 @@ class Express(Lane):
                 raise
             began, now = now, time()
             if now < end and self._socket is socket and multiplexer._jobs is None:
-                if digits and result.__class__ is str and len(result) < BRIEF and result.isascii():
-                    size = len(body := f"{kind}{digits}[{quoted(result)}]".encode())
-                    outbox.append(TEXT_HEADERS[size] + body if size < 126 else text_frame(body))
+                brief = result.__class__ is str and len(result) < BRIEF and result.isascii()
+                if digits and brief and (raw := result.encode()).translate(_UNESCAPED) == raw:
+                    header = _HEADERS[len(raw) + len(digits) + extra]
+                    outbox.append(b"".join((header, kind, digits, b'["', raw, b'"]')))
                     continue
                 if self._answer(digits, result) if digits else result.__class__ is not COROUTINE:
                     continue
@@ -358,7 +417,7 @@ class Express(Lane):
         return done, False
 
     def _failed(
-        self, socket: Socket, name: str, args: list[Any], digits: str, error: Exception
+        self, socket: Socket, name: str, args: list[Any], digits: bytes, error: Exception
     ) -> bool:
         """Tell of an error of a handler; return whether the next event may be taken."""
         args[0] = name
@@ -367,32 +426,38 @@ class Express(Lane):
         self._multiplexer.job_done()
         return self._goes_on(socket)
 
-    def _answer(self, digits: str, result: Any) -> bool:
+    def _answer(self, digits: bytes, result: Any) -> bool:
         """Put an answer that is not that short into the outbox; ``False`` if it is no plain one."""
-        if result.__class__ is str and _needs_no_escapes(result):
-            text = f'{self._kind}{digits}["{result}"]'
-        elif result.__class__ is bytes:
+        if result.__class__ is bytes:
             return self._answer_attached(digits, result)
-        elif result.__class__ is COROUTINE:
+        if result.__class__ is COROUTINE:
             return False
-        else:
-            try:
-                text = f"{self._kind}{digits}{encode_plain(as_values(result))}"
-            except (HasBinary, Unsendable):
-                return False
-        room = self._port.room - len(text) - OVERHEAD
-        if room < 0 or self._too_deep(text):
+        try:
+            if result.__class__ is str and (raw := result.encode()).translate(_UNESCAPED) == raw:
+                size, begin, ending = len(result) + 4, b'["', b'"]'
+            else:
+                text = encode_plain(as_values(result))
+                size, begin, raw, ending = len(text), b"", text.encode(), b""
+                if size >= self._reading.deep and self._too_deep(text):
+                    return False
+        except (HasBinary, Unsendable, UnicodeEncodeError):
+            return False
+        head = self._kind + digits
+        room = self._port.room - size - len(head) - OVERHEAD
+        if room < 0:
             return False
         self._port.room = room
-        self.outbox.append(text_frame(text.encode()))
+        size = len(head) + len(begin) + len(raw) + len(ending)
+        header = _HEADERS[size] if size < BRIEF_FRAME else encode_header(_WHOLE_TEXT, size)
+        self.outbox.append(b"".join((header, head, begin, raw, ending)))
         return True
 
-    def _answer_attached(self, digits: str, result: bytes) -> bool:
+    def _answer_attached(self, digits: bytes, result: bytes) -> bool:
         """Do the same with an answer that is bytes: never copied, and counted."""
         most = self._limits.attachment_bytes if self._reading.attached >= 0 else -1
         if self._port.room <= 0 or len(result) > most:
             return False
-        text = f'461-{self._kind[2:]}{digits}[{{"_placeholder":true,"num":0}}]'.encode()
+        text = b'461-%b%b[{"_placeholder":true,"num":0}]' % (self._kind[2:], digits)
         head = encode_header(_WHOLE_BINARY, len(result))
         self.outbox += (text_frame(text) + head, result)
         self._port.spend(len(text) + len(result) + OVERHEAD + self._port.OVERHEAD)
@@ -418,7 +483,7 @@ class Express(Lane):
         socket: Socket,
         handler: Handler,
         args: list[Any],
-        digits: str,
+        digits: bytes,
         result: Any,
         seconds: float,
         ack: Acknowledge | None = None,

@@ -291,5 +291,5 @@ class Direct(Layered):
         return True
 
     def _too_deep(self, text: str) -> bool:
-        most = self._limits.json_depth
-        return len(text) > most and nesting(text, most) > most
+        most = self._limits.json_depth  # each level has two brackets
+        return len(text) >= 2 * most and nesting(text, most) > most

@@ -23,7 +23,7 @@ from rawsio.app.socket import Socket
 from rawsio.engineio.server.session import Session
 from rawsio.express import Express
 from rawsio.limits import DEFAULT, Limits
-from rawsio.reading import ANSWER, Reading, events_in
+from rawsio.reading import ANSWER, Reading, event_in, events_in
 from rawsio.routes import Direct
 from rawsio.socketio.packets import RESERVED, Ack, Event, decode_packet
 from rawsio.testing import TestKit
@@ -65,7 +65,8 @@ def attached(number: str, name: str, data: bytes, rest: str = "]", opcode: int =
 _keys = st.binary(min_size=4, max_size=4)
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats(allow_nan=False, width=32)
-    | st.text(max_size=20) | st.sampled_from(["x" * 118, "y" * 125, "z" * 300, "\ud800", "é" * 40]),
+    | st.text(max_size=20) | st.sampled_from(["x" * 118, "y" * 125, "z" * 300, "\ud800", "é" * 40])
+    | st.sampled_from(["l" * 790, "é" * 500, "[" * 210, "{" * 900, "t" * 4350]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=4,
 )  # fmt: skip
@@ -173,7 +174,7 @@ def test_what_it_reads_the_layers_read_as_well(
             assert packet == Ack("/", args[1], int(digits))
         else:
             assert packet == Event("/", args, int(digits) if digits else None)
-            assert digits == ("" if packet.id is None else str(packet.id))
+            assert digits.decode() == ("" if packet.id is None else str(packet.id))
         begin, messages = after, messages + more
         assert (begin, messages) == (end, n + 1 + binaries)
 
@@ -254,6 +255,50 @@ def test_it_reads_no_more_events_than_asked_for_and_none_behind_another_frame() 
     assert [len(read_in(one * 5, most, READING)) for most in (0, 1, 5, 9)] == [0, 1, 5, 5]
     assert len(read_in(one * 2 + masked("2") + one, 9, READING)) == 2
     assert len(read_in(one * 2 + one[:-1], 9, READING)) == 2
+
+
+@given(_frames, st.sampled_from([b"", b"", b"\x81", b"more"]), st.sampled_from([DEFAULT, TIGHT]))
+@example(masked('42["a",NaN]'), b"", DEFAULT)
+@example(masked('42["a",1e999]'), b"", DEFAULT)
+@example(masked("437[-Infinity]"), b"", DEFAULT)
+@example(masked('42["a",' + "[" * 2000 + "]"), b"", DEFAULT.but(json_depth=5000))
+def test_one_event_alone_is_read_as_the_first_of_several(
+    data: bytes, behind: bytes, limits: Limits
+) -> None:
+    data, reading = data + behind, Reading(limits)
+    found = read_in(data, 1, reading)
+    alone = [(digits, args) for digits, args, end, more in found if end == len(data) and not more]
+    assert [event for event in [event_in(data, reading.main)] if event] == alone
+
+
+@pytest.mark.parametrize("text", ['427["a",1]', '427["a","' + "x" * 200 + '"]', '437["a"]'])
+def test_nothing_is_read_of_a_part_of_an_event(text: str) -> None:
+    whole = masked(text)
+    assert event_in(whole, READING.main)
+    for end in range(len(whole)):
+        assert event_in(whole[:end], READING.main) is None
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("kind", ['42["a",', "437["])
+def test_what_is_nested_too_deeply_is_not_read(depth: int, opening: str, kind: str) -> None:
+    mark = Reading(DEFAULT.but(json_depth=depth)).main
+    for levels in range(max(depth - 2, 0), depth + 2):
+        closing = "]" if opening == "[" else "}"
+        data = masked(kind + opening * levels + "1" + closing * levels + "]")
+        read = levels + 1 <= depth
+        assert (event_in(data, mark) is not None) is read
+        assert len(events_in(data, 1, mark)) is int(read)
+
+
+@pytest.mark.parametrize(
+    "limits", [DEFAULT.but(message=100, body=100), DEFAULT.but(high_water=500, low_water=100)]
+)
+def test_nothing_is_read_where_the_limits_are_less_than_what_is_not_counted(limits: Limits) -> None:
+    reading = Reading(limits)
+    assert reading.most == 0
+    assert event_in(masked('42["a"]'), reading.main) is None
 
 
 # What it takes

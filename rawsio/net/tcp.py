@@ -406,8 +406,9 @@ class TCPStream(TurnTaker, Generic[TagT]):
             outbox = self.outbox
             if not outbox:
                 return
-            joined, data = self.driver.joined, outbox[0]
+            data = outbox[0]
             if len(outbox) > 1:
+                joined = self.driver.joined
                 if outbox != joined[0]:  # the same objects: that takes no time
                     whole = b"".join(outbox) if sum(map(len, outbox)) <= JOIN else b""
                     self.driver.joined = joined = [*outbox], whole
@@ -417,7 +418,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
             except OSError:
                 sent = 0  # the layer's way meets it again
             if sent == len(data) > 0:
-                del outbox[:]
+                outbox.clear()
                 return
             if sent:
                 outbox[:] = [memoryview(data)[sent:]]

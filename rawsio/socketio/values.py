@@ -34,7 +34,7 @@ from rawsio.lazy import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from rawsio.limits import Limits
@@ -91,7 +91,8 @@ def _no_binary(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__name__} has no form in JSON: convert it first")
 
 
-def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
+def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any, int], Iterable[str]]:
+    """Return what gives the pieces of the text of a value, at level 0."""
     from json import JSONEncoder
     from json import encoder as _library
 
@@ -99,26 +100,28 @@ def _make_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
     # No check for circles is asked of it: they end in its own guard against recursion.
     make = getattr(_library, "c_make_encoder", None)
     if make is None:
-        return JSONEncoder(
+        slow = JSONEncoder(
             default=default,
             ensure_ascii=False,
             allow_nan=False,
             check_circular=False,
             separators=(",", ":"),
-        ).encode
-    encoder = make(None, default, _library.encode_basestring, None, ":", ",", False, False, False)
-    join = "".join
-    return lambda value: join(encoder(value, 0))
+        )
+        return lambda value, _level: slow.iterencode(value)
+    encoder: Callable[[Any, int], Iterable[str]] = make(
+        None, default, _library.encode_basestring, None, ":", ",", False, False, False
+    )
+    return encoder
 
 
-def _encode_first(value: Any) -> str:
+def _encode_first(value: Any, level: int) -> Iterable[str]:
     # Importing json is left until there is something to encode: a server starts sooner.
     global _encode_plain  # noqa: PLW0603
     _encode_plain = _make_encoder(_no_binary)
-    return _encode_plain(value)
+    return _encode_plain(value, level)
 
 
-_encode_plain: Callable[[Any], str] = _encode_first
+_encode_plain: Callable[[Any, int], Iterable[str]] = _encode_first
 
 
 def encode_plain(value: Any) -> str:
@@ -134,7 +137,7 @@ def encode_plain(value: Any) -> str:
     '["a",[1,null],{"2":"\xe9"}]'
     """
     try:
-        text = _encode_plain(value)
+        text = "".join(_encode_plain(value, 0))
     except (TypeError, ValueError, RecursionError) as error:
         raise _unsendable(error) from None
     return text if text.isascii() else _in_reach_of_utf8(text)
@@ -157,7 +160,7 @@ def encode_binary(value: Any) -> tuple[str, tuple[bytes, ...]]:
         return {"_placeholder": True, "num": len(found) - 1}
 
     try:
-        text = _make_encoder(collect)(value)
+        text = "".join(_make_encoder(collect)(value, 0))
     except (TypeError, ValueError, RecursionError) as error:
         raise _unsendable(error) from None
     # A quote inside a string is escaped, so this text stands only where an object has that key.

@@ -127,7 +127,7 @@ def encode_header(first: int, size: int, masked: int = 0) -> bytes:
     if size < 126:
         return bytes((first, masked | size))
     if size < 65536:
-        return bytes((first, masked | 126)) + size.to_bytes(2, "big")
+        return (first << 24 | (masked | 126) << 16 | size).to_bytes(4, "big")
     return bytes((first, masked | 127)) + size.to_bytes(8, "big")
 
 
@@ -137,9 +137,8 @@ def text_frame(data: bytes) -> bytes:
     >>> text_frame(b"2")
     b'\x81\x012'
     """
-    if len(data) < 126:
-        return TEXT_HEADERS[len(data)] + data
-    return encode_header(_WHOLE_TEXT, len(data)) + data
+    size = len(data)
+    return (TEXT_HEADERS[size] if size < 126 else encode_header(_WHOLE_TEXT, size)) + data
 
 
 def decode_header(data: bytes, at: int, masked: bool) -> tuple[int, int, int] | None:  # noqa: FBT001

@@ -43,10 +43,11 @@ def test_a_short_payload_is_unmasked_with_the_key_before_it(
     assert unmask_behind_key(wire, len(before), len(data)) == b"\0\0\0\0" + data
 
 
-@pytest.mark.parametrize("size", [126, 1000, LONG - 1, LONG, LONG + 1, 3000])
-def test_a_longer_payload_is_unmasked_with_the_key_before_it(size: int) -> None:
+@pytest.mark.parametrize("size", [126, 127, 128, 129, 1000, *range(LONG - 5, LONG + 2), 3000])
+@pytest.mark.parametrize("after", [b"", b"a", b"after"])
+def test_a_longer_payload_is_unmasked_with_the_key_before_it(size: int, after: bytes) -> None:
     data = bytes(n * 7 & 0xFF for n in range(size))
-    wire = b"-" + b"key!" + by_the_book(data, b"key!") + b"after"
+    wire = b"-" + b"key!" + by_the_book(data, b"key!") + after
     assert unmask_behind_key(wire, 1, size) == b"\0\0\0\0" + data
 
 
