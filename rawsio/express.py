@@ -75,6 +75,8 @@ _UNESCAPED = bytes(0xFF if byte < 32 or byte in b'"\\' else byte for byte in ran
 """Changes each byte of UTF-8 that JSON escapes, and no other."""
 _HEADERS = [encode_header(_WHOLE_TEXT, size) for size in range(BRIEF_FRAME)]
 """How the frames of short answers begin, by their length."""
+_LONGER = 0x817E0000
+"""How those of longer ones begin, before the two bytes of the length."""
 _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
 
@@ -448,7 +450,12 @@ class Express(Lane):
             return False
         self._port.room = room
         size = len(head) + len(begin) + len(raw) + len(ending)
-        header = _HEADERS[size] if size < BRIEF_FRAME else encode_header(_WHOLE_TEXT, size)
+        if size < BRIEF_FRAME:
+            header = _HEADERS[size]
+        elif size < 65536:  # encode_header(), written out
+            header = (_LONGER | size).to_bytes(4, "big")
+        else:
+            header = encode_header(_WHOLE_TEXT, size)
         self.outbox.append(b"".join((header, head, begin, raw, ending)))
         return True
 

@@ -94,7 +94,7 @@ class Reading:
         self.bytes = limits.turn_bytes
         # Up to here no look for long integers, or at the number of arrays, is due.
         self._longest = min(limits.message, limits.turn_bytes - 1, limits.containers, MAX_DIGITS)
-        if self._longest < SHORT or not self.most:
+        if self._longest < SHORT or not self.most or limits.json_depth < 1:
             self.most, self._longest = 0, -1
         # How long an attachment may be; below zero where a placeholder is too much.
         self.attached = min(limits.message, limits.attachment_bytes)
@@ -132,7 +132,7 @@ def event_in(data: bytes, mark: Mark) -> One | None:
     try:
         end, size = len(data), data[1] ^ 0x80
         if size <= SHORT:
-            if size + 6 != end or data[0] != _WHOLE_TEXT:
+            if size + 6 != end or data[0] != _WHOLE_TEXT or size > longest:
                 return None
             number = int.from_bytes(data[2:], "little")
             times, ones = FACTORS[size]
@@ -146,12 +146,10 @@ def event_in(data: bytes, mark: Mark) -> One | None:
             return answer_in(raw, mark) if raw[:6] == _ANSWERS else None
         start = raw.find(b"[")
         digits = raw[first:start]
-        if start > bracket or size > longest:
-            return None
-        if digits and (digits < b"1" or not digits.isdigit()):
+        if start > bracket or (digits and (digits < b"1" or not digits.isdigit())):
             return None
         text = raw.decode()
-        if size > 2 * depth and _is_deep(text, start, depth):
+        if size > 2 * depth and ("{" in text or text.rfind("[") > start) and _deep(text, depth):
             return None
         args, stop = scan(text, start)
         return (digits, args) if stop == len(text) and args[0].__class__ is str else None
@@ -197,7 +195,7 @@ def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
             if start > bracket or (digits and (digits < b"1" or not digits.isdigit())):
                 break
             text = raw.decode()
-            if size > 2 * depth and _is_deep(text, start, depth):
+            if size > 2 * depth and ("{" in text or text.rfind("[") > start) and _deep(text, depth):
                 break
             args, stop = scan(text, start)
             if stop != len(text) or args[0].__class__ is not str:
@@ -231,7 +229,7 @@ def answer_in(raw: bytes, mark: Mark) -> One:
     if raw[6:first] != head[6:] or start > bracket or not digits.isdigit():
         raise ValueError
     text = raw.decode()
-    if len(text) > 2 * depth and _is_deep(text, start, depth):
+    if len(text) > 2 * depth and _deep(text, depth):
         raise ValueError
     values, stop = scan(text, start)
     if stop != len(text):
@@ -283,8 +281,6 @@ def _long_size(data: bytes, at: int) -> int:
     return size if data[at + 1] == _TWO_BYTES and size > SHORT else maxsize
 
 
-def _is_deep(text: str, start: int, depth: int) -> bool:
-    """Return whether there may be more arrays and objects in each other behind the first ``[``."""
-    if "{" not in text and text.find("[", start + 1) < 0:
-        return depth < 1
+def _deep(text: str, depth: int) -> bool:
+    """Return whether there may be more arrays and objects in each other than that."""
     return text.count("[") + text.count("{") > depth

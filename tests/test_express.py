@@ -299,6 +299,7 @@ def test_nothing_is_read_where_the_limits_are_less_than_what_is_not_counted(limi
     reading = Reading(limits)
     assert reading.most == 0
     assert event_in(masked('42["a"]'), reading.main) is None
+    assert event_in(masked("437[]"), reading.main) is None
 
 
 # What it takes

@@ -406,9 +406,8 @@ class TCPStream(TurnTaker, Generic[TagT]):
             outbox = self.outbox
             if not outbox:
                 return
-            data = outbox[0]
+            joined, data = self.driver.joined, outbox[0]
             if len(outbox) > 1:
-                joined = self.driver.joined
                 if outbox != joined[0]:  # the same objects: that takes no time
                     whole = b"".join(outbox) if sum(map(len, outbox)) <= JOIN else b""
                     self.driver.joined = joined = [*outbox], whole

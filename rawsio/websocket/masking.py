@@ -37,15 +37,8 @@ LONG = 768 if sys.version_info >= (3, 11) else 4096
 _EVERY_BYTE = bytes(range(256))
 
 
-class _Tables(dict[int, bytes]):
-    """By byte of a key: what each byte becomes under it."""
-
-    def __missing__(self, byte: int) -> bytes:
-        table = self[byte] = mask(_EVERY_BYTE, bytes((byte,)) * 4)
-        return table
-
-
-_TABLES = _Tables()
+_TABLES: list[bytes] = []
+"""By byte of a key: what each byte becomes under it.  They are made for the first long payload."""
 
 
 def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
@@ -71,6 +64,8 @@ _FIRSTS, _SECONDS, _THIRDS, _FOURTHS = (slice(at, None, 4) for at in range(4))
 
 def _translate(data: bytearray, key: bytes) -> None:
     """Mask a long payload in place; written out, as a loop costs as much as 300 bytes."""
+    if not _TABLES:
+        _TABLES.extend(mask(_EVERY_BYTE, bytes((byte,)) * 4) for byte in range(256))
     one, two, three, four = key
     data[_FIRSTS] = data[_FIRSTS].translate(_TABLES[one])
     data[_SECONDS] = data[_SECONDS].translate(_TABLES[two])
