@@ -27,7 +27,7 @@ def acknowledge_all(
 
     ``acks`` are what handlers were given to answer with (:class:`~rawsio.app.socket.Acknowledge`);
     what is ``around`` the number, an integer of 64 bits, makes JSON of it: a list, nested no deeper
-    than the limits allow.  Returns the positions of those that have not been given: ``None``, and
+    than the limits allow.  Returns the numbers of those that have not been given: ``None``, and
     where more is to be done.
     """
     head = "43" if namespace == "/" else f"43{namespace},"
@@ -36,15 +36,15 @@ def acknowledge_all(
     left: list[int] = []
     fresh: list[Any] = []
     first: Any = None
-    at = -1
     try:
         for ack, number in zip(acks, numbers, strict=True):
-            at += 1
             lane = ack and ack._socket._lane
-            if lane is None or not (first or lane.holds(most)):
-                left.append(at)
+            if lane is None:
+                left.append(number)
                 continue
-            first = first or lane
+            if first is None and not lane.holds(most):
+                return [*numbers]
+            first = lane
             if (packet_id := ack._packet_id) is None:
                 continue
             ack._packet_id, outbox = None, lane.outbox

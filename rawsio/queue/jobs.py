@@ -131,26 +131,27 @@ class Jobs:
         if self._host.on_loop():
             self.enqueue(reply, body, options)
             return reply
-        self._hand_over((reply, body, options))
+        handed = self._handed
+        handed.append((reply, body, options))
+        # Behind that: a transaction that still runs now will collect it at its end.
+        if not self._handing and not self._may_wait(len(handed), body):
+            self._announce()
         self._strides += 1
         if self._strides >= _STRIDE:
             self._strides = 0
             self._hold_up(reply)
         return reply
 
-    def _hand_over(self, asked: Asked) -> None:
-        """Give something to the loop's thread, in the order of this one."""
-        self._handed.append(asked)
-        # Behind that: a transaction that still runs now will collect it at its end.
-        if not self._handing and not self._may_wait(len(self._handed), asked[1]):
-            self._handing = True
-            self._host.call_soon_threadsafe(self._take_handed)
+    def _announce(self) -> None:
+        """Have the loop take what other threads ask for."""
+        self._handing = True
+        self._host.call_soon_threadsafe(self._take_handed)
 
-    def _may_wait(self, many: int, body: bytes | None) -> bool:
+    def _may_wait(self, many: int, body: bytes) -> bool:
         """Tell whether a transaction runs, and so little waits that its end is soon enough."""
         if not self.keeper.busy or self.queue.closing:
             return False
-        return many < _MANY and body is not None and len(body) <= _SMALL
+        return many < _MANY and len(body) <= _SMALL
 
     def _take_handed(self) -> None:
         # Before the list is looked at: what comes later is announced again.
@@ -307,7 +308,10 @@ class Jobs:
         if self._host.on_loop():
             self.request(ticket, request, ticket, *args)
         else:
-            self._hand_over((ticket, None, {"request": partial(request, ticket, *args)}))
+            # In the order of what this thread has published.
+            self._handed.append((ticket, None, {"request": partial(request, ticket, *args)}))
+            if not self._handing:
+                self._announce()
         return reply
 
     def stats(self) -> dict[str, float]:

@@ -127,7 +127,7 @@ class QueueNamespace:
         """Answer publishes that are stored; return those for which more is to be done."""
         acks = [ticket._ack if ticket.__class__ is _Ticket else None for ticket in tickets]
         left = acknowledge_all(self.namespace.name, acks, ('[null,{"id":', "}]"), ids)
-        return [(tickets[at], ids[at]) for at in left]
+        return [(tickets[ids.index(number)], number) for number in left]
 
     def _perform(
         self, handler: Callable[..., None], socket: Any, given: list[Any], ticket: _Ticket

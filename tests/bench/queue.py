@@ -200,7 +200,10 @@ class Served:
         self.thread = threading.Thread(target=run)
 
     def __enter__(self) -> Served:
+        runs = threading.Event()
+        self.io.host.call_soon_threadsafe(runs.set)
         self.thread.start()
+        runs.wait()  # before, this thread is the loop's
         return self
 
     def __exit__(self, *_error: object) -> None:
