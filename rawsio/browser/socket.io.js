@@ -1021,6 +1021,7 @@ class Socket extends Emitter {
   closed(reason, description) {
     this.connected = false;
     this.id = undefined;
+    this.receiveBuffer = []; // what came before a CONNECT that did not: it will be sent again
     this.fire("disconnect", reason, description);
     this.dropAcks();
   }

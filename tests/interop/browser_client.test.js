@@ -672,5 +672,29 @@ if (process.env.REFERENCE !== "1") {
       await socket.emitWithAck("join", "repeats");
       assert.deepEqual(heard, [0, 1, 2, 3, 4]);
     });
+
+    it("forgets what came before a CONNECT that was cut off: it comes again", async () => {
+      const [socket, other] = [1, 2].map(() => connect({ path: "/rt", transports: ["websocket"] }));
+      await Promise.all([next(socket, "connect"), next(other, "connect")]);
+      await socket.emitWithAck("join", "cut");
+      const heard = [];
+      socket.on("news", (number) => heard.push(number));
+      await other.emitWithAck("cast", { to: ["cut"] }, 0);
+      await socket.emitWithAck("join", "cut");
+      const receive = socket.receive;
+      let cuts = 0;
+      socket.receive = (packet) => {
+        if (packet.type !== 0 || cuts++ > 1) return receive.call(socket, packet);
+        assert.ok(socket.receiveBuffer.length);
+        socket.io.engine.close();
+      };
+      const back = next(socket, "connect");
+      socket.io.engine.close();
+      for (const number of [1, 2]) await other.emitWithAck("cast", { to: ["cut"] }, number);
+      await back;
+      assert.ok(socket.recovered && cuts === 3);
+      await socket.emitWithAck("join", "cut");
+      assert.deepEqual(heard, [0, 1, 2]);
+    });
   });
 }
