@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FileLock", "Reserve", "is_folder", "plain_path", "real_path"]
+__all__ = ["FileLock", "Reserve", "identity", "is_folder", "plain_path", "real_path"]
 
 
 def real_path(path: object) -> str:
@@ -45,6 +45,19 @@ def plain_path(path: object, what: str = "the path of a file") -> str:
 def is_folder(path: str) -> bool:
     """Tell whether something is a directory."""
     return os.path.isdir(path)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return what stays the same while a file exists, whatever its name; ``None`` if there is none.
+
+    >>> identity("no such file") is None
+    True
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
 
 
 class FileLock:

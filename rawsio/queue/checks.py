@@ -6,7 +6,7 @@ Each function returns the value, or raises :class:`~rawsio.queue.messages.QueueE
 
 from __future__ import annotations
 
-from .messages import QueueError
+from .messages import LONGEST, QueueError
 from .operations import STATES
 
 TYPE_CHECKING = False
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["as_seconds", "as_state", "as_text", "as_whole", "storable"]
-
-_LONGEST = 10 * 365 * 86400
-"""Ten years, in seconds: a longer time is a mistake in the unit."""
 
 
 def _refuse(what: str, expected: str, value: Any) -> QueueError:
@@ -31,9 +28,9 @@ def as_seconds(what: str, value: Any, least: float = 0.0) -> float:
     >>> as_seconds("delay", 5)
     5.0
     """
-    if value.__class__ in (int, float) and least <= value <= _LONGEST:
+    if value.__class__ in (int, float) and least <= value <= LONGEST:
         return float(value)
-    raise _refuse(what, f"seconds from {least} to {_LONGEST} are", value)
+    raise _refuse(what, f"seconds from {least} to {LONGEST} are", value)
 
 
 def as_whole(what: str, value: Any, least: int, most: int) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rawsio.net.files import FileLock
 
-__all__ = ["SCHEMA", "VERSION", "Database", "translate"]
+__all__ = ["DAMAGED", "SCHEMA", "VERSION", "Database", "translate"]
 
 VERSION = 1
 """The version of the tables; a file with a higher one is refused."""
@@ -54,6 +54,7 @@ CREATE INDEX IF NOT EXISTS rawsio_key_until ON rawsio_key (until);
 """
 """The tables; ``rank`` is the negative priority."""
 
+DAMAGED = "the file is damaged and was left as it is: restore a backup, or try sqlite3's .recover"
 _BLOCK = 10_000
 """How many ids are reserved at a time: they never come twice, and cost hardly a write."""
 _PAGES = 512
@@ -85,9 +86,7 @@ def translate(error: Exception, path: str) -> StoreError:
     elif "not a database" in text:
         text = "it is no SQLite database; nothing in it was changed"
     elif "malformed" in text:
-        text = (
-            "the file is damaged and was left as it is: restore a backup, or try sqlite3's .recover"
-        )
+        text = DAMAGED
     elif "locked" in text:
         text = "another program writes to it for too long: keep transactions short"
     return StoreError(f"{path}: {text}")
@@ -103,7 +102,7 @@ class Database:
     """
 
     def __init__(self, path: str, synchronous: str = "FULL") -> None:
-        from rawsio.net.files import FileLock, Reserve, is_folder, plain_path
+        from rawsio.net.files import FileLock, Reserve, identity, is_folder, plain_path
 
         _check_level(synchronous)
         self.path = path = plain_path(path)
@@ -132,11 +131,25 @@ class Database:
             raise
         self._reserve.take()
         self._copied = False
+        self._identity = identity
+        self._files = [(name, identity(name)) for name in (path, path + "-wal", path + "-owner")]
         watch(self)
 
     def forked(self) -> None:
         """Take note that this is a copy, in a child process."""
         self._copied = True
+
+    def _check_files(self) -> None:
+        """Raise :class:`StoreError` if somebody has moved or deleted what we write to.
+
+        What is stored then would be gone with this process, and another one could own the file.
+        """
+        for name, known in self._files:
+            if self._identity(name) != known:
+                raise StoreError(
+                    f"{name} was deleted, moved or replaced while it was in use: put it back, or"
+                    " start again"
+                )
 
     def _check_process(self) -> None:
         """Raise :class:`StoreError` in a child process: with two writers a message comes twice."""
@@ -180,6 +193,8 @@ class Database:
         ).fetchone()
         found = connection.execute("SELECT name, value FROM rawsio_meta") if known else ()
         meta: dict[str, int] = dict(found)
+        if not all(value.__class__ is int for value in meta.values()):
+            raise StoreError(f"{self.path}: {DAMAGED}")
         version = meta.get("version", VERSION)
         if version > VERSION:
             raise StoreError(
@@ -205,6 +220,7 @@ class Database:
     def begin(self) -> None:
         """Begin a transaction."""
         self._check_process()
+        self._check_files()
         self._saved = (self.next_id, self._reserved, self.clock, self.run)
         level = "FULL" if self.sync else self._level
         try:
@@ -230,7 +246,8 @@ class Database:
         """Whether a statement that stores so many messages can be a transaction by itself."""
         expected = self.next_id + count <= self._reserved and now < self.clock + TICK
         plain = self._used == self._level and not self.sync and not self._copied
-        return expected and plain
+        # The log and the lock are looked after once a second: see `begin`.
+        return expected and plain and self._identity(self.path) == self._files[0][1]
 
     def committed(self) -> None:
         """Count a transaction, and look after the file now and then."""

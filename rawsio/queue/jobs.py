@@ -16,6 +16,7 @@ from rawsio.app.reply import Promise, Reply
 from rawsio.errors import meant
 from rawsio.layer import check_number
 from rawsio.log import INFO
+from rawsio.net.forking import watch
 
 from .bodies import each_body, encode_body, shown
 from .handling import Handling, Message
@@ -98,6 +99,24 @@ class Jobs:
         self.ended: Callable[[], None] = _nothing
         self.answer: Callable[[list[Any], Sequence[int]], Iterable[tuple[Any, int]]] = _pairs
         """Answers publishes that are stored, by their tickets and ids, and returns the others."""
+        watch(self)
+
+    def forked(self) -> None:
+        """In a child process a file is the parent's: what is asked for there would wait for ever.
+
+        Not even a loop that runs there would be allowed to write.
+        """
+        if self.keeper.worker is not None:
+            vars(self).update(_publish=self._refuse, _request=self._refuse)
+
+    def _refuse(self, *_args: Any, **_options: Any) -> Any:
+        text = (
+            f"the file of the queue {self.name} was opened before this process was forked, and is"
+            " its parent's: fork first, and make queues in the process that uses them"
+        )
+        reply: Promise[Any] = Promise(self._host)
+        reply.fail(QueueError("unavailable", text))
+        return reply
 
     # Publishing
 
@@ -237,21 +256,20 @@ class Jobs:
                 lease=lease,
             )
         check_function(fn, "a handler of a queue")
-        _check_concurrency(concurrency)
+        credit = _credit(concurrency, batch, prefetch, self._host.limits.queue_credit)
         self._host.expect(fn)
-        credit = concurrency * batch if prefetch is None else prefetch
         made = Handling(self, fn, concurrency, many=batch > 1)
-        self._handlings.append(made)
-        name = ("handler", len(self._handlings))
+        name = ("handler", len(self._handlings) + 1)
         self.consume(
             name,
             made.give,
-            credit=max(credit, batch),
+            credit=credit,
             batch=batch,
             linger=linger,
             lease=lease,
             waits=True,
         )
+        self._handlings.append(made)
         return fn
 
     def transaction(self, message: Message) -> Transaction:
@@ -265,8 +283,9 @@ class Jobs:
         It commits both or, if the block raises or the lease has ended meanwhile, neither: then it
         raises ``QueueError`` (``stale``).  It waits for its turn at the file, so it is for threads
         (``Server(executor=...)``) and, as ``async with`` and ``await db.execute(...)``, for
-        coroutines; on the loop's thread ``with`` raises ``RuntimeError`` at once.  Others wait
-        meanwhile: keep it short.
+        coroutines; on the loop's thread ``with`` raises ``RuntimeError`` at once, and so does one
+        inside of another.  Others wait meanwhile: keep it short.  What a queue of the file is asked
+        for inside is done behind it, so a reply that is waited for there never comes.
         """
         from .transactions import Transaction
 
@@ -494,7 +513,20 @@ def _pairs(tickets: list[Any], ids: Sequence[int]) -> Iterable[tuple[Any, int]]:
     return zip(tickets, ids, strict=True)
 
 
-def _check_concurrency(value: int) -> None:
-    check_number("concurrency", value, whole=True)
-    if value < 1:
-        raise ValueError(f"concurrency: one call at a time or more is expected, not {value}")
+def _credit(concurrency: Any, batch: Any, prefetch: Any, most: int) -> int:
+    """Return how many messages a handler may hold; refuse what is no number of messages."""
+    given = {"concurrency": concurrency, "batch": batch}
+    if prefetch is not None:
+        given["prefetch"] = prefetch
+    for name, value in given.items():
+        _check_most(name, value, most)
+    if prefetch is not None:
+        return int(max(prefetch, batch))
+    _check_most("concurrency * batch", concurrency * batch, most)
+    return int(concurrency * batch)
+
+
+def _check_most(name: str, value: Any, most: int) -> None:
+    check_number(name, value, whole=True)
+    if not 1 <= value <= most:
+        raise ValueError(f"{name}: a number from 1 to {most} is expected, not {value}")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODES",
+    "LONGEST",
     "Buried",
     "Dead",
     "Delivery",
@@ -70,6 +71,12 @@ CODES = (
     "closing",
 )
 """The codes of errors, on the wire and in :class:`QueueError`."""
+
+
+LONGEST = 10 * 365 * 86400
+"""Ten years, in seconds: a longer time is a mistake in the unit."""
+_MOST = 2**53
+"""The most of anything: what every store, and JSON, can count."""
 
 
 class QueueError(RawsioError):
@@ -130,23 +137,20 @@ class QueueOptions:
     def checked(self, limits: Limits = DEFAULT) -> QueueOptions:
         """Return a copy with the bounds filled in; ``TypeError`` or ``ValueError`` for nonsense."""
         check_fields(self)
-        for name in ("max_messages", "max_bytes", "max_message", "retention", "rate"):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, (int, float))
-            ):
-                raise TypeError(f"{name}: a number or None is expected, not {value!r}")
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}: a number above zero is expected, not {value!r}")
+        for name in ("max_deliveries", "max_messages", "max_bytes", "max_message"):
+            _check_amount(name, getattr(self, name), 1, _MOST, whole=True)
+        _check_amount("lease", self.lease, 0.1, LONGEST)
+        _check_amount("dedup", self.dedup, 0, LONGEST)
+        _check_amount("retention", self.retention, 0.001, LONGEST)
+        _check_amount("rate", self.rate, 1 / LONGEST, _MOST)
         if self.policy not in ("refuse", "drop_oldest"):
             raise ValueError(f"policy: 'refuse' or 'drop_oldest' is expected, not {self.policy!r}")
-        if self.max_deliveries < 1 or self.lease <= 0:
-            raise ValueError("lease and max_deliveries: numbers above zero are expected")
         pair = self.backoff
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"backoff: (base, cap) in seconds is expected, not {pair!r}")
         for seconds in pair:
             check_number("backoff", seconds)
+            _check_amount("backoff", seconds, 0, LONGEST)
         if not pair[0] <= pair[1]:
             raise ValueError(
                 f"backoff: (base, cap), the longer wait last, is expected, not {pair!r}"
@@ -163,6 +167,16 @@ class QueueOptions:
             self.max_messages or limits.queue_messages,
             self.max_bytes or limits.queue_bytes,
         )
+
+
+def _check_amount(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> None:
+    """Refuse what is neither ``None`` nor a number in these bounds."""
+    if value is None:
+        return
+    if not isinstance(value, int if whole else (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name}: a {'whole ' * whole}number or None is expected, not {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: from {least:.16g} to {most:.16g} is expected, not {value!r}")
 
 
 @record

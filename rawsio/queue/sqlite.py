@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from .database import TICK, Database, translate
+from .database import DAMAGED, TICK, Database, translate
 from .operations import (
     BLOCKED,
     DEAD,
@@ -82,7 +82,10 @@ class SQLiteStore:
 
     def open(self, queue: str, max_deliveries: int, now: int) -> tuple[Counts, int]:
         """Begin to serve a queue."""
-        run = self._transact(lambda: self._open(queue, max_deliveries, now))
+        try:
+            run = self._transact(lambda: self._open(queue, max_deliveries, now))
+        except (IndexError, TypeError) as error:  # values that nothing here writes
+            raise StoreError(f"{self.database.path}: {DAMAGED} ({error})") from None
         return self.counts(queue), run
 
     def _open(self, queue: str, max_deliveries: int, now: int) -> int:
@@ -330,12 +333,12 @@ class SQLiteStore:
         """Count a message that is more than ready, as which it will be counted."""
         counts = self._counts[queue]
         counts.move(READY, state)
-        if state == DELAYED and (counts.due is None or op.due < counts.due):
-            counts.due = op.due
-        self._note_expiry(counts, op.expires)
+        self._note_times(counts, op.due if state == DELAYED else 0, op.expires)
 
     @staticmethod
-    def _note_expiry(counts: Counts, expires: int | None) -> None:
+    def _note_times(counts: Counts, due: int, expires: int | None = None) -> None:
+        if due:
+            counts.due = due if counts.due is None else min(due, counts.due)
         if expires is not None:
             counts.expires = expires if counts.expires is None else min(expires, counts.expires)
 
@@ -376,8 +379,7 @@ class SQLiteStore:
         self.connection.execute("UPDATE rawsio_message SET state = ? WHERE id = ?", (after, number))
         counts = self._counts[queue]
         counts.move(state, after)
-        if due and (counts.due is None or due < counts.due):
-            counts.due = due
+        self._note_times(counts, due)
 
     def _claim(self, op: Claim) -> list[Row]:
         if op.queue in self._unswept:
@@ -475,9 +477,7 @@ class SQLiteStore:
         )
         counts = self._counts[op.queue]
         counts.move(LEASED, state)
-        if op.due and (counts.due is None or op.due < counts.due):
-            counts.due = op.due
-        self._note_expiry(counts, found[0])
+        self._note_times(counts, op.due, found[0])
         return True
 
     def _bury(self, op: Bury) -> bool:

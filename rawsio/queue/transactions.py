@@ -9,6 +9,8 @@ no longer valid, everything is undone, because somebody else has the message by 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 
 from rawsio.app.reply import Promise, Reply
@@ -29,41 +31,44 @@ if TYPE_CHECKING:
 __all__ = ["AsyncStatements", "Statements", "Transaction"]
 
 
+_CURRENT: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+"""The transaction in which a thread, or a task, is."""
+
+
 class Statements:
     """The database inside of a transaction, for a thread."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     def execute(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """Execute one statement; returns the cursor of :mod:`sqlite3`."""
-        return self._connection.execute(sql, parameters)
+        return self._transaction.connection.execute(sql, parameters)
 
     def executemany(self, sql: str, rows: Iterable[Any]) -> Any:
         """Execute a statement for each row."""
-        return self._connection.executemany(sql, rows)
+        return self._transaction.connection.executemany(sql, rows)
 
 
 class AsyncStatements:
     """The database inside of a transaction, for a coroutine."""
 
-    def __init__(self, transaction: Transaction, connection: Any) -> None:
+    def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._connection = connection
 
     async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Execute one statement; returns its rows."""
-        return list(await self._transaction.on_writer(self._rows, sql, parameters))
-
-    def _rows(self, sql: str, parameters: Iterable[Any]) -> list[Any]:
-        return list(self._connection.execute(sql, parameters).fetchall())
+        execute = self._transaction.connection.execute
+        return list(await self._transaction.on_writer(_rows, execute, sql, parameters))
 
     async def executemany(self, sql: str, rows: Iterable[Any]) -> None:
         """Execute a statement for each row."""
-        await self._transaction.on_writer(self._many, sql, list(rows))
+        executemany = self._transaction.connection.executemany
+        await self._transaction.on_writer(executemany, sql, list(rows))
 
-    def _many(self, sql: str, rows: list[Any]) -> None:
-        self._connection.executemany(sql, rows)
+
+def _rows(execute: Callable[..., Any], sql: str, parameters: Iterable[Any]) -> list[Any]:
+    return list(execute(sql, parameters).fetchall())
 
 
 class Transaction:
@@ -82,6 +87,24 @@ class Transaction:
         store: Any = keeper.store  # with a worker it is on a disk
         self._store: SQLiteStore = store
         self._turn = Turn()
+        self._open = False
+
+    @property
+    def connection(self) -> Any:
+        """The database's, while the transaction lasts: behind it, that is the writer's alone."""
+        if not self._open:
+            raise RuntimeError("the transaction is over: execute statements inside of its block")
+        return self._store.connection
+
+    def _check_outermost(self) -> None:
+        outer = _CURRENT.get()
+        if outer is not None and outer._open and outer._worker is self._worker:
+            raise RuntimeError(
+                "a transaction inside of another one of the same file would wait for its end for"
+                " ever: end the other one first"
+            )
+        if self._open:
+            raise RuntimeError("a transaction is entered once: make another one")
 
     # In a thread
 
@@ -91,6 +114,7 @@ class Transaction:
                 "a transaction waits for the disk, and would stop the loop: run handlers on threads"
                 " (Server(executor=...)), or write `async with` in an `async def` handler"
             )
+        self._check_outermost()
         self._turn.take(self._worker)
         self._turn.wait()
         try:
@@ -98,19 +122,31 @@ class Transaction:
         except BaseException:
             self._turn.give_back()
             raise
-        return Statements(self._store.connection)
+        self._entered()
+        return Statements(self)
 
     def __exit__(self, kind: Any, _error: object, _trace: object) -> None:
+        self._left()
         try:
             counts = self._end(kind is None)
         finally:
             self._turn.give_back()
         if counts is not None:
-            self._host.call_soon_threadsafe(self._tell, counts)
+            with suppress(RuntimeError):  # the loop has been closed: nobody is left to be told
+                self._host.call_soon_threadsafe(self._tell, counts)
+
+    def _entered(self) -> None:
+        self._open = True
+        _CURRENT.set(self)
+
+    def _left(self) -> None:
+        self._open = False
+        _CURRENT.set(None)
 
     # In a coroutine
 
     async def __aenter__(self) -> AsyncStatements:
+        self._check_outermost()
         self._turn.take(self._worker)
         try:
             await self.on_writer(self._begin)
@@ -118,9 +154,11 @@ class Transaction:
             self._turn.do(self._roll_back, _ignore, _nowhere)
             self._turn.give_back()
             raise
-        return AsyncStatements(self, self._store.connection)
+        self._entered()
+        return AsyncStatements(self)
 
     async def __aexit__(self, kind: Any, _error: object, _trace: object) -> None:
+        self._left()
         try:
             counts = await self.on_writer(self._end, kind is None)
         finally:

@@ -96,6 +96,57 @@ def test_a_damaged_file_is_named_and_kept(path: str) -> None:
     assert len(Path(path).read_bytes()) >= len(data)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE rawsio_meta SET value = 'many' WHERE name = 'version'",
+        "UPDATE rawsio_meta SET value = 1.5 WHERE name = 'ids'",
+        "UPDATE rawsio_message SET state = 7",
+    ],
+)
+def test_values_that_nothing_here_writes_are_damage(path: str, sql: str) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])
+    store.connection.execute(sql)
+    store.close()
+    for _ in range(2):  # the lock of the first attempt is gone
+
+        def use() -> None:
+            with contextlib.closing(SQLiteStore(path)) as store:
+                store.open("jobs", 5, 0)
+
+        with pytest.raises(StoreError, match="damaged"):
+            use()
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-owner"])
+@pytest.mark.parametrize("what", ["deleted", "replaced"])
+def test_what_is_taken_away_while_it_is_used_is_named_and_may_be_put_back(
+    path: str, ending: str, what: str
+) -> None:
+    store = opened(path)
+    store.apply([Insert("jobs", b"1", 0)])
+    os.rename(path + ending, path + "-elsewhere")
+    if what == "replaced":
+        Path(path + ending).write_bytes(b"another")
+    for operations in ([Insert("jobs", b"2", 2000)], [Claim("jobs", 1, 1)]):
+        with pytest.raises(StoreError, match="was deleted, moved or replaced") as caught:
+            store.apply(operations)
+        assert f"{path}{ending} was" in str(caught.value)
+    os.replace(path + "-elsewhere", path + ending)
+    assert len(store.apply([Claim("jobs", 5, 2)])[0]) == 1
+    store.close()
+
+
+def test_a_run_of_bodies_notices_at_once_that_the_file_is_gone(path: str) -> None:
+    store = opened(path)
+    store.apply([Bodies("jobs", 0, [b"1"])])
+    os.unlink(path)
+    with pytest.raises(StoreError, match="was deleted"):
+        store.apply([Bodies("jobs", 0, [b"2"])])
+    store.close()
+
+
 def test_a_file_of_a_newer_version_is_refused(path: str) -> None:
     opened(path).close()
     other = sqlite3.connect(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -248,6 +250,36 @@ def test_what_is_wrong_with_a_queue_is_said_where_it_is_made(io: Server, tmp_pat
         io.queue("a", path=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        *[("lease", value) for value in (0, 0.05, math.inf, math.nan, 1e300, True, "5", None)],
+        *[("max_deliveries", value) for value in (0, 1.5, math.inf, 10**30, True, "5", None)],
+        *[("max_messages", value) for value in (0, 2.5, math.inf, math.nan, 10**30, True)],
+        *[("max_bytes", value) for value in (0, 2.5, math.inf, -1)],
+        *[("max_message", value) for value in (0, 2.5, math.inf, -1)],
+        *[("dedup", value) for value in (-1, math.inf, math.nan, 1e300, 10**400, True)],
+        *[("retention", value) for value in (0, -1, math.inf, math.nan, 1e300, 10**400, True)],
+        *[("rate", value) for value in (0, -1, math.inf, math.nan, 1e300, 1e-300, True)],
+        *[
+            ("backoff", value)
+            for value in ((1, math.inf), (math.nan, 1), (2, 1), (1,), 5, (True, 1))
+        ],
+    ],
+)
+def test_an_option_that_no_store_or_clock_could_keep_is_refused(
+    io: Server, option: str, wrong: Any
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=option):
+        io.queue("jobs", **{option: wrong})
+    options: Any = {"max_deliveries": 2**53, "rate": 2**53, "retention": 10 * 365 * 86400}
+    jobs = io.queue("jobs", **options)
+    with TestKit(io) as kit:
+        reply = jobs.publish(1, key="k")
+        kit.run()
+        assert reply.result() == Published(1)
+
+
 def test_handlers_on_the_loop_give_way_after_some_time() -> None:
     io = Server(limits=Limits(slow_handler=9.0))
     jobs = io.queue("jobs")
@@ -438,11 +470,43 @@ def _levels(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
-def test_a_handler_has_a_whole_number_of_calls_at_a_time(io: Server, wrong: Any) -> None:
+@pytest.mark.parametrize("option", ["concurrency", "batch", "prefetch"])
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True, 10**9])
+def test_a_handler_has_a_whole_number_of_calls_at_a_time(
+    io: Server, option: str, wrong: Any
+) -> None:
     jobs = io.queue("jobs")
-    with pytest.raises((TypeError, ValueError), match="concurrency"):
-        jobs.handler(print, concurrency=wrong)
+    options: Any = {option: wrong}
+    with pytest.raises((TypeError, ValueError), match=option):
+        jobs.handler(print, **options)
+    assert jobs.consumers() == []
+
+
+def test_a_handler_that_is_refused_leaves_nothing_behind(io: Server) -> None:
+    jobs = io.queue("jobs")
+    with pytest.raises(QueueError, match="lease"):
+        jobs.handler(print, lease=0)
+    with pytest.raises(ValueError, match=r"concurrency \* batch"):
+        jobs.handler(print, concurrency=100, batch=100)
+    jobs.handler(print)
+    assert [consumer["name"] for consumer in jobs.consumers()] == ["handler 1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_in_a_child_process_a_publish_to_the_parents_file_fails_at_once(tmp_path: Path) -> None:
+    io = Server()
+    jobs = io.queue("jobs", path=tmp_path / "app.db")
+    child = os.fork()
+    if not child:
+        wrong = 1
+        try:
+            replies: list[Any] = [jobs.publish(1), *jobs.publish_many([2]), jobs.peek()]
+            codes = [getattr(reply.exception(5), "code", "") for reply in replies]
+            wrong = int(codes != ["unavailable"] * 3)
+        finally:
+            os._exit(wrong)
+    assert os.waitpid(child, 0)[1] == 0
+    _close(io)
 
 
 def test_what_cannot_be_accepted_refuses_nothing_else_of_its_turn() -> None:

@@ -185,3 +185,79 @@ def test_a_coroutine_awaits_its_statements(tmp_path: Path) -> None:
     stats = asyncio.run(main())
     assert (stats["acked"], stats["nacked"]) == (1, 1)
     assert effects(tmp_path) == [(2,), (8,)]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_transaction_inside_of_another_one_is_refused_at_once(tmp_path: Path) -> None:
+    wrong: list[str] = []
+
+    def work(jobs: Jobs, message: Any) -> None:
+        with jobs.transaction(message) as db:
+            db.execute("INSERT INTO mine VALUES (1)")
+            try:
+                with jobs.transaction(message):
+                    pass
+            except RuntimeError as error:
+                wrong.append(str(error))
+
+    with served(tmp_path, work) as (jobs, ended):
+        jobs.publish(1)
+        assert ended.acquire(timeout=60)
+    assert "inside of another one" in wrong[0]
+    assert effects(tmp_path) == [(1,)], "the outer one goes on"
+
+
+@pytest.mark.usefixtures("table")
+def test_behind_a_transaction_its_statements_are_refused(tmp_path: Path) -> None:
+    wrong: list[str] = []
+
+    def work(jobs: Jobs, message: Any) -> None:
+        with jobs.transaction(message) as db:
+            pass
+        for act in (db.execute, lambda sql: db.executemany(sql, [()])):
+            try:
+                act("INSERT INTO mine VALUES (1)")
+            except RuntimeError as error:
+                wrong.append(str(error))
+
+    with served(tmp_path, work) as (jobs, ended):
+        jobs.publish(1)
+        assert ended.acquire(timeout=60)
+    assert [text[:23] for text in wrong] == ["the transaction is over"] * 2
+    assert effects(tmp_path) == []
+
+
+@pytest.mark.usefixtures("table")
+def test_a_coroutine_in_a_transaction_is_refused_another_one_and_statements_behind_it(
+    tmp_path: Path,
+) -> None:
+    async def main() -> list[str]:
+        io = Server()
+        jobs = io.queue("jobs", path=tmp_path / "app.db", synchronous="OFF")
+        wrong: asyncio.Queue[str] = asyncio.Queue()
+
+        @jobs.handler
+        async def work(message: Any) -> None:
+            async with jobs.transaction(message) as db:
+                try:
+                    async with jobs.transaction(message):
+                        pass
+                except RuntimeError as error:
+                    await wrong.put(str(error))
+            try:
+                await db.execute("INSERT INTO mine VALUES (1)")
+            except RuntimeError as error:
+                await wrong.put(str(error))
+
+        serving = asyncio.ensure_future(io.serve(port=0))
+        await asyncio.sleep(0)
+        await jobs.publish(5)
+        found = [await asyncio.wait_for(wrong.get(), 60) for _ in range(2)]
+        io.close(60)
+        await asyncio.wait_for(serving, 60)
+        return found
+
+    inside, behind = asyncio.run(main())
+    assert "inside of another one" in inside
+    assert "is over" in behind
+    assert effects(tmp_path) == []
