@@ -109,31 +109,68 @@ class Worker:
 
 
 class Turn:
-    """The undivided attention of a worker, from :meth:`take` to :meth:`give_back`."""
+    """The undivided attention of a worker, from :meth:`take` to :meth:`give_back`.
 
-    def __init__(self) -> None:
+    With ``left()``, which gives seconds, the worker waits no longer for a step.  Then it calls
+    ``revoke()`` and goes on with others' jobs; steps that are still to come fail with what that
+    returned.
+    """
+
+    def __init__(
+        self,
+        left: Callable[[], float] | None = None,
+        revoke: Callable[[], BaseException] | None = None,
+    ) -> None:
         from queue import SimpleQueue
 
         self._steps: SimpleQueue[Job | None] = SimpleQueue()
+        self._left = left
+        self._revoke = revoke
+        self._revoked: BaseException | None = None
 
     def take(self, worker: Worker) -> None:
         """Get in line."""
         worker.submit(self._serve, _ignore, _nowhere)
 
     def _serve(self) -> None:
-        while (step := self._steps.get()) is not None:
+        from queue import Empty
+
+        while True:
+            try:
+                step = self._steps.get(timeout=None if self._left is None else max(0, self._left()))
+            except Empty:
+                if self._left is not None and self._left() > 0:
+                    continue  # it may take longer after all
+                self._revoked = TimeoutError() if self._revoke is None else self._revoke()
+                self._refuse_steps(self._revoked)
+                return
+            if step is None:
+                return
             _do(*step)
+
+    def _refuse_steps(self, error: BaseException) -> None:
+        from queue import Empty
+
+        while True:
+            try:
+                step = self._steps.get_nowait()
+            except Empty:
+                return
+            if step is not None:
+                _tell(step[1], step[2], None, error)
 
     def do(self, step: Callable[[], Any], done: Done, post: Post) -> None:
         """Do a step once the turn has come; as :meth:`Worker.submit`."""
         self._steps.put((step, done, post))
+        if self._revoked is not None:
+            self._refuse_steps(self._revoked)
 
     def wait(self) -> None:
         """Block until the turn has come; the worker does nothing until it is given back."""
         from threading import Event
 
         come = Event()
-        self.do(come.set, _ignore, _nowhere)
+        self.do(_nowhere, lambda *_: come.set(), lambda done, *answer: done(*answer))
         come.wait()
 
     def give_back(self) -> None:
@@ -146,8 +183,12 @@ def _do(job: Callable[[], Any], done: Done, post: Post) -> None:
         result, failed = job(), None
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever gave the job
         result, failed = None, error
+    _tell(done, post, result, failed)
+
+
+def _tell(done: Done, post: Post, result: Any, error: BaseException | None) -> None:
     try:
-        post(done, result, failed)
+        post(done, result, error)
     except RuntimeError:
         return  # the loop has been closed: nobody is left to be told
 

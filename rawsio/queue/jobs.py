@@ -284,8 +284,9 @@ class Jobs:
         raises ``QueueError`` (``stale``).  It waits for its turn at the file, so it is for threads
         (``Server(executor=...)``) and, as ``async with`` and ``await db.execute(...)``, for
         coroutines; on the loop's thread ``with`` raises ``RuntimeError`` at once, and so does one
-        inside of another.  Others wait meanwhile: keep it short.  What a queue of the file is asked
-        for inside is done behind it, so a reply that is waited for there never comes.
+        inside of another.  Others wait meanwhile: keep it short; when the lease ends, it is undone
+        wherever it stands.  What a queue of the file is asked for inside is done behind it, so a
+        reply that is waited for there does not come.
         """
         from .transactions import Transaction
 

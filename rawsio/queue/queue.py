@@ -302,6 +302,11 @@ class Queue:
         lease = self._leases.get(token)
         return None if lease is None else (lease.id, lease.number)
 
+    def lease_end(self, token: Any) -> float:
+        """Return when a lease ends; 0 if there is none."""
+        lease = self._leases.get(token)
+        return 0.0 if lease is None else lease.deadline
+
     def finished(self, token: Any, counts: Counts) -> None:
         """Take note that somebody has deleted the message in the store, in his own transaction."""
         self._take_counts(counts)

@@ -5,15 +5,20 @@ of a handler the SQL runs in that thread while the writer stands still; from a c
 ``await db.execute(...)`` is done by the writer, so the loop never waits for a disk.  The
 transaction ends with the deletion of the message, under the lease that the handler has: if that is
 no longer valid, everything is undone, because somebody else has the message by now.
+
+Everybody else who uses the file waits for the end of a transaction.  So it is undone when the lease
+ends, whatever its handler is doing or waiting for, and the writer goes on.
 """
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 
 from rawsio.app.reply import Promise, Reply
+from rawsio.log import WARNING
 from rawsio.net.worker import Turn
 
 from .messages import QueueError
@@ -43,11 +48,11 @@ class Statements:
 
     def execute(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """Execute one statement; returns the cursor of :mod:`sqlite3`."""
-        return self._transaction.connection.execute(sql, parameters)
+        return self._transaction.perform("execute", sql, parameters)
 
     def executemany(self, sql: str, rows: Iterable[Any]) -> Any:
         """Execute a statement for each row."""
-        return self._transaction.connection.executemany(sql, rows)
+        return self._transaction.perform("executemany", sql, rows)
 
 
 class AsyncStatements:
@@ -58,17 +63,16 @@ class AsyncStatements:
 
     async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Execute one statement; returns its rows."""
-        execute = self._transaction.connection.execute
-        return list(await self._transaction.on_writer(_rows, execute, sql, parameters))
+        self._transaction.check()
+        return list(await self._transaction.on_writer(self._rows, sql, parameters))
+
+    def _rows(self, sql: str, parameters: Iterable[Any]) -> list[Any]:
+        return list(self._transaction.perform("execute", sql, parameters).fetchall())
 
     async def executemany(self, sql: str, rows: Iterable[Any]) -> None:
         """Execute a statement for each row."""
-        executemany = self._transaction.connection.executemany
-        await self._transaction.on_writer(executemany, sql, list(rows))
-
-
-def _rows(execute: Callable[..., Any], sql: str, parameters: Iterable[Any]) -> list[Any]:
-    return list(execute(sql, parameters).fetchall())
+        self._transaction.check()
+        await self._transaction.on_writer(self._transaction.perform, "executemany", sql, list(rows))
 
 
 class Transaction:
@@ -86,15 +90,42 @@ class Transaction:
         self._worker = keeper.worker
         store: Any = keeper.store  # with a worker it is on a disk
         self._store: SQLiteStore = store
-        self._turn = Turn()
-        self._open = False
+        self._turn = Turn(self._seconds_left, self._revoke)
+        self._open = self._revoked = False
+        # A thread may be at the database when its time is over.
+        self._lock = allocate_lock()
 
-    @property
-    def connection(self) -> Any:
-        """The database's, while the transaction lasts: behind it, that is the writer's alone."""
+    def check(self) -> None:
+        """Raise unless statements can be executed now."""
+        if self._revoked:
+            raise self._stale()
         if not self._open:
             raise RuntimeError("the transaction is over: execute statements inside of its block")
-        return self._store.connection
+
+    def perform(self, method: str, *args: Any) -> Any:
+        """Call a method of the connection."""
+        with self._lock:
+            self.check()
+            return getattr(self._store.connection, method)(*args)
+
+    def _stale(self) -> QueueError:
+        text = f"the lease of message {self._message.id} has ended: all is undone"
+        return QueueError("stale", text)
+
+    def _seconds_left(self) -> float:
+        return self._jobs.queue.lease_end(self._message.token) - self._jobs.keeper.now()
+
+    def _revoke(self) -> QueueError:
+        """Undo everything: on the writer's thread, which waits for nobody any more."""
+        with self._lock:
+            self._revoked = True
+            self._roll_back()
+        line = (
+            f"a transaction of the queue {self._jobs.name} was undone: the lease of message"
+            f" {self._message.id} has ended, and others waited"
+        )
+        self._host.log("queue", WARNING, line)
+        return self._stale()
 
     def _check_outermost(self) -> None:
         outer = _CURRENT.get()
@@ -176,30 +207,33 @@ class Transaction:
     # While the turn is ours
 
     def _begin(self) -> None:
-        self._lease()
-        self._store.begin()
-
-    def _lease(self) -> tuple[int, int]:
-        lease = self._jobs.queue.lease_of(self._message.token)
-        if lease is None:
-            raise QueueError("stale", f"message {self._message.id} is no longer leased")
-        return lease
+        with self._lock:
+            if self._revoked or self._jobs.queue.lease_of(self._message.token) is None:
+                raise QueueError("stale", f"message {self._message.id} is no longer leased")
+            self._store.begin()
 
     def _roll_back(self) -> None:
         if self._store.connection.in_transaction:
             self._store.rollback()
 
     def _end(self, well: bool) -> Counts | None:  # noqa: FBT001 - called by position
-        if not self._store.connection.in_transaction:
-            raise RuntimeError("the transaction was ended inside of it: leave that to `with`")
-        if not well:
-            self._store.rollback()
-            return None
+        with self._lock:
+            if self._revoked and not well:
+                return None
+            if self._revoked:
+                raise self._stale()
+            if not self._store.connection.in_transaction:
+                raise RuntimeError("the transaction was ended inside of it: leave that to `with`")
+            if not well:
+                self._store.rollback()
+                return None
+            return self._commit()
+
+    def _commit(self) -> Counts:
         message, name = self._message, self._jobs.name
-        number, lease = message.id, message.lease
-        delete = Delete(name, number, lease, message.size, message.group)
+        delete = Delete(name, message.id, message.lease, message.size, message.group)
         if not self._store.commit([delete]):
-            raise QueueError("stale", f"the lease of message {number} has ended: all is undone")
+            raise self._stale()
         message.finished = True
         return self._store.counts(name)
 

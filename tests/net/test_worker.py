@@ -76,3 +76,25 @@ def test_nothing_comes_between_the_steps_of_a_turn() -> None:
     assert ended.wait(60)
     assert done == ["here", "there", "later"]
     worker.let_end()
+
+
+def test_a_turn_that_nobody_uses_any_more_is_revoked_and_the_next_job_is_done() -> None:
+    worker, ended = Worker("test"), Event()
+    told: list[Any] = []
+
+    def tell(done: Any, *answer: Any) -> None:
+        told.append(answer)
+        done(*answer)
+
+    left = iter([0.0, 1.0, 0.0])  # at first it may take longer after all
+    turn = Turn(lambda: next(left, 0.0), lambda: ValueError("too late"))
+    turn.take(worker)
+    worker.submit(lambda: "next", lambda *_: ended.set(), tell)
+    assert ended.wait(60)
+    turn.do(lambda: 1, lambda *_: None, tell)
+    turn.wait()
+    turn.give_back()
+    assert worker.stop()
+    assert told[0] == ("next", None)
+    assert told[1][0] is None
+    assert str(told[1][1]) == "too late"

@@ -261,3 +261,31 @@ def test_a_coroutine_in_a_transaction_is_refused_another_one_and_statements_behi
     assert "inside of another one" in inside
     assert "is over" in behind
     assert effects(tmp_path) == []
+
+
+@pytest.mark.usefixtures("table")
+def test_a_transaction_that_waits_for_ever_is_undone_when_its_lease_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes: list[str] = []
+
+    def work(jobs: Jobs, message: Any) -> None:
+        if message.body != "waits":
+            return
+        try:
+            with jobs.transaction(message) as db:
+                db.execute("INSERT INTO mine VALUES (1)")
+                # It is stored when this transaction has ended.
+                jobs.publish("inside").result(60)
+                db.execute("INSERT INTO mine VALUES (2)")
+        except QueueError as error:
+            codes.append(error.code)
+            raise
+
+    with served(tmp_path, work, lease=0.1, max_deliveries=1) as (jobs, ended):
+        reply = jobs.publish("waits")
+        assert ended.acquire(timeout=60)
+        assert jobs.publish("another").result(60).id > reply.result(60).id
+    assert codes == ["stale"]
+    assert effects(tmp_path) == []
+    assert "a transaction of the queue jobs was undone" in caplog.text
