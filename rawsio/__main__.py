@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Sequence[str]) -> int:
+    if given and given[0] in COMMANDS:
+        arrange = getattr(load(given[0]), "arrange", list)
+        given = [given[0], *arrange(given[1:])]
     options = _parser(given).parse_args(given)
     try:
         status = load(options.command).run(options)

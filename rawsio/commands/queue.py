@@ -15,7 +15,7 @@ from . import Stop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rawsio.queue.queue import Queue
     from rawsio.queue.sqlite import SQLiteStore
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "arrange", "run"]
 
 _ACTIONS = {
     "list": "the queues of the file, and how many messages are in each state",
@@ -36,6 +36,8 @@ _ACTIONS = {
 """Action -> what it does."""
 _STATES = ("ready", "delayed", "blocked", "leased", "dead")
 _OPTIONS = ("key", "delay", "priority", "group", "expires")
+_FLAGS = ("--json", "-h", "--help")
+"""Options that have no value."""
 _WAIT = 10.0
 """Seconds that a server may take to answer."""
 
@@ -59,6 +61,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expires", type=float, help="publish: delete after so many seconds")
 
 
+def arrange(words: Sequence[str]) -> list[str]:
+    """Return the words of a call with its options behind the others.
+
+    What may be missing is not looked for behind an option by ``argparse``.
+
+    >>> arrange(["app.db", "--url", "http://a/queue", "purge", "--json", "jobs"])
+    ['app.db', 'purge', 'jobs', '--url', 'http://a/queue', '--json']
+    """
+    plain: list[str] = []
+    options: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            return [*plain, *options, word, *rest]
+        if word[:1] != "-" or word[1:2] in tuple("0123456789"):  # a body: a negative number
+            plain.append(word)
+            continue
+        options.append(word)
+        if word not in _FLAGS and "=" not in word:
+            options += [value for value in (next(rest, None),) if value is not None]
+    return plain + options
+
+
 def _limit(text: str) -> int:
     """Return a number of messages, or say what one is.
 
@@ -78,8 +103,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.body is not None and options.action != "publish":
         raise Stop(f"{options.action} takes no {options.body!r}: one queue at a time", 2)
-    if options.action != "list" and options.queue is None:
+    if options.action != "list" and not options.queue:
         raise Stop(f"{options.action}: the name of a queue is missing", 2)
+    if options.action == "purge" and options.state == "leased":
+        raise Stop("purge: what is leased is with somebody, and goes when that is done", 2)
     try:
         if options.action in ("list", "peek"):
             _read(options)
@@ -215,6 +242,8 @@ def _write(options: argparse.Namespace) -> None:
 
     if options.action != "publish":
         _check_file(Path(options.database))
+    else:
+        _encoded(options)  # before a file is made
     store = SQLiteStore(options.database)
     try:
         if options.action != "publish":
@@ -229,7 +258,7 @@ def _write(options: argparse.Namespace) -> None:
             return
         _request(queue, options)
         (event,) = _turn(store, queue)
-        _print_answer(event, options)
+        _print_value(_answer(event), options)
     finally:
         store.close()
 
@@ -241,11 +270,17 @@ def _turn(store: SQLiteStore, queue: Queue) -> list[Any]:
     return events
 
 
+def _answer(event: Any) -> Any:
+    from rawsio.queue.messages import Published, Rejected, Stored
+
+    if isinstance(event, Rejected):
+        raise event.error
+    return Published(event.ids[0]) if isinstance(event, Stored) else event.value
+
+
 def _request(queue: Queue, options: argparse.Namespace) -> None:
     if options.action == "publish":
-        from rawsio.queue.bodies import encode_body
-
-        queue.publish("publish", encode_body(_body(options)), **_publishing(options))
+        queue.publish("publish", _encoded(options), **_publishing(options))
     elif options.action == "redrive":
         queue.redrive("redrive", options.limit)
     elif options.state is None:
@@ -261,8 +296,18 @@ def _body(options: argparse.Namespace) -> Any:
         raise Stop("publish: the body is missing, as JSON", 2)
     try:
         return loads(options.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Stop(f"publish: the body is no JSON: {error}", 2) from None
+
+
+def _encoded(options: argparse.Namespace) -> bytes:
+    from rawsio.errors import LocalProtocolError
+    from rawsio.queue.bodies import encode_body
+
+    try:
+        return encode_body(_body(options))
+    except LocalProtocolError as error:
+        raise Stop(f"publish: {error}", 2) from None
 
 
 def _publishing(options: argparse.Namespace) -> dict[str, Any]:
@@ -323,20 +368,13 @@ def _ask(options: argparse.Namespace) -> None:
 
 def _asked(queue: RemoteQueue, options: argparse.Namespace) -> Any:
     if options.action == "publish":
+        _encoded(options)
         return queue.publish(_body(options), **_publishing(options))
     if options.action == "redrive":
         return queue.redrive(options.limit)
     if options.action == "purge":
         return queue.purge(*([options.state] if options.state else []))
     raise Stop("drain: only where nobody owns the file; a client consumes instead", 2)
-
-
-def _print_answer(event: Any, options: argparse.Namespace) -> None:
-    from rawsio.queue.messages import Rejected
-
-    if isinstance(event, Rejected):
-        raise event.error
-    _print_value(event.value, options)
 
 
 def _print_value(value: Any, options: argparse.Namespace) -> None:

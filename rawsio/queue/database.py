@@ -316,6 +316,8 @@ class Database:
             self._lock.release()
             return
         try:
+            if not self.connection.in_transaction:
+                self.note("ids", self.next_id)  # what is reserved is not needed any more
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self.connection.close()
         except self.error:

@@ -74,6 +74,42 @@ def test_it_publishes_redrives_purges_and_drains(
     assert "it was there already" in capsys.readouterr().out
 
 
+def test_a_message_that_is_nothing_but_a_body_is_told_by_its_id(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (first,) = lines(capsys, path, "publish", "mails", '{"to": "ann"}')
+    (second,) = lines(capsys, path, "publish", "mails", "2")
+    assert second == {"id": first["id"] + 1, "duplicate": False}
+    assert main(["queue", path, "publish", "mails", "-3"]) == 0
+    assert capsys.readouterr().out == f"{first['id'] + 2}\n"
+    assert [m["body"] for m in lines(capsys, path, "peek", "mails")] == [{"to": "ann"}, 2, -3]
+
+
+def test_options_may_stand_anywhere(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queue", "--limit", "1", path, "--json", "peek", "--state=ready", "jobs"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("publish", "jobs", "NaN"), "NaN and infinities have no form in JSON"),
+        (("publish", "jobs", "[" * 5000), "the body is no JSON"),
+        (("publish", "jobs", "[" * 200 + "]" * 200), "nested"),
+        (("publish", "", "1"), "the name of a queue is missing"),
+        (("purge", "jobs", "--state", "leased"), "goes when that is done"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], text: str
+) -> None:
+    assert main(["queue", str(tmp_path / "new.db"), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert text in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_wrong_is_one_line(
     path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

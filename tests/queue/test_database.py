@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named_and_kept(path: str) -> None:
     "sql",
     [
         "UPDATE rawsio_meta SET value = 'many' WHERE name = 'version'",
-        "UPDATE rawsio_meta SET value = 1.5 WHERE name = 'ids'",
+        "UPDATE rawsio_meta SET value = 1.5 WHERE name = 'clock'",
         "UPDATE rawsio_message SET state = 7",
     ],
 )
