@@ -305,6 +305,10 @@ def laws(ctx: Context) -> None:
         jobs.append(job)
     if not jobs:
         ctx.problems.append("laws: there is no test_laws.py")
+    redis = ["-m", "tests.interop.redis_queue", "-k", "TestMachine"]
+    jobs.append(
+        Job("laws of queues in Redis", [_suite_python(), *redis, "--examples", str(ctx.examples)])
+    )
     ctx.run_two_at_a_time(jobs)
 
 
@@ -353,6 +357,8 @@ def queue(ctx: Context) -> None:
     """Kill servers with a durable queue, cut their power, fill their disks, misuse them, time."""
     for name in ("queue_kill", "queue_power", "queue_full", "queue_attack", "recovery"):
         ctx.run(Job(name, [_suite_python(), "-m", f"tests.soak.{name}"]))
+    misuse = ["--polling", "--msgpack", "--seconds", "1.5"]
+    ctx.run(Job("misuse, polling", [_suite_python(), "-m", "tests.soak.queue_attack", *misuse]))
     power = ["--clients", "40", "--kills", "8", "--power", "FULL"]
     ctx.run(Job("recovery, power", [_suite_python(), "-m", "tests.soak.recovery", *power]))
     rows = ["callers", "chains", "websocket", "node", "end", "echo"]

@@ -3,7 +3,8 @@
 ``python -m tests.soak.queue_attack`` serves a queue in a file and has clients do everything that
 they should not: foreign, stale and doubled tokens, bodies that are huge, empty or deep, options of
 every wrong kind, consumers that never answer, answer everything, or leave in the middle of a batch,
-floods, queues that are not there.  Beside each of them two honest clients publish, consume and
+floods of every request, queues that are not there; with ``--polling`` over polling, with
+``--msgpack`` in MessagePack.  Beside each of them two honest clients publish, consume and
 measure.  It ends with 1 if anything that was accepted is lost, an error has no code, the server
 says something worse than a warning, or honest clients wait ten times as long as without.
 """
@@ -21,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from rawsio import Client, Limits, Server
+from rawsio import Client, Limits, MsgpackParser, Server
 from rawsio.queue.messages import CODES
 
 __all__ = ["ATTACKS", "main"]
@@ -36,6 +37,10 @@ NONSENSE: list[Any] = [
 ]
 
 
+# What every client is made with.
+HOW: dict[str, Any] = {"transports": ["websocket"]}
+
+
 class Asked(Exception):
     """An answer that no request should get."""
 
@@ -44,7 +49,7 @@ class Person:
     """A client that asks and is answered."""
 
     def __init__(self, url: str) -> None:
-        self.client = Client(url, transports=["websocket"], reconnection=False)
+        self.client = Client(url, reconnection=False, **HOW)
         self.client.start()
         self.socket = self.client.socket("/queue")
         self.socket.connect()
@@ -72,14 +77,19 @@ def value_of(reply: Any) -> Any:
     return error["code"]
 
 
+def lets_look(_socket: Any, operation: str, _queue: str) -> bool:
+    """Everybody may look, too."""
+    return operation not in ("purge", "redrive")
+
+
 class Scene:
     """A server, two honest clients, and what they have seen."""
 
     def __init__(self, folder: str, store: str | None) -> None:
         limits = Limits(queue_silence=2.0)
-        self.io = Server(limits=limits)
+        self.io = Server(limits=limits, parser=HOW.get("parser"))
         options: Any = {"path": f"{folder}/app.db"} if store is None else {"store": store}
-        options |= {"namespace": "/queue", "max_deliveries": 100}
+        options |= {"namespace": "/queue", "max_deliveries": 100, "allow": lets_look}
         self.jobs = self.io.queue("jobs", **options)
         self.honest = self.io.queue("honest", **options)
         self.url = f"http://127.0.0.1:{self.io.listen()[1]}"
@@ -266,6 +276,28 @@ def flood(scene: Scene, seen: Counter[str]) -> None:
         person.close()
 
 
+def busybodies(scene: Scene, seen: Counter[str]) -> None:
+    """Clients that ask for everything without waiting for answers."""
+    people = [Person(scene.url) for _ in range(4)]
+    replies = [
+        person.send(*request)
+        for _ in range(100)
+        for person in people
+        for request in (
+            ("stats", "jobs"),
+            ("peek", "jobs", {"count": 20}),
+            ("purge", "jobs"),
+            ("consume", "jobs", {"credit": 0}),
+            ("cancel", "1"),
+            ("extend", "1-1", 5),
+        )
+    ]
+    for reply in replies:
+        note(seen, value_of(reply))
+    for person in people:
+        person.close()
+
+
 def crowd(scene: Scene, seen: Counter[str]) -> None:
     """A client with as many consumers as it may have, and more."""
     person = Person(scene.url)
@@ -274,7 +306,7 @@ def crowd(scene: Scene, seen: Counter[str]) -> None:
     person.close()
 
 
-ATTACKS = (nothing, tokens, bodies, never, everything, leaver, flood, crowd)
+ATTACKS = (nothing, tokens, bodies, never, everything, leaver, flood, busybodies, crowd)
 
 
 class Heard(logging.Handler):
@@ -306,7 +338,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="for each attack")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--store", help="a URL of an empty Redis, instead of a file")
+    parser.add_argument("--polling", action="store_true", help="instead of WebSocket")
+    parser.add_argument("--msgpack", action="store_true", help="instead of JSON")
     given = parser.parse_args(arguments)
+    if given.polling:
+        HOW["transports"] = ["polling"]
+    if given.msgpack:
+        HOW["parser"] = MsgpackParser()
     heard, wrong = Heard(), []
     logging.getLogger("rawsio").addHandler(heard)
     with tempfile.TemporaryDirectory() as folder:
