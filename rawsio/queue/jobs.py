@@ -309,7 +309,10 @@ class Jobs:
     def peek(
         self, state: str | None = None, limit: int = 10, after: int = 0
     ) -> Reply[list[dict[str, Any]]]:
-        """Look at messages without taking them; the reply is a list of dicts, oldest first."""
+        """Look at messages without taking them; the reply is a list of dicts, oldest first.
+
+        Where bodies are long there are fewer than ``limit``: go on with ``after``, an id.
+        """
         limits = self._host.limits
 
         def shape(rows: list[Any]) -> list[Any]:

@@ -184,9 +184,9 @@ class Sweep:
 class Purge:
     """Delete the newest messages in the named states; gives the id of the last, and how many.
 
-    Not more than ``count``, and only those published before the id ``before``: so one purge after
-    another ends, however fast others publish.  The newest first, because of a group only the
-    oldest can be claimed in between.
+    Not more than ``count``, and only those with an id below ``before``: so one purge after another
+    ends, however fast others publish.  Newest first, so no message of a group becomes ready only to
+    be deleted by the next purge.
     """
 
     queue: str
