@@ -14,8 +14,8 @@ suite          the whole suite, 500 derandomised examples for each property (250
 pythons        the suite on the other Pythons from 3.10 to 3.13 that pyenv has, and on this one
                with ``-O`` (in run: that is 3.12) and with ``-bb -W error -X dev``: 50 examples
                (10 in run), two at a time
-laws           full only: every ``test_laws.py``, and the model of queues in Redis, with 20,000 random
-               examples, two at a time
+laws           full only: every ``test_laws.py``, and the model of queues in Redis, with 20,000
+               random examples, two at a time
 autobahn       Autobahn|Testsuite on the WebSocket layer in both roles: ``protocol``, or all cases
 interop        the official client, the protocol suites' cases, our browser client, the demo
                page and the proxy's in Chromium (``tests/interop/run.py``); the HTTP vectors of

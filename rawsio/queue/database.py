@@ -65,6 +65,8 @@ _UNSEEN = _RESERVE // 2
 """Bytes that are stored before the disk is looked at again: the reserve is more than that."""
 _LEAST = 4 * 4096
 """Bytes that a transaction takes, however small it is."""
+_LOOK = 16
+"""Transactions after which it is looked again whether the files are still there."""
 TICK = 1000
 """Milliseconds between two notes of the time."""
 _LEVELS = ("OFF", "NORMAL", "FULL")
@@ -121,9 +123,11 @@ class Database:
         self.next_id = self._reserved = 1
         self.clock = self.run = 0
         self._saved = (1, 1, 0, 0)
-        self._commits = 0
+        # How many transactions may begin without a look at the files.
+        self._unlooked = 0
         # How many bytes may be stored without a look at the disk, which is a call of the system.
         self._unseen = 0
+        self._commits = 0
         try:
             self.connection = self._connect(synchronous)
         except BaseException:
@@ -150,6 +154,7 @@ class Database:
                     f"{name} was deleted, moved or replaced while it was in use: put it back, or"
                     " start again"
                 )
+        self._unlooked = _LOOK
 
     def _check_process(self) -> None:
         """Raise :class:`StoreError` in a child process: with two writers a message comes twice."""
@@ -220,7 +225,9 @@ class Database:
     def begin(self) -> None:
         """Begin a transaction."""
         self._check_process()
-        self._check_files()
+        self._unlooked -= 1
+        if self._unlooked <= 0:
+            self._check_files()
         self._saved = (self.next_id, self._reserved, self.clock, self.run)
         level = "FULL" if self.sync else self._level
         try:
@@ -246,8 +253,8 @@ class Database:
         """Whether a statement that stores so many messages can be a transaction by itself."""
         expected = self.next_id + count <= self._reserved and now < self.clock + TICK
         plain = self._used == self._level and not self.sync and not self._copied
-        # The log and the lock are looked after once a second: see `begin`.
-        return expected and plain and self._identity(self.path) == self._files[0][1]
+        self._unlooked -= 1
+        return expected and plain and self._unlooked > 0
 
     def committed(self) -> None:
         """Count a transaction, and look after the file now and then."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rawsio.queue.database import VERSION, translate
-from rawsio.queue.operations import Bodies, Claim, Delete, Insert, StoreError
+from rawsio.queue.operations import Bodies, Claim, Delete, Insert, StoreError, Sweep
 from rawsio.queue.sqlite import SQLiteStore
 
 
@@ -129,21 +129,34 @@ def test_what_is_taken_away_while_it_is_used_is_named_and_may_be_put_back(
     os.rename(path + ending, path + "-elsewhere")
     if what == "replaced":
         Path(path + ending).write_bytes(b"another")
+
+    def go_on() -> None:
+        for _ in range(20):
+            store.apply([Sweep("jobs", 0, 1)])
+
+    with pytest.raises(StoreError, match="was deleted, moved or replaced") as caught:
+        go_on()
+    assert f"{path}{ending} was" in str(caught.value)
     for operations in ([Insert("jobs", b"2", 2000)], [Claim("jobs", 1, 1)]):
-        with pytest.raises(StoreError, match="was deleted, moved or replaced") as caught:
+        with pytest.raises(StoreError, match="was deleted, moved or replaced"):
             store.apply(operations)
-        assert f"{path}{ending} was" in str(caught.value)
     os.replace(path + "-elsewhere", path + ending)
     assert len(store.apply([Claim("jobs", 5, 2)])[0]) == 1
     store.close()
 
 
-def test_a_run_of_bodies_notices_at_once_that_the_file_is_gone(path: str) -> None:
+def test_runs_of_bodies_notice_that_the_file_is_gone(path: str) -> None:
     store = opened(path)
     store.apply([Bodies("jobs", 0, [b"1"])])
     os.unlink(path)
-    with pytest.raises(StoreError, match="was deleted"):
-        store.apply([Bodies("jobs", 0, [b"2"])])
+
+    def go_on() -> None:
+        for _ in range(20):
+            store.apply([Bodies("jobs", 0, [b"2"])])
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="was deleted"):
+            go_on()
     store.close()
 
 
