@@ -7,6 +7,8 @@ once would otherwise get everything, because it is always free.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from rawsio.layer import record
 
 TYPE_CHECKING = False
@@ -14,9 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["NEVER", "Allowance", "Consumer", "Consumers", "Lease"]
+__all__ = ["NEVER", "Allowance", "Consumer", "Consumers", "Lease", "ended"]
 
 NEVER = float("inf")
+_SENT = 200
+"""Messages that clients are sent in one turn."""
+_ENDED = 500
+"""Leases that end in one turn."""
 _REST_AFTER = 3
 _LONGEST_REST = 5.0
 
@@ -59,6 +65,12 @@ class Consumer:
         return self.credit - len(self.leases)
 
 
+def ended(leases: dict[str, Lease], now: float) -> list[str]:
+    """Return tokens of leases that have ended; of very many the first ones."""
+    over = (token for token, lease in leases.items() if lease.deadline <= now)
+    return [*islice(over, _ENDED)]
+
+
 class Consumers:
     """All consumers of a queue, by name."""
 
@@ -98,6 +110,18 @@ class Consumers:
     def room(self) -> int:
         """How many messages could be handed out now."""
         return sum(consumer.room for consumer in self.hungry.values())
+
+    @property
+    def room_in_turn(self) -> int:
+        """How many messages are handed out in one turn.
+
+        Handlers of this process begin with what they get at their own pace.  Clients are sent it at
+        once, and everybody else waits meanwhile.
+        """
+        room = self.room
+        if room > _SENT and not all(consumer.waits for consumer in self.hungry.values()):
+            return _SENT
+        return room
 
     def failed(self, consumer: Consumer, now: float, random: Callable[[], float]) -> None:
         """Count a failure; one too many in a row means a rest."""

@@ -30,7 +30,7 @@ from __future__ import annotations
 from rawsio.limits import DEFAULT
 
 from .checks import as_seconds, as_state, as_whole, storable
-from .consumers import NEVER, Allowance, Consumer, Consumers, Lease
+from .consumers import NEVER, Allowance, Consumer, Consumers, Lease, ended
 from .intake import MOST, Intake
 from .messages import (
     Buried,
@@ -421,7 +421,8 @@ class Queue:
         if not (self.counts.ready or self._stirred) or self.closing or not self._number:
             return 0
         self._stirred = False
-        return min(self._consumers.room, self._allowance.at(self.now), self.limits.queue_batch)
+        room = self._consumers.room_in_turn
+        return min(room, self._allowance.at(self.now), self.limits.queue_batch)
 
     def opened(self, counts: Counts, run: int) -> None:
         """A store that is far away has answered for the first time."""
@@ -566,8 +567,7 @@ class Queue:
         return events
 
     def _end_leases(self) -> None:
-        now = self.now
-        for token in [t for t, lease in self._leases.items() if lease.deadline <= now]:
+        for token in ended(self._leases, self.now):
             self.totals["lapsed"] += 1
             self._give_back(token, "the lease ended", 0.0)
         self._lapse = min((lease.deadline for lease in self._leases.values()), default=NEVER)

@@ -368,7 +368,8 @@ class QueueNamespace:
     def lost(self, socket: Any, jobs: Jobs, deliveries: list[Delivery]) -> None:
         """A delivery will not be answered: the client has gone, or was not sent it."""
         if not socket.connected:
-            self._gone(socket)
+            if socket.id in self._consumers:
+                self._gone(socket)
             return
         for delivery in deliveries:
             jobs.queue.unsee(delivery.token)
@@ -378,11 +379,19 @@ class QueueNamespace:
         self._host.call(self._forget, socket.id)
 
     def _forget(self, sid: str) -> None:
-        for number, (jobs, keep) in self._consumers.pop(sid, {}).items():
+        self._cancel_all(sid, self._consumers.pop(sid, {}))
+
+    def _cancel_all(self, sid: str, consumers: dict[str, tuple[Jobs, bool]]) -> None:
+        """Give back what a client held: each consumer's in a turn of its own, it may be much."""
+        while consumers:
+            number, (jobs, keep) = consumers.popitem()
             try:
-                jobs.cancel((sid, number), keep=keep)
+                held = jobs.cancel((sid, number), keep=keep)
             except QueueError:
                 continue  # the queue has closed before
+            if held and consumers:
+                jobs.keeper.host.call_soon(self._cancel_all, sid, consumers)
+                return
 
 
 _HANDLERS: dict[str, Callable[..., None]] = {

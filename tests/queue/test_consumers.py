@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from rawsio.queue.consumers import NEVER, Allowance, Consumer, Consumers
+from rawsio.queue.consumers import NEVER, Allowance, Consumer, Consumers, Lease, ended
 
 
-def consumer(name: str, credit: int = 1, batch: int = 1, linger: float = 0.0) -> Consumer:
-    return Consumer(name, credit, 30.0, batch, linger, False, {}, [])
+def consumer(
+    name: str, credit: int = 1, batch: int = 1, linger: float = 0.0, *, waits: bool = False
+) -> Consumer:
+    return Consumer(name, credit, 30.0, batch, linger, waits, {}, [])
+
+
+def test_clients_are_sent_only_so_much_in_one_turn_and_handlers_get_what_they_have_room_for() -> (
+    None
+):
+    table = Consumers()
+    table.add(consumer("handler", credit=1000, waits=True))
+    assert table.room_in_turn == 1000
+    client = consumer("client", credit=1000)
+    table.add(client)
+    assert table.room == 2000
+    assert table.room_in_turn == 200
+    client.credit = 0
+    table.remove(client)
+    table.add(consumer("other", credit=5))
+    assert table.room_in_turn == 200
+
+
+def test_of_very_many_leases_that_end_at_once_some_end_in_a_turn() -> None:
+    held = consumer("client", credit=1000)
+    leases = {str(n): Lease(n, 1, 1, None, 1, held, float(n)) for n in range(1000)}
+    assert ended(leases, 0.5) == ["0"]
+    assert ended(leases, 600.0) == [str(n) for n in range(500)]
 
 
 def test_those_with_room_take_turns() -> None:

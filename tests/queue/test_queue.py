@@ -519,3 +519,17 @@ def test_somebody_else_may_have_deleted_the_message_in_his_own_transaction() -> 
     assert bodies(it.deliveries()) == [b"2"]
     it.queue.finished(got.token, it.store.counts("jobs"))
     assert it.queue.stats()["acked"] == 1
+
+
+def test_very_many_leases_that_end_at_once_end_in_several_turns() -> None:
+    it = Driven(MemoryStore(), lease=5, max_deliveries=9)
+    for name in "ab":
+        it.queue.consume(name, credit=600)
+    it.queue.publish_bodies([None] * 1200, [b"1"] * 1200)
+    assert len(it.deliveries()) == 1200
+    it.queue.tick(1005.0)
+    for lapsed in (500, 1000, 1200):
+        assert it.queue.totals["lapsed"] == lapsed
+        assert it.queue.deadline is not None
+        assert it.queue.deadline <= 1005.0
+        it.queue.tick(1005.0)

@@ -473,3 +473,17 @@ def test_a_consumer_of_batches_has_credit_for_one_unless_it_asks_for_more(world:
     assert "consumer" in world.ask(socket, "consume", "jobs", {})
     world.kit.run()
     assert len(single) == 10
+
+
+def test_a_client_that_holds_very_much_gives_all_of_it_back(world: World) -> None:
+    leaver = world.client()
+    leaver.on("message", lambda message, ack: None, ack=True)
+    for _ in range(5):
+        assert "consumer" in world.ask(leaver, "consume", "jobs", {"credit": 300})
+    world.jobs.publish_many(range(1500))
+    world.kit.run()
+    assert world.jobs.stats()["leased"] == 1500
+    leaver.disconnect()
+    world.kit.run()
+    stats = world.jobs.stats()
+    assert (stats["leased"], stats["returned"], stats["consumers"]) == (0, 1500, 0)
