@@ -247,7 +247,9 @@ def test_attachments_are_counted() -> None:
     ],
 )
 def test_it_reads_what_is_plain(packet: str, read: bool) -> None:
-    assert len(read_in(masked(packet), 9, Reading(TIGHT))) == read
+    reading = Reading(TIGHT)
+    assert len(read_in(masked(packet), 9, reading)) == read
+    assert (event_in(masked(packet), reading.main) is not None) == read
 
 
 def test_it_reads_no_more_events_than_asked_for_and_none_behind_another_frame() -> None:
@@ -761,6 +763,26 @@ def test_nobody_can_tell_how_an_acknowledgement_came(
     for one in said:
         steps += pieces(*one) if isinstance(one, tuple) else [one]
     both([*steps, "listen", 3.0], backpressure, limits, listen)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            *[_usual] * 2, *[_odd] * 3, *[_asked] * 2, _answers, st.sampled_from([0.6, 11.0])
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(["pause", "drop-volatile", "disconnect"]),
+    st.sampled_from([LOOSE.but(events_per_second=99), LOOSE, LOOSE.but(json_depth=2)]),
+    st.sampled_from([("0",), ("0", "0/a,"), ("0/a,",)]),
+)
+def test_nobody_can_tell_how_events_came_that_are_a_read_each(
+    said: list[Any], backpressure: str, limits: Limits, joined: tuple[str, ...]
+) -> None:
+    # Of each name the first is taken as one of several, as its handler has to be looked for.
+    steps = [step for one in said for step in ([one, one] if isinstance(one, bytes) else [one])]
+    both(["before", *map(frame, joined), *steps, "listen", 3.0], backpressure, limits, listen)
 
 
 LONG = [f'"{"z" * size}"' for size in (99, 100)]
