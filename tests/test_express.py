@@ -848,6 +848,12 @@ def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
     assert not way.peers[0].busy
     way.say(one)
     assert way.heard.count(b"431[1]") == 4
+    way.wire.send(other)  # alone
+    with pytest.raises(KeyboardInterrupt):
+        way.kit.run()
+    assert not way.peers[0].busy
+    way.say(one)
+    assert way.heard.count(b"431[1]") == 5
     way.kit.close()
 
 
