@@ -208,7 +208,7 @@ class Express(Lane):
         """Take the event that is all that came; see ``_perform``."""
         digits, args = event
         name, many, handlers = args[0], len(args), socket.namespace._handlers
-        handler = handlers.alone.get(name) or handlers.only(name)
+        handler = handlers.alone.get(name)
         if handler is None or not handler.least < many <= handler.full:
             return self._take_all([(digits, args, len(data), 0)], data, now)
         multiplexer, self._odd, args[0] = self._multiplexer, 0, socket
