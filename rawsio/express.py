@@ -35,7 +35,9 @@ from rawsio.app.reply import as_values
 from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
 from rawsio.engineio.states import Beat, SessionState
+from rawsio.farewell import leave
 from rawsio.lanes import OVERHEAD, Lane
+from rawsio.log import DEBUG
 from rawsio.reading import (
     ANSWER,
     BRIEF,
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
     from rawsio.app.handlers import Handler
     from rawsio.app.multiplexer import Multiplexer
     from rawsio.app.socket import Socket
-    from rawsio.engineio.server.links import PlainWebSocket
+    from rawsio.engineio.server.links import Link, PlainWebSocket
     from rawsio.engineio.server.session import Session
     from rawsio.reading import Found, One, Reading
 
@@ -77,6 +79,8 @@ _HEADERS = [encode_header(_WHOLE_TEXT, size) for size in range(BRIEF_FRAME)]
 """How the frames of short answers begin, by their length."""
 _LONGER = 0x817E0000
 """How those of longer ones begin, before the two bytes of the length."""
+_WELCOME = 16 + len('0{"sid":"12345678901234567890"}')
+"""What it counts for the answer to a CONNECT."""
 _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
 
@@ -167,11 +171,16 @@ class Express(Lane):
 
     # What comes
 
+    def depart(self, link: Link, code: int) -> None:
+        """The client leaves, with this code: end the session, as if the layers had said so."""
+        self._multiplexer.host.log("net", DEBUG, f"{link.address} closed: {code} ''")
+        self._transport.lost(link, "transport close")
+
     def read(self, data: bytes, now: float) -> int:
         """Take events off the front of what came; return where the rest begins."""
         socket = self._socket
         if socket is None:
-            return self._enter(data) if self._begins else 0
+            return self._enter(data) if self._begins else leave(self, data)
         if self._skip:
             return self._pass_over()
         multiplexer, protocol, engine = self._multiplexer, self._protocol, self._engine
@@ -199,7 +208,7 @@ class Express(Lane):
         if not found:
             found = self._elsewhere(data, most)
             if not found or self._socket is None:
-                return self._look_less()
+                return self._look_less() or leave(self, data)
         if found[-1][3]:
             _shorten(found, most)
         return self._take_all(found, data, now)
@@ -310,17 +319,36 @@ class Express(Lane):
 
     def _enter(self, data: bytes) -> int:
         """Take the CONNECT with which nearly every client begins, if that is all that came."""
-        self._begins = False
         size = len(data) - 6
-        if not 0 < size <= SHORT or data[0] != _WHOLE_TEXT or data[1] != 0x80 | size:
-            return 0
-        if not self._reading.most or self._engine.state is not _OPEN:
-            return 0
         try:
+            if not 0 < size <= SHORT or data[0] != _WHOLE_TEXT or data[1] != 0x80 | size:
+                return 0
+            if not self._reading.most or self._engine.state is not _OPEN:
+                return 0
             packet = unmask_short(data, 2, size).decode()
+            if packet[:2] != "40" or not self._join(packet):
+                return 0
+            if size > 2 and self._multiplexer.connect_data:
+                self.stream.touch()  # and have it counted
+            return len(data)
         except UnicodeDecodeError:
             return 0
-        return len(data) if packet[:2] == "40" and self._join(packet) else 0
+        except BaseException:
+            self.stream.touch()  # should the program go on, the answer is sent
+            raise
+        finally:
+            self._begins = False
+
+    def welcome(self, namespace: str, data: dict[str, Any]) -> None:
+        """Answer a CONNECT; that of :meth:`_enter` is sent with the read that brought it."""
+        port, room = self._port, self._port.room - _WELCOME
+        plain = self._begins and len(data) == 1 and self._limits.json_depth > 0
+        if not plain or room < 0 or self._engine.state is not _OPEN or not self._protocol.let_in():
+            super().welcome(namespace, data)
+            return
+        # An id of ours has nothing that JSON would escape.
+        self.outbox.append(text_frame(b'40{"sid":"%b"}' % data["sid"].encode()))
+        port.room = room
 
     def _perform(self, found: list[Found], done: int, data: bytes, now: float, end: float) -> Done:
         """Call handlers, and answer: return behind how many events, and whether time is over."""

@@ -83,13 +83,19 @@ def _write(channel: str, level: int, message: str, error: BaseException | None) 
     return _put(stream, text)
 
 
+_loggers: dict[str, Any] = {}
+
+
 def _wanted(channel: str, level: int) -> bool:
     """Return whether the application's logging takes such lines, which nobody else does."""
     logging = sys.modules.get("logging")
     if logging is None or not hasattr(logging, "getLogger"):
         return False
     try:
-        return bool(logging.getLogger(f"rawsio.{channel}").isEnabledFor(level))
+        logger = _loggers.get(channel)
+        if logger is None:  # to get one takes a lock
+            logger = _loggers[channel] = logging.getLogger(f"rawsio.{channel}")
+        return bool(logger.isEnabledFor(level))
     except (Exception, SystemExit):  # noqa: BLE001 - `write` counts what cannot be written
         return True
 

@@ -49,6 +49,7 @@ __all__ = [
     "event_in",
     "events_in",
     "may_answer",
+    "posted_in",
 ]
 
 BRIEF = 100
@@ -235,6 +236,31 @@ def answer_in(raw: bytes, mark: Mark) -> One:
     if stop != len(text):
         raise ValueError
     return digits, [ANSWER, values]
+
+
+def posted_in(packet: str, mark: Mark) -> tuple[str, list[Any]] | None:
+    """Return the id of a packet of the main namespace, and its name and arguments.
+
+    It begins with ``42``.  ``None`` for what :func:`events_in` would leave.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> posted_in('427["news",1]', Reading(DEFAULT).main)
+    ('7', ['news', 1])
+    """
+    _head, first, bracket, longest, depth, _longest_attached, scan = mark
+    start, size = packet.find("["), len(packet)
+    digits = packet[2:start]
+    if size > longest or start > bracket - first + 2:
+        return None
+    if digits and (digits.strip("0123456789") or digits[0] == "0"):
+        return None
+    if size > depth and packet.count("[") + packet.count("{") > depth:
+        return None
+    try:
+        args, stop = scan(packet, start)
+        return (digits, args) if stop == size and args[0].__class__ is str else None
+    except (ValueError, IndexError, StopIteration, RecursionError, RemoteProtocolError):
+        return None  # the layers say what is wrong
 
 
 def attached_in(raw: bytes, data: bytes, at: int, mark: Mark) -> tuple[bytes, list[Any], int]:

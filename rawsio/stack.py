@@ -470,17 +470,16 @@ class ServerStack:
             stream.layer = websocket
 
     def settle(self, target: Any, deadline: float | None) -> bool:
-        """After :meth:`switch`: have the outbox sent, and somebody ticked in time.
+        """After :meth:`switch`: have somebody ticked in time, and what is below asked for its wish.
 
-        ``False`` if nobody is known here who does that.
+        ``False`` if nobody is known here who does that.  A plain stream is not asked: the layer has
+        no more to say than what is in the outbox, and who has read the request has that sent.
         """
         stream = self.stream
         if stream is None:
             return False
         if stream.quick is None:
             stream.touch()
-        else:  # the layer has no more to say than what is in the outbox
-            stream.send_soon()
         if deadline is not None:
             stream.driver.timers.expect(target, deadline)
         return True

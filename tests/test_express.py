@@ -1153,3 +1153,38 @@ def test_what_a_coroutine_holds_of_an_attachment_is_counted_the_same() -> None:
 def test_bytes_are_no_answer_where_no_attachment_is_allowed(limits: Limits) -> None:
     answer = frame('27["bytes"]') + frame('27["long bytes"]')
     both([answer, frame('27["none"]') + answer], "pause", limits, listen)
+
+
+def test_the_answer_to_a_connect_is_sent_though_the_program_was_interrupted() -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+
+    @way.io.on("connection")
+    def interrupt(_socket: Any) -> None:
+        raise KeyboardInterrupt
+
+    way.wire.send(frame("0"))
+    with pytest.raises(KeyboardInterrupt):
+        way.kit.run()
+    way.kit.run()
+    way.listen()
+    assert b'40{"sid"' in way.heard
+    way.kit.close()
+
+
+def test_what_is_said_to_a_client_as_it_enters_comes_behind_the_answer() -> None:
+    def prepare(way: Conversation) -> None:
+        way.io.on("connection", lambda socket: socket.emit("a") or way.io.emit("b"))
+
+    both(["before", frame("0"), frame('27["none"]')], "pause", DEFAULT, prepare)
+
+
+def test_the_data_of_a_connect_that_goes_the_short_way_is_counted() -> None:
+    totals = []
+    for traced in (False, True):
+        way = Conversation(DEFAULT, traced=traced, backpressure="pause")
+        way.kit.advance(0.1)  # the handshake is counted by then
+        way.say(frame('0{"a":' + "[" * 40 + "]" * 40 + "}"))
+        way.kit.advance(0.1)
+        totals.append(way.io.net.budget.total)
+        way.kit.close()
+    assert totals[0] == totals[1] > 1024

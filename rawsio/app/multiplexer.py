@@ -371,8 +371,9 @@ class Multiplexer(HandlerQueue):
 
     def take_connect(self, data: dict[str, Any] | None) -> None:
         """Let a client enter ``/``, which was :attr:`open_to_all`, and has asked with this data."""
-        if self._keeps("/", data):
-            self._admit(self.namespaces.main, data, None)
+        if not data or self._keeps("/", data):
+            self._first = socket = self.namespaces.main._admit(self, data)
+            self._accept(socket)
 
     def _keeps(self, name: str, data: Any) -> bool:
         """Count the data of a CONNECT; ``False``, and the end, if all of them are too much."""

@@ -284,8 +284,8 @@ class Namespace(Listening, Operators):
         self.sockets[socket.id] = socket
         self.adapter.connected(socket.id)
         # A client of Socket.IO v2 knows nothing of recovery: nothing is kept for it.
-        old = socket._peer.base_id is not None
-        return {"sid": socket.id, **({} if old else self.adapter.begin_session(socket))}
+        known = {} if socket._peer.base_id is not None else self.adapter.begin_session(socket)
+        return {"sid": socket.id, **known} if known else {"sid": socket.id}
 
     def _vacated(self) -> None:
         """Take note that a socket is gone for good, or was not made after all."""

@@ -81,7 +81,7 @@ class Deadlines:
 
     __slots__ = (
         *("on_events", "_loop", "_heap", "_entries", "_sequence", "_handle", "_next", "log"),
-        *("_turn_time", "_expected"),
+        *("_turn_time", "_expected", "_expecting"),
     )
 
     def __init__(
@@ -102,6 +102,8 @@ class Deadlines:
         self.log = log.Log(loop.time) if write is None else write
         self._turn_time = turn_time
         self._expected: dict[Any, None] = {}
+        # Whether there is a timer for them; who is forgotten leaves it where it is.
+        self._expecting = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -131,18 +133,22 @@ class Deadlines:
         if target in self._entries or deadline - self._loop.time() < _SOON:
             self.watch_until(target, deadline)
             return
-        if not self._expected:
+        if not self._expecting:
+            self._expecting = True
             self._loop.call_later(_SOON, self._watch_expected)
         self._expected[target] = None
 
     def _watch_expected(self) -> None:
         expected, end = self._expected, self._loop.time() + self._turn_time
-        while expected and self._loop.time() < end:
-            for target in [*islice(expected, _FEW)]:
-                del expected[target]
-                self.watch(target)
-        if expected:
-            self._loop.call_later(0.0, self._watch_expected)
+        try:
+            while expected and self._loop.time() < end:
+                for target in [*islice(expected, _FEW)]:
+                    del expected[target]
+                    self.watch(target)
+        finally:
+            self._expecting = bool(expected)
+            if expected:
+                self._loop.call_later(0.0, self._watch_expected)
 
     def forget(self, target: Any) -> None:
         """Drop the target, and the reference to it."""

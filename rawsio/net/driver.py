@@ -254,6 +254,20 @@ class Driver:
             if rest := list(lanes):
                 self.hand_out(rest, data, now=False)
 
+    def part(self, stream: Any, last: bytes) -> None:
+        """Send the last words of a stream that has nothing else to send, and close it."""
+        try:
+            sent = stream.sock.send(last)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            sent = len(last)  # nobody hears it
+        if sent == len(last):
+            stream.abort("closed")
+        else:
+            stream.outbox.append(memoryview(last)[sent:])
+            stream.touch()
+
     @property
     def behind(self) -> bool:
         """Whether some have not been flushed, for want of time."""

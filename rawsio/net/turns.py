@@ -127,6 +127,8 @@ class TurnTaker:
             self._dear, self._light_at = True, now
         debt = _EIGHTH * max(1, driver.burden) * seconds
         self._light_at = min(max(self._light_at, now) + debt, now + _LONGEST_DEBT)
+        if self not in driver.streams:
+            return  # it has closed meanwhile
         if not self.heavy and self._light_at - now > _EIGHTH * driver.limits.turn_time:
             self.heavy = True
             driver.burden += 1

@@ -18,7 +18,7 @@ from __future__ import annotations
 from functools import partial
 
 from rawsio.engineio.server.checks import HookPending, HookResults
-from rawsio.engineio.server.links import BODY, UPGRADE
+from rawsio.engineio.server.links import BODY, NOBODY, UPGRADE
 from rawsio.errors import HTTPError, escaped, in_words
 from rawsio.http.messages import Body, EndOfMessage, RemoteAddress, Request, answer
 from rawsio.layer import Closed, Failed
@@ -142,6 +142,8 @@ class Router:
 
     def lost(self, stack: ServerStack, reason: str = "transport close") -> None:
         """Take note that a TCP connection is gone, or as good as gone."""
+        if stack.user is NOBODY and stack.upgraded and self._reader is not stack:
+            return  # that was known before the TCP connection ended
         if self._reader is stack:
             self._end_reading()
         stack.user.lost(stack, reason)

@@ -206,6 +206,8 @@ class ServerSockets:
         if not router.welcome(stack, found, now):  # the long way refuses it
             stack.tick(now)
             router.receive(stack, stack.read(found))
+        elif stream is not None and stream.quick is not None:
+            self.driver.flush_now(stream)  # nobody else has to say anything
         return True
 
     def _begin_offers(self) -> Callable[[ServerStack, bytes, float], bool]:

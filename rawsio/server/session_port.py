@@ -39,8 +39,9 @@ from rawsio.engineio.packets import Message
 from rawsio.errors import LocalProtocolError
 from rawsio.express import Express
 from rawsio.layer import Role
+from rawsio.posted import Posted
 from rawsio.reading import Reading
-from rawsio.routes import Direct, Layered
+from rawsio.routes import Layered
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Connect
 
@@ -143,11 +144,11 @@ class Conn:
 
     def _choose_route(self, multiplexer: Multiplexer) -> Route:
         session, transport = self.session, self.session.transport
-        direct: Direct | None = None
+        direct: Express | Posted | None = None
         if not self._watched and session.revision == 4 and multiplexer.standard:
             carrier = transport.carrier
             if not transport.immediate:
-                direct = Direct(multiplexer, self, session, session)
+                direct = Posted(multiplexer, self, session, self._pressure.reading)
             elif carrier is not None:
                 direct = self._express(multiplexer, carrier)
         if direct is not None:

@@ -267,6 +267,14 @@ class WebSocketConnection:
         if self.below is not None:
             self.below.touch()
 
+    def end(self) -> None:
+        """Take note of a peer's close frame, on a WebSocket that is :attr:`clear`.
+
+        Somebody else has read it and answers it; nothing is told.
+        """
+        self._enter(State.ENDED)
+        self.clear, self.closing = False, Closing.NOW
+
     def receive_eof(self) -> list[Any]:
         """The peer sends no more: the end, orderly only after both close frames.
 

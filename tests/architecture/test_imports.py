@@ -37,7 +37,9 @@ MAY_IMPORT = {
     "routes": BASE | MODEL,
     "reading": BASE | {"socketio", "websocket"},
     "lanes": BASE | MODEL | {"reading", "routes"},
-    "express": BASE | MODEL | {"lanes", "reading", "routes"},
+    "farewell": BASE | {"websocket"},
+    "posted": BASE | MODEL | {"reading", "routes"},
+    "express": BASE | MODEL | {"farewell", "lanes", "reading", "routes"},
     "rules": BASE | {"resources"},
     "explain": BASE | PROTOCOLS | SESSIONS,
     "tracing": BASE | PROTOCOLS | {"", "explain", "net", "tls"},
@@ -63,7 +65,7 @@ MAY_IMPORT = {
     "server.session_port": BASE
     | MODEL
     | {"http", "app", "engineio", "engineio.server", "routes", "express", "runtime", "net"}
-    | {"reading", "trace"}
+    | {"posted", "reading", "trace"}
     | {"server.session_events"},
     "server.budget": BASE | {"engineio", "engineio.server", "runtime", "net"},
     "server.config": BASE

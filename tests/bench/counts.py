@@ -311,8 +311,10 @@ def _publish(rig: Rig) -> tuple[Operation, int]:
 def _connect(rig: Rig) -> tuple[Operation, int]:
     def once(_n: int) -> None:
         wire = rig.websocket()
-        wire.close()
+        wire.send(frame(b"\x03\xe8", 0x88))
         rig.kit.run()
+        check(wire.recv(99), b"\x88\x02\x03\xe8")
+        wire.close()
 
     return once, 1
 

@@ -110,6 +110,21 @@ def test_who_was_expected_and_is_forgotten_is_not_kept() -> None:
         assert len(b.timers) == 0
 
 
+def test_those_who_come_and_go_one_after_the_other_share_one_timer() -> None:
+    with Bench() as b:
+        for _ in range(9):
+            target = Target(60.0)
+            b.timers.expect(target, 60.0)
+            b.timers.forget(target)
+        assert len(b.loop.deadlines()) == 1
+        b.at(1.0)
+        assert b.loop.deadlines() == []
+        late = Target(3.0)
+        b.timers.expect(late, 3.0)
+        b.at(2.0)
+        assert b.timers.targets == [late]
+
+
 def test_a_target_is_ticked_at_its_deadline_and_its_events_are_reported() -> None:
     with Bench() as b:
         target = Target(5.0)

@@ -59,6 +59,9 @@ if TYPE_CHECKING:
         def put_off(self, data: bytes, /) -> None:
             """Keep input for the next share."""
 
+        def end(self) -> None:
+            """Take note of the peer's close frame, which somebody else has read and answers."""
+
     class Outlet(Protocol):
         """What prepared packets of a WebSocket are given to."""
 

@@ -360,8 +360,13 @@ class Session:
     def lose(self, error: EngineIOError | None) -> None:
         """Take note that the client is gone: in an orderly way, or for this error."""
         connection = self.connection
-        events = connection.receive_eof() if error is None else connection.fail(error)
-        for event in events:
+        if error is None and connection.receive_eof():
+            # What it has given is known: this is how nearly every session ends.
+            if self.transport.close():
+                self._end()
+            self._user.ended("transport close")
+            self._let_go()
+        for event in () if error is None else connection.fail(error):
             # Not only the end of it: a poll may wait beside the post that was cut off.
             self.settle()
             self._over(event)
