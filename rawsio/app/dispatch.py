@@ -9,7 +9,9 @@ stops the server or the handlers after it.  An event that failed is not acknowle
 handler gave a value, because an empty acknowledgement would say that all is well.  For the same
 reason an event that nobody handles is not acknowledged.
 
-The jobs stand in the queue of their connection (:mod:`rawsio.app.handler_queue`).
+The jobs stand in the queue of their connection (:mod:`rawsio.app.handler_queue`).  An event with
+one plain handler, for which nothing waits, needs no job (:class:`EventQueue`): two dictionary
+look-ups, the call and the acknowledgement, with the same outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ from functools import partial
 from rawsio.errors import LocalProtocolError, Refused, refusal_in
 from rawsio.socketio.packets import Event
 
-from .handler_queue import HandlerChain, Step, log_event_failure, tell_surplus, too_few
+from .handler_queue import (
+    HandlerChain,
+    HandlerQueue,
+    Step,
+    log_event_failure,
+    tell_surplus,
+    too_few,
+)
 from .handlers import Handler, take_off
 from .lifecycle_events import raise_library_event
 from .reply import as_values
@@ -30,13 +39,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .handler_queue import HandlerQueue, Pausing, Steps
+    from .handler_queue import Pausing, PortT_co, Steps
     from .handlers import Listener
     from .listeners import HandlerSocket, Hooks
+else:
+    PortT_co = None
 
-__all__ = ["COROUTINE", "await_result", "handlers_of", "run_event", "run_on_thread"]
+__all__ = [
+    "COROUTINE",
+    "EventQueue",
+    "await_result",
+    "handlers_of",
+    "run_event",
+    "run_on_thread",
+]
 
 _NONE: tuple[Handler, ...] = ()
+_OPEN = SocketState.OPEN
 
 
 async def _nothing() -> None:
@@ -266,3 +285,92 @@ def await_result(
     run = _EventRun(peer, socket, event, None)
     run.add_result(coroutine, ack)
     return run.begin()
+
+
+class EventQueue(HandlerQueue[PortT_co]):
+    """A connection's queue, with the short cut for the commonest of its jobs.
+
+    That is an event with one plain handler, nothing queued, handlers on the loop.
+    """
+
+    __slots__ = ()
+
+    def run(self, socket: HandlerSocket, event: Event) -> None:
+        """Run an event through its handlers, now or in its turn."""
+        if not self.busy and socket._hooks is None and self.host.inline:
+            handlers = handlers_of(socket, event.args[0])
+            if len(handlers) == 1:
+                (handler,) = handlers
+                if handler.plain and len(event.args) > handler.least:
+                    self._call(socket, event, handler)
+                    return
+                if handler.answers and len(event.args) > handler.least:
+                    self._call(socket, event, handler, Acknowledge(socket, event.id))
+                    return
+            elif not handlers:
+                self.arriving = 0
+                return
+        self.perform(run_event if self.host.inline else run_on_thread, self, socket, event)
+
+    def _call(
+        self, socket: HandlerSocket, event: Event, handler: Handler, ack: Acknowledge | None = None
+    ) -> None:
+        # The short cut: what `run_event` does for one synchronous handler, without its objects.
+        args = event.args
+        host, most = self.host, handler.most
+        values = args[1:] if most is None else args[1 : most + 1]
+        if most is not None and len(args) > most + 1 and not handler.told:
+            tell_surplus(host, handler, args[0], event.namespace, len(args) - 1)
+        if ack is not None:
+            values = [*values, ack]
+        began = host.time()
+        self.busy = True
+        try:
+            result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
+        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
+            log_event_failure(host, "a handler of", socket, event, error)
+            self.job_done()
+        except BaseException:
+            # The program is being stopped; should it go on, this connection does, too.
+            self.interrupted()
+            raise
+        else:
+            self.conclude(socket, event, handler, result, host.time() - began, ack)
+
+    def conclude(
+        self,
+        socket: HandlerSocket,
+        event: Event,
+        handler: Handler,
+        result: Any,
+        seconds: float,
+        ack: Acknowledge | None = None,
+    ) -> None:
+        """Do what follows a call of the one handler of an event: answer, or await what it gave."""
+        host = self.host
+        try:
+            if seconds > host.slow_handler and host.watchdog is not None:
+                host.watchdog.blocked_by(handler, event, seconds)
+            if result.__class__ is COROUTINE:
+                if await_result(self, socket, event, result, ack):
+                    self.proceed()
+                return
+            if ack is not None:
+                if result is not None:
+                    ack(*as_values(result))
+            elif event.id is not None and socket._state is _OPEN:
+                socket._answer(as_values(result), event.id)
+        except Exception as error:  # noqa: BLE001 - it has given what cannot be sent
+            log_event_failure(host, "a handler of", socket, event, error)
+        except BaseException:
+            self.interrupted()
+            raise
+        self.job_done()
+
+    def job_done(self) -> None:
+        """Take note that a handler that was called has ended: run those that wait."""
+        self.arriving = 0
+        if self._jobs is None:
+            self.busy = False
+        else:
+            self.proceed()

@@ -13,9 +13,7 @@ when a session opens, feeds it, and tells it when the session has ended::
 :class:`~rawsio.app.interfaces.SessionPort` of the session.  A multiplexer sets its own timers for
 what its protocol waits for.
 
-The commonest case is short: an event in a joined namespace with one plain handler, nothing queued,
-handlers on the loop.  That is two dictionary look-ups, the call and the acknowledgement.
-Everything else goes through :mod:`rawsio.app.dispatch`, with the same outcome.
+What becomes of events stands in :mod:`rawsio.app.dispatch`.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ from rawsio.log import WARNING
 from rawsio.socketio.packets import Ack, Connect, ConnectError, Disconnect, Event
 from rawsio.socketio.values import made_of, weight
 
-from .dispatch import COROUTINE, await_result, handlers_of, run_event, run_on_thread
-from .handler_queue import HandlerQueue, log_event_failure, log_failure, tell_surplus
+from .dispatch import EventQueue
+from .handler_queue import log_failure
 from .lifecycle_events import (
     AdmissionChain,
     raise_library_event,
@@ -36,8 +34,6 @@ from .lifecycle_events import (
     tell_of_entry,
 )
 from .plain_route import ENDED
-from .reply import as_values
-from .socket import Acknowledge
 from .states import SocketState
 
 TYPE_CHECKING = False
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from rawsio.socketio.connection import SocketIOConnection
     from rawsio.trace import Traced
 
-    from .handlers import Handler
     from .interfaces import Handle, Prepared, Route, RuntimeLike, SessionPort
     from .namespace import Namespace
     from .namespaces import Namespaces
@@ -74,7 +69,7 @@ _RATE_WINDOW = 10.0
 _NO_MORE: dict[str, Socket] = {}
 
 
-class Multiplexer(HandlerQueue):
+class Multiplexer(EventQueue):
     """One client connection: its sockets by namespace; see the module's essay.
 
     ``base_id`` is for clients of Socket.IO v2, which take the id of their Engine.IO session for
@@ -98,7 +93,7 @@ class Multiplexer(HandlerQueue):
         base_id: str | None = None,
         standard: bool = True,
     ) -> None:
-        HandlerQueue.__init__(self, host, sink)  # super() makes an object, for each connection
+        EventQueue.__init__(self, host, sink)  # super() makes an object, for each connection
         self.namespaces = namespaces
         self.protocol = protocol
         self.base_id = base_id
@@ -206,83 +201,7 @@ class Multiplexer(HandlerQueue):
         if socket is None:
             self.arriving = 0
             return
-        if not self.busy and socket._hooks is None and self.host.inline:
-            handlers = handlers_of(socket, event.args[0])
-            if len(handlers) == 1:
-                (handler,) = handlers
-                if handler.plain and len(event.args) > handler.least:
-                    self._call(socket, event, handler)
-                    return
-                if handler.answers and len(event.args) > handler.least:
-                    self._call(socket, event, handler, Acknowledge(socket, event.id))
-                    return
-            elif not handlers:
-                self.arriving = 0
-                return
-        self.perform(run_event if self.host.inline else run_on_thread, self, socket, event)
-
-    def _call(
-        self, socket: Socket, event: Event, handler: Handler, ack: Acknowledge | None = None
-    ) -> None:
-        # The short cut: what `run_event` does for one synchronous handler, without its objects.
-        args = event.args
-        host, most = self.host, handler.most
-        values = args[1:] if most is None else args[1 : most + 1]
-        if most is not None and len(args) > most + 1 and not handler.told:
-            tell_surplus(host, handler, args[0], event.namespace, len(args) - 1)
-        if ack is not None:
-            values = [*values, ack]
-        began = host.time()
-        self.busy = True
-        try:
-            result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
-        except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-            log_event_failure(host, "a handler of", socket, event, error)
-            self.job_done()
-        except BaseException:
-            # The program is being stopped; should it go on, this connection does, too.
-            self.interrupted()
-            raise
-        else:
-            self.conclude(socket, event, handler, result, host.time() - began, ack)
-
-    def conclude(
-        self,
-        socket: Socket,
-        event: Event,
-        handler: Handler,
-        result: Any,
-        seconds: float,
-        ack: Acknowledge | None = None,
-    ) -> None:
-        """Do what follows a call of the one handler of an event: answer, or await what it gave."""
-        host = self.host
-        try:
-            if seconds > host.slow_handler and host.watchdog is not None:
-                host.watchdog.blocked_by(handler, event, seconds)
-            if result.__class__ is COROUTINE:
-                if await_result(self, socket, event, result, ack):
-                    self.proceed()
-                return
-            if ack is not None:
-                if result is not None:
-                    ack(*as_values(result))
-            elif event.id is not None and socket._state is _OPEN:
-                self.route.acknowledge(event.namespace, as_values(result), event.id)
-        except Exception as error:  # noqa: BLE001 - it has given what cannot be sent
-            log_event_failure(host, "a handler of", socket, event, error)
-        except BaseException:
-            self.interrupted()
-            raise
-        self.job_done()
-
-    def job_done(self) -> None:
-        """Take note that a handler that was called has ended: run those that wait."""
-        self.arriving = 0
-        if self._jobs is None:
-            self.busy = False
-        else:
-            self.proceed()
+        self.run(socket, event)
 
     def take_ack(self, packet: Ack) -> None:
         """Take an acknowledgement that the protocol let through."""

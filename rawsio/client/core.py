@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from rawsio.app.handler_queue import HandlerQueue
+from rawsio.app.dispatch import EventQueue
 from rawsio.app.lifecycle_events import announce
 from rawsio.app.watchdog import Watchdog
 from rawsio.engineio.client.session import EngineIOClient
@@ -127,7 +127,7 @@ class ClientCore:
         self.address = address
         self.state = ClientState.IDLE
         self.sockets: dict[str, ClientSocket] = {}
-        self.queue = HandlerQueue(runtime, self)
+        self.queue = EventQueue(runtime, self)
         self._handlers = ClientHandlers()
         self._space = Space("the client", runtime)
         self.headers: Pairs = ()

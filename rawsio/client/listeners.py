@@ -188,7 +188,7 @@ class ClientListening(SocketListening):
             self._note_offset(event.args)
         queue = self._core.queue
         if handlers_of(stay, event.args[0]):
-            queue.perform(run_event, queue, stay, event)
+            queue.run(stay, event)
             return
         if self._hooks is not None and self._hooks.incoming:
             queue.perform(self._run_listeners, stay, event)

@@ -19,7 +19,7 @@ from itertools import count
 from rawsio.app.adapter import EVERYONE, Targets, snapshot
 from rawsio.app.broadcast import Flags
 from rawsio.app.lifecycle_events import announce
-from rawsio.app.reply import Promise, Reply, value_of
+from rawsio.app.reply import Promise, Question, Reply
 from rawsio.app.states import SocketState
 from rawsio.errors import ConnectionClosed, LocalProtocolError, Refused
 from rawsio.log import ERROR, WARNING
@@ -130,8 +130,9 @@ class ClientSocket(ClientListening):
         targets = self._timed(targets)
         if self._retries is not None and not targets.volatile:
             return self._send_again(self._retries, name, args, targets)
-        prepared = self._prepare(Event(self.namespace, [name, *args], next(self._ids)), targets)
-        reply = Promise(host)
+        number = next(self._ids)
+        prepared = self._prepare(Event(self.namespace, [name, *args], number), targets)
+        reply = Question(host, self, number)
         host.call(self._ask, prepared, reply, targets)
         return reply
 
@@ -164,6 +165,7 @@ class ClientSocket(ClientListening):
         except LocalProtocolError as error:  # a new connection may allow less
             reply.fail(error)
             return
+        reply.add_done_callback(lambda _: self._core.runtime.call(self._forget, number))
         self._ask(prepared, reply, attempt.targets)
 
     def _prepare(self, event: Event, targets: Targets) -> Prepared:
@@ -221,7 +223,6 @@ class ClientSocket(ClientListening):
             reply.fail(LocalProtocolError(f"{limits.pending_acks} acknowledgements are awaited"))
             return
         self._pending[number] = reply
-        reply.add_done_callback(lambda _: self._core.runtime.call(self._forget, number))
         if targets.timeout is not None:
             reply.expire_after(targets.timeout)
         self._deliver(prepared, targets.volatile)
@@ -304,9 +305,7 @@ class ClientSocket(ClientListening):
             elif self._left_in is None or self._left_in is not self._core.session:
                 self._keep_early(packet)
         elif isinstance(packet, Ack):
-            reply = self._pending.pop(packet.id, None)
-            if reply is not None:
-                reply.resolve(value_of(packet.args))
+            self._take_answer(packet.id, packet.args)
         elif isinstance(packet, Connect):
             self._joined(packet.data or {})
         elif isinstance(packet, ConnectError):
@@ -317,6 +316,12 @@ class ClientSocket(ClientListening):
             self._ended("io server disconnect", dismissed=True)
             self._conclude("the server has disconnected the socket")
             self._core.left(self)
+
+    def _take_answer(self, number: int, values: list[Any]) -> None:
+        """Take an acknowledgement; one that nobody waits for is ignored."""
+        reply = self._pending.pop(number, None)
+        if reply is not None:
+            reply.answered("", values)
 
     def _keep_early(self, packet: Event) -> None:
         """Keep an event that comes before the answer to our CONNECT; what is too much goes."""
