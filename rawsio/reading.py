@@ -50,6 +50,7 @@ __all__ = [
     "events_in",
     "may_answer",
     "posted_in",
+    "said_in",
 ]
 
 BRIEF = 100
@@ -60,9 +61,9 @@ LONGEST_NAME = 40
 BRIEF_FRAME = BRIEF + 40 + LONGEST_NAME
 """The frame of an acknowledgement with such a text is shorter, if nothing is to be escaped."""
 _WHOLE_TEXT = 0x81
-_TWO_BYTES = 0xFE
 _THREE = 0x33
 _KEY = 0xFFFFFFFF
+_NO_KEY = bytes(4)
 _HEAD = b"\0\0\0\x0042"
 """How an event of the main namespace begins: behind the key, which was masked with itself."""
 _ATTACHED = b"\0\0\0\x00451-"
@@ -207,6 +208,58 @@ def events_in(data: bytes, most: int, mark: Mark) -> list[Found]:
     return found
 
 
+def said_in(data: bytes, most: int, mark: Mark) -> list[Found]:
+    r"""Return the events and acknowledgements that ``data`` of a server begins with, in the same
+    way: its frames have no key.
+
+    >>> from rawsio.limits import DEFAULT
+    >>> said_in(b"\x81\x0d" + b'427["news",1]' + b"\x81", 9, Reading(DEFAULT).main)
+    [(b'7', ['news', 1], 15, 0)]
+    """
+    head, first, _bracket, longest, _depth, _longest_attached, _scan = mark
+    at, end = 0, len(data)
+    found: list[Found] = []
+    try:
+        for _ in range(most):
+            if at >= end or data[at] != _WHOLE_TEXT:
+                break
+            size, body = data[at + 1], at + 2
+            if size > SHORT:
+                size, body = _long_size(data, at, 0x7E), at + 4
+            at = body + size
+            if at > end or size > longest:
+                break
+            raw = _NO_KEY + data[body:at]
+            if raw[:first] == head:
+                found.append((*_event_in(raw, mark), at, 0))
+            elif raw[:6] == _ANSWERS:
+                found.append((*answer_in(raw, mark), at, 0))
+            else:
+                break
+    except (ValueError, IndexError, StopIteration, RecursionError, RemoteProtocolError):
+        return found
+    return found
+
+
+def _event_in(raw: bytes, mark: Mark) -> One:
+    """Return the id, the name and the arguments of an event; raises as the others.
+
+    :func:`events_in` does the same by itself: there it runs for nearly every message.
+    """
+    _head, first, bracket, _longest, depth, _longest_attached, scan = mark
+    start = raw.find(b"[")
+    digits = raw[first:start]
+    if start > bracket or (digits and (digits < b"1" or not digits.isdigit())):
+        raise ValueError
+    text = raw.decode()
+    if len(text) > 2 * depth and _deep(text, depth):
+        raise ValueError
+    args, stop = scan(text, start)
+    if stop != len(text) or args[0].__class__ is not str:
+        raise ValueError
+    return digits, args
+
+
 def _other_in(raw: bytes, data: bytes, at: int, attached: int, mark: Mark) -> Found:
     """Return what is no event without attachments, behind so many; raises as the next two."""
     if raw[:6] == _ANSWERS:
@@ -301,10 +354,10 @@ def may_answer(data: bytes) -> bool:
     return len(data) > 7 and data[1] ^ 0x80 <= SHORT and data[7] ^ data[3] == _THREE
 
 
-def _long_size(data: bytes, at: int) -> int:
+def _long_size(data: bytes, at: int, two_bytes: int = 0xFE) -> int:
     """Return the length of a frame that has two bytes for it; a huge one for any other."""
     size = data[at + 2] << 8 | data[at + 3]
-    return size if data[at + 1] == _TWO_BYTES and size > SHORT else maxsize
+    return size if data[at + 1] == two_bytes and size > SHORT else maxsize
 
 
 def _deep(text: str, depth: int) -> bool:

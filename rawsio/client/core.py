@@ -22,9 +22,11 @@ from rawsio.errors import ConnectionClosed, LocalProtocolError, leaves_the_loop
 from rawsio.extension import Extensions
 from rawsio.layer import Closed, Failed, Role
 from rawsio.log import ERROR
+from rawsio.reading import Reading
 from rawsio.socketio.connection import SocketIOConnection
 from rawsio.socketio.packets import Disconnect
 
+from .express import ClientExpress
 from .membership import ClientHandlers, Membership, Space
 from .options import Backoff, check_headers
 from .session import ClientSession, reason_of_end
@@ -140,6 +142,8 @@ class ClientCore:
         self._backoff = Backoff(options, runtime.random_bytes)
         self._timer: Handle | None = None
         self._most = 0
+        # How plain events are read; made when the first WebSocket opens.
+        self._reading: Reading | None = None
 
     def start(self, host: ClientHost) -> None:
         """Run on this host, whose loop the runtime has, or will have."""
@@ -202,6 +206,10 @@ class ClientCore:
                 " (max_http_buffer_size there)"
             )
 
+    def socket_in(self, namespace: str) -> ClientSocket | None:
+        """Return the socket of a namespace."""
+        return self.sockets.get(namespace)
+
     @property
     def session(self) -> object | None:
         """What tells one session from the next; ``None`` while there is none."""
@@ -216,8 +224,10 @@ class ClientCore:
         """Send a packet that was encoded before."""
         session = self._session
         if session is not None and not session.over:
-            session.send_prepared(prepared)
-            self._host.touch(session)
+            quick = session.quick
+            if quick is None or not quick.put(prepared):
+                session.send_prepared(prepared)
+                self._host.touch(session)
 
     def send(self, packet: Any) -> None:
         """Send a packet."""
@@ -271,7 +281,7 @@ class ClientCore:
             limits=self.runtime.limits,
         )
         protocol = SocketIOConnection(Role.CLIENT, self.runtime.limits, parser=self._parser)
-        session = ClientSession(engine, protocol, self._host.dial, self.broke)
+        session = ClientSession(engine, protocol, self._host.dial, self.broke, self._ready)
         self._session = session
         if options.timeout is not None:
             self._timer = self.runtime.call_later(options.timeout, self._late, session)
@@ -336,6 +346,16 @@ class ClientCore:
         else:  # no handler is called while the program ends
             socket.active = False
             socket._opening.fail(ConnectionClosed(f"{type(error).__name__} was raised"))
+
+    def _ready(self, session: ClientSession, stack: ClientStack) -> None:
+        """Have a WebSocket that has just opened go the short way, if that is possible."""
+        websocket = stack.plain
+        if websocket is None or self._parser is not None:
+            return
+        if self._reading is None:
+            self._reading = Reading(self.runtime.limits)
+        session.quick = ClientExpress(self, session, stack, websocket, self._reading)
+        stack.offer(session.quick)
 
     def broke(self, session: ClientSession, reason: str) -> None:
         """Take note that a session ended by a failure of ours."""

@@ -24,17 +24,25 @@ from .stack import Answered, Ready
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from rawsio.engineio.client.session import EngineIOClient, Exchange
     from rawsio.socketio.connection import SocketIOConnection
 
     from .stack import ClientStack
 
+    class Quick(Protocol):
+        """What may send packets past a session (:mod:`rawsio.client.express`)."""
+
+        def put(self, prepared: Any, /) -> bool:
+            """Send a packet; ``False``, and nothing is done, if the session has to."""
+            ...
+
+
 __all__ = ["ClientSession", "reason_of_end"]
 
 
-def _nobody(_session: object, _reason: str) -> None:
+def _nobody(_session: object, _what: object) -> None:
     """Tell nobody: the session is driven by hand."""
 
 
@@ -45,12 +53,13 @@ class ClientSession:
     :mod:`rawsio.socketio.packets`, and one ``Closed(0, reason)`` or ``Failed`` at the end.
     ``opened`` is what the server said when the session began, ``broken`` why a connection of it
     could not be made, or was lost.  ``paused`` says that nothing is read.  ``broke(session,
-    reason)`` is called when a failure of ours ends it.
+    reason)`` is called when a failure of ours ends it, ``ready(session, stack)`` when a WebSocket
+    is open; ``quick`` is what may send packets over that past the session.
     """
 
     __slots__ = (
         *("engine", "protocol", "opened", "broken", "_new_stack", "_broke", "_stacks"),
-        *("_websocket", "_over", "_leaving", "_left", "paused"),
+        *("_websocket", "_over", "_leaving", "_left", "paused", "quick", "_ready"),
         "__weakref__",
     )
 
@@ -60,6 +69,7 @@ class ClientSession:
         protocol: SocketIOConnection,
         new_stack: Callable[[ClientSession], ClientStack],
         broke: Callable[[ClientSession, str], object] = _nobody,
+        ready: Callable[[ClientSession, ClientStack], object] = _nobody,
     ) -> None:
         self.engine = engine
         self.protocol = protocol
@@ -67,6 +77,8 @@ class ClientSession:
         self.broken: str | None = None
         self._new_stack = new_stack
         self._broke = broke
+        self._ready = ready
+        self.quick: Quick | None = None
         # In the order in which they were made.
         self._stacks: dict[ClientStack, None] = {}
         self._websocket: ClientStack | None = None
@@ -135,7 +147,7 @@ class ClientSession:
 
     def discard(self) -> None:
         """Drop every connection, without a word to anybody."""
-        self._over = True
+        self._over, self.quick = True, None
         for stack in self.stacks:
             self._drop(stack)
 
@@ -152,7 +164,7 @@ class ClientSession:
             for packet in engine.data_to_send():
                 websocket.send(packet)
             if not engine.keeps_websocket:
-                self._websocket = None
+                self._websocket = self.quick = None
                 self._drop(websocket)
         if engine.closing is Closing.NOW:
             for stack in self.stacks:
@@ -209,6 +221,7 @@ class ClientSession:
             elif kind is Ready:
                 self._websocket = stack
                 self.engine.websocket_opened()
+                self._ready(self, stack)
             elif kind is Closed:
                 given += self._gone(stack, "transport close")
             elif kind is Failed:
@@ -228,7 +241,7 @@ class ClientSession:
         if exchange is not None:
             self.broken = text
         if stack is self._websocket:
-            self._websocket = None
+            self._websocket = self.quick = None
             return self._carry(self.engine.lost("websocket", text))
         if exchange is None:
             return []

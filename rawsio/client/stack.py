@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rawsio.engineio.client.session import Exchange
-    from rawsio.layer import ByteLayer, PreparedLayer
+    from rawsio.layer import ByteLayer, PreparedLayer, Taker
     from rawsio.limits import Limits
     from rawsio.stack import Stream
     from rawsio.trace import Reporter
@@ -259,6 +259,20 @@ class ClientStack:
         buffered: int = layer.buffered
         return buffered + len(self._body)
 
+    @property
+    def plain(self) -> WebSocketConnection | None:
+        """The WebSocket, if nobody looks, nothing is compressed, and something carries it."""
+        websocket = self._websocket
+        if self.stream is None or not isinstance(websocket, WebSocketConnection):
+            return None
+        return websocket if websocket.bare else None
+
+    def offer(self, taker: Taker) -> None:
+        """Offer what comes over the WebSocket to somebody, unless TLS is between."""
+        stream = self.stream
+        if stream is not None and stream.layer is self:
+            stream.quick, stream.outbox = taker, taker.outbox
+
     def _touch(self) -> None:
         if self.stream is not None:
             self.stream.touch()
@@ -325,6 +339,7 @@ class ClientStack:
             self._limits,
             deflate=confirmed.agreement,
             random_bytes=self._random_bytes,
+            below=self.stream,
         )
         websocket.tick(self._now)
         self._websocket = websocket

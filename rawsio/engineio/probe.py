@@ -98,6 +98,11 @@ class Probe:
         self._timeout = timeout
 
     @property
+    def waiting(self) -> bool:
+        """Whether something is in the outbox."""
+        return bool(self._outbox)
+
+    @property
     def closing(self) -> Closing:
         """``NOW`` once the probe has failed or was given up."""
         return Closing.NOW if self.state is ProbeState.CLOSED else Closing.OPEN

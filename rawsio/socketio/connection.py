@@ -186,6 +186,11 @@ class SocketIOConnection:
             return False
         return self._states.get(namespace) is _JOINED
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is in the outbox."""
+        return self._outbox is not None
+
     def takes_event(self, namespace: str) -> bool:
         """Tell whether an event may be sent to a namespace now."""
         state = self._states.get(namespace, State.ABSENT)

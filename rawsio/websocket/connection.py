@@ -118,6 +118,7 @@ class WebSocketConnection:
         "_random_bytes",
         "_fragment",
         "_plain",
+        "bare",
         "_reader",
         "_spares",
         "_agreement",
@@ -155,21 +156,22 @@ class WebSocketConnection:
         self._random_bytes, self._fragment = random_bytes, fragment
         self._agreement = deflate
         self._compressor = deflate.compressor(role) if deflate else None
-        # Frames that are the same for every receiver: no mask, no compressor, no fragments.
-        self._plain = role is Role.SERVER and deflate is None and not fragment
-        # What keeps frames that are not whole, and the inflater; a server has it while it needs it.
-        self._spares = role is Role.SERVER and deflate is None
+        self.bare = deflate is None and not fragment
+        """Whether a message is a frame: no compressor, no fragments."""
+        # Frames that are the same for every receiver, for want of a mask as well.
+        self._plain = role is Role.SERVER and self.bare
+        # What keeps frames that are not whole, and the inflater: there while it is needed.
+        self._spares = deflate is None
         self._reader = None if self._spares else self._new_reader()
         self._state, self._legal = State.OPEN, SENDING[role][State.OPEN]
         self.outbox: list[Any] = []
         """What is to be sent: one list for ever, which :meth:`data_to_send` empties."""
-        self._squeezes = False
+        self._squeezes = self._kept = self._eof = False
         self._measured = self._waiting = self._pongs = self._last_pong = 0
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
         # is told when the server has closed TCP.
         self._held: Closed | Failed | None = None
-        # Whether input waits for its share, and whether the end of input waits behind it.
-        self._kept = self._eof = False
+        # With _kept and _eof: whether input waits for its share, and the end of input behind it.
         self._deadline: float | None = None
         self.closing = Closing.OPEN
         """What the driver should do with the connection below."""
@@ -178,7 +180,7 @@ class WebSocketConnection:
         """When ``tick`` wants to be called."""
         self.reading = True
         """Whether more input is of use: not while some waits for its share."""
-        self.clear = self._plain
+        self.clear = self.bare
         """Whether what comes next is the beginning of a frame, and nothing else is to be done."""
 
     def _new_reader(self) -> Reader:
@@ -192,7 +194,7 @@ class WebSocketConnection:
         """Say anew what is asked for after each message: plain attributes, changed here alone."""
         self.deadline = 0.0 if self._kept else self._deadline
         self.reading = not self._kept and not self._eof
-        self.clear = self.deadline is None and self._plain and self._reader is None
+        self.clear = self.deadline is None and self.bare and self._reader is None
 
     @property
     def buffered(self) -> int:
@@ -239,7 +241,8 @@ class WebSocketConnection:
         try:
             if reader is None:
                 limits = self._limits
-                at, weight = take_texts(data, 0, events, limits.turn_frames, limits, 0)
+                if self._role is Role.SERVER:
+                    at, weight = take_texts(data, 0, events, limits.turn_frames, limits, 0)
                 if at < len(data):
                     reader = self._reader = self._new_reader()
             if reader is not None:
@@ -355,12 +358,15 @@ class WebSocketConnection:
 
     def put_text(self, text: str) -> bool:
         """Send a text, or tell that this is more than to put a frame into the outbox now."""
-        if not self._plain or Message not in self._legal:
+        if not self.bare or Message not in self._legal:
             return False
         outbox = self.outbox
         if not outbox and self.below is not None:
             self.below.send_soon()
-        outbox.append(text_frame(text.encode()))
+        if self._plain:
+            outbox.append(text_frame(text.encode()))
+        else:
+            outbox.append(encode_frame(TEXT, text.encode(), mask=self._random_bytes(4)))
         return True
 
     def put_prepared(self, prepared: Prepared) -> bool:

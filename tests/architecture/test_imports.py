@@ -87,6 +87,7 @@ MAY_IMPORT = {
     "client.options": BASE | {"http", "app", "socketio", "trace", "extension", "websocket"},
     "client.stack": BASE | PROTOCOLS | SESSIONS | {"trace", "stack"},
     "client.session": BASE | PROTOCOLS | SESSIONS | {"client.stack"},
+    "client.express": BASE | PROTOCOLS | SESSIONS | {"client.stack", "prepared", "reading"},
     "client.membership": BASE | {"app", "socketio", "prepared"},
     "client.listeners": BASE | {"app", "socketio", "client.membership"},
     "client.retries": BASE | {"runtime", "app", "socketio"},
@@ -98,7 +99,7 @@ MAY_IMPORT = {
     | MODEL
     | {"runtime", "extension", "prepared"}
     | {"client.options", "client.session", "client.membership"}
-    | {"client.socket", "client.stack"},
+    | {"client.socket", "client.stack", "client.express", "reading"},
     "client.connector": BASE
     | {"trace"}
     | {"tls", "websocket", "app", "socketio", "runtime", "net", "stack"}

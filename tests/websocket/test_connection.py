@@ -218,15 +218,19 @@ def test_a_packet_is_put_only_where_a_server_sends_every_message_so() -> None:
     assert layer.data_to_send() == [packet.frame, packet.frame]
     layer.send(Closed(1000))
     layer.data_to_send()
+    client = WebSocketConnection(Role.CLIENT)
     for other in (
         layer,
-        WebSocketConnection(Role.CLIENT),
+        client,
         WebSocketConnection(Role.SERVER, deflate=Agreement()),
         WebSocketConnection(Role.SERVER, fragment=10),
     ):
         assert other.put_prepared(packet) is False
-        assert other.put_text("4hello") is False
+        if other is not client:
+            assert other.put_text("4hello") is False
         assert other.data_to_send() == []
+    assert client.put_text("4hello") is True
+    assert [frame.payload for frame in sent(client, Role.CLIENT)] == [b"4hello"]
 
 
 # Pings

@@ -212,6 +212,16 @@ class EngineIOClient:
         return "websocket" if self.stage is Carrier.WEBSOCKET else "polling"
 
     @property
+    def passing(self) -> bool:
+        """Whether packets go over the WebSocket in both directions, and none waits here."""
+        connection, probe = self.connection, self.probe
+        if self.stage is not Carrier.WEBSOCKET or connection.state is not SessionState.OPEN:
+            return False
+        return self._websocket and not (
+            connection.pending or self._queue or (probe is not None and probe.waiting)
+        )
+
+    @property
     def reading(self) -> bool:
         """Whether more input is of use: not while packets of an answer wait for ``tick``."""
         return self._rest is None
