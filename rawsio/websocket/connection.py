@@ -152,9 +152,8 @@ class WebSocketConnection:
         fragment: int = 0,
         below: Touched | None = None,
     ) -> None:
-        self._role, self._limits = role, limits
+        self._role, self._limits, self._agreement = role, limits, deflate
         self._random_bytes, self._fragment = random_bytes, fragment
-        self._agreement = deflate
         self._compressor = deflate.compressor(role) if deflate else None
         self.bare = deflate is None and not fragment
         """Whether a message is a frame: no compressor, no fragments."""
@@ -166,12 +165,12 @@ class WebSocketConnection:
         self._state, self._legal = State.OPEN, SENDING[role][State.OPEN]
         self.outbox: list[Any] = []
         """What is to be sent: one list for ever, which :meth:`data_to_send` empties."""
+        # The last two: whether input waits for its share, and whether the end of input is behind it.
         self._squeezes = self._kept = self._eof = False
         self._measured = self._waiting = self._pongs = self._last_pong = 0
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what
         # is told when the server has closed TCP.
         self._held: Closed | Failed | None = None
-        # With _kept and _eof: whether input waits for its share, and the end of input behind it.
         self._deadline: float | None = None
         self.closing = Closing.OPEN
         """What the driver should do with the connection below."""
