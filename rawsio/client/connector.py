@@ -232,15 +232,20 @@ class Connector:
         self._check_finished()
 
     def _received(self, carried: _Carried, events: list[Any]) -> None:
-        session = carried.session
+        session, now = carried.session, self.host.time()
         if events[0] is _GO_ON:
-            self._take(session, session.tick(self.host.time()))
+            self._take(session, session.tick(now))
             events = events[1:]
-        if session.reading and events:
-            self._take(session, session.receive(carried.stack, events))
-            events = []
-        if not session.reading:
-            carried.stack.put_back([_GO_ON, *events])
+        taken, end = 0, now + self.host.limits.turn_time
+        # One after the other: what a handler says does not depend on what came behind its event.
+        try:
+            while taken < len(events) and session.reading and (not taken or now < end):
+                taken += 1
+                self._take(session, session.receive(carried.stack, events[taken - 1 : taken]))
+                now = self.host.time()
+        finally:
+            if taken < len(events) or not session.reading:
+                carried.stack.put_back([_GO_ON, *events[taken:]])
 
     def _lost(self, carried: _Carried, reason: str) -> None:
         session = carried.session

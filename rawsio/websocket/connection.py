@@ -165,7 +165,7 @@ class WebSocketConnection:
         self._state, self._legal = State.OPEN, SENDING[role][State.OPEN]
         self.outbox: list[Any] = []
         """What is to be sent: one list for ever, which :meth:`data_to_send` empties."""
-        # The last two: whether input waits for its share, and whether the end of input is behind it.
+        # The last two: whether input waits for its share, and the end of input behind that.
         self._squeezes = self._kept = self._eof = False
         self._measured = self._waiting = self._pongs = self._last_pong = 0
         # The end that waits for its turn: the peer's close frame, a failure, or, in ENDING, what

@@ -64,7 +64,7 @@ class Talk:
         self.kit.run()
         head = self.wire.recv(9999)
         key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r")[0].decode()
-        self.unread = b""
+        self.unread, self.pongs = b"", 0
         self.say(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
@@ -129,7 +129,7 @@ class Talk:
             self.kit.run()
 
     def heard(self) -> list[Any]:
-        """Return what the client has said since the last time, but for pongs."""
+        """Return what the client has said since the last time; pongs may stand anywhere."""
         while True:
             try:
                 more = self.wire.recv(1 << 16)
@@ -143,7 +143,9 @@ class Talk:
         while (one := decode_frame(self.unread, 0, True)) is not None:
             frame, end = one
             self.unread = self.unread[end:]
-            if frame.opcode != PONG:
+            if frame.opcode == PONG or frame.payload == b"3":
+                self.pongs += 1
+            else:
                 found.append((frame.opcode, frame.payload))
         return found
 
@@ -156,6 +158,7 @@ class Talk:
                 for socket in self.sockets
             ],
             self.wire.closed,
+            self.pongs,
         ]
 
     def do(self, step: bytes | float) -> None:
@@ -241,10 +244,54 @@ _talk = st.lists(st.one_of(*[_events] * 5, *[_answers] * 3, _odd), min_size=1, m
 def test_nobody_can_tell_whether_the_layers_were_there(
     talk: list[Any], limits: Limits, joined: list[bytes]
 ) -> None:
-    steps: list[Any] = [*joined]
+    # A read behind one that is none of it is not looked at.
+    steps: list[Any] = [*joined, said('42["nobody"]')]
     for one in talk:
         steps += pieces(*one) if isinstance(one, tuple) else [one]
     both([*steps, 3.0], limits)
+
+
+NAMES = [
+    *("chat", "ask", "asks in time", "emit", "bytes", "two", "stop", "wait", "inquire", "volatile"),
+    *(
+        "fails",
+        "leave",
+        "again",
+        "other",
+        "close",
+        "any",
+        "out",
+        "later",
+        "nobody",
+        "connect",
+        "né",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("space", ["", "/a,"])
+def test_nobody_can_tell_for_any_kind_of_handler(space: str, name: str) -> None:
+    chat, ask = said(f'42{space}7["chat","x"]'), said(f'42{space}["ask",1]')
+    one = said(f'42{space}8["{name}"]')
+    first = [*IN, chat, chat]
+    both([*first, ask + one + chat, said(f"43{space}0[1]") + chat, 1.0, chat])
+    both([*first, ask, said(f"43{space}0[1]") + one + chat + said(f"43{space}0[]"), 3.0])
+    both([*first, one + said("2") + ask, chat + one * 4, encode_frame(CLOSE, b"")])
+
+
+@pytest.mark.parametrize("number", ["0", "1", "02", "2", "3", "999", "1000", "1001", "9" * 16])
+def test_nobody_can_tell_for_any_id(number: str) -> None:
+    ask, chat = said('42["ask"]'), said(f'42{number}["chat"]')
+    for limits in (LIMITS, LIMITS.but(packet_id=1)):
+        both([IN[0], chat, chat, ask * 5, said(f"43{number}[]") * 2 + chat, ask, 1.0], limits)
+
+
+@pytest.mark.parametrize("frames", [2, 3, 300])
+def test_a_share_of_a_long_read_is_taken_at_a_time(frames: int) -> None:
+    ask, stop = said('42["ask"]'), said('42["stop"]')
+    limits = LIMITS.but(turn_frames=frames, pending_acks=1000)
+    both([IN[0], ask, ask, ask * 200, (ask + stop) * 3 + ask, ask * 200 + said("41"), 1.0], limits)
 
 
 class Layers:
