@@ -401,6 +401,10 @@ if TYPE_CHECKING:
             """Return how many acknowledgements the client owes all of its sockets."""
             ...
 
+        def wait_for_answer(self, seconds: float, reply: Any, /) -> Handle:
+            """Have ``reply.late()`` called in so many seconds, unless it is cancelled."""
+            ...
+
         def leave(
             self,
             socket: Any,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .interfaces import Handle, Prepared, Route, RuntimeLike, SessionPort
     from .namespace import Namespace
     from .namespaces import Namespaces
+    from .patience import Late
     from .socket import Socket
 
 __all__ = ["Multiplexer"]
@@ -399,6 +400,10 @@ class Multiplexer(EventQueue):
         for socket in self._more.values():
             owed += socket._awaited
         return owed
+
+    def wait_for_answer(self, seconds: float, reply: Late) -> Handle:
+        """Have ``reply.late()`` called in so many seconds, unless what is returned is cancelled."""
+        return self.namespaces.answering.wait(seconds, reply)
 
     # The end
 

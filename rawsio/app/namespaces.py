@@ -21,7 +21,7 @@ from .adapter import Adapter
 from .handler_queue import log_failure
 from .lifecycle_events import raise_namespace_event
 from .namespace import Namespace, ParentNamespace
-from .patience import Patience
+from .patience import Patience, Patiences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Namespaces:
         self._started = False
         self.named: dict[str, Namespace] = {}
         self.joining = Patience(host)
+        self.answering = Patiences(host)
         """The clients that have joined nothing yet."""
         self.main = self._make("/")
 
@@ -227,6 +228,7 @@ class Namespaces:
     def stop(self, _deadline: float) -> None:
         """End every adapter."""
         self.joining.rest()
+        self.answering.rest()
         for namespace in self.named.values():
             try:
                 namespace.adapter.close()

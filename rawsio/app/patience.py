@@ -24,10 +24,12 @@ if TYPE_CHECKING:
             """Take note that the time is over."""
 
 
-__all__ = ["Patience", "Waiting"]
+__all__ = ["Patience", "Patiences", "Waiting"]
 
 _FEW = 64
 """So many places may be empty, however few are not."""
+_LENGTHS = 16
+"""So many lengths have queues; who is waited for in another way has a timer of the loop."""
 
 
 class Waiting:
@@ -117,3 +119,44 @@ class Patience:
             if self._queue and self._timer is None:
                 wait = self._queue[0].until - host.time()
                 self._timer = host.call_later(max(0.0, wait), self._look)
+
+
+class Patiences:
+    """A queue for each length in use: an application has few of them, and asks often by each.
+
+    >>> from rawsio import Server
+    >>> from rawsio.testing import TestKit
+    >>> class Guest:
+    ...     def late(self):
+    ...         print("late")
+    >>> io = Server()
+    >>> with TestKit(io) as kit:
+    ...     patiences = Patiences(io.host)
+    ...     place = patiences.wait(5.0, Guest())
+    ...     patiences.wait(2.0, Guest()).cancel()
+    ...     kit.advance(6.0)
+    late
+    """
+
+    __slots__ = ("_host", "_queues")
+
+    def __init__(self, host: RuntimeLike) -> None:
+        self._host = host
+        self._queues: dict[float, Patience] = {}
+
+    def wait(self, seconds: float, who: Late) -> Handle:
+        """Have ``who.late()`` called in so many seconds, unless the place is cancelled."""
+        queue = self._queues.get(seconds)
+        if queue is None:
+            if len(self._queues) >= _LENGTHS:
+                self.rest()
+                self._queues = {n: queue for n, queue in self._queues.items() if len(queue)}
+                if len(self._queues) >= _LENGTHS:
+                    return self._host.call_later(seconds, who.late)
+            queue = self._queues[seconds] = Patience(self._host)
+        return queue.wait(self._host.time() + seconds, who)
+
+    def rest(self) -> None:
+        """Take back the timers of those queues in which nobody is waited for."""
+        for queue in self._queues.values():
+            queue.rest()

@@ -241,6 +241,15 @@ class Promise(Reply[T]):
         """Fail with ``TimeoutError`` after ``seconds``."""
         self.set_timer(seconds, self._expire)
 
+    def expire_with(self, place: Handle) -> None:
+        """Fail with ``TimeoutError`` when this place in a queue is late: it calls :meth:`late`."""
+        self._timer = place
+
+    def late(self) -> None:
+        """Take note that the time is over."""
+        self._timer = None
+        self._expire()
+
     def set_timer(self, seconds: float, fn: Callable[[], None]) -> None:
         """Call ``fn`` after ``seconds`` unless the reply is over before."""
         self._timer = self._host.call_later(seconds, fn)

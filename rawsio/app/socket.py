@@ -212,7 +212,7 @@ class Socket(SocketListening):
         if lane is not None and not self._owes_much() and lane.says(namespace, name, args, number):
             self._await(number, reply)
             if targets.timeout is not None:
-                reply.expire_after(targets.timeout)
+                reply.expire_with(self._peer.wait_for_answer(targets.timeout, reply))
             return reply
         event = Event(namespace.name, [name, *args], number)
         prepared = host.prepare(event, compress=targets.compress)
@@ -331,7 +331,7 @@ class Socket(SocketListening):
         if reply.done():
             return
         if timeout is not None:
-            reply.expire_after(timeout)
+            reply.expire_with(self._peer.wait_for_answer(timeout, reply))
         self._ask(prepared, reply)
 
     def _ask(self, prepared: Prepared, waiter: Waiter) -> None:

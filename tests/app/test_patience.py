@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rawsio.app.patience import Patience, Waiting
+from rawsio.app.patience import Patience, Patiences, Waiting
 from rawsio.limits import Limits
 
 from .world import World
@@ -139,3 +139,32 @@ def test_many_who_are_late_at_once_do_not_keep_the_loop_from_the_others() -> Non
         look()
         calls.append(len(patience))
     assert calls == [3, 1, 0]
+
+
+def test_each_length_has_its_own_order() -> None:
+    world = World()
+    patiences, began = Patiences(world), world.now
+    guests = [Guest(world) for _ in range(6)]
+    for number, guest in enumerate(guests):
+        patiences.wait(10.0 if number % 2 else 2.0, guest)
+        world.pass_time(1.0)
+    world.pass_time(20.0)
+    late = [guest.late_at for guest in guests]
+    assert late == [[began + n + (10.0 if n % 2 else 2.0)] for n in range(6)]
+
+
+def test_lengths_beyond_the_queues_are_kept_as_well_and_queues_are_used_again() -> None:
+    world = World()
+    patiences, began = Patiences(world), world.now
+    guests = [Guest(world) for _ in range(40)]
+    places = [patiences.wait(1.0 + number, guest) for number, guest in enumerate(guests)]
+    places[39].cancel()
+    world.pass_time(50.0)
+    assert [guest.late_at for guest in guests[:39]] == [[began + 1.0 + n] for n in range(39)]
+    assert guests[39].late_at == []
+    last = Guest(world)
+    patiences.wait(77.0, last).cancel()
+    patiences.rest()
+    assert isinstance(patiences.wait(78.0, last), Waiting)
+    world.pass_time(100.0)
+    assert len(last.late_at) == 1

@@ -233,6 +233,7 @@ class World:
     def timers(self) -> int:
         """How many timers are armed, but that of a queue in which nobody waits."""
         joining = self.namespaces.joining
+        self.namespaces.answering.rest()
         armed = [timer.fn for timer in self._timers if not timer.cancelled]
         return len(armed) - (not len(joining) and joining._look in armed)
 

@@ -13,7 +13,7 @@ three arguments, another namespace, a room.  ``say`` is an event that is answere
 ``ask`` one of the server that the client acknowledges, whereupon it is asked again.  ``tls`` rows
 are over TLS, without what OpenSSL and the module ``ssl`` do.  ``workers``
 rows are those of ``fanout`` with half of the receivers at another worker (:mod:`rawsio.workers`),
-whose work is counted, too.
+whose work is counted, too.  ``client`` rows count a client of ours instead (:mod:`.raw_server`).
 ``idle connection`` counts blocks of memory and objects that the garbage collector looks at.  What
 is said is drawn from a seed (``--seed N``), which is printed: a short way that takes the
 benchmark's own messages alone has no advantage.
@@ -43,6 +43,7 @@ from rawsio.testing import TestKit
 from rawsio.workers.bus import WorkersAdapter, WorkersLink
 from tests.__main__ import ROOT
 
+from .raw_server import RawServer, said
 from .secure_wire import SecureWire, server_context
 
 __all__ = ["ROWS", "UPGRADE", "Counts", "Operation", "Rig", "agree", "check", "counted",
@@ -124,6 +125,7 @@ class Rig:
 
     def __init__(self, *, traced: bool = False, seed: int = 1, limits: Any = None) -> None:
         self.draw = random.Random(seed)
+        self.traced = traced
         self.heard = b""
         self.io = Server(
             app=lambda request: "Hello",
@@ -355,6 +357,58 @@ def _binary(rig: Rig) -> tuple[Operation, int]:
     return once, 1
 
 
+def _client_asks(rig: Rig, depth: int) -> tuple[Operation, int]:
+    """Events of our client that are acknowledged, whereupon it asks again."""
+    server = RawServer(rig.kit, trace=NobodyLooks() if rig.traced else None)
+
+    def again(reply: Any = None) -> None:
+        if reply is None or reply.exception() is None:
+            server.socket.emit_with_ack("echo", rig.word(8, 40)).add_done_callback(again)
+
+    for _ in range(depth):
+        again()
+    rig.kit.run()
+
+    def once(_n: int) -> None:
+        heard = server.hear()
+        if len(heard) != depth:
+            raise AssertionError(f"{depth} events were expected: {heard}")
+        numbers = [text[2 : text.index("[")] for text in heard]
+        server.say(b"".join(said(f'43{number}["{rig.word(8, 40)}"]') for number in numbers))
+
+    return once, depth
+
+
+def _client_hears(rig: Rig, depth: int) -> tuple[Operation, int]:
+    """Events that our client hears."""
+    server = RawServer(rig.kit, trace=NobodyLooks() if rig.traced else None)
+    heard: list[str] = []
+    server.socket.on("news", heard.append)
+
+    def once(_n: int) -> None:
+        heard.clear()
+        words = [rig.word(8, 40) for _ in range(depth)]
+        server.say(b"".join(said(f'42["news","{word}"]') for word in words))
+        if heard != words:
+            raise AssertionError(f"{words} were said: {heard}")
+
+    return once, depth
+
+
+def _client_says(rig: Rig, depth: int) -> tuple[Operation, int]:
+    """Events of our client that nobody acknowledges."""
+    server = RawServer(rig.kit)
+
+    def once(_n: int) -> None:
+        for _ in range(depth):
+            server.socket.emit("note", rig.word(8, 40))
+        rig.kit.run()
+        if len(server.hear()) != depth:
+            raise AssertionError(f"{depth} events were expected")
+
+    return once, depth
+
+
 Row = tuple[Callable[[Rig], tuple[Operation, int]], bool, int]
 
 ROWS: dict[str, Row] = {
@@ -378,6 +432,11 @@ ROWS: dict[str, Row] = {
     "polling": (_polling, False, 8),
     "http": (_http, False, 8),
     "binary-64k": (_binary, False, 3),
+    "client ask-d1": (lambda rig: _client_asks(rig, 1), False, 12),
+    "client ask-d16": (lambda rig: _client_asks(rig, 16), False, 2),
+    "client news": (lambda rig: _client_hears(rig, 4), False, 4),
+    "client note": (lambda rig: _client_says(rig, 4), False, 4),
+    "client ask-d1 traced": (lambda rig: _client_asks(rig, 1), True, 6),
     "echo-d1 traced": (lambda rig: _echo(rig, 8, 40, 1), True, 12),
     "mix traced": (_mix, True, 4),
     "fanout-w1 traced": (lambda rig: _fan_out(rig, 1), True, 2),
