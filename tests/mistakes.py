@@ -78,22 +78,22 @@ MISTAKES = (
     Mistake(
         "events",
         _READING,
-        'if start > bracket or (digits and (digits.strip(_DIGITS) or digits[0] == "0")):',
-        "if start > bracket or (digits and digits.strip(_DIGITS)):",
+        '(digits < b"1" or not digits.isdigit())):\n                break',
+        "not digits.isdigit()):\n                break",
         "an id may begin with a zero",
     ),
     Mistake(
         "events",
         _READING,
-        'if size > depth and text.count("[") + text.count("{") > depth:',
-        'if size > depth and text.count("[") > depth:',
+        'return text.count("[") + text.count("{") > depth',
+        'return text.count("[") > depth',
         "objects are nested deeper than the limit",
     ),
     Mistake(
         "events",
         _READING,
-        "if stop != len(text) or args[0].__class__ is not str:",
-        "if args[0].__class__ is not str:",
+        "if stop != len(text) or args[0].__class__ is not str:\n                break",
+        "if args[0].__class__ is not str:\n                break",
         "something stands behind the list",
     ),
     Mistake(
@@ -113,15 +113,15 @@ MISTAKES = (
     Mistake(
         "events",
         _EXPRESS,
-        "if now < end and self._socket is socket and multiplexer._jobs is None:",
-        "if now < end:",
+        "if now < end and self._socket is socket and multiplexer._jobs is None:\n                brief",
+        "if now < end:\n                brief",
         "an event is answered by a socket that has left, and the next is taken",
     ),
     Mistake(
         "events",
         _EXPRESS,
-        "if room < 0 or self._too_deep(text):",
-        "if room < 0:",
+        "if size >= self._reading.deep and self._too_deep(text):",
+        "if size < 0:",
         "an answer is nested deeper than the limit",
     ),
     Mistake(
