@@ -113,7 +113,8 @@ MISTAKES = (
     Mistake(
         "events",
         _EXPRESS,
-        "if now < end and self._socket is socket and multiplexer._jobs is None:\n                brief",
+        "if now < end and self._socket is socket and multiplexer._jobs is None:\n"
+        "                brief",
         "if now < end:\n                brief",
         "an event is answered by a socket that has left, and the next is taken",
     ),
