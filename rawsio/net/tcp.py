@@ -104,15 +104,13 @@ class TCPStream(TurnTaker, Generic[TagT]):
     ) -> None:
         TurnTaker.__init__(self, driver)  # super() makes an object, for each connection
         self.sock, self.layer = sock, layer
-        self.on_events = on_events
-        self.on_closed = on_closed
+        self.on_events, self.on_closed = on_events, on_closed
         self.offer: Callable[[TagT, bytes, float], bool] | None = None
         self.on_high: Callable[[TagT], object] | None = None
         self.on_drain: Callable[[TagT], object] | None = None
         itself: Any = self
         self.tag: TagT = itself if tag is None else tag
-        self.state = StreamState.OPEN
-        self._fd, self._hold, self._high = sock.fileno(), 0, False
+        self._fd, self.state, self._hold, self._high = sock.fileno(), _OPENED, 0, False
         self._unsent: WriteBuffer | None = None
         self._cutoff: float | None = None
         self._discarded, self._reason = 0, ""
@@ -192,9 +190,12 @@ class TCPStream(TurnTaker, Generic[TagT]):
 
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        if self._may_be_long() or (
-            self.readable(_SMALL) == _SMALL and self.state is _OPENED and not self._hold
-        ):
+        more = self._may_be_long()
+        if not more:
+            size = self.readable(_SMALL)
+            # Over TLS less comes out than was read, and nothing of the first part of a record.
+            more = size == _SMALL if self.veil is None else not 0 < size < _SMALL * 3 // 4
+        if more and self.state is _OPENED and not self._hold:
             self._wait()
 
     def readable(self, most: int = 0) -> int:
@@ -487,7 +488,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
         size = len(units[0])
         if len(units) > 1:
             size = sum(map(len, units))
-            if size <= JOIN:
+            if size <= JOIN or self.veil is not None:  # which takes all, and never a part
                 units = [b"".join(units)]
         try:
             sent = self.sock.send(units[0]) if size <= JOIN else send_parts(self.sock, units)

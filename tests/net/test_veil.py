@@ -262,6 +262,37 @@ def test_what_the_kernel_does_not_take_is_sent_later_and_the_short_ways_are_open
     way.kit.close()
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_more_frames_than_a_system_call_takes_are_ciphertext_as_well(*, silent: bool) -> None:
+    roomy = ROOMY.but(high_water=4_000_000, low_water=100_000, queue=9_000_000)
+    way = SecureConversation(roomy, traced=False, backpressure="pause")
+    for step in (UPGRADE, _masked("0"), _masked('27["chat"]'), "silence" if silent else "listen"):
+        way.do(step)
+    assert way.veiled
+    for number in range(400):
+        way.io.emit("news", f"{number} " + "x" * 1000)
+    way.kit.run()
+    way.do("listen")
+    assert way.wire.ends == []
+    assert way.heard.count(b"x" * 1000) == 400
+    way.kit.close()
+
+
+def test_a_long_message_waits_for_its_turn_where_others_take_long() -> None:
+    way = SecureConversation(ROOMY.but(queue=90_000), traced=False, backpressure="pause")
+    for step in (UPGRADE, _masked("0"), _masked('27["chat"]'), 1.0):
+        way.do(step)
+    assert way.veiled
+    driver, calls = way.io.net.driver, len(way.calls)
+    way.wire.tls.send(_masked('28["chat","' + "x" * 9000 + '"]'))
+    way.wire.wire.send(b"".join(way.wire.tls.data_to_send()))
+    for _ in range(5):  # and not once for each 256 bytes
+        driver.crowded = True
+        way.kit.loop.step(0)
+    assert len(way.calls) == calls + 1
+    way.kit.close()
+
+
 def test_an_answer_that_is_to_be_sent_when_tls_breaks_is_not_sent_as_plaintext() -> None:
     way = SecureConversation(SMALL, traced=False, backpressure="pause")
     way.do(HELLO)
@@ -307,5 +338,20 @@ def test_many_records_in_one_read_count_as_time_that_the_client_takes() -> None:
         io.net.driver.time = lambda: time() + next(ticks)  # each look at the clock takes 10 ms
         ticks = iter(n * 0.01 for n in range(10**6))
         wire.wire.send(records)
+        kit.loop.step(0)
+        assert stream.heavy
+
+
+def test_what_has_no_plaintext_counts_as_well() -> None:
+    io = Server()
+    with TestKit(io, url="https://localhost", tls=both_contexts()[1]) as kit:
+        wire = SecureWire(kit.dial(), kit.run)
+        wire.send(UPGRADE)
+        (stream,) = io.net.driver.streams
+        wire.tls.send(bytes(9000))
+        time = kit.board.time
+        io.net.driver.time = lambda: time() + next(ticks)  # each look at the clock takes 10 ms
+        ticks = iter(n * 0.01 for n in range(10**6))
+        wire.wire.send(b"".join(wire.tls.data_to_send())[:5000])
         kit.loop.step(0)
         assert stream.heavy
