@@ -196,9 +196,9 @@ class Runtime:
 
     def call_soon_threadsafe(self, fn: Callable[..., object], *args: Any) -> None:
         """Run ``fn`` on the loop, in a turn to come; from any thread."""
+        self.loop.call_soon_threadsafe(fn, *args)
         if self._crew is not None:
             self._crew.posted = True
-        self.loop.call_soon_threadsafe(fn, *args)
 
     def connect_tcp(
         self, host: str, port: int, done: Callable[[Any], object], failed: Callable[[str], object]

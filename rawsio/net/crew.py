@@ -22,6 +22,8 @@ then on each result is told at once.
 
 *Order.*  What a function gave the loop comes before its result: every way that a result takes
 begins after that, and where the loop has waited, ``posted`` says that it is to be let through.
+Until it is, the loop does not wait again: another function may have given it something, too, and
+end only now.
 
 An executor that was shut down fails the functions that nobody has begun.  A function that ends when
 the loop is closed has nobody to be told.
@@ -29,7 +31,7 @@ the loop is closed has nobody to be told.
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from collections import deque
 
 from rawsio.errors import leaves_the_loop
@@ -79,7 +81,7 @@ class Crew:
 
     __slots__ = (
         *("_executor", "_host", "_jobs", "_ended", "_lock", "_scheduled", "_called", "_fetching"),
-        *("_open", "_odd", "_skip", "_awaited", "_free", "posted"),
+        *("_open", "_odd", "_skip", "_awaited", "_free", "posted", "_behind"),
     )
 
     def __init__(self, executor: Executor, host: Host) -> None:
@@ -100,8 +102,8 @@ class Crew:
         self._awaited = False
         self._free = allocate_lock()
         self._free.acquire()
-        self.posted = False
-        """Whether somebody gave the loop something since it looked last."""
+        self.posted = self._behind = False
+        """Whether somebody gave the loop something since it looked last: set behind that."""
 
     # On the loop
 
@@ -119,7 +121,7 @@ class Crew:
 
     def moved(self) -> None:
         """Take note that there is another loop: nobody knows what became of the calls of one."""
-        self._scheduled = self._fetching = False
+        self._scheduled = self._fetching = self._behind = False
         if self._jobs:
             self._schedule()
 
@@ -127,7 +129,7 @@ class Crew:
         self._scheduled = False
         if self._skip:
             self._skip -= 1
-        elif self._wait():
+        elif not self._behind and self._wait():
             return
         if not self._fetching:
             self._fetching = True
@@ -152,13 +154,18 @@ class Crew:
             if not let_go and self._wait_no_more():
                 self._skip = self._odd = min(2 * self._odd + 1, _MOST_SKIPPED)
                 return False
-            ended, posted, self.posted = self._take(), self.posted, False
-            if posted:
-                self._host.loop.call_soon(self._tell, ended)
+            ended = self._take()
+            if self.posted:
+                self.posted, self._behind = False, True
+                self._host.loop.call_soon(self._tell_behind, ended)
                 break
             self._tell(ended)
         self._odd = 0
         return not self._open
+
+    def _tell_behind(self, ended: list[Ended]) -> None:
+        self._behind = False
+        self._tell(ended)
 
     def _wait_no_more(self) -> bool:
         """Return whether nobody has let the loop go on."""
@@ -202,14 +209,16 @@ class Crew:
 
     def _work(self) -> None:
         self._called = False
-        jobs, time = self._jobs, self._host.loop.time
-        end = time() + self._host.limits.turn_time
+        jobs, loop = self._jobs, self._host.loop
+        time, end = loop.time, loop.time() + self._host.limits.turn_time
+        # An executor that calls at once, on our own thread, has no other.
+        makes_way = get_ident() != loop.owner
         while True:
             try:
                 fn, args, done = jobs.popleft()
             except IndexError:
                 return
-            if jobs and not self._called:
+            if jobs and makes_way and not self._called:
                 self._submit()
             result, error = None, None
             try:
@@ -220,7 +229,7 @@ class Crew:
                 self._ended.append((done, result, error))
             if not jobs or not (self._fetching or self._awaited):
                 self._report()
-            elif time() > end and (self._called or self._submit() is None):
+            if jobs and makes_way and time() > end and (self._called or self._submit() is None):
                 self._report()
                 return
 
@@ -258,5 +267,9 @@ class Crew:
 
     def _left(self, future: Future[Any]) -> None:
         if future.cancelled():
+            error: BaseException | None = RuntimeError(_SHUT_DOWN)
+        else:
+            error = future.exception()  # its threads do not begin, or it has none
+        if error is not None:
             self._called = False
-            self._fail(RuntimeError(_SHUT_DOWN))
+            self._fail(error)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ class Host:
 
     def call(self, fn: Any, *args: Any) -> None:
         """Do as a runtime does for another thread."""
-        self.crew.posted = True
         self.loop.call_soon_threadsafe(fn, *args)
+        self.crew.posted = True
 
     def until(self, many: int) -> list[Any]:
         end = self.loop.time() + SOON
@@ -156,6 +157,55 @@ def test_what_a_function_gave_the_loop_comes_before_its_result(made: Any, block:
         assert places == sorted(places)
 
 
+class TellingLock(CountingLock):
+    """One that tells which wait begins, and then waits for longer."""
+
+    began: Any = None
+
+    def acquire(self, *, timeout: float = -1) -> bool:
+        if timeout > 0:
+            TellingLock.began()
+            timeout = 0.3
+        return self._lock.acquire(timeout=timeout)
+
+
+def test_it_comes_before_its_result_also_where_another_ended_meanwhile(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rawsio.net.crew.allocate_lock", TellingLock)
+    waits, said, last_wait = iter(range(99)), threading.Event(), threading.Event()
+    TellingLock.began = lambda: last_wait.set() if next(waits) == 2 else None
+    host = made(4)
+    host.limits = DEFAULT.but(turn_time=4.0)
+    order: list[str] = []
+
+    def say_and_go_on() -> str:
+        second.wait(SOON)
+        host.call(order.append, "said")
+        said.set()
+        last_wait.wait(0.2)
+        return "done"
+
+    def be_second() -> str:
+        second.set()
+        said.wait(SOON)
+        return "second"
+
+    def told(result: str, _error: Any) -> None:
+        order.append(result)
+        if result == "first":
+            host.crew.begin(be_second, (), told)
+
+    second = threading.Event()
+    host.crew.begin(say_and_go_on, (), told)
+    host.crew.begin(lambda: "first", (), told)
+    end = host.loop.time() + SOON
+    while len(order) < 4 and host.loop.time() < end:
+        host.loop.step(0.05)
+    assert sorted(order) == ["done", "first", "said", "second"]
+    assert order.index("said") < order.index("done")
+
+
 def test_what_follows_a_result_may_begin_the_next(made: Any) -> None:
     host = made(1)
     left = iter(range(50))
@@ -239,4 +289,57 @@ def test_functions_that_an_executor_drops_have_failed() -> None:
         assert "shut down before" in str(error)
         go_on.set()
         assert host.until(2)[1] is None
+    host.loop.close()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_executor_whose_threads_do_not_begin_fails_them(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise ValueError("no database")
+
+    monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
+    with ThreadPoolExecutor(1, initializer=fails) as executor:
+        host = Host(executor)
+        for number in range(1, times + 1):
+            host.begin(int)
+            assert isinstance(host.until(number)[-1], BrokenExecutor)
+    host.loop.close()
+
+
+class AtOnce(Executor):
+    """An executor without threads."""
+
+    def submit(self, fn: Any, /, *args: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **more))
+        return future
+
+
+def test_an_executor_that_calls_at_once_calls_all_in_their_order() -> None:
+    host = Host(AtOnce())
+    for number in range(2000):
+        host.begin(int, number)
+    assert host.until(2000) == list(range(2000))
+    host.loop.close()
+
+
+def test_what_else_the_executor_was_given_does_not_wait_until_nothing_is_left() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        host, done = Host(executor), threading.Event()
+        before: list[int] = []
+
+        def work() -> None:
+            before.append(len(before))
+            done.wait(0.01)
+
+        for _ in range(20):  # each takes longer than a turn, and all longer than the patience
+            host.begin(work)
+        host.loop.step(0)
+        while not before:
+            host.loop.step(0.01)
+        other = executor.submit(lambda: len(before))
+        host.until(20)
+        assert other.result() < 10
     host.loop.close()
