@@ -190,8 +190,7 @@ class TCPStream(TurnTaker, Generic[TagT]):
 
     def _sip(self) -> None:
         """Read what most of those send who ask for something, and wait for a turn if it is more."""
-        more = self._may_be_long()
-        if not more:
+        if not (more := self._may_be_long()):
             size = self.readable(_SMALL)
             # Over TLS less comes out than was read, and nothing of the first part of a record.
             more = size == _SMALL if self.veil is None else not 0 < size < _SMALL * 3 // 4
