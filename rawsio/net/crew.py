@@ -31,7 +31,7 @@ the loop is closed has nobody to be told.
 
 from __future__ import annotations
 
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock
 from collections import deque
 
 from rawsio.errors import leaves_the_loop
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         def limits(self) -> Limits: ...
         @property
         def log(self) -> Log: ...
+        def on_loop(self) -> bool: ...
 
 
 __all__ = ["PATIENCE", "QUICK", "Crew"]
@@ -209,10 +210,10 @@ class Crew:
 
     def _work(self) -> None:
         self._called = False
-        jobs, loop = self._jobs, self._host.loop
-        time, end = loop.time, loop.time() + self._host.limits.turn_time
+        jobs, time = self._jobs, self._host.loop.time
+        end = time() + self._host.limits.turn_time
         # An executor that calls at once, on our own thread, has no other.
-        makes_way = get_ident() != loop.owner
+        makes_way = not self._host.on_loop()
         while True:
             try:
                 fn, args, done = jobs.popleft()

@@ -185,8 +185,8 @@ class Veil:
         sealed = self._tls.seal(data)
         try:
             sent = self._send(sealed)
-        except _AGAIN:
-            sent = 0
+        except OSError:
+            sent = 0  # the next try meets it again; to encrypt it again would leave a gap
         if sent != len(sealed):
             self.put_back()
             self._stream.keep_unsent([sealed], sent)

@@ -43,6 +43,9 @@ class Host:
     def begin(self, fn: Any, *args: Any) -> None:
         self.crew.begin(fn, args, lambda result, error: self.results.append(error or result))
 
+    def on_loop(self) -> bool:
+        return threading.get_ident() == self.loop.owner
+
     def call(self, fn: Any, *args: Any) -> None:
         """Do as a runtime does for another thread."""
         self.loop.call_soon_threadsafe(fn, *args)

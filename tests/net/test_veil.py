@@ -5,6 +5,7 @@ A traced server keeps TLS between its layers, so it is the judge.
 
 from __future__ import annotations
 
+import errno
 import functools
 import gc
 import re
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from rawsio import Server
 from rawsio.layer import Closed, Role
+from rawsio.net.memory import Wire
 from rawsio.net.veil import Veil
 from rawsio.testing import TestKit
 from rawsio.tls import Secured, TLSConnection, TLSState
@@ -275,6 +277,31 @@ def test_more_frames_than_a_system_call_takes_are_ciphertext_as_well(*, silent: 
     way.do("listen")
     assert way.wire.ends == []
     assert way.heard.count(b"x" * 1000) == 400
+    way.kit.close()
+
+
+def test_an_error_that_passes_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = [OSError()]  # not before the connection is open
+    theirs: Any = None
+    send = Wire.send
+
+    def fail_once(sock: Wire, data: bytes) -> int:
+        if failed or sock is theirs:
+            return send(sock, data)
+        failed.append(OSError(errno.ENOBUFS, "no room"))
+        raise failed[0]
+
+    monkeypatch.setattr(Wire, "send", fail_once)
+    way = SecureConversation(SMALL, traced=False, backpressure="pause")
+    theirs = way.wire.wire
+    for step in (UPGRADE, _masked("0"), _masked('27["chat"]')):
+        way.do(step)
+    assert way.veiled
+    failed.clear()
+    way.do(_masked('28["chat"]'))
+    assert failed
+    assert way.wire.ends == []
+    assert b"438[]" in way.heard
     way.kit.close()
 
 
