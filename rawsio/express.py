@@ -30,7 +30,6 @@ read waits for its turn, as it does in the layers.
 from __future__ import annotations
 
 from rawsio.app.dispatch import COROUTINE
-from rawsio.app.handler_queue import log_event_failure
 from rawsio.app.reply import as_values
 from rawsio.app.socket import Acknowledge
 from rawsio.app.states import SocketState
@@ -81,6 +80,8 @@ _LONGER = 0x817E0000
 """How those of longer ones begin, before the two bytes of the length."""
 _WELCOME = 16 + len('0{"sid":"12345678901234567890"}')
 """What it counts for the answer to a CONNECT."""
+_NO_REST = b"", 0
+"""What is left of a read that was one event."""
 _MOST_SKIPPED = 15
 """Of a client that says other things, no more than every sixteenth read is looked at."""
 
@@ -89,6 +90,11 @@ def _shorten(found: list[Found], most: int) -> None:
     """Drop the last events until their messages are no more than that, attachments included."""
     while found and len(found) + found[-1][3] > most:
         found.pop()
+
+
+def _event(socket: Socket, args: list[Any], digits: bytes) -> Event:
+    """Return an event as the layers know it."""
+    return Event(socket.namespace.name, args, int(digits) if digits else None)
 
 
 class Express(Lane):
@@ -229,7 +235,7 @@ class Express(Lane):
         try:
             result = handler.fn(socket, args[1]) if many == 2 else handler.fn(*args)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-            if self._failed(socket, name, args, digits, error):
+            if self._failed(socket, name, args, digits, error, b""):
                 multiplexer.busy = False
             return len(data)
         except BaseException:
@@ -247,10 +253,10 @@ class Express(Lane):
             if self._answer(digits, result) if digits else result.__class__ is not COROUTINE:
                 return len(data)
             multiplexer.busy = True
-        args[0] = name
+        args[0], last = name, _event(socket, args, digits)
         if result.__class__ is COROUTINE:
             self._weigh(data, [(digits, args, len(data), 0)], 1)
-        if self._conclude(socket, handler, args, digits, result, now - began, over=False):
+        if self._conclude(socket, handler, last, result, now - began, _NO_REST, over=False):
             multiplexer.busy = False
         return len(data)
 
@@ -365,7 +371,7 @@ class Express(Lane):
             try:
                 result = handler.fn(socket, args[1]) if many == 2 else handler.fn(*args)
             except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-                if self._failed(socket, name, args, digits, error):
+                if self._failed(socket, name, args, digits, error, data[after:]):
                     now = time()
                     continue
                 return done, over
@@ -383,8 +389,9 @@ class Express(Lane):
                     continue
             if result.__class__ is COROUTINE:
                 self._weigh(data, found, done)
-            args[0], over = name, now >= end
-            if not self._conclude(socket, handler, args, digits, result, now - began, over=over):
+            args[0], over, left = name, now >= end, (data, after)
+            event, began = _event(socket, args, digits), now - began
+            if not self._conclude(socket, handler, event, result, began, left, over=over):
                 return done, over
         multiplexer.busy = False
         return done, over
@@ -407,7 +414,7 @@ class Express(Lane):
             try:
                 result = handler.fn(*args, ack)
             except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-                if self._failed(socket, name, args, digits, error):
+                if self._failed(socket, name, args, digits, error, data[after:]):
                     now = time()
                     continue
                 return done, over
@@ -420,8 +427,9 @@ class Express(Lane):
                 continue
             if result.__class__ is COROUTINE:
                 self._weigh(data, found, done)
-            args[0], over, seconds = name, now >= end, now - began
-            if not self._conclude(socket, handler, args, digits, result, seconds, ack, over=over):
+            args[0], over, left = name, now >= end, (data, after)
+            event, began = _event(socket, args, digits), now - began
+            if not self._conclude(socket, handler, event, result, began, left, ack, over=over):
                 return done, over
         multiplexer.busy = False
         return done, over
@@ -447,13 +455,21 @@ class Express(Lane):
         return done, False
 
     def _failed(
-        self, socket: Socket, name: str, args: list[Any], digits: bytes, error: Exception
+        self,
+        socket: Socket,
+        name: str,
+        args: list[Any],
+        digits: bytes,
+        error: Exception,
+        rest: bytes,
     ) -> bool:
         """Tell of an error of a handler; return whether the next event may be taken."""
         args[0] = name
-        event = Event(socket.namespace.name, args, int(digits) if digits else None)
-        log_event_failure(self._multiplexer.host, "a handler of", socket, event, error)
-        self._multiplexer.job_done()
+        try:
+            self._multiplexer.failed(socket, _event(socket, args, digits), error)
+        except BaseException:
+            self.layer.put_off(rest)
+            raise
         return self._goes_on(socket)
 
     def _answer(self, digits: bytes, result: Any) -> bool:
@@ -517,17 +533,24 @@ class Express(Lane):
         self,
         socket: Socket,
         handler: Handler,
-        args: list[Any],
-        digits: bytes,
+        event: Event,
         result: Any,
         seconds: float,
+        left: tuple[bytes, int],
         ack: Acknowledge | None = None,
         *,
         over: bool,
     ) -> bool:
-        """End an event for which more is to be done; return whether the next may be taken."""
-        event = Event(socket.namespace.name, args, int(digits) if digits else None)
-        self._multiplexer.conclude(socket, event, handler, result, seconds, ack)
+        """End an event for which more is to be done; return whether the next may be taken.
+
+        ``left`` is what was read, and where that begins which goes on later if the program is
+        interrupted.
+        """
+        try:
+            self._multiplexer.conclude(socket, event, handler, result, seconds, ack)
+        except BaseException:
+            self.layer.put_off(left[0][left[1] :])
+            raise
         return not over and self._goes_on(socket)
 
     def _goes_on(self, socket: Socket) -> bool:

@@ -15,7 +15,6 @@ answers and states of the layers.
 from __future__ import annotations
 
 from rawsio.app.dispatch import COROUTINE
-from rawsio.app.handler_queue import log_event_failure
 from rawsio.app.states import SocketState
 from rawsio.engineio.states import SessionState
 from rawsio.reading import BRIEF, posted_in
@@ -102,8 +101,7 @@ class Posted(Direct):
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
             args[0] = name
             event = Event("/", args, int(digits) if digits else None)
-            log_event_failure(host, "a handler of", socket, event, error)
-            multiplexer.job_done()
+            multiplexer.failed(socket, event, error)
             return
         except BaseException:
             multiplexer.interrupted()

@@ -859,6 +859,37 @@ def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
     way.kit.close()
 
 
+@pytest.mark.parametrize("takes_ack", [False, True])
+@pytest.mark.parametrize("ends", [lambda: 1 / 0, object])
+def test_who_stops_the_program_when_a_handler_has_ended_keeps_nothing_from_going_on(
+    ends: Any, takes_ack: bool
+) -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    begin(way)
+
+    @way.io.on_error
+    def stop(*_what: Any) -> None:
+        raise KeyboardInterrupt
+
+    def bad(socket: Any, *_ack: Any) -> Any:
+        socket.emit("said")
+        return ends()
+
+    way.io.on("bad", bad, ack=takes_ack)
+    way.io.on("good", lambda _socket, a: a)
+    one, other = frame('21["good",1]'), frame('22["bad"]')
+    for number, packet in enumerate([other, one + other + one * 2, other + one * 3, other]):
+        way.wire.send(packet)
+        with pytest.raises(KeyboardInterrupt):
+            way.kit.run()
+        way.kit.run()
+        way.listen()
+        assert not way.peers[0].busy
+        assert way.heard.count(b'2["said"]') == number + 1
+        assert way.heard.count(b"431[1]") == (0, 3, 6, 6)[number]
+    way.kit.close()
+
+
 # Broadcasts
 
 

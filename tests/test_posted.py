@@ -189,6 +189,23 @@ def test_the_rest_of_a_post_goes_on_after_an_interrupt() -> None:
     way.kit.close()
 
 
+def test_the_rest_of_a_post_goes_on_where_an_error_stops_the_program() -> None:
+    way = conversation()
+    way.io.on("bad", lambda _socket: 1 / 0)
+
+    @way.io.on_error
+    def stop(*_what: Any) -> None:
+        raise KeyboardInterrupt
+
+    way.polls = way.posts  # nothing polls meanwhile
+    with pytest.raises(KeyboardInterrupt):
+        way.post(['421["bad"]', '422["quotes","x"]'])
+    way.wire = way.posts
+    way.kit.run()
+    assert not way.peers[0].busy
+    way.kit.close()
+
+
 def test_what_a_handler_has_queued_comes_before_its_answer() -> None:
     def prepare(way: PollingConversation) -> None:
         way.io.on("out", lambda _socket: way.io.of("/a").disconnect_sockets() or "done")

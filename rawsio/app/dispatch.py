@@ -328,8 +328,7 @@ class EventQueue(HandlerQueue[PortT_co]):
         try:
             result = handler.fn(socket, *values) if handler.takes_socket else handler.fn(*values)
         except Exception as error:  # noqa: BLE001 - a handler's mistake never stops the server
-            log_event_failure(host, "a handler of", socket, event, error)
-            self.job_done()
+            self.failed(socket, event, error)
         except BaseException:
             # The program is being stopped; should it go on, this connection does, too.
             self.interrupted()
@@ -361,7 +360,17 @@ class EventQueue(HandlerQueue[PortT_co]):
             elif event.id is not None and socket._state is _OPEN:
                 socket._answer(as_values(result), event.id)
         except Exception as error:  # noqa: BLE001 - it has given what cannot be sent
-            log_event_failure(host, "a handler of", socket, event, error)
+            self.failed(socket, event, error)
+            return
+        except BaseException:
+            self.interrupted()
+            raise
+        self.job_done()
+
+    def failed(self, socket: HandlerSocket, event: Event, error: BaseException) -> None:
+        """Tell of the error with which a handler has ended; who is told may stop the program."""
+        try:
+            log_event_failure(self.host, "a handler of", socket, event, error)
         except BaseException:
             self.interrupted()
             raise

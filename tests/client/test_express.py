@@ -386,3 +386,20 @@ def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
     talk.kit.run()
     assert [payload for _opcode, payload in talk.heard()][-2:] == [b"437[]", b"438[]"]
     talk.kit.close()
+
+
+def test_an_error_of_a_handler_that_stops_the_program_keeps_no_other_from_going_on() -> None:
+    talk = Talk()
+    talk.say(IN[0])
+
+    @talk.client.on_error
+    def stop(*_what: Any) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        talk.wire.send(said('427["chat"]') + said('42["fails"]') + said('428["chat"]'))
+        with pytest.raises(KeyboardInterrupt):
+            talk.kit.run()
+        talk.kit.run()
+        assert [payload for _opcode, payload in talk.heard()][-2:] == [b"437[]", b"438[]"]
+    talk.kit.close()
