@@ -110,9 +110,8 @@ class Veil:
         stream, secured = self._stream, self._secured
         if stream.layer is not secured or stream.buffered_amount:
             return
-        stack = secured.upper
-        stream.sock, stream.layer = self, stack
-        stream.offer = None if stack.upgraded else self._offer
+        stream.sock, stream.layer = self, secured.upper
+        stream.offer = None if stream.tag.upgraded else self._offer
         if self._quick is not None:
             self._quick.flow()
 
@@ -132,6 +131,12 @@ class Veil:
         self._secured.put_back(events or [])
         stream.touch()
         return True
+
+    def exchange(self, layer: AnyLayer) -> None:
+        """Put another layer above TLS, wherever that is."""
+        self._secured.upper = layer
+        if self._stream.sock is self:
+            self._stream.layer = layer
 
     def drop(self) -> None:
         """Let go of the stream, which is over."""

@@ -234,7 +234,9 @@ class Worker:
         stream.on_drain = lambda _stack: relay.sent()
         stream.on_high = None
         stack.relay = relay
-        if stack.tls is None:
+        if stream.veil is not None:
+            stream.veil.exchange(relay)
+        elif stack.tls is None:
             stream.layer = relay
         else:
             secured: Any = stream.layer
