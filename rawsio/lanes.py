@@ -84,8 +84,8 @@ class Lane(Direct):
         self, space: NamespaceLike, name: Any, args: tuple[Any, ...], number: int | None = None
     ) -> bool:
         """Send an event, ``number`` being its id; ``False``, and nothing is done, if it is no plain
-        one: it has another name than most, bytes, or what cannot be sent, there is no room, or it
-        was called on another thread.
+        one: it has another name than most, bytes, or what cannot be sent, there is no room, too
+        many answers are awaited, or it was called on another thread.
         """
         stream = self.stream
         if name.__class__ is not str or name in RESERVED or space.adapter.recovers:
@@ -104,7 +104,7 @@ class Lane(Direct):
             except (HasBinary, Unsendable):
                 return False
         room = self._port.room - len(text) - OVERHEAD
-        if room < 0 or (number is not None and number > self._limits.packet_id):
+        if room < 0 or (number is not None and not self._may_ask(number)):
             return False
         if len(text) > self._limits.json_depth and self._too_deep(text):
             return False
@@ -114,6 +114,11 @@ class Lane(Direct):
             stream.driver.touch(stream)
         outbox.append(TEXT_HEADERS[len(body)] + body if len(body) < 126 else text_frame(body))
         return True
+
+    def _may_ask(self, number: int) -> bool:
+        """Tell whether the client may be asked, with this id; on the loop's thread."""
+        limits = self._limits
+        return number <= limits.packet_id and self._multiplexer.awaited() < limits.pending_acks
 
     # One packet for many
 

@@ -12,6 +12,7 @@ import json
 import re
 from concurrent.futures import Executor, Future
 from itertools import pairwise
+from threading import Thread, get_ident
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rawsio import Server
+from rawsio.app.multiplexer import Multiplexer
 from rawsio.app.socket import Socket
 from rawsio.engineio.server.session import Session
 from rawsio.express import Express
@@ -1219,3 +1221,26 @@ def test_the_data_of_a_connect_that_goes_the_short_way_is_counted() -> None:
         totals.append(way.io.net.budget.total)
         way.kit.close()
     assert totals[0] == totals[1] > 1024
+
+
+def test_asking_on_another_thread_looks_at_nothing_that_the_loop_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Conversation(DEFAULT, traced=False, backpressure="pause")
+    begin(way)
+    (socket,) = way.io.sockets.values()
+    looked: list[int] = []
+    before = Multiplexer.awaited
+
+    def awaited(self: Multiplexer) -> int:
+        looked.append(get_ident())
+        return before(self)
+
+    monkeypatch.setattr(Multiplexer, "awaited", awaited)
+    thread = Thread(target=socket.emit_with_ack, args=("question",))
+    thread.start()
+    thread.join()
+    assert looked == []
+    way.kit.run()
+    assert set(looked) == {get_ident()}
+    way.kit.close()

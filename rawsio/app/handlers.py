@@ -210,16 +210,25 @@ class Handlers:
         handlers = self.events.get(name, ())
         if len(handlers) != 1 or not handlers[0].plain or not handlers[0].takes_socket:
             return None
-        self.alone[name] = handlers[0]
-        return handlers[0]
+        return self._keep(self.alone, name, handlers[0])
 
     def answering(self, name: str) -> Handler | None:
         """Return the one handler that an event has, if it answers and takes the socket."""
         handlers = self.events.get(name, ())
         if len(handlers) != 1 or not handlers[0].answers or not handlers[0].takes_socket:
             return None
-        self.later[name] = handlers[0]
-        return handlers[0]
+        return self._keep(self.later, name, handlers[0])
+
+    def _keep(self, found: dict[str, Handler], name: str, handler: Handler) -> Handler:
+        """Remember what was found, unless another thread has changed the handlers meanwhile.
+
+        It changes them first, and then has everything forgotten.  So what has not changed when this
+        is written is right, or is forgotten in a moment.
+        """
+        found[name] = handler
+        if self.events.get(name) != (handler,):
+            found.pop(name, None)
+        return handler
 
     def _forget_found(self) -> None:
         self.alone.clear()

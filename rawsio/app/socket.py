@@ -209,7 +209,7 @@ class Socket(SocketListening):
         host = namespace.host
         number = namespace.next_id()
         lane, reply = self._lane, Question(host, self, number)
-        if lane is not None and not self._owes_much() and lane.says(namespace, name, args, number):
+        if lane is not None and lane.says(namespace, name, args, number):
             self._await(number, reply)
             if targets.timeout is not None:
                 reply.expire_with(self._peer.wait_for_answer(targets.timeout, reply))

@@ -176,3 +176,34 @@ def test_off_removes_one_of_two_equal_registrations() -> None:
     assert [h.fn for h in handlers.events["a"]] == [repr]
     handlers.remove("a", None)
     assert set(handlers.events) == {"b"}
+
+
+class Meanwhile(dict[Any, Any]):
+    """A table in which something happens just after somebody has looked."""
+
+    then: Any = None
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        found = super().get(name, default)
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return found
+
+
+@pytest.mark.parametrize(("way", "ack"), [("only", False), ("answering", True)])
+def test_a_handler_that_a_thread_adds_while_the_loop_looks_is_not_overlooked(
+    way: str, ack: bool
+) -> None:
+    handlers = Handlers()
+    one = Handler(lambda socket, *ack: None, ack=ack, takes_socket=True)
+    handlers.add("e", one)
+    assert getattr(handlers, way)("e") is one
+    handlers.events = Meanwhile(handlers.events)
+    handlers.events.then = lambda: handlers.add(
+        "e", Handler(lambda socket: None, takes_socket=True)
+    )
+    getattr(handlers, way)("e")
+    assert not handlers.alone
+    assert not handlers.later
+    assert getattr(handlers, way)("e") is None

@@ -371,6 +371,37 @@ def test_events_of_a_namespace_beside_the_main_one_are_taken(
     talk.kit.close()
 
 
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize(
+    ("name", "limits", "at_a_time"),
+    [
+        ("slow", LIMITS, 1),
+        ("quick", LIMITS, 5),
+        ("quick", LIMITS.but(turn_frames=2), 2),
+    ],
+)
+def test_others_have_their_turn_between_the_shares_of_a_read(
+    name: str, limits: Limits, at_a_time: int, traced: bool
+) -> None:
+    talk = Talk(limits, traced=traced)
+    talk.say(IN[0])
+    main, host, order = talk.client.main, talk.client.host, []
+
+    def hear(seconds: float, number: int) -> None:
+        order.append(number)
+        talk.kit.board.now += seconds
+        if len(order) == 1:
+            host.call_later(0.0, order.append, "turn")
+
+    main.on("slow", lambda number: hear(1.0, number))
+    main.on("quick", lambda number: hear(0.0, number))
+    talk.say(b"".join(said(f'42["{name}",{number}]') for number in range(5)))
+    numbers: list[Any] = [*range(5)]
+    numbers.insert(at_a_time, "turn")
+    assert order == numbers
+    talk.kit.close()
+
+
 def test_what_stands_behind_an_interrupt_goes_on_later() -> None:
     talk = Talk()
     talk.say(IN[0])
