@@ -219,3 +219,19 @@ def test_answers_that_nobody_polls_are_counted(backpressure: str) -> None:
     ask = '427["quotes","' + "q" * 90 + '"]'
     limits = LOOSE.but(events_per_second=999, high_water=4000, low_water=400, queue=6000)
     both_polling([["40"], *[[ask] * 17] * 3, [ask] * 60, [ask]], backpressure, limits, listen)
+
+
+@pytest.mark.parametrize("many", [20, 60, 150])
+@pytest.mark.parametrize("backpressure", ["pause", "drop-volatile", "disconnect"])
+def test_short_answers_of_one_post_are_counted_as_they_are_given(
+    backpressure: str, many: int
+) -> None:
+    def prepare(way: PollingConversation) -> None:
+        def tell(socket: Any) -> str:
+            way.calls.append(["tell", socket.conn.writable, socket.conn.buffered_amount > 4000])
+            return "a" * 90
+
+        way.io.on("tell", tell)
+
+    limits = LOOSE.but(events_per_second=999, high_water=4000, low_water=400, queue=6000)
+    both_polling([["40"], ['427["tell"]'] * many, 1.0], backpressure, limits, prepare)

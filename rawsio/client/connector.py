@@ -242,6 +242,8 @@ class Connector:
             while taken < len(events) and session.reading and (not taken or now < end):
                 taken += 1
                 self._take(session, session.receive(carried.stack, events[taken - 1 : taken]))
+                if taken < len(events) and session.transport == "websocket" and not session.over:
+                    session.flush()  # else a mistake behind it would drop that
                 now = self.host.time()
         finally:
             if taken < len(events) or not session.reading:

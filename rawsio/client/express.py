@@ -138,7 +138,7 @@ class ClientExpress:
         if self._skip:
             self._skip -= 1
             return 0
-        if session is not core.session or session.waits or session.over:
+        if session.waits or session.over:
             return 0
         if self._stack.early or not session.engine.passing:
             return 0
@@ -167,7 +167,7 @@ class ClientExpress:
         core, session, stay, taken = self._core, self._session, socket._stay, 0
         time, reading, over = core.runtime.time, self._reading, len(found) == self._reading.most
         for digits, args, after, _attached in found:
-            if stay is None or socket._stay is not stay or core.session is not session:
+            if stay is None or socket._stay is not stay:  # it ends with its session
                 break
             if args[0] is not ANSWER and args[0] in RESERVED:
                 break

@@ -241,6 +241,7 @@ _talk = st.lists(st.one_of(*[_events] * 5, *[_answers] * 3, _odd), min_size=1, m
 )
 @example([(said('42["ask"]') * 3 + said("430[1]"), [])], LIMITS, IN)
 @example([(said("2") + said('42["ask"]') + said('427["chat"]'), [])], LIMITS, IN)
+@example([(said('42["chat"]') + said('42["ask"]') + said("3"), [])], LIMITS, IN)
 def test_nobody_can_tell_whether_the_layers_were_there(
     talk: list[Any], limits: Limits, joined: list[bytes]
 ) -> None:
@@ -385,6 +386,7 @@ def test_others_have_their_turn_between_the_shares_of_a_read(
 ) -> None:
     talk = Talk(limits, traced=traced)
     talk.say(IN[0])
+    talk.say(said('42["nobody"]'))  # and the next read is looked at
     main, host, order = talk.client.main, talk.client.host, []
 
     def hear(seconds: float, number: int) -> None:
