@@ -114,16 +114,28 @@ class HandlerChain:
 
     def _ended(self, result: Any, error: BaseException | None) -> None:
         self._waiting = False
-        if not self.took(self._index - 1, result, error):
+        try:
+            if not self.took(self._index - 1, result, error):
+                self._index = len(self._steps)
+        except BaseException:  # who is told of an error may stop the program
             self._index = len(self._steps)
-        if not self._inside and self.run():
+            if not self._inside:
+                self.host.call_later(0.0, self._go_on)
+            raise
+        if not self._inside:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.run():
             self.proceeded()
 
     def _ended_aside(self, position: int, result: Any, error: BaseException | None) -> None:
         self._aside -= 1
-        self.took(position, result, error)
-        if self._over and not self._aside:
-            self._conclude()
+        try:
+            self.took(position, result, error)
+        finally:
+            if self._over and not self._aside:
+                self._conclude()
 
     def _conclude(self) -> None:
         self.finished()

@@ -42,3 +42,31 @@ def test_an_error_that_cannot_be_shown_costs_no_client_its_connection(
     assert "a handler of 'e' in '/' failed: Mute(), whose repr() fails" in said
     assert "(on_error) failed: Mute()" in said
     assert "a handler of 'back' in '/' failed" in said
+
+
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_who_stops_the_program_at_the_error_of_a_coroutine_keeps_no_event_from_going_on(
+    concurrent: bool,
+) -> None:
+    io = Server()
+
+    @io.on_error
+    def stop(*_what: Any) -> None:
+        raise KeyboardInterrupt
+
+    async def fails(_socket: Any) -> None:
+        raise ValueError
+
+    io.on("fails", fails, concurrent=concurrent)
+    io.on("good", lambda _socket: "done")
+    with TestKit(io) as kit:
+        main = kit.client().main.connect()
+        kit.run()
+        (socket,) = io.sockets.values()
+        main.emit("fails")
+        reply = main.emit_with_ack("good")
+        with pytest.raises(KeyboardInterrupt):
+            kit.advance(1.0)
+        kit.advance(1.0)
+        assert reply.result() == "done"
+        assert socket._peer.queued_bytes == 0
