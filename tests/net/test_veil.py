@@ -142,6 +142,9 @@ class SecureConversation(Conversation):
 
     def do(self, step: Any) -> None:
         wire = self.wire
+        if isinstance(step, bytes):
+            super().do(step)
+            return
         if isinstance(step, int):
             wire.cut = step
         elif step == "alert":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -23,10 +24,11 @@ class _Folder:
     def __init__(self) -> None:
         # In memory a commit costs no disk: what is tested here is not whether disks work.
         shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
-        self._folder = tempfile.TemporaryDirectory(prefix="rawsio-queue-", dir=shared)
-        self.path = f"{self._folder.name}/jobs.db"
+        self._folder = tempfile.mkdtemp(prefix="rawsio-queue-", dir=shared)
+        self.path = f"{self._folder}/jobs.db"
         SQLiteStore(self.path, synchronous="OFF").close()
         self._witness = sqlite3.connect(self.path, isolation_level=None)
+        _ALL.append(self)
 
     def empty(self) -> None:
         """Delete all rows: what is left is as new."""
@@ -36,7 +38,7 @@ class _Folder:
 
     def close(self) -> None:
         self._witness.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder)
 
 
 class _Store(SQLiteStore):
@@ -51,12 +53,13 @@ class _Store(SQLiteStore):
         _FREE.append(self.folder)
 
 
+_ALL: list[_Folder] = []
 _FREE: list[_Folder] = []
 
 
 @atexit.register
 def _close() -> None:
-    for folder in _FREE:
+    for folder in _ALL:
         folder.close()
 
 
