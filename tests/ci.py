@@ -75,7 +75,7 @@ FOLDER = ROOT / ".interop"
 LOGS = FOLDER / "logs"
 LINT = ["ruff==0.17.6", "mypy==2.4.1", "pyright==1.1.414"]
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-RUN_SECONDS = 870.0
+RUN_SECONDS = 840.0
 """What the sections of ``run`` may take together; a job that is not done by then is killed."""
 
 
