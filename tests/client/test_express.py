@@ -64,7 +64,7 @@ class Talk:
         self.kit.run()
         head = self.wire.recv(9999)
         key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r")[0].decode()
-        self.unread, self.pongs, self.ended = b"", 0, False
+        self.unread, self.pongs = b"", 0
         self.say(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
@@ -129,10 +129,7 @@ class Talk:
             self.kit.run()
 
     def heard(self) -> list[Any]:
-        """Return what the client has said since the last time; pongs may stand anywhere.
-
-        Of an end nothing but that it came: which of two mistakes in one read is seen is open.
-        """
+        """Return what the client has said since the last time; pongs may stand anywhere."""
         while True:
             try:
                 more = self.wire.recv(1 << 16)
@@ -149,8 +146,7 @@ class Talk:
             if frame.opcode == PONG or frame.payload == b"3":
                 self.pongs += 1
             else:
-                self.ended = self.ended or frame.opcode == CLOSE
-                found.append((frame.opcode, b"" if frame.opcode == CLOSE else frame.payload))
+                found.append((frame.opcode, frame.payload))
         return found
 
     def state(self) -> Any:
@@ -162,7 +158,7 @@ class Talk:
                 for socket in self.sockets
             ],
             self.wire.closed,
-            0 if self.ended else self.pongs,  # an end behind a ping may come before its pong
+            self.pongs,
         ]
 
     def do(self, step: bytes | float) -> None:
@@ -215,22 +211,38 @@ _answers = st.builds(
 _odd = st.sampled_from(
     [
         *map(said, ("2", "3", "41", "41/a,", "40", '40{"sid":"c"}', "1", "4", "42[", "42[5]")),
-        *map(said, ('44/a,"no"', '42["a"]x', "5", "6", '42["\ud800"]')),
+        *map(said, ('44/a,"no"', '42["a"]x', "5", "6")),
         said('451-["chat",{"_placeholder":true,"num":0}]') + encode_frame(BINARY, b"1"),
         said('451-7["chat",{"_placeholder":true,"num":0}]'),
         encode_frame(BINARY, b"1"),
         encode_frame(PING, b"!"),
-        encode_frame(CLOSE, b""),
         encode_frame(TEXT, b'42["chat",', fin=False) + encode_frame(0, b"1]"),
-        encode_frame(TEXT, b'42["chat"]', mask=b"1234"),
-        b"\x81\x7e\0\x0a" + b'42["chat"]',
-        b"\xc1\x0a" + b'42["chat"]',
-        encode_frame(TEXT, b'42["\xff"]'),
     ]
 )
-_talk = st.lists(st.one_of(*[_events] * 5, *[_answers] * 3, _odd), min_size=1, max_size=10).map(
-    b"".join
+_ENDS = [
+    said('42["\ud800"]'),
+    encode_frame(CLOSE, b""),
+    encode_frame(TEXT, b'42["chat"]', mask=b"1234"),
+    b"\x81\x7e\0\x0a" + b'42["chat"]',
+    b"\xc1\x0a" + b'42["chat"]',
+    encode_frame(TEXT, b'42["\xff"]'),
+]
+# Which of two mistakes in one read is seen is open (the WebSocket reads all of it before Engine.IO
+# sees a message), and so is whether what a coroutine says, or a handler in the next share of the
+# read, comes before an end.  So an end stands behind few events that are answered at once.
+_right = st.builds(
+    lambda space, name: said(f'42{space}["{name}"]'),
+    st.sampled_from(["", "/a,"]),
+    st.sampled_from(["chat", "ask", "emit", "bytes", "two", "volatile", "fails", "nobody", "né"]),
 )
+_ended = st.builds(
+    lambda before, end, behind: b"".join([*before, end, *behind]),
+    st.lists(_right, max_size=2),
+    st.sampled_from(_ENDS),
+    st.lists(_events, max_size=2),
+)
+_packets = st.one_of(*[_events] * 5, *[_answers] * 3, _odd)
+_talk = _ended | st.lists(_packets, min_size=1, max_size=10).map(b"".join)
 
 
 @given(
@@ -246,8 +258,6 @@ _talk = st.lists(st.one_of(*[_events] * 5, *[_answers] * 3, _odd), min_size=1, m
 @example([(said('42["ask"]') * 3 + said("430[1]"), [])], LIMITS, IN)
 @example([(said("2") + said('42["ask"]') + said('427["chat"]'), [])], LIMITS, IN)
 @example([(said('42["chat"]') + said('42["ask"]') + said("3"), [])], LIMITS, IN)
-@example([(said('42["ask"]') + said("2") + encode_frame(CLOSE, b""), [])], LIMITS, IN)
-@example([(said('42["ask"]') + said("3") + encode_frame(TEXT, b"2", mask=b"1234"), [])], LIMITS, IN)
 def test_nobody_can_tell_whether_the_layers_were_there(
     talk: list[Any], limits: Limits, joined: list[bytes]
 ) -> None:
