@@ -135,12 +135,6 @@ class Express(Lane):
                 if self._is_usual(other) and self._aim(other):
                     break
 
-    def _is_usual(self, socket: Socket) -> bool:
-        """Tell whether nothing but the handlers of its namespace hears the events of a socket."""
-        if socket._state is not _JOINED or socket._hooks is not None:
-            return False
-        return socket._handlers is None and self._multiplexer.host.inline
-
     def _aim(self, socket: Socket) -> bool:
         """Take the events of this socket from now on, if its namespace has a usual name."""
         name = socket.namespace.name

@@ -63,6 +63,7 @@ class Posted(Direct):
             or protocol._work is not None
             or protocol._behind is not None
             or self._engine.state is not _OPEN
+            or socket.namespace is not multiplexer.namespaces.main
             or not self._is_usual(socket)
         ):
             return Direct.receive_packet(self, packet)
@@ -78,15 +79,6 @@ class Posted(Direct):
         multiplexer.allowance -= 1
         self._call(socket, handler, packet, digits, args)
         return True
-
-    def _is_usual(self, socket: Socket) -> bool:
-        """Tell whether it is in "/", and nothing but handlers there hears its events."""
-        if socket._state is not _JOINED or socket._hooks is not None:
-            return False
-        multiplexer = self._multiplexer
-        if socket._handlers is not None or not multiplexer.host.inline:
-            return False
-        return socket.namespace is multiplexer.namespaces.main
 
     def _call(
         self, socket: Socket, handler: Handler, packet: str, digits: str, args: list[Any]

@@ -294,7 +294,8 @@ def answer_in(raw: bytes, mark: Mark) -> One:
 def posted_in(packet: str, mark: Mark) -> tuple[str, list[Any]] | None:
     """Return the id of a packet of the main namespace, and its name and arguments.
 
-    It begins with ``42``.  ``None`` for what :func:`events_in` would leave.
+    It begins with ``42``.  ``None`` for what :func:`events_in` would leave.  The rules are written
+    again for text: to make bytes of each packet, and text of its id, costs calls of their own.
 
     >>> from rawsio.limits import DEFAULT
     >>> posted_in('427["news",1]', Reading(DEFAULT).main)

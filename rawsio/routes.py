@@ -19,6 +19,7 @@ takes over, and when somebody begins to watch.
 from __future__ import annotations
 
 from rawsio.app.plain_route import PlainRoute
+from rawsio.app.states import SocketState
 from rawsio.engineio.states import SessionState
 from rawsio.errors import LocalProtocolError, SocketIOError
 from rawsio.lazy import Pattern
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from rawsio.app.interfaces import Prepared
     from rawsio.app.multiplexer import Multiplexer
+    from rawsio.app.socket import Socket
     from rawsio.engineio.server.links import Link, PacketSender
     from rawsio.engineio.server.session import Session
     from rawsio.engineio.server.transport import Transport
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Direct", "Layered"]
 
-_OPEN = SessionState.OPEN
+_OPEN, _JOINED = SessionState.OPEN, SocketState.OPEN
 
 # A message with an event or an acknowledgement: type, namespace unless it is "/", id.
 _HEAD = Pattern(r"4([23])(?:(/[^,]*),)?([0-9]{0,15})\[")
@@ -141,6 +143,12 @@ class Direct(Layered):
         self._engine = session.connection
         self._outlet = outlet
         self._limits = multiplexer.host.limits
+
+    def _is_usual(self, socket: Socket) -> bool:
+        """Tell whether nothing but the handlers of its namespace hears the events of a socket."""
+        if socket._state is not _JOINED or socket._hooks is not None:
+            return False
+        return socket._handlers is None and self._multiplexer.host.inline
 
     # In: the user of the link
 

@@ -93,6 +93,10 @@ def check_seconds(seconds: object) -> None:
         return
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise TypeError(f"a timeout is a number of seconds, not {seconds!r}")
+    try:
+        float(seconds)
+    except OverflowError:
+        raise ValueError("a timeout is a number of seconds that a float can hold") from None
     if not seconds >= 0:
         raise ValueError(f"a timeout is not below zero seconds, as {seconds!r} is")
 
@@ -187,9 +191,9 @@ class Reply(Generic[T]):
         self._value = value
         self._error = error
         self._state = state
-        if self._timer is not None:
-            self._host.call(self._timer.cancel)
-            self._timer = None
+        timer, self._timer = self._timer, None  # at once: another thread may end it, too
+        if timer is not None:
+            self._host.call(timer.cancel)
         if self._callbacks:
             self._run_callbacks()
 
@@ -283,9 +287,9 @@ class Question(Promise[T]):
         """Take the acknowledgement, for which nobody waits any more."""
         if self._state != _PENDING:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer, self._timer = self._timer, None  # at once: another thread may cancel the reply
+        if timer is not None:
+            timer.cancel()
         self._value = args[0] if len(args) == 1 else value_of(args)
         self._state = _DONE
         if self._callbacks:

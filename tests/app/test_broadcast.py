@@ -286,6 +286,8 @@ def test_a_time_to_wait_is_a_number_of_seconds(wrong: Any) -> None:
             asker.timeout(wrong)
         with pytest.raises(ValueError, match="below zero seconds, as -1 is"):
             asker.timeout(-1)
+        with pytest.raises(ValueError, match="that a float can hold"):
+            asker.timeout(10**400)
 
 
 def test_flags_for_one_socket() -> None:
